@@ -29,12 +29,14 @@ from grpclab.cli.options import (
 )
 from grpclab.cli.options import levels as factor_levels
 from grpclab.cli.output import require_writable, write
+from grpclab.cli.target_options import add_target_options, apart, hosted
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
 from grpclab.system.inputs import STDIN, beside, read_text
+from grpclab.system.transport import PLAINTEXT
 from grpclab.text import credentials
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from grpclab.load.output.config_file import BenchFile
 
 TARGET = "localhost:50051"
-DESCRIPTION = """Load one running server on this machine and print a summary.
+DESCRIPTION = """Load one running server on this machine, or an application of yours, and print a summary.
 
 Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again; its
 figure is the throughput. With --rate the loop is open: calls are sent when they are due, whether or not earlier ones
@@ -51,6 +53,7 @@ have ended, and latency counts from the planned send time."""
 EPILOG = """examples:
   grpclab bench -n 2500 -c 50
   grpclab bench localhost:8080 --call shop.Cart/Get --data '{"id": 7}' --metadata tenant=a -z 10
+  grpclab bench --app shop.server:register --call shop.Cart/Get --set server.threads=64
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
 
@@ -66,9 +69,12 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     """The parser of `bench`. Every option is None, empty or off unless given: a file may give it instead."""
     parser = commands.add_parser(
         "bench",
-        parents=[*parents, settable("a factor of client, load or link, as link.rtt_ms=20")],
+        parents=[
+            *parents,
+            settable("a factor of client, load or link, as link.rtt_ms=20, and of the server with --app"),
+        ],
         help="load one running server, print a summary",
-        usage="grpclab bench [ADDRESS] [options]",
+        usage="grpclab bench [ADDRESS|--app MODULE:NAME] [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=Help,
@@ -83,6 +89,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     what.add_argument(
         "target", nargs="?", metavar="ADDRESS", help=f"HOST:PORT or unix:PATH on this machine (default: {TARGET})"
     )
+    add_target_options(what, leave_out=("cmd", "address", "ready", "prepare", "cleanup"))
     add_call_options(what)
     what.add_argument(
         "--connect-timeout",
@@ -167,11 +174,14 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     objectives = parse_slo(given["slo"]) if "slo" in given else ()
     if given.get("abort_on_slo"):
         check_watchable(objectives)
+    levels, of_server = apart(given, levels)
     check_call(given, levels)
     wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
     if file.options.get("allow_remote"):
         raise UsageError(f"{options.config}: --allow-remote is given on the command line, not in a file: leave it out")
     security, allowance = security_given(given), allowance_given(given)
+    if "app" in given and security != PLAINTEXT:
+        raise UsageError("options of TLS belong to a running server: an application's TLS is the factor server.tls")
     _check_outputs(given)
     seed = whole("--seed", given.get("seed", "1"))
     data, options_of_data = request_data(given), data_options(given, seed)
@@ -189,9 +199,13 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     load = plan.config.load
     line = ProgressLine(sys.stderr, duration_s=load.duration_s, requests=load.requests, quiet=bool(given.get("quiet")))
     with contextlib.ExitStack() as keeping:
+        target = given.get("target", TARGET)
+        if "app" in given:
+            server = keeping.enter_context(hosted(given, of_server))
+            target, security = server.target, server.security
         try:
             result = run_bench(
-                given.get("target", TARGET),
+                target,
                 plan,
                 call=call,
                 security=security,

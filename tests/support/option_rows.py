@@ -142,6 +142,7 @@ SECURITY_ROWS: dict[str, list[Row]] = {
 
 
 CEILINGS = "--max-rate 9 --max-calls 9 --max-time 9"
+ELSEWHERE = f"--address 192.0.2.1:7 {CALL}"
 REMOTE_ROWS: dict[str, list[Row]] = {
     "allow_remote": [
         Acts(words=f"--allow-remote {CEILINGS}", proof="allowance.calls"),
@@ -387,6 +388,22 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 ("authority", "shop", ""),
                 ("insecure_skip_verify", "", ""),
             )
+        },
+        "allow_remote": [
+            Acts(words=f"--allow-remote {CEILINGS}", proof="b.security", after=ELSEWHERE),
+            Refused(words=ELSEWHERE, where="any other needs --allow-remote"),
+            Refused(words=f"{ELSEWHERE} --allow-remote", where="add --max-rate, --max-calls, --max-time"),
+            Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected 9 at most"),
+            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it belongs to --address"),
+            Refused(words=f"{STORED} --allow-remote {CEILINGS}", where=NOT_STORED),
+        ],
+        **{
+            option.replace("-", "_"): [
+                Acts(words=f"--{option} 8", proof="b.allowance", after=f"{ELSEWHERE} --allow-remote {CEILINGS}"),
+                Refused(words=f"{ELSEWHERE} --{option} 9", where="expected --allow-remote with it"),
+                Refused(words=f"{STORED} --{option} 9", where=NOT_STORED),
+            ]
+            for option in ("max-rate", "max-calls", "max-time")
         },
         "ignore_fields": [
             Acts(words="--ignore-fields time,id", proof="b.call.ignore_fields", after=f"basic optimized {CALL}"),

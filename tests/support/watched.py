@@ -169,7 +169,9 @@ class Watched:
         def prepare(sides: Mapping[str, Any], **more: Any) -> Any:
             for name, side in sides.items():
                 self.note(**{f"{name}.config": side.config, f"{name}.call": side.subject})
-                self.seen |= {f"{name}.security": side.subject.target.security}
+                target = side.subject.target
+                self.seen |= {f"{name}.security": target.security}
+                self.seen |= {f"{name}.allowance": target.ledger and target.ledger.allowance}
                 self.seen |= {f"{name}.call.name": side.subject.call, f"{name}.label": side.label}
                 self.seen |= {f"{name}.call.options": side.subject.data_options}
                 self.seen |= {f"{name}.call.check": side.subject.answer_check}

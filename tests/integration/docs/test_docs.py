@@ -89,7 +89,7 @@ def code(language: str) -> list[tuple[str, str]]:
 
 def commands() -> list[tuple[str, list[str]]]:
     """Every grpclab command in a shell block, in words."""
-    lines = [(name, line) for name, block in code("sh") for line in block.splitlines()]
+    lines = [(name, line) for name, block in code("sh") for line in block.replace("\\\n", "").splitlines()]
     found = [(name, shlex.split(line, comments=True)) for name, line in lines]
     return [(name, words[1:]) for name, words in found if words[:1] == ["grpclab"]]
 

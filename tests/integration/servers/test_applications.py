@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -22,6 +23,7 @@ from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.target import App
 from grpclab.servers.targets import ServerStart, rehearse
 from tests.support.applications import ask, ask_at_once, services_at, write
+from tests.support.command import assert_refused, run
 from tests.support.processes import gone, until
 
 HEALTH, REFLECTION = "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"
@@ -299,3 +301,26 @@ def test_serve_runs_an_application_in_the_foreground_until_a_signal(
     assert errors == "a line that the application prints\n"
     assert (tmp_path / "ended").read_text() == "closed "
     assert ours() == []
+
+
+def test_bench_loads_an_application_that_it_hosts(folder: Path, ours: Callable[[], list[int]]) -> None:
+    words = ["bench", "--app", "telling:register", "--app-dir", str(folder), "--call", "greet.GreeterService/Tell"]
+    load = ["-n", "20", "--set", "load.warmup_s=0", "--set", "server.threads=3", "--set", "arg.shelf=a"]
+    done = run(*words, *load, "-q", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["count"] == 20
+    assert ours() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "pattern"),
+    [
+        (["bench", "localhost:1", "--app", "a:b"], "both name the server"),
+        (["bench", "--cwd", "."], "--cwd cannot be used here: it belongs to --app"),
+        (["bench", "--app", "a:b", "--tls"], "factor server.tls"),
+        (["serve", "basic", "--app", "a:b"], "both name the server"),
+        (["serve", "--python", "x"], "--python cannot be used here: it belongs to --app"),
+    ],
+)
+def test_options_that_do_not_go_with_an_application_are_refused(words: list[str], pattern: str) -> None:
+    assert_refused(run(*words), 2, pattern)
