@@ -43,6 +43,31 @@ CALL = "--call a.B/C"
 COMMANDS = "--a-cmd 'true {port}' --b-cmd 'true {port}'"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "two stored results are compared as they were measured"
+APP = "--app a:b"
+TARGET_ROWS: dict[str, list[Row]] = {
+    "app": [Acts(words=APP, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="was given")],
+    "cmd": [Acts(words="--cmd 'true {port}'", proof="a.call.target.command")],
+    "address": [Acts(words="--address localhost:1", proof="b.call.target.address")],
+    "python": [
+        Acts(words="--python python3", proof="a.call.target.python", after=APP),
+        Refused(words="--address localhost:1 --python python3", where="it belongs to --app"),
+    ],
+    "app_dir": [Acts(words="--app-dir .", proof="a.call.target.app_dir", after=APP)],
+    "cwd": [Acts(words="--cwd .", proof="a.call.target.cwd", after=COMMANDS)],
+    "ready": [Acts(words="--ready health", proof="a.call.target.ready", after=COMMANDS)],
+    "prepare": [Acts(words="--prepare true", proof="a.call.target.prepare", after=APP)],
+    "cleanup": [Acts(words="--cleanup true", proof="b.call.target.cleanup", after=APP)],
+    **{
+        f"{side}_{option}": [Acts(words=f"--{side}-{option} {word}", proof=f"{side}.call.target.{field}", after=after)]
+        for side, other in (("a", "b"), ("b", "a"))
+        for option, word, field, after in (
+            ("app", "c:d", "app", f"--{other}-app a:b"),
+            ("address", "localhost:1", "address", f"--{other}-app a:b"),
+            ("python", "python3", "python", APP),
+            ("dir", ".", "app_dir", APP),
+        )
+    },
+}
 LOAD_ROWS: dict[str, list[Row]] = {
     "requests": [Acts(words="-n 7", proof="config.load.requests")],
     "duration": [Acts(words="-z 3", proof="config.load.duration_s")],
@@ -368,6 +393,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="basic basic --start-timeout 7", where="add --app, --a-cmd or --b-cmd"),
             Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
         ],
+        **TARGET_ROWS,
         **in_compare(CALL_ROWS),
         **{
             option: [

@@ -169,6 +169,7 @@ class Watched:
         def prepare(sides: Mapping[str, Any], **more: Any) -> Any:
             for name, side in sides.items():
                 self.note(**{f"{name}.config": side.config, f"{name}.call": side.subject})
+                self.seen |= {f"{name}.call.target.{part}": value for part, value in vars(side.subject.target).items()}
                 target = side.subject.target
                 self.seen |= {f"{name}.security": target.security}
                 self.seen |= {f"{name}.allowance": target.ledger and target.ledger.allowance}
