@@ -142,7 +142,8 @@ def lines(target: Target, method: MethodDescriptor, file: str, implementation: s
         f"data = {_example_text(method.input_type)}",
     ]
     if target.address:
-        return [*text, "[set]", '"client.pooling" = "pool"', "[factors]", '"client.connections" = [1, 2, 4]']
+        connections = ('"client.connections" = 1', "[factors]", '"client.connections" = [2, 4]')
+        return [*text, "[set]", '"client.pooling" = "pool"', *connections]
     if implementation:
         return [
             *text,

@@ -347,12 +347,12 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             for side in "ab"
         },
         "a_cmd": [
-            Acts(words="--a-cmd 'true {port}'", proof="a.call.command", after="--b-cmd 'true {port}'"),
+            Acts(words="--a-cmd 'true {port}'", proof="a.call.target.command", after="--b-cmd 'true {port}'"),
             Refused(words="basic basic --a-cmd 'true {port}'", where="both"),
             Refused(words=f"{STORED} --a-cmd 'true {{port}}'", where=NOT_STORED),
         ],
         "b_cmd": [
-            Acts(words="--b-cmd 'true {port}'", proof="b.call.command", after="--a-cmd 'true {port}'"),
+            Acts(words="--b-cmd 'true {port}'", proof="b.call.target.command", after="--a-cmd 'true {port}'"),
             Refused(words="basic basic --b-cmd 'true {port}'", where="both"),
             Refused(words=f"{STORED} --b-cmd 'true {{port}}'", where=NOT_STORED),
         ],
@@ -365,7 +365,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         },
         "start_timeout": [
             Acts(words="--start-timeout 7", proof="start_timeout_s", after=COMMANDS),
-            Refused(words="basic basic --start-timeout 7", where="add --a-cmd or --b-cmd"),
+            Refused(words="basic basic --start-timeout 7", where="add --app, --a-cmd or --b-cmd"),
             Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
         ],
         **in_compare(CALL_ROWS),
