@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
     app = App(options.app, app_dir=options.app_dir or "", python=options.python or "") if options.app else None
     target = app or Address(options.target)
+    target_options.refuse_unused(options, [target])
     schema, implementation = _schema(target)
     method = _method(schema, options.call)
     try:

@@ -203,6 +203,24 @@ def in_compare(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
     }
 
 
+def hosted_rows(seen: str, *, other: str) -> dict[str, list[Row]]:
+    """The rows of ``--app`` and what belongs to it, where the target is noted as `seen`; `other` names a server."""
+    further = (("python", "python3"), ("app_dir", "."), ("cwd", "."))
+    return {
+        "app": [
+            Acts(words=APP, proof=f"{seen}.app"),
+            Refused(words=f"{other} {APP}", where=f"{other} and --app both name the server"),
+        ],
+        **{
+            field: [
+                Acts(words=f"--{field.replace('_', '-')} {word}", proof=f"{seen}.{field}", after=APP),
+                Refused(words=f"{other} --{field.replace('_', '-')} {word}", where="it belongs to --app"),
+            ]
+            for field, word in further
+        },
+    }
+
+
 OPTIONS: dict[str, dict[str, list[Row]]] = {
     "serve": {
         "quiet": [Acts(words="basic -q", proof="quiet")],
@@ -213,6 +231,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="reference --set server.threads=4", where="options of its own"),
             NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
         ],
+        **hosted_rows("target", other="basic"),
         "variant": [Acts(words="basic", proof="name"), Refused(words="fast", where="basic, optimized or reference")],
         "port": [Acts(words="--port 5", proof="port", after="basic")],
         "host": [
@@ -261,6 +280,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "config": [Acts(words="--config bench.toml", proof="config.load.requests")],
         "target": [Acts(words="localhost:7", proof="target")],
+        **hosted_rows("hosted", other="localhost:7"),
         **CALL_ROWS,
         **SECURITY_ROWS,
         **REMOTE_ROWS,
@@ -485,6 +505,35 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "handler": [Acts(words="--handler a.py", proof="stdout", after="--pid 1")],
         "output": [Acts(words="-o x.folded", proof="files", after="--pid 1")],
         "json": [Acts(words="--json out.json", proof="files", after="--pid 1")],
+    },
+    "init": {
+        "quiet": [Acts(words="-q", proof="stdout", after="localhost:1")],
+        "verbose": [Acts(words="-v", proof="verbose", after="localhost:1")],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="localhost:1")],
+        "target": [
+            Acts(words="localhost:1", proof="target.address"),
+            Refused(words=f"localhost:1 {APP}", where="expected grpclab init ADDRESS, or grpclab init --app"),
+        ],
+        "app": [
+            Acts(words=APP, proof="target.app"),
+            Refused(words="", where="expected grpclab init ADDRESS, or grpclab init --app"),
+        ],
+        "python": [
+            Acts(words="--python python3", proof="target.python", after=APP),
+            Refused(words="localhost:1 --python python3", where="--python"),
+        ],
+        "app_dir": [
+            Acts(words="--app-dir .", proof="target.app_dir", after=APP),
+            Refused(words="localhost:1 --app-dir .", where="--app-dir"),
+        ],
+        "call": [
+            Acts(words="--call a.B/D", proof="stdout", after="localhost:1"),
+            Refused(words="localhost:1 --call a.B/E", where="one of a.B/C, a.B/D"),
+        ],
+        "file": [
+            Acts(words="--file my.toml", proof="files", after="localhost:1"),
+            Refused(words="localhost:1 --file study.toml", where="a file that is not there yet"),
+        ],
     },
     "notebook": {
         "quiet": [Acts(words="-q", proof="stdout", after="")],
