@@ -31,6 +31,7 @@ from grpclab.cli.output import require_writable, write
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import parse_settings
+from grpclab.factors.effective import PROCESSES, idle_processes
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
 from grpclab.system.optional import needs_extra
@@ -222,6 +223,11 @@ def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iter
         if where and all(factor in idle[name] for name in where):
             on = " and ".join(name.upper() for name in where)
             yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
+    # One process, which is not idle, may stand on the other side.
+    few = {name: idle_processes(side.config) for name, side in sides.items() if PROCESSES in given[name]}
+    if alone := [name for name, reasons in few.items() if reasons]:
+        on = " and ".join(name.upper() for name in alone)
+        yield f"no effect on {on}: {PROCESSES}: {few[alone[0]][PROCESSES]}"
 
 
 def _say(line: str) -> None:

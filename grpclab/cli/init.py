@@ -131,7 +131,9 @@ def _method(schema: Schema, call: str | None) -> MethodDescriptor:
 def lines(target: Target, method: MethodDescriptor, file: str, implementation: str = "") -> list[str]:
     """The lines of the file."""
     kind = "app" if target.app else "address"
-    what = "more threads" if target.app else "more connections"
+    what = "more connections"
+    if target.app:
+        what = "more processes" if implementation else "more threads"
     text = [
         f"# grpclab study --file {file}",
         f"question = {_toml(f'Would {what} make {_name(method)} faster?')}",
@@ -150,6 +152,8 @@ def lines(target: Target, method: MethodDescriptor, file: str, implementation: s
             *text,
             "[set]",
             f'"server.implementation" = "{implementation}"',
+            '"client.pooling" = "pool"',  # one connection would reach one process only
+            '"client.connections" = 8',
             "[factors]",
             '"server.processes" = [1, 2]',
         ]

@@ -75,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
     original = load_original(options.repeat) if options.repeat else None
     if original:
         if options.plan and original.manifest.plan.subjects:
-            raise UsageError("--plan does not go with the repeat of a comparison: its number of blocks is known")
+            kind = "a comparison" if original.manifest.design == "compare" else "a study of one's own server"
+            raise UsageError(f"--plan does not go with the repeat of {kind}: its number of blocks is known")
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
         study = Study.described(options.file, options.study)

@@ -7,7 +7,7 @@ Static rules (:func:`grpclab.factors.channel_args.without_effect`) say what cann
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from grpclab.factors.channel_args import without_effect
@@ -28,6 +28,10 @@ COLUMNS: tuple[str, ...] = (
 )
 """What :func:`as_row` gives. A client's limit of streams is for pushes only, so it is no column."""
 
+
+PROCESSES = "server.processes"
+MORE_CONNECTIONS = "set client.pooling=pool and several client.connections for each process"
+"""What gives each process of a server a connection; the kernel spreads them by hash."""
 
 OF_OUR_CALL = ("load.method", "load.request_bytes")
 """The factors that describe our own greeter's call."""
@@ -60,6 +64,29 @@ def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings, *, 
     reasons |= _streams(config.server, server)
     reasons |= _frame(config.server, server)
     return reasons
+
+
+def idle_processes(config: TrialConfig, connections: Sequence[int] = ()) -> dict[str, str]:
+    """``server.processes`` with its reason where only one of several processes gets any call, since connections spread
+    over the processes, and calls do not.
+
+    `connections` are those seen, by process; without them, what the number of connections says beforehand. With a
+    connection for each call, those at one moment say nothing.
+    """
+    asked, client = config.server.processes, config.client
+    if asked == 1 or client.pooling == "per_call":
+        return {}
+    alone = config.load.workers == 1 if client.pooling == "shared" else client.connections == 1
+    if not connections and alone:
+        return {PROCESSES: f"one connection reaches one process: {MORE_CONNECTIONS}"}
+    if len(connections) > 1 and sum(map(bool, connections)) == 1:
+        found = f"one of {len(connections)} processes has {_all(sum(connections))}, the others get no call"
+        return {PROCESSES: f"{found}: {MORE_CONNECTIONS}"}
+    return {}
+
+
+def _all(connections: int) -> str:
+    return "the only connection" if connections == 1 else f"all {connections:,} connections"
 
 
 OF_OUR_HANDLER = tuple(

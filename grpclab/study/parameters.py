@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpclab.errors import DesignError, FactorError, invalid
@@ -25,6 +26,9 @@ NO_BULK = ("concurrency", "windows_kib", *SWEPT, "rtt_ms")
 """Parameters that several designs do not use."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
+TAKEN_WORDS = (
+    "README, index, calibration and calibration-..., in capitals or not, are for files beside the reports of studies"
+)
 
 
 def _parameter(default: Any, meaning: str) -> Any:
@@ -201,8 +205,16 @@ def study_name(name: str, value: Any) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", word):
         raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
     if word.lower() in TAKEN or word.lower().startswith("calibration-"):
-        raise _refusal(name, value, "another name: a file of this one lies beside the reports already")
+        raise _refusal(name, value, f"another name: {TAKEN_WORDS}")
     return word
+
+
+def name_of_file(path: Path) -> str:
+    """The name of the study in a file. Raises DesignError for a file whose name no study can have."""
+    try:
+        return study_name("study", path.stem)
+    except DesignError as error:
+        raise DesignError(f"{error}; --study NAME gives it another") from None
 
 
 def switch(name: str, value: Any) -> bool:

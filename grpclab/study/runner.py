@@ -31,7 +31,7 @@ from grpclab.study.documents import read_json, write_json
 from grpclab.study.kernel import KERNEL, execute_trial
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.model import Manifest, StoredResult
-from grpclab.study.parameters import StudyParameters, study_name
+from grpclab.study.parameters import StudyParameters, name_of_file, study_name
 from grpclab.study.program_watch import ProgramWatch
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read
@@ -108,7 +108,7 @@ class Study:
         """
         root = root or project_root()
         own = file_design.read(path)
-        folder = study_name("study", name or path.stem)
+        folder = name_of_file(path) if name is None else study_name("--study", name)
         manifest = manifest_of_file(path, own, folder, root)
         study = cls(Store(root / "results" / folder), manifest, root, own.subjects)
         study.note = own.note

@@ -216,7 +216,7 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     server.require_alive()
     closed = server.usage()
     looks = look(window.all_calls(run))
-    result.connections_by_process = _connections(server, generator)
+    result.note_connections(_connections(server, generator))
     result.threads_per_call = looks["proc"].threads
     result.looks = {name: look for name, look in looks.items() if name not in profile_window.WITH_COLUMNS}
     result.note_run(run, opened[0] if opened else samples[0], closed, samples)

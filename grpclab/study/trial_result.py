@@ -120,6 +120,11 @@ class TrialResult:
         self.without_effect = self._known(effective.effects(self.config, server, client, hosted=threaded))
         self.metrics |= effective.as_row(server, client)
 
+    def note_connections(self, by_process: Sequence[int]) -> None:
+        """The connections of each process of the server, and whether they leave ``server.processes`` without effect."""
+        self.connections_by_process = list(by_process)
+        self.without_effect |= self._known(effective.idle_processes(self.config, self.connections_by_process))
+
     def note_run(
         self, run: LoadRun, opened: procfs.Usage, closed: procfs.Usage, samples: Sequence[procfs.Usage]
     ) -> None:

@@ -205,6 +205,8 @@ def _refuse_idle(file: StudyFile, workload: Workload) -> None:
 def _headline(file: StudyFile, workloads: Sequence[Workload], folder: Path) -> tuple[Workload, TrialConfig, str]:
     """The scenario and the configuration that are compared with the baseline first, and a note on the choice."""
     titles = [one.title(config) for one in workloads for config in one.configs if config != one.start]
+    if not titles:
+        raise DesignError(_without_second_level(file, workloads[0].start))
     words, asked = file.headline, ""
     if words is not None:
         parts = setting_words(words, "headline")
@@ -226,6 +228,12 @@ def _headline(file: StudyFile, workloads: Sequence[Workload], folder: Path) -> t
     if candidate == chosen.start or candidate not in chosen.configs:
         raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
     return chosen, candidate, ""
+
+
+def _without_second_level(file: StudyFile, baseline: TrialConfig) -> str:
+    """The text of an error about factors whose only level is the baseline's."""
+    words = " ".join(setting_word(name, baseline.flat()[name]) for name in file.factors)
+    return f"factors: {', '.join(file.factors)}: expected a second level, {words} is the baseline itself"
 
 
 def _obvious(file: StudyFile, workload: Workload) -> TrialConfig | None:

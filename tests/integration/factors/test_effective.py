@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from grpclab.errors import TargetError
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import ServerConfig, TrialConfig
-from grpclab.factors.effective import COLUMNS, as_row, effects
+from grpclab.factors.effective import COLUMNS, as_row, effects, idle_processes
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import OPTIMIZED, VARIANTS
 from grpclab.http2 import frames
@@ -344,6 +344,28 @@ def test_the_static_reasons_are_kept() -> None:
     static = without_effect(config)
     assert len(static) == 3
     assert effects(config, PeerSettings(), client_settings(config)) == static
+
+
+@pytest.mark.parametrize(
+    ("levels", "seen", "told"),
+    [
+        ({"server__processes": 2}, (), "one connection reaches one process: "),
+        ({"server__processes": 2}, (1, 0), "one of 2 processes has the only connection, the others get no call: "),
+        ({"server__processes": 0}, (0, 1, 0), "one of 3 processes has the only connection"),
+        ({"server__processes": 2, "client__pooling": "pool"}, (0, 4), "one of 2 processes has all 4 connections"),
+        ({"server__processes": 2, "client__pooling": "pool", "client__connections": 1}, (), "one connection"),
+        ({"server__processes": 2, "client__pooling": "pool"}, (), ""),
+        ({"server__processes": 3, "client__pooling": "pool"}, (3, 0, 1), ""),
+        ({"server__processes": 2, "load__workers": 2}, (), ""),
+        ({"server__processes": 2, "client__pooling": "per_call"}, (1, 0), ""),
+        ({"server__processes": 1}, (1,), ""),
+        ({"server__processes": 0}, (1,), ""),
+    ],
+)
+def test_processes_that_get_no_call_are_told(levels: dict[str, Any], seen: tuple[int, ...], told: str) -> None:
+    reasons = idle_processes(configured(**levels), seen)
+    assert set(reasons) == ({"server.processes"} if told else set())
+    assert reasons.get("server.processes", "").startswith(told)
 
 
 def test_the_columns_hold_numbers_and_nan_where_nothing_was_sent() -> None:

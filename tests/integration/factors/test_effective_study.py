@@ -52,6 +52,15 @@ def test_with_adaptation_off_the_row_holds_the_window_that_was_asked_for(tmp_pat
     assert set(COLUMNS) <= set(found)
 
 
+def test_a_second_process_without_a_connection_is_told(tmp_path: Path) -> None:
+    result = measured(tmp_path, server__processes=2, server__window_kib=None)
+    stored = json.loads((tmp_path / "result.json").read_text())
+    assert result.valid, result.invalid_reason
+    assert sorted(stored["connections_by_process"]) == [0, 1]
+    assert set(stored["without_effect"]) == {"server.processes"}
+    assert "one of 2 processes has the only connection" in row_of(stored)["without_effect"]
+
+
 def test_a_trial_that_never_began_still_tells_what_could_not_act() -> None:
     config = TrialConfig().replace({"server.window_kib": 64})
     found = TrialResult(identity=TrialIdentity(), config=config, started_at="").stored()

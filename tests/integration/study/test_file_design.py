@@ -119,6 +119,18 @@ def whole(**changes: object) -> dict[str, object]:
             "invalid headline=server.threads=9: expected one of the configurations: server.threads=2",
         ),
         (
+            whole(factors={"arg": {"cache": ["on"]}}, target={"app": "shop:register"}),
+            "factors: arg.cache: expected a second level, arg.cache=on is the baseline itself",
+        ),
+        (
+            {
+                "set": {"server": {"threads": 4}},
+                "factors": {"server": {"threads": [4]}},
+                "headline": "server.threads=4",
+            },
+            "factors: server.threads: expected a second level, server.threads=4 is the baseline itself",
+        ),
+        (
             {"factors": {"server": {"threads": [2, 64, 4]}}},
             "headline is missing: name one of the configurations: server.threads=2; server.threads=64; ",
         ),

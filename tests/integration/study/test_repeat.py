@@ -333,6 +333,15 @@ def test_bad_input_is_one_line_and_2(
     assert told in err
 
 
+@pytest.mark.parametrize(("design", "kind"), [("compare", "a comparison"), ("file", "a study of one's own server")])
+def test_a_plan_does_not_go_with_the_repeat_of_what_brings_its_server(
+    design: str, kind: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = store(root, commands("sh {port}", "sh {port}") | {"design": design})
+    assert cli.main(["study", "--repeat", str(folder), "--plan"]) == 2
+    assert f"--plan does not go with the repeat of {kind}: its number of blocks is known" in capsys.readouterr().err
+
+
 def test_without_a_terminal_foreign_commands_are_refused_and_yes_goes_on(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,7 +206,8 @@ def test_compare_takes_every_factor_on_either_side_and_no_servers_factor_of_a_co
     observe: Watched, factor: str
 ) -> None:
     level, standard = FACTORS[factor].parse(LEVELS[factor][0]), f"{factor}={format_level(FACTORS[factor].default)}"
-    seen = observe("compare", f"basic basic --set client.pooling=shared {set_words(factor)}")
+    pooling = "pool" if factor == "server.processes" else "shared"
+    seen = observe("compare", f"basic basic --set client.pooling={pooling} {set_words(factor)}")
     assert (seen[f"a.config.{factor}"], seen[f"b.config.{factor}"]) == (level, level)
     assert "no effect" not in told(seen)
     both = " ".join(f"--set {word}" for word in LEVELS[factor][1].split())
@@ -226,6 +227,12 @@ def test_compare_takes_every_factor_on_either_side_and_no_servers_factor_of_a_co
         assert "started by a command" in seen["stderr"]
     else:
         assert seen[f"b.config.{factor}"] == level
+
+
+def test_compare_says_that_one_connection_reaches_one_of_several_processes(observe: Watched) -> None:
+    words = "basic basic --set client.pooling=shared --a-set server.processes=1 --b-set server.processes=2"
+    assert "no effect on B: server.processes: one connection reaches one process: " in told(observe("compare", words))
+    assert "no effect" not in told(observe("compare", f"{words} --set client.pooling=pool"))
 
 
 @pytest.mark.parametrize("factor", LEVELS)

@@ -10,6 +10,7 @@ import pytest
 import grpclab
 from grpclab.cli.commands import main
 from grpclab.cli.init import lines
+from grpclab.factors.effective import idle_processes
 from grpclab.load.calls.encoding import encode
 from grpclab.load.calls.request import from_python
 from grpclab.load.calls.schema import from_descriptors
@@ -37,6 +38,7 @@ def test_the_file_is_short_and_describes_a_study(target: Target, implementation:
     made = design(content, tmp_path)
     assert {subject.target.kind for subject in made.subjects.values()} == {target.kind}
     assert len(made.plan.configurations) > 2
+    assert not any(idle_processes(one.config) for one in made.plan.configurations), "a connection for each process"
 
 
 def test_a_file_that_is_there_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("study", -7, "letters, digits"),
     ("study", ["a"], "letters, digits"),
     ("study", "name\n", "letters, digits"),
-    ("study", "README", "a file of this one lies beside the reports already"),
+    ("study", "README", "another name: README, index, calibration and calibration-..., in capitals or not, are for"),
     ("design", "fast", "one of default, quick"),
     ("design", None, "one of default, quick"),
     ("design", ["quick"], "one of default, quick"),

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from grpclab.analysis import Comparison
-from grpclab.errors import MeasurementError, UsageError
+from grpclab.errors import DesignError, MeasurementError, UsageError
 from grpclab.study import pilot
 from grpclab.study.designs.file_design import FileDesign, design, read
 from grpclab.study.runner import Study
@@ -255,6 +255,14 @@ def test_threads_of_an_asyncio_application_may_act_and_those_of_our_greeter_cann
     found = planned(text.format('app = "m:f"'))
     assert [one.without_effect for one in found.plan.configurations] == [{}] * 4
     assert "server.threads cannot act" in refusal(text.format('variant = "basic"'))
+
+
+def test_a_file_whose_name_is_taken_is_named_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "readme.toml"
+    file.write_text("[factors]\nserver.threads = [4]\n")
+    with pytest.raises(DesignError, match=r"invalid study=readme: .* README, .*; --study NAME gives it another$"):
+        Study.described(file, root=tmp_path)
+    assert Study.described(file, "mine", root=tmp_path).name == "mine"
 
 
 def test_a_pilot_measures_the_target_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
