@@ -124,6 +124,7 @@ PASSES_JSON: dict[str, str] = {
     "calibration.plan": "a notebook's variables, by their names",
     "calibration.verdicts": "a row of a frame",
     "cli.bench": "options of the command line, by their names",
+    "cli.init": "an example of a request in JSON",
     "cli.options": "options of the command line, by their names",
     "cli.target_options": "options of the command line, by their names",
     "cli.profile": "writes what --json asks for",
