@@ -7,7 +7,6 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli import target_options
@@ -16,6 +15,7 @@ from grpclab.cli.options import (
     Help,
     add_call_options,
     add_load_options,
+    add_remote_options,
     add_security_options,
     check_call,
     data_options,
@@ -24,7 +24,6 @@ from grpclab.cli.options import (
     metadata_given,
     request_data,
     schema_file,
-    security_given,
     settable,
     whole,
 )
@@ -36,21 +35,19 @@ from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import is_stored
-from grpclab.system.transport import UNVERIFIED
 
 if TYPE_CHECKING:
     from grpclab.servers.target import Target
     from grpclab.study.sides import GivenTarget, Side
 
 SIDES = ("a", "b")
-_SECURITY = ("tls", "cacert", "cert", "key", "server_name", "authority", "insecure_skip_verify")
 _MEASURED = (
     *("settings", "a_set", "b_set", *target_options.names(SIDES)),
     *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
     *("blocks", "seed", "study", "start_timeout"),
-    *_SECURITY,
+    *(*target_options.SECURITY, *target_options.REMOTE),
 )
 """Options that say what is measured, and how."""
 
@@ -100,6 +97,8 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     target_options.add_target_options(targets, sides=SIDES)
     targets.add_argument("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)")
     add_security_options(parser.add_argument_group("security, of a server by its command or its address"))
+    remote = parser.add_argument_group("an --address on another machine", "Only this machine is loaded without these.")
+    add_remote_options(remote)
     calls = parser.add_argument_group("the call")
     add_call_options(calls)
     calls.add_argument(
@@ -143,7 +142,7 @@ def run(options: argparse.Namespace) -> int:
                 " or two servers to measure"
             )
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
-        servers = {name: _server(options, name) for name in SIDES}
+        servers = target_options.allowed({name: _server(options, name) for name in SIDES}, options)
         own = [server.target for server in servers.values() if not isinstance(server, str)]
         _refuse_unused(options, own)
         given_s = options.start_timeout
@@ -203,7 +202,9 @@ def _refuse_unused(options: argparse.Namespace, own: Sequence[Target]) -> None:
         _refuse(options, ("start_timeout",), "it is for a server of your own: add --app, --a-cmd or --b-cmd")
     target_options.refuse_unused(options, own, SIDES)
     if not any(target_options.takes_security(target) for target in own):
-        _refuse(options, _SECURITY, "it belongs to --cmd or --address; TLS of our own servers is server.tls")
+        _refuse(
+            options, target_options.SECURITY, "it belongs to --cmd or --address; TLS of our own servers is server.tls"
+        )
 
 
 def _given(options: argparse.Namespace) -> dict[str, set[str]]:
@@ -282,20 +283,9 @@ def _server(options: argparse.Namespace, name: str) -> GivenTarget | str:
             f" --{name}-address, without the {name} for both sides; {found} was given"
         )
     if given:
-        return GivenTarget(_secured(given[0], options), given[1])
+        return GivenTarget(target_options.secured(given[0], options), given[1])
     if word not in VARIANTS and is_registered(word):
         return GivenTarget(Target(command=word), name.upper())
     if word not in VARIANTS:
         raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
     return str(word)
-
-
-def _secured(target: Target, options: argparse.Namespace) -> Target:
-    """The target with the security that the options ask for, where it is one that may have some."""
-    given = {name: value for name in _SECURITY if (value := getattr(options, name)) not in (None, False)}
-    if not given or not target_options.takes_security(target):
-        return target
-    security = security_given(given)
-    if not security.verify and not options.quiet:
-        print(f"grpclab: {UNVERIFIED}", file=sys.stderr)
-    return replace(target, security=security)

@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
     app = App(options.app, app_dir=options.app_dir or "", python=options.python or "") if options.app else None
     target = app or Address(options.target)
+    target_options.refuse_unused(options, [target])
     schema, implementation = _schema(target)
     method = _method(schema, options.call)
     try:
@@ -142,7 +143,8 @@ def lines(target: Target, method: MethodDescriptor, file: str, implementation: s
         f"data = {_example_text(method.input_type)}",
     ]
     if target.address:
-        return [*text, "[set]", '"client.pooling" = "pool"', "[factors]", '"client.connections" = [1, 2, 4]']
+        connections = ('"client.connections" = 1', "[factors]", '"client.connections" = [2, 4]')
+        return [*text, "[set]", '"client.pooling" = "pool"', *connections]
     if implementation:
         return [
             *text,

@@ -20,7 +20,7 @@ from grpclab.system.inputs import whole as at_least_one
 from grpclab.system.transport import Security, security_of
 
 if TYPE_CHECKING:
-    from grpclab.load.core.allowance import Allowance
+    from grpclab.system.allowance import Allowance
 
 FACTOR_OF = {
     "requests": "load.requests",
@@ -136,7 +136,7 @@ def add_remote_options(group: Any) -> None:
 
 def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
     """The leave that :func:`add_remote_options` ask for; None without --allow-remote. Raises UsageError."""
-    from grpclab.load.core.allowance import allowed
+    from grpclab.system.allowance import allowed
 
     rate, calls, time = (given.get(name) for name in ("max_rate", "max_calls", "max_time"))
     try:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from grpclab.cli.options import allowance_given, load_levels, security_given
 from grpclab.errors import UsageError
+from grpclab.factors.variants import LOAD
+from grpclab.system.allowance import SharedAllowance, announcement
+from grpclab.system.dialling import addresses_elsewhere
+from grpclab.system.transport import UNVERIFIED
 
 if TYPE_CHECKING:
     from grpclab.factors.levels import Level
     from grpclab.servers.process.launcher import RunningServer
     from grpclab.servers.target import Target
+    from grpclab.study.sides import GivenTarget
 
 KINDS = {"app": "app", "command": "cmd", "address": "address"}
 """The options' names for the kinds of targets."""
 OF_A_SIDE = {"python": "python", "app_dir": "dir"}
 """Fields of a target that a side may have for itself, with the option's name behind the side's."""
+SECURITY = ("tls", "cacert", "cert", "key", "server_name", "authority", "insecure_skip_verify")
+REMOTE = ("allow_remote", "max_rate", "max_calls", "max_time")
 FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
 MEANINGS = {
     "app": ("MODULE:NAME", "{whose} application: a function that registers servicers on a server"),
@@ -147,3 +158,43 @@ def hosted(given: Mapping[str, Any], levels: Mapping[str, Level]) -> AbstractCon
         config=config.server, target=chosen[0], own=config.own, timeout_s=chosen[0].start_timeout_s
     )
     return targets.start(order)
+
+
+# ---- security, and where load may go -----------------------------------------------------------------------------
+
+
+def secured(target: Target, options: argparse.Namespace) -> Target:
+    """The target with the security that the options ask for, where it is one that may have some."""
+    given = {name: value for name in SECURITY if (value := getattr(options, name)) not in (None, False)}
+    if not given or not takes_security(target):
+        return target
+    security = security_given(given)
+    if not security.verify and not options.quiet:
+        print(f"grpclab: {UNVERIFIED}", file=sys.stderr)
+    return replace(target, security=security)
+
+
+def allowed(servers: Mapping[str, GivenTarget | str], options: argparse.Namespace) -> dict[str, GivenTarget | str]:
+    """The servers, of which those on another machine may be loaded, all within the same ceilings. Raises UsageError."""
+    found = dict(servers)
+    allowance = allowance_given({name: value for name, value in vars(options).items() if value is not None})
+    if allowance is None:
+        return found
+    allowance.check_rate(float(str(load_levels(options, LOAD).get("load.rate_rps") or 0.0)))
+    ledger = SharedAllowance(allowance, now=time.perf_counter())
+    running = {name: one for name, one in servers.items() if not isinstance(one, str) and one.target.address}
+    if not running:
+        raise UsageError(
+            "--allow-remote cannot be used here: it belongs to --address, others are started on this machine"
+        )
+    told = set()
+    for name, server in running.items():
+        target = server.target
+        if remote := addresses_elsewhere(target.address):
+            security = replace(target.security, remote=remote)
+            found[name] = replace(server, target=replace(target, security=security, ledger=ledger))
+            line = announcement(options.call or "the greeter", target.address, security, allowance)
+            if line not in told:
+                told.add(line)
+                print(f"grpclab: {line}", file=sys.stderr)
+    return found

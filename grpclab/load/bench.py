@@ -28,7 +28,6 @@ from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
 from grpclab.load.ceiling import stored_ceiling
-from grpclab.load.core.allowance import Allowance, allowed
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
@@ -38,6 +37,7 @@ from grpclab.load.slo import ObjectiveWatch
 from grpclab.load.steps import RateStep, merged, rate_text
 from grpclab.system import interrupts, procfs
 from grpclab.system.addresses import UNIX, host_port
+from grpclab.system.allowance import Allowance, allowed, announcement
 from grpclab.system.dialling import addresses_elsewhere, loopback_target
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.inputs import mapping, text, whole
@@ -141,7 +141,8 @@ def run_bench(
     if allowance is not None:
         security = dataclasses.replace(security, remote=_elsewhere(target, plan, allowance))
         if security.remote:
-            announce(_announcement(target, plan, call, security, allowance))
+            name = call.name or greeting(config.load).path.removeprefix("/")
+            announce(announcement(name, target, security, allowance))
     wait_s = connect_timeout_s or 0.0
     chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates)
     target = host_port(target, remote=bool(security.remote))
@@ -222,14 +223,6 @@ def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, 
         expected = "a server on this machine, where a link can be emulated: leave link.* out"
         raise UsageError(invalid("target", target, expected))
     return remote
-
-
-def _announcement(target: str, plan: LoadPlan, call: CallRequest, security: Security, allowance: Allowance) -> str:
-    """What will be sent where, and how long at most, in one line."""
-    name = call.name or greeting(plan.config.load).path.removeprefix("/")
-    how = "over TLS" if security.tls else "in plain text"
-    where = f"{host_port(target, remote=True)} ({', '.join(security.remote)})"
-    return f"sends calls of {name} to {where} {how}: {allowance.text()}"
 
 
 def _connections(generator: Generator, target: str, security: Security) -> tuple[int, tuple[int, ...]]:

@@ -20,7 +20,6 @@ from types import TracebackType
 from grpclab.errors import WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
-from grpclab.load.core.allowance import Allowance
 from grpclab.load.core.bounds import SILENCE_S, Bounds, plan_bounds
 from grpclab.load.core.recorder import Records, remove
 from grpclab.load.core.traffic import Traffic
@@ -29,6 +28,7 @@ from grpclab.load.interference_watch import InterferenceWatch
 from grpclab.load.run import LoadProgress, LoadRun, assemble, merge_reports
 from grpclab.load.worker_messages import Failed, WindowEnded, WindowProgress, WorkerAnswer
 from grpclab.load.workers import Workers
+from grpclab.system.allowance import Allowance
 from grpclab.system.interference import GENERATOR, Interference
 from grpclab.system.interrupts import hurried, raised
 from grpclab.system.transport import PLAINTEXT, Security
@@ -68,8 +68,7 @@ class Generator:
         self.config = self._workers.config
         self._seed = seed
         self._residence = residence
-        self._allowance = allowance
-        self.aim(target, security=security, call=call)
+        self.aim(target, security=security, call=call, allowance=allowance)
         self.beside: dict[str, list[int]] = {}
         """The processes of the other parties (:mod:`grpclab.system.interference`), for the
         notices of the window's interference: those of the server and the link, as far as they are known."""
@@ -116,8 +115,18 @@ class Generator:
         """Start the workers, if they are not there yet: while a server starts, they load what they need."""
         self._workers.spawn()
 
-    def aim(self, target: str, *, security: Security = PLAINTEXT, call: CallSpec | None = None) -> None:
+    def aim(
+        self,
+        target: str,
+        *,
+        security: Security = PLAINTEXT,
+        call: CallSpec | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
         """Name the target before :meth:`start`, where it was unknown at first."""
+        self._allowance = allowance
+        self.spent = 0
+        """The calls that were taken from the allowance."""
         self.target = target
         self._security = security
         self._call = call or greeting(self.config.load)
@@ -252,6 +261,7 @@ class Generator:
         if ran_out:
             bounds.cut_at = min(bounds.cut_at, *ran_out)
             stopped = stopped or self._ran_out(answers)
+        self.spent = sum(answer.spent for answer in ended)
         ceilings = [answer.ceiling for answer in ended if answer.ceiling]
         cut = interrupted or bool(stopped)
         windows = []

@@ -19,9 +19,9 @@ from typing import Any
 from grpclab.errors import PluginError, StorageError, TargetError, UsageError
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.core.allowance import TIME, Budget, RationedGate
 from grpclab.load.core.arrivals import planned
 from grpclab.load.core.bounds import NO_DEADLINE_S
+from grpclab.load.core.budget import Budget, RationedGate
 from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.gate import Gate, SuppliedGate
 from grpclab.load.core.recorder import Recorder
@@ -41,6 +41,7 @@ from grpclab.load.worker_messages import (
 from grpclab.metrics import PERCENTILES
 from grpclab.system import ulimits
 from grpclab.system.accounting import thread_waited_seconds
+from grpclab.system.allowance import TIME
 from grpclab.system.json_lines import decode
 from grpclab.system.pacing import Pacer
 from grpclab.system.subprocesses import die_with_parent, say
@@ -143,6 +144,7 @@ class _Worker:
             admitted=gate.admitted,
             ran_out_at=gate.ran_out_at,
             ceiling=gate.ceiling,
+            spent=0 if self._budget is None else self._budget.spent,
             unsent=recorder.unsent,
             still_s=heartbeat.still_s,
             traffic=self._engine.traffic(),

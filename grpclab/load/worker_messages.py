@@ -18,11 +18,11 @@ from typing import Literal
 from grpclab.errors import GrpclabError, PluginError, StorageError, TargetError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.core.allowance import Allowance
 from grpclab.load.core.failures import FailureEntry
 from grpclab.load.core.kept_answers import AnswerSample
 from grpclab.load.core.running import RunningCalls
 from grpclab.load.core.traffic import Traffic
+from grpclab.system.allowance import Allowance
 from grpclab.system.transport import Security
 
 # ---- to a worker ---------------------------------------------------------------------------------------------
@@ -147,6 +147,8 @@ class WindowEnded(WorkerAnswer):
     ran_out_at: float | None
     ceiling: str = ""
     """The ceiling of the allowance that was reached, if one was."""
+    spent: int = 0
+    """The calls taken from the allowance since the engine connected."""
     """The moment at which the requests were used up, where they are not to repeat."""
     unsent: int
     """Calls that were due and never sent."""

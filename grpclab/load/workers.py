@@ -12,11 +12,11 @@ from typing import IO
 
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.core.allowance import Allowance
 from grpclab.load.core.bounds import Bounds, auto_workers, connections, split
 from grpclab.load.core.traffic import add_counts, read_core_log
 from grpclab.load.worker_messages import Connect, EndWindow, Failed, MeasureWindow, WindowProgress, WorkerAnswer
 from grpclab.system import ulimits
+from grpclab.system.allowance import Allowance
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, receive_any
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.system.transport import Security

@@ -14,11 +14,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from grpclab.errors import UsageError, invalid
 from grpclab.system.addresses import host_port
+from grpclab.system.allowance import SharedAllowance
 from grpclab.system.transport import PLAINTEXT, Security
 from grpclab.text import credentials
 
@@ -68,6 +69,8 @@ class Target:
     prepare: str = ""
     cleanup: str = ""
     security: Security = PLAINTEXT
+    ledger: SharedAllowance | None = field(default=None, compare=False, repr=False)
+    """What may still be sent to it, where it is on another machine. Never stored: who repeats a study asks again."""
 
     def __post_init__(self) -> None:
         for command in (self.command, self.prepare, self.cleanup):
@@ -118,15 +121,15 @@ class Target:
             raise UsageError(invalid("python", self.python, "an interpreter that can be run"))
         if self.address:
             try:
-                host_port(self.address)
+                host_port(self.address, remote=bool(self.security.remote))
             except UsageError as error:
                 raise UsageError(str(error).replace("invalid target=", f"invalid {option or 'address'}=", 1)) from None
 
     def given(self) -> Iterator[tuple[str, str | float]]:
         """Its fields that were given, with their values."""
-        for field in fields(self):
-            if (value := getattr(self, field.name)) != field.default:
-                yield field.name, value
+        for one in fields(self):
+            if one.compare and (value := getattr(self, one.name)) != one.default:
+                yield one.name, value
 
 
 def _written(name: str) -> str:

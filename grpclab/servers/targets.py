@@ -150,14 +150,15 @@ class _Address:
 
 @contextlib.contextmanager
 def _running_at(address: str, start: ServerStart) -> Iterator[RunningServer]:
-    target, log_path = host_port(address), start.log_path or Path()
+    security, log_path = start.target.security.reread(), start.log_path or Path()
+    target = host_port(address, remote=bool(security.remote))
     yield RunningServer(
         process=None,
         target=target,
-        port=parse(address)[1],
-        pids=listening_at(target),
+        port=parse(address, remote=bool(security.remote))[1],
+        pids=[] if security.remote else listening_at(target),
         log_path=log_path,
-        security=start.target.security.reread(),
+        security=security,
     )
 
 

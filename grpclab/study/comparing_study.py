@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,9 @@ class ComparingStudy(Study):
         side = identity.configuration
         expected = (self.manifest.servers or {}).get(side)
         subject = self.subjects[side]
+        ledger = subject.target.ledger
+        if ledger is not None and (reason := ledger.over(time.perf_counter())):
+            raise MeasurementError(reason)
         result = run_trial(config, folder, cores=self._cores, identity=identity, subject=subject, expected=expected)
         if not result.valid and side not in self._measured:
             raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")

@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -113,9 +114,15 @@ def _bench_set_up(
         with _last_words_of(server):
             call = _while_alive(server, lambda: _call(subject, server, config))
             security = server.security.pinned(server.target) if link is not None else server.security
-            generator.aim(target, security=security, call=call)
+            ledger = subject.target.ledger
+            allowance = None if ledger is None else ledger.left(time.perf_counter())
+            generator.aim(target, security=security, call=call, allowance=allowance)
             generator.start(server.require_alive)
-            yield server, generator, link
+            try:
+                yield server, generator, link
+            finally:
+                if ledger is not None:
+                    ledger.spend(generator.spent)
         if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the trial")
 
@@ -217,14 +224,16 @@ def _measure(result: TrialResult, server: RunningServer, generator: Generator, *
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(server.pids)
-    result.invalid_reason = run.stopped_because if run.ran_out else _why_invalid(result, generator.workers)
+    result.invalid_reason = (
+        run.stopped_because if run.ran_out or run.ceiling else _why_invalid(result, generator.workers)
+    )
 
 
 def _connections(server: RunningServer, generator: Generator) -> list[int]:
     """The connections to the server, by its processes; of one that runs by itself, which others may use, ours."""
     if server.process is not None:
         return server.connections(excluding=[os.getpid()])
-    return [connections_of([*generator.pids, *generator.beside[LINK]], server.target)]
+    return [connections_of([*generator.pids, *generator.beside[LINK]], server.target, server.security.remote)]
 
 
 def _why_invalid(result: TrialResult, workers: int) -> str:

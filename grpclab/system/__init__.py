@@ -6,6 +6,7 @@ Each line imports only from those above it::
     addresses     the notations of a server's address, and the rule that load goes to this machine only
     transport     the security of connections: TLS, whom it trusts, and the names it goes by
     dialling      the loopback addresses that a target stands for, and connections to them
+    allowance     what may be sent to a server on another machine at most
     channels      the one place where gRPC channels are opened
     untrusted     files that somebody else may have written, read within bounds
     parquet       data frames in Parquet files

@@ -68,7 +68,7 @@ def parse(text: object, *, remote: bool = False) -> tuple[str, int]:
     except ValueError:
         if remote:
             return _elsewhere(text, host), port
-        expected = f"an address on this machine ({LOOPBACK}), as localhost:{port}: any other needs bench --allow-remote"
+        expected = f"an address on this machine ({LOOPBACK}), as localhost:{port}: any other needs --allow-remote"
         raise refused(text, expected) from None
 
 

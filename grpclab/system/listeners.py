@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from grpclab.system import procfs
 from grpclab.system.addresses import UNIX
@@ -16,9 +16,9 @@ def listening_at(target: str) -> list[int]:
     return sorted(procfs.listening_pids(port) if port else UnixSocket.at(hosts[0].removeprefix(UNIX)).listening)
 
 
-def connections_of(pids: Collection[int], target: str) -> int:
+def connections_of(pids: Collection[int], target: str, remote: Sequence[str] = ()) -> int:
     """The connections that these processes have to a target; of a Unix socket, those that it has at all."""
-    hosts, port = loopback_target(target)
+    hosts, port = loopback_target(target, remote)
     if not port:
         return sum(UnixSocket.at(hosts[0].removeprefix(UNIX)).connections.values())
     return procfs.outgoing_connections(pids, port)

@@ -90,7 +90,9 @@ class Security:
 
     def reread(self) -> Security:
         """The same with the files that the user named read again. Raises UsageError."""
-        return self if self.options == SecurityOptions() else security_of(**vars(self.options))
+        if self.options == SecurityOptions():
+            return self
+        return replace(security_of(**vars(self.options)), remote=self.remote)
 
     def context(self) -> ssl.SSLContext:
         """A client's context for TLS with ALPN ``h2``, as this says."""

@@ -35,42 +35,6 @@ SAID = STORED / "said"
 FINISHED = ("quick", "threads", "commands", "desk", "replication", "idle")
 """The studies that are stored; beside them lies ``cut``, which Ctrl-C ended."""
 
-COMMANDS = ("serve", "bench", "study", "compare", "report", "profile", "notebook", "doctor", "factors")
-
-ERRORS = (
-    "stduy",
-    "serve nonsense",
-    "serve basic --set server.threads=0",
-    "serve basic --set server.thread=4",
-    "serve reference --fault nonsense",
-    "bench 127.0.0.1:1 -n 10",
-    "bench nonsense:port",
-    "bench -n 0",
-    "bench --rate abc",
-    "bench --deadline 0",
-    "bench 127.0.0.1:1 --call nonsense",
-    "bench 192.0.2.1:50051",
-    "study --blocks 0",
-    "study --design nonsense",
-    "study --requests -5",
-    "study --windows-kib 64,a",
-    "study --file missing.toml",
-    "study --file unknown.toml",
-    "study --file damaged.toml",
-    "study --repeat nothing",
-    "study --design quick --study quick --seed 3",
-    "compare basic",
-    "compare basic nonsense",
-    "compare results/quick:none results/quick:basic",
-    "compare --a-cmd server --b-cmd server",
-    "report zzz",
-    "report qick",
-    "profile abc",
-    "notebook nonsense",
-    "factors --frobnicate",
-    "factors --json missing/factors.json",
-)
-
 PAIRS = (
     "compare results/quick:basic-c64 results/quick:optimized-c64 --json -",
     "compare results/quick:optimized-c64 results/quick:basic-c64 --min-effect 1%",
@@ -96,16 +60,13 @@ def unpack(root: Path) -> None:
     for archive in sorted(STORED.glob("*.tar.xz")):
         with tarfile.open(archive) as tar:
             tar.extractall(root, filter="data")
-    (root / "unknown.toml").write_text('headline = "server.thread=4"\n[factors]\n"server.thread" = [10, 4]\n')
-    (root / "damaged.toml").write_text('headline = "server.threads=4\n')
 
 
 # ---- what is said --------------------------------------------------------------------------------------------------
 
 
 def normal(text: str, root: Path) -> str:
-    """The text without what differs from one run or machine to the next: folders, dates, versions, the machine."""
-    text = text.replace(" and seed and identity (", " and seed (")  # a study of another machine
+    """The text without what differs from one run to the next: folders, dates, versions."""
     text = text.replace(str(root), "ROOT").replace(str(HOME), "HOME")
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z|[+-]\d\d:\d\d)?", "DATE", text)
     return re.sub(r"grpclab \d+\.\d+\S*", "grpclab VERSION", text)
@@ -204,8 +165,6 @@ def without_numbers(text: str) -> str:
 
 
 SAYINGS: dict[str, Say] = {
-    "help": lambda root: lines(root, "--help", *(f"{name} --help" for name in COMMANDS)),
-    "errors": lambda root: lines(root, *ERRORS),
     "compare": lambda root: lines(root, *PAIRS),
     "factors": lambda root: lines(root, "factors", "factors --json -", "factors --tonic", "notebook"),
     "bench": measured,

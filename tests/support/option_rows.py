@@ -43,6 +43,31 @@ CALL = "--call a.B/C"
 COMMANDS = "--a-cmd 'true {port}' --b-cmd 'true {port}'"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "two stored results are compared as they were measured"
+APP = "--app a:b"
+TARGET_ROWS: dict[str, list[Row]] = {
+    "app": [Acts(words=APP, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="was given")],
+    "cmd": [Acts(words="--cmd 'true {port}'", proof="a.call.target.command")],
+    "address": [Acts(words="--address localhost:1", proof="b.call.target.address")],
+    "python": [
+        Acts(words="--python python3", proof="a.call.target.python", after=APP),
+        Refused(words="--address localhost:1 --python python3", where="it belongs to --app"),
+    ],
+    "app_dir": [Acts(words="--app-dir .", proof="a.call.target.app_dir", after=APP)],
+    "cwd": [Acts(words="--cwd .", proof="a.call.target.cwd", after=COMMANDS)],
+    "ready": [Acts(words="--ready health", proof="a.call.target.ready", after=COMMANDS)],
+    "prepare": [Acts(words="--prepare true", proof="a.call.target.prepare", after=APP)],
+    "cleanup": [Acts(words="--cleanup true", proof="b.call.target.cleanup", after=APP)],
+    **{
+        f"{side}_{option}": [Acts(words=f"--{side}-{option} {word}", proof=f"{side}.call.target.{field}", after=after)]
+        for side, other in (("a", "b"), ("b", "a"))
+        for option, word, field, after in (
+            ("app", "c:d", "app", f"--{other}-app a:b"),
+            ("address", "localhost:1", "address", f"--{other}-app a:b"),
+            ("python", "python3", "python", APP),
+            ("dir", ".", "app_dir", APP),
+        )
+    },
+}
 LOAD_ROWS: dict[str, list[Row]] = {
     "requests": [Acts(words="-n 7", proof="config.load.requests")],
     "duration": [Acts(words="-z 3", proof="config.load.duration_s")],
@@ -142,6 +167,7 @@ SECURITY_ROWS: dict[str, list[Row]] = {
 
 
 CEILINGS = "--max-rate 9 --max-calls 9 --max-time 9"
+ELSEWHERE = f"--address 192.0.2.1:7 {CALL}"
 REMOTE_ROWS: dict[str, list[Row]] = {
     "allow_remote": [
         Acts(words=f"--allow-remote {CEILINGS}", proof="allowance.calls"),
@@ -177,6 +203,24 @@ def in_compare(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
     }
 
 
+def hosted_rows(seen: str, *, other: str) -> dict[str, list[Row]]:
+    """The rows of ``--app`` and what belongs to it, where the target is noted as `seen`; `other` names a server."""
+    further = (("python", "python3"), ("app_dir", "."), ("cwd", "."))
+    return {
+        "app": [
+            Acts(words=APP, proof=f"{seen}.app"),
+            Refused(words=f"{other} {APP}", where=f"{other} and --app both name the server"),
+        ],
+        **{
+            field: [
+                Acts(words=f"--{field.replace('_', '-')} {word}", proof=f"{seen}.{field}", after=APP),
+                Refused(words=f"{other} --{field.replace('_', '-')} {word}", where="it belongs to --app"),
+            ]
+            for field, word in further
+        },
+    }
+
+
 OPTIONS: dict[str, dict[str, list[Row]]] = {
     "serve": {
         "quiet": [Acts(words="basic -q", proof="quiet")],
@@ -187,6 +231,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="reference --set server.threads=4", where="options of its own"),
             NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
         ],
+        **hosted_rows("target", other="basic"),
         "variant": [Acts(words="basic", proof="name"), Refused(words="fast", where="basic, optimized or reference")],
         "port": [Acts(words="--port 5", proof="port", after="basic")],
         "host": [
@@ -235,6 +280,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "config": [Acts(words="--config bench.toml", proof="config.load.requests")],
         "target": [Acts(words="localhost:7", proof="target")],
+        **hosted_rows("hosted", other="localhost:7"),
         **CALL_ROWS,
         **SECURITY_ROWS,
         **REMOTE_ROWS,
@@ -346,12 +392,12 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             for side in "ab"
         },
         "a_cmd": [
-            Acts(words="--a-cmd 'true {port}'", proof="a.call.command", after="--b-cmd 'true {port}'"),
+            Acts(words="--a-cmd 'true {port}'", proof="a.call.target.command", after="--b-cmd 'true {port}'"),
             Refused(words="basic basic --a-cmd 'true {port}'", where="both"),
             Refused(words=f"{STORED} --a-cmd 'true {{port}}'", where=NOT_STORED),
         ],
         "b_cmd": [
-            Acts(words="--b-cmd 'true {port}'", proof="b.call.command", after="--a-cmd 'true {port}'"),
+            Acts(words="--b-cmd 'true {port}'", proof="b.call.target.command", after="--a-cmd 'true {port}'"),
             Refused(words="basic basic --b-cmd 'true {port}'", where="both"),
             Refused(words=f"{STORED} --b-cmd 'true {{port}}'", where=NOT_STORED),
         ],
@@ -364,9 +410,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         },
         "start_timeout": [
             Acts(words="--start-timeout 7", proof="start_timeout_s", after=COMMANDS),
-            Refused(words="basic basic --start-timeout 7", where="add --a-cmd or --b-cmd"),
+            Refused(words="basic basic --start-timeout 7", where="add --app, --a-cmd or --b-cmd"),
             Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
         ],
+        **TARGET_ROWS,
         **in_compare(CALL_ROWS),
         **{
             option: [
@@ -387,6 +434,22 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 ("authority", "shop", ""),
                 ("insecure_skip_verify", "", ""),
             )
+        },
+        "allow_remote": [
+            Acts(words=f"--allow-remote {CEILINGS}", proof="b.security", after=ELSEWHERE),
+            Refused(words=ELSEWHERE, where="any other needs --allow-remote"),
+            Refused(words=f"{ELSEWHERE} --allow-remote", where="add --max-rate, --max-calls, --max-time"),
+            Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected 9 at most"),
+            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it belongs to --address"),
+            Refused(words=f"{STORED} --allow-remote {CEILINGS}", where=NOT_STORED),
+        ],
+        **{
+            option.replace("-", "_"): [
+                Acts(words=f"--{option} 8", proof="b.allowance", after=f"{ELSEWHERE} --allow-remote {CEILINGS}"),
+                Refused(words=f"{ELSEWHERE} --{option} 9", where="expected --allow-remote with it"),
+                Refused(words=f"{STORED} --{option} 9", where=NOT_STORED),
+            ]
+            for option in ("max-rate", "max-calls", "max-time")
         },
         "ignore_fields": [
             Acts(words="--ignore-fields time,id", proof="b.call.ignore_fields", after=f"basic optimized {CALL}"),
@@ -442,6 +505,35 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "handler": [Acts(words="--handler a.py", proof="stdout", after="--pid 1")],
         "output": [Acts(words="-o x.folded", proof="files", after="--pid 1")],
         "json": [Acts(words="--json out.json", proof="files", after="--pid 1")],
+    },
+    "init": {
+        "quiet": [Acts(words="-q", proof="stdout", after="localhost:1")],
+        "verbose": [Acts(words="-v", proof="verbose", after="localhost:1")],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="localhost:1")],
+        "target": [
+            Acts(words="localhost:1", proof="target.address"),
+            Refused(words=f"localhost:1 {APP}", where="expected grpclab init ADDRESS, or grpclab init --app"),
+        ],
+        "app": [
+            Acts(words=APP, proof="target.app"),
+            Refused(words="", where="expected grpclab init ADDRESS, or grpclab init --app"),
+        ],
+        "python": [
+            Acts(words="--python python3", proof="target.python", after=APP),
+            Refused(words="localhost:1 --python python3", where="--python"),
+        ],
+        "app_dir": [
+            Acts(words="--app-dir .", proof="target.app_dir", after=APP),
+            Refused(words="localhost:1 --app-dir .", where="--app-dir"),
+        ],
+        "call": [
+            Acts(words="--call a.B/D", proof="stdout", after="localhost:1"),
+            Refused(words="localhost:1 --call a.B/E", where="one of a.B/C, a.B/D"),
+        ],
+        "file": [
+            Acts(words="--file my.toml", proof="files", after="localhost:1"),
+            Refused(words="localhost:1 --file study.toml", where="a file that is not there yet"),
+        ],
     },
     "notebook": {
         "quiet": [Acts(words="-q", proof="stdout", after="")],

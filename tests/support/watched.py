@@ -23,9 +23,12 @@ from grpclab.factors.levels import Level
 from grpclab.load import bench as bench_module
 from grpclab.load.plan import LoadPlan
 from grpclab.profiling import perf, pyspy
+from grpclab.servers import targets
 from grpclab.servers.process.exposure import ListenAddress
+from grpclab.servers.targets import ServerStart
 from grpclab.study import comparing, pilot, stored_comparison
 from grpclab.study.model import Manifest
+from grpclab.system.transport import PLAINTEXT
 from grpclab.text import credentials
 from tests.support.bench_results import result
 from tests.support.certificates import Authority
@@ -78,7 +81,7 @@ class Watched:
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
         (folder / "study.toml").write_text(STUDY)
-        for prepare in (self._serve, self._bench, self._study, self._compare, self._report, self._others):
+        for prepare in (self._serve, self._bench, self._study, self._compare, self._report, self._init, self._others):
             prepare()
 
     def note(self, **found: Any) -> None:
@@ -107,6 +110,7 @@ class Watched:
         return self.seen
 
     def _serve(self) -> None:
+        from grpclab.servers.hosting import foreground as hosting
         from grpclab.servers.process import child, foreground
         from grpclab.servers.reference import foreground as reference
 
@@ -114,6 +118,7 @@ class Watched:
             self.note(name=name, settings=settings, host=where.host, port=port, **more)
 
         self.patch.setattr(foreground, "serve_in_foreground", serve)
+        self.patch.setattr(hosting, "serve_application", lambda target, *_, **more: self.note(target=target, **more))
         self.patch.setattr(reference, "serve_reference_in_foreground", lambda spec, quiet: self.note(spec=spec))
         self.patch.setattr(child, "configure_logging", lambda level: self.note(log_level=level))
         self.patch.setattr(child, "leave", sys.exit)
@@ -124,7 +129,13 @@ class Watched:
             measured = result([0.1] * 1500)
             return dataclasses.replace(measured, target=target, notes=plan.notes, without_effect=plan.without_effect)
 
+        @contextlib.contextmanager
+        def start(order: ServerStart) -> Iterator[SimpleNamespace]:
+            self.note(hosted=order.target)
+            yield SimpleNamespace(target="127.0.0.1:9", security=PLAINTEXT)
+
         self.patch.setattr(bench_module, "run_bench", measure)
+        self.patch.setattr(targets, "start", start)
 
     def _study(self) -> None:
         from grpclab.report import publish, stored
@@ -169,7 +180,10 @@ class Watched:
         def prepare(sides: Mapping[str, Any], **more: Any) -> Any:
             for name, side in sides.items():
                 self.note(**{f"{name}.config": side.config, f"{name}.call": side.subject})
-                self.seen |= {f"{name}.security": side.subject.target.security}
+                self.seen |= {f"{name}.call.target.{part}": value for part, value in vars(side.subject.target).items()}
+                target = side.subject.target
+                self.seen |= {f"{name}.security": target.security}
+                self.seen |= {f"{name}.allowance": target.ledger and target.ledger.allowance}
                 self.seen |= {f"{name}.call.name": side.subject.call, f"{name}.label": side.label}
                 self.seen |= {f"{name}.call.options": side.subject.data_options}
                 self.seen |= {f"{name}.call.check": side.subject.answer_check}
@@ -202,6 +216,17 @@ class Watched:
         self.patch.setattr(figure_files, "write_figures", draw)
         self.patch.setattr(site, "build", build)
 
+    def _init(self) -> None:
+        from grpclab.cli import init
+        from grpclab.load.calls.schema import Schema, from_file
+        from grpclab.servers.target import Target
+
+        def schema(target: Target) -> tuple[Schema, str]:
+            self.note(target=target)
+            return from_file(Path("a.proto"), []), ""
+
+        self.patch.setattr(init, "_schema", schema)
+
     def _others(self) -> None:
         from grpclab.cli import findings, profile
         from grpclab.profiling import processes, threads
@@ -232,7 +257,7 @@ class Watched:
 PROTO = """syntax = "proto3";
 package a;
 message M { int32 x = 1; }
-service B { rpc C (M) returns (M); }
+service B { rpc C (M) returns (M); rpc D (M) returns (M); }
 """
 STUDY = """
 headline = "server.threads=4"

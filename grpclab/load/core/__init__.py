@@ -8,7 +8,7 @@ Each line imports only from those above it::
     recorder       what happened to each call
     arrivals       when the calls of an open loop are due
     gate           when a call may start: warm-up, the measured window, and its end
-    allowance      what may be sent to a server on another machine at most, and how much of that is left
+    budget         what a worker may still send to a server on another machine, and the gate that keeps to it
     bounds         how a load is divided over its workers, and when its window opens and closes
     worker_window  the measured window of one worker: which calls are its own, when it ended, and its throughput
     summary        from the record of calls to figures: throughput, percentiles, histogram, timeline

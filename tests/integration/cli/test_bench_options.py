@@ -34,9 +34,19 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
         assert default in words
     headings = re.findall(r"^([a-z ]+):$", text, re.MULTILINE)
     assert headings == [
-        *("what is called", "how much", "how it is sent", "thresholds", "output", "options", "examples")
+        *(
+            "what is called",
+            "security",
+            "a server on another machine",
+            "how much",
+            "how it is sent",
+            "thresholds",
+            "output",
+            "options",
+            "examples",
+        )
     ]
-    assert text.count("\n  grpclab bench ") == 4
+    assert text.count("\n  grpclab bench ") == 5
 
 
 # ---- what the options mean -------------------------------------------------------------------------------------

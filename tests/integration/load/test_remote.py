@@ -68,7 +68,7 @@ def test_no_packet_leaves_this_machine_for_another_name(net: Namespaces, remote:
     before = net.sent()
     run = bench(net, name, *CALL, "-n", "5")
     assert (run.returncode, net.sent()) == (2, before)
-    assert "any other needs bench --allow-remote" in run.stderr
+    assert "any other needs --allow-remote" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,21 @@ def test_each_ceiling_ends_a_run(
     run = bench(net, remote, *CALL, *limits, *words, "--warmup", "0")
     assert run.returncode == 0, run.stderr
     assert f"reached its ceiling {ceiling}" in run.stdout
+
+
+def test_a_comparison_shares_its_ceilings_and_ends_with_them(net: Namespaces, remote: str, tmp_path: Path) -> None:
+    words = ("--address", remote, *CALL, "--blocks", "2", "-n", "500", "-c", "2", "--warmup", "0")
+    command = net.at_client("env", f"GRPCLAB_ROOT={tmp_path}", sys.executable, "-m", "grpclab", "compare", *words)
+
+    def compare(*limits: str) -> Any:
+        return subprocess.run([*command, *limits], capture_output=True, text=True, check=False, timeout=120)
+
+    whole = compare(*ceilings(10**6, 10**6, "100s"))
+    assert whole.returncode == 4, whole.stderr
+    assert whole.stderr.count("sends calls of") == 1
+    cut = compare(*ceilings(10**6, 1100, "100s"))
+    assert cut.returncode == 3
+    assert "the load has reached its ceiling --max-calls=1100" in cut.stderr
 
 
 def test_a_name_is_resolved_once_and_told_with_its_address(net: Namespaces, remote: str, tmp_path: Path) -> None:

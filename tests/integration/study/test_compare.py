@@ -117,7 +117,7 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
     ("words", "code", "told"),
     [
         (["basic", "fast"], 2, "B=fast is no variant"),
-        (["basic"], 2, "B is a variant (basic, optimized) or --b-cmd COMMAND; neither was given"),
+        (["basic"], 2, "B is a variant (basic, optimized), or a server of yours: --b-app, --b-cmd or --b-address"),
         (["basic", "basic", "--b-cmd", "x {port}"], 2, "both 'basic' and --b-cmd was given"),
         (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it names no port: write {port}"),
         (["basic", "--b-cmd", "./server '{port}"], 2, "its quotes cannot be read"),

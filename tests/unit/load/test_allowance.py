@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.errors import UsageError
-from grpclab.load.core.allowance import CALLS, RATE, TIME, Allowance, Budget, RationedGate, allowed
+from grpclab.errors import MeasurementError, UsageError
+from grpclab.load.core.budget import Budget, RationedGate
+from grpclab.system.allowance import CALLS, RATE, TIME, Allowance, SharedAllowance, allowed
 
 SOME = Allowance(rate_rps=10, calls=100, time_s=60)
 
@@ -100,3 +101,16 @@ def test_all_three_ceilings_are_asked_for() -> None:
         allowed(remote=False, time_s=7)
     with pytest.raises(UsageError, match=r"^invalid --max-rate=0"):
         allowed(remote=True, rate_rps=0, calls=1, time_s=1)
+
+
+def test_loads_that_share_an_allowance_have_what_the_others_left() -> None:
+    shared = SharedAllowance(SOME, now=5.0)
+    shared.spend(70)
+    left = shared.left(25.0)
+    assert (left.calls, left.time_s, left.rate_rps) == (30, 40.0, 10)
+    assert left.reached(CALLS) == "the load has reached its ceiling --max-calls=100"
+    assert left.of_worker(0, 3).reached(TIME) == "the load has reached its ceiling --max-time=60"
+    assert shared.over(65.0).endswith("--max-time=60")
+    shared.spend(30)
+    with pytest.raises(MeasurementError, match=r"--max-calls=100"):
+        shared.left(26.0)

@@ -260,6 +260,8 @@ def test_threads_of_an_asyncio_application_may_act_and_those_of_our_greeter_cann
 def test_a_pilot_measures_the_target_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "x.toml"
     file.write_text(TILL)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "server.py").write_text("def register(server): ...\n")
     study = Study.described(file, root=tmp_path)
     measured: list[Side] = []
 
