@@ -66,8 +66,9 @@ def test_a_name_of_ones_own_stands_for_the_label(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(("place", "told"), [("python", "target.python"), ("app_dir", "app-dir"), ("cwd", "cwd")])
 def test_one_application_at_two_places_has_two_labels(place: str, told: str) -> None:
     given = {"python": sys.executable, "app_dir": ".", "cwd": "."}[place]
+    place_given: dict[str, Any] = {place: given}
     app = GivenTarget(grpclab.App("shop:register"), "--app")
-    there = GivenTarget(grpclab.App("shop:register", **{place: given}), "--app")
+    there = GivenTarget(grpclab.App("shop:register", **place_given), "--app")
     sides = pair(app, there, PairOptions(call="s.V/M", own={"b": {"server.threads": 5}}))
     assert sides["a"].label == "shop:register"
     assert sides["b"].label == f"shop:register with {told}={given} server.threads=5"
