@@ -21,9 +21,10 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
     """The headline as one plain-text sentence, with what its parts give, or what to do when it is undecided.
 
     Names are the planned headline's `candidate_label`, `baseline_label` and `at`, else they come from
-    a title like "optimized against basic at concurrency 64", else they are the configurations' own. The
-    words for a part are its `phrase`, else its side. A part with an `already` is told once more with its interval, for
-    readers to whom the other parts are nothing new: ``a client that already keeps its channel``.
+    a title like "optimized against basic at concurrency 64", else they are the configurations' own. What a label says,
+    as ``A (srv with arg.threads=10)``, is no condition of both sides. The words for a part are its `phrase`, else its
+    side. A part with an `already` is told once more with its interval, for readers to whom the other parts are nothing
+    new: ``a client that already keeps its channel``.
     """
     candidate, baseline, at = _names(headline, planned)
     where = f" {at}" if at else ""
@@ -53,6 +54,8 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
 def _names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, str]:
     title = _TITLE.fullmatch(planned.title.strip())
     parsed = title.groupdict() if title else {}
+    if (at := parsed.get("at")) and at in planned.baseline_label:
+        parsed["at"] = ""
     return (
         planned.candidate_label or parsed.get("candidate") or headline.candidate,
         planned.baseline_label or parsed.get("baseline") or headline.baseline,

@@ -18,6 +18,8 @@ GREETER = "greet.GreeterService"
 LONGEST_REQUEST = 80
 MOST_FILES = 4
 """So many files of a server's program are shown."""
+MOST_NAMES = 4
+"""So many configurations whose servers are of the same versions are named."""
 _LAB = ("python", "grpcio", "protobuf", "uvloop")
 
 Pairs = list[tuple[str, str]]
@@ -101,6 +103,27 @@ def lab_words(versions: Mapping[str, Json]) -> str:
     return f"grpclab {versions.get('grpclab') or ''} and its load generator: {', '.join(programs)}".replace("  ", " ")
 
 
+def server_versions(plan: StudyPlan, servers: Mapping[str, StoredProgram] | None) -> Pairs:
+    """The configurations by the versions of what hosts their applications; empty where no version is known."""
+    titles = {planned.name: planned.title for planned in plan.configurations}
+    known = {name: text for name, program in (servers or {}).items() if (text := _versions(program))}
+    if len(set(known.values())) == 1 and set(known) >= set(titles):
+        return [("every server", text) for text in set(known.values())]
+    found: dict[str, list[str]] = {}
+    for name, text in known.items():
+        found.setdefault(text, []).append(titles.get(name, name))
+    return [(_some(names), text) for text, names in found.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return "; ".join([*names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
+
+
+def _versions(program: StoredProgram) -> str:
+    return ", ".join(f"{name.replace('python', 'Python')} {version}" for name, version in program.versions.items())
+
+
 def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) -> str:
     title = next((planned.title for planned in plan.configurations if planned.name == name), name)
     label = title.removeprefix(f"{name.upper()}: ")
@@ -115,9 +138,9 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
     shown = [_file(file) for file in program.files[:MOST_FILES]]
     if (more := len(program.files) - MOST_FILES) > 0:
         shown.append(f"{more} further files")
-    versions = [f"{name.replace('python', 'Python')} {version}" for name, version in program.versions.items()]
+    versions = [text] if (text := _versions(program)) else []
     started = f"application: {target.app}" if target.app else f"started by: {' '.join(target.command.split())}"
-    return "; ".join([label, *shown, *([", ".join(versions)] if versions else []), *_commit(program), started])
+    return "; ".join([label, *shown, *versions, *_commit(program), started])
 
 
 def _swept(plan: StudyPlan, name: str) -> str:

@@ -84,15 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    credentials.learn_words(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    credentials.learn_words(given, files=credentials.OPTIONS_OF_FILES)
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.error("no command was named: `grpclab --help` lists them")
-    options.command_line = shlex.join(["grpclab", *(sys.argv[1:] if arguments is None else arguments)])
+    options.command_line = shlex.join(["grpclab", *given])
     if options.redact:
         credentials.redact(options.redact)
-        credentials.learn_words(sys.argv[1:] if arguments is None else arguments)
+        credentials.learn_words(given, files=credentials.OPTIONS_OF_FILES)
     try:
         if not options.quiet:
             _warn_of_unread_variables(options)

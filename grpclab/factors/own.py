@@ -1,4 +1,4 @@
-"""Factors that a user brings: ``arg.NAME``, ``env.NAME`` and ``target.python``. Their levels are text. Pure.
+"""Factors that a user brings: ``arg.NAME``, ``env.NAME`` and ``target.python``. Their levels are text.
 
 ``arg.NAME`` fills ``{NAME}`` in a server's command, or a parameter of an application; ``env.NAME`` is a variable of
 the server's environment, which the level ``none`` unsets; ``target.python`` is the interpreter that hosts an
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from grpclab.errors import FactorError, invalid
 from grpclab.factors.levels import Factor, Level, format_level
+from grpclab.text import credentials
 
 PYTHON = "target.python"
 UNSET = "none"
@@ -28,12 +29,15 @@ _MEANINGS = {
 
 
 class OwnLevels(Mapping[str, str]):
-    """The levels of own factors by their dotted names, sorted; immutable and hashable."""
+    """The levels of own factors by their dotted names, sorted; immutable and hashable. Secret ones are remembered."""
 
     __slots__ = ("_levels",)
 
     def __init__(self, levels: Mapping[str, str] | None = None) -> None:
         self._levels = dict(sorted((levels or {}).items()))
+        for name, level in self._levels.items():
+            if credentials.is_secret(name):
+                credentials.learn(level)
 
     def __getitem__(self, name: str) -> str:
         return self._levels[name]

@@ -243,7 +243,7 @@ def choose_call(
     config: TrialConfig,
     request: CallRequest = GREETING,
     *,
-    wait_s: float = 0.0,
+    wait_s: float | None = 0.0,
     rates: Sequence[ScheduledRate] = (),
     security: Security = PLAINTEXT,
 ) -> CallSpec:

@@ -30,6 +30,9 @@ where the wait is no longer than this."""
 PATIENCE_S = 1.0
 """Longest wait for one answer of a look; there are two questions at most."""
 _START = "start a server there (`grpclab serve optimized`), or name another target"
+_START_OR_WAIT = (
+    "start a server there (`grpclab serve optimized`), name another target, or wait for one with --connect-timeout 30s"
+)
 FILES_RUN_OUT = (errno.EMFILE, errno.ENFILE)
 """The errors of a process, or a system, that may open no further file."""
 LISTEN_AGAIN_S = 0.05
@@ -130,7 +133,7 @@ def _fault_after_handshake(connection: ssl.SSLSocket, security: Security) -> str
 
 
 _NO_TLS = "does not speak TLS: leave out --tls and what belongs to it"
-_SILENT = "does not answer a TLS handshake: wait longer with --connect-timeout, or leave out --tls"
+_SILENT = "does not answer a TLS handshake: wait until it does, or leave out --tls"
 _DEMANDS = "it may demand a certificate of the client, add --cert FILE --key FILE"
 _EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
 """OpenSSL's codes of what is wrong with a certificate (X509_V_ERR)."""
@@ -185,7 +188,7 @@ def unreachable(target: str, timeout_s: float, diagnosis: Diagnosis | None = Non
 
 def await_listener(
     target: str,
-    wait_s: float = 0.0,
+    wait_s: float | None = 0.0,
     *,
     remote: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,
@@ -193,16 +196,16 @@ def await_listener(
 ) -> None:
     """Return as soon as somebody listens at the target. Raises TargetError where nobody does within `wait_s`.
 
+    None is no wait, for who has no option ``--connect-timeout`` that could be advised.
     What else is wrong with a target (it accepts and says nothing, it speaks another protocol) shows when it is called.
     """
     hosts, port = loopback_target(target, remote)
-    end = clock() + wait_s
+    end = clock() + (wait_s or 0.0)
     while all(reasons := [_refusal(host, port) for host in hosts]):
         if clock() >= end:
             waited = f" within {wait_s:g} s" if wait_s else ""
             raise TargetError(
-                f"nothing answers at {target}{waited} ({reasons[0]}): start a server there (`grpclab serve"
-                " optimized`), name another target, or wait for one with --connect-timeout 30s"
+                f"nothing answers at {target}{waited} ({reasons[0]}): {_START if wait_s is None else _START_OR_WAIT}"
             )
         sleep(LISTEN_AGAIN_S)
 

@@ -25,6 +25,7 @@ from grpclab.factors.effective import idle_processes
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
 from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.reachability import await_listener
 from grpclab.quantities import share
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.comparison import CompareResult
@@ -39,6 +40,7 @@ from grpclab.study.sides import A, B, PairOptions, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
 from grpclab.study.trial_progress import say
+from grpclab.system.addresses import host_port
 from grpclab.system.inputs import whole
 from grpclab.system.paths import is_stored, project_root
 
@@ -77,6 +79,10 @@ def prepare(
     require_outputs(store.folder)
     subjects = {name: side.subject for name, side in sides.items()}
     servers = servers_of(compare_design.plan(sides, blocks=PILOT_BLOCKS, delta=delta), subjects)
+    for subject in () if stored else subjects.values():
+        if subject.address:  # a server that is not there is told at once
+            remote = subject.target.security.remote
+            await_listener(host_port(subject.address, remote=bool(remote)), None, remote=remote)
     if blocks is None:
         if stored:
             blocks = stored.plan.blocks

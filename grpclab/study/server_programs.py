@@ -12,7 +12,10 @@ from collections.abc import Mapping
 
 from grpclab.analysis.study_plan import StoredFile, StoredProgram, StudyPlan
 from grpclab.errors import TargetError, UsageError
+from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.metadata import for_grpcio, parse_metadata
+from grpclab.load.calls.method import greeting
+from grpclab.load.calls.schema import Schema, from_descriptors, services_at
 from grpclab.servers import targets
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.process.program import ServerProgram, identity_of
@@ -26,9 +29,11 @@ REFLECTION = "reflection"
 def servers_of(plan: StudyPlan, subjects: Mapping[str, Subject] | None = None) -> dict[str, StoredProgram]:
     """The programs of a plan by configuration; an application is started for it, once under each interpreter.
 
-    `subjects` are those of the plan, with the secrets that a stored one does not hold. Raises UsageError, ServerError.
+    `subjects` are those of the plan, with the secrets that a stored one does not hold. Raises UsageError, ServerError;
+    the first also for a call that an application does not have.
     """
     found: dict[str, StoredProgram] = {}
+    descriptors: dict[object, tuple[bytes, ...]] = {}
     known: dict[object, StoredProgram] = {}
     for name, stored in plan.subjects.items():
         subject = (subjects or {}).get(name) or Subject.of(stored)
@@ -44,8 +49,32 @@ def servers_of(plan: StudyPlan, subjects: Mapping[str, Subject] | None = None) -
             else:
                 with targets.start(order) as server:
                     known[key] = program_of(server, subject)
+                    descriptors[key] = server.descriptors
+        if target.app:
+            check_method(subject, plan.configuration(name).config, descriptors[key])
         found[name] = known[key]
     return found
+
+
+def check_method(subject: Subject, config: TrialConfig, descriptors: tuple[bytes, ...]) -> None:
+    """Raise UsageError where an application, by its `descriptors`, does not have the method that is called."""
+    if not descriptors or subject.proto:
+        return  # what it has is not known, or is said by a file
+    schema = from_descriptors(descriptors)
+    service, _, method = (subject.call or greeting(config.load).path).strip("/").rpartition("/")
+    try:
+        schema.method(service, method)
+    except UsageError:
+        if subject.call:
+            raise
+        has = ", ".join(f"{one}/{name}" for one in schema.services for name in _methods(schema, one))
+        raise UsageError(
+            f"{subject.app} needs to be told what to call: give --call (in a file, method of [call]); it has {has}"
+        ) from None
+
+
+def _methods(schema: Schema, service: str) -> list[str]:
+    return sorted(schema.pool.FindServiceByName(service).methods_by_name)
 
 
 def _arguments(own: Mapping[str, str]) -> dict[str, str]:
@@ -72,8 +101,6 @@ def _stored(program: ServerProgram, subject: Subject) -> StoredProgram:
 
 def _described(target: str, security: Security, subject: Subject) -> tuple[StoredFile, ...]:
     """The digest of what a server's reflection says; nothing where it has none."""
-    from grpclab.load.calls.schema import services_at
-
     content = b""
     with contextlib.suppress(UsageError, TargetError):
         metadata = for_grpcio(parse_metadata(subject.metadata))

@@ -29,6 +29,8 @@ from grpclab.text import redaction
 
 A, B = "a", "b"
 LONGEST_NAME = 60
+_PLACES = {"python": "target.python", "app_dir": "app-dir", "cwd": "cwd"}
+"""What two targets of the same text can differ in, by the words for it in a label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +157,22 @@ def _labels(given: Mapping[str, Given], options: PairOptions) -> dict[str, str]:
         by_command = isinstance(side, GivenTarget) and side.target.command
         label = next(short) if by_command else _label(side)
         own = " ".join(f"{factor}={format_level(level)}" for factor, level in options.own.get(name, {}).items())
+        own = " ".join(filter(None, [_apart(side, [one for one in given.values() if one is not side]), own]))
         labels[name] = checked_name(name, options.names.get(name)) or (f"{label} with {own}" if own else label)
     return labels
+
+
+def _apart(side: Given, others: Sequence[Given]) -> str:
+    """What a target has that others of the same text have not: ``target.python=.venv/bin/python``; "" for nothing."""
+    if not isinstance(side, GivenTarget):
+        return ""
+    alike = [one.target for one in others if isinstance(one, GivenTarget) and one.target.text == side.target.text]
+    found = {word: getattr(side.target, name) for name, word in _PLACES.items()}
+    return " ".join(
+        f"{word}={found[word]}"
+        for name, word in _PLACES.items()
+        if found[word] and any(getattr(target, name) != found[word] for target in alike)
+    )
 
 
 def _label(side: Given | Any) -> str:

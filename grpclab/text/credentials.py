@@ -16,7 +16,7 @@ import os
 import re
 import shlex
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 MASK = "redacted"
@@ -24,6 +24,8 @@ MASK = "redacted"
 PREFIX = f"{MASK}:"
 DIGITS = 12
 PLACEHOLDER = re.compile(rf"{PREFIX}[0-9a-f]{{{DIGITS}}}")
+OPTIONS_OF_FILES = ("--key",)
+"""Options of grpclab whose names are those of secrets, and that take the path of a file."""
 VARIABLE = "GRPCLAB_REDACT"
 """Further names, separated by commas; child processes read them there."""
 REFERENCE = re.compile(r"(?P<scheme>[A-Za-z]+ )?env:(?P<variable>[A-Za-z_]\w*)")
@@ -57,14 +59,17 @@ USER_AND_PASSWORD = re.compile(rf"(?P<scheme>(?<![\w/@]))(?P<who>[A-Za-z][^\s/@:
 
 
 def is_secret(name: str, *, of_request: bool = False) -> bool:
-    """True if what has this name is a credential: ``x-api-key``, ``DB_PASSWORD``, ``accessToken``.
+    """True if what has this name is a credential, as its name says or ``--redact`` does.
 
     `of_request`: whether it is a field of a request, where a key need not be one.
     """
+    return is_added(name.strip("-").removesuffix("-bin")) or sounds_secret(name, of_request=of_request)
+
+
+def sounds_secret(name: str, *, of_request: bool = False) -> bool:
+    """True if a name is that of a credential: ``x-api-key``, ``DB_PASSWORD``, ``accessToken``."""
     bare = name.strip("-").removesuffix("-bin")
     parts = [part for part in re.split(r"[^a-z0-9]+", snake_case(bare)) if part]
-    if bare.lower() in added_names():
-        return True
     if bare.lower() in NEVER_SECRET or (of_request and parts and parts[-1] in _OF_REQUESTS):
         return False
     return any(part in _WORDS or part.endswith(_ENDINGS) for part in parts)
@@ -83,6 +88,12 @@ def redact(names: Iterable[str]) -> None:
 
 def added_names() -> list[str]:
     return [name for name in os.environ.get(VARIABLE, "").split(",") if name]
+
+
+def is_added(name: str) -> bool:
+    """True if ``--redact`` names what has this name: itself, or the variable or argument of an own factor."""
+    bare = name.lower()
+    return bool({bare, bare.removeprefix("env."), bare.removeprefix("arg.")}.intersection(added_names()))
 
 
 def is_placeholder(value: str) -> bool:
@@ -152,10 +163,15 @@ def learn_from(text: str) -> None:
             learn(match["who"].partition(":")[2])
 
 
-def learn_words(words: Sequence[str]) -> None:
-    """Remember the secrets of a command's words: ``--password WORD``, ``TOKEN=WORD``, ``authorization=WORD``."""
+def learn_words(words: Sequence[str], *, files: Collection[str] = ()) -> None:
+    """Remember the secrets of a command's words: ``--password WORD``, ``TOKEN=WORD``, ``authorization=WORD``.
+
+    Behind the flags `files` stands the path of a file.
+    """
     for before, word in zip(["", *words], words, strict=False):
         name, equals, value = word.partition("=")
+        if before in files:
+            continue
         if is_flag(before) and is_secret(before) and not is_file(word):
             learn(word)
         if equals and names_secret(name) and not REFERENCE.fullmatch(value):

@@ -15,7 +15,7 @@ import hmac
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -25,6 +25,7 @@ from grpclab.text.credentials import (
     DIGITS,
     MASK,
     NEVER_SECRET,
+    OPTIONS_OF_FILES,
     PLACEHOLDER,
     PREFIX,
     REFERENCE,
@@ -32,7 +33,7 @@ from grpclab.text.credentials import (
     SHORTEST,
     USER_AND_PASSWORD,
     USERINFO,
-    added_names,
+    is_added,
     is_distinctive,
     is_file,
     is_flag,
@@ -41,6 +42,7 @@ from grpclab.text.credentials import (
     names_secret,
     replace_known,
     snake_case,
+    sounds_secret,
 )
 
 T = TypeVar("T")
@@ -103,7 +105,7 @@ def _by_name(text: str, by: Callable[[str], str]) -> str:
         bare = value.strip("\"'")
         name = match["name"].lower()
         last = re.split(r"[^a-z0-9]+", snake_case(match["name"]))[-1]  # a KeyError is none
-        secret = (is_secret(last) and name not in NEVER_SECRET) or name in added_names()
+        secret = (is_secret(last) and name not in NEVER_SECRET) or is_added(name)
         prose = ":" in match["between"] and not is_distinctive(bare)  # "unexpected token: end of line"
         if not secret or prose or not bare.strip("=") or is_placeholder(bare) or REFERENCE.fullmatch(bare):
             return match[0]
@@ -166,8 +168,13 @@ class Redactor:
         if not text:
             return text
         name = path[-1] if path else ""
-        reader = {"command": self.command, "again": self.command, "data": self.request, "metadata": self.word}.get(name)
-        return reader(text) if reader else self.placeholder(text) if is_secret(name) else self.text(text)
+        if path[-2:] == ("security", "key"):
+            return text  # the path of a file
+        readers = {"command": self.command, "again": self.own_command, "data": self.request, "metadata": self.word}
+        reader = readers.get(name)
+        # A name that --redact adds is the user's: no field of the manifest has a dot in its name, their factors have.
+        secret = sounds_secret(name) or ("." in name and is_added(name))
+        return reader(text) if reader else self.placeholder(text) if secret else self.text(text)
 
     def word(self, word: str) -> str:
         """A word ``name=value``, or any other."""
@@ -197,15 +204,19 @@ class Redactor:
             return value
         return self.placeholder(value) if is_secret(name, of_request=True) else self._known(value)
 
-    def command(self, command: str) -> str:
-        """A command, its words as they were but for the secrets."""
+    def own_command(self, command: str) -> str:
+        """A command line of grpclab."""
+        return self.command(command, files=OPTIONS_OF_FILES)
+
+    def command(self, command: str, *, files: Collection[str] = ()) -> str:
+        """A command, its words as they were but for the secrets; behind the flags `files` stand paths."""
         try:
             words = shlex.split(command)
         except ValueError:
             return self.text(command)
         clean = []
         for before, word in zip(["", *words], words, strict=False):
-            flagged = is_flag(before) and is_secret(before) and not is_file(word)
+            flagged = is_flag(before) and is_secret(before) and before not in files and not is_file(word)
             clean.append(self.placeholder(word) if flagged else self.word(word))
         if clean == words:
             return command

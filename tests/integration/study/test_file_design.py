@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -15,6 +17,7 @@ from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.study.designs import file_design, study_file
 from grpclab.study.designs.file_design import design
+from grpclab.study.server_programs import servers_of
 from tests.support import applications
 from tests.support.plans import document
 from tests.support.stored_studies import trial_config
@@ -42,6 +45,23 @@ def test_the_example_of_the_readme_is_a_study_of_an_application() -> None:
     }
     assert found.plan.headline is not None
     assert found.plan.headline.candidate == "threads-64"
+
+
+def test_the_guides_application_takes_the_file_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file,) = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
+    guide = (README.parent / "docs" / "your-own-service.md").read_text()
+    (tmp_path / "shop").mkdir()
+    for language, name in (("proto", "till.proto"), ("python", "server.py")):
+        (text,) = re.findall(rf"```{language}\n(.*?)```", guide, re.DOTALL)
+        (tmp_path / "shop" / name).write_text(text)
+    stubs = "-m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. shop/till.proto"
+    assert f"`python {stubs}`" in guide
+    subprocess.run([sys.executable, *shlex.split(stubs)], check=True, capture_output=True, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = design(tomllib.loads(file))
+    programs = servers_of(found.plan, found.subjects)
+    assert set(programs) == set(found.plan.names)
+    assert "shop/server.py" in {one.name for one in programs["cache-off"].files}
 
 
 def test_factors_are_compared_one_at_a_time_around_a_variant() -> None:

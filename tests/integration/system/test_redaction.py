@@ -21,6 +21,7 @@ from grpclab.analysis import Comparison, Judgement
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.cli import commands
 from grpclab.errors import DesignError, GrpclabError, StorageError, UsageError
+from grpclab.factors.own import OwnLevels
 from grpclab.load.calls.metadata import file_word, parse_metadata, references
 from grpclab.report import content, data
 from grpclab.report.past import settings_digest
@@ -86,6 +87,22 @@ def test_a_name_that_was_given_is_secret_in_child_processes_too() -> None:
     assert is_secret("x-tenant")
     told = "from grpclab.text.credentials import is_secret; print(is_secret('x-tenant'))"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_a_variable_of_the_server_is_secret_by_its_own_name(redactor: Redactor) -> None:
+    credentials.redact(["THING", "name"])
+    OwnLevels({"env.THING": "PLANTED-1a2b", "env.API_TOKEN": "PLANTED-3c4d", "arg.cache": "on-or-off"})
+    assert mask("PLANTED-1a2b PLANTED-3c4d on-or-off") == f"{MASK} {MASK} on-or-off"
+    assert is_placeholder(redactor.manifest({"env.THING": "1"})["env.THING"])
+    assert redactor.manifest({"name": "baseline"}) == {"name": "baseline"}, "a field of the manifest is not a user's"
+
+
+def test_the_path_of_a_private_key_is_none(redactor: Redactor, tmp_path: Path) -> None:
+    manifest = {"again": "grpclab compare --key client.pem", "security": {"key": "client.pem"}}
+    learn_words(["--key", "client.pem"], files=credentials.OPTIONS_OF_FILES)
+    assert redactor.manifest(manifest) == manifest
+    assert mask("client.pem") == "client.pem"
+    assert "client.pem" not in redactor.command("./srv --key client.pem")
 
 
 def test_a_field_called_key_in_a_request_is_no_credential_and_a_password_is(redactor: Redactor) -> None:

@@ -39,6 +39,13 @@ def test_labels_of_the_plan_beat_its_title_and_names_are_the_last_resort() -> No
     assert bare.sentence.startswith("optimized is 3.4x basic in throughput, 95 %")
 
 
+def test_what_the_label_of_a_side_says_is_no_condition_of_both() -> None:
+    labels = {"candidate_label": "B (srv with arg.threads=64)", "baseline_label": "A (srv with arg.threads=10)"}
+    title = "srv with arg.threads=64 against srv with arg.threads=10"
+    told = judged(trials(noise=0.002), headline=entry("basic", "optimized", title=title) | labels).sentence
+    assert told.startswith("B (srv with arg.threads=64) is 3.4x A (srv with arg.threads=10) in throughput, 95 %")
+
+
 def test_a_slower_headline_reads_naturally() -> None:
     found = headline_only(0.8)
     assert found.headline.verdict == "slower"

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from grpclab.report import Section, assets, content, sections
+from grpclab.report.sections import machine
 from tests.support import synthetic
-from tests.support.finished import written_report
+from tests.support.finished import finished, written_report
 from tests.support.pages import EVIL, Page
 
 
@@ -246,6 +247,35 @@ def no_columns(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
 
 def all_invalid(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
     return made.judged_again(made.trials.assign(valid=False, invalid_reason="the server fell over"))
+
+
+OLD, NEW = ({"python": "3.9.1", "grpcio": version} for version in ("1.60.0", "1.85.0"))
+
+
+@pytest.mark.parametrize(
+    ("servers", "told"),
+    [
+        ({}, []),
+        ({"basic": OLD}, [("the basic one", "Python 3.9.1, grpcio 1.60.0")]),
+        ({"basic": NEW, "again": NEW, "fast": NEW}, [("every server", "Python 3.9.1, grpcio 1.85.0")]),
+        (
+            {"basic": OLD, "again": OLD, "fast": NEW},
+            [
+                ("the basic one; once more", "Python 3.9.1, grpcio 1.60.0"),
+                ("the fast one", "Python 3.9.1, grpcio 1.85.0"),
+            ],
+        ),
+    ],
+)
+def test_the_versions_of_hosted_servers_are_beside_those_of_the_lab(
+    servers: dict[str, dict[str, str]], told: list[tuple[str, str]]
+) -> None:
+    made = synthetic.small_study()
+    programs = {name: {"app": "shop:register", "versions": versions} for name, versions in servers.items()}
+    html = machine.section(finished({**made.manifest, "servers": programs}, made.trials, made.verdict))
+    assert ("<h3>Versions of the servers</h3>" in html) == bool(told)
+    for term, text in told:
+        assert f"<dt>{term}</dt><dd>{text}</dd>" in html
 
 
 def one_block(made: synthetic.MadeStudy) -> synthetic.MadeStudy:

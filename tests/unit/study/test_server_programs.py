@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from grpclab.analysis.study_plan import StoredFile, StoredProgram
-from grpclab.study.server_programs import change_of
+from grpclab.errors import UsageError
+from grpclab.factors.config import TrialConfig
+from grpclab.servers.target import App
+from grpclab.study.server_programs import change_of, check_method
+from grpclab.study.target import Subject
 
 
 def program(
@@ -39,3 +44,31 @@ def test_a_file_that_is_imported_for_some_levels_only_is_no_change() -> None:
 
 def test_nothing_is_known_of_an_earlier_study() -> None:
     assert change_of(None, program()) == ""
+
+
+def described(service: str, *methods: str) -> tuple[bytes, ...]:
+    """What an application with one service tells of itself."""
+    package, _, name = service.rpartition(".")
+    file = FileDescriptorProto(name="service.proto", package=package, syntax="proto3")
+    file.message_type.add(name="Item")
+    described = file.service.add(name=name)
+    for method in methods:
+        described.method.add(name=method, input_type=f".{package}.Item", output_type=f".{package}.Item")
+    return (file.SerializeToString(),)
+
+
+def test_an_application_without_the_method_that_is_called_is_refused() -> None:
+    till = described("shop.v1.Till", "Refund", "Pay")
+    none = Subject(target=App("shop.server:register"))
+    with pytest.raises(UsageError, match=r"^shop.server:register .* give --call .* shop.v1.Till/Pay, shop.v1.Till/Ref"):
+        check_method(none, TrialConfig(), till)
+    with pytest.raises(UsageError, match=r"^shop.v1.Till has no method Pai; it has .*Pay\?$"):
+        check_method(Subject(target=App("shop.server:register"), call="shop.v1.Till/Pai"), TrialConfig(), till)
+
+
+def test_an_application_that_has_the_method_or_tells_nothing_is_not_refused() -> None:
+    none = Subject(target=App("shop.server:register"))
+    asked = Subject(target=App("shop.server:register"), call="shop.v1.Till/Pay")
+    check_method(asked, TrialConfig(), described("shop.v1.Till", "Pay"))
+    check_method(none, TrialConfig(), described("greet.GreeterService", "SayHello"))
+    check_method(none, TrialConfig(), ())

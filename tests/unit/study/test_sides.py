@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,19 @@ def test_a_name_of_ones_own_stands_for_the_label(tmp_path: Path, monkeypatch: py
     sides = pair(COMMAND, OTHER, PairOptions(names={"a": "old  build", "b": None}, start_timeout_s=60))
     assert [side.label for side in sides.values()] == ["old build", "other.sh"]
     assert sides["a"].subject.target.ready_timeout_s == 60
+
+
+@pytest.mark.parametrize(("place", "told"), [("python", "target.python"), ("app_dir", "app-dir"), ("cwd", "cwd")])
+def test_one_application_at_two_places_has_two_labels(place: str, told: str) -> None:
+    given = {"python": sys.executable, "app_dir": ".", "cwd": "."}[place]
+    place_given: dict[str, Any] = {place: given}
+    app = GivenTarget(grpclab.App("shop:register"), "--app")
+    there = GivenTarget(grpclab.App("shop:register", **place_given), "--app")
+    sides = pair(app, there, PairOptions(call="s.V/M", own={"b": {"server.threads": 5}}))
+    assert sides["a"].label == "shop:register"
+    assert sides["b"].label == f"shop:register with {told}={given} server.threads=5"
+    alike = pair(there, there, PairOptions(call="s.V/M"))
+    assert {side.label for side in alike.values()} == {"shop:register"}, "what is alike tells nothing apart"
 
 
 @pytest.mark.parametrize(
