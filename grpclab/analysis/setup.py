@@ -5,6 +5,7 @@ A server that a command started is described by that command's files only. What 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 
@@ -135,12 +136,22 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
     if target.address:
         return f"{label}; at {target.address}, where it ran already: blocks are reconnections, not fresh servers"
     program = servers.get(name, StoredProgram())
+    versions = [text] if (text := _versions(program)) else []
+    if target.app:
+        return "; ".join([label, f"application {target.app}", *versions, *_together(program.files), *_commit(program)])
     shown = [_file(file) for file in program.files[:MOST_FILES]]
     if (more := len(program.files) - MOST_FILES) > 0:
         shown.append(f"{more} further files")
-    versions = [text] if (text := _versions(program)) else []
-    started = f"application: {target.app}" if target.app else f"started by: {' '.join(target.command.split())}"
+    started = f"started by: {' '.join(target.command.split())}"
     return "; ".join([label, *shown, *versions, *_commit(program), started])
+
+
+def _together(files: Sequence[StoredFile]) -> list[str]:
+    """The files of an application in a few words: the digest is another one where any of them is."""
+    if len(files) < 2:
+        return [_file(file) for file in files]
+    lines = "".join(sorted(f"{file.name} {file.sha256}\n" for file in files))
+    return [f"{len(files)} files, SHA-256 of all {hashlib.sha256(lines.encode()).hexdigest()[:12]}"]
 
 
 def _swept(plan: StudyPlan, name: str) -> str:

@@ -238,6 +238,6 @@ def test_the_study_of_an_application_measures_it_and_stores_own_factors(
     assert set(trials["target.python"]) == {sys.executable}
     assert trials["server.handler_work_us"].isna().all(), "no factor of an application"
     page = (tmp_path / "reports" / "mine.html").read_text()
-    assert "application: telling:register" in page
+    assert "application telling:register" in page
     assert not list(tmp_path.glob("results/mine/notebooks/*"))
     assert commands.main(["study", "--file", str(file)]) == 0, "nothing is left to measure"
