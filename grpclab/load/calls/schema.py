@@ -6,9 +6,10 @@ each other's types, nor those of this process.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -98,15 +99,7 @@ def from_server(
 
     Raises TargetError where nothing answers in time, UsageError where the server does not tell.
     """
-    options = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", MAX_SCHEMA_BYTES)]
-    with open_channel(target, security=security, options=options) as channel:
-        ready = grpc.channel_ready_future(channel)
-        try:
-            _wait_until_ready(ready, target, timeout_s, security=security)
-        except TargetError:
-            ready.cancel()
-            raise
-        reflection = _Reflection(channel, target, metadata, timeout_s)
+    with _reflecting(target, metadata, security, timeout_s) as reflection:
         services = reflection.services()
         files: Files = {}
         for symbol in (service, f"{service}.{method}"):  # the second: a service was named, and no method
@@ -127,6 +120,20 @@ def from_server(
     return Schema(pool=pool, services=tuple(sorted(services)), source=source)
 
 
+@contextlib.contextmanager
+def _reflecting(target: str, metadata: Metadata, security: Security, timeout_s: float) -> Iterator[_Reflection]:
+    """The reflection of a server that answers. Raises TargetError where nothing does in time."""
+    options = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", MAX_SCHEMA_BYTES)]
+    with open_channel(target, security=security, options=options) as channel:
+        ready = grpc.channel_ready_future(channel)
+        try:
+            _wait_until_ready(ready, target, timeout_s, security=security)
+        except TargetError:
+            ready.cancel()
+            raise
+        yield _Reflection(channel, target, metadata, timeout_s)
+
+
 def services_at(
     target: str,
     *,
@@ -138,15 +145,7 @@ def services_at(
 
     Raises TargetError where nothing answers in time, UsageError where the server does not tell.
     """
-    options = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", MAX_SCHEMA_BYTES)]
-    with open_channel(target, security=security, options=options) as channel:
-        ready = grpc.channel_ready_future(channel)
-        try:
-            _wait_until_ready(ready, target, timeout_s, security=security)
-        except TargetError:
-            ready.cancel()
-            raise
-        reflection = _Reflection(channel, target, metadata, timeout_s)
+    with _reflecting(target, metadata, security, timeout_s) as reflection:
         services = sorted(reflection.services())
         files: Files = {}
         try:
