@@ -15,7 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from grpclab.analysis.inference.ratios import column, numbers, trials_of, valid_trials
+from grpclab.analysis.inference.edition import TODAY, Rules
+from grpclab.analysis.inference.ratios import (
+    column,
+    numbers,
+    share_a_group,
+    trials_of,
+    valid_trials,
+    without_groups,
+)
 from grpclab.analysis.inference.verdict import Comparison, compare
 from grpclab.analysis.study_plan import PlannedConfiguration, StoredCores, StoredTarget, StudyPlan
 from grpclab.factors.config import FACTORS
@@ -260,8 +268,9 @@ _Setting = tuple[Level, ...]
 class Neighbours:
     """The configurations of a study that are equal in all factors but one."""
 
-    def __init__(self, trials: pd.DataFrame, measured: Sequence[Measured]) -> None:
+    def __init__(self, trials: pd.DataFrame, measured: Sequence[Measured], rules: Rules = TODAY) -> None:
         self._trials = trials
+        self._rules = rules
         self._measured = [m for m in measured if m.levels.keys() >= FACTORS.keys()]
         self._alike: dict[str, dict[_Setting, list[Measured]]] = {}
 
@@ -279,20 +288,27 @@ class Neighbours:
     def faster(self, of: Measured, factor: str) -> Comparison | None:
         """The one with the highest median that is `faster` by the project's own comparison
         (:func:`.verdict.compare`, not adjusted): an interval above 1 and a ratio beyond delta. None where none is.
+        Two that share no group, which the plan does not compare, are paired by block.
         """
         for other in sorted(self.raised(of, factor), key=lambda m: -m.median(METRIC)):
             if not other.median(METRIC) > of.median(METRIC):
                 return None
-            comparison = compare(
-                self._trials,
-                scenario=of.scenario,
-                metric=METRIC,
-                baseline=of.configuration,
-                candidate=other.configuration,
-            )
+            comparison = self._against(of, other)
             if comparison.verdict == "faster":
                 return comparison
         return None
+
+    def _against(self, of: Measured, other: Measured) -> Comparison:
+        scenario, baseline, candidate = of.scenario, of.configuration, other.configuration
+        together = share_a_group(self._trials, scenario=scenario, baseline=baseline, candidate=candidate)
+        return compare(
+            self._trials if together else without_groups(self._trials),
+            scenario=scenario,
+            metric=METRIC,
+            baseline=baseline,
+            candidate=candidate,
+            rules=self._rules,
+        )
 
 
 def _setting_but(measured: Measured, factor: str) -> _Setting:

@@ -121,7 +121,7 @@ def _judged(
         if sides not in listed and sides != alone:
             family.append(step)
             listed.add(sides)
-    judged = judge_family(trials, family, delta=plan.smallest_effect)
+    judged = judge_family(trials, family, plan)
     if alone:
-        judged.append(compare_planned(trials, headline, delta=plan.smallest_effect, exact=True))
+        judged.append(compare_planned(trials, headline, plan, exact=True))
     return {(c.scenario, c.baseline, c.candidate): c for c in judged}

@@ -1,6 +1,6 @@
 """Ratios within blocks, their interval and their p values.
 
-The independent unit is the block, never the request. Within block i, r_i = ln(candidate_i / baseline_i);
+The independent unit is the block, never the request. Within the groups of block i, r_i = ln(candidate_i / baseline_i);
 what is reported is exp(mean r) with the paired t interval on r. The p value of the headline is the exact
 sign-flip test, that of every other comparison the paired t test, corrected by Holm. Ratios and intervals
 have no unit.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,11 @@ import pandas as pd
 import scipy
 
 Floats = npt.NDArray[np.float64]
+
+Place = tuple[int, int]
+"""A block and a group in it."""
+UNGROUPED = -1
+"""Stands for the group of a trial that was measured without."""
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
@@ -35,7 +40,7 @@ _RESAMPLES = 99_999  # scipy tries all 2^n where they are no more than this: up 
 
 @dataclass(frozen=True, kw_only=True)
 class Pairing:
-    """The blocks in which both sides of a comparison were measured.
+    """The blocks in which both sides of a comparison were measured in one group.
 
     `frame` has the columns block (int), baseline, candidate (the metric's unit) and ratio, one row a block in
     ascending order; `notes` says of every other block why it was left out.
@@ -97,79 +102,163 @@ def valid_trials(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def block_columns(metric: str) -> tuple[str, ...]:
-    """The columns that :func:`block_values` reads."""
-    return "block", "valid", metric, "invalid_reason"
+    """The columns that :func:`block_values` and :func:`pair_blocks` read."""
+    return "block", "group", "valid", metric, "invalid_reason"
+
+
+def groups_of(trials: pd.DataFrame) -> pd.Series:
+    """The number of the group of each trial, UNGROUPED where it was measured without: the first edition had none."""
+    return numbers(trials, "group").fillna(UNGROUPED).astype(int)
 
 
 def block_values(trials: pd.DataFrame, metric: str) -> tuple[dict[int, float], dict[int, str]]:
     """The metric of one configuration in each block, and for the other blocks the reason why there is none.
 
-    `trials` holds the rows of that configuration. Only finite positive values have a logarithm; where a block
-    holds several valid trials, their geometric mean stands for it.
+    `trials` holds the rows of that configuration. Only finite positive values have a logarithm. Where it was measured
+    in several groups of a block, their geometric mean is its level there; no ratio is made of it, which
+    :func:`pair_blocks` takes within each group.
     """
-    measured: dict[int, list[float]] = {}
-    invalid: dict[int, set[str]] = {}
+    values, reasons = _place_values(trials, metric)
+    by_block: dict[int, list[float]] = {}
+    for (block, _), value in values.items():
+        by_block.setdefault(block, []).append(value)
+    left_out = {block: reason for (block, _), reason in reasons.items() if block not in by_block}
+    return {block: _geometric_mean(each) for block, each in by_block.items()}, left_out
+
+
+def _place_values(trials: pd.DataFrame, metric: str) -> tuple[dict[Place, float], dict[Place, str]]:
+    """The metric of one configuration in each group of each block, and why there is none in the others."""
+    measured: dict[Place, list[float]] = {}
+    invalid: dict[Place, set[str]] = {}
     cells = zip(
         numbers(trials, "block"),
+        groups_of(trials),
         column(trials, "valid").eq(True),
         numbers(trials, metric),
         column(trials, "invalid_reason"),
         strict=True,
     )
-    for block, valid, value, why in cells:
+    for block, group, valid, value, why in cells:
         if math.isnan(block):
             continue
+        place = int(block), int(group)
         if valid:
-            measured.setdefault(int(block), []).append(float(value))
+            measured.setdefault(place, []).append(float(value))
         else:
-            invalid.setdefault(int(block), set()).update([why] if isinstance(why, str) and why else [])
+            invalid.setdefault(place, set()).update([why] if isinstance(why, str) and why else [])
 
-    values: dict[int, float] = {}
+    values: dict[Place, float] = {}
     reasons = {
-        block: "invalid" + (f": {', '.join(sorted(texts))}" if texts else "")
-        for block, texts in invalid.items()
-        if block not in measured
+        place: "invalid" + (f": {', '.join(sorted(texts))}" if texts else "")
+        for place, texts in invalid.items()
+        if place not in measured
     }
-    for block, each in measured.items():
+    for place, each in measured.items():
         if any(math.isnan(value) for value in each):
-            reasons[block] = f"{metric} was not measured"
+            reasons[place] = f"{metric} was not measured"
         elif min(each) <= 0:
-            reasons[block] = f"{metric} is {min(each):g}, which has no logarithm"
+            reasons[place] = f"{metric} is {min(each):g}, which has no logarithm"
         else:
-            # one trial is the rule, and its value is kept to the last digit
-            values[block] = each[0] if len(each) == 1 else float(np.exp(np.log(each).mean()))
+            values[place] = _geometric_mean(each)
     return values, reasons
 
 
+def _geometric_mean(values: Sequence[float]) -> float:
+    """One trial is the rule, and its value is kept to the last digit."""
+    return values[0] if len(values) == 1 else float(np.exp(np.log(values).mean()))
+
+
+def share_a_group(trials: pd.DataFrame, *, scenario: str, baseline: str, candidate: str) -> bool:
+    """Whether any block holds both in one group, valid or not; of trials without groups, any block at all."""
+    return bool(_shared(trials, scenario, baseline, candidate))
+
+
+def without_groups(trials: pd.DataFrame) -> pd.DataFrame:
+    """The same trials as if none had been measured in a group, for two that share none: they pair by block.
+
+    Where a configuration was measured more than once in a block, its geometric mean stands for it.
+    """
+    return trials.drop(columns="group", errors="ignore")
+
+
+def trials_of_pair(trials: pd.DataFrame, *, scenario: str, baseline: str, candidate: str) -> pd.DataFrame:
+    """The trials that a comparison of the two rests on: those in the groups that hold both.
+
+    All of their trials where none was measured in a group.
+    """
+    keep = column(trials, "configuration").isin([baseline, candidate]) & column(trials, "scenario").eq(scenario)
+    rows = trials[keep]
+    groups = groups_of(rows)
+    if groups.eq(UNGROUPED).all():
+        return rows
+    shared = _shared(rows, scenario, baseline, candidate)
+    places = zip(numbers(rows, "block").fillna(UNGROUPED).astype(int), groups, strict=True)
+    return rows[[place in shared for place in places]]
+
+
+def _shared(trials: pd.DataFrame, scenario: str, baseline: str, candidate: str) -> set[Place]:
+    shared: set[Place] | None = None
+    for name in (baseline, candidate):
+        rows = trials_of(trials, name, scenario, columns=("block", "group"))
+        rows = rows[numbers(rows, "block").notna()]
+        places = set(zip(numbers(rows, "block").astype(int), groups_of(rows), strict=True))
+        shared = places if shared is None else shared & places
+    return shared or set()
+
+
 def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> Pairing:
-    """Pair the two configurations block by block, and say what was left out and why."""
+    """Pair the two configurations within each group of each block, and say what was left out and why.
+
+    A ratio is taken within a group alone. Where the two share several groups of a block, the block, which stays the
+    unit of evidence, has the mean of the logarithms of their ratios. Trials without groups, those of the first
+    edition, pair by block.
+    """
     columns = block_columns(metric)
     sides = {name: trials_of(trials, name, scenario, columns=columns) for name in (baseline, candidate)}
     absent = [name for name, rows in sides.items() if rows.empty]
     notes = [f"no trial of {name} in {scenario}" for name in absent]
-    by_side = {name: block_values(rows, metric) for name, rows in sides.items()}
+    by_side = {name: _place_values(rows, metric) for name, rows in sides.items()}
     (base, base_reasons), (other, other_reasons) = by_side[baseline], by_side[candidate]
-    blocks = sorted(base.keys() | base_reasons.keys() | other.keys() | other_reasons.keys())
-    both = [block for block in blocks if block in base and block in other]
+    places = base.keys() | base_reasons.keys() | other.keys() | other_reasons.keys()
+    both: dict[int, list[Place]] = {}
+    for place in sorted(base.keys() & other.keys()):
+        both.setdefault(place[0], []).append(place)
     if not absent:
-        left_out = [
-            f"block {block} left out: {name}, {reasons.get(block, 'no trial')}"
-            for block in blocks
-            for name, (values, reasons) in by_side.items()
-            if block not in values
-        ]
-        notes.extend(left_out)
-    before = np.array([base[block] for block in both], dtype=np.float64)
-    after = np.array([other[block] for block in both], dtype=np.float64)
+        notes += _left_out(by_side, places, both)
+    before = np.array([_geometric_mean([base[place] for place in each]) for each in both.values()], dtype=np.float64)
+    after = np.array([_geometric_mean([other[place] for place in each]) for each in both.values()], dtype=np.float64)
     frame = pd.DataFrame(
         {
-            "block": np.array(both, dtype=np.int64),
+            "block": np.array(list(both), dtype=np.int64),
             "baseline": before,
             "candidate": after,
             "ratio": after / before,
         }
     )
     return Pairing(frame=frame, notes=tuple(notes))
+
+
+def _left_out(
+    by_side: Mapping[str, tuple[dict[Place, float], dict[Place, str]]], places: Set[Place], both: Container[int]
+) -> list[str]:
+    """Why blocks are left out, a line for each side that lacks a value in a block without a pair."""
+    known = [values.keys() | reasons.keys() for values, reasons in by_side.values()]
+    shared = known[0] & known[1]
+    if not shared and any(group != UNGROUPED for _, group in places):
+        return [f"{' and '.join(by_side)} share no group: a ratio is taken within a group alone"]
+    lines = []
+    for block in sorted({block for block, _ in places if block not in both}):
+        there = [{place for place in of_side if place[0] == block} for of_side in known]
+        ways = there[0] & there[1] if all(there) else there[0] | there[1]
+        lines += [
+            f"block {block} left out: {name}, {reasons.get(place, 'no trial')}"
+            for place in sorted(ways)
+            for name, (values, reasons) in by_side.items()
+            if place not in values
+        ]
+        if not ways:
+            lines.append(f"block {block} left out: {' and '.join(by_side)} share no group in it")
+    return list(dict.fromkeys(lines))
 
 
 def block_ratios(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> pd.DataFrame:
