@@ -177,6 +177,10 @@ class PayloadFolder:
             return replace(kept.made, count=min(planned, kept.made.count))
         return kept.made
 
+    def files(self) -> list[Path]:
+        """The files that are there now."""
+        return [] if self._folder is None else sorted(self._folder.path.glob("requests-*"))
+
     def write(self, messages: Iterable[bytes], *, repeat: bool = True, shuffled_by: int | None = None) -> Payloads:
         """Write a file of encoded messages; `shuffled_by` is the seed of a random order.
 
