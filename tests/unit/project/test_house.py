@@ -70,7 +70,6 @@ ONE_USER: dict[str, str] = {
     " its user",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.fields": "above 16 kB with its user",
-    "grpclab.load.calls.request_data": "the formats of requests; above 16 kB with its user",
     "grpclab.load.calls.varying_metadata": "templates in headers, a subject of their own; above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
