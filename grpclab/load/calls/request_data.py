@@ -217,7 +217,12 @@ def _encoded(
     if len(first) == 1 and not source.endless:
         return first[0]
     shuffled_by = options.seed if options.order == RANDOM else None
-    return PAYLOAD_FOLDER.write(itertools.chain(first, made), repeat=source.repeats, shuffled_by=shuffled_by)
+    return PAYLOAD_FOLDER.write(
+        itertools.chain(first, made),
+        repeat=source.repeats,
+        shuffled_by=shuffled_by,
+        planned=planned if source.endless else None,
+    )
 
 
 def _messages(content: bytes, name: str) -> RequestSource:

@@ -41,4 +41,4 @@ class VaryingMetadata:
             for number in range(count):
                 yield literal_fields(self.render(number, values))
 
-        return PAYLOAD_FOLDER.write(blocks(), repeat=repeat)
+        return PAYLOAD_FOLDER.write(blocks(), repeat=repeat, planned=count)
