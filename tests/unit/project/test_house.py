@@ -76,7 +76,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
     "grpclab.load.output.ghz_config": "the keys of another tool, a subject of its own",
     "grpclab.load.output.html": "loaded only where a notebook shows a result",
-    "grpclab.load.output.progress": "its user is a command",
     "grpclab.load.core.budget": "pure where its user is not",
     "grpclab.load.interference_watch": "the machine, where its user has the load; above 16 kB together",
     "grpclab.load.workers": "the processes, where its user has the window; above 16 kB together",
