@@ -17,6 +17,7 @@ _REMEDIES = {
     "stream-limit": "remedy: more streams per connection",
     "concurrency": "remedy: more calls in flight",
     "threads": "remedy: more handler threads",
+    "own-factor": "remedy: the other level",
     "generator-bound": "remedy: more load; the server can do more",
 }
 """What raises the throughput, by resource."""
@@ -30,7 +31,7 @@ def section(study: FinishedStudy) -> str:
     return (
         "<p>The resource that held each configuration back, by the first rule that its numbers meet; windows and "
         "stream limits are named only where a configuration that has more of them, and differs in nothing else, is "
-        f"faster.</p>{drawn}"
+        f"faster; a factor of your own where another level of it is.</p>{drawn}"
     )
 
 
