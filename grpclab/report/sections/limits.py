@@ -28,10 +28,12 @@ def section(study: FinishedStudy) -> str:
     drawn = table(study)
     if not drawn:
         return ""
+    named = {limit.resource for limit in study.resources.values()}
+    own = "; a factor of your own where another level of it is" if "own-factor" in named else ""
     return (
         "<p>The resource that held each configuration back, by the first rule that its numbers meet; windows and "
         "stream limits are named only where a configuration that has more of them, and differs in nothing else, is "
-        f"faster; a factor of your own where another level of it is.</p>{drawn}"
+        f"faster{own}.</p>{drawn}"
     )
 
 
