@@ -210,7 +210,7 @@ app-dir = "code"
 method = "greet.GreeterService/Tell"
 data = {id = 1}
 [set]
-load = {requests = 30, duration_s = 0.2, warmup_s = 0.05, concurrency = 4}
+load = {requests = 30, duration_s = 2.0, warmup_s = 0.05, concurrency = 4}
 [factors]
 arg.shelf = [4, "the top"]
 env.SHOP = ["open", "none"]
