@@ -139,7 +139,11 @@ def whole(**changes: object) -> dict[str, object]:
             "invalid headline=server.threads=9: expected one of the configurations: server.threads=2",
         ),
         (
-            whole(factors={"arg": {"cache": ["on"]}}, target={"app": "shop:register"}),
+            whole(
+                factors={"arg": {"cache": ["on"]}},
+                target={"app": "shop:register"},
+                call={"method": "shop.v1.Till/Pay"},
+            ),
             "factors: arg.cache: expected a second level, arg.cache=on is the baseline itself",
         ),
         (
