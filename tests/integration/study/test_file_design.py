@@ -233,7 +233,8 @@ def test_the_study_of_an_application_measures_it_and_stores_own_factors(
     file.write_text(OF_AN_APPLICATION.replace("PYTHON", sys.executable).replace("blocks = 6", "blocks = 1"))
     assert commands.main(["study", "--file", str(file), "-q"]) == 0
     assert "arg.shelf='the top'" in capsys.readouterr().out
-    trials = pd.read_parquet(tmp_path / "results" / "mine" / "trials.parquet").set_index("configuration")
+    (folder,) = (tmp_path / "results").glob("mine-*")  # with the identity of the application
+    trials = pd.read_parquet(folder / "trials.parquet").set_index("configuration")
     assert trials["valid"].all()
     assert trials["arg.shelf"].to_dict() == {"baseline": "4", "shelf-the-top": "the top", "SHOP-none": "4"} | {
         "baseline-again": "4"
@@ -241,7 +242,7 @@ def test_the_study_of_an_application_measures_it_and_stores_own_factors(
     assert set(trials["env.SHOP"]) == {"open", "none"}
     assert set(trials["target.python"]) == {sys.executable}
     assert trials["server.handler_work_us"].isna().all(), "no factor of an application"
-    page = (tmp_path / "reports" / "mine.html").read_text()
+    page = (tmp_path / "reports" / f"{folder.name}.html").read_text()
     assert "application telling:register" in page
-    assert not list(tmp_path.glob("results/mine/notebooks/*"))
+    assert not list(folder.glob("notebooks/*"))
     assert commands.main(["study", "--file", str(file)]) == 0, "nothing is left to measure"
