@@ -88,7 +88,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
-    "grpclab.study.program_watch": "pure where its user is not",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
