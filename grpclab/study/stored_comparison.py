@@ -60,10 +60,10 @@ def _compared_stored(
         if not allow_mixed:
             raise DesignError(f"measured in different surroundings ({facts}): measure again, or add --allow-mixed")
         warnings.append(f"mixed: measured in different surroundings ({facts})")
-    if studies[A].store.folder != studies[B].store.folder:
-        warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
     trials = pd.concat(frames, ignore_index=True)
     apart = studies[A].store.folder != studies[B].store.folder
+    if apart:
+        warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
     if apart or not share_a_group(trials, scenario=SCENARIO, baseline=A, candidate=B):
         trials = without_groups(trials)  # the numbers of two studies' groups have nothing to do with each other
     blocks = int(trials["block"].max()) + 1 if len(trials) else 0
