@@ -79,6 +79,8 @@ class StoredResult:
     configuration: str
     block: int
     order: int
+    group: int | None = None
+    """The number of the group in which it was measured; None, which is not written, where there are no groups."""
     started_at: str
     valid: bool
     invalid_reason: str

@@ -18,6 +18,7 @@ from grpclab.load.calls.request_data import file_reference
 from grpclab.load.plan import check_call
 from grpclab.quantities import in_unit
 from grpclab.servers.target import Target
+from grpclab.servers.targets import require_call
 from grpclab.study.designs.file_tables import CallTable, TargetTable, beside, program_beside, read_table
 from grpclab.study.designs.study_file import StudyFile
 from grpclab.study.target import Subject
@@ -129,6 +130,7 @@ def subject_of(
     levels = config.flat()
     subject.check_factors({name: levels[name] for name in named})
     subject.check()
+    require_call(target, table.method, "call.method")
     return None if subject == Subject() else subject
 
 

@@ -223,7 +223,12 @@ def test_a_server_that_cannot_be_measured_is_told_by_its_last_line_and_leaves_no
 ) -> None:
     (tmp_path / "bad.py").write_text("import sys; print('no database', flush=True); sys.exit(sys.argv[1] and 7)")
     command = f"{sys.executable} bad.py {{port}}"
-    assert commands.main(["compare", "--a-cmd", command, "--b-cmd", command, "--blocks", "2", "-q", *SMALL]) == 3
+    assert (
+        commands.main(
+            ["compare", "--a-cmd", command, "--b-cmd", command, "--call", "a.B/C", "--blocks", "2", "-q", *SMALL]
+        )
+        == 3
+    )
     assert "exit code 7" in (err := capsys.readouterr().err)
     assert "no database" in err
     assert not (tmp_path / "results").exists()
