@@ -1,7 +1,7 @@
-"""The passes over a group: who is visited, in which order, how often, and who has to leave. Pure: the time is passed in.
+"""The passes over a group: who is visited, in which order, how often, and what cannot be up together. Pure.
 
-In every pass the slices of a comparison's two sides begin at most ``APART_S`` apart. Where the slices are short, that is
-any order of all; where they are long, the hub is visited again between its candidates.
+In every pass the slices of a comparison's two sides begin at most ``APART_S`` apart. Where the slices are short, any
+order does that; where they are long, the hub is visited again between its candidates.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from dataclasses import dataclass
 
 APART_S = 1.0
 """The most time between the beginnings of the slices of a hub and a candidate."""
-BUSY_SHARE = 0.02
-"""The share of a core that the others of a group together may use while one is measured, and the share of its own work
-that a server may do when its calls have ended."""
 FEWEST_PASSES = 2
 """So many passes are looked at before anybody leaves."""
 GROUP_S = 60.0
@@ -37,15 +34,6 @@ class Progress:
 
     counted_s: float = 0.0
     calls: int = 0
-    slices: int = 0
-
-    def __add__(self, other: Progress) -> Progress:
-        """Both together."""
-        return Progress(
-            counted_s=self.counted_s + other.counted_s,
-            calls=self.calls + other.calls,
-            slices=self.slices + other.slices,
-        )
 
 
 def left(goal: Goal, progress: Progress, counted_s: float, expected_rps: float) -> int:
@@ -71,19 +59,20 @@ class Visits:
         self._hub = hub
         self._credit: dict[str, float] = {}
 
-    def due(self, left: Mapping[str, int]) -> list[str]:
+    def due(self, left: Mapping[str, int], passes: float = math.inf) -> list[str]:
         """The members to be visited, by the slices that each still needs; nobody where none needs any.
 
-        The hub is visited for as long as any of its candidates is, and they are not for the hub's sake alone.
+        The hub is visited for as long as any of its candidates is, and they are not for the hub's sake alone. There is
+        time for so many `passes`.
         """
-        most = max(left.values(), default=0)
-        if most <= 0:
+        most = max(1.0, min(passes, max(left.values(), default=0)))
+        if not any(slices > 0 for slices in left.values()):
             return []
         visited = []
         for name, slices in left.items():
             if name == self._hub:
                 continue
-            credit = self._credit.get(name, 1.0) + slices / most if slices else 0.0
+            credit = self._credit.get(name, 1.0) + min(1.0, slices / most) if slices else 0.0
             if credit >= 1.0:
                 visited.append(name)
                 credit = min(credit - 1.0, 1.0)
@@ -110,22 +99,6 @@ def order(visited: Sequence[str], hub: str, slice_s: float, draw: random.Random)
     return drawn
 
 
-def disturber(others_s: Mapping[str, float], slices_s: float) -> str:
-    """The busiest of the servers that together used too much of a core while others were measured; "" for none.
-
-    `others_s`: their CPU time in the slices of others, which lasted `slices_s` altogether.
-    """
-    if not others_s or slices_s <= 0 or sum(others_s.values()) <= BUSY_SHARE * slices_s:
-        return ""
-    return max(others_s, key=lambda name: (others_s[name], name))
-
-
-def works_on(inside_s: float, outside_s: float) -> bool:
-    """Whether a server does too much of its work after its drain: CPU time in its slices, and outside of them."""
-    total_s = inside_s + outside_s
-    return total_s > 0 and outside_s > BUSY_SHARE * total_s
-
-
 def memory_reason(used_bytes: Mapping[str, float], free_bytes: float) -> str:
     """Why servers that use so much memory cannot be up together; "" where they can."""
     total = sum(size for size in used_bytes.values() if not math.isnan(size))
@@ -135,15 +108,6 @@ def memory_reason(used_bytes: Mapping[str, float], free_bytes: float) -> str:
         f"together the servers use {total / 2**20:,.0f} MiB of memory, more than half of the"
         f" {free_bytes / 2**20:,.0f} MiB that are free"
     )
-
-
-def start_reason(failed: Mapping[str, str], hub: str) -> str:
-    """Why a group is measured one after the other where some of its servers do not start beside the others.
-
-    "" where those alone can be taken out: not the hub, and at least one candidate is left.
-    """
-    name = hub if hub in failed else next(iter(failed), "")
-    return f"{name} does not start beside the others: {failed[name]}" if name else ""
 
 
 def few_left(members: Collection[str], hub: str) -> bool:

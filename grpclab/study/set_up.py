@@ -60,12 +60,19 @@ class SetUp:
 
 @contextlib.contextmanager
 def set_up(
-    config: TrialConfig, folder: Path, *, cores: CorePlan, identity: TrialIdentity, subject: Subject
+    config: TrialConfig,
+    folder: Path,
+    *,
+    cores: CorePlan,
+    identity: TrialIdentity,
+    subject: Subject,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[SetUp]:
     """Have them up and connected until the block is left; the server's log goes into `folder`.
 
-    All trials of a block have the same arrivals, and the same waits in their handlers. Raises MeasurementError, or
-    UsageError if `subject` has no such call.
+    `share`: the number of this one, and of how many that are up together: what may be sent to another machine is
+    divided over them. All trials of a block have the same arrivals, and the same waits in their handlers. Raises
+    MeasurementError, or UsageError if `subject` has no such call.
     """
     env = identity.environment
     link = None
@@ -90,7 +97,7 @@ def set_up(
             call = _while_alive(server, lambda: _call(subject, server, config))
             security = server.security.pinned(server.target) if link is not None else server.security
             ledger = subject.target.ledger
-            allowance = None if ledger is None else ledger.left(time.perf_counter())
+            allowance = None if ledger is None else ledger.left(time.perf_counter()).of_worker(*share)
             generator.aim(target, security=security, call=call, allowance=allowance)
             generator.start(server.require_alive)
             try:
