@@ -13,6 +13,7 @@ import pandas as pd
 from grpclab.analysis.study_plan import PlannedGroup, StoredProgram
 from grpclab.factors.config import TrialConfig
 from grpclab.load.core.slices import SliceLengths
+from grpclab.study.request_files import Files
 from grpclab.study.slice_account import SliceReading
 from grpclab.study.target import Subject
 from grpclab.study.trial_result import TrialIdentity, TrialResult
@@ -25,7 +26,8 @@ GROUP_SCHEMA_VERSION = 1
 class GroupMember:
     """One configuration of a group: what is measured, and the folder of its trial, which is there already.
 
-    `profile`: look into it after the measured time. `expected`: the program that has to be behind its server.
+    `profile`: look into it after the measured time. `expected`: the program that has to be behind its server;
+    `data_files`: the content that its data file has to have.
     """
 
     config: TrialConfig
@@ -34,6 +36,7 @@ class GroupMember:
     profile: bool = False
     subject: Subject = field(default_factory=Subject)
     expected: StoredProgram | None = None
+    data_files: Files | None = None
 
     @property
     def name(self) -> str:

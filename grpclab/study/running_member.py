@@ -15,7 +15,7 @@ from typing import Protocol
 import psutil
 
 from grpclab.analysis.study_plan import StoredProgram
-from grpclab.errors import GrpclabError, MeasurementError, ServerError
+from grpclab.errors import GrpclabError, MeasurementError, ServerError, TargetError, WorkerError
 from grpclab.load.core.slices import Slice, SliceLengths, WarmUp
 from grpclab.profiling.profiler import Look
 from grpclab.study import profile_window
@@ -58,6 +58,7 @@ def _start(member: GroupMember, cores: CorePlan, share: tuple[int, int]) -> Abst
         cores=cores,
         identity=member.identity,
         subject=member.subject,
+        data_files=member.data_files,
         share=share,
     )
 
@@ -73,6 +74,7 @@ def _measure_alone(
         profile=member.profile,
         subject=member.subject,
         expected=member.expected,
+        data_files=member.data_files,
         counted_s=counted_s,
         until_idle=until_idle,
         notices=notices,
@@ -157,8 +159,10 @@ class RunningMember:
         """Start its server and generator; what goes wrong is in `start_error`, or in `result` and `usage_error`."""
         try:
             up = self._stack.enter_context(self._tools.start(self.member, self._cores, self._share))
-        except MeasurementError as error:
+        except (ServerError, TargetError, WorkerError) as error:
             self.start_error = str(error)
+        except MeasurementError as error:
+            self.result.invalid_reason = str(error)
         except GrpclabError as error:
             self.usage_error = error
         else:

@@ -18,6 +18,7 @@ from grpclab.link.emulation import RunningLink, running_link
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.generator import Generator
 from grpclab.servers.process.launcher import RunningServer
+from grpclab.study.request_files import Files, change_during_study
 from grpclab.study.target import Subject
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import CorePlan
@@ -66,13 +67,15 @@ def set_up(
     cores: CorePlan,
     identity: TrialIdentity,
     subject: Subject,
+    data_files: Files | None = None,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[SetUp]:
     """Have them up and connected until the block is left; the server's log goes into `folder`.
 
     `share`: the number of this one, and of how many that are up together: what may be sent to another machine is
     divided over them. All trials of a block have the same arrivals, and the same waits in their handlers. Raises
-    MeasurementError, or UsageError if `subject` has no such call.
+    MeasurementError, for another content of its data file than in `data_files` too, or UsageError if `subject` has no
+    such call.
     """
     env = identity.environment
     link = None
@@ -94,7 +97,7 @@ def set_up(
         generator.beside = {SERVER: server.pids, LINK: [link.pid] if link is not None else []}
         up = SetUp(server=server, generator=generator, link=link)
         with last_words_of(server):
-            call = _while_alive(server, lambda: _call(subject, server, config))
+            call = _while_alive(server, lambda: _call(subject, server, config, data_files))
             security = server.security.pinned(server.target) if link is not None else server.security
             ledger = subject.target.ledger
             allowance = None if ledger is None else ledger.left(time.perf_counter()).of_worker(*share)
@@ -109,9 +112,13 @@ def set_up(
             raise WorkerError("the emulated link died during the trial")
 
 
-def _call(subject: Subject, server: RunningServer, config: TrialConfig) -> CallSpec:
-    """What is called at the server. Raises UsageError or TargetError."""
-    return subject.call_at(server.target, config, server.security, server.descriptors)
+def _call(subject: Subject, server: RunningServer, config: TrialConfig, data_files: Files | None) -> CallSpec:
+    """What is called at the server. Raises UsageError or TargetError, MeasurementError for a changed data file."""
+    try:
+        return subject.call_at(server.target, config, server.security, server.descriptors)
+    finally:
+        if change := change_during_study(data_files, subject.stored()):
+            raise MeasurementError(change)
 
 
 @contextlib.contextmanager

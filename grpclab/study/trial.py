@@ -21,6 +21,7 @@ from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.load.core.slices import WarmUp
 from grpclab.load.generator import DRAIN_S
 from grpclab.study import profile_window, window
+from grpclab.study.request_files import Files
 from grpclab.study.set_up import LEAVE_S, SetUp, set_up
 from grpclab.study.target import Subject
 from grpclab.study.trial_notes import note_end, note_evidence, note_load, note_start
@@ -48,20 +49,21 @@ def run_trial(
     profile: bool = False,
     subject: Subject = Subject(),  # noqa: B008
     expected: StoredProgram | None = None,
+    data_files: Files | None = None,
     counted_s: float | None = None,
     until_idle: bool = False,
     notices: tuple[Notice, ...] = (),
 ) -> TrialResult:
     """Measure one configuration and write the trial into `folder`.
 
-    With another program behind its server than `expected` the trial is invalid. With `counted_s` the window lasts so
-    long at least, and until it has the calls that the load asks for; otherwise it has just these. With `until_idle`,
-    for a server that works when its calls have ended, the CPU for a call is all that is used from one idle moment to
-    the next. `notices` are known already. Raises UsageError if `subject` has no such call.
+    With another program behind its server than `expected`, or another content of its data file than in `data_files`,
+    the trial is invalid. With `counted_s` the window lasts so long at least, and until it has the calls that the load
+    asks for; otherwise it has just these. With `until_idle`, for a server that works when its calls have ended, the CPU
+    for a call is all that is used from one idle moment to the next. `notices` are known already. Raises UsageError if `subject` has no such call.
     """
     result = TrialResult(identity=identity, config=config, started_at=now_text(), subject=subject)
     try:
-        with set_up(config, folder, cores=cores, identity=identity, subject=subject) as up:
+        with set_up(config, folder, cores=cores, identity=identity, subject=subject, data_files=data_files) as up:
             note_start(result, up, expected)
             _measure(result, up, profile=profile, counted_s=counted_s, until_idle=until_idle)
             if profile:
