@@ -147,8 +147,8 @@ class RunningMember:
 
     @property
     def pids(self) -> list[int]:
-        """The processes of its server; none where they are not known."""
-        return self.up.server.pids
+        """The processes of its server; none where they are not known, or it is not up."""
+        return [] if self._up is None else self._up.server.pids
 
     @property
     def failed(self) -> bool:

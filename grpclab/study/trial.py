@@ -59,7 +59,8 @@ def run_trial(
     With another program behind its server than `expected`, or another content of its data file than in `data_files`,
     the trial is invalid. With `counted_s` the window lasts so long at least, and until it has the calls that the load
     asks for; otherwise it has just these. With `until_idle`, for a server that works when its calls have ended, the CPU
-    for a call is all that is used from one idle moment to the next. `notices` are known already. Raises UsageError if `subject` has no such call.
+    for a call is all that is used from one idle moment to the next. `notices` are known already. Raises UsageError if
+    `subject` has no such call.
     """
     result = TrialResult(identity=identity, config=config, started_at=now_text(), subject=subject)
     try:
