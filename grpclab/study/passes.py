@@ -29,14 +29,14 @@ class Goal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class Counted:
     """What of it has been measured so far, by slices that count."""
 
     counted_s: float = 0.0
     calls: int = 0
 
 
-def left(goal: Goal, progress: Progress, counted_s: float, expected_rps: float) -> int:
+def left(goal: Goal, progress: Counted, counted_s: float, expected_rps: float) -> int:
     """The slices of `counted_s` that a member still needs; `expected_rps` is its rate where none is measured yet."""
     measured = progress.calls / progress.counted_s if progress.counted_s > 0 else expected_rps
     missing_s = goal.counted_s - progress.counted_s

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.load.core.slices import SliceLengths
 from grpclab.study import passes
-from grpclab.study.passes import Goal, Progress, Visits
+from grpclab.study.passes import Counted, Goal, Visits
 from grpclab.study.running_member import GroupTools, RunningMember
 from grpclab.study.slice_account import ServerAccount, SliceReading, disturber
 from grpclab.system.environment import CorePlan
@@ -118,7 +118,7 @@ class SlicedPasses:
         counted = [reading.slice for reading in since if reading.counts]
         if len(since) - len(counted) > SPARE_SLICES + len(counted):
             return 0
-        progress = Progress(
+        progress = Counted(
             counted_s=sum(part.counted_s for part in counted), calls=sum(part.started for part in counted)
         )
         expected_rps = math.nan if each.warm is None else each.warm.throughput_rps

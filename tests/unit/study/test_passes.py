@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.study.passes import APART_S, Goal, Progress, Visits, few_left, left, memory_reason, order
+from grpclab.study.passes import APART_S, Goal, Counted, Visits, few_left, left, memory_reason, order
 
 NAMES = ["hub", "b", "c", "d", "e", "f"]
 members = st.integers(2, 6).map(lambda count: NAMES[:count])
@@ -87,16 +87,16 @@ def test_nobody_waits_for_one_that_needs_more_passes_than_there_is_time_for() ->
 
 def test_a_member_needs_its_counted_time_and_its_calls() -> None:
     goal = Goal(counted_s=1.0, calls=2500, most_s=20.0)
-    assert left(goal, Progress(), 0.1, expected_rps=1_000_000) == 10
-    assert left(goal, Progress(), 0.1, expected_rps=500) == 50
-    assert left(goal, Progress(counted_s=1.0, calls=2500), 0.1, math.nan) == 0
-    assert left(goal, Progress(counted_s=1.0, calls=2000), 0.1, math.nan) == 3
+    assert left(goal, Counted(), 0.1, expected_rps=1_000_000) == 10
+    assert left(goal, Counted(), 0.1, expected_rps=500) == 50
+    assert left(goal, Counted(counted_s=1.0, calls=2500), 0.1, math.nan) == 0
+    assert left(goal, Counted(counted_s=1.0, calls=2000), 0.1, math.nan) == 3
 
 
 def test_a_member_is_visited_for_its_longest_time_and_no_longer() -> None:
     goal = Goal(counted_s=1.0, calls=2500, most_s=2.0)
-    assert left(goal, Progress(), 0.1, expected_rps=0.0) == 20
-    assert left(goal, Progress(counted_s=2.0, calls=3), 0.1, math.nan) == 0
+    assert left(goal, Counted(), 0.1, expected_rps=0.0) == 20
+    assert left(goal, Counted(counted_s=2.0, calls=3), 0.1, math.nan) == 0
 
 
 def test_servers_take_at_most_half_of_the_memory_that_is_free() -> None:
