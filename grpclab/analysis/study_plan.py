@@ -327,10 +327,30 @@ class StoredProgram:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedGroup:
+    """Configurations that are measured together in a block: a hub and its candidates, the hub first in `members`.
+
+    `interleaved`: their servers are up together and their slices interleave; otherwise the members are measured one
+    after the other in random order, each alone in one window, for the `reason`. A group of one is measured alone in
+    one window. Each member is measured for `counted_s` seconds; `pass_s` is the expected length of one pass over the
+    members, and `memory_bytes` what their servers are expected to take together.
+    """
+
+    hub: str = ""
+    members: tuple[str, ...] = ()
+    interleaved: bool = True
+    reason: str = ""
+    counted_s: float = 1.0
+    pass_s: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyPlan:
     """What a study measures and compares. `metric` is the one that the study turns on, `delta` the smallest effect of
     interest, a share; the configurations in `profiled` are looked into after their windows, in the first
-    `profiled_blocks` blocks."""
+    `profiled_blocks` blocks. A plan without `groups` is one of the first edition: its trials are measured one after
+    the other."""
 
     blocks: int = always(0)
     delta: float | None = None
@@ -355,6 +375,7 @@ class StudyPlan:
     left_out: tuple[str, ...] | None = None
     subjects: Mapping[str, StoredTarget] = nothing()
     replication: PlannedReplication = field(default_factory=PlannedReplication)
+    groups: tuple[PlannedGroup, ...] = ()
 
     @property
     def tests_claims(self) -> bool:

@@ -65,6 +65,13 @@ Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not 
 option, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (what had been measured is printed)."""
 
 
+HINTS = {
+    "--address": "bench takes the address as it is: grpclab bench HOST:PORT --call package.Service/Method",
+    "--cmd": "bench starts no command: start the server, then grpclab bench HOST:PORT --call package.Service/Method",
+}
+"""What to type instead of the options of a target that compare has and bench has not."""
+
+
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
     """The parser of `bench`. Every option is None, empty or off unless given: a file may give it instead."""
     parser = commands.add_parser(
@@ -79,6 +86,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
         epilog=EPILOG,
         formatter_class=Help,
     )
+    parser.hints = HINTS
     parser.add_argument(
         "--config",
         metavar="FILE",

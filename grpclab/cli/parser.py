@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from grpclab.text.printable import printable
@@ -20,6 +20,9 @@ class Parser(argparse.ArgumentParser):
 
     Options are not abbreviated: what ``--co`` means would change with every new option.
     """
+
+    hints: Mapping[str, str] = {}
+    """What to type instead of an option that this command does not have, by the option."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})
@@ -43,6 +46,8 @@ class Parser(argparse.ArgumentParser):
         return f"unknown option {name}: {self._hint(name, self._option_string_actions)}"
 
     def _hint(self, word: str, known: Iterable[str]) -> str:
+        if word in self.hints:
+            return self.hints[word]
         near = difflib.get_close_matches(word, list(known), n=1)
         return f"did you mean {near[0]}?" if near else f"`{self.prog} --help` lists them"
 

@@ -153,6 +153,7 @@ def hosted(given: Mapping[str, Any], levels: Mapping[str, Level]) -> AbstractCon
 
     chosen = target_given(argparse.Namespace(**given))
     assert chosen is not None
+    targets.require_call(chosen[0], given.get("call") or "")
     config = TrialConfig().replace(levels)
     order = targets.ServerStart(
         config=config.server, target=chosen[0], own=config.own, timeout_s=chosen[0].start_timeout_s

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from grpclab.errors import UsageError
 from grpclab.factors.config import ServerConfig
 from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.servers.process import program
@@ -58,6 +60,9 @@ class TargetKind(Protocol):
     def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:
         """The server, running on loopback until the block is left. Raises ServerError."""
 
+
+GREETING = "greet.GreeterService/SayHello"
+"""The method of grpclab's own greeter that is called where no other is named."""
 
 TARGETS: Registry[TargetKind] = Registry(
     "grpclab.targets",
@@ -118,9 +123,10 @@ class _Application:
 
     def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:
         """A server of this configuration with the application's servicers."""
-        from grpclab.servers.hosting.application import launch_application
+        from grpclab.servers.hosting.application import interpreter, launch_application
 
         own = OwnLevels(start.own)
+        interpreter(own.get(PYTHON, ""), PYTHON)
         return launch_application(
             argument,
             start.config,
@@ -197,9 +203,40 @@ def check(target: Target, option: str = "", configurations: Arguments | None = N
     for name, command in (("prepare", target.prepare), ("cleanup", target.cleanup)):
         if command:
             program.require_program(command, name, arguments=first, cwd=target.cwd)
+    if target.python:
+        from grpclab.servers.hosting.application import interpreter
+
+        interpreter(target.python)
     if kind is COMMAND:
         program.words_of(argument, option, arguments=first, cwd=target.cwd)
         check_arguments((argument, target.prepare, target.cleanup), configurations or {}, option)
+
+
+def serves_greeter(target: Target) -> bool:
+    """Return whether a target is known to serve grpclab's own greeter: built in, or by ``grpclab serve``."""
+    if target.own or (target.command and is_registered(target.command)):
+        return True
+    words = target.command.split()
+    return any(Path(program).name == "grpclab" and word == "serve" for program, word in itertools.pairwise(words))
+
+
+def require_call(target: Target, call: str, where: str = "--call") -> None:
+    """Raise UsageError, one line, where nobody said which method of a user's own server is called.
+
+    `where` is the option, or the key of a file, that would say it.
+    """
+    if call or serves_greeter(target):
+        return
+    kinds = {
+        "app": (target.app, f"`grpclab init --app {target.app}` names"),
+        "address": (f"the server at {target.address}", f"`grpclab init {target.address}` names"),
+        "command": ("the command's server", "while it runs, `grpclab init ADDRESS` names"),
+    }
+    whose, names = kinds[target.kind]
+    raise UsageError(
+        f"{where} is missing: expected package.Service/Method of {whose}, as shop.v1.Till/Pay; {names} those that it"
+        f" has (grpclab's own greeter has {GREETING})"
+    )
 
 
 def start(how: ServerStart) -> AbstractContextManager[RunningServer]:

@@ -63,7 +63,7 @@ def frame(results: Iterable[StoredResult]) -> pd.DataFrame:
 def row(result: StoredResult) -> dict[str, Level]:
     """A row of trials.parquet; what is not known is empty."""
     return {
-        **{name: getattr(result, name) for name in IDENTITY},
+        **{name: value for name in IDENTITY if (value := getattr(result, name)) is not None},
         **{name: result.factors.get(name) for name in FACTORS},
         **{name: level for name, level in sorted(result.factors.items()) if is_own(name)},
         **completed(result.metrics),

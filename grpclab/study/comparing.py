@@ -13,10 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from grpclab.analysis.answer_comparison import answers_differ
-from grpclab.analysis.judgement import Judgement
 from grpclab.analysis.setup import described
 from grpclab.errors import MeasurementError
 from grpclab.factors.channel_args import without_effect
@@ -25,16 +21,18 @@ from grpclab.factors.effective import idle_processes
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
 from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.load.reachability import await_listener
 from grpclab.quantities import share
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import metric_of
+from grpclab.study.designs.design import no_verdict
 from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.parameters import study_name
 from grpclab.study.pilot import PILOT_BLOCKS, piloted, planned_blocks
-from grpclab.study.runner import Study, no_verdict, require_outputs
+from grpclab.study.runner import Study, require_outputs
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
 from grpclab.study.store import Store
@@ -179,10 +177,11 @@ def compare(
         for factor, reason in reasons.items():
             if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
                 write(f"no effect on {name.upper()}: {factor}: {reason}")
-    running = prepare(
-        sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
-    )
-    running.run(write)
+    with PAYLOAD_FOLDER.in_use():  # the pilot and the comparison send the same requests
+        running = prepare(
+            sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
+        )
+        running.run(write)
     return judge(running)
 
 
@@ -196,11 +195,5 @@ def judge(study: Study) -> CompareResult:
         trials=trials,
         judgement=judgement,
         study=str(study.store.folder),
-        setup=(*described(study.plan, study.manifest.servers, study.manifest.versions), *_answers(trials, judgement)),
+        setup=tuple(described(study.plan, study.manifest.servers, study.manifest.versions)),
     )
-
-
-def _answers(trials: pd.DataFrame, judgement: Judgement) -> list[tuple[str, str]]:
-    """What became of the answers that were kept, as a pair of a term and its text; nothing where none were."""
-    found = answers_differ(trials, judgement.headline.baseline, judgement.headline.candidate)
-    return [("answers", str(found))] if found is not None else []

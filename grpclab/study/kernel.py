@@ -115,7 +115,8 @@ class WarmKernel:
             ip=str(self._socket_folder(folder) / "kernel"),
             connection_file=str(folder / "kernel.json"),
         )
-        run_sync(self._manager.start_kernel)(env={**os.environ, **env, **own}, stdout=log, stderr=log)
+        with interrupts.deferred():  # a process that the manager does not know yet would outlive `stop`
+            run_sync(self._manager.start_kernel)(env={**os.environ, **env, **own}, stdout=log, stderr=log)
         self._client = self._manager.client()
         self._client.start_channels(hb=False)  # its manager knows whether it lives; a thread less to end
         run_sync(self._client.wait_for_ready)(timeout=READY_TIMEOUT_S)

@@ -91,6 +91,10 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
         asked = given[name]
         made.subject.check(asked.option if isinstance(asked, GivenTarget) else "", _arguments(sides, made))
         _check_side(name, made, {*options.settings, *options.own.get(name, {})})
+    if not any(targets.serves_greeter(side.subject.target) for side in sides.values()):
+        for asked in given.values():
+            if isinstance(asked, GivenTarget):
+                targets.require_call(asked.target, options.call or "")
     check_pair(sides)
     for side in sides.values():
         alike = [other for other in sides.values() if other.subject.target == side.subject.target]

@@ -21,6 +21,8 @@ from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.paths import project_root
 
+_IDENTITY = ("study", "trial", "scenario", "configuration", "block", "order")
+
 
 def variables(
     config: TrialConfig, identity: TrialIdentity, folder: Path, *, profile: bool
@@ -28,7 +30,7 @@ def variables(
     """The variables of a trial that a study asks for: every factor is among the settings, and none by a name of its
     own."""
     return {
-        **vars(identity),
+        **{name: getattr(identity, name) for name in _IDENTITY},
         "variant": "",
         "settings": config.settings(),
         "profile": profile,
@@ -40,7 +42,7 @@ class TrialOrder:
     """One configuration, to be measured once and written into a folder."""
 
     LOAD = ("requests", "duration_s", "concurrency")
-    NAMES = (*LOAD, "variant", "settings", "profile", "output_dir", *TrialIdentity.__dataclass_fields__)
+    NAMES = (*LOAD, "variant", "settings", "profile", "output_dir", *_IDENTITY)
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         base = variant(_word(given, "variant")) if given["variant"] else TrialConfig()

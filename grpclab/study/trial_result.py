@@ -39,13 +39,13 @@ REQUESTS = "requests"
 """Stands among the numbers of requests for all of them, as they were sent."""
 MOST_ANSWER_FIELDS = 500
 """So many different answers are kept with the hashes of their fields."""
-UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "prepare_s", "program")
+UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "group", "prepare_s", "program")
 """Fields of result.json that are there only where they say something: earlier versions have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialIdentity:
-    """Which trial of which study this is."""
+    """Which trial of which study this is; `group` is None where the study has no groups."""
 
     study: str = "scratch"
     trial: str = "trial"
@@ -53,6 +53,7 @@ class TrialIdentity:
     configuration: str = ""
     block: int = 0
     order: int = 0
+    group: int | None = None
 
     @property
     def environment(self) -> dict[str, str]:

@@ -40,31 +40,32 @@ QUIET: list[Row] = [Acts(words="-q", proof="quiet")]
 VERBOSE: list[Row] = [Acts(words="-v", proof="verbose")]
 REDACT: list[Row] = [Acts(words="--redact tenant", proof="tenant_is_secret")]
 CALL = "--call a.B/C"
-COMMANDS = "--a-cmd 'true {port}' --b-cmd 'true {port}'"
+COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "two stored results are compared as they were measured"
 APP = "--app a:b"
+CALLED = f"{APP} {CALL}"
 TARGET_ROWS: dict[str, list[Row]] = {
-    "app": [Acts(words=APP, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="was given")],
-    "cmd": [Acts(words="--cmd 'true {port}'", proof="a.call.target.command")],
-    "address": [Acts(words="--address localhost:1", proof="b.call.target.address")],
+    "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="was given")],
+    "cmd": [Acts(words=f"--cmd 'true {{port}}' {CALL}", proof="a.call.target.command")],
+    "address": [Acts(words=f"--address localhost:1 {CALL}", proof="b.call.target.address")],
     "python": [
-        Acts(words="--python python3", proof="a.call.target.python", after=APP),
+        Acts(words="--python python3", proof="a.call.target.python", after=CALLED),
         Refused(words="--address localhost:1 --python python3", where="it belongs to --app"),
     ],
-    "app_dir": [Acts(words="--app-dir .", proof="a.call.target.app_dir", after=APP)],
+    "app_dir": [Acts(words="--app-dir .", proof="a.call.target.app_dir", after=CALLED)],
     "cwd": [Acts(words="--cwd .", proof="a.call.target.cwd", after=COMMANDS)],
     "ready": [Acts(words="--ready health", proof="a.call.target.ready", after=COMMANDS)],
-    "prepare": [Acts(words="--prepare true", proof="a.call.target.prepare", after=APP)],
-    "cleanup": [Acts(words="--cleanup true", proof="b.call.target.cleanup", after=APP)],
+    "prepare": [Acts(words="--prepare true", proof="a.call.target.prepare", after=CALLED)],
+    "cleanup": [Acts(words="--cleanup true", proof="b.call.target.cleanup", after=CALLED)],
     **{
         f"{side}_{option}": [Acts(words=f"--{side}-{option} {word}", proof=f"{side}.call.target.{field}", after=after)]
         for side, other in (("a", "b"), ("b", "a"))
         for option, word, field, after in (
-            ("app", "c:d", "app", f"--{other}-app a:b"),
-            ("address", "localhost:1", "address", f"--{other}-app a:b"),
-            ("python", "python3", "python", APP),
-            ("dir", ".", "app_dir", APP),
+            ("app", "c:d", "app", f"--{other}-app a:b {CALL}"),
+            ("address", "localhost:1", "address", f"--{other}-app a:b {CALL}"),
+            ("python", "python3", "python", CALLED),
+            ("dir", ".", "app_dir", CALLED),
         )
     },
 }
@@ -203,17 +204,17 @@ def in_compare(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
     }
 
 
-def hosted_rows(seen: str, *, other: str) -> dict[str, list[Row]]:
+def hosted_rows(seen: str, *, other: str, app: str = CALLED) -> dict[str, list[Row]]:
     """The rows of ``--app`` and what belongs to it, where the target is noted as `seen`; `other` names a server."""
     further = (("python", "python3"), ("app_dir", "."), ("cwd", "."))
     return {
         "app": [
-            Acts(words=APP, proof=f"{seen}.app"),
+            Acts(words=app, proof=f"{seen}.app"),
             Refused(words=f"{other} {APP}", where=f"{other} and --app both name the server"),
         ],
         **{
             field: [
-                Acts(words=f"--{field.replace('_', '-')} {word}", proof=f"{seen}.{field}", after=APP),
+                Acts(words=f"--{field.replace('_', '-')} {word}", proof=f"{seen}.{field}", after=app),
                 Refused(words=f"{other} --{field.replace('_', '-')} {word}", where="it belongs to --app"),
             ]
             for field, word in further
@@ -231,7 +232,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="reference --set server.threads=4", where="options of its own"),
             NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
         ],
-        **hosted_rows("target", other="basic"),
+        **hosted_rows("target", other="basic", app=APP),
         "variant": [Acts(words="basic", proof="name"), Refused(words="fast", where="basic, optimized or reference")],
         "port": [Acts(words="--port 5", proof="port", after="basic")],
         "host": [
@@ -392,12 +393,12 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             for side in "ab"
         },
         "a_cmd": [
-            Acts(words="--a-cmd 'true {port}'", proof="a.call.target.command", after="--b-cmd 'true {port}'"),
+            Acts(words="--a-cmd 'true {port}'", proof="a.call.target.command", after=f"--b-cmd 'true {{port}}' {CALL}"),
             Refused(words="basic basic --a-cmd 'true {port}'", where="both"),
             Refused(words=f"{STORED} --a-cmd 'true {{port}}'", where=NOT_STORED),
         ],
         "b_cmd": [
-            Acts(words="--b-cmd 'true {port}'", proof="b.call.target.command", after="--a-cmd 'true {port}'"),
+            Acts(words="--b-cmd 'true {port}'", proof="b.call.target.command", after=f"--a-cmd 'true {{port}}' {CALL}"),
             Refused(words="basic basic --b-cmd 'true {port}'", where="both"),
             Refused(words=f"{STORED} --b-cmd 'true {{port}}'", where=NOT_STORED),
         ],

@@ -3,6 +3,7 @@
 Each line imports only from those above it::
 
     call_options  the options of requests and of answers, as a plan stores them
+    data_file    a file of requests, as a call's data refers to it
     payloads     the requests of a call, encoded once into one file that every worker maps
     descriptors  files of descriptors, from whatever source: completed by protobuf's own, checked, put into a pool
     metadata     Metadata: from words or Python values to the pairs that go over the wire
@@ -14,6 +15,7 @@ Each line imports only from those above it::
     schema       where the schema of a call comes from
     fields       what a descriptor says of a field that matters to its JSON
     encoding     from the tree of a request to the bytes of its message, by the JSON mapping of protobuf
+    binary_requests  requests that are encoded already, checked against the schema
     request_data  the requests of a call, read from JSON, lines of JSON, CSV, messages or Python
     checks       what is looked for in an answer: a check by an expression, and what of it may vary
     method       what a generator calls: the path, the request encoded once, and what goes with it

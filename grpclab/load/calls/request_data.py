@@ -8,13 +8,12 @@ request for each call.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,15 +21,16 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from grpclab.errors import UsageError, invalid
+from grpclab.load.calls.binary_requests import MessageCheck, delimited
 from grpclab.load.calls.call_options import RANDOM, DataOptions
+from grpclab.load.calls.data_file import DataFile
+from grpclab.load.calls.descriptors import schema_digest
 from grpclab.load.calls.encoding import encoder
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.calls.request import Number, from_python, parse, symbols
-from grpclab.load.calls.templates import Template, TemplateValues, is_template
-from grpclab.system.inputs import decode, unreadable
+from grpclab.load.calls.templates import Template, TemplateValues, is_template, key_of
+from grpclab.system.inputs import decode
 
-REFERENCE = "@"
-"""The beginning of data that stands for a file; no JSON begins so."""
 _LISTS = ("google.protobuf.ListValue", "google.protobuf.Value")
 """Messages whose own JSON may be a list."""
 _NUMBER = re.compile(r"-?\d+")
@@ -52,11 +52,21 @@ class RequestSource:
     items: Iterator[Made]
     endless: bool = False
     repeats: bool = True
+    file: str = ""
+    """The file of JSON that they come from, for errors; "" where their places name it, or there is none."""
 
 
-def file_reference(path: str) -> str:
-    """The data that stands for a file."""
-    return f"{REFERENCE}{Path(path).expanduser().absolute()}"
+_FILES: dict[str, str] = {}
+"""The files whose text this process has read as one request or a list, by their text."""
+_MOST_FILES = 16
+
+
+def text_of_file(text: str, name: str) -> str:
+    """The text, of which errors will say that it is the file's."""
+    while len(_FILES) >= _MOST_FILES:
+        del _FILES[next(iter(_FILES))]
+    _FILES[text] = name
+    return text
 
 
 def read_requests(data: Any, kind: Descriptor, options: DataOptions, values: TemplateValues) -> RequestSource:
@@ -70,11 +80,10 @@ class _Reader:
         self._listed = kind.full_name not in _LISTS
 
     def read(self, data: Any) -> RequestSource:
-        if isinstance(data, str):
-            is_file = data.startswith(REFERENCE)
-            return self._file(Path(data[1:])) if is_file else self._text(data, "data", self._options.format or "json")
+        if isinstance(data, str | DataFile):
+            return self._written(data)
         if isinstance(data, bytes | bytearray):
-            return _messages(bytes(data), "data")
+            return _messages(bytes(data), "standard input")
         if isinstance(data, Sequence | np.ndarray) and self._listed:
             return _of_trees([from_python(item) for item in data], self._values, self._options)
         if callable(data):
@@ -84,29 +93,30 @@ class _Reader:
             return RequestSource(items=given, endless=True, repeats=self._options.repeat)
         return _of_trees([from_python(data)], self._values, self._options, one=True)
 
-    def _file(self, path: Path) -> RequestSource:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise unreadable("--data-file", path, "a file that can be read", error) from None
-        format_ = self._options.format_of(path.name)
+    def _written(self, data: str | DataFile) -> RequestSource:
+        file = DataFile.of(data) if isinstance(data, str) else data
+        if file is None:
+            return self._text(str(data), _FILES.get(str(data), ""), self._options.format or "json")
+        name, format_ = str(file.path), self._options.format_of(file.path.name)
         if format_ == "binary":
-            return _messages(content, str(path))
-        return self._text(decode("--data-file", path, content), str(path), format_)
+            return _messages(file.content, name)
+        return self._text(decode("--data-file", name, file.content), name, format_)
 
     def _text(self, text: str, name: str, format_: str) -> RequestSource:
         if format_ == "binary":
             raise UsageError(invalid("--data-format", format_, "a file of messages: give it with --data-file"))
         if format_ == "csv":
-            return _of_trees(_rows(text, name, self._kind), self._values, self._options)
+            rows = _rows(text, name or "data", self._kind)
+            places = [where for _, where in rows]
+            return _of_trees([tree for tree, _ in rows], self._values, self._options, places=places)
         if format_ == "jsonl":
-            return self._lines(text, name)
+            return self._lines(text, name or "data")
         if is_template(text):
-            return _rendered([(Template(text), "")], self._values, self._options)
-        tree = parse(text)
-        if isinstance(tree, list) and self._listed:
-            return _of_trees(tree, self._values, self._options)
-        return _of_trees([tree], self._values, self._options, one=True)
+            return _rendered([(Template(text), name)], self._values, self._options)
+        tree = _parsed(text, name)
+        several = isinstance(tree, list) and self._listed
+        trees = tree if several else [tree]
+        return replace(_of_trees(trees, self._values, self._options, one=not several), file=name)
 
     def _lines(self, text: str, name: str) -> RequestSource:
         lines = [(line, f"line {at} of {name}") for at, line in enumerate(text.splitlines(), start=1) if line.strip()]
@@ -124,22 +134,14 @@ def symbols_in(data: Any, options: DataOptions) -> list[str]:
         return []
     if not isinstance(data, str):
         return symbols(from_python(data))
-    if data.startswith(REFERENCE):
-        try:
-            return _mentioned(Path(data[1:]).read_bytes().decode(errors="replace"))
-        except OSError:
-            return []  # which the reader tells
+    if file := DataFile.of(data):
+        return _mentioned(file.content.decode(errors="replace"))
     return _mentioned(data) if options.format not in ("", "json") or is_template(data) else symbols(parse(data))
 
 
 def _mentioned(text: str) -> list[str]:
     names = dict.fromkeys([*_TYPE_NAME.findall(text), *_EXTENSION.findall(text)])
     return [name for name in names if not name.startswith("google.protobuf.")]
-
-
-_MADE: dict[object, bytes | Payloads] = {}
-"""The requests that this process has encoded: those of a study are the same for each of its trials."""
-_MOST_MADE = 16
 
 
 def encoded(
@@ -153,59 +155,64 @@ def encoded(
 ) -> bytes | Payloads:
     """The one request that `data` gives, or the file of its many; `planned` of those that differ from call to call.
 
-    Raises UsageError.
+    JSON and files are encoded once for a study: by their content, the schema and the options. Raises UsageError.
     """
-    key = None
-    if isinstance(data, str):
-        known = replace(values, now=datetime.min)
-        key = (data, _state(data), kind.full_name, kind.file.serialized_pb, options, known, planned)
-        made = _MADE.get(key)
-        if made is not None and (isinstance(made, bytes) or made.file.exists()):
-            return made
-    made = _encoded(read_requests(data, kind, options, values), kind, pool, options, planned)
-    if key is not None:
-        while len(_MADE) >= _MOST_MADE:
-            del _MADE[next(iter(_MADE))]
-        _MADE[key] = made
-    return made
+    if not isinstance(data, str):
+        return _encoded(read_requests(data, kind, options, values), kind, pool, options, planned)[0]
+    file = DataFile.of(data)
+    content = data.encode("utf-8", "surrogatepass") if file is None else file.content
+    text = content.decode(errors="replace")
+    key: tuple[object, ...] = (
+        data if file is not None else "",  # the end of its name says the format, and errors name it
+        hashlib.sha256(content).digest(),
+        schema_digest(kind, pool, _mentioned(text)),
+        options,
+        key_of(values, text),
+        planned if options.order == RANDOM and is_template(text) else 0,  # else the first ones are always the same
+    )
 
+    def encode() -> tuple[bytes | Payloads, bool]:
+        return _encoded(read_requests(file or data, kind, options, values), kind, pool, options, planned)
 
-def _state(data: str) -> tuple[int, int]:
-    """What changes where the file that `data` refers to does."""
-    try:
-        status = Path(data[1:]).stat() if data.startswith(REFERENCE) else None
-    except (OSError, ValueError):
-        return 0, 0
-    return (status.st_mtime_ns, status.st_size) if status else (0, 0)
+    return PAYLOAD_FOLDER.once(key, planned, encode)
 
 
 def _encoded(
     source: RequestSource, kind: Descriptor, pool: DescriptorPool, options: DataOptions, planned: int
-) -> bytes | Payloads:
-    encode = encoder(kind, pool)
+) -> tuple[bytes | Payloads, bool]:
+    """The same, and whether it is endless."""
+    encode, check = encoder(kind, pool), MessageCheck(kind)
 
     def messages() -> Iterator[bytes]:
         for tree, where in itertools.islice(source.items, planned if source.endless else None):
             try:
                 place = (None, where) if isinstance(where, int) else None
-                yield tree if isinstance(tree, bytes) else encode(tree, place)
+                yield check(tree) if isinstance(tree, bytes) else encode(tree, place)
             except UsageError as error:
-                raise UsageError(f"{error} ({where})" if isinstance(where, str) and where else str(error)) from None
+                places = [where if isinstance(where, str) else "", source.file]
+                raise _placed(error, " of ".join(filter(None, places))) from None
 
     made = messages()
     first = list(itertools.islice(made, 2))
     if len(first) == 1 and not source.endless:
-        return first[0]
+        return first[0], False
     shuffled_by = options.seed if options.order == RANDOM else None
-    return PAYLOAD_FOLDER.write(itertools.chain(first, made), repeat=source.repeats, shuffled_by=shuffled_by)
+    written = PAYLOAD_FOLDER.write(itertools.chain(first, made), repeat=source.repeats, shuffled_by=shuffled_by)
+    return written, source.endless
 
 
 def _messages(content: bytes, name: str) -> RequestSource:
-    return RequestSource(items=iter([(message, _at(at)) for at, message in enumerate(_delimited(content, name))]))
+    return RequestSource(items=iter(delimited(content, name)))
 
 
 def _at(number: int) -> str:
-    return f"request {number + 1:,}"
+    """A request by its number, which is that of ``{{.RequestNumber}}``: the first has 0."""
+    return f"request number {number:,}"
+
+
+def _placed(error: UsageError, where: str) -> UsageError:
+    """The error with its place."""
+    return UsageError(f"{error} ({where})" if where else str(error))
 
 
 def _called(function: Callable[..., Any]) -> Iterator[Made]:
@@ -225,7 +232,7 @@ def _parsed(line: str, where: str) -> Any:
     try:
         return parse(line)
     except UsageError as error:
-        raise UsageError(f"{error} ({where})") from None
+        raise _placed(error, where) from None
 
 
 def _rendered(templates: Sequence[tuple[Template, str]], values: TemplateValues, options: DataOptions) -> RequestSource:
@@ -233,21 +240,29 @@ def _rendered(templates: Sequence[tuple[Template, str]], values: TemplateValues,
 
     def items() -> Iterator[Made]:
         for number, (template, where) in enumerate(itertools.cycle(templates)):
-            yield _parsed(template.render(number, values), where or _at(number)), where or _at(number)
+            place = ", ".join(filter(None, [_at(number), where]))
+            yield _parsed(template.render(number, values), place), place
 
     return RequestSource(items=items(), endless=True, repeats=options.repeat)
 
 
 def _of_trees(
-    trees: Sequence[Any], values: TemplateValues, options: DataOptions, *, one: bool = False
+    trees: Sequence[Any],
+    values: TemplateValues,
+    options: DataOptions,
+    *,
+    one: bool = False,
+    places: Sequence[str] = (),
 ) -> RequestSource:
-    """Trees, whose texts may be templates; `one` of them is called "data" in errors."""
+    """Trees, whose texts may be templates; `one` of them is called "data" in errors; `places` are in words."""
     if not any(_has_templates(tree) for tree in trees):
-        return RequestSource(items=iter([(tree, "" if one else at) for at, tree in enumerate(trees)]))
+        return RequestSource(
+            items=iter([(tree, "" if one else places[at] if places else at) for at, tree in enumerate(trees)])
+        )
 
     def items() -> Iterator[Made]:
-        for number, tree in enumerate(itertools.cycle(trees)):
-            yield _filled(tree, number, values), _at(number)
+        for number, (tree, where) in enumerate(itertools.cycle(zip(trees, places or [""] * len(trees), strict=True))):
+            yield _filled(tree, number, values), ", ".join(filter(None, [_at(number), where]))
 
     return RequestSource(items=items(), endless=True, repeats=options.repeat)
 
@@ -271,30 +286,11 @@ def _filled(tree: Any, number: int, values: TemplateValues) -> Any:
 # ---- files -------------------------------------------------------------------------------------------------------
 
 
-def _delimited(content: bytes, name: str) -> list[bytes]:
-    """The messages of a file in which each stands behind its length as a varint, as protobuf's own writers have it."""
-    messages: list[bytes] = []
-    at, end = 0, len(content)
-    while at < end:
-        length = shift = 0
-        while True:
-            if at >= end or shift > 63:
-                raise UsageError(invalid("--data-file", name, f"messages behind their lengths; byte {at:,} is the end"))
-            byte = content[at]
-            length |= (byte & 0x7F) << shift
-            at, shift = at + 1, shift + 7
-            if byte < 0x80:
-                break
-        if at + length > end:
-            expected = f"messages behind their lengths; number {len(messages) + 1:,} is cut off"
-            raise UsageError(invalid("--data-file", name, expected))
-        messages.append(content[at : at + length])
-        at += length
-    return messages
+def _rows(text: str, name: str, kind: Descriptor) -> list[tuple[Any, str]]:
+    """The rows of CSV: the header has names of fields, ``price.units`` for one inside; an empty cell is not set.
 
-
-def _rows(text: str, name: str, kind: Descriptor) -> list[Any]:
-    """The rows of CSV: the header has names of fields, ``price.units`` for one inside; an empty cell is not set."""
+    Each has its place behind it, ``line 3 of FILE``.
+    """
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [column.strip() for column in next(rows, [])]
@@ -315,7 +311,7 @@ def _rows(text: str, name: str, kind: Descriptor) -> list[Any]:
                     for part in parts[:-1]:
                         inner = inner.setdefault(part, {})
                     inner[parts[-1]] = _cell(cell, field)
-            trees.append(tree)
+            trees.append((tree, f"line {rows.line_num} of {name}"))
     except csv.Error as error:
         raise UsageError(invalid("--data-file", name, f"CSV; line {rows.line_num}: {error}")) from None
     return trees

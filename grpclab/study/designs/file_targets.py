@@ -12,12 +12,14 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.own import PYTHON
 from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.calls.data_file import file_reference
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.request import json_text
-from grpclab.load.calls.request_data import file_reference
+from grpclab.load.calls.request_data import text_of_file
 from grpclab.load.plan import check_call
 from grpclab.quantities import in_unit
 from grpclab.servers.target import Target
+from grpclab.servers.targets import require_call
 from grpclab.study.designs.file_tables import CallTable, TargetTable, beside, program_beside, read_table
 from grpclab.study.designs.study_file import StudyFile
 from grpclab.study.target import Subject
@@ -129,6 +131,7 @@ def subject_of(
     levels = config.flat()
     subject.check_factors({name: levels[name] for name in named})
     subject.check()
+    require_call(target, table.method, "call.method")
     return None if subject == Subject() else subject
 
 
@@ -139,7 +142,7 @@ def _of_file(name: str, options: DataOptions) -> str:
     except OSError as error:
         raise unreadable("call.data-file", name, "a file that can be read", error) from None
     if options.format_of(name) == "json" and size <= MOST_TEXT_BYTES:
-        return read_text("call.data-file", name)
+        return text_of_file(read_text("call.data-file", name), name)
     return file_reference(name)
 
 

@@ -196,7 +196,7 @@ def test_no_command_passes_on_what_a_terminal_obeys(
     monkeypatch.chdir(root)
     words = [word.replace("{target}", f"localhost:{port}") for word in COMMANDS[name]]
     if words[1:2] == ["--a-cmd"]:
-        words += [*ONCE, "--blocks", "2"]
+        words += [*ONCE, "--blocks", "2", "--call", "shop.Cart/Get"]
     with contextlib.suppress(SystemExit):
         commands.main(words)
     written = "".join(capfd.readouterr())

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client import launcher
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 
 from grpclab.errors import WorkerError
+from grpclab.study import kernel
 from grpclab.study.kernel import LONGEST_SOCKET, WarmKernel
+from grpclab.system.interrupts import Interrupted, handled
 from grpclab.system.temporary import remove_abandoned
 from tests.support.processes import until
 
@@ -209,7 +212,7 @@ def test_studies_at_once_in_one_folder_and_one_in_a_read_only_folder_are_valid_a
             )
             for number, place in enumerate(places)
         ]
-        said = [process.communicate(timeout=200)[0].strip() for process in running]
+        said = [process.communicate(timeout=600)[0].strip() for process in running]
     finally:
         for process in running:
             process.kill()
@@ -242,10 +245,33 @@ def test_an_interrupted_kernel_leaves_no_task_whose_error_nobody_takes(
         return original(*args, **kwargs)
 
     monkeypatch.setattr(owner, step, interrupted)
-    kernel = WarmKernel()
+    warm = WarmKernel()
     with pytest.raises(KeyboardInterrupt):
-        kernel.ready("python3", {})
-    kernel.stop()
+        warm.ready("python3", {})
+    warm.stop()
     gc.collect()
     assert [record for record in caplog.records if record.name == "asyncio"] == []
     assert list(temporary.iterdir()) == []
+
+
+def test_a_signal_while_the_kernels_process_is_made_leaves_neither_it_nor_its_folder(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        made.append(subprocess.Popen(*args, **options))
+        signal.raise_signal(signal.SIGINT)
+        return made[-1]
+
+    monkeypatch.setattr(launcher, "Popen", interrupted)
+    monkeypatch.setattr(kernel, "module_command", lambda *_: ["sleep", "600"])
+    warm = WarmKernel()
+    with handled(), pytest.raises(Interrupted):
+        warm.ready("python3", {})
+    warm.stop()
+    [process] = made
+    left = process.poll() is None
+    process.kill()
+    assert not left
+    assert not list(temporary.iterdir())

@@ -43,6 +43,7 @@ from tests.support.synthetic import small_study
 
 TOKEN = "PLANTED-7f3a.x"
 """What no file may hold."""
+PROTO = Path(__file__).parents[3] / "proto" / "greet.proto"
 SERVER = str(Path(telling_server.__file__))
 
 
@@ -428,6 +429,7 @@ def test_planted_secrets_are_in_no_file_and_on_no_stream(
     command = f"env SHOP_TOKEN={TOKEN}-command {sys.executable} {SERVER} {{port}} --password {TOKEN}-option"
     variables = {"GRPCLAB_ROOT": str(tmp_path), "DB_PASSWORD": f"{TOKEN}-inherited", "APP": f"{TOKEN}-app"}
     words = ["compare", "--a-cmd", command, "--b-cmd", f"{command} again", "--blocks", "2", "--study", "mine"]
+    words += ["--call", "greet.GreeterService/SayHello", "--proto", str(PROTO)]
     words += ["-n", "40", "--warmup", "0", "--metadata-file", str(tmp_path / "metadata")]
     words += ["--metadata", f"authorization=Bearer {TOKEN}-given", "--metadata", "x-app=env:APP"]
     monkeypatch.chdir(tmp_path)
@@ -462,8 +464,8 @@ def test_no_command_line_shows_its_secrets_in_an_error(capfd: pytest.CaptureFixt
         ["bench", f"http://me:{TOKEN}@localhost:1"],
         ["bench", "--metadata", f"authorization=Bearer \x01{TOKEN}"],
         ["bench", "--data", json.dumps({"password": TOKEN}), "--call", TOKEN],
-        ["compare", "--a-cmd", f"env TOKEN={TOKEN} none {{port}}", "--b-cmd", "x"],
-        ["compare", "--a-cmd", f"TOKEN={TOKEN} true {{port}}", "--b-cmd", f"sh 'TOKEN={TOKEN}"],
+        ["compare", "--a-cmd", f"env TOKEN={TOKEN} none {{port}}", "--b-cmd", "x", "--call", "a.B/C"],
+        ["compare", "--a-cmd", f"TOKEN={TOKEN} true {{port}}", "--b-cmd", f"sh 'TOKEN={TOKEN}", "--call", "a.B/C"],
         [f"--token={TOKEN}"],
     ):
         try:

@@ -21,7 +21,7 @@ OTHER = GivenTarget(grpclab.Command("sh other.sh {port}"), "--b-cmd")
 
 def differences(a: Given, b: Given, **asked: Any) -> set[str]:
     """The sections in which two sides differ."""
-    sides = pair(a, b, PairOptions(**asked))
+    sides = pair(a, b, PairOptions(call="s.V/M", **asked))
     return {name.partition(".")[0] for name in sides["b"].config.differences(sides["a"].config)}
 
 
@@ -58,7 +58,7 @@ def test_two_names_have_the_load_of_a_comparison_and_settings_are_of_both() -> N
 def test_a_name_of_ones_own_stands_for_the_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.sh").touch()
-    sides = pair(COMMAND, OTHER, PairOptions(names={"a": "old  build", "b": None}, start_timeout_s=60))
+    sides = pair(COMMAND, OTHER, PairOptions(call="s.V/M", names={"a": "old  build", "b": None}, start_timeout_s=60))
     assert [side.label for side in sides.values()] == ["old build", "other.sh"]
     assert sides["a"].subject.target.ready_timeout_s == 60
 
@@ -74,6 +74,23 @@ def test_one_application_at_two_places_has_two_labels(place: str, told: str) -> 
     assert sides["b"].label == f"shop:register with {told}={given} server.threads=5"
     alike = pair(there, there, PairOptions(call="s.V/M"))
     assert {side.label for side in alike.values()} == {"shop:register"}, "what is alike tells nothing apart"
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (COMMAND, "--call is missing: expected package.Service/Method of the command's server"),
+        (GivenTarget(grpclab.App("shop:register"), "--app"), "`grpclab init --app shop:register` names those"),
+        (GivenTarget(grpclab.Address("localhost:1"), "--address"), "`grpclab init localhost:1` names those"),
+    ],
+)
+def test_a_server_of_ones_own_is_not_measured_without_a_call(target: GivenTarget, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        pair(target, target, PairOptions())
+    assert told in str(caught.value)
+    assert pair(target, target, PairOptions(call="s.V/M"))["b"].subject.call == "s.V/M"
+    ours = GivenTarget(grpclab.Command("python -m grpclab serve reference --port {port}"), "--a-cmd")
+    assert pair(ours, "basic", PairOptions())["a"].subject.call == "", "it has the greeter's method"
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ min-effect = "3%"
 headline = "server.threads=4"
 [target]
 app = "m:f"
+[call]
+method = "a.B/C"
 [factors]
 server.threads = [4]
 client.window-kib = [64]
@@ -83,6 +85,21 @@ client.adaptive-window = false"""
     two = one.replace("-", "_")
     assert planned(one) == planned(two)
     assert "given twice" in refusal(f'min_effect="4%"\n{one}')
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ('app = "m:f"', "`grpclab init --app m:f` names"),
+        ('address = "localhost:1"', "`grpclab init localhost:1` names"),
+        ('command = "true {port}"', "of the command's server"),
+    ],
+)
+def test_a_target_of_ones_own_needs_a_method(target: str, told: str) -> None:
+    text = f"[target]\n{target}\n[factors]\nload.concurrency = [1, 2]"
+    assert refusal(text).startswith("call.method is missing: expected package.Service/Method")
+    assert told in refusal(text)
+    assert planned(f'{text}\n[call]\nmethod = "a.B/C"').plan.subjects["baseline"].call == "a.B/C"
 
 
 def test_a_target_is_exactly_one_thing() -> None:
@@ -111,6 +128,8 @@ def test_own_factors_have_their_first_level_or_that_of_set_in_the_baseline() -> 
     text = """
 [target]
 command = "true {port} {threads}"
+[call]
+method = "a.B/C"
 [factors]
 arg.threads = [4, 16, 64]
 "env.GOMAXPROCS" = [1, "none"]
@@ -130,6 +149,8 @@ def test_levels_with_blanks_are_quoted_in_titles_and_in_the_headline() -> None:
 headline = "arg.mode='very fast'"
 [target]
 command = "true {port} {mode}"
+[call]
+method = "a.B/C"
 [factors]
 arg.mode = ["", "very fast", "very-fast"]""")
     assert found.plan.names == ["baseline", "mode-very-fast", "mode-very-fast-2", "baseline-again"]
@@ -244,7 +265,7 @@ def test_the_parts_of_a_call_belong_together() -> None:
 
 
 def test_the_arguments_of_a_command_have_their_places_before_anything_is_measured() -> None:
-    base = '[target]\ncommand = "true {port} {threads}"\nprepare = "true {rows}"\n[factors]\n'
+    base = '[target]\ncommand = "true {port} {threads}"\nprepare = "true {rows}"\n[call]\nmethod = "a.B/C"\n[factors]\n'
     assert planned(f"{base}arg.threads = [1, 2]\n[set]\narg.rows = 5").plan.names[0] == "baseline"
     assert "invalid arg.thread=" in refusal(f"{base}arg.thread = [1, 2]")
     assert "invalid arg.port=" in refusal(f"{base}arg.port = [1, 2]")
@@ -252,7 +273,7 @@ def test_the_arguments_of_a_command_have_their_places_before_anything_is_measure
 
 def test_threads_of_an_asyncio_application_may_act_and_those_of_our_greeter_cannot() -> None:
     text = '[target]\n{}\n[set]\nserver.implementation = "asyncio"\n[factors]\nserver.threads = [4, 16]'
-    found = planned(text.format('app = "m:f"'))
+    found = planned(text.format('app = "m:f"\n[call]\nmethod = "a.B/C"'))
     assert [one.without_effect for one in found.plan.configurations] == [{}] * 4
     assert "server.threads cannot act" in refusal(text.format('variant = "basic"'))
 
