@@ -214,6 +214,7 @@ class _GroupRun:
             self._note(each)
         for each in self._up():
             each.observe()
+            each.note_calls()
 
     def _up(self) -> list[RunningMember]:
         """Those that are up and whose trials may still be valid."""

@@ -23,7 +23,7 @@ from grpclab.study.group_result import GroupMember
 from grpclab.study.set_up import LEAVE_S, SetUp, last_words_of, set_up
 from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading
 from grpclab.study.trial import run_trial
-from grpclab.study.trial_notes import note_end, note_evidence, note_load, note_start
+from grpclab.study.trial_notes import note_calls, note_end, note_evidence, note_load, note_start
 from grpclab.study.trial_result import TrialResult, now_text
 from grpclab.system import procfs
 from grpclab.system.accounting import core_seconds, waited_seconds
@@ -232,6 +232,11 @@ class RunningMember:
                 note_evidence(
                     self.result, self._tools.observe(self.up.server, self.up.generator, cpus=self._cores.generator)
                 )
+
+    def note_calls(self) -> None:
+        """Note all calls that were sent to it."""
+        if not self.failed:
+            note_calls(self.result, self.up)
 
     def close(
         self,

@@ -24,7 +24,7 @@ from grpclab.study import profile_window, window
 from grpclab.study.request_files import Files
 from grpclab.study.set_up import LEAVE_S, SetUp, set_up
 from grpclab.study.target import Subject
-from grpclab.study.trial_notes import note_end, note_evidence, note_load, note_start
+from grpclab.study.trial_notes import note_calls, note_end, note_evidence, note_load, note_start
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system import procfs
 from grpclab.system.environment import CorePlan
@@ -69,6 +69,7 @@ def run_trial(
             _measure(result, up, profile=profile, counted_s=counted_s, until_idle=until_idle)
             if profile:
                 note_evidence(result, profile_window.observe(up.server, up.generator, cpus=cores.generator))
+            note_calls(result, up)
         note_end(result, up)
     except MeasurementError as error:
         result.invalid_reason = str(error)

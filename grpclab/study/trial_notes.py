@@ -61,6 +61,11 @@ def note_load(
         _note_passed(result, up.link)
 
 
+def note_calls(result: TrialResult, up: SetUp) -> None:
+    """All calls that were sent, when there will be no more."""
+    result.metrics["calls_made"] = up.generator.calls_made
+
+
 def note_evidence(result: TrialResult, evidence: profile_window.Evidence) -> None:
     """What the profilers saw after the measured time."""
     result.evidence = evidence

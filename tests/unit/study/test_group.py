@@ -128,7 +128,7 @@ class FakeGenerator:
             raise WorkerError("load worker 1 of 1 was killed by SIGKILL")
         started_at = world.now
         closed_at = started_at + lengths.ramp_s + lengths.counted_s
-        fields = {"closed_at": closed_at, "tail_ended_at": closed_at, "drained_at": closed_at + 0.001}
+        fields: dict[str, Any] = {"closed_at": closed_at, "tail_ended_at": closed_at, "drained_at": closed_at + 0.001}
         if number in server.late_in:
             fields["invalid"] = "a worker of the load generator began 9 ms late"
         world.wait(closed_at + 0.001 - started_at, server.name)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.study.passes import APART_S, Goal, Counted, Visits, few_left, left, memory_reason, order
+from grpclab.study.passes import APART_S, Counted, Goal, Visits, few_left, left, memory_reason, order
 
 NAMES = ["hub", "b", "c", "d", "e", "f"]
 members = st.integers(2, 6).map(lambda count: NAMES[:count])
@@ -52,7 +52,8 @@ def test_the_same_seed_draws_the_same_order() -> None:
 
 def passed(needed: dict[str, int], at_most: int = 10**6) -> list[list[str]]:
     """The passes until nobody needs a slice."""
-    visits, found = Visits("hub"), []
+    visits = Visits("hub")
+    found: list[list[str]] = []
     needed = dict(needed)
     while len(found) < at_most and (due := visits.due(needed)):
         found.append(due)
