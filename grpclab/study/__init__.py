@@ -20,11 +20,11 @@ Each line imports only from those above it::
     origin         where a manifest comes from: sealed by this user on this machine, or from somewhere else
     stored_values  the reader of what is stored: types and bounds are checked on the way into the model
     collection     the stored trials of a study together: one frame, and what a report shows beside it
+    program_watch  the programs of a study's servers: a configuration is measured with one
     store          the folder of a study: trials whole or not at all
     trial_result   what a trial brings, and the files that it leaves in its folder
     server_programs  the programs behind the servers of a study, read at every start
     trial          one trial
-    program_watch  the programs of a study's servers: a configuration is measured with one
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
     manifests      the manifest of a study that is about to begin
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike

@@ -76,7 +76,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
     "grpclab.load.output.ghz_config": "the keys of another tool, a subject of its own",
     "grpclab.load.output.html": "loaded only where a notebook shows a result",
-    "grpclab.load.output.progress": "its user is a command",
     "grpclab.load.sliced_load": "the slices, where its user has the window; above 16 kB together",
     "grpclab.load.sliced_worker": "the slices, where its user has the window; above 16 kB together",
     "grpclab.profiling.processes": "its user is a command",
@@ -88,7 +87,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
-    "grpclab.study.program_watch": "pure where its user is not",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
