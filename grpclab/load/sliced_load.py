@@ -34,6 +34,7 @@ from grpclab.load.worker_messages import (
 )
 from grpclab.load.worker_usage import GIVE_UP_S
 from grpclab.load.workers import Workers
+from grpclab.quantities import milliseconds
 from grpclab.system.addresses import UNIX
 from grpclab.system.environment import read_text
 from grpclab.system.interrupts import raised
@@ -164,7 +165,7 @@ class SlicedLoad:
             return "it was ended before its time"
         late_s = max(part.late_s for part in parts)
         if not self._out and late_s > (LATE_START_S if len(parts) > 1 else LATE_ALONE_S):
-            return f"a worker of the load generator began {late_s * 1000:.1f} ms late"
+            return f"a worker of the load generator began {milliseconds(late_s)} late"
         return self._out_because
 
     # ---- the run ---------------------------------------------------------------------------------------------------
