@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from grpclab.analysis.inference.ratios import block_columns, block_values, log_t_interval, trials_of
+from grpclab.analysis.inference.pairing import block_columns, block_values
+from grpclab.analysis.inference.ratios import log_t_interval, trials_of
 from grpclab.analysis.inference.validity import limits_of
 from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.judgement import compare_planned, headline_of, judge_family, other_comparisons

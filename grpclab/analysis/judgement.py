@@ -19,7 +19,8 @@ from grpclab.analysis.answer_comparison import answers_caution, answers_notes
 from grpclab.analysis.claims import replication
 from grpclab.analysis.disagreement import Judged, disagreement_note
 from grpclab.analysis.inference.edition import Rules, rules_of
-from grpclab.analysis.inference.ratios import column, fewest_blocks, holm, numbers, trials_of_pair, valid_trials
+from grpclab.analysis.inference.pairing import trials_of_pair
+from grpclab.analysis.inference.ratios import column, fewest_blocks, holm, numbers, valid_trials
 from grpclab.analysis.inference.stability import block_apart, drift_warning
 from grpclab.analysis.inference.validity import (
     CLIENT,

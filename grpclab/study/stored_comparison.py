@@ -10,7 +10,7 @@ import pandas as pd
 
 from grpclab.analysis import analyse
 from grpclab.analysis.inference.edition import FIRST_EDITION, TODAY
-from grpclab.analysis.inference.ratios import share_a_group, without_groups
+from grpclab.analysis.inference.pairing import share_a_group, without_groups
 from grpclab.analysis.setup import described
 from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StoredTarget
 from grpclab.errors import DesignError, MeasurementError

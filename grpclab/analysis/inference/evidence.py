@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 
 from grpclab import quantities as qty
-from grpclab.analysis.inference.ratios import Interval, column, groups_of, numbers, t_interval, trials_of, valid_trials
+from grpclab.analysis.inference.pairing import groups_of
+from grpclab.analysis.inference.ratios import Interval, column, numbers, t_interval, trials_of, valid_trials
 
 PYSPY, PERF = "share_", "perf_share_"
 WAIT = "wait"

@@ -22,15 +22,8 @@ import numpy as np
 import pandas as pd
 
 from grpclab.analysis.inference.edition import TODAY, Rules
-from grpclab.analysis.inference.ratios import (
-    ALPHA,
-    fewest_blocks,
-    log_t_interval,
-    pair_blocks,
-    paired_t_p,
-    sign_flip_p,
-    trials_of_pair,
-)
+from grpclab.analysis.inference.pairing import pair_blocks, trials_of_pair
+from grpclab.analysis.inference.ratios import ALPHA, fewest_blocks, log_t_interval, paired_t_p, sign_flip_p
 from grpclab.analysis.inference.sample_size import blocks_needed
 from grpclab.analysis.inference.validity import (
     CLIENT,

@@ -13,10 +13,11 @@ import math
 import pandas as pd
 
 from grpclab import quantities as qty
-from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours, measure
+from grpclab.analysis.configuration_summary import METRIC, Measured, measure
 from grpclab.analysis.inference.edition import rules_of
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR
 from grpclab.analysis.limits.rules import RESOURCES, RULES, Limit, Resource, cpu_words, limit_from
+from grpclab.analysis.neighbours import Neighbours
 from grpclab.analysis.study_plan import StoredCores, StudyPlan
 
 __all__ = ["RESOURCES", "Limit", "Resource", "limit_of", "limiting_resources"]

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.analysis import analyse, block_ratios, compare, judge, levels
-from grpclab.analysis.configuration_summary import Neighbours, measure
+from grpclab.analysis.configuration_summary import measure
 from grpclab.analysis.inference.edition import FIRST_EDITION, TODAY, rules_of
 from grpclab.analysis.inference.evidence import shift
-from grpclab.analysis.inference.ratios import numbers, pair_blocks, share_a_group
+from grpclab.analysis.inference.pairing import pair_blocks, share_a_group
+from grpclab.analysis.inference.ratios import numbers
 from grpclab.analysis.inference.verdict import SideName
+from grpclab.analysis.neighbours import Neighbours
 from grpclab.analysis.study_plan import PlannedComparison, PlannedGroup, PlannedHeadline, StudyPlan
 from tests.support.frames import VALID
 
