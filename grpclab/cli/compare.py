@@ -153,6 +153,7 @@ def run(options: argparse.Namespace) -> int:
         seed = 1 if options.seed is None else whole("--seed", options.seed)
         study = _study_name(options.study)
     with needs_extra("study"):
+        from grpclab.load.calls.payloads import PAYLOAD_FOLDER
         from grpclab.study import comparing
         from grpclab.study.stored_comparison import compare_stored
     silent = options.quiet or options.json == "-"
@@ -162,19 +163,20 @@ def run(options: argparse.Namespace) -> int:
         if not options.quiet:
             for line in idle_lines(sides, _given(options)):
                 print(f"grpclab: {line}", file=sys.stderr)
-        running = comparing.prepare(
-            sides,
-            blocks=blocks,
-            delta=delta,
-            seed=seed,
-            study=study,
-            write=(lambda _: None) if silent else _say,
-            again=options.command_line,
-            start_timeout_s=timeout_s,
-        )
-        if not silent:
-            _say(f"{running.plan.blocks} blocks of {len(sides)} trials, stored in results/{running.name}:")
-        running.run((lambda _: None) if silent else _say)
+        with PAYLOAD_FOLDER.in_use():  # the pilot and the comparison send the same requests
+            running = comparing.prepare(
+                sides,
+                blocks=blocks,
+                delta=delta,
+                seed=seed,
+                study=study,
+                write=(lambda _: None) if silent else _say,
+                again=options.command_line,
+                start_timeout_s=timeout_s,
+            )
+            if not silent:
+                _say(f"{running.plan.blocks} blocks of {len(sides)} trials, stored in results/{running.name}:")
+            running.run((lambda _: None) if silent else _say)
         result = comparing.judge(running)
     code = (
         0 if result.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[result.verdict]

@@ -13,6 +13,7 @@ Each line imports only from those above it::
     values         a plain value as papermill, YAML or the command line give it, taken as what it can mean
     parameters     the parameters of a study
     designs/       the designs of studies: which configurations are measured and compared
+    request_files  the data files of a study, whose requests stay the same
     documents      the JSON files of a study: written whole or not at all, read within bounds
     window         what a trial keeps of its measured window: metrics, and the frames of latencies and of time
     model          what manifest.json and result.json hold, as values

@@ -21,16 +21,18 @@ from grpclab.factors.effective import idle_processes
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
 from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.load.reachability import await_listener
 from grpclab.quantities import share
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import metric_of
+from grpclab.study.designs.design import no_verdict
 from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.parameters import study_name
 from grpclab.study.pilot import PILOT_BLOCKS, piloted, planned_blocks
-from grpclab.study.runner import Study, no_verdict, require_outputs
+from grpclab.study.runner import Study, require_outputs
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
 from grpclab.study.store import Store
@@ -175,10 +177,11 @@ def compare(
         for factor, reason in reasons.items():
             if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
                 write(f"no effect on {name.upper()}: {factor}: {reason}")
-    running = prepare(
-        sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
-    )
-    running.run(write)
+    with PAYLOAD_FOLDER.in_use():  # the pilot and the comparison send the same requests
+        running = prepare(
+            sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
+        )
+        running.run(write)
     return judge(running)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from grpclab.analysis.study_plan import StoredProgram, StudyPlan
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
-from grpclab.study.manifests import manifest_of, references_of
+from grpclab.study.manifests import manifest_of, with_outside
 from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B
@@ -59,7 +58,15 @@ class ComparingStudy(Study):
         ledger = subject.target.ledger
         if ledger is not None and (reason := ledger.over(time.perf_counter())):
             raise MeasurementError(reason)
-        result = run_trial(config, folder, cores=self._cores, identity=identity, subject=subject, expected=expected)
+        result = run_trial(
+            config,
+            folder,
+            cores=self._cores,
+            identity=identity,
+            subject=subject,
+            expected=expected,
+            data_files=self.manifest.data_files,
+        )
         if not result.valid and side not in self._measured:
             raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
         self._measured.add(side)
@@ -79,4 +86,4 @@ def comparison_manifest(
     parameters = {"study": name, "blocks": plan_.blocks, "seed": seed, "start_timeout_s": start_timeout_s}
     question = f"Is {plan_.configuration(B).title} faster than {plan_.configuration(A).title}?"
     manifest = manifest_of(here, plan_, design_name="compare", question=question, parameters=parameters)
-    return replace(manifest, servers=servers or {}, references=references_of(plan_))
+    return with_outside(manifest, servers or {})

@@ -13,9 +13,9 @@ from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import SCENARIO
-from grpclab.study.designs.design import DELTA
+from grpclab.study.designs.design import DELTA, no_verdict
 from grpclab.study.manifests import surroundings
-from grpclab.study.runner import Study, StudyInterruptedError, no_verdict
+from grpclab.study.runner import Study, StudyInterruptedError
 from grpclab.study.sides import A, B, Side
 from grpclab.study.store import Store
 from grpclab.study.target import Subject

@@ -22,7 +22,7 @@ from grpclab.errors import DesignError, UsageError
 from grpclab.factors.levels import Level
 from grpclab.servers.targets import is_registered
 from grpclab.study.comparing_study import ComparingStudy
-from grpclab.study.manifests import manifest_of, references_of, surroundings
+from grpclab.study.manifests import manifest_of, surroundings, with_outside
 from grpclab.study.model import Manifest, StoredOriginal
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
@@ -103,7 +103,7 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
     again = shlex.join(["grpclab", "study", "--repeat", f"results/{folder}/manifest.json"])
     manifest = replace(manifest, again=again, repeats=_repeats(original))
     if plan.subjects:
-        manifest = replace(manifest, servers=servers_of(plan), references=references_of(plan))
+        manifest = with_outside(manifest, servers_of(plan))
     kind = ComparingStudy if plan.subjects and original.manifest.design == "compare" else Study
     return kind(Store(root / "results" / folder), manifest, root)
 

@@ -19,11 +19,12 @@ from typing import Self
 import pandas as pd
 
 from grpclab import quantities as qty
-from grpclab.analysis import Judgement, analyse, fewest_blocks
+from grpclab.analysis import Judgement, analyse
 from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import DesignError, GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
+from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.study import collection
 from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
@@ -47,12 +48,6 @@ from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
-
-
-def no_verdict(blocks: int) -> str:
-    """That so few blocks give no verdict, and how many do; "" where they can."""
-    fewest = fewest_blocks()
-    return "" if blocks >= fewest else f"no verdict with {blocks} blocks: it takes {fewest} or more (blocks={fewest})"
 
 
 class StudyInterruptedError(GrpclabError):
@@ -163,7 +158,7 @@ class Study:
             lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
         if missing:
             lines.append(f"about {qty.rough_duration(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
-        if warning := no_verdict(self.plan.blocks):
+        if warning := design.no_verdict(self.plan.blocks):
             lines.append(warning)
         return "\n".join(lines)
 
@@ -176,7 +171,7 @@ class Study:
         """
         require_outputs(*self.outputs)
         solved = f"the stored trials are complete; once that is solved, {self.CONTINUES} continues there"
-        with written_to(self.store.folder, solved), self.store.lock():
+        with written_to(self.store.folder, solved), self.store.lock(), PAYLOAD_FOLDER.in_use():
             try:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
@@ -240,7 +235,14 @@ class Study:
         if subject := self.subjects.get(identity.configuration):
             known = (self.manifest.servers or {}).get(identity.configuration)
             run_trial(
-                config, folder, cores=self._cores, identity=identity, profile=profile, subject=subject, expected=known
+                config,
+                folder,
+                cores=self._cores,
+                identity=identity,
+                profile=profile,
+                subject=subject,
+                expected=known,
+                data_files=self.manifest.data_files,
             )
             return ""
         return execute_trial(folder, variables(config, identity, folder, profile=profile))

@@ -23,6 +23,7 @@ from grpclab.errors import DesignError
 from grpclab.study.documents import SCHEMA_VERSION, manifest_document, read_json, write_json
 from grpclab.study.model import Manifest, StoredResult
 from grpclab.study.origin import seal
+from grpclab.study.request_files import changed_data_files
 from grpclab.study.stored_values import read_planned, read_result, written
 from grpclab.system.untrusted import is_inside, read_bytes
 from grpclab.text import redaction
@@ -101,6 +102,8 @@ class Store:
             )
         if stored.servers is not None and stored.servers != wanted.servers:  # an earlier version did not say
             different.append("program behind a server's command")
+        if changed := changed_data_files(stored.data_files, wanted.data_files or ()):
+            different.append(f"content of the data file {' and '.join(changed)}")
         if different:
             raise DesignError(
                 f"{self.folder} holds a study with another {' and '.join(different)}{_example(stored, wanted)}:"

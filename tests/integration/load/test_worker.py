@@ -32,7 +32,7 @@ from grpclab.system.subprocesses import Child
 from grpclab.system.transport import PLAINTEXT
 from tests.support.processes import until
 
-ANSWER_S = 30.0
+ANSWER_S = 120.0
 
 
 @contextlib.contextmanager
@@ -49,7 +49,7 @@ def worker(target: str, *, engine: str = "wire", **setup: Any) -> Iterator[Child
         worker=0,
         workers=1,
         seed=1,
-        connect_timeout_s=5.0,
+        connect_timeout_s=60.0,
     )
     with Child("grpclab.load.worker", name="worker") as child:
         child.send(replace(order, **setup))

@@ -212,7 +212,7 @@ def test_studies_at_once_in_one_folder_and_one_in_a_read_only_folder_are_valid_a
             )
             for number, place in enumerate(places)
         ]
-        said = [process.communicate(timeout=200)[0].strip() for process in running]
+        said = [process.communicate(timeout=600)[0].strip() for process in running]
     finally:
         for process in running:
             process.kill()
