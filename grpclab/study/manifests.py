@@ -16,9 +16,9 @@ from grpclab.load.calls.metadata import references
 from grpclab.study.designs.file_design import FileDesign
 from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.model import Manifest
-from grpclab.study.parameters import DESIGNS, StudyParameters
+from grpclab.study.parameters import DESIGNS, StudyParameters, name_of_file, study_name
 from grpclab.study.request_files import data_files_of
-from grpclab.study.server_programs import servers_of
+from grpclab.study.server_programs import servers_of, with_programs
 from grpclab.study.stored_values import written
 from grpclab.study.trial_result import now_text
 from grpclab.system import environment
@@ -54,13 +54,20 @@ def manifest_of(
     )
 
 
-def manifest_of_file(path: Path, own: FileDesign, name: str, root: Path) -> Manifest:
-    """The manifest of a study that a TOML file describes."""
+def manifest_of_file(path: Path, own: FileDesign, name: str | None, root: Path) -> Manifest:
+    """The manifest of a study that a TOML file describes.
+
+    Without a `name` it is called after the file and, where its servers are not ours, after their programs: with others
+    it is another study.
+    """
+    named = name_of_file(path) if name is None else study_name("--study", name)
+    servers = servers_of(own.plan, own.subjects)
+    name = with_programs(named, servers) if name is None else named
     chosen = {"study": name, "seed": own.seed, "max_trial_s": own.longest_s}
     again = shlex.join(["grpclab", "study", "--file", str(path), "--study", name])
     manifest = manifest_of(surroundings(root), own.plan, design_name="file", question=own.question, parameters=chosen)
     if own.subjects:
-        manifest = with_outside(manifest, servers_of(own.plan, own.subjects))
+        manifest = with_outside(manifest, servers)
     return replace(manifest, again=again)
 
 

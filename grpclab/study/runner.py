@@ -32,7 +32,7 @@ from grpclab.study.documents import read_json, write_json
 from grpclab.study.kernel import KERNEL, execute_trial
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.model import Manifest, StoredResult
-from grpclab.study.parameters import StudyParameters, name_of_file, study_name
+from grpclab.study.parameters import StudyParameters
 from grpclab.study.program_watch import ProgramWatch
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read
@@ -97,15 +97,14 @@ class Study:
 
     @classmethod
     def described(cls, path: Path, name: str | None = None, root: Path | None = None) -> Study:
-        """The study that a TOML file describes, named after it unless `name` is given, without beginning its folder.
+        """The study that a TOML file describes, without beginning its folder.
 
-        Raises DesignError.
+        Without a `name` it is called after the file and the programs of its servers. Raises DesignError.
         """
         root = root or project_root()
         own = file_design.read(path)
-        folder = name_of_file(path) if name is None else study_name("--study", name)
-        manifest = manifest_of_file(path, own, folder, root)
-        study = cls(Store(root / "results" / folder), manifest, root, own.subjects)
+        manifest = manifest_of_file(path, own, name, root)
+        study = cls(Store(root / "results" / manifest.study), manifest, root, own.subjects)
         study.note = own.note
         return study
 
