@@ -87,6 +87,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
+    "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
@@ -147,6 +148,7 @@ PASSES_JSON: dict[str, str] = {
     "study.designs.file_targets": "makes values of TOML",
     "study.designs.study_file": "makes a value of TOML",
     "study.documents": "reads and writes JSON files",
+    "study.group_result": "writes group.json",
     "study.manifests": "a notebook's variables, by their names",
     "study.model": "the values themselves: what they hold of any kind is a dictionary",
     "study.parameters": "a notebook's variables, by their names",
