@@ -71,8 +71,9 @@ def run(options: argparse.Namespace) -> int:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
     with needs_extra("study"):
         from grpclab.report.publish import publish
-        from grpclab.report.stored import load_original
+        from grpclab.report.stored import load_original, runs_of
         from grpclab.study import repeat
+        from grpclab.study.joint_runs import join_runs
         from grpclab.study.pilot import estimate
         from grpclab.study.runner import Study
     write: Callable[[str], None] = (lambda _: None) if options.quiet or options.json == "-" else print
@@ -99,7 +100,11 @@ def run(options: argparse.Namespace) -> int:
     study.run(write)
     verdict = show_result(publish(study), options)
     if original and options.json != "-":
-        print("\n".join(["", *repeat.compared(original, study.manifest, verdict)]))
+        lines = ["", *repeat.compared(original, study.manifest, verdict)]
+        runs = [original, *runs_of(original, study.root / "results")]
+        joint = join_runs(runs)
+        lines += ["", *joint.lines()] if len(joint.runs) > 2 else joint.lines()[len(joint.runs) :]
+        print("\n".join(lines))
     return 0
 
 
