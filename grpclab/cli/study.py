@@ -15,6 +15,7 @@ from grpclab.errors import UsageError
 from grpclab.study.parameters import StudyParameters, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
+from grpclab.system.paths import project_root
 
 if TYPE_CHECKING:
     from grpclab.analysis.study_plan import StudyPlan
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     verdict = show_result(publish(study), options)
     if original and options.json != "-":
         lines = ["", *repeat.compared(original, study.manifest, verdict)]
-        runs = [original, *runs_of(original, study.root / "results")]
+        runs = [original, *runs_of(original, project_root() / "results")]
         joint = join_runs(runs)
         lines += ["", *joint.lines()] if len(joint.runs) > 2 else joint.lines()[len(joint.runs) :]
         print("\n".join(lines))

@@ -89,6 +89,8 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
+    "grpclab.analysis.inference.joint": "statistics with their own source, apart from the studies that are joined",
+    "grpclab.study.rejudging": "its user is a command",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
 """Modules that one other module imports, and why they are modules of their own."""
