@@ -151,6 +151,8 @@ PASSES_JSON: dict[str, str] = {
     "study.designs.study_file": "makes a value of TOML",
     "study.documents": "reads and writes JSON files",
     "study.group_result": "writes group.json",
+    "study.joint_runs": "writes what --json asks for",
+    "study.rejudging": "writes what --json asks for",
     "study.manifests": "a notebook's variables, by their names",
     "study.model": "the values themselves: what they hold of any kind is a dictionary",
     "study.parameters": "a notebook's variables, by their names",
