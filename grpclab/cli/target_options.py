@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.options import allowance_given, load_levels, security_given
 from grpclab.errors import UsageError
+from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD
 from grpclab.system.allowance import SharedAllowance, announcement
 from grpclab.system.dialling import addresses_elsewhere
@@ -159,6 +160,16 @@ def hosted(given: Mapping[str, Any], levels: Mapping[str, Level]) -> AbstractCon
         config=config.server, target=chosen[0], own=config.own, timeout_s=chosen[0].start_timeout_s
     )
     return targets.start(order)
+
+
+def application_factors(levels: Mapping[str, Level]) -> dict[str, Level]:
+    """The levels of an application's server: of all its factors, and of the user's own that were given."""
+    from grpclab.factors.config import TrialConfig
+    from grpclab.servers.hosting.application import NOT_YET, OF_THE_GREETER
+
+    flat = TrialConfig().replace(levels).flat()
+    foreign = {f"server.{name}" for name in (*OF_THE_GREETER, *NOT_YET)}
+    return {name: flat[name] for name in flat if (name.startswith("server.") and name not in foreign) or is_own(name)}
 
 
 # ---- security, and where load may go -----------------------------------------------------------------------------

@@ -181,7 +181,7 @@ class Subject:
             proto_path=self.proto_path,
             descriptors=descriptors,
         )
-        call = choose_call(target, config, asked, wait_s=None, security=security)
+        call = choose_call(target, config, asked, wait_s=None, security=security, ledger=self.target.ledger)
         if self.call and call.answer is not None:
             from grpclab.load.calls.checks import AnswerReader
 
