@@ -28,7 +28,7 @@ from tests.support.processes import until
 CODE = "def busy_work():\n while True:\n  sum(range(1000))\nprint(flush=True)\nbusy_work()"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def busy() -> Iterator[int]:
     with subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -43,7 +43,7 @@ headline = "server.threads=4"
 profile = false
 [set]
 load.requests = 60
-load.duration_s = 0.3
+load.duration_s = 2.0
 load.warmup_s = 0.1
 [factors]
 server.threads = [10, 4]

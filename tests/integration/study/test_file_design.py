@@ -139,7 +139,11 @@ def whole(**changes: object) -> dict[str, object]:
             "invalid headline=server.threads=9: expected one of the configurations: server.threads=2",
         ),
         (
-            whole(factors={"arg": {"cache": ["on"]}}, target={"app": "shop:register"}),
+            whole(
+                factors={"arg": {"cache": ["on"]}},
+                target={"app": "shop:register"},
+                call={"method": "shop.v1.Till/Pay"},
+            ),
             "factors: arg.cache: expected a second level, arg.cache=on is the baseline itself",
         ),
         (
@@ -210,7 +214,7 @@ app-dir = "code"
 method = "greet.GreeterService/Tell"
 data = {id = 1}
 [set]
-load = {requests = 30, duration_s = 0.2, warmup_s = 0.05, concurrency = 4}
+load = {requests = 30, duration_s = 2.0, warmup_s = 0.05, concurrency = 4}
 [factors]
 arg.shelf = [4, "the top"]
 env.SHOP = ["open", "none"]

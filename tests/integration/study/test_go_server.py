@@ -22,7 +22,7 @@ data = {{response_size = 64}}
 proto = "{proto}"
 [set]
 "load.requests" = 50
-"load.duration_s" = 0.2
+"load.duration_s" = 2.0
 "load.warmup_s" = 0.02
 "load.concurrency" = 2
 [factors]
