@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab import analysis
+from grpclab.analysis.inference.edition import rules_of
 from grpclab.analysis.setup import sides_of
 from grpclab.analysis.study_plan import PlannedConfiguration, PlannedHeadline, PlannedRung, StudyPlan
 from grpclab.factors.config import FACTORS
@@ -63,6 +64,11 @@ class FinishedStudy:
     def delta(self) -> float:
         """The smallest effect of interest, a share of 1."""
         return self.plan.smallest_effect
+
+    @property
+    def margins(self) -> tuple[float, float]:
+        """The ratios between which a difference is too small to matter, by the rules of the study's edition."""
+        return rules_of(self.plan).margins(self.delta)
 
     @property
     def metric(self) -> str:
@@ -251,6 +257,7 @@ class FinishedStudy:
             baseline=baseline,
             candidate=candidate,
             delta=self.delta,
+            rules=rules_of(self.plan),
         )
 
     def parts(self) -> Iterator[tuple[str, analysis.Comparison]]:
