@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
+import numpy as np
 import psutil
 
 from grpclab.analysis.study_plan import StoredProgram
@@ -21,7 +22,7 @@ from grpclab.profiling.profiler import Look
 from grpclab.study import profile_window
 from grpclab.study.group_result import GroupMember
 from grpclab.study.set_up import LEAVE_S, SetUp, last_words_of, set_up
-from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading
+from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, cpu_over_counted_time
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_notes import note_calls, note_end, note_evidence, note_load, note_start
 from grpclab.study.trial_result import TrialResult, now_text
@@ -224,6 +225,9 @@ class RunningMember:
             kernel_share = (closed.kernel_s - opened.kernel_s) / used_s if used_s > 0 else math.nan
             self.result.metrics |= account.metrics(kernel_share)
             self.result.notices += account.notices()
+            if len(timeline := self.result.timeline):
+                middles, shares = cpu_over_counted_time(self.name, readings)
+                self.result.timeline = timeline.assign(server_cpu_share=np.interp(timeline["t_s"], middles, shares))
 
     def observe(self) -> None:
         """Look into it after the measured time, where that is asked for."""

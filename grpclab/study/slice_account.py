@@ -6,6 +6,7 @@ over all calls made between them.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -188,6 +189,14 @@ def disturber(readings: Sequence[SliceReading], apart: Mapping[str, Collection[s
         if sum(used_s.values()) > BUSY_SHARE * seconds and (busy >= BUSY_SLICES or seconds >= BUSY_SECONDS):
             return max(others, key=lambda name: used_s[name])
     return ""
+
+
+def cpu_over_counted_time(member: str, readings: Sequence[SliceReading]) -> tuple[list[float], list[float]]:
+    """The middle of each slice that counts, in seconds of counted time, and the CPU share of the member's server in it."""
+    counted = [each for each in readings if each.member == member and each.counts]
+    ends = list(itertools.accumulate(each.slice.counted_s for each in counted))
+    middles = [end - each.slice.counted_s / 2 for end, each in zip(ends, counted, strict=True)]
+    return middles, [each.used_s(member) / max(each.seconds, 1e-9) for each in counted]
 
 
 def _outside(member: str, readings: Sequence[SliceReading]) -> tuple[float, float]:

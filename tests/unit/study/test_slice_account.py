@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, disturber
+from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, cpu_over_counted_time, disturber
 from tests.support.slices import made_slice
 
 
@@ -111,3 +111,9 @@ def test_what_is_not_known_of_a_server_elsewhere_is_not_a_number() -> None:
     assert not account.works_on()
     assert account.notices() == []
     assert disturber([one, one]) == ""
+
+
+def test_the_cpu_share_lies_over_counted_time() -> None:
+    middles, shares = cpu_over_counted_time("a", readings("a", passes=3))
+    assert middles == pytest.approx([0.0375, 0.1125, 0.1875])
+    assert shares == pytest.approx([0.8] * 3)
