@@ -192,7 +192,7 @@ def disturber(readings: Sequence[SliceReading], apart: Mapping[str, Collection[s
 
 
 def cpu_over_counted_time(member: str, readings: Sequence[SliceReading]) -> tuple[list[float], list[float]]:
-    """The middle of each slice that counts, in seconds of counted time, and the CPU share of the member's server in it."""
+    """The middle of each slice that counts, in seconds of counted time, and the server's CPU share in it."""
     counted = [each for each in readings if each.member == member and each.counts]
     ends = list(itertools.accumulate(each.slice.counted_s for each in counted))
     middles = [end - each.slice.counted_s / 2 for end, each in zip(ends, counted, strict=True)]
