@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+TICK_S = 1.0 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
@@ -48,6 +50,16 @@ def cpu_seconds(pid: int) -> float:
     except (OSError, AttributeError):
         times = psutil.Process(pid).cpu_times()
         return float(times.user + times.system)
+
+
+def ended_children_seconds(pid: int) -> float:
+    """CPU time of the children of a process that have ended and that it waited for, in ticks of 10 ms; 0 if unknown."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[13]) + int(fields[14])) * TICK_S
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def usage(pids: Collection[int], *, families: bool = False) -> Usage:

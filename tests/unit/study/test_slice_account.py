@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 
+from grpclab.study.running_member import IdleReader
 from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, cpu_over_counted_time, disturber
 from tests.support.slices import made_slice
 
@@ -117,3 +120,21 @@ def test_the_cpu_share_lies_over_counted_time() -> None:
     middles, shares = cpu_over_counted_time("a", readings("a", passes=3))
     assert middles == pytest.approx([0.0375, 0.1125, 0.1875])
     assert shares == pytest.approx([0.8] * 3)
+
+
+def test_what_a_server_forks_counts_as_its_own() -> None:
+    program = "import os,sys; sys.stdin.readline(); os.fork() or os._exit(sum(range(3_000_000)) * 0)\nos.wait();"
+    program += "print('done', flush=True); sys.stdin.readline()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        read = IdleReader()
+        before = read({"a": [server.pid]}, "a", [0]).cpu_s["a"]
+        server.stdin.write("\n")
+        server.stdin.flush()
+        assert server.stdout.readline() == "done\n"
+        assert read({"a": [server.pid]}, "a", [0]).cpu_s["a"] - before > 0.02
+        server.kill()
+    assert math.isnan(read({"a": [server.pid]}, "a", [0]).cpu_s["a"])
