@@ -128,7 +128,6 @@ class GroupTools:
     observe: Callable[..., profile_window.Evidence] = profile_window.observe
     free_bytes: Callable[[], float] = lambda: float(psutil.virtual_memory().available)
     clock: Callable[[], float] = time.perf_counter
-    sleep: Callable[[float], None] = time.sleep
 
 
 class RunningMember:

@@ -126,10 +126,9 @@ class ServerAccount:
         """The share of its time for which it waited for what others used."""
         return self.lost_s / self.seconds if self.seconds > 0 else math.nan
 
-    def works_on(self, base_cores: float = 0.0) -> bool:
-        """Whether it does too much of its work when its calls have ended; `base_cores`: what it used before any."""
-        over_s = self.outside_s - (base_cores + IDLE_CORES) * self.outside_seconds
-        return over_s > 0 and self.outside_s > BUSY_SHARE * (self.outside_s + self.cpu_s)
+    def works_on(self) -> bool:
+        """Whether it does too much of its work when its calls have ended."""
+        return self.outside_cores > IDLE_CORES and self.outside_s > BUSY_SHARE * (self.outside_s + self.cpu_s)
 
     def metrics(self, kernel_share: float) -> dict[str, float]:
         """The columns of a trial that are of its slices; `kernel_share` of the server's CPU time was the kernel's."""

@@ -223,7 +223,6 @@ class Bench:
             observe=cast("Callable[..., Evidence]", observe),
             free_bytes=lambda: world.free_bytes,
             clock=lambda: world.now,
-            sleep=world.wait,
         )
 
     def visits(self) -> Counter[str]:

@@ -73,7 +73,12 @@ def test_a_server_that_works_when_its_calls_have_ended_is_found() -> None:
     account = ServerAccount.of("a", readings("a", after_drain=0.004))
     assert account.outside_s == pytest.approx(0.016)
     assert account.works_on()
-    assert not account.works_on(base_cores=1.0), "it did that before any load as well"
+
+
+def test_a_server_that_does_next_to_nothing_without_calls_is_idle_however_little_it_does_with_them() -> None:
+    account = ServerAccount.of("a", readings("a", inside=0.001, after_drain=0.0002))
+    assert account.outside_s > 0.02 * account.cpu_s
+    assert not account.works_on()
 
 
 def test_the_busiest_of_the_others_is_found_by_its_share_of_a_core() -> None:
