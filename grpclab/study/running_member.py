@@ -200,6 +200,8 @@ class RunningMember:
         """Warm it up; its load is silent afterwards."""
         with self.noted_failures():
             self.warm = self.up.generator.warm_up()
+            if math.isnan(self.warm.latency_p99_s):  # a machine that stood still for a moment is no reason
+                self.warm = self.up.generator.warm_up()
 
     def usage(self) -> procfs.Usage:
         """The resources of its server so far. Raises ServerError where it has died."""
