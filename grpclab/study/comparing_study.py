@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -55,9 +54,6 @@ class ComparingStudy(Study):
         side = identity.configuration
         expected = (self.manifest.servers or {}).get(side)
         subject = self.subjects[side]
-        ledger = subject.target.ledger
-        if ledger is not None and (reason := ledger.over(time.perf_counter())):
-            raise MeasurementError(reason)
         result = run_trial(
             config,
             folder,

@@ -25,6 +25,7 @@ from grpclab.errors import DesignError, GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
+from grpclab.servers.leave import RemoteLeave
 from grpclab.study import collection
 from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
@@ -42,8 +43,7 @@ from grpclab.study.trial_order import variables
 from grpclab.study.trial_progress import Failing, Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.environment import CorePlan
-from grpclab.system.paths import project_root, require_writable, written_to
-from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.paths import project_root, require_outputs, written_to
 from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
@@ -96,13 +96,16 @@ class Study:
         return cls(Store(root / "results" / manifest.study), manifest, root).begin()
 
     @classmethod
-    def described(cls, path: Path, name: str | None = None, root: Path | None = None) -> Study:
+    def described(
+        cls, path: Path, name: str | None = None, root: Path | None = None, *, leave: RemoteLeave | None = None
+    ) -> Study:
         """The study that a TOML file describes, without beginning its folder.
 
-        Without a `name` it is called after the file and the programs of its servers. Raises DesignError.
+        Without a `name` it is called after the file and the programs of its servers. `leave`: its server may run on
+        another machine. Raises DesignError.
         """
         root = root or project_root()
-        own = file_design.read(path)
+        own = file_design.read(path, leave)
         manifest = manifest_of_file(path, own, name, root)
         study = cls(Store(root / "results" / manifest.study), manifest, root, own.subjects)
         study.note = own.note
@@ -180,6 +183,8 @@ class Study:
                 progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
                 for trial in missing:
+                    if reason := self.subjects.get(trial.configuration, Subject()).over:
+                        raise MeasurementError(reason)
                     result = self._run_trial(trial)
                     progress.finished(trial.name, result)
                     if failing.enough(result):
@@ -316,10 +321,3 @@ class Study:
         with written_to(self.store.folder):
             write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement
-
-
-def require_outputs(*folders: Path) -> None:
-    """Raise StorageError where one of these folders, or that of temporary files, is full or cannot be written to."""
-    TemporaryFolder().remove()
-    for folder in folders:
-        require_writable(folder)

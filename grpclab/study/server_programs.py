@@ -108,7 +108,7 @@ def _described(target: str, security: Security, subject: Subject) -> tuple[Store
     content = b""
     with contextlib.suppress(UsageError, TargetError):
         metadata = for_grpcio(parse_metadata(subject.metadata))
-        _, files = services_at(target, metadata=metadata, security=security)
+        _, files = services_at(target, metadata=metadata, security=security, ledger=subject.target.ledger)
         content = b"".join(files)
     if not content:
         return ()

@@ -230,6 +230,7 @@ def _own(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "schema_version": 2,  # 1: closed loop only
         "engine": load.engine,
         "settings": _applied(result),
+        "server_factors": None if result.server_factors is None else dict(result.server_factors),
         "without_effect": dict(result.without_effect),
         "link": None if result.link is None else _numbers(result.link),
         "notes": list(result.notes),
