@@ -82,9 +82,9 @@ def _measure_alone(
 
 
 def _pids_used_s(pids: Collection[int]) -> float:
-    """CPU time of some processes so far; NaN of none, and where one is gone."""
+    """CPU time so far of some processes and of what they started; NaN of none, and where one is gone."""
     try:
-        return math.fsum(map(procfs.cpu_seconds, pids)) if pids else math.nan
+        return procfs.cpu_seconds_of_families(pids) if pids else math.nan
     except psutil.Error:
         return math.nan
 
