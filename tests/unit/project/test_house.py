@@ -343,6 +343,7 @@ FORKS = {
     "tests/support/hostile_files.py": "a process of its own, which opens no channel",
     "tests/support/stand_ins.py": "a server in a process of its own, as text",
     "tests/unit/notebook/test_imports.py": "a process of its own, as text",
+    "tests/unit/study/test_slice_account.py": "a process of its own, as text",
 }
 """Files that fork, and why gRPC's threads are not there."""
 

@@ -75,9 +75,8 @@ def trials(changes: Changes | None = None, *, blocks: int = 6, noise: float = 0.
 
 def compared(made: pd.DataFrame) -> list[Comparison]:
     """The headline and the other comparisons, as `analyse` makes them, without the rest of its work."""
-    delta = PLANNED.smallest_effect
-    headline = compare_planned(made, headline_of(PLANNED), delta=delta, exact=True)
-    return [headline, *judge_family(made, other_comparisons(PLANNED), delta=delta)]
+    headline = compare_planned(made, headline_of(PLANNED), PLANNED, exact=True)
+    return [headline, *judge_family(made, other_comparisons(PLANNED), PLANNED)]
 
 
 def judged(changes: Changes | None = None, *, blocks: int = 6, noise: float = 0.005) -> pd.DataFrame:
