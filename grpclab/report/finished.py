@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from grpclab.factors.effective import unknown_factors
 from grpclab.report import theme, words
 from grpclab.report.tidy import tidy
 from grpclab.study.model import Manifest
+from grpclab.study.stored_groups import MeasuredGroup, slices_of, stored_groups
 
 ENGINE = "load.engine"
 
@@ -30,13 +32,20 @@ Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
 
 @dataclass(frozen=True)
 class FinishedStudy:
-    """The source of all figures and tables. Build it with :meth:`of`, which makes the trials tidy."""
+    """The source of all figures and tables. Build it with :meth:`of`, which makes the trials tidy.
+
+    `groups` are those that were measured together, and `slices` the slices of those that hold both sides of the
+    headline, as :func:`grpclab.study.stored_groups.slices_of` gives them; both are empty in a study of the first
+    edition.
+    """
 
     manifest: Manifest
     trials: pd.DataFrame
     verdict: analysis.Judgement
     histograms: Histograms = field(default_factory=dict)
     profiles: Profiles = field(default_factory=dict)
+    groups: Sequence[MeasuredGroup] = ()
+    slices: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
     def of(
@@ -49,6 +58,12 @@ class FinishedStudy:
     ) -> FinishedStudy:
         """A study out of its manifest, its verdict and its trials as they are stored."""
         return cls(manifest, tidy(trials), verdict, histograms or {}, profiles or {})
+
+    def with_groups_of(self, folder: Path) -> FinishedStudy:
+        """The same with the groups and slices that lie in the folder of the study."""
+        groups = stored_groups(folder)
+        slices = slices_of(groups, folder, (self.baseline, self.candidate)) if groups else pd.DataFrame()
+        return replace(self, groups=tuple(group.measured for group in groups), slices=slices)
 
     @property
     def name(self) -> str:
