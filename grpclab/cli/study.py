@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
     with needs_extra("study"):
         from grpclab.report.publish import publish
-from grpclab.report.stored import load_original, runs_of
+        from grpclab.report.stored import load_original, runs_of
         from grpclab.servers.leave import RemoteLeave
         from grpclab.study import repeat
         from grpclab.study.joint_runs import join_runs
