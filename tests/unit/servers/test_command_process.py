@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any, NoReturn
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
 
 import pytest
 
-from grpclab.servers.process import command
+from grpclab.servers.process import command, preparation
 from grpclab.servers.process.command import _start, _stop
-from grpclab.servers.process.server_messages import CommandOrder
+from grpclab.servers.process.server_messages import CommandOrder, ErrandOrder
 
 
 class LeftError(Exception):
@@ -97,3 +98,55 @@ def test_a_command_is_asked_to_end_before_it_is_made_to(monkeypatch: pytest.Monk
     with pytest.raises(LeftError, match="0"):
         _stop(tree, tree)
     assert tree.done == ["ask", "wait", "kill", "told"]
+
+
+class Ended:
+    """A process that has ended with exit code 7."""
+
+    def poll(self) -> int:
+        return 7
+
+    def wait(self, _: float | None = None) -> int:
+        return 7
+
+
+def test_a_command_that_ends_as_soon_as_it_listens_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree: Any = Tree()
+    tree.settled = tree.look = list
+    order = CommandOrder(command="./srv", timeout_s=1, log="")
+    for name, stand_in in {
+        "decode": lambda *_: order,
+        "_start": lambda *_: Ended(),
+        "_wait_until_ready": lambda *_: None,
+        "ProcessTree": lambda: tree,
+        "say": tree.done.append,
+    }.items():
+        monkeypatch.setattr(command, name, stand_in)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("threading.Thread", lambda **_: SimpleNamespace(start=lambda: None))
+    monkeypatch.setattr("queue.SimpleQueue", lambda: SimpleNamespace(get=lambda: ""))
+    monkeypatch.setattr("grpclab.system.programs.adopt_orphans", lambda: None)
+    with pytest.raises(LeftError, match=r"exit code 7 when it listened on 127\.0\.0\.1:"):
+        command.main()
+    assert tree.done == ["kill"], "it was not said to listen"
+
+
+def test_a_server_that_listens_on_another_address_is_told_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree: Any = Tree()
+    running = SimpleNamespace(poll=lambda: None)
+    never: Any = SimpleNamespace(holds=lambda: False, missing=lambda: "listen")
+    listener: Any = SimpleNamespace(port=9, name="127.0.0.1:9", accepts=lambda: False)
+    monkeypatch.setattr(command, "_elsewhere", lambda *_: "; it listens on 10.0.0.1:9")
+    order = CommandOrder(command="./srv", timeout_s=-1, log="")
+    with pytest.raises(LeftError, match=r"did not listen within .*; it listens on 10\.0\.0\.1:9"):
+        command._wait_until_ready(tree, cast("Any", running), [never], listener, order)
+    assert tree.done == ["kill"]
+
+
+def test_a_command_beside_a_server_that_is_overdue_is_killed_with_all_that_it_started() -> None:
+    tree: Any = Tree()
+    started = tree.start
+    tree.start = lambda words, **how: started(words, **how) or tree
+    done = preparation._run(tree, ErrandOrder(command="./load", timeout_s=5, arguments={}, changes={}, cwd=""))
+    assert tree.done[1:] == ["wait", "kill"]
+    assert done.trouble == "did not end within 5 s"
