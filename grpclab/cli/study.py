@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from grpclab.analysis.study_plan import StudyPlan
     from grpclab.study.repeat import Original
 
-MOST_TITLES = 4
-"""So many configurations are named in a remark on several."""
-
 
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
     """Add ``study`` to the command line."""
@@ -110,16 +107,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _tell_unreached(plan: StudyPlan) -> None:
-    """Say on standard error which configurations have server processes that no connection reaches."""
+    """Say on standard error which levels of server.processes are more than there are connections."""
     from grpclab.factors.effective import unreached_processes
 
-    found: dict[str, list[str]] = {}
-    for one in plan.configurations:
-        if text := unreached_processes(one.config):
-            found.setdefault(text, []).append(one.title)
-    for text, titles in found.items():
-        more = f" and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
-        print(f"grpclab: {'; '.join(titles[:MOST_TITLES])}{more}: {text}", file=sys.stderr)
+    for text in dict.fromkeys(unreached_processes(one.config) for one in plan.configurations):
+        if text:
+            print(f"grpclab: {text}", file=sys.stderr)
 
 
 def _agreed(original: Original) -> bool:

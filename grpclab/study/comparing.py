@@ -98,6 +98,7 @@ def prepare(
                 write=write,
                 start_timeout_s=start_timeout_s,
                 servers=servers,
+                rehearsed=True,
             )
             blocks, reason = planned_blocks(pilot)
             write(reason)
@@ -113,7 +114,7 @@ def prepare(
     for reference in store.changed_references(manifest):
         write(f"{reference} has another value than when this study was begun")
     running = ComparingStudy(store, opened, root, {name: side.subject for name, side in sides.items()})
-    running.fresh = stored is None
+    running.fresh, running.rehearsed = stored is None, True
     return running
 
 

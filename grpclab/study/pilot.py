@@ -35,8 +35,12 @@ def piloted(
     write: Callable[[str], None],
     start_timeout_s: float | None = None,
     servers: Mapping[str, StoredProgram] | None = None,
+    rehearsed: bool = False,
 ) -> Comparison:
-    """The two sides in a few blocks that do not count: nothing of them is kept. `servers`: see comparison_manifest."""
+    """The two sides in a few blocks that do not count: nothing of them is kept. `servers`: see comparison_manifest.
+
+    `rehearsed`: their applications have been started once already.
+    """
     with TemporaryFolder() as root:
         store = Store(root / "results" / "pilot")
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
@@ -50,6 +54,7 @@ def piloted(
             servers=servers,
         )
         pilot = ComparingStudy(store, store.open(manifest), root, {name: side.subject for name, side in sides.items()})
+        pilot.rehearsed = rehearsed
         try:
             pilot.run(write)
         except StudyInterruptedError:
@@ -88,7 +93,9 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     headline = study.plan.headline or PlannedHeadline()
     sides = {A: _side(study, headline.baseline), B: _side(study, headline.candidate)}
     write(f"\nheadline: {headline.title}; pilot, {PILOT_BLOCKS} blocks that do not count:")
-    pilot = piloted(sides, metric=headline.metric, delta=delta, seed=study.seed, write=progress)
+    pilot = piloted(
+        sides, metric=headline.metric, delta=delta, seed=study.seed, write=progress, rehearsed=study.rehearsed
+    )
     spread = spread_of(ci_low=pilot.ci_low, ci_high=pilot.ci_high, blocks=pilot.blocks)
     least = smallest_effect(spread, blocks)
     write(

@@ -62,6 +62,8 @@ class Study:
     CONTINUES = "the same command"
     note = ""
     """A line that its summary begins with."""
+    rehearsed = False
+    """Whether its applications have just been started once, by :func:`.server_programs.servers_of`."""
 
     def __init__(
         self, store: Store, manifest: Manifest, root: Path, subjects: Mapping[str, Subject] | None = None
@@ -108,7 +110,7 @@ class Study:
         own = file_design.read(path, leave)
         manifest = manifest_of_file(path, own, name, root)
         study = cls(Store(root / "results" / manifest.study), manifest, root, own.subjects)
-        study.note = own.note
+        study.note, study.rehearsed = own.note, True
         return study
 
     def begin(self) -> Self:
@@ -118,7 +120,7 @@ class Study:
             require_outputs(*self.outputs)
             manifest = replace(manifest, link_check=link_check(self.plan))
         begun = type(self)(self.store, self.store.open(manifest), self.root, self.subjects)
-        begun.note = self.note
+        begun.note, begun.rehearsed = self.note, self.rehearsed
         return begun
 
     @classmethod
@@ -179,7 +181,9 @@ class Study:
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
                 missing = self.missing()
                 self._programs = ProgramWatch(self.store.results())
-                rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
+                if not self.rehearsed:
+                    rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
+                self.rehearsed = False
                 progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
                 for trial in missing:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from grpclab.analysis import analyse
+from grpclab.analysis.inference.edition import FIRST_EDITION, TODAY
+from grpclab.analysis.inference.pairing import share_a_group, without_groups
 from grpclab.analysis.setup import described
 from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StoredTarget
 from grpclab.errors import DesignError, MeasurementError
@@ -58,13 +60,17 @@ def _compared_stored(
         if not allow_mixed:
             raise DesignError(f"measured in different surroundings ({facts}): measure again, or add --allow-mixed")
         warnings.append(f"mixed: measured in different surroundings ({facts})")
-    if studies[A].store.folder != studies[B].store.folder:
-        warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
     trials = pd.concat(frames, ignore_index=True)
+    apart = studies[A].store.folder != studies[B].store.folder
+    if apart:
+        warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
+    if apart or not share_a_group(trials, scenario=SCENARIO, baseline=A, candidate=B):
+        trials = without_groups(trials)  # the numbers of two studies' groups have nothing to do with each other
     blocks = int(trials["block"].max()) + 1 if len(trials) else 0
     check_pair(sides)
     plan_ = compare_design.plan(sides, blocks=blocks, delta=delta)
-    judgement = analyse(trials, plan_, studies[A].manifest.cores)
+    rules = TODAY if all(study.plan.groups for study in studies.values()) else FIRST_EDITION
+    judgement = analyse(trials, plan_, studies[A].manifest.cores, rules)
     judgement = replace(judgement, warnings=(*warnings, *judgement.warnings))
     if not judgement.headline.computed:
         raise MeasurementError(f"there is no ratio: {judgement.headline.note}")

@@ -321,6 +321,7 @@ def test_the_cpu_of_processes_that_an_application_forks_is_the_servers(folder: P
         before = server.usage()
         worker_cpu_s = ask(server)["worker_cpu_s"]
         after = server.usage()
+        in_slices = procfs.cpu_seconds_of_families(server.pids)
         (worker,) = procfs.descendants(server.pids)
         os.kill(worker, signal.SIGKILL)
         assert until(lambda: not procfs.descendants(server.pids))
@@ -328,6 +329,7 @@ def test_the_cpu_of_processes_that_an_application_forks_is_the_servers(folder: P
     assert worker_cpu_s >= 0.5
     assert after.cpu_s - before.cpu_s >= 0.4
     assert after.user_s + after.kernel_s >= 0.4
+    assert in_slices >= after.cpu_s, "of a group's slices, too"
     assert ended.cpu_s >= after.cpu_s - 0.02, "what has ended still counts; the kernel counts it in ticks"
 
 
