@@ -35,14 +35,14 @@ def run_group(
     group: PlannedGroup,
     cores: CorePlan,
     seed: int,
-    tools: GroupTools = GroupTools(),  # noqa: B008
+    tools: GroupTools | None = None,
 ) -> GroupResult:
     """Measure the members of a group, in their order where they are measured one after the other.
 
     Each trial goes into its member's folder, slices.parquet into `folder`. Raises UsageError if a target has no such
     call.
     """
-    run = _GroupRun(members, group, cores, seed, tools)
+    run = _GroupRun(members, group, cores, seed, tools or GroupTools())
     if group.interleaved and len(members) > 1:
         run.measure_together()
     elif len(members) > 1:

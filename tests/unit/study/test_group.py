@@ -85,6 +85,7 @@ class FakeServer:
     process: str = "a process"
     prepare_s = None
     cleanup_s = None
+    program_at_end = None
     notices: tuple[Notice, ...] = ()
 
     def require_alive(self) -> None:
