@@ -1,7 +1,8 @@
 """Where a study lives: ``results/<study>/``, a folder for each trial, each there whole or not at all.
 
-A trial is written into a hidden folder and renamed when it is complete; a rename is atomic. What was cut off
-leaves a hidden folder, which the next run removes. A folder may come from somebody else: its files are read within
+A trial is written into a hidden folder and renamed when it is complete; a rename is atomic. A group is written into one
+hidden folder, its trials too, and its own folder with ``group.json`` appears last: trials whose group has none do not
+count. What was cut off is removed by the next run. A folder may come from somebody else: its files are read within
 bounds, and nothing is read or written through a symbolic link that leads out of it.
 """
 
@@ -10,15 +11,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import pandas as pd
 
-from grpclab.analysis.study_plan import StudyPlan
+from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.errors import DesignError
 from grpclab.study.documents import SCHEMA_VERSION, manifest_document, read_json, write_json
 from grpclab.study.model import Manifest, StoredResult
@@ -31,6 +33,12 @@ from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, without_digits
 
 MUST_AGREE = ("design", "plan", "seed", "identity")
 """Parts of a manifest that must be equal for two runs to be one study."""
+GROUP = "group.json"
+"""The file that makes a group whole."""
+MEMBERS = "members"
+"""The folder of a group's trials while it is measured."""
+_IN_GROUP = re.compile(r"(?P<group>\d{2,}-(?:\d{2}|[1-9]\d{2,}))-\d{3,}-")
+"""The beginning of the name of a trial in a group."""
 
 
 class Store:
@@ -39,6 +47,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.trials_folder = folder / "trials"
+        self.groups_folder = folder / "groups"
 
     @property
     def name(self) -> str:
@@ -92,7 +101,8 @@ class Store:
             write_json(self.folder / "manifest.json", written(replace(clean, seal=seal(clean.plan) or None)))
             stored = self.manifest()
             assert stored is not None
-        stored, wanted = self._without_secrets(stored), self._without_secrets(manifest)
+        begun = stored
+        stored, wanted = _to_compare(self._without_secrets(stored), self._without_secrets(manifest))
         different = [key for key in MUST_AGREE if getattr(stored, key) != getattr(wanted, key)]
         if different == ["plan"] and without_digits(stored.plan) == without_digits(wanted.plan):
             raise DesignError(
@@ -106,7 +116,27 @@ class Store:
                 f"{self.folder} holds a study with another {' and '.join(different)}{_example(stored, wanted)}:"
                 " give this one a name of its own (study=...), or remove that folder"
             )
-        return stored
+        return self._without_secrets(begun)
+
+    def fix_blocks(self, blocks: int, reason: str, *, counted_s: float | None = None) -> Manifest:
+        """Write the number of blocks that the pilot's noise gave into the manifest, once; returns the manifest.
+
+        With `counted_s` the groups' times are scaled, so that the longest of them is that. Only the holder of the lock
+        may.
+        """
+        stored = self.manifest()
+        assert stored is not None
+        pilot = stored.pilot
+        if pilot is None or pilot.fixed:
+            return stored
+        groups = stored.plan.groups
+        if counted_s is not None and groups:
+            longest = max(group.counted_s for group in groups)
+            groups = tuple(replace(one, counted_s=round(one.counted_s * counted_s / longest, 3)) for one in groups)
+        fixed = replace(pilot, fixed=True, reason=reason, counted_s=counted_s)
+        changed = replace(stored, plan=replace(stored.plan, blocks=blocks, groups=groups), pilot=fixed)
+        write_json(self.folder / "manifest.json", written(changed))
+        return changed
 
     def redactor(self) -> Redactor:
         """What takes the secrets out of a manifest of this study; under a salt of the moment where its own is gone."""
@@ -152,6 +182,7 @@ class Store:
     def discard(self) -> None:
         """Remove a study that holds no trial; what is not a study's own stays, and its folder with it."""
         shutil.rmtree(self.trials_folder, ignore_errors=True)
+        shutil.rmtree(self.groups_folder, ignore_errors=True)
         for name in ("manifest.json", ".lock", SALT):
             (self.folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -176,9 +207,29 @@ class Store:
                     f"study {self.name!r} is being measured by another process: wait for it, or give another name"
                 ) from None
             self._require_own_folder()
-            for leftover in self.trials_folder.glob(".*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            self._remove_halves()
             yield
+
+    def _remove_halves(self) -> None:
+        """Remove what a run that was cut off has left: hidden folders, and trials and groups without ``group.json``."""
+        for leftover in (*self.trials_folder.glob(".*"), *self.groups_folder.glob(".*")):
+            _remove(leftover)
+        whole = {path.parent.name for path in self.groups_folder.glob(f"*/{GROUP}")}
+        for group in self.groups_folder.glob("*"):
+            if group.name not in whole:
+                _remove(group)
+        for trial in self.trials_folder.glob("*"):
+            if (name := self._group_of(trial)) and name not in whole:
+                _remove(trial)
+
+    def _group_of(self, trial: Path) -> str:
+        """The name of the group that a trial's folder belongs to; "" where it belongs to none."""
+        try:
+            result = read_json(trial / "result.json", inside=self.folder)
+            return "" if result.get("group") is None else group_name(result["block"], result["group"])
+        except (OSError, ValueError, LookupError, TypeError):
+            found = _IN_GROUP.match(trial.name)
+            return found["group"] if found and self.groups_folder.is_dir() else ""
 
     def _open_lock(self) -> IO[bytes]:
         path = self.folder / ".lock"
@@ -187,9 +238,10 @@ class Store:
         return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644), "wb")
 
     def _require_own_folder(self) -> None:
-        """Raise DesignError if what is removed and written in the folder of trials would lie somewhere else."""
-        if not is_inside(self.trials_folder, self.folder):
-            raise DesignError(f"{self.trials_folder} is a symbolic link out of {self.folder}: remove it")
+        """Raise DesignError if what is removed and written in its folders would lie somewhere else."""
+        for folder in (self.trials_folder, self.groups_folder):
+            if not is_inside(folder, self.folder):
+                raise DesignError(f"{folder} is a symbolic link out of {self.folder}: remove it")
 
     @contextlib.contextmanager
     def writing(self, trial: str) -> Iterator[Path]:
@@ -207,6 +259,32 @@ class Store:
         _remove(final)  # an invalid one that was measured again
         hidden.replace(final)
 
+    @contextlib.contextmanager
+    def writing_group(self, name: str, trials: Iterable[str]) -> Iterator[tuple[Path, dict[str, Path]]]:
+        """A hidden folder to write a group into, and one in it for each of its trials, by the trial's name.
+
+        When the block ends well, with ``group.json`` in the folder, the trials' folders appear, and the group's last.
+        """
+        hidden = self.groups_folder / f".{name}"
+        _remove(hidden)
+        folders = {trial: hidden / MEMBERS / trial for trial in trials}
+        for folder in folders.values():
+            folder.mkdir(parents=True)
+        try:
+            yield hidden, folders
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+        redaction.scrub(hidden)
+        self.trials_folder.mkdir(exist_ok=True)
+        for trial, folder in folders.items():
+            final = self.trials_folder / trial
+            _remove(final)
+            folder.replace(final)
+        _remove(hidden / MEMBERS)
+        _remove(self.groups_folder / name)
+        hidden.replace(self.groups_folder / name)
+
     def results(self) -> dict[str, StoredResult]:
         """result.json of every trial that is there and whole, by the trial's name."""
         return self._read()[0]
@@ -218,21 +296,48 @@ class Store:
     def _read(self) -> tuple[dict[str, StoredResult], dict[str, str]]:
         whole: dict[str, StoredResult] = {}
         damaged: dict[str, str] = {}
+        groups: dict[str, str | None] = {}
         for folder in sorted(self.trials_folder.glob("[!.]*")):
+            found = _IN_GROUP.match(folder.name)
+            group = found["group"] if found and self.groups_folder.is_dir() else ""
             try:
                 if not (folder.is_dir() and is_inside(folder, self.folder)):
                     raise ValueError("is no folder of this study")
-                result = read_json(folder / "result.json", inside=self.folder)
-                if result.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
-                    raise ValueError(f"has schema version {printable(str(result['schema_version']), 20)}")
-                whole[folder.name] = read_result(result, folder.name)
+                document = read_json(folder / "result.json", inside=self.folder)
+                if document.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+                    raise ValueError(f"has schema version {printable(str(document['schema_version']), 20)}")
+                result = read_result(document, folder.name)
+                group = "" if result.group is None else group_name(result.block, result.group)
+                whole[folder.name] = result
             except FileNotFoundError:
                 damaged[folder.name] = "there is no result.json"
             except OSError as error:
                 damaged[folder.name] = f"result.json: {error.strerror}"
             except ValueError as error:
                 damaged[folder.name] = f"result.json {_clause(error)}"
+            if not group:
+                continue
+            if group not in groups:
+                groups[group] = self._group_damage(group)
+            if (reason := groups[group]) != "":
+                whole.pop(folder.name, None)
+                if reason is None:  # of a group that was cut off
+                    damaged.pop(folder.name, None)
+                else:
+                    damaged[folder.name] = reason
         return whole, damaged
+
+    def _group_damage(self, name: str) -> str | None:
+        """Why ``group.json`` of a group cannot be used, "" where it can; None where there is none."""
+        try:
+            read_json(self.groups_folder / name / GROUP, inside=self.folder)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return f"{GROUP} of its group {name}: {error.strerror}"
+        except ValueError as error:
+            return f"{GROUP} of its group {name} {_clause(error)}"
+        return ""
 
     def set_aside(self) -> dict[str, str]:
         """Move damaged trials into ``damaged/``, where nothing reads them; returns what :meth:`damaged` said of them.
@@ -241,12 +346,13 @@ class Store:
         """
         damaged = self.damaged()
         aside = self.folder / "damaged"
-        for name in damaged:
+        groups = [path for path in self.groups_folder.glob("[!.]*") if self._group_damage(path.name)]
+        for path in (*(self.trials_folder / name for name in damaged), *groups):
             if not is_inside(aside, self.folder):
                 raise DesignError(f"{aside} is a symbolic link out of {self.folder}: remove it")
             aside.mkdir(exist_ok=True)
-            free = next(path for n in itertools.count(1) if not os.path.lexists(path := aside / f"{name}.{n}"))
-            (self.trials_folder / name).rename(free)
+            free = next(free for n in itertools.count(1) if not os.path.lexists(free := aside / f"{path.name}.{n}"))
+            path.rename(free)
         return damaged
 
     def write_frame(self, frame: pd.DataFrame) -> None:
@@ -255,6 +361,28 @@ class Store:
         temporary.unlink(missing_ok=True)  # never through a symbolic link that lay there
         frame.to_parquet(temporary, index=False)
         temporary.replace(self.folder / "trials.parquet")
+
+
+def group_name(block: int, number: int) -> str:
+    """The name of a group, and of its folder."""
+    return f"{block:02d}-{number:02d}"
+
+
+def _to_compare(stored: Manifest, wanted: Manifest) -> tuple[Manifest, Manifest]:
+    """Two manifests without what may differ in one study: its groups, and what a pilot has fixed.
+
+    A stored study goes on with its own groups, or without; only what is measured one after the other must agree.
+    """
+    grouped = bool(stored.plan.groups)
+    fitted = bool(stored.pilot and wanted.pilot)
+
+    def comparable(manifest: Manifest) -> Manifest:
+        apart = {name for group in manifest.plan.groups if not group.interleaved for name in group.members}
+        groups = (PlannedGroup(members=tuple(sorted(apart)), interleaved=False),) if grouped and apart else ()
+        blocks = 0 if fitted else manifest.plan.blocks
+        return replace(manifest, plan=replace(manifest.plan, groups=groups, blocks=blocks))
+
+    return comparable(stored), comparable(wanted)
 
 
 def _clause(error: ValueError) -> str:
