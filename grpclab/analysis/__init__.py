@@ -34,13 +34,24 @@ if TYPE_CHECKING:
     from grpclab.analysis.inference.ratios import paired_t_p as paired_t_p
     from grpclab.analysis.inference.ratios import sign_flip_p as sign_flip_p
     from grpclab.analysis.inference.ratios import t_interval as t_interval
+    from grpclab.analysis.inference.sample_size import BlockCosts as BlockCosts
+    from grpclab.analysis.inference.sample_size import BudgetFit as BudgetFit
+    from grpclab.analysis.inference.sample_size import EffectRow as EffectRow
+    from grpclab.analysis.inference.sample_size import PairNoise as PairNoise
+    from grpclab.analysis.inference.sample_size import blocks_for as blocks_for
+    from grpclab.analysis.inference.sample_size import blocks_needed as blocks_needed
+    from grpclab.analysis.inference.sample_size import effect_lines as effect_lines
+    from grpclab.analysis.inference.sample_size import effect_table as effect_table
+    from grpclab.analysis.inference.sample_size import fit_budget as fit_budget
+    from grpclab.analysis.inference.sample_size import smallest_effect as smallest_effect
+    from grpclab.analysis.inference.sample_size import smallest_seen as smallest_seen
+    from grpclab.analysis.inference.sample_size import spread_of as spread_of
+    from grpclab.analysis.inference.sample_size import spread_within_pairs as spread_within_pairs
+    from grpclab.analysis.inference.sample_size import upper_spread as upper_spread
     from grpclab.analysis.inference.verdict import Comparison as Comparison
     from grpclab.analysis.inference.verdict import Verdict as Verdict
-    from grpclab.analysis.inference.verdict import blocks_needed as blocks_needed
     from grpclab.analysis.inference.verdict import compare as compare
     from grpclab.analysis.inference.verdict import judge as judge
-    from grpclab.analysis.inference.verdict import smallest_effect as smallest_effect
-    from grpclab.analysis.inference.verdict import spread_of as spread_of
     from grpclab.analysis.judgement import Judgement as Judgement
     from grpclab.analysis.judgement import analyse as analyse
     from grpclab.analysis.limits.resources import Limit as Limit
@@ -48,16 +59,24 @@ if TYPE_CHECKING:
     from grpclab.analysis.limits.resources import limiting_resources as limiting_resources
 
 _HOMES = {
+    "BlockCosts": "inference.sample_size",
+    "BudgetFit": "inference.sample_size",
     "Comparison": "inference.verdict",
+    "EffectRow": "inference.sample_size",
     "Interval": "inference.ratios",
     "Judgement": "judgement",
     "Limit": "limits.resources",
+    "PairNoise": "inference.sample_size",
     "Verdict": "inference.verdict",
     "analyse": "judgement",
     "block_ratios": "inference.ratios",
-    "blocks_needed": "inference.verdict",
+    "blocks_for": "inference.sample_size",
+    "blocks_needed": "inference.sample_size",
     "compare": "inference.verdict",
+    "effect_lines": "inference.sample_size",
+    "effect_table": "inference.sample_size",
     "fewest_blocks": "inference.ratios",
+    "fit_budget": "inference.sample_size",
     "holm": "inference.ratios",
     "judge": "inference.verdict",
     "ladder_steps": "curves",
@@ -68,9 +87,12 @@ _HOMES = {
     "paired_levels": "inference.ratios",
     "paired_t_p": "inference.ratios",
     "sign_flip_p": "inference.ratios",
-    "smallest_effect": "inference.verdict",
-    "spread_of": "inference.verdict",
+    "smallest_effect": "inference.sample_size",
+    "smallest_seen": "inference.sample_size",
+    "spread_of": "inference.sample_size",
+    "spread_within_pairs": "inference.sample_size",
     "t_interval": "inference.ratios",
+    "upper_spread": "inference.sample_size",
 }
 """The modules of what the room shows. They load pandas, which the values of a plan do without."""
 

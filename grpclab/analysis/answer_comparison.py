@@ -67,16 +67,16 @@ class AnswersDiffer:
     differing: int
     compared: int
     first: int
-    """The number of the first request, from 0."""
+    """The number of the first request, from 0 as in ``{{.RequestNumber}}``."""
     fields: tuple[str, ...]
     """The fields that differ there, where that is known."""
 
     def __str__(self) -> str:
         text = f"answers differ in {self.differing:,} of {self.compared:,}"
         if not self.differing:
-            return f"the same answers in all {self.compared:,} that were compared"
+            return f"equal in {self.compared:,} sampled"
         names = ", ".join(printable(name, 60) for name in self.fields[:MOST_NAMED])
-        return f"{text}, first: request {self.first + 1:,}{f' in {names}' if names else ''}"
+        return f"{text}, first: request number {self.first:,}{f' in {names}' if names else ''}"
 
 
 def answers_differ(trials: pd.DataFrame, baseline: str, candidate: str) -> AnswersDiffer | None:

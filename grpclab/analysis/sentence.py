@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import fewest_blocks
-from grpclab.analysis.inference.verdict import MOST_BLOCKS, Comparison
+from grpclab.analysis.inference.sample_size import MOST_BLOCKS
+from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.study_plan import PlannedHeadline, PlannedPart
 from grpclab.metrics import lower_is_faster, metric_words
 

@@ -294,15 +294,19 @@ def request_data(given: Mapping[str, Any]) -> Any:
 
 def _of_file(option: str, name: str, options: DataOptions) -> Any:
     """The text of one request, or ``@FILE`` where a file holds many: it is read when they are encoded."""
+    from grpclab.load.calls.request_data import text_of_file
+
     format_ = options.format_of(name)
     if name == STDIN:
-        return sys.stdin.buffer.read() if format_ == "binary" else read_text(option, name)
+        return (
+            sys.stdin.buffer.read() if format_ == "binary" else text_of_file(read_text(option, name), "standard input")
+        )
     try:
         size = os.stat(name).st_size
     except OSError as error:
         raise unreadable(option, name, "a file that can be read", error) from None
     if format_ == "json" and size <= MOST_TEXT_BYTES:
-        return read_text(option, name)
+        return text_of_file(read_text(option, name), name)
     return f"{AT}{os.path.abspath(name)}"
 
 

@@ -123,9 +123,10 @@ class _Application:
 
     def start(self, argument: str, start: ServerStart) -> AbstractContextManager[RunningServer]:
         """A server of this configuration with the application's servicers."""
-        from grpclab.servers.hosting.application import launch_application
+        from grpclab.servers.hosting.application import interpreter, launch_application
 
         own = OwnLevels(start.own)
+        interpreter(own.get(PYTHON, ""), PYTHON)
         return launch_application(
             argument,
             start.config,
@@ -202,6 +203,10 @@ def check(target: Target, option: str = "", configurations: Arguments | None = N
     for name, command in (("prepare", target.prepare), ("cleanup", target.cleanup)):
         if command:
             program.require_program(command, name, arguments=first, cwd=target.cwd)
+    if target.python:
+        from grpclab.servers.hosting.application import interpreter
+
+        interpreter(target.python)
     if kind is COMMAND:
         program.words_of(argument, option, arguments=first, cwd=target.cwd)
         check_arguments((argument, target.prepare, target.cleanup), configurations or {}, option)

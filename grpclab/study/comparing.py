@@ -13,10 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from grpclab.analysis.answer_comparison import answers_differ
-from grpclab.analysis.judgement import Judgement
 from grpclab.analysis.setup import described
 from grpclab.errors import MeasurementError
 from grpclab.factors.channel_args import without_effect
@@ -196,11 +192,5 @@ def judge(study: Study) -> CompareResult:
         trials=trials,
         judgement=judgement,
         study=str(study.store.folder),
-        setup=(*described(study.plan, study.manifest.servers, study.manifest.versions), *_answers(trials, judgement)),
+        setup=tuple(described(study.plan, study.manifest.servers, study.manifest.versions)),
     )
-
-
-def _answers(trials: pd.DataFrame, judgement: Judgement) -> list[tuple[str, str]]:
-    """What became of the answers that were kept, as a pair of a term and its text; nothing where none were."""
-    found = answers_differ(trials, judgement.headline.baseline, judgement.headline.candidate)
-    return [("answers", str(found))] if found is not None else []

@@ -11,6 +11,7 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import Judgement, Verdict, paired_levels
+from grpclab.analysis.answer_comparison import AnswersDiffer, answers_differ
 from grpclab.analysis.inference.ratios import TOO_FEW, trials_of
 from grpclab.metrics import metric_named, metric_words
 from grpclab.text.printable import printable
@@ -35,9 +36,17 @@ class CompareResult:
 
     @property
     def conclusion(self) -> list[str]:
-        """The sentence, then the warnings, a line each."""
-        lines = [self.judgement.sentence, *(f"warning: {warning}" for warning in self.judgement.warnings)]
+        """The sentence, equal answers, then the warnings, a line each; answers that differ are in the sentence."""
+        found = self.answers
+        equal = [f"answers: {found}"] if found is not None and not found.differing else []
+        lines = [self.judgement.sentence, *equal, *(f"warning: {warning}" for warning in self.judgement.warnings)]
         return [printable(line) for line in lines]
+
+    @property
+    def answers(self) -> AnswersDiffer | None:
+        """What became of the answers that were kept of both sides; None where none were."""
+        headline = self.judgement.headline
+        return answers_differ(self.trials, headline.baseline, headline.candidate)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a trial: every factor, every metric."""
@@ -84,7 +93,8 @@ class CompareResult:
         metrics = [one.metric for one in self.judgement.judged]
         levels = {metric: dict(zip("ab", self.levels(metric), strict=True)) for metric in metrics}
         known = {m: {side: None if math.isnan(v) else v for side, v in two.items()} for m, two in levels.items()}
-        return self.judgement.as_dict() | {"setup": dict(self.setup), "levels": known, "study": self.study}
+        setup = dict(self.setup) | ({} if self.answers is None else {"answers": str(self.answers)})
+        return self.judgement.as_dict() | {"setup": setup, "levels": known, "study": self.study}
 
     def __str__(self) -> str:
         table = self.table()

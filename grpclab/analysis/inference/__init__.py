@@ -3,12 +3,14 @@
 Each line imports only from those above it::
 
     distribution  latencies of many trials as one distribution: HdrHistograms added up, never percentiles averaged
+    edition       what a verdict asks for, by the edition that measured
     ratios        ratios within blocks, t intervals, sign flip, paired t, Holm
+    sample_size   how many blocks a comparison takes, from its noise alone, and what so many can show
     evidence      what the looks at the server say, and how that changed
     functions     whose share of the samples changed
     interaction   whether a rung of the ladder gives the same on the way up as at the top
     scalability   the Universal Scalability Law, fitted to throughput over concurrency
     stability     drift over the blocks, blocks that stand apart
     validity      what limits a number
-    verdict       a comparison, its verdict, the blocks that would decide it
+    verdict       a comparison and its verdict
 """

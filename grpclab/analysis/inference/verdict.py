@@ -10,38 +10,29 @@ candidate / baseline of the raw metric; where less is better (latency), a ratio 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import scipy
 
+from grpclab.analysis.inference.edition import FIRST_EDITION, Rules
 from grpclab.analysis.inference.ratios import (
     ALPHA,
-    CONFIDENCE,
-    Floats,
     fewest_blocks,
     log_t_interval,
     pair_blocks,
     paired_t_p,
     sign_flip_p,
-    t_quantile,
 )
+from grpclab.analysis.inference.sample_size import blocks_needed
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR, bound_note, limits_of, too_few_calls
 from grpclab.errors import UsageError, invalid
 from grpclab.metrics import lower_is_faster
 from grpclab.system.json_fields import Json
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
-
-POWER = 0.8
-"""With how many blocks "would decide it": the chance that they do, if ratio and noise are those seen."""
-MOST_BLOCKS = 1000
-"""No study is sent off to run more blocks than this."""
-_FEWEST_FOR_NOISE = 3  # two blocks estimate the noise on one degree of freedom: off by a factor of ten either way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,82 +118,28 @@ class Comparison:
 
 
 def judge(
-    *, metric: str, ratio: float, ci_low: float, ci_high: float, p_value: float, delta: float, blocks: int
+    *,
+    metric: str,
+    ratio: float,
+    ci_low: float,
+    ci_high: float,
+    p_value: float,
+    delta: float,
+    blocks: int,
+    rules: Rules = FIRST_EDITION,
 ) -> Verdict:
     """The verdict on a ratio candidate / baseline, from its interval, its p (adjusted), delta and the number of blocks.
     NaN decides nothing, nor do fewer blocks than :func:`.ratios.fewest_blocks`."""
     if blocks < fewest_blocks():
         return "inconclusive"
-    if ci_low > 1 and ratio > 1 + delta and p_value < ALPHA:
+    low, high = rules.margins(delta)
+    if ci_low > 1 and ratio > high and p_value < ALPHA:
         return "slower" if lower_is_faster(metric) else "faster"
-    if ci_high < 1 and ratio < 1 - delta and p_value < ALPHA:
+    if ci_high < 1 and ratio < low and p_value < ALPHA:
         return "faster" if lower_is_faster(metric) else "slower"
-    if ci_low > 1 - delta and ci_high < 1 + delta:
+    if ci_low > low and ci_high < high:
         return "equivalent"
     return "inconclusive"
-
-
-def blocks_needed(
-    *,
-    ratio: float,
-    ci_low: float,
-    ci_high: float,
-    blocks: int,
-    delta: float,
-    tests: int = 1,
-) -> int | None:
-    """How many blocks a new study needs to reach a verdict in four cases of five, at the ratio and noise
-    seen.
-
-    With s the standard deviation of ln ratios (read back from the interval), a ratio beyond 1 +/- delta is
-    decided when |ln ratio| >= (t(1 - 0.05 / (2 tests)) + t(0.8)) s / sqrt(n) and ln ratio keeps t(0.8) s /
-    sqrt(n) from the edge; one inside, when it keeps (t(0.975) + t(0.8)) s / sqrt(n) from the nearer edge; t
-    has n - 1 degrees of freedom (the usual sample size for a paired t, Julious, Statist. Med. 23 (2004),
-    1921-1986). `tests` is the size of the Holm family, taken at its worst (Bonferroni). No verdict takes fewer than
-    :func:`.ratios.fewest_blocks`.
-
-    None where there is nothing to estimate from (below 3 blocks), or where more than 1000 would be needed.
-    """
-    if blocks < _FEWEST_FOR_NOISE or not all(math.isfinite(x) and x > 0 for x in (ratio, ci_low, ci_high)):
-        return None
-    low_edge, high_edge = math.log(1 - delta), math.log(1 + delta)
-    middle = math.log(ratio)
-    spread = spread_of(ci_low=ci_low, ci_high=ci_high, blocks=blocks)
-    sizes = np.arange(blocks + 1, MOST_BLOCKS + 1)
-    error = spread / np.sqrt(sizes)
-    margin = error * _quantiles(POWER)[blocks:]
-    if low_edge <= middle <= high_edge:
-        gap = min(high_edge - middle, middle - low_edge)
-        enough = gap > error * _quantiles((1 + CONFIDENCE) / 2)[blocks:] + margin
-    else:
-        gap = middle - high_edge if middle > 0 else low_edge - middle
-        strict = error * _quantiles(1 - ALPHA / (2 * max(1, tests)))[blocks:]
-        enough = (abs(middle) > strict + margin) & (gap > margin)
-    enough &= sizes >= fewest_blocks()
-    return int(sizes[enough.argmax()]) if enough.any() else None
-
-
-@functools.lru_cache(maxsize=64)
-def _quantiles(share: float) -> Floats:
-    """:func:`.ratios.t_quantile` with 0 to MOST_BLOCKS - 1 degrees of freedom, NaN for none."""
-    quantiles: Floats = np.asarray(scipy.stats.t.ppf(share, np.arange(MOST_BLOCKS)))
-    quantiles.flags.writeable = False
-    return quantiles
-
-
-def spread_of(*, ci_low: float, ci_high: float, blocks: int) -> float:
-    """The standard deviation of ln ratios over blocks, read back from their 95 % interval: the block noise."""
-    half = (math.log(ci_high) - math.log(ci_low)) / 2
-    return half / t_quantile((1 + CONFIDENCE) / 2, blocks - 1) * math.sqrt(blocks)
-
-
-def smallest_effect(spread: float, blocks: int) -> float:
-    """The least effect, as a share, that so many blocks show in four of five studies, at this block noise.
-
-    exp((t(0.975) + t(0.8)) spread / sqrt(n)) - 1, with n - 1 degrees of freedom: see :func:`blocks_needed`.
-    """
-    quantiles = t_quantile(1 - ALPHA / 2, blocks - 1) + t_quantile(POWER, blocks - 1)
-    return math.expm1(quantiles * spread / math.sqrt(blocks))
 
 
 def compare(

@@ -14,6 +14,7 @@ Each line imports only from those above it::
     schema       where the schema of a call comes from
     fields       what a descriptor says of a field that matters to its JSON
     encoding     from the tree of a request to the bytes of its message, by the JSON mapping of protobuf
+    binary_requests  requests that are encoded already, checked against the schema
     request_data  the requests of a call, read from JSON, lines of JSON, CSV, messages or Python
     checks       what is looked for in an answer: a check by an expression, and what of it may vary
     method       what a generator calls: the path, the request encoded once, and what goes with it

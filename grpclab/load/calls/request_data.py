@@ -22,6 +22,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from grpclab.errors import UsageError, invalid
+from grpclab.load.calls.binary_requests import MessageCheck, delimited
 from grpclab.load.calls.call_options import RANDOM, DataOptions
 from grpclab.load.calls.encoding import encoder
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
@@ -52,6 +53,21 @@ class RequestSource:
     items: Iterator[Made]
     endless: bool = False
     repeats: bool = True
+    file: str = ""
+    """The file of JSON that they come from, for errors; "" where their places name it, or there is none."""
+
+
+_FILES: dict[str, str] = {}
+"""The files whose text this process has read as one request or a list, by their text."""
+_MOST_FILES = 16
+
+
+def text_of_file(text: str, name: str) -> str:
+    """The text, of which errors will say that it is the file's."""
+    while len(_FILES) >= _MOST_FILES:
+        del _FILES[next(iter(_FILES))]
+    _FILES[text] = name
+    return text
 
 
 def file_reference(path: str) -> str:
@@ -72,9 +88,10 @@ class _Reader:
     def read(self, data: Any) -> RequestSource:
         if isinstance(data, str):
             is_file = data.startswith(REFERENCE)
-            return self._file(Path(data[1:])) if is_file else self._text(data, "data", self._options.format or "json")
+            name = _FILES.get(data, "")
+            return self._file(Path(data[1:])) if is_file else self._text(data, name, self._options.format or "json")
         if isinstance(data, bytes | bytearray):
-            return _messages(bytes(data), "data")
+            return _messages(bytes(data), "standard input")
         if isinstance(data, Sequence | np.ndarray) and self._listed:
             return _of_trees([from_python(item) for item in data], self._values, self._options)
         if callable(data):
@@ -98,15 +115,17 @@ class _Reader:
         if format_ == "binary":
             raise UsageError(invalid("--data-format", format_, "a file of messages: give it with --data-file"))
         if format_ == "csv":
-            return _of_trees(_rows(text, name, self._kind), self._values, self._options)
+            rows = _rows(text, name or "data", self._kind)
+            places = [where for _, where in rows]
+            return _of_trees([tree for tree, _ in rows], self._values, self._options, places=places)
         if format_ == "jsonl":
-            return self._lines(text, name)
+            return self._lines(text, name or "data")
         if is_template(text):
-            return _rendered([(Template(text), "")], self._values, self._options)
-        tree = parse(text)
-        if isinstance(tree, list) and self._listed:
-            return _of_trees(tree, self._values, self._options)
-        return _of_trees([tree], self._values, self._options, one=True)
+            return _rendered([(Template(text), name)], self._values, self._options)
+        tree = _parsed(text, name)
+        several = isinstance(tree, list) and self._listed
+        trees = tree if several else [tree]
+        return replace(_of_trees(trees, self._values, self._options, one=not several), file=name)
 
     def _lines(self, text: str, name: str) -> RequestSource:
         lines = [(line, f"line {at} of {name}") for at, line in enumerate(text.splitlines(), start=1) if line.strip()]
@@ -182,15 +201,16 @@ def _state(data: str) -> tuple[int, int]:
 def _encoded(
     source: RequestSource, kind: Descriptor, pool: DescriptorPool, options: DataOptions, planned: int
 ) -> bytes | Payloads:
-    encode = encoder(kind, pool)
+    encode, check = encoder(kind, pool), MessageCheck(kind)
 
     def messages() -> Iterator[bytes]:
         for tree, where in itertools.islice(source.items, planned if source.endless else None):
             try:
                 place = (None, where) if isinstance(where, int) else None
-                yield tree if isinstance(tree, bytes) else encode(tree, place)
+                yield check(tree) if isinstance(tree, bytes) else encode(tree, place)
             except UsageError as error:
-                raise UsageError(f"{error} ({where})" if isinstance(where, str) and where else str(error)) from None
+                places = [where if isinstance(where, str) else "", source.file]
+                raise _placed(error, " of ".join(filter(None, places))) from None
 
     made = messages()
     first = list(itertools.islice(made, 2))
@@ -201,11 +221,17 @@ def _encoded(
 
 
 def _messages(content: bytes, name: str) -> RequestSource:
-    return RequestSource(items=iter([(message, _at(at)) for at, message in enumerate(_delimited(content, name))]))
+    return RequestSource(items=iter(delimited(content, name)))
 
 
 def _at(number: int) -> str:
-    return f"request {number + 1:,}"
+    """A request by its number, which is that of ``{{.RequestNumber}}``: the first has 0."""
+    return f"request number {number:,}"
+
+
+def _placed(error: UsageError, where: str) -> UsageError:
+    """The error with its place."""
+    return UsageError(f"{error} ({where})" if where else str(error))
 
 
 def _called(function: Callable[..., Any]) -> Iterator[Made]:
@@ -225,7 +251,7 @@ def _parsed(line: str, where: str) -> Any:
     try:
         return parse(line)
     except UsageError as error:
-        raise UsageError(f"{error} ({where})") from None
+        raise _placed(error, where) from None
 
 
 def _rendered(templates: Sequence[tuple[Template, str]], values: TemplateValues, options: DataOptions) -> RequestSource:
@@ -233,21 +259,29 @@ def _rendered(templates: Sequence[tuple[Template, str]], values: TemplateValues,
 
     def items() -> Iterator[Made]:
         for number, (template, where) in enumerate(itertools.cycle(templates)):
-            yield _parsed(template.render(number, values), where or _at(number)), where or _at(number)
+            place = ", ".join(filter(None, [_at(number), where]))
+            yield _parsed(template.render(number, values), place), place
 
     return RequestSource(items=items(), endless=True, repeats=options.repeat)
 
 
 def _of_trees(
-    trees: Sequence[Any], values: TemplateValues, options: DataOptions, *, one: bool = False
+    trees: Sequence[Any],
+    values: TemplateValues,
+    options: DataOptions,
+    *,
+    one: bool = False,
+    places: Sequence[str] = (),
 ) -> RequestSource:
-    """Trees, whose texts may be templates; `one` of them is called "data" in errors."""
+    """Trees, whose texts may be templates; `one` of them is called "data" in errors; `places` are in words."""
     if not any(_has_templates(tree) for tree in trees):
-        return RequestSource(items=iter([(tree, "" if one else at) for at, tree in enumerate(trees)]))
+        return RequestSource(
+            items=iter([(tree, "" if one else places[at] if places else at) for at, tree in enumerate(trees)])
+        )
 
     def items() -> Iterator[Made]:
-        for number, tree in enumerate(itertools.cycle(trees)):
-            yield _filled(tree, number, values), _at(number)
+        for number, (tree, where) in enumerate(itertools.cycle(zip(trees, places or [""] * len(trees), strict=True))):
+            yield _filled(tree, number, values), ", ".join(filter(None, [_at(number), where]))
 
     return RequestSource(items=items(), endless=True, repeats=options.repeat)
 
@@ -271,30 +305,11 @@ def _filled(tree: Any, number: int, values: TemplateValues) -> Any:
 # ---- files -------------------------------------------------------------------------------------------------------
 
 
-def _delimited(content: bytes, name: str) -> list[bytes]:
-    """The messages of a file in which each stands behind its length as a varint, as protobuf's own writers have it."""
-    messages: list[bytes] = []
-    at, end = 0, len(content)
-    while at < end:
-        length = shift = 0
-        while True:
-            if at >= end or shift > 63:
-                raise UsageError(invalid("--data-file", name, f"messages behind their lengths; byte {at:,} is the end"))
-            byte = content[at]
-            length |= (byte & 0x7F) << shift
-            at, shift = at + 1, shift + 7
-            if byte < 0x80:
-                break
-        if at + length > end:
-            expected = f"messages behind their lengths; number {len(messages) + 1:,} is cut off"
-            raise UsageError(invalid("--data-file", name, expected))
-        messages.append(content[at : at + length])
-        at += length
-    return messages
+def _rows(text: str, name: str, kind: Descriptor) -> list[tuple[Any, str]]:
+    """The rows of CSV: the header has names of fields, ``price.units`` for one inside; an empty cell is not set.
 
-
-def _rows(text: str, name: str, kind: Descriptor) -> list[Any]:
-    """The rows of CSV: the header has names of fields, ``price.units`` for one inside; an empty cell is not set."""
+    Each has its place behind it, ``line 3 of FILE``.
+    """
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [column.strip() for column in next(rows, [])]
@@ -315,7 +330,7 @@ def _rows(text: str, name: str, kind: Descriptor) -> list[Any]:
                     for part in parts[:-1]:
                         inner = inner.setdefault(part, {})
                     inner[parts[-1]] = _cell(cell, field)
-            trees.append(tree)
+            trees.append((tree, f"line {rows.line_num} of {name}"))
     except csv.Error as error:
         raise UsageError(invalid("--data-file", name, f"CSV; line {rows.line_num}: {error}")) from None
     return trees

@@ -16,7 +16,9 @@ import logging
 import os
 import re
 import shutil
+import subprocess
 import sys
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +109,38 @@ def interpreter(python: str, name: str = "python") -> str:
     if path is None or not os.path.isfile(path) or not os.access(path, os.X_OK):
         where = "on the PATH" if os.sep not in python else "that can be run"
         raise UsageError(invalid(name, python, f"a Python interpreter {where}"))
+    if path not in _PYTHONS:
+        if not _is_python(path):
+            raise UsageError(
+                invalid(name, python, "a Python interpreter, as .venv/bin/python: this is another program")
+            )
+        _PYTHONS.add(path)
     return path
+
+
+_PYTHONS: set[str] = set()
+"""The interpreters that this process knows to be some."""
+_ANSWER = "grpclab-python-3"
+_QUESTION = "import sys; print('-'.join(['grpclab', 'python', str(sys.version_info[0])]))"
+_ANSWER_TIMEOUT_S = 20.0
+
+
+def _is_python(path: str) -> bool:
+    """Whether a program does what Python does with ``-c``. One that never ends, or writes without end, is none."""
+    try:
+        with subprocess.Popen(
+            [path, "-c", _QUESTION], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as program:
+            overdue = threading.Timer(_ANSWER_TIMEOUT_S, program.kill)
+            overdue.start()
+            try:
+                assert program.stdout is not None
+                return program.stdout.read(1 << 16).decode(errors="replace").strip().endswith(_ANSWER)
+            finally:
+                overdue.cancel()
+                program.kill()
+    except OSError:  # of another architecture, or a script without a first line that says by what it is run
+        return False
 
 
 def host_words(python: str = "") -> list[str]:

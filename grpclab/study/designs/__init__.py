@@ -8,6 +8,8 @@ Each line imports only from those above it::
     bulk_scenario       the scenario ``bulk``: large messages on one connection
     idle_scenario       the scenario ``idle``: its load, its link, and the ways to configure keepalive
     waiting_scenario    the scenario ``waiting``: handlers that wait, and how many threads that takes
+    expected_times      how long slices and trials last, as far as factors tell it
+    grouping            which configurations are measured together
     leave_one_out       the ladder from its top
     default_design      the designs ``default`` and ``quick``
     compare_design      the design of ``grpclab compare``: two sides, one question

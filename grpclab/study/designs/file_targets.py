@@ -14,7 +14,7 @@ from grpclab.factors.own import PYTHON
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.request import json_text
-from grpclab.load.calls.request_data import file_reference
+from grpclab.load.calls.request_data import file_reference, text_of_file
 from grpclab.load.plan import check_call
 from grpclab.quantities import in_unit
 from grpclab.servers.target import Target
@@ -141,7 +141,7 @@ def _of_file(name: str, options: DataOptions) -> str:
     except OSError as error:
         raise unreadable("call.data-file", name, "a file that can be read", error) from None
     if options.format_of(name) == "json" and size <= MOST_TEXT_BYTES:
-        return read_text("call.data-file", name)
+        return text_of_file(read_text("call.data-file", name), name)
     return file_reference(name)
 
 

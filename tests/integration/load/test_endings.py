@@ -65,6 +65,8 @@ def silent() -> Iterator[str]:
 
 
 ENDLESS = ClientConfig(deadline_s=None)
+WINDOW_S = 0.6
+"""Long enough for a first call on a machine that stands still now and then."""
 
 
 # ---- given up in virtual time --------------------------------------------------------------------------------
@@ -128,16 +130,15 @@ def test_the_calls_that_were_left_of_a_number_count_as_never_sent() -> None:
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_a_server_that_never_answers_does_not_hold_a_window_up(silent: str, engine: str) -> None:
-    for method in ("SayHello", "SayHelloStream"):
-        closed = load(ENDLESS, engine=engine, method=method, requests=None, duration_s=0.2, concurrency=5)
+    for method, windows in (("SayHello", 2), ("SayHelloStream", 1)):
+        closed = load(ENDLESS, engine=engine, method=method, requests=None, duration_s=WINDOW_S, concurrency=5)
         with Generator(closed, silent) as generator:
-            first, again = (generator.measure(drain_s=0.1) for _ in range(2))
-        for measured in (first, again):
-            assert by_status(measured) == {"OK": 0, "NOT_ENDED": 5}
-            (window,) = measured.windows
-            assert (window.records.end_s >= window.opened_at + 0.2).all(), "given up before the window's end"
-            assert measured.summary.window_s == pytest.approx(0.2), "the time for which calls may go on is none of it"
-        opened = load(ENDLESS, engine=engine, method=method, requests=None, duration_s=0.2, rate_rps=100.0)
+            for measured in [generator.measure(drain_s=0.1) for _ in range(windows)]:
+                assert by_status(measured) == {"OK": 0, "NOT_ENDED": 5}
+                (window,) = measured.windows
+                assert (window.records.end_s >= window.opened_at + WINDOW_S).all(), "given up before the window's end"
+                assert measured.summary.window_s == pytest.approx(WINDOW_S), "how long calls may go on is none of it"
+        opened = load(ENDLESS, engine=engine, method=method, requests=None, duration_s=WINDOW_S, rate_rps=100.0)
         with Generator(opened, silent) as generator:
             measured = generator.measure(drain_s=0.1)
         assert by_status(measured) == {"OK": 0, "NOT_ENDED": measured.planned}
@@ -145,7 +146,7 @@ def test_a_server_that_never_answers_does_not_hold_a_window_up(silent: str, engi
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_calls_that_a_limit_held_back_are_given_up_and_none_is_lost(silent: str, engine: str) -> None:
-    config = load(ENDLESS, engine=engine, requests=None, duration_s=0.3, rate_rps=100.0, max_in_flight=5)
+    config = load(ENDLESS, engine=engine, requests=None, duration_s=WINDOW_S, rate_rps=50.0, max_in_flight=5)
     with Generator(config, silent) as generator:
         measured = generator.measure(drain_s=0.1)
     assert by_status(measured) == {"OK": 0, "NOT_ENDED": 30}
@@ -154,7 +155,7 @@ def test_calls_that_a_limit_held_back_are_given_up_and_none_is_lost(silent: str,
 
 
 def test_a_warm_up_that_never_ends_ends_with_the_window(silent: str) -> None:
-    config = load(ENDLESS, requests=None, duration_s=0.2, warmup_s=0.2, concurrency=3)
+    config = load(ENDLESS, requests=None, duration_s=0.2, warmup_s=WINDOW_S, concurrency=3)
     with Generator(config, silent) as generator:
         measured = generator.measure(drain_s=0.1)
     assert measured.summary.requests == 0
@@ -171,11 +172,11 @@ def test_a_signal_ends_bench_with_what_was_measured(
     command = [sys.executable, "-m", "grpclab", "bench", silent, "--deadline", "none", "-z", "60", "-c", "5"]
     env, taken = os.environ | {"TMPDIR": str(tmp_path)}, len(TAKEN)
     process = subprocess.Popen([*command, "--warmup", "0"], env=env, stdout=subprocess.PIPE, text=True)
-    assert until(lambda: len(TAKEN) == taken + 5, within_s=30)
+    assert until(lambda: len(TAKEN) == taken + 5, within_s=120)
     for number in numbers:
         process.send_signal(number)
         time.sleep(0.1)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == code
     assert "NOT_ENDED" in output
     assert not list(tmp_path.iterdir())

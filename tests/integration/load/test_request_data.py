@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from grpclab.cli.options import request_data
 from grpclab.errors import UsageError
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.method import CallSpec, find_call
@@ -175,28 +176,46 @@ def test_the_requests_of_a_study_are_encoded_once(proto: Path, sale: Any, tmp_pa
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("r.jsonl", '{"id": 1}\n{"id": "x"}\n', ["data.id", "line 2 of"]),
-        ("r.jsonl", '{"id": 1}\n{"id": 1\n', ["expected JSON", "line 2 of"]),
+        ("r.jsonl", '{"id": 1}\n{"id": "x"}\n', ["data.id", "line 2 of", "r.jsonl"]),
+        ("r.jsonl", '{"id": 1}\n{"id": 1\n', ["expected JSON", "line 2 of", "r.jsonl"]),
+        ("r.jsonl", '{"id": 1}\n{"idd": {{.RequestNumber}}}\n', ["request number 1, line 2 of", "r.jsonl"]),
         ("r.jsonl", "\n \n", ["at least one request"]),
         ("r.json", "[]", ["at least one request"]),
-        ("r.json", '[{"id": 1}, {"idd": 1}]', ["data[1].idd"]),
+        ("r.json", '[{"id": 1}, {"idd": 1}]', ["data[1].idd", "r.json)"]),
+        ("r.json", '{"id": 1,}', ["expected JSON; line 1", "r.json)"]),
+        ("r.json", '{"id": {{.UUID}}}', ["request number 0, ", "r.json)"]),
         ("r.csv", "id\n1\n2,3\n", ["1 cells in line 3", "it has 2"]),
         ("r.csv", "", ["header"]),
         ("r.csv", "id,id\n1,2\n", ["header"]),
-        ("r.csv", "idd\n1\n", ["data[0].idd"]),
+        ("r.csv", "idd\n1\n", ["data.idd", "line 2 of", "r.csv)"]),
+        ("r.csv", 'name,id\n"a\nb",1\nc,x\n', ["data.id", "line 4 of", "r.csv)"]),
+        ("r.csv", "name,id\n{{.UUID}},1\nx,x\n", ["data.id", "request number 1, line 3 of", "r.csv)"]),
         ("r.csv", 'id\n"1\n', ["CSV"]),
-        ("r.csv", "paid\nmaybe\n", ["data[0].paid"]),
+        ("r.csv", "paid\nmaybe\n", ["data.paid", "line 2 of"]),
         ("r.bin", "", ["at least one request"]),
+        ("r.bin", b"\x02\x08\x01\x03\x08", ["message 2, at byte 3,", "has 3 bytes by its length, 1 are left"]),
+        ("r.bin", b"\x02\x08\x01\x80", ["the file ends inside the length of message 2, at byte 3"]),
+        ("r.bin", b"\x02\x08\x01\x02\x08\x80", ["invalid data=08 80", "message 2, at byte 3 of", "r.bin)"]),
+        ("r.bin", b"\x02\x08\x01\x03\x0a\x01a", ["expected a varint in field 1", "message 2, at byte 3 of"]),
+        ("r.bin", b"\x04\x22\x02\x0a\x00", ["field 1", "message 1, at byte 0 of"]),
         ("r.jsonl", "\x00", ["UTF-8"]),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(
-    proto: Path, tmp_path: Path, name: str, content: str, words: list[str]
+    proto: Path, tmp_path: Path, name: str, content: str | bytes, words: list[str]
 ) -> None:
     with pytest.raises(UsageError) as caught:
         call_of(proto, file(tmp_path, name, content))
     assert [word for word in words if word not in str(caught.value)] == []
     assert "\n" not in str(caught.value)
+
+
+def test_a_small_file_of_json_that_a_command_reads_is_named_in_errors(proto: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.json"
+    path.write_text('[{"id": 1}, {"idd": 2}]')
+    for given in ({"data_file": str(path)}, {"data": f"@{path}"}):
+        with pytest.raises(UsageError, match=r"data\[1\]\.idd.*small\.json\)$"):
+            call_of(proto, request_data(given))
 
 
 @pytest.mark.parametrize("options", [{"format": "xml"}, {"order": "backwards"}])

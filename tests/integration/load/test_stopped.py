@@ -18,7 +18,7 @@ from grpclab.calibration import disturbing
 from grpclab.calibration.disturber import MODULE, Done, Order, Ready
 from grpclab.errors import WorkerError
 from grpclab.load.generator import Generator
-from grpclab.load.run import GENERATOR_BOUND, LoadRun
+from grpclab.load.run import GENERATOR_BOUND, LoadProgress, LoadRun
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.system.accounting import is_stopped
 from grpclab.system.interference import SERVER
@@ -32,15 +32,30 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 STOP_S = 0.25
 
 
-def stopped_in_window(generator: Generator, hand: Child, pids: list[int]) -> LoadRun:
-    """A window in which these processes are stopped."""
+def stopped_in_window(generator: Generator, pids: list[int]) -> LoadRun:
+    """A window of calls in which these processes are stopped, until the generator has looked at them several times."""
+    looks: list[float] = []
+    stopped: list[float] = []
 
-    def stop() -> None:
-        hand.send(Order(kind="stop", at=time.perf_counter() + 0.1, seconds=STOP_S, pids=tuple(pids)))
+    def stop_and_end(progress: LoadProgress) -> str | None:
+        if not stopped and progress.calls >= 20:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            stopped.append(time.perf_counter())
+        return "enough" if looks and not any(map(is_stopped, pids)) else None
 
-    run = generator.measure(on_open=stop)
-    assert hand.receive(10, Done).ended_s > run.windows[0].opened_at
-    return run
+    def go_on() -> None:
+        if stopped:
+            looks.append(time.perf_counter())
+        if len(looks) >= 5 and looks[-1] - stopped[0] >= STOP_S:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    try:
+        return generator.measure(tick=go_on, every_s=0, stop_when=stop_and_end)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("loop", ["closed", "open"])
@@ -49,12 +64,12 @@ def test_a_stop_inside_the_window_is_marked_by_the_one_who_was_stopped(
     quick_server: RunningServer, engine: str, loop: str
 ) -> None:
     levels: dict[str, Any] = {"rate_rps": 300.0, "max_in_flight": 5000} if loop == "open" else {"concurrency": 8}
-    config = load(engine=engine, requests=None, duration_s=0.7, warmup_s=0.1, **levels)
-    with Child(MODULE, name="disturber") as hand, Generator(config, quick_server.target) as generator:
-        hand.receive(10, Ready)
+    config = load(engine=engine, requests=None, duration_s=60, **levels)
+    with Generator(config, quick_server.target) as generator:
         generator.beside[SERVER] = quick_server.pids
-        server = stopped_in_window(generator, hand, quick_server.pids)
-        worker = stopped_in_window(generator, hand, generator.pids)
+        server = stopped_in_window(generator, quick_server.pids)
+        worker = stopped_in_window(generator, generator.pids)
+    assert server.stopped_because == worker.stopped_because == "enough"
     assert "server-stopped" in kinds(server.notices)
     assert "generator-stopped" not in kinds(server.notices)
     assert server.summary.latency_max_s > 0.8 * STOP_S
@@ -76,13 +91,13 @@ from grpclab.load.generator import Generator
 from grpclab.system.notices import kinds
 config = TrialConfig(load=LoadConfig(requests=None, duration_s=1.0, warmup_s=0.1, concurrency=8))
 with Child(MODULE, name="disturber") as hand, Generator(config, sys.argv[1]) as generator:
-    hand.receive(10, Ready)
+    hand.receive(60, Ready)
     moments = []
     def stop():
         moments.append(time.perf_counter() + 0.1)
         hand.send(Order(kind="stop", at=moments[0], seconds=0.6, pids=(os.getpid(),)))
     run = generator.measure(on_open=stop)
-    hand.receive(10, Done)
+    hand.receive(60, Done)
 ends = run.windows[0].records.end_s - moments[0]
 print(json.dumps({
     "meanwhile": int(((ends > 0.1) & (ends < 0.5)).sum()),
@@ -94,7 +109,11 @@ print(json.dumps({
 
 def test_the_process_that_waits_for_the_workers_may_be_stopped_and_they_go_on(quick_server: RunningServer) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", COORDINATOR, quick_server.target], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", COORDINATOR, quick_server.target],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     document = json.loads(ran.stdout)
     assert document["meanwhile"] > 20
@@ -106,7 +125,7 @@ def test_whoever_was_stopped_goes_on_when_the_one_who_ordered_it_is_gone() -> No
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as sleeper:
         try:
             hand = Child(MODULE, name="disturber")
-            hand.receive(10, Ready)
+            hand.receive(60, Ready)
             hand.send(Order(kind="stop", at=time.perf_counter(), seconds=60.0, pids=(sleeper.pid,)))
             assert until(lambda: is_stopped(sleeper.pid))
             assert hand.popen.stdin is not None
@@ -121,10 +140,10 @@ def test_whoever_was_stopped_goes_on_when_the_one_who_ordered_it_is_gone() -> No
 @pytest.mark.parametrize("kind", ["burn", "memory", "fsync"])
 def test_a_disturbance_lasts_as_long_as_it_was_asked_for(kind: str) -> None:
     with Child(MODULE, name="disturber") as hand:
-        hand.receive(10, Ready)
+        hand.receive(60, Ready)
         end = time.perf_counter() + 0.1
         hand.send(Order(kind=kind, at=end - 0.1, seconds=0.1))
-        done = hand.receive(10, Done)
+        done = hand.receive(60, Done)
         assert done.began_s < end <= done.ended_s
 
 

@@ -66,6 +66,8 @@ ONE_USER: dict[str, str] = {
     "grpclab.http2.frame_counter": "pure where its user is not",
     "grpclab.link.model": "pure where its user is not",
     "grpclab.link.relay": "the program of the link's process",
+    "grpclab.load.calls.binary_requests": "messages that are encoded already, a subject of its own; above 16 kB with"
+    " its user",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.fields": "above 16 kB with its user",
     "grpclab.load.calls.varying_metadata": "templates in headers, a subject of their own; above 16 kB with its user",

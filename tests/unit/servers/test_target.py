@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from grpclab.analysis.study_plan import StoredTarget
 from grpclab.errors import UsageError
 from grpclab.factors.effective import unknown_factors
 from grpclab.servers import targets
+from grpclab.servers.hosting.application import interpreter
 from grpclab.servers.target import Target
 from grpclab.study.target import STORED, Subject
 from grpclab.system.transport import Security
@@ -78,3 +81,22 @@ def test_factors_that_say_nothing_of_a_target() -> None:
     assert {"server.handler_work_us", "server.response_bytes", "load.method"} <= unknown_factors(app, {})
     assert "server.threads" not in unknown_factors(app, {})
     assert unknown_factors(None, {}) == frozenset()
+
+
+@pytest.mark.parametrize("program", ["ls", "echo", "cat", "yes", "no exec format"])
+def test_an_interpreter_that_is_no_python_is_told_before_anything_is_started(program: str, tmp_path: Path) -> None:
+    path = shutil.which(program)
+    if path is None:
+        (tmp_path / "python").write_bytes(b"\x7fELF")
+        (tmp_path / "python").chmod(0o755)
+        path = str(tmp_path / "python")
+    with pytest.raises(UsageError) as caught:
+        targets.check(grpclab.App("a:b", python=path), "--app")
+    assert str(caught.value).startswith(f"invalid python={path}: expected a Python interpreter")
+    with pytest.raises(UsageError) as caught:
+        interpreter(path, "target.python")
+    assert str(caught.value).startswith(f"invalid target.python={path}: expected a Python interpreter")
+
+
+def test_an_interpreter_that_is_one_is_taken() -> None:
+    targets.check(grpclab.App("a:b", python=sys.executable))

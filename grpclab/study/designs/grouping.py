@@ -1,0 +1,245 @@
+"""The groups of a plan: which configurations are measured together. Pure.
+
+The sides of every comparison share a group, and a configuration is measured once in each of its groups, so groups are
+chosen such that few configurations are in several: those that are compared with each other are one group as long as
+they are few, more of them become stars around what most others are compared with, and the rungs of a ladder become
+groups that overlap in one rung.
+
+The slices of a group are as long as those of its slowest member. So comparisons with a slow side have groups of their
+own, and where a pass would put the two sides of a comparison more than a second apart, every comparison of the group
+is with its hub, which a pass visits again between the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from grpclab.analysis.study_plan import PlannedConfiguration, PlannedGroup, StudyPlan
+from grpclab.factors.config import TrialConfig
+from grpclab.study.designs import expected_times
+from grpclab.study.designs.idle_scenario import IDLE
+
+MOST_MEMBERS = 6
+LONGEST_GROUP_S = 60.0
+FARTHEST_S = 1.0
+"""The slices of the two sides of a comparison start at most so far apart within a pass."""
+SLOW_SLICE_S = 0.25
+"""Comparisons of which a side needs longer slices than this have groups of their own."""
+CERTAINLY = 2.0
+"""What is expected to last so many times as long as a slice may is not tried."""
+COUNTED_S, COUNTED_ALONE_S = 1.0, 0.5
+"""Counted time of a member, and of a configuration that is in no comparison."""
+NOT_COMPARED = "it is in no comparison"
+NOBODY: Mapping[str, str] = MappingProxyType({})
+
+Pair = tuple[str, str]
+"""Two configurations that are compared, in the order of the plan."""
+
+
+def grouped(plan: StudyPlan, *, apart: Mapping[str, str] = NOBODY) -> StudyPlan:
+    """The plan with its groups; the headline's comes first, those of one configuration come last.
+
+    `apart`: why a configuration cannot be interleaved with others, by its name. Those that go silent, those whose link
+    forgets silent connections, and those whose slices would be far too long are found here.
+    """
+    reasons = {
+        configuration.name: reason
+        for configuration in plan.configurations
+        if (reason := apart.get(configuration.name, "") or not_interleaved(configuration))
+    }
+    configs = {configuration.name: configuration.config for configuration in plan.configurations}
+    slices = {name: expected_times.slice_s(config) for name, config in configs.items()}
+    arms = [_pair(plan, arm.baseline, arm.candidate) for arm in (plan.headline, plan.aa) if arm and arm.testable]
+    others = [_pair(plan, one.baseline, one.candidate) for one in (*plan.parts, *plan.comparisons) if one.testable]
+    pairs = [pair for pair in dict.fromkeys(arms + others) if pair[0] != pair[1]]
+    together = [pair for pair in pairs if not reasons.keys() & set(pair)]
+    slow = {pair for pair in together if max(slices[name] for name in pair) > SLOW_SLICE_S}
+    if slow & set(arms):  # the noise of the headline is that of its own group
+        slow |= set(arms) & set(together)
+    groups: list[PlannedGroup] = []
+    for interleaved, some in (
+        (True, [pair for pair in together if pair in slow]),
+        (True, [pair for pair in together if pair not in slow]),
+        (False, [pair for pair in pairs if pair not in together]),
+    ):
+        kind = _Kind(interleaved=interleaved, configs=configs, slices=slices)
+        left = [pair for pair in some if not any(kind.holds(group, pair) for group in groups)]
+        sides = [name for pair in arms if pair in left for name in pair]
+        first = sorted(dict.fromkeys(sides), key=lambda name: -sides.count(name))
+        groups += [kind.planned(cover, plan, reasons) for cover in _covers(kind, plan.names, left, first)]
+    groups.sort(key=lambda group: not (arms and set(arms[0]) <= set(group.members)))
+    groups += [
+        PlannedGroup(
+            hub=name,
+            members=(name,),
+            interleaved=False,
+            reason=reasons.get(name, NOT_COMPARED),
+            counted_s=COUNTED_ALONE_S,
+            memory_bytes=_memory(plan, (name,)),
+        )
+        for name in plan.names
+        if not any(name in pair for pair in pairs)
+    ]
+    return replace(plan, groups=tuple(groups))
+
+
+def not_interleaved(configuration: PlannedConfiguration) -> str:
+    """Why a configuration cannot be measured in slices, as far as its factors say it; "" where it can."""
+    config = configuration.config
+    if config.load.pause_s:
+        return f"load.pause_s={config.load.pause_s:g}: its silence is what is measured"
+    if config.link.idle_timeout_s is not None:
+        return f"link.idle_timeout_s={config.link.idle_timeout_s:g}: its link forgets it while others are measured"
+    if configuration.scenario == IDLE:
+        return "its silence is what is measured"
+    if config.load.rate_rps is not None:
+        least_s, most_s = expected_times.counted_s(config), expected_times.LONGEST_OPEN_S
+        certainly = 1.0 if expected_times.OPEN_CALLS / config.load.rate_rps > most_s else CERTAINLY
+        what = f"load.rate_rps={config.load.rate_rps:g}: a slice of it takes"
+    else:
+        least_s, most_s = expected_times.slice_s(config), expected_times.LONGEST_SLICE_S
+        certainly = CERTAINLY
+        what = "a slice of it would take about"
+    if least_s <= certainly * most_s:
+        return ""
+    return f"{what} {least_s:.0f} s, more than {most_s:g} s"
+
+
+def group_s(plan: StudyPlan, group: PlannedGroup) -> float:
+    """The expected length of a group in one block, in seconds: a guess, until the first was measured."""
+    configs = {name: plan.configuration(name).config for name in group.members}
+    return _length_s(configs.values(), interleaved=group.interleaved, counted_s=group.counted_s)
+
+
+def pass_s(configs: Iterable[TrialConfig]) -> float:
+    """The expected length of a pass over configurations that are interleaved, in seconds."""
+    slices = [expected_times.slice_s(config) for config in configs]
+    return _visits(len(slices), max(slices)) * max(slices)
+
+
+def _visits(members: int, slice_s: float) -> int:
+    """The slices of a pass: one a member, and more of the hub where the farthest two would be too far apart."""
+    if members <= 2 or (members - 1) * slice_s <= FARTHEST_S:
+        return members
+    beside = 2 * max(int(FARTHEST_S / slice_s), 1)  # candidates for each visit of the hub, before it and after it
+    return members - 1 + math.ceil((members - 1) / beside)
+
+
+def _length_s(configs: Iterable[TrialConfig], *, interleaved: bool, counted_s: float) -> float:
+    configs = list(configs)
+    if not interleaved or len(configs) == 1:
+        return sum(expected_times.alone_s(config, counted_s) for config in configs)
+    stretch_s = max(expected_times.counted_s(config) for config in configs)
+    passes = max(math.ceil(expected_times.window_s(config, counted_s) / stretch_s) for config in configs)
+    starts_s = expected_times.START_S + len(configs) * expected_times.MEMBER_START_S
+    return starts_s + sum(config.load.warmup_s for config in configs) + passes * pass_s(configs)
+
+
+def _pair(plan: StudyPlan, *sides: str) -> Pair:
+    one, other = sorted(sides, key=plan.names.index)
+    return one, other
+
+
+def _memory(plan: StudyPlan, members: Iterable[str]) -> int | None:
+    """What their servers take together, in bytes; None where one of them is not our greeter."""
+    names = list(members)
+    if plan.subjects.keys() & set(names):
+        return None
+    return sum(expected_times.memory_bytes(plan.configuration(name).config) for name in names)
+
+
+# ---- few groups that hold all pairs --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cover:
+    """Members of a group, the hub first, and the pairs that it is there for."""
+
+    members: tuple[str, ...]
+    pairs: frozenset[Pair]
+
+
+def _covers(kind: _Kind, names: Sequence[str], pairs: Sequence[Pair], first: Sequence[str]) -> Iterator[_Cover]:
+    """Groups that hold all `pairs`, chosen one after the other; `first` are in the first of them.
+
+    The next group is the one that leaves the fewest members to be measured again for each pair that it holds.
+    """
+    left = dict.fromkeys(pairs)
+    while left:
+        times = Counter(name for pair in left for name in pair)
+        seeds = [name for name in names if times[name] > 1] or [next(iter(left))[0]]
+        grown = [kind.grown((*first,), left)] if first else [kind.grown((seed,), left) for seed in seeds]
+
+        def again(cover: _Cover) -> float:
+            held = Counter(name for pair in cover.pairs for name in pair)
+            return sum(times[name] > held[name] for name in cover.members) / len(cover.pairs)  # noqa: B023 (used here)
+
+        best = min(grown, key=lambda cover: (again(cover), -len(cover.pairs)))
+        yield best
+        for pair in best.pairs:
+            del left[pair]
+        first = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """Groups of one kind: interleaved or not, and what fits into one."""
+
+    interleaved: bool
+    configs: Mapping[str, TrialConfig]
+    slices: Mapping[str, float]
+
+    def grown(self, start: tuple[str, ...], left: Mapping[Pair, None]) -> _Cover:
+        """A group around the first of `start`: whoever adds most pairs of those that are left joins, while it fits."""
+        while len(start) > 2 and not self._fits(start):
+            start = start[:-1]
+        members, held = start, self._held(start, left)
+        times = Counter(name for pair in left for name in pair)
+        while len(members) < MOST_MEMBERS:
+            beside = dict.fromkeys(name for pair in left for name in pair if set(pair) & set(members))
+            larger = [(*members, name) for name in beside if name not in members]
+            best = max(larger, key=lambda some: (len(self._held(some, left)), -times[some[-1]]), default=members)
+            more = self._held(best, left)
+            if len(more) <= len(held) or not self._fits(best):
+                break
+            members, held = best, more
+        hub = members[0]
+        if self._near(members):
+            inside = Counter(name for pair in held for name in pair)
+            hub = max(members, key=lambda name: inside[name])
+        return _Cover(members=(hub, *(name for name in members if name != hub)), pairs=held)
+
+    def holds(self, group: PlannedGroup, pair: Pair) -> bool:
+        """Whether a group of this kind is enough for a pair."""
+        return self.interleaved == group.interleaved and bool(self._held(group.members, [pair]))
+
+    def _held(self, members: Sequence[str], left: Iterable[Pair]) -> frozenset[Pair]:
+        inside = [pair for pair in left if pair[0] in members and pair[1] in members]
+        return frozenset(pair for pair in inside if self._near(members) or members[0] in pair)
+
+    def _near(self, members: Sequence[str]) -> bool:
+        """Whether any two are close enough in a pass, not only the hub and another."""
+        longest_s = max(self.slices[name] for name in members)
+        return not self.interleaved or len(members) <= 2 or (len(members) - 1) * longest_s <= FARTHEST_S
+
+    def _fits(self, members: Sequence[str]) -> bool:
+        configs = [self.configs[name] for name in members]
+        length_s = _length_s(configs, interleaved=self.interleaved, counted_s=COUNTED_S)
+        return len(members) == 2 or length_s <= LONGEST_GROUP_S
+
+    def planned(self, cover: _Cover, plan: StudyPlan, reasons: Mapping[str, str]) -> PlannedGroup:
+        """The group as a plan holds it."""
+        why = dict.fromkeys(reasons[name] for name in cover.members if name in reasons and not self.interleaved)
+        return PlannedGroup(
+            hub=cover.members[0],
+            members=cover.members,
+            interleaved=self.interleaved,
+            reason="; ".join(why),
+            counted_s=COUNTED_S,
+            pass_s=pass_s(self.configs[name] for name in cover.members) if self.interleaved else None,
+            memory_bytes=_memory(plan, cover.members),
+        )
