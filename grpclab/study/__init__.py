@@ -19,12 +19,15 @@ Each line imports only from those above it::
     origin         where a manifest comes from: sealed by this user on this machine, or from somewhere else
     stored_values  the reader of what is stored: types and bounds are checked on the way into the model
     collection     the stored trials of a study together: one frame, and what a report shows beside it
+    block_count    how many blocks a study has, by the noise and the costs of its first ones
     store          the folder of a study: trials whole or not at all
     trial_result   what a trial brings, and the files that it leaves in its folder
     server_programs  the programs behind the servers of a study, read at every start
     trial          one trial
     program_watch  the programs of a study's servers: a configuration is measured with one
+    remaining      what of a study with groups is still to be measured
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
+    group_order    a group as it is ordered: by a study, or as the variables of ``trial.ipynb``
     manifests      the manifest of a study that is about to begin
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
     comparing_study  the study of two sides: its plan, its manifest, and trials that need no notebook

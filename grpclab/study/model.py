@@ -31,11 +31,12 @@ class StoredPilot:
     """The first blocks of a study, which count: their noise and costs fix how many blocks there are, never an effect.
 
     `fixed`: the number is known, for the `reason`. With `budget_s` the study fits into so many seconds, and
-    `counted_s` is the counted time that was fitted, if it was.
+    `counted_s` is the counted time that was fitted, if it was; `blocks_given`: the plan's number of blocks stays.
     """
 
     blocks: int = 4
     budget_s: float | None = None
+    blocks_given: bool = False
     fixed: bool = False
     reason: str = ""
     counted_s: float | None = None

@@ -80,12 +80,7 @@ class Remaining:
 
     def _of(self, name: str) -> list[StoredResult]:
         """The stored trials of a configuration, in the order of their blocks and numbers."""
-        return [
-            of[name]
-            for key in sorted(self._groups)
-            for _, of in sorted(self._groups[key].items())
-            if name in of
-        ]
+        return [of[name] for key in sorted(self._groups) for _, of in sorted(self._groups[key].items()) if name in of]
 
     def _missing(self, block: int, place: int) -> set[str]:
         """The members of a planned group that have to be measured in a block, for the first time or again."""

@@ -3,7 +3,7 @@
 ::
 
     study = Study.prepare(StudyParameters(requests=2500))
-    study.run()                  # executes trial.ipynb for every trial that is missing
+    study.run()                  # executes trial.ipynb for every group that is missing
     trials = study.collect()     # trials.parquet
     judgement = study.judge()    # verdict.json
 """
@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -25,15 +25,18 @@ from grpclab.errors import DesignError, GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
 from grpclab.study import collection
+from grpclab.study.block_count import by_noise, seconds_of_blocks, within_budget
 from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
 from grpclab.study.documents import read_json, write_json
+from grpclab.study.group_order import identity_of, measure_group, unmeasured, variables_of_group
 from grpclab.study.kernel import KERNEL, execute_trial
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
-from grpclab.study.model import Manifest, StoredResult
+from grpclab.study.model import Manifest, StoredPilot, StoredResult
 from grpclab.study.parameters import StudyParameters, name_of_file, study_name
 from grpclab.study.program_watch import ProgramWatch
-from grpclab.study.store import Store
+from grpclab.study.remaining import Remaining
+from grpclab.study.store import GROUP, Store
 from grpclab.study.stored_values import read
 from grpclab.study.target import Subject, rehearse
 from grpclab.study.trial import run_trial
@@ -47,6 +50,11 @@ from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
+
+BESIDE_GROUP_S = 0.5
+"""Rough cost of a group beside its measurement: its notebook, what is written."""
+TRIES = 2
+"""So often a group is measured in a run, the second time with its invalid members only."""
 
 
 def no_verdict(blocks: int) -> str:
@@ -73,15 +81,20 @@ class Study:
     ) -> None:
         """`subjects`: those of the manifest's plan, with the secrets that a stored one does not hold."""
         self.store = store
-        self.manifest = manifest
         self.root = root
-        self.plan = manifest.plan
         self.seed = manifest.seed or 0
-        self.trials = design.schedule(self.plan.names, blocks=self.plan.blocks, seed=self.seed)
+        self._take(manifest)
         cores = manifest.cores or StoredCores()
         self._cores = CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared)
         self._given = subjects or {}
         self._programs = ProgramWatch({})
+        self._left_out: set[str] = set()
+
+    def _take(self, manifest: Manifest) -> None:
+        """Go on by this manifest."""
+        self.manifest, self.plan = manifest, manifest.plan
+        self.groups = design.schedule_groups(self.plan, self.seed)
+        self.trials = [trial for group in self.groups for trial in group.trials]
 
     @functools.cached_property
     def subjects(self) -> dict[str, Subject]:
@@ -147,7 +160,12 @@ class Study:
 
     def missing(self) -> list[design.Trial]:
         """The trials not yet there; invalid ones are measured again."""
-        valid = {name for name, result in self.store.results().items() if result.valid}
+        results = self.store.results()
+        if self.plan.groups:
+            remaining = Remaining(self.plan, self.seed, results.values())
+            left = {trial.name for trial in remaining.missing(self.plan.blocks)}
+            return [trial for trial in self.trials if trial.name in left]
+        valid = {name for name, result in results.items() if result.valid}
         return [trial for trial in self.trials if trial.name not in valid]
 
     def summary(self) -> str:
@@ -168,7 +186,7 @@ class Study:
         return "\n".join(lines)
 
     def run(self, write: Callable[[str], None] = say) -> None:
-        """Execute trial.ipynb for every trial that is missing, in the order of the design.
+        """Execute trial.ipynb for every group that is missing, in the order of the design.
 
         Raises StudyInterruptedError on Ctrl-C, and MeasurementError where no trial is valid: at the end, and as soon
         as the first few failed alike; StorageError where one of its folders is full or cannot be written to. Everything
@@ -183,13 +201,14 @@ class Study:
                 missing = self.missing()
                 self._programs = ProgramWatch(self.store.results())
                 rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
-                progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
+                stored = len(self.trials) - len(missing)
+                progress = Progress(total=len(self.trials), stored=stored, write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
-                for trial in missing:
-                    result = self._run_trial(trial)
-                    progress.finished(trial.name, result)
-                    if failing.enough(result):
-                        raise MeasurementError(f"stopped: {failing.summary(len(self.trials))}; {self._kept()}")
+                if (pilot := self.manifest.pilot) and not pilot.fixed:
+                    first = [trial for trial in missing if trial.block < pilot.blocks]
+                    self._measure_missing(first, progress, failing)
+                    self._fix_blocks(pilot, progress)
+                self._measure_missing(self.missing(), progress, failing)
                 if missing and not failing.valid:
                     raise MeasurementError(f"{failing.summary(len(self.trials))}; {self._kept()}")
             except KeyboardInterrupt:
@@ -200,12 +219,67 @@ class Study:
             finally:
                 KERNEL.stop()
 
+    def _measure_missing(self, missing: Sequence[design.Trial], progress: Progress, failing: Failing) -> None:
+        """Measure the groups that have missing trials; without groups, those trials."""
+        names = {trial.name for trial in missing}
+        left = {(trial.block, trial.group, trial.configuration) for trial in missing}
+        remaining = Remaining(self.plan, self.seed, self.store.results().values()) if self.plan.groups else None
+        for scheduled in [group for group in self.groups if names & {trial.name for trial in group.trials}]:
+            if remaining is None:
+                (trial,) = scheduled.trials
+                self._finished([self._run_trial(trial)], progress, failing)
+                continue
+            assert scheduled.number is not None
+            tries = TRIES
+            while tries > 0 and (group := remaining.next(scheduled.block, scheduled.number)):
+                results = self._run_group(group)
+                places = {trial.name: (group.block, scheduled.number, trial.configuration) for trial in group.trials}
+                self._finished(results, progress, failing, again={name for name in places if places[name] not in left})
+                left.difference_update(places.values())
+                tries -= 1 if group.number == scheduled.number else TRIES
+                if all(result.valid or remaining.failed_before(result) for result in results) or not failing.valid:
+                    tries = 0
+                for result in results:
+                    remaining.add(result)
+            for name, why in remaining.left_out(scheduled.block + 1).items():
+                self._say_left_out(name, why, progress)
+
+    def _fix_blocks(self, pilot: StoredPilot, progress: Progress) -> None:
+        """Fix the number of blocks, and where there is a budget the counted time, by the pilot's noise and costs."""
+        trials = collection.frame(self.store.results().values())
+        trials = trials[trials["block"] < pilot.blocks]
+        if not trials["valid"].any():
+            return
+        block_s = seconds_of_blocks(trials, self.store.seconds_of_groups(pilot.blocks), BESIDE_GROUP_S)
+        if pilot.budget_s is None:
+            found = by_noise(trials, self.plan, block_s)
+        else:
+            given = self.plan.blocks if pilot.blocks_given else None
+            found = within_budget(trials, self.plan, block_s, pilot.budget_s, blocks=given)
+        self._take(self.store.fix_blocks(found.blocks, found.reason, counted_s=found.counted_s))
+        progress.expect(len(self.trials))
+        for line in (found.reason, *found.lines):
+            progress.say(line)
+
+    def _finished(
+        self, results: Sequence[StoredResult], progress: Progress, failing: Failing, *, again: Container[str] = ()
+    ) -> None:
+        """Tell of trials that were measured together. Raises MeasurementError where all have failed alike so far."""
+        progress.finished_together({result.trial: result for result in results}, again=again)
+        enough = [failing.enough(result) for result in results]
+        if any(enough) and not failing.valid:
+            raise MeasurementError(f"stopped: {failing.summary(len(self.trials))}; {self._kept()}")
+
+    def _say_left_out(self, name: str, why: str, progress: Progress) -> None:
+        if name not in self._left_out:
+            progress.say(f"{name} is left out of the other blocks: invalid in its first two, {why}")
+            self._left_out.add(name)
+
     def _kept(self) -> str:
         return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
 
     def _run_trial(self, trial: design.Trial) -> StoredResult:
         planned = self.plan.configuration(trial.configuration)
-        config = planned.config
         identity = TrialIdentity(
             study=self.name,
             trial=trial.name,
@@ -215,12 +289,28 @@ class Study:
             order=trial.order,
         )
         with self.store.writing(trial.name) as folder:
-            reason = self.measure(config, identity, folder)
-            if reason or not (folder / "result.json").exists():
-                result = TrialResult(identity=identity, config=config, started_at=now_text())
-                result.invalid_reason = reason or "trial.ipynb wrote no result"
-                result.write(folder)
-            return self._of_its_program(read(StoredResult, read_json(folder / "result.json", inside=folder)), folder)
+            reason = self.measure(planned.config, identity, folder)
+            return self._settled(identity, folder, reason)
+
+    def _run_group(self, group: design.ScheduledGroup) -> list[StoredResult]:
+        with self.store.writing_group(group.name, [trial.name for trial in group.trials]) as (folder, folders):
+            reason = self.measure_group(group, folder, folders)
+            results = [
+                self._settled(identity_of(group, trial.configuration, self.manifest), folders[trial.name], reason)
+                for trial in group.trials
+            ]
+            if not (folder / GROUP).exists():
+                write_json(folder / GROUP, unmeasured(group, reason))
+            return results
+
+    def _settled(self, identity: TrialIdentity, folder: Path, reason: str) -> StoredResult:
+        """The result in a trial's folder, which is an invalid one if there is a reason, or where none was written."""
+        if reason or not (folder / "result.json").exists():
+            config = self.plan.configuration(identity.configuration).config
+            result = TrialResult(identity=identity, config=config, started_at=now_text())
+            result.invalid_reason = reason or "trial.ipynb wrote no result"
+            result.write(folder)
+        return self._of_its_program(read(StoredResult, read_json(folder / "result.json", inside=folder)), folder)
 
     def _of_its_program(self, result: StoredResult, folder: Path) -> StoredResult:
         """The result of a trial, which does not count where its server's program changed. Raises DesignError."""
@@ -231,7 +321,7 @@ class Study:
         return replace(result, valid=False, invalid_reason=reason)
 
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
-        """Measure one trial into `folder`; the reason why that failed, or nothing.
+        """Measure one trial of a study without groups into `folder`; the reason why that failed, or nothing.
 
         A trial of our greeter is a notebook. One of another target is not: notebooks would keep the secrets of a call.
         """
@@ -244,6 +334,16 @@ class Study:
             )
             return ""
         return execute_trial(folder, variables(config, identity, folder, profile=profile))
+
+    def measure_group(self, group: design.ScheduledGroup, folder: Path, folders: Mapping[str, Path]) -> str:
+        """Measure a group: each trial into its folder, by its name, ``group.json`` and the rest into `folder`.
+
+        Returns the reason why that failed, or nothing. Of our greeter it is a notebook; see :meth:`measure`.
+        """
+        if self.subjects.keys() & set(group.names):
+            measure_group(group, folder, folders, manifest=self.manifest, subjects=self.subjects)
+            return ""
+        return execute_trial(folder, variables_of_group(self.name, group, folder))
 
     def collect(self, *, allow_mixed: bool = False) -> pd.DataFrame:
         """Every stored trial as one tidy frame; writes trials.parquet.

@@ -327,6 +327,16 @@ class Store:
                     damaged[folder.name] = reason
         return whole, damaged
 
+    def seconds_of_groups(self, blocks: int) -> dict[tuple[int, int], float]:
+        """How long the groups of the first blocks took, by block and number, as far as they say so."""
+        found = {}
+        for path in sorted(self.groups_folder.glob(f"[!.]*/{GROUP}")):
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                document = read_json(path, inside=self.folder)
+                if document["block"] < blocks:
+                    found[document["block"], document["group"]] = float(document["seconds"])
+        return found
+
     def _group_damage(self, name: str) -> str | None:
         """Why ``group.json`` of a group cannot be used, "" where it can; None where there is none."""
         try:
