@@ -29,9 +29,10 @@ from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.manifests import link_check, surroundings
+from grpclab.study.measured_study import require_outputs
 from grpclab.study.model import StoredPilot
 from grpclab.study.parameters import study_name
-from grpclab.study.runner import Study, no_verdict, require_outputs
+from grpclab.study.runner import Study, no_verdict
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
 from grpclab.study.store import Store

@@ -16,9 +16,10 @@ from grpclab.study.designs.design import ScheduledGroup, scheduled_group
 from grpclab.study.documents import write_json
 from grpclab.study.model import Manifest
 from grpclab.study.parameters import plain_values
-from grpclab.study.store import GROUP, MEMBERS, Store, group_name
+from grpclab.study.store import Store
 from grpclab.study.target import Subject
 from grpclab.study.trial import run_trial
+from grpclab.study.trial_folders import GROUP, MEMBERS, group_name
 from grpclab.study.trial_order import TrialOrder, place, scratch_folder, word
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import CorePlan

@@ -13,10 +13,10 @@ from grpclab.analysis.study_plan import StoredCores, StudyPlan
 from grpclab.factors.config import LinkConfig
 from grpclab.link.emulation import check_link
 from grpclab.load.calls.metadata import references
+from grpclab.study.block_count import PILOT_BLOCKS
 from grpclab.study.designs.file_design import FileDesign
 from grpclab.study.designs.grouping import grouped
 from grpclab.study.documents import SCHEMA_VERSION
-from grpclab.study.block_count import PILOT_BLOCKS
 from grpclab.study.model import Manifest, StoredPilot
 from grpclab.study.parameters import AUTO, DESIGNS, StudyParameters
 from grpclab.study.server_programs import servers_of

@@ -68,9 +68,9 @@ class StudyParameters:
     profile: bool = _parameter(True, "sample basic and optimized with py-spy, after their windows")
     seed: int = _parameter(1, "order of the trials")
     max_trial_s: float = _parameter(2.0, "longest measured window, seconds")
-    budget: str | float = _parameter(
+    budget: str = _parameter(
         "auto",
-        "time for all blocks, as 12m: fits them to the machine; none: no limit; auto: 12m for the default design",
+        "time for all blocks, as 12m, to which the study is fitted; none: no limit; auto: 12m for default",
     )
 
     def __post_init__(self) -> None:
@@ -200,14 +200,14 @@ def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[s
     return check
 
 
-def _budget(name: str, value: Any) -> str | float:
-    """A time in seconds, ``auto`` or ``none``."""
+def _budget(name: str, value: Any) -> str:
+    """A time in seconds as text, ``auto`` or ``none``."""
     word = value.strip().lower() if isinstance(value, str) else value
     if word in (AUTO, NO_BUDGET):
         return str(word)
     wanted = f"seconds, 10 to 10^6, or 12m, or {NO_BUDGET}, or {AUTO}"
     seconds: float = number(float, minimum=10, maximum=1e6, unit="s", wanted=wanted)(name, value)
-    return seconds
+    return f"{seconds:g}"
 
 
 def _one_of(registry: Registry[Any]) -> Callable[[str, Any], Any]:

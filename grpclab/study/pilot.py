@@ -15,7 +15,8 @@ from grpclab.study.designs import compare_design
 from grpclab.study.designs.design import DELTA
 from grpclab.study.designs.grouping import group_s, grouped
 from grpclab.study.manifests import surroundings
-from grpclab.study.runner import Study, StudyInterruptedError, no_verdict
+from grpclab.study.measured_study import StudyInterruptedError
+from grpclab.study.runner import Study, no_verdict
 from grpclab.study.sides import A, B, Side
 from grpclab.study.store import Store
 from grpclab.study.target import Subject

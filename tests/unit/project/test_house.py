@@ -89,7 +89,9 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
+    "grpclab.study.pilot": "its user is a command",
     "grpclab.study.program_watch": "pure where its user is not",
+    "grpclab.study.remaining": "pure where its user is not",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
@@ -150,6 +152,7 @@ PASSES_JSON: dict[str, str] = {
     "study.designs.file_targets": "makes values of TOML",
     "study.designs.study_file": "makes a value of TOML",
     "study.documents": "reads and writes JSON files",
+    "study.group_order": "a notebook's variables, by their names; writes group.json",
     "study.manifests": "a notebook's variables, by their names",
     "study.model": "the values themselves: what they hold of any kind is a dictionary",
     "study.parameters": "a notebook's variables, by their names",
