@@ -23,8 +23,11 @@ from tests.support.notebook_runs import measured
 from tests.support.processes import processes_of
 from tests.support.proxies import Proxy
 
-# Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start.
+# Tests press Ctrl-C. A shell that runs us in the background has it ignored, here and in all that we start; nohup has
+# SIGHUP ignored, which ends us no more than before, but reaches what we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 # The same examples in every run, however slow the machine is.
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -156,6 +156,7 @@ def run(options: argparse.Namespace) -> int:
         seed = 1 if options.seed is None else whole("--seed", options.seed)
         study = _study_name(options.study)
     with needs_extra("study"):
+        from grpclab.load.calls.payloads import PAYLOAD_FOLDER
         from grpclab.study import comparing
         from grpclab.study.stored_comparison import compare_stored
     silent = options.quiet or options.json == "-"
@@ -165,22 +166,21 @@ def run(options: argparse.Namespace) -> int:
         if not options.quiet:
             for line in idle_lines(sides, _given(options)):
                 print(f"grpclab: {line}", file=sys.stderr)
-        running = comparing.prepare(
-            sides,
-            blocks=blocks,
-            delta=delta,
-            seed=seed,
-            study=study,
-            write=(lambda _: None) if silent else _say,
-            again=options.command_line,
-            start_timeout_s=timeout_s,
-            exclusive=options.exclusive,
-        )
-        if not silent:
-            pilot = running.manifest.pilot
-            number = "blocks" if pilot and not pilot.fixed else f"{running.plan.blocks} blocks"
-            _say(f"{number} of {len(sides)} trials, stored in results/{running.name}:")
-        running.run((lambda _: None) if silent else _say)
+        with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
+            running = comparing.prepare(
+                sides,
+                blocks=blocks,
+                delta=delta,
+                seed=seed,
+                study=study,
+                write=(lambda _: None) if silent else _say,
+                again=options.command_line,
+                start_timeout_s=timeout_s,
+                exclusive=options.exclusive,
+            )
+            if not silent:
+                _say(running.heading)
+            running.run((lambda _: None) if silent else _say)
         result = comparing.judge(running)
     code = (
         0 if result.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[result.verdict]

@@ -13,6 +13,7 @@ Each line imports only from those above it::
     values         a plain value as papermill, YAML or the command line give it, taken as what it can mean
     parameters     the parameters of a study
     designs/       the designs of studies: which configurations are measured and compared
+    request_files  the data files of a study, whose requests stay the same
     documents      the JSON files of a study: written whole or not at all, read within bounds
     window         what a trial keeps of its measured window: metrics, and the frames of latencies and of time
     model          what manifest.json and result.json hold, as values
@@ -21,11 +22,11 @@ Each line imports only from those above it::
     collection     the stored trials of a study together: one frame, and what a report shows beside it
     trial_folders  the folders of a study's trials and groups: whole or not at all
     block_count    how many blocks a study has, by the noise and the costs of its first ones
+    program_watch  the programs of a study's servers: a configuration is measured with one
     store          the folder of a study: trials whole or not at all
     trial_result   what a trial brings, and the files that it leaves in its folder
     server_programs  the programs behind the servers of a study, read at every start
     trial          one trial
-    program_watch  the programs of a study's servers: a configuration is measured with one
     remaining      what of a study with groups is still to be measured
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
     group_order    a group as it is ordered: by a study, or as the variables of ``trial.ipynb``

@@ -21,18 +21,20 @@ from grpclab.factors.effective import idle_processes
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
 from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.load.reachability import await_listener
 from grpclab.quantities import share
 from grpclab.study.block_count import PILOT_BLOCKS
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
+from grpclab.study.designs.design import no_verdict
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.measured_study import require_outputs
 from grpclab.study.model import StoredPilot
 from grpclab.study.parameters import study_name
-from grpclab.study.runner import Study, no_verdict
+from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
 from grpclab.study.store import Store
@@ -169,17 +171,18 @@ def compare(
         for factor, reason in reasons.items():
             if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
                 write(f"no effect on {name.upper()}: {factor}: {reason}")
-    running = prepare(
-        sides,
-        blocks=blocks,
-        delta=delta,
-        seed=seed,
-        study=study,
-        write=write,
-        start_timeout_s=start_timeout_s,
-        exclusive=exclusive,
-    )
-    running.run(write)
+    with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
+        running = prepare(
+            sides,
+            blocks=blocks,
+            delta=delta,
+            seed=seed,
+            study=study,
+            write=write,
+            start_timeout_s=start_timeout_s,
+            exclusive=exclusive,
+        )
+        running.run(write)
     return judge(running)
 
 

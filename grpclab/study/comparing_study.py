@@ -12,7 +12,7 @@ from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.study.designs.design import ScheduledGroup
 from grpclab.study.group_order import measure_group
-from grpclab.study.manifests import manifest_of, references_of
+from grpclab.study.manifests import manifest_of, with_outside
 from grpclab.study.model import Manifest, StoredPilot
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B
@@ -40,6 +40,13 @@ class ComparingStudy(Study):
         """Whether its folder is new: one that holds nothing is then removed again."""
 
     @property
+    def heading(self) -> str:
+        """How many blocks are measured, as far as that is known, and where they are stored."""
+        pilot = self.manifest.pilot
+        blocks = "blocks" if pilot and not pilot.fixed else f"{self.plan.blocks} blocks"
+        return f"{blocks} of {len(self.plan.configurations)} trials, stored in results/{self.name}:"
+
+    @property
     def outputs(self) -> list[Path]:
         """Its folder; only a repeat writes a report of its own accord."""
         return [self.store.folder] if self.manifest.repeats is None else super().outputs
@@ -61,7 +68,15 @@ class ComparingStudy(Study):
         ledger = subject.target.ledger
         if ledger is not None and (reason := ledger.over(time.perf_counter())):
             raise MeasurementError(reason)
-        result = run_trial(config, folder, cores=self._cores, identity=identity, subject=subject, expected=expected)
+        result = run_trial(
+            config,
+            folder,
+            cores=self._cores,
+            identity=identity,
+            subject=subject,
+            expected=expected,
+            data_files=self.manifest.data_files,
+        )
         if not result.valid and side not in self._measured:
             raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
         self._measured.add(side)
@@ -95,4 +110,4 @@ def comparison_manifest(
     parameters = {"study": name, "blocks": plan_.blocks, "seed": seed, "start_timeout_s": start_timeout_s}
     question = f"Is {plan_.configuration(B).title} faster than {plan_.configuration(A).title}?"
     manifest = manifest_of(here, plan_, design_name="compare", question=question, parameters=parameters)
-    return replace(manifest, servers=servers or {}, references=references_of(plan_), pilot=pilot)
+    return replace(with_outside(manifest, servers or {}), pilot=pilot)

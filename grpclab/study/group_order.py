@@ -51,6 +51,7 @@ def measure_group(
             profile=is_profiled(group, trial.configuration, manifest),
             subject=subjects.get(trial.configuration, Subject()),
             expected=(manifest.servers or {}).get(trial.configuration),
+            data_files=manifest.data_files,
         )
     write_json(folder / GROUP, unmeasured(group, ""))
     return results

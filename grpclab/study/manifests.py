@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from grpclab.analysis.study_plan import StoredCores, StudyPlan
+from grpclab.analysis.study_plan import StoredCores, StoredProgram, StudyPlan
 from grpclab.factors.config import LinkConfig
 from grpclab.link.emulation import check_link
 from grpclab.load.calls.metadata import references
@@ -18,8 +18,9 @@ from grpclab.study.designs.file_design import FileDesign
 from grpclab.study.designs.grouping import grouped
 from grpclab.study.documents import SCHEMA_VERSION
 from grpclab.study.model import Manifest, StoredPilot
-from grpclab.study.parameters import AUTO, DESIGNS, StudyParameters
-from grpclab.study.server_programs import servers_of
+from grpclab.study.parameters import AUTO, DESIGNS, StudyParameters, name_of_file, study_name
+from grpclab.study.request_files import data_files_of
+from grpclab.study.server_programs import servers_of, with_programs
 from grpclab.study.stored_values import written
 from grpclab.study.trial_result import now_text
 from grpclab.system import environment
@@ -68,13 +69,20 @@ def manifest_of(
     )
 
 
-def manifest_of_file(path: Path, own: FileDesign, name: str, root: Path) -> Manifest:
-    """The manifest of a study that a TOML file describes."""
+def manifest_of_file(path: Path, own: FileDesign, name: str | None, root: Path) -> Manifest:
+    """The manifest of a study that a TOML file describes.
+
+    Without a `name` it is called after the file and, where its servers are not ours, after their programs: with others
+    it is another study.
+    """
+    named = name_of_file(path) if name is None else study_name("--study", name)
+    servers = servers_of(own.plan, own.subjects)
+    name = with_programs(named, servers) if name is None else named
     chosen = {"study": name, "seed": own.seed, "max_trial_s": own.longest_s}
     again = shlex.join(["grpclab", "study", "--file", str(path), "--study", name])
     manifest = manifest_of(surroundings(root), own.plan, design_name="file", question=own.question, parameters=chosen)
     if own.subjects:
-        manifest = replace(manifest, servers=servers_of(own.plan, own.subjects), references=references_of(own.plan))
+        manifest = with_outside(manifest, servers)
     return replace(manifest, again=again)
 
 
@@ -99,6 +107,12 @@ def link_check(plan: StudyPlan) -> dict[str, float]:
     return check_link(LinkConfig(rtt_ms=trips[0])) if trips else {}
 
 
-def references_of(plan: StudyPlan) -> dict[str, str]:
-    """What the references in the metadata of a plan stand for now. Raises UsageError."""
-    return references([word for target in plan.subjects.values() for word in target.metadata])
+def with_outside(manifest: Manifest, servers: Mapping[str, StoredProgram]) -> Manifest:
+    """The manifest with what its plan refers to, as it is now: the programs of its servers, metadata and data files.
+
+    Raises UsageError.
+    """
+    words = [word for target in manifest.plan.subjects.values() for word in target.metadata]
+    return replace(
+        manifest, servers=servers, references=references(words), data_files=data_files_of(manifest.plan) or None
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
+from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.study import collection
 from grpclab.study.block_count import by_noise, seconds_of_blocks, within_budget
 from grpclab.study.designs import design
@@ -104,7 +105,7 @@ class MeasuredStudy:
         """
         require_outputs(*self.outputs)
         solved = f"the stored trials are complete; once that is solved, {self.CONTINUES} continues there"
-        with written_to(self.store.folder, solved), self.store.lock():
+        with written_to(self.store.folder, solved), self.store.lock(), PAYLOAD_FOLDER.in_use():
             try:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
@@ -240,7 +241,14 @@ class MeasuredStudy:
         if subject := self.subjects.get(identity.configuration):
             known = (self.manifest.servers or {}).get(identity.configuration)
             run_trial(
-                config, folder, cores=self._cores, identity=identity, profile=profile, subject=subject, expected=known
+                config,
+                folder,
+                cores=self._cores,
+                identity=identity,
+                profile=profile,
+                subject=subject,
+                expected=known,
+                data_files=self.manifest.data_files,
             )
             return ""
         return execute_trial(folder, variables(config, identity, folder, profile=profile))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from grpclab.analysis.study_plan import StoredCores, StoredProgram, StudyPlan
+from grpclab.analysis.study_plan import StoredCores, StoredFile, StoredProgram, StudyPlan
 from grpclab.factors.levels import Level
 from grpclab.system.environment import GitState, Machine
 from grpclab.system.json_fields import Json, always, nothing
@@ -48,8 +48,8 @@ class Manifest:
 
     `again` is the command that measures it once more, `repeats` the study that it repeats, `identity` what has to be
     equal for results to be comparable, `servers` the files behind the commands of the plan, `references` digests of
-    what its metadata refers to, and `seal` a digest of what it starts, under a key of this user. With a `pilot` the
-    plan's number of blocks is fixed by the first of them.
+    what its metadata refers to, `data_files` the files that hold its requests, and `seal` a digest of what it starts,
+    under a key of this user. With a `pilot` the plan's number of blocks is fixed by the first of them.
     """
 
     study: str = always("")
@@ -70,6 +70,7 @@ class Manifest:
     repeats: StoredOriginal | None = None
     servers: Mapping[str, StoredProgram] | None = None
     references: Mapping[str, str] | None = None
+    data_files: tuple[StoredFile, ...] | None = None
     seal: Json = None
     pilot: StoredPilot | None = None
 

@@ -12,11 +12,11 @@ from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StudyPla
 from grpclab.study.block_count import PILOT_BLOCKS, noise_of
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.designs import compare_design
-from grpclab.study.designs.design import DELTA
+from grpclab.study.designs.design import DELTA, no_verdict
 from grpclab.study.designs.grouping import group_s, grouped
 from grpclab.study.manifests import surroundings
 from grpclab.study.measured_study import StudyInterruptedError
-from grpclab.study.runner import Study, no_verdict
+from grpclab.study.runner import Study
 from grpclab.study.sides import A, B, Side
 from grpclab.study.store import Store
 from grpclab.study.target import Subject

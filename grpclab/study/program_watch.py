@@ -37,6 +37,17 @@ class ProgramWatch:
         return reason
 
 
+Programs = Mapping[str, StoredProgram]
+"""Those of a study, by configuration."""
+
+
+def changed_programs(before: Programs | None, now: Programs | None) -> str:
+    """What makes the programs of a study other ones, in words; "" where nothing does, or that is not known."""
+    before, now = before or {}, now or {}
+    words = (differing(before[name], now[name]) for name in sorted(set(before) & set(now)))
+    return "; ".join(dict.fromkeys(word for word in words if word))
+
+
 def differing(before: StoredProgram, after: StoredProgram) -> str:
     """What makes two programs different ones, in words; "" where they are the same, or one of them is not known."""
     files = [{(file.name, file.sha256) for file in one.files} for one in (before, after)]

@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,13 +18,13 @@ import pandas as pd
 from grpclab.analysis import Comparison, Judgement, analyse
 from grpclab.analysis.study_plan import StoredProgram
 from grpclab.errors import DesignError, UsageError
-from grpclab.factors.levels import Level
 from grpclab.servers.targets import is_registered
 from grpclab.study.comparing_study import ComparingStudy
-from grpclab.study.manifests import manifest_of, references_of, surroundings
+from grpclab.study.manifests import manifest_of, surroundings, with_outside
 from grpclab.study.model import Manifest, StoredOriginal
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
+from grpclab.study.program_watch import changed_programs
 from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.store import Store
@@ -91,7 +90,9 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
             raise
         raise DesignError(f"{original.source} holds no plan that can be measured: {_reason(error)}") from None
     here, plan = surroundings(root), original.manifest.plan
-    folder = study_name("--study", name) if name is not None else _name(original, here.identity, root / "results")
+    named = None if name is None else study_name("--study", name)
+    servers = servers_of(plan) if plan.subjects else {}
+    folder = named or _name(original, replace(here, servers=servers), root / "results")
     study = {"study": folder, "seed": original.manifest.seed}
     manifest = manifest_of(
         here,
@@ -103,7 +104,7 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
     again = shlex.join(["grpclab", "study", "--repeat", f"results/{folder}/manifest.json"])
     manifest = replace(manifest, again=again, repeats=_repeats(original))
     if plan.subjects:
-        manifest = replace(manifest, servers=servers_of(plan), references=references_of(plan))
+        manifest = with_outside(manifest, servers)
     kind = ComparingStudy if plan.subjects and original.manifest.design == "compare" else Study
     return kind(Store(root / "results" / folder), manifest, root)
 
@@ -114,8 +115,11 @@ def _repeats(original: Original) -> StoredOriginal:
     return StoredOriginal(study=original.name, created_at=manifest.created_at or None, identity=manifest.identity)
 
 
-def _name(original: Original, identity: Mapping[str, Level], results: Path) -> str:
-    """``<study>-repeat``, or with the next free number; a repeat of it that was cut off goes on."""
+def _name(original: Original, here: Manifest, results: Path) -> str:
+    """``<study>-repeat``, or with the next free number; a repeat of it that was cut off goes on.
+
+    `here` says where, and with which programs of its servers, it would go on.
+    """
     base = _AGAIN.sub("", original.name)
     number = 1
     while True:
@@ -123,18 +127,20 @@ def _name(original: Original, identity: Mapping[str, Level], results: Path) -> s
         name = study_name("study", f"{base[: LONGEST_NAME - len(end)]}{end}")
         store = Store(results / name)
         stored = store.manifest()
-        if stored is None or _was_cut_off(store, stored, original, identity):
+        if stored is None or _was_cut_off(store, stored, original, here):
             return name
         number += 1
 
 
-def _was_cut_off(store: Store, stored: Manifest, original: Original, identity: Mapping[str, Level]) -> bool:
-    """Whether a stored study repeats this one, on this machine, and has trials that were never measured."""
+def _was_cut_off(store: Store, stored: Manifest, original: Original, here: Manifest) -> bool:
+    """Whether a stored study repeats this one, here and with these programs, and lacks trials."""
     wanted, repeats = _repeats(original), stored.repeats or StoredOriginal()
     if (repeats.study, repeats.created_at, stored.seed) != (wanted.study, wanted.created_at, original.manifest.seed):
         return False
     plans = [without_digits(manifest.plan) for manifest in (stored, original.manifest)]
-    if plans[0] != plans[1] or stored.identity != identity:
+    if plans[0] != plans[1] or stored.identity != here.identity:
+        return False
+    if changed_programs(stored.servers, here.servers):
         return False
     results = store.results()
     return any(trial.name not in results for trial in Study(store, stored, store.folder).trials)

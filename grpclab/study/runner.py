@@ -18,7 +18,7 @@ from typing import Self
 import pandas as pd
 
 from grpclab import quantities as qty
-from grpclab.analysis import Judgement, analyse, fewest_blocks
+from grpclab.analysis import Judgement, analyse
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.factors.effective import unknown_factors
 from grpclab.study import collection
@@ -28,19 +28,13 @@ from grpclab.study.designs.grouping import group_s
 from grpclab.study.documents import write_json
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.measured_study import MeasuredStudy, require_outputs
-from grpclab.study.parameters import StudyParameters, name_of_file, study_name
+from grpclab.study.parameters import StudyParameters
 from grpclab.study.store import Store
 from grpclab.system.paths import project_root, written_to
 from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
-
-
-def no_verdict(blocks: int) -> str:
-    """That so few blocks give no verdict, and how many do; "" where they can."""
-    fewest = fewest_blocks()
-    return "" if blocks >= fewest else f"no verdict with {blocks} blocks: it takes {fewest} or more (blocks={fewest})"
 
 
 class Study(MeasuredStudy):
@@ -55,15 +49,14 @@ class Study(MeasuredStudy):
 
     @classmethod
     def described(cls, path: Path, name: str | None = None, root: Path | None = None) -> Study:
-        """The study that a TOML file describes, named after it unless `name` is given, without beginning its folder.
+        """The study that a TOML file describes, without beginning its folder.
 
-        Raises DesignError.
+        Without a `name` it is called after the file and the programs of its servers. Raises DesignError.
         """
         root = root or project_root()
         own = file_design.read(path)
-        folder = name_of_file(path) if name is None else study_name("--study", name)
-        manifest = manifest_of_file(path, own, folder, root)
-        study = cls(Store(root / "results" / folder), manifest, root, own.subjects)
+        manifest = manifest_of_file(path, own, name, root)
+        study = cls(Store(root / "results" / manifest.study), manifest, root, own.subjects)
         study.note = own.note
         return study
 
@@ -111,7 +104,7 @@ class Study(MeasuredStudy):
         if missing:
             to_go = qty.rough_duration(self._seconds_of(missing))
             lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) loses nothing")
-        if warning := no_verdict(self.plan.blocks):
+        if warning := design.no_verdict(self.plan.blocks):
             lines.append(warning)
         return "\n".join(lines)
 

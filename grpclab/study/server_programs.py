@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Mapping
 
 from grpclab.analysis.study_plan import StoredFile, StoredProgram, StudyPlan
@@ -22,6 +23,9 @@ from grpclab.servers.process.program import ServerProgram, identity_of
 from grpclab.study.target import Subject
 from grpclab.system.transport import Security
 
+LONGEST_NAME = 64
+"""Of a study."""
+NAME_DIGITS = 6
 REFLECTION = "reflection"
 """The name under which a running server's description of itself is kept, as if it were a file."""
 
@@ -109,6 +113,22 @@ def _described(target: str, security: Security, subject: Subject) -> tuple[Store
     if not content:
         return ()
     return (StoredFile(name=REFLECTION, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()),)
+
+
+def with_programs(name: str, servers: Mapping[str, StoredProgram]) -> str:
+    """An automatic name with six digits of the programs' identity; the name alone where that is not known.
+
+    Of a command only the files count: its words may be secret.
+    """
+    programs = {
+        json.dumps([sorted((f.name, f.sha256) for f in one.files), dict(one.versions), one.commit, one.dirty])
+        for one in servers.values()
+        if one.files or one.commit
+    }
+    if not programs:
+        return name
+    digits = hashlib.sha256("\n".join(sorted(programs)).encode()).hexdigest()[:NAME_DIGITS]
+    return f"{name[: LONGEST_NAME - NAME_DIGITS - 1]}-{digits}"
 
 
 def change_of(before: StoredProgram | None, now: StoredProgram) -> str:

@@ -20,6 +20,8 @@ from grpclab.errors import DesignError
 from grpclab.study.documents import SCHEMA_VERSION, manifest_document, write_json
 from grpclab.study.model import Manifest
 from grpclab.study.origin import seal
+from grpclab.study.program_watch import changed_programs
+from grpclab.study.request_files import changed_data_files
 from grpclab.study.stored_values import read_planned, written
 from grpclab.study.trial_folders import TrialFolders, clause
 from grpclab.system.untrusted import read_bytes
@@ -94,7 +96,10 @@ class Store(TrialFolders):
                 " give this study a name of its own (study=...)"
             )
         if stored.servers is not None and stored.servers != wanted.servers:  # an earlier version did not say
-            different.append("program behind a server's command")
+            changes = changed_programs(stored.servers, wanted.servers)
+            different.append(f"program behind its servers{f' ({changes})' if changes else ''}")
+        if changed := changed_data_files(stored.data_files, wanted.data_files or ()):
+            different.append(f"content of the data file {' and '.join(changed)}")
         if different:
             raise DesignError(
                 f"{self.folder} holds a study with another {' and '.join(different)}{_example(stored, wanted)}:"

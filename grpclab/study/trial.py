@@ -29,6 +29,7 @@ from grpclab.load.generator import DRAIN_S, Generator
 from grpclab.load.peer_probe import server_settings
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.study import profile_window, window
+from grpclab.study.request_files import Files, change_during_study
 from grpclab.study.server_programs import change_of, program_of
 from grpclab.study.target import Subject
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
@@ -56,15 +57,17 @@ def run_trial(
     profile: bool = False,
     subject: Subject = Subject(),  # noqa: B008
     expected: StoredProgram | None = None,
+    data_files: Files | None = None,
 ) -> TrialResult:
     """Measure one configuration and write the trial into `folder`.
 
-    With another program behind its server than `expected` the trial is invalid. Raises UsageError if `subject` has no
+    With another program behind its server than `expected`, or another content of its data file than in `data_files`,
+    the trial is invalid. Raises UsageError if `subject` has no
     such call.
     """
     result = TrialResult(identity=identity, config=config, started_at=now_text(), subject=subject)
     try:
-        with _bench_set_up(config, folder, cores, identity, subject) as (server, generator, link):
+        with _bench_set_up(result, folder, cores, data_files) as (server, generator, link):
             result.prepare_s = server.prepare_s
             if not subject.target.own:
                 result.program = program_of(server, subject)
@@ -89,10 +92,11 @@ def run_trial(
 
 @contextlib.contextmanager
 def _bench_set_up(
-    config: TrialConfig, folder: Path, cores: CorePlan, identity: TrialIdentity, subject: Subject
+    result: TrialResult, folder: Path, cores: CorePlan, data_files: Files | None
 ) -> Iterator[tuple[RunningServer, Generator, RunningLink | None]]:
     """Server, generator and link, if there is one, up and connected. All trials of a block have the same
     arrivals, and the same waits in their handlers."""
+    config, identity, subject = result.config, result.identity, result.subject
     env = identity.environment
     link = None
     with contextlib.ExitStack() as stack:
@@ -112,7 +116,7 @@ def _bench_set_up(
             target = link.target
         generator.beside = {SERVER: server.pids, LINK: [link.pid] if link is not None else []}
         with _last_words_of(server):
-            call = _while_alive(server, lambda: _call(subject, server, config))
+            call = _while_alive(server, lambda: _call(subject, server, config, data_files))
             security = server.security.pinned(server.target) if link is not None else server.security
             ledger = subject.target.ledger
             allowance = None if ledger is None else ledger.left(time.perf_counter())
@@ -127,9 +131,13 @@ def _bench_set_up(
             raise WorkerError("the emulated link died during the trial")
 
 
-def _call(subject: Subject, server: RunningServer, config: TrialConfig) -> CallSpec:
-    """What is called at the server. Raises UsageError or TargetError."""
-    return subject.call_at(server.target, config, server.security, server.descriptors)
+def _call(subject: Subject, server: RunningServer, config: TrialConfig, data_files: Files | None) -> CallSpec:
+    """What is called at the server. Raises UsageError or TargetError, MeasurementError for a changed data file."""
+    try:
+        return subject.call_at(server.target, config, server.security, server.descriptors)
+    finally:
+        if change := change_during_study(data_files, subject.stored()):
+            raise MeasurementError(change)
 
 
 @contextlib.contextmanager

@@ -180,7 +180,7 @@ def ask_at_once(
     with open_channel(server.target, security=server.security) as channel:
         call: Any = channel.unary_unary(f"/{service}/Tell")
         request = bytes([0x08, id_]) if id_ else b""
-        answers: list[Any] = [call.future(request, timeout=20) for _ in range(calls)]
+        answers: list[Any] = [call.future(request, timeout=60) for _ in range(calls)]
         return [
             json.loads(answer.result().partition(b"{")[1] + answer.result().partition(b"{")[2]) for answer in answers
         ]

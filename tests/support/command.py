@@ -16,7 +16,7 @@ GRPCLAB = [sys.executable, "-P", "-m", "grpclab"]
 def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """`grpclab` with these words, to its end."""
     return subprocess.run(
-        [*GRPCLAB, *words], capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **(env or {})}
+        [*GRPCLAB, *words], capture_output=True, text=True, check=False, timeout=240, env={**os.environ, **(env or {})}
     )
 
 

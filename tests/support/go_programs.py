@@ -85,7 +85,7 @@ def _go(folder: Path, into: Path, *arguments: str) -> str:
     command = f"GOBIN={into} go {' '.join(arguments)}"
     go = shutil.which("go")
     if go is None:
-        pytest.skip(f"needs Go (https://go.dev/dl/), then: {command}")
+        pytest.skip(f"Go is missing: apt-get install golang-go, or https://go.dev/dl/; then: {command}")
     try:
         done = subprocess.run(
             [go, *arguments],

@@ -43,7 +43,7 @@ def papermill(name: str, root: Path, *arguments: str) -> subprocess.CompletedPro
     """``papermill notebooks/<name>.ipynb out.ipynb ...`` in `root`, which becomes the project's folder."""
     command = [sys.executable, "-m", "papermill", str(notebook(name)), "out.ipynb", *arguments]
     return subprocess.run(
-        command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=240, check=False
+        command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -3,6 +3,7 @@
 Each line imports only from those above it::
 
     call_options  the options of requests and of answers, as a plan stores them
+    data_file    a file of requests, as a call's data refers to it
     payloads     the requests of a call, encoded once into one file that every worker maps
     descriptors  files of descriptors, from whatever source: completed by protobuf's own, checked, put into a pool
     metadata     Metadata: from words or Python values to the pairs that go over the wire

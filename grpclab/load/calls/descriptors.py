@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 
@@ -215,3 +216,21 @@ def answer_kind(kind: Descriptor) -> AnswerKind:
 
     add(kind.file)
     return AnswerKind(name=kind.full_name, files=tuple(files.values()))
+
+
+def schema_digest(kind: Descriptor, pool: DescriptorPool, names: Sequence[str] = ()) -> bytes:
+    """The hash of the schema of a message: its file, those of further messages by name, and all that they import."""
+    files = [kind.file]
+    for name in names:
+        with suppress(KeyError):
+            files.append(pool.FindFileContainingSymbol(name))
+    content: dict[str, bytes] = {}
+    while files:
+        file = files.pop()
+        if file.name not in content:
+            content[file.name] = file.serialized_pb
+            files += file.dependencies
+    hashed = hashlib.sha256(kind.full_name.encode())
+    for name in sorted(content):
+        hashed.update(hashlib.sha256(content[name]).digest())
+    return hashed.digest()

@@ -19,7 +19,7 @@ import mmap
 import random
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,19 +33,21 @@ MAX_BYTES = 256 * 2**20
 MOST_COPIED, MOST_COPIED_BYTES = 4096, 1 << 20
 """So many requests, in a file of so many bytes, are copied by each worker."""
 CHUNK = 64
+MOST_KEPT = 64
+"""So many encodings are kept, the oldest ones leave first; a study with more kinds of requests encodes again."""
 _NUMBER = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Payloads:
-    """The requests of a worker: those of a file from `first` on, each `step` apart.
+    """The requests of a worker: of the first `count` in a file those from `first` on, each `step` apart.
 
     `repeat`: begin again after the last one. Else the load ends with it.
     """
 
     file: Path
     count: int
-    """The number of requests in the file, over all workers."""
+    """The number of requests over all workers; the file may hold more."""
     repeat: bool = True
     first: int = 0
     step: int = 1
@@ -95,8 +97,13 @@ class Payloads:
         return mapped[begins[number] + PREFIX_BYTES : begins[number + 1]]
 
     def digest(self) -> str:
-        """The hash of all requests."""
-        return hashlib.blake2b(self.file.read_bytes(), digest_size=8).hexdigest()
+        """The hash of all requests: that of the file which holds them and no more."""
+        mapped, begins = self._map()
+        start = _first_begin(self.count)
+        further = begins[0] - start
+        hashed = hashlib.blake2b(_head([begin - further for begin in begins]), digest_size=8)
+        hashed.update(memoryview(mapped)[begins[0] : begins[self.count]])
+        return hashed.hexdigest()
 
     def _map(self) -> tuple[mmap.mmap, memoryview]:
         try:
@@ -113,12 +120,66 @@ class Payloads:
         return mapped, memoryview(swapped)  # pragma: no cover
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    made: bytes | Payloads
+    endless: bool
+
+
 class PayloadFolder:
-    """The files of requests of this process, which end with it."""
+    """The files of requests of this process, which end with it or with the block of :meth:`in_use`.
+
+    What was encoded is kept under a key, so that a study encodes its requests once and not in each trial.
+    """
 
     def __init__(self) -> None:
         self._folder: TemporaryFolder | None = None
         self._files = 0
+        self._users = 0
+        self._kept: dict[Hashable, _Kept] = {}
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Remove the files when the block ends, or the outermost of several."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self.clear()
+
+    def clear(self) -> None:
+        """Remove all files, and forget what was encoded."""
+        self._kept.clear()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.remove()
+
+    def once(
+        self, key: Hashable, planned: int, encode: Callable[[], tuple[bytes | Payloads, bool]]
+    ) -> bytes | Payloads:
+        """What was encoded under this key, else what `encode` makes now.
+
+        That is one request or a file, and whether they are `endless`: made for so many calls as were planned, the first
+        of which are the same whatever their number. Of those that are there already the first `planned` are taken.
+        """
+        kept = self._kept.pop(key, None)
+        if kept is None or not _covers(kept, planned):
+            if kept is not None:
+                _unlink(kept)
+            made, endless = encode()
+            kept = _Kept(made=made, endless=endless)
+        self._kept[key] = kept  # the last one, so that what is used stays
+        while len(self._kept) > MOST_KEPT:
+            _unlink(self._kept.pop(next(iter(self._kept))))
+        if isinstance(kept.made, Payloads) and kept.endless:
+            return replace(kept.made, count=min(planned, kept.made.count))
+        return kept.made
+
+    def files(self) -> list[Path]:
+        """The files that are there now."""
+        return [] if self._folder is None else sorted(self._folder.path.glob("requests-*"))
 
     def write(self, messages: Iterable[bytes], *, repeat: bool = True, shuffled_by: int | None = None) -> Payloads:
         """Write a file of encoded messages; `shuffled_by` is the seed of a random order.
@@ -155,12 +216,34 @@ PAYLOAD_FOLDER = PayloadFolder()
 """The files of this process."""
 
 
+def _covers(kept: _Kept, planned: int) -> bool:
+    """Whether what is kept is still there, and is enough."""
+    made = kept.made
+    return isinstance(made, bytes) or (made.file.exists() and (not kept.endless or made.count >= planned))
+
+
+def _unlink(kept: _Kept) -> None:
+    if isinstance(kept.made, Payloads):
+        with contextlib.suppress(OSError):
+            kept.made.file.unlink()
+
+
+def _first_begin(count: int) -> int:
+    """The begin of the first of so many messages."""
+    return len(MAGIC) + _NUMBER * (count + 2)
+
+
+def _head(begins: list[int]) -> bytes:
+    """What stands before the messages of a file."""
+    return MAGIC + struct.pack("<Q", len(begins) - 1) + struct.pack(f"<{len(begins)}Q", *begins)
+
+
 def _write(path: Path, messages: list[bytes]) -> None:
-    at = len(MAGIC) + _NUMBER * (len(messages) + 2)
+    at = _first_begin(len(messages))
     begins = [at]
     for message in messages:
         at += PREFIX_BYTES + len(message)
         begins.append(at)
     with path.open("wb") as file:
-        file.write(MAGIC + struct.pack("<Q", len(messages)) + struct.pack(f"<{len(begins)}Q", *begins))
+        file.write(_head(begins))
         file.writelines(map(prefixed, messages))

@@ -8,13 +8,12 @@ request for each call.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,14 +23,14 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpclab.errors import UsageError, invalid
 from grpclab.load.calls.binary_requests import MessageCheck, delimited
 from grpclab.load.calls.call_options import RANDOM, DataOptions
+from grpclab.load.calls.data_file import DataFile
+from grpclab.load.calls.descriptors import schema_digest
 from grpclab.load.calls.encoding import encoder
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.calls.request import Number, from_python, parse, symbols
-from grpclab.load.calls.templates import Template, TemplateValues, is_template
-from grpclab.system.inputs import decode, unreadable
+from grpclab.load.calls.templates import Template, TemplateValues, is_template, key_of
+from grpclab.system.inputs import decode
 
-REFERENCE = "@"
-"""The beginning of data that stands for a file; no JSON begins so."""
 _LISTS = ("google.protobuf.ListValue", "google.protobuf.Value")
 """Messages whose own JSON may be a list."""
 _NUMBER = re.compile(r"-?\d+")
@@ -70,11 +69,6 @@ def text_of_file(text: str, name: str) -> str:
     return text
 
 
-def file_reference(path: str) -> str:
-    """The data that stands for a file."""
-    return f"{REFERENCE}{Path(path).expanduser().absolute()}"
-
-
 def read_requests(data: Any, kind: Descriptor, options: DataOptions, values: TemplateValues) -> RequestSource:
     """The requests that `data` gives, for messages of a kind. Raises UsageError."""
     return _Reader(kind, options, values).read(data)
@@ -86,10 +80,8 @@ class _Reader:
         self._listed = kind.full_name not in _LISTS
 
     def read(self, data: Any) -> RequestSource:
-        if isinstance(data, str):
-            is_file = data.startswith(REFERENCE)
-            name = _FILES.get(data, "")
-            return self._file(Path(data[1:])) if is_file else self._text(data, name, self._options.format or "json")
+        if isinstance(data, str | DataFile):
+            return self._written(data)
         if isinstance(data, bytes | bytearray):
             return _messages(bytes(data), "standard input")
         if isinstance(data, Sequence | np.ndarray) and self._listed:
@@ -101,15 +93,14 @@ class _Reader:
             return RequestSource(items=given, endless=True, repeats=self._options.repeat)
         return _of_trees([from_python(data)], self._values, self._options, one=True)
 
-    def _file(self, path: Path) -> RequestSource:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise unreadable("--data-file", path, "a file that can be read", error) from None
-        format_ = self._options.format_of(path.name)
+    def _written(self, data: str | DataFile) -> RequestSource:
+        file = DataFile.of(data) if isinstance(data, str) else data
+        if file is None:
+            return self._text(str(data), _FILES.get(str(data), ""), self._options.format or "json")
+        name, format_ = str(file.path), self._options.format_of(file.path.name)
         if format_ == "binary":
-            return _messages(content, str(path))
-        return self._text(decode("--data-file", path, content), str(path), format_)
+            return _messages(file.content, name)
+        return self._text(decode("--data-file", name, file.content), name, format_)
 
     def _text(self, text: str, name: str, format_: str) -> RequestSource:
         if format_ == "binary":
@@ -143,22 +134,14 @@ def symbols_in(data: Any, options: DataOptions) -> list[str]:
         return []
     if not isinstance(data, str):
         return symbols(from_python(data))
-    if data.startswith(REFERENCE):
-        try:
-            return _mentioned(Path(data[1:]).read_bytes().decode(errors="replace"))
-        except OSError:
-            return []  # which the reader tells
+    if file := DataFile.of(data):
+        return _mentioned(file.content.decode(errors="replace"))
     return _mentioned(data) if options.format not in ("", "json") or is_template(data) else symbols(parse(data))
 
 
 def _mentioned(text: str) -> list[str]:
     names = dict.fromkeys([*_TYPE_NAME.findall(text), *_EXTENSION.findall(text)])
     return [name for name in names if not name.startswith("google.protobuf.")]
-
-
-_MADE: dict[object, bytes | Payloads] = {}
-"""The requests that this process has encoded: those of a study are the same for each of its trials."""
-_MOST_MADE = 16
 
 
 def encoded(
@@ -172,35 +155,32 @@ def encoded(
 ) -> bytes | Payloads:
     """The one request that `data` gives, or the file of its many; `planned` of those that differ from call to call.
 
-    Raises UsageError.
+    JSON and files are encoded once for a study: by their content, the schema and the options. Raises UsageError.
     """
-    key = None
-    if isinstance(data, str):
-        known = replace(values, now=datetime.min)
-        key = (data, _state(data), kind.full_name, kind.file.serialized_pb, options, known, planned)
-        made = _MADE.get(key)
-        if made is not None and (isinstance(made, bytes) or made.file.exists()):
-            return made
-    made = _encoded(read_requests(data, kind, options, values), kind, pool, options, planned)
-    if key is not None:
-        while len(_MADE) >= _MOST_MADE:
-            del _MADE[next(iter(_MADE))]
-        _MADE[key] = made
-    return made
+    if not isinstance(data, str):
+        return _encoded(read_requests(data, kind, options, values), kind, pool, options, planned)[0]
+    file = DataFile.of(data)
+    content = data.encode("utf-8", "surrogatepass") if file is None else file.content
+    text = content.decode(errors="replace")
+    key: tuple[object, ...] = (
+        data if file is not None else "",  # the end of its name says the format, and errors name it
+        hashlib.sha256(content).digest(),
+        schema_digest(kind, pool, _mentioned(text)),
+        options,
+        key_of(values, text),
+        planned if options.order == RANDOM and is_template(text) else 0,  # else the first ones are always the same
+    )
 
+    def encode() -> tuple[bytes | Payloads, bool]:
+        return _encoded(read_requests(file or data, kind, options, values), kind, pool, options, planned)
 
-def _state(data: str) -> tuple[int, int]:
-    """What changes where the file that `data` refers to does."""
-    try:
-        status = Path(data[1:]).stat() if data.startswith(REFERENCE) else None
-    except (OSError, ValueError):
-        return 0, 0
-    return (status.st_mtime_ns, status.st_size) if status else (0, 0)
+    return PAYLOAD_FOLDER.once(key, planned, encode)
 
 
 def _encoded(
     source: RequestSource, kind: Descriptor, pool: DescriptorPool, options: DataOptions, planned: int
-) -> bytes | Payloads:
+) -> tuple[bytes | Payloads, bool]:
+    """The same, and whether it is endless."""
     encode, check = encoder(kind, pool), MessageCheck(kind)
 
     def messages() -> Iterator[bytes]:
@@ -215,9 +195,10 @@ def _encoded(
     made = messages()
     first = list(itertools.islice(made, 2))
     if len(first) == 1 and not source.endless:
-        return first[0]
+        return first[0], False
     shuffled_by = options.seed if options.order == RANDOM else None
-    return PAYLOAD_FOLDER.write(itertools.chain(first, made), repeat=source.repeats, shuffled_by=shuffled_by)
+    written = PAYLOAD_FOLDER.write(itertools.chain(first, made), repeat=source.repeats, shuffled_by=shuffled_by)
+    return written, source.endless
 
 
 def _messages(content: bytes, name: str) -> RequestSource:

@@ -12,7 +12,7 @@ import re
 import string
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from grpclab.errors import UsageError
@@ -35,6 +35,11 @@ class TemplateValues:
     seed: int = 1
     now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     """The time that ``{{.Timestamp}}`` gives: that at which the requests are made, before the load."""
+
+
+def key_of(values: TemplateValues, text: str) -> TemplateValues:
+    """The values by which renderings of a text differ: without the time, and without callers that it does not name."""
+    return replace(values, now=datetime.min, callers=values.callers if "WorkerID" in text else 1)
 
 
 def is_template(text: str) -> bool:

@@ -9,7 +9,7 @@ from grpclab.errors import UsageError, invalid
 from grpclab.http2.headers import literal_fields
 from grpclab.load.calls.metadata import Pairs
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
-from grpclab.load.calls.templates import Template, TemplateValues, is_template
+from grpclab.load.calls.templates import Template, TemplateValues, is_template, key_of
 
 _VALUE = re.compile(r"(?! )[\x20-\x7e]*(?<! )", re.ASCII)
 
@@ -19,7 +19,8 @@ class VaryingMetadata:
 
     def __init__(self, pairs: Pairs) -> None:
         self.fixed: Pairs = tuple(pair for pair in pairs if not is_template(pair[1]))
-        self._templates = [(key, Template(value)) for key, value in pairs if is_template(value)]
+        self._varying: Pairs = tuple(pair for pair in pairs if is_template(pair[1]))
+        self._templates = [(key, Template(value)) for key, value in self._varying]
 
     def __bool__(self) -> bool:
         return bool(self._templates)
@@ -35,10 +36,17 @@ class VaryingMetadata:
         return pairs
 
     def write(self, values: TemplateValues, count: int, *, repeat: bool) -> Payloads:
-        """The file of so many calls' pairs, as header blocks."""
+        """The file of so many calls' pairs, as header blocks: rendered once for a study, see :class:`PayloadFolder`."""
 
         def blocks() -> Iterator[bytes]:
             for number in range(count):
                 yield literal_fields(self.render(number, values))
 
-        return PAYLOAD_FOLDER.write(blocks(), repeat=repeat)
+        known = key_of(values, "".join(value for _, value in self._varying))
+        made = PAYLOAD_FOLDER.once(
+            ("metadata", self._varying, known, repeat),
+            count,
+            lambda: (PAYLOAD_FOLDER.write(blocks(), repeat=repeat), True),
+        )
+        assert isinstance(made, Payloads)
+        return made

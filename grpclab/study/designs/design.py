@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from grpclab.analysis import fewest_blocks
 from grpclab.analysis.study_plan import (
     ArgumentRow,
     PlannedComparison,
@@ -34,6 +35,12 @@ FAMILY = "throughput"
 PREFERRED_CONCURRENCY = 64
 PROFILED_BLOCKS = 4
 """So many blocks are looked into after their windows: shares need an interval, not six times the looks."""
+
+
+def no_verdict(blocks: int) -> str:
+    """That so few blocks give no verdict, and how many do; "" where they can."""
+    fewest = fewest_blocks()
+    return "" if blocks >= fewest else f"no verdict with {blocks} blocks: it takes {fewest} or more (blocks={fewest})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,10 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.own import PYTHON
 from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.calls.data_file import file_reference
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.request import json_text
-from grpclab.load.calls.request_data import file_reference, text_of_file
+from grpclab.load.calls.request_data import text_of_file
 from grpclab.load.plan import check_call
 from grpclab.quantities import in_unit
 from grpclab.servers.target import Target

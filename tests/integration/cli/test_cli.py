@@ -82,7 +82,7 @@ class Serving:
     def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str, str]:
         """Its exit code, and what else it wrote to its two streams."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=60)
         return self.process.returncode, out, err
 
 
@@ -97,12 +97,12 @@ def serving(*words: str, env: dict[str, str] | None = None) -> Iterator[Serving]
             assert process.stdout is not None
             announced = process.stdout.readline()
             target = re.search(r" on (127\.0\.0\.1:\d+) ", announced)
-            assert target is not None, f"{announced!r} {process.communicate(timeout=20)}"
+            assert target is not None, f"{announced!r} {process.communicate(timeout=60)}"
             yield Serving(process=process, announced=announced, target=target[1])
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(60)
             finally:
                 process.kill()
 
@@ -141,7 +141,7 @@ def test_a_server_that_others_reach_says_so_in_one_line(variant: str) -> None:
         assert process.stdout is not None
         announced = process.stdout.readline()
         process.terminate()
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     assert announced.startswith(f"{variant} server on 0.0.0.0:")
     (line,) = (line for line in said.splitlines() if line.startswith("grpclab: "))
     assert "greet.GreeterService" in line
@@ -349,13 +349,13 @@ def test_the_variables_take_effect(closed_port: int) -> None:
         "PPROF_ENABLED": "true",
         "PPROF_PORT": "0",
     }
-    stream = ["--set", "server.stream_messages=2", "--set", "server.stream_interval_ms=500"]
+    stream = ["--set", "server.stream_messages=2", "--set", "server.stream_interval_ms=1000"]
     with serving("basic", *stream, env=environ) as server, greeter_at(server.target) as stub:
         assert server.port == closed_port
-        inside = stub.SayHelloStream(hello(), timeout=20)
+        inside = stub.SayHelloStream(hello(), timeout=60)
         next(inside)
         with pytest.raises(grpc.RpcError) as refusal:
-            stub.SayHello(hello(), timeout=20)
+            stub.SayHello(hello(), timeout=60)
         assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert len(list(inside)) == 1
         code, out, err = server.stop()
@@ -368,9 +368,9 @@ def test_the_flags_beat_them(closed_port: int) -> None:
     words = ["--port", "0", "--set", "server.max_concurrent_rpcs=none", "--set", "server.stream_interval_ms=50"]
     with serving("basic", *words, env=environ) as server, greeter_at(server.target) as stub:
         assert server.port != closed_port
-        inside = stub.SayHelloStream(hello(), timeout=20)
+        inside = stub.SayHelloStream(hello(), timeout=60)
         next(inside)
-        assert stub.SayHello(hello(), timeout=20).message == "Hello world!"
+        assert stub.SayHello(hello(), timeout=60).message == "Hello world!"
         assert len(list(inside)) == 4
 
 

@@ -21,7 +21,7 @@ from tests.support.command import GRPCLAB, assert_refused
 def run(*words: str, redirected: str = "") -> subprocess.CompletedProcess[str]:
     """`grpclab` with these words and a shell's redirection."""
     command = ["sh", "-c", f'exec "$@" {redirected}', "sh", *GRPCLAB, *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
 
 def run_unread(*words: str, both: bool = False) -> subprocess.CompletedProcess[str]:
@@ -30,7 +30,7 @@ def run_unread(*words: str, both: bool = False) -> subprocess.CompletedProcess[s
     os.close(reader)
     try:
         errors = writer if both else subprocess.PIPE
-        return subprocess.run([*GRPCLAB, *words], stdout=writer, stderr=errors, text=True, check=False, timeout=60)
+        return subprocess.run([*GRPCLAB, *words], stdout=writer, stderr=errors, text=True, check=False, timeout=240)
     finally:
         os.close(writer)
 

@@ -52,7 +52,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         folder.mkdir(exist_ok=True)
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
         if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("only root can mount a file system")
+            pytest.skip("only root can mount a file system: run the tests as root, in a container with CAP_SYS_ADMIN")
         mounted.append(folder)
         return folder
 

@@ -129,7 +129,7 @@ def test_the_pool_of_the_guide_has_as_many_connections_as_it_says(quick_server: 
     pool = made(quick_server.target, greet_pb2_grpc.GreeterServiceStub, 3)
     try:
         for _ in range(6):
-            pool.stub().SayHello(greet_pb2.HelloRequest(name="you"), timeout=10)
+            pool.stub().SayHello(greet_pb2.HelloRequest(name="you"), timeout=60)
         port = int(quick_server.target.rpartition(":")[2])
         found = psutil.Process().net_connections("tcp")
         assert len([c for c in found if c.status == "ESTABLISHED" and c.raddr and c.raddr.port == port]) == 3

@@ -34,7 +34,7 @@ def server(handle: Callable[[socket.socket], None], *, connections: int = 1) -> 
         with contextlib.suppress(OSError):
             for _ in range(connections):
                 sock, _ = listener.accept()
-                sock.settimeout(20)
+                sock.settimeout(60)
                 threads.append(threading.Thread(target=serve, args=(sock,)))
                 threads[-1].start()
 
@@ -43,17 +43,17 @@ def server(handle: Callable[[socket.socket], None], *, connections: int = 1) -> 
             handle(sock)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(20)
+        listener.settimeout(60)
         threads = [threading.Thread(target=accept)]
         threads[0].start()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
 
 
 def connect(target: str) -> socket.socket:
     host, _, port = target.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=20)
+    return socket.create_connection((host, int(port)), timeout=60)
 
 
 def echo(sock: socket.socket) -> None:
@@ -143,7 +143,7 @@ def test_a_target_that_nobody_serves_ends_in_a_reset() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with running_link(LinkConfig(), f"127.0.0.1:{port}") as link, connect(link.target) as sock:
-        sock.settimeout(20)
+        sock.settimeout(60)
         with pytest.raises(ConnectionResetError):
             sock.recv(1)
 
@@ -171,7 +171,7 @@ def test_a_reader_that_stands_still_holds_the_sender_back() -> None:
     release = threading.Event()
 
     def stand_still(sock: socket.socket) -> None:
-        release.wait(20)
+        release.wait(60)
         while sock.recv(2**20):
             pass
 
@@ -226,7 +226,7 @@ def test_the_relay_ends_with_its_parent(ending: str) -> None:
             process.send_signal(signal.SIGTERM)
         else:
             process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_nothing_is_left_behind() -> None:

@@ -29,7 +29,7 @@ def unary(target: str, spec: CallSpec) -> bytes:
     """Make the call as it is; the bytes of the reply."""
     with channel_to(target) as channel:
         call: Any = channel.unary_unary(spec.path)
-        return bytes(call(spec.payload, timeout=20, metadata=spec.grpcio_metadata))
+        return bytes(call(spec.payload, timeout=60, metadata=spec.grpcio_metadata))
 
 
 def stream(target: str, spec: CallSpec, most: int | None = None) -> list[bytes]:
@@ -37,7 +37,7 @@ def stream(target: str, spec: CallSpec, most: int | None = None) -> list[bytes]:
     replies: list[bytes] = []
     with channel_to(target) as channel:
         call: Any = channel.unary_stream(spec.path)
-        for reply in call(spec.payload, timeout=20, metadata=spec.grpcio_metadata):
+        for reply in call(spec.payload, timeout=60, metadata=spec.grpcio_metadata):
             replies.append(reply)
             if len(replies) == most:
                 break

@@ -50,7 +50,7 @@ def reply(kind: AnswerKind) -> Any:
     ],
 )
 def test_a_check_is_an_expression_over_the_reply(kind: AnswerKind, reply: Any, expression: str, holds: bool) -> None:
-    pytest.importorskip("simpleeval")
+    pytest.importorskip("simpleeval", reason="pip install 'grpclab[check]'")
     message = reply(total=7, said="x", inner={"n": 3}, codes=[4, 5]).SerializeToString()
     fault = answer_check(expression, kind)
     assert (fault(message) == "") is holds
@@ -65,7 +65,7 @@ def test_a_check_is_an_expression_over_the_reply(kind: AnswerKind, reply: Any, e
     ],
 )
 def test_a_check_that_cannot_be_made_is_refused_first(kind: AnswerKind, expression: str, words: str) -> None:
-    pytest.importorskip("simpleeval")
+    pytest.importorskip("simpleeval", reason="pip install 'grpclab[check]'")
     with pytest.raises(UsageError, match=words):
         answer_check(expression, kind)
 

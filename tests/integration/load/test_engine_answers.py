@@ -58,14 +58,14 @@ class Bench:
         if key not in self._engines:
             config = TrialConfig(client=ClientConfig(deadline_s=deadline_s, **client))
             engine = ENGINES[name](config, f"127.0.0.1:{self.server.port}", PLAINTEXT, call, residence=False)
-            await engine.connect(5)
+            await engine.connect(60)
             self._engines[key] = engine
         return self._engines[key]
 
     async def statuses(self, engine: Engine, calls: int = 3, concurrency: int = 1) -> list[str]:
         """How so many calls end."""
         recorder = Recorder(None)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await engine.run(Gate(opens_at=0, requests=calls), recorder, concurrency)
         return [STATUS_NAMES[code] for code in recorder.statuses]
 

@@ -17,7 +17,7 @@ from grpclab.http2.replies import BEGINNING, Reply
 from grpclab.load.generator import Generator
 from tests.support.generator_help import by_status, load
 
-GOOD_S, WINDOW_S = 0.4, 0.6
+GOOD_S, WINDOW_S = 0.4, 1.0
 REPLY = Reply(b"\n\x05hello")
 REPEATS = 5000
 

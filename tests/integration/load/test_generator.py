@@ -147,13 +147,13 @@ def test_the_warm_up_is_recorded_and_not_counted(quick_server: RunningServer) ->
 
 @pytest.mark.parametrize("requests", [None, 10_000_000])
 def test_a_window_bound_by_time_ends(quick_server: RunningServer, requests: int | None) -> None:
-    config = load(requests=requests, duration_s=0.5, warmup_s=0.3, workers=2)
+    config = load(requests=requests, duration_s=1.0, warmup_s=1.0, workers=2)
     with Generator(config, quick_server.target) as generator:
         run = generator.measure()
     starts = np.concatenate([window.records.start_s - window.opened_at for window in run.windows])
     assert starts.min() < 0
-    assert 0 < starts.max() < 0.5
-    assert run.summary.window_s <= 0.5 + 1e-9
+    assert 0 < starts.max() < 1.0
+    assert run.summary.window_s <= 1.0 + 1e-9
     assert run.summary.errors == 0
 
 
@@ -251,10 +251,10 @@ def test_fewer_calls_than_workers_are_sent_all_the_same(quick_server: RunningSer
 
 
 def test_a_server_that_is_too_slow_is_not_a_limit_of_the_generator_but_calls_wait_for_the_bound() -> None:
-    # streams of 100 ms, ten at a time: 100 of the 1000/s that are offered
+    # streams of 300 ms, ten at a time: 33 of the 1000/s that are offered
     config = load(rate_rps=1000.0, requests=60, max_in_flight=10, method="SayHelloStream")
     with (
-        launch(ServerConfig(implementation="asyncio", stream_messages=2, stream_interval_ms=100)) as server,
+        launch(ServerConfig(implementation="asyncio", stream_messages=2, stream_interval_ms=300)) as server,
         Generator(config, server.target) as generator,
     ):
         run = generator.measure()
@@ -263,7 +263,7 @@ def test_a_server_that_is_too_slow_is_not_a_limit_of_the_generator_but_calls_wai
     assert run.limits == ()
     assert run.limited_by("shared") == HELD_BACK
     assert not run.keeps_up
-    assert run.summary.latency["p50"] > 0.2 > run.summary.latency_uncorrected["p50"] >= 0.1
+    assert run.summary.latency["p50"] > 0.6 > run.summary.latency_uncorrected["p50"] >= 0.3
     assert run.summary.messages == 120
 
 

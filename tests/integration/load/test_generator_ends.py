@@ -26,7 +26,7 @@ from tests.support.processes import until
 
 def test_the_running_figures_are_told_and_cost_the_result_nothing(quick_server: RunningServer) -> None:
     reports: list[LoadProgress] = []
-    config = load(requests=None, duration_s=1.2, warmup_s=0.1, workers=2)
+    config = load(requests=None, duration_s=2.0, warmup_s=0.1, workers=2)
     with Generator(config, quick_server.target) as generator:
         run = generator.measure(progress=reports.append)
     assert len(reports) >= 3

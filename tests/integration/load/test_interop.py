@@ -212,5 +212,5 @@ def test_bench_calls_it_too(target: str) -> None:
     command = [sys.executable, "-m", "grpclab", "bench", target, "-n", "20", "-q", "--json", "-"]
     command += ["--call", "grpc.testing.TestService/UnaryCall", "--proto", str(interop_service.PROTO)]
     command += ["--data", json.dumps({"responseSize": 100})]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     assert json.loads(done.stdout)["statusCodeDistribution"] == {"OK": 20}

@@ -187,7 +187,7 @@ def test_so_are_those_of_one_request_and_of_a_stream(engine: str) -> None:
 
 @BOTH
 def test_a_call_whose_answer_does_not_pass_the_check_has_failed(engine: str, tmp_path: Path) -> None:
-    pytest.importorskip("simpleeval")
+    pytest.importorskip("simpleeval", reason="pip install 'grpclab[check]'")
     proto = tmp_path / "shop.proto"
     proto.write_text(
         'syntax = "proto3"; package a; message M { int32 n = 1; } service Shop { rpc Buy(M) returns (M); }'

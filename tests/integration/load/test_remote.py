@@ -56,7 +56,7 @@ def bench(net: Namespaces, *words: str, hosts: Path | None = None, **variables: 
         *(sys.executable, "-m", "grpclab", "bench", *words),
         hosts=hosts,
     )  # fmt: skip
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=240)
 
 
 def ceilings(rate: float, calls: int, time: str) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def test_a_comparison_shares_its_ceilings_and_ends_with_them(net: Namespaces, re
     command = net.at_client("env", f"GRPCLAB_ROOT={tmp_path}", sys.executable, "-m", "grpclab", "compare", *words)
 
     def compare(*limits: str) -> Any:
-        return subprocess.run([*command, *limits], capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run([*command, *limits], capture_output=True, text=True, check=False, timeout=240)
 
     whole = compare(*ceilings(10**6, 10**6, "100s"))
     assert whole.returncode == 4, whole.stderr

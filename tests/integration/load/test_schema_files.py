@@ -73,7 +73,7 @@ def test_without_a_compiler_a_proto_file_is_refused_with_what_to_install(
     assert "needs a compiler: pip install grpcio-tools, or apt install protobuf-compiler" in line
 
 
-@pytest.mark.skipif(shutil.which("protoc") is None, reason="there is no protoc on the PATH")
+@pytest.mark.skipif(shutil.which("protoc") is None, reason="protoc is missing: apt-get install protobuf-compiler")
 def test_protoc_on_the_path_does_where_grpcio_tools_is_missing(
     expected_call: CallSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,7 +150,7 @@ def test_a_disturbance_lasts_as_long_as_it_was_asked_for(kind: str) -> None:
 # ---- the wall clock --------------------------------------------------------------------------------------------
 
 LIBRARY = next((path for path in disturbing.FAKETIME if path.exists()), None)
-needs_faketime = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed (apt install libfaketime)")
+needs_faketime = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is missing: apt-get install libfaketime")
 
 
 @needs_faketime

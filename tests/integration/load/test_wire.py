@@ -30,7 +30,7 @@ from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.status import STATUS_NAMES
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import PLAINTEXT, Security
-from grpclab.testing import FakeTarget, fake_target
+from grpclab.testing import FakeTarget, FaultSpec, fake_target, fault_server
 from tests.support.net import statuses
 from tests.support.processes import until
 
@@ -170,10 +170,11 @@ def test_the_bound_of_calls_in_flight_is_counted_and_drops_nothing(path: Path, s
 
 
 def test_a_deadline(path: Path) -> None:
-    with launch(ServerConfig(handler_work_us=400_000)) as server:
+    # This server leaves deadlines to its clients: C-core's ends a call by its own clock, with a status of its own.
+    with fault_server(FaultSpec(service_time="constant:60s", pacing="timer")) as server:
         outcome = run(path, server.target, config(ClientConfig(deadline_s=0.05), requests=6, concurrency=2))
     assert outcome.statuses == {"DEADLINE_EXCEEDED": 6}
-    assert (outcome.records.latency_s >= 0.04).all()
+    assert (outcome.records.latency_s >= 0.05).all()
 
 
 @pytest.mark.parametrize("implementation", ["sync", "asyncio"])
@@ -258,7 +259,7 @@ def test_a_server_that_is_killed_and_started_again(path: Path) -> None:
             before = gate.admitted
             assert until(lambda: gate.admitted > before + 200)
             gate.close()
-            outcome = running.result(timeout=30)
+            outcome = running.result(timeout=120)
         second.stop()
         assert (second.calls or 0) > 150
     assert set(outcome.statuses) == {"OK", "UNAVAILABLE"}
@@ -361,6 +362,6 @@ def test_a_server_that_ends_connections_gracefully(path: Path, resend: bool) -> 
         running = pool.submit(run, path, target.address, engines, call=call, gate=gate)
         assert until(lambda: gate.admitted > 2000)
         gate.close()
-        outcome = running.result(timeout=30)
+        outcome = running.result(timeout=120)
     assert outcome.statuses.keys() == {"OK"}
     assert outcome.counters.connections_lost >= 1

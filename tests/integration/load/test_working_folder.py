@@ -95,7 +95,7 @@ def test_no_kernel_of_a_study_uses_the_working_folder(trap: Trap) -> None:
 def test_the_last_line_of_a_child_that_ends_is_in_the_error() -> None:
     with tempfile.TemporaryFile() as log, Child("grpclab.nothing", name="a worker", log=log) as child:
         with pytest.raises(WorkerError, match=r"^a worker \(pid \d+\) ended with exit code 1: .*nothing") as caught:
-            child.receive(30, object)
+            child.receive(60, object)
         assert child.died is False
     assert child.died
     assert ["No module named" in note for note in caught.value.__notes__] == [True]

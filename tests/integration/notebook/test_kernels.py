@@ -43,7 +43,7 @@ headline = "server.threads=4"
 profile = false
 [set]
 load.requests = 60
-load.duration_s = 0.3
+load.duration_s = 2.0
 load.warmup_s = 0.1
 [factors]
 server.threads = [10, 4]
@@ -212,7 +212,7 @@ def test_studies_at_once_in_one_folder_and_one_in_a_read_only_folder_are_valid_a
             )
             for number, place in enumerate(places)
         ]
-        said = [process.communicate(timeout=200)[0].strip() for process in running]
+        said = [process.communicate(timeout=600)[0].strip() for process in running]
     finally:
         for process in running:
             process.kill()

@@ -40,7 +40,7 @@ def run(sweep_root: Path, request: pytest.FixtureRequest) -> Callable[[str], Pat
         command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", str(copy), "-p", "no:cacheprovider", "-q"]
         env = environment(sweep_root)
         done = subprocess.run(
-            command, cwd=sweep_root, env=env, capture_output=True, text=True, timeout=240, check=False
+            command, cwd=sweep_root, env=env, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return copy

@@ -263,7 +263,7 @@ def test_nothing_that_an_application_starts_outlives_it(folder: Path, ours: Call
 
 def test_an_application_that_does_not_register_in_time_is_told_where_it_is(folder: Path) -> None:
     (folder / "waiting.py").write_text("import time\n\n\ndef register(server):\n    time.sleep(600)\n")
-    line = refusal(ServerError, "waiting:register", folder, timeout_s=3)
+    line = refusal(ServerError, "waiting:register", folder, timeout_s=5)
     assert "waiting.py, line 5: time.sleep(600)" in line
 
 
@@ -296,7 +296,7 @@ def test_serve_runs_an_application_in_the_foreground_until_a_signal(
         assert serving.stdout is not None
         assert serving.stdout.readline().startswith("telling:register on 127.0.0.1:")
         serving.terminate()
-        _, errors = serving.communicate(timeout=30)
+        _, errors = serving.communicate(timeout=120)
     assert serving.returncode == 0
     assert errors == "a line that the application prints\n"
     assert (tmp_path / "ended").read_text() == "closed "

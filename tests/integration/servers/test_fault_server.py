@@ -19,7 +19,7 @@ def test_a_server_has_the_fault_that_was_asked_for() -> None:
         open_channel(server.target) as channel,
         pytest.raises(grpc.RpcError) as refused,
     ):
-        greet_pb2_grpc.GreeterServiceStub(channel).SayHello(greet_pb2.HelloRequest(name="x"), timeout=10)
+        greet_pb2_grpc.GreeterServiceStub(channel).SayHello(greet_pb2.HelloRequest(name="x"), timeout=60)
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 

@@ -104,7 +104,7 @@ def test_the_block_leaves_no_process_and_no_file(
 def test_stopping_twice_is_stopping_once() -> None:
     with launch(ServerConfig()) as server:
         with greeter_at(server.target) as stub:
-            stub.SayHello(hello(), timeout=20)
+            stub.SayHello(hello(), timeout=60)
         server.stop()
         server.stop()
         assert not server.alive
@@ -153,7 +153,7 @@ def test_a_study_that_is_killed_takes_all_its_processes_with_it(ours: Callable[[
 def test_every_thread_of_every_process_is_pinned(core: int) -> None:
     with launch(ServerConfig(processes=2), cpus={core}) as server:
         with greeter_at(server.target) as stub:
-            stub.SayHello(hello(), timeout=20)
+            stub.SayHello(hello(), timeout=60)
         threads = [t.id for pid in (*server.pids, server.child.pid) for t in psutil.Process(pid).threads()]
         assert len(threads) > 3
         assert {frozenset(os.sched_getaffinity(thread)) for thread in threads} == {frozenset({core})}
@@ -173,7 +173,7 @@ def test_usage_grows_with_the_work_of_all_processes() -> None:
         with contextlib.ExitStack() as stack:
             stubs = [stack.enter_context(greeter_at(server.target)) for _ in range(20)]
             for index in range(calls):
-                stubs[index % len(stubs)].SayHello(hello(), timeout=20)
+                stubs[index % len(stubs)].SayHello(hello(), timeout=60)
         after = server.usage()
     assert len(each) == 2
     assert after.cpu_s - before.cpu_s >= calls * work_s
@@ -188,7 +188,7 @@ def test_connections_are_those_of_the_load_and_not_of_the_launcher(processes: in
     with launch(ServerConfig(processes=processes)) as server:
         assert sum(server.connections(excluding=[os.getpid()])) == 0
         with greeter_at(server.target) as stub, Generator(config, server.target):
-            stub.SayHello(hello(), timeout=20)
+            stub.SayHello(hello(), timeout=60)
             counts = server.connections(excluding=[os.getpid()])
             assert len(counts) == processes
             assert sum(counts) == 5

@@ -46,7 +46,7 @@ def server() -> Iterator[RunningServer]:
 def test_grpcio_is_greeted_and_told_the_residence(server: RunningServer) -> None:
     with greeter_at(server.target) as stub:
         began = time.perf_counter()
-        reply, call = stub.SayHello.with_call(hello("Ada"), timeout=20)
+        reply, call = stub.SayHello.with_call(hello("Ada"), timeout=60)
         took_s = time.perf_counter() - began
     assert reply.message == "Hello Ada!"
     residence_s = int(dict(call.trailing_metadata())[RESIDENCE_HEADER]) * 1e-9
@@ -55,13 +55,13 @@ def test_grpcio_is_greeted_and_told_the_residence(server: RunningServer) -> None
 
 def test_grpcio_gets_the_stream(server: RunningServer) -> None:
     with greeter_at(server.target) as stub:
-        assert [reply.message for reply in stub.SayHelloStream(hello(), timeout=20)] == ["Hello world!"] * 3
+        assert [reply.message for reply in stub.SayHelloStream(hello(), timeout=60)] == ["Hello world!"] * 3
 
 
 def test_the_health_service_says_serving(server: RunningServer) -> None:
     with channel_to(server.target) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
-        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=20)
+        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=60)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -69,7 +69,7 @@ def test_an_unknown_method_is_unimplemented(server: RunningServer) -> None:
     with channel_to(server.target) as channel:
         call: Any = channel.unary_unary("/a.B/C")
         with pytest.raises(grpc.RpcError) as refused:
-            call(b"", timeout=20)
+            call(b"", timeout=60)
     assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -77,7 +77,7 @@ def test_it_is_seen_from_outside_and_counts_its_calls() -> None:
     with launch_reference(ReferenceSpec(response_bytes=100_000)) as running:
         assert running.usage().rss_bytes > 0
         with greeter_at(running.target) as stub:
-            assert len(stub.SayHello(hello("x" * 300_000), timeout=20).message) == 100_000
+            assert len(stub.SayHello(hello("x" * 300_000), timeout=60).message) == 100_000
             assert sum(running.connections(excluding=[])) >= 1
     assert (running.calls, running.high_water) == (1, 1)
 
@@ -85,7 +85,7 @@ def test_it_is_seen_from_outside_and_counts_its_calls() -> None:
 def test_a_call_that_is_inside_ends_before_the_server_does() -> None:
     with launch_reference(ReferenceSpec(service_time="constant:300ms")) as running:
         with greeter_at(running.target) as stub:
-            call = stub.SayHello.future(hello(), timeout=20)
+            call = stub.SayHello.future(hello(), timeout=60)
             assert not until(call.done, within_s=0.1)
             running.child.popen.terminate()
             assert call.result().message == "Hello world!"
@@ -158,9 +158,9 @@ def test_the_command_says_where_it_is_and_what_it_served(number: signal.Signals)
         assert f"(service time uniform:1ms,2ms, timer, pid {child.pid}); Ctrl-C stops it" in line
         with greeter_at(line.split(" on ")[1].split(" ")[0]) as stub:
             for _ in range(3):
-                stub.SayHello(hello(), timeout=20)
+                stub.SayHello(hello(), timeout=60)
         os.kill(child.pid, number)
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err) == (0, "served 3 calls, at most 1 at once\n", "")
 
 
@@ -168,7 +168,7 @@ def test_the_command_misbehaves_where_it_is_asked_to() -> None:
     with serving("--fault", "trailers-only") as (_, line):
         assert ", fault trailers-only, pid" in line
         with greeter_at(line.split(" on ")[1].split(" ")[0]) as stub, pytest.raises(grpc.RpcError) as ended:
-            stub.SayHello(hello(), timeout=20)
+            stub.SayHello(hello(), timeout=60)
         assert ended.value.code() == grpc.StatusCode.NOT_FOUND
 
 

@@ -55,7 +55,7 @@ def test_under_attack_the_server_stays_small_and_answers_others(attack_s: float)
                 try:
                     answered = latencies(stub, attack_s)
                 finally:
-                    said, _ = attackers.communicate(timeout=60)
+                    said, _ = attackers.communicate(timeout=300)
                 assert json.loads(said)["connections"] >= len(names)
                 assert answered
                 assert peak_bytes(server.pids[0]) < MOST_BYTES

@@ -290,7 +290,7 @@ def test_a_command_is_stopped_with_what_it_started() -> None:
         family = [psutil.Process(pid) for pid in server.pids]
         assert len(family) >= 2
         assert server.alive
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_a_server_that_listens_elsewhere_is_told_where(tmp_path: Path) -> None:
@@ -298,8 +298,8 @@ def test_a_server_that_listens_elsewhere_is_told_where(tmp_path: Path) -> None:
         "import socket, time\ns = socket.socket(socket.AF_UNIX)\ns.bind('x.sock')\ns.listen()\ntime.sleep(60)"
     )
     with (
-        pytest.raises(ServerError, match=r"within 1 s .*it listens on the Unix socket x\.sock"),
-        launch_command(f"{sys.executable} unix.py {{port}}", start_timeout_s=1),
+        pytest.raises(ServerError, match=r"within 3 s .*it listens on the Unix socket x\.sock"),
+        launch_command(f"{sys.executable} unix.py {{port}}", start_timeout_s=3),
     ):
         pass
 
@@ -336,7 +336,7 @@ def test_a_command_ends_with_the_process_that_wanted_it() -> None:
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
     assert family
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 # ---- pure --------------------------------------------------------------------------------------------------------

@@ -139,7 +139,11 @@ def whole(**changes: object) -> dict[str, object]:
             "invalid headline=server.threads=9: expected one of the configurations: server.threads=2",
         ),
         (
-            whole(factors={"arg": {"cache": ["on"]}}, target={"app": "shop:register"}),
+            whole(
+                factors={"arg": {"cache": ["on"]}},
+                target={"app": "shop:register"},
+                call={"method": "shop.v1.Till/Pay"},
+            ),
             "factors: arg.cache: expected a second level, arg.cache=on is the baseline itself",
         ),
         (
@@ -210,7 +214,7 @@ app-dir = "code"
 method = "greet.GreeterService/Tell"
 data = {id = 1}
 [set]
-load = {requests = 30, duration_s = 0.2, warmup_s = 0.05, concurrency = 4}
+load = {requests = 30, duration_s = 2.0, warmup_s = 0.05, concurrency = 4}
 [factors]
 arg.shelf = [4, "the top"]
 env.SHOP = ["open", "none"]
@@ -229,7 +233,8 @@ def test_the_study_of_an_application_measures_it_and_stores_own_factors(
     file.write_text(OF_AN_APPLICATION.replace("PYTHON", sys.executable).replace("blocks = 6", "blocks = 1"))
     assert commands.main(["study", "--file", str(file), "-q"]) == 0
     assert "arg.shelf='the top'" in capsys.readouterr().out
-    trials = pd.read_parquet(tmp_path / "results" / "mine" / "trials.parquet").set_index("configuration")
+    (folder,) = (tmp_path / "results").glob("mine-*")  # with the identity of the application
+    trials = pd.read_parquet(folder / "trials.parquet").set_index("configuration")
     assert trials["valid"].all()
     assert trials["arg.shelf"].to_dict() == {"baseline": "4", "shelf-the-top": "the top", "SHOP-none": "4"} | {
         "baseline-again": "4"
@@ -237,7 +242,7 @@ def test_the_study_of_an_application_measures_it_and_stores_own_factors(
     assert set(trials["env.SHOP"]) == {"open", "none"}
     assert set(trials["target.python"]) == {sys.executable}
     assert trials["server.handler_work_us"].isna().all(), "no factor of an application"
-    page = (tmp_path / "reports" / "mine.html").read_text()
+    page = (tmp_path / "reports" / f"{folder.name}.html").read_text()
     assert "application telling:register" in page
-    assert not list(tmp_path.glob("results/mine/notebooks/*"))
+    assert not list(folder.glob("notebooks/*"))
     assert commands.main(["study", "--file", str(file)]) == 0, "nothing is left to measure"

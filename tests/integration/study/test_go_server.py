@@ -22,7 +22,7 @@ data = {{response_size = 64}}
 proto = "{proto}"
 [set]
 "load.requests" = 50
-"load.duration_s" = 0.2
+"load.duration_s" = 2.0
 "load.warmup_s" = 0.02
 "load.concurrency" = 2
 [factors]
@@ -39,7 +39,7 @@ def test_a_go_server_is_studied_over_a_variable_and_an_argument(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "go.toml").write_text(FILE.format(program=tuned_go_server(), proto=PROTO))
     commands.main(["study", "--file", "go.toml", "-q"])
-    study = tmp_path / "results" / "go"
+    (study,) = (tmp_path / "results").glob("go-*")
     trials = pd.read_parquet(study / "trials.parquet")
     assert len(trials) == 6 * 4
     assert trials["valid"].all(), trials["invalid_reason"].tolist()

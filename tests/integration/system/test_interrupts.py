@@ -189,4 +189,4 @@ def test_no_line_is_lost_wherever_a_signal_breaks_the_reading(step: int) -> None
 @pytest.mark.parametrize("line", ["garbage", "[]", '{"number": "1"}', '{"message": "Lettered", "number": 1}', "{}"])
 def test_a_line_that_is_not_the_message_expected_is_an_error_of_the_child(line: str) -> None:
     with speaking(line) as child, pytest.raises(WorkerError, match="sent no Numbered"):
-        child.receive(5, Numbered)
+        child.receive(60, Numbered)

@@ -40,7 +40,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("only root can mount a small disk")
+        pytest.skip("only root can mount a small disk: run the tests as root, in a container with CAP_SYS_ADMIN")
     yield folder
     subprocess.run(["umount", folder], check=True)
 

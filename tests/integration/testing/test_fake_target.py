@@ -56,7 +56,7 @@ def test_a_call_is_kept_with_its_metadata_and_a_stream_gets_one_message() -> Non
 def test_it_is_healthy_and_describes_its_services() -> None:
     with fake_target() as target:
         check_health(target.address)
-        schema = from_server(target.address, "greet.GreeterService", "SayHello", timeout_s=5)
+        schema = from_server(target.address, "greet.GreeterService", "SayHello", timeout_s=60)
     assert schema.pool.FindMessageTypeByName("greet.HelloRequest")
     assert target.calls == []
 
@@ -66,9 +66,9 @@ def test_without_an_answer_only_the_handlers_are_served() -> None:
     echo = grpc.method_handlers_generic_handler("a.Shop", {"Echo": handler})
     with fake_target(echo, answer=None, services=()) as target, channel_to(target.address) as channel:
         shop, greeter = (cast("Any", channel.unary_unary(method)) for method in ("/a.Shop/Echo", METHOD))
-        assert shop(b"x", timeout=5) == b"x"
+        assert shop(b"x", timeout=60) == b"x"
         with pytest.raises(grpc.RpcError) as error:
-            greeter(b"", timeout=5)
+            greeter(b"", timeout=60)
         assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

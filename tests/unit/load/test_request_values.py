@@ -240,7 +240,7 @@ def test_both_engines_send_what_was_written(engine: str, recorder: Recorder, tmp
     levels: dict[str, Level] = {"load.engine": engine, "load.requests": 1, "load.concurrency": 1, "load.warmup_s": 0.0}
     result = run_bench(f"127.0.0.1:{recorder.server_address[1]}", planned(levels), call=call)
     assert result.run.summary.errors == 0
-    headers, body = recorder.seen.get(timeout=20)
+    headers, body = recorder.seen.get(timeout=60)
     assert body == result.call.payload == kinds.read(data).SerializeToString()
     sent = {key: value.rstrip(b"=") for key, value in headers.items() if key.startswith((b"grpc-t", b"x"))}
     sent.pop(b"grpc-timeout")

@@ -90,7 +90,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
     "grpclab.study.pilot": "its user is a command",
-    "grpclab.study.program_watch": "pure where its user is not",
     "grpclab.study.remaining": "pure where its user is not",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",

@@ -256,6 +256,18 @@ def test_nothing_in_the_repository_knows_the_folder_it_was_written_in() -> None:
     assert [f.name for f in files if f.is_file() and folder in f.read_bytes()] == []
 
 
+def test_what_tests_are_skipped_without_is_told_and_ci_installs_it() -> None:
+    """Debian's packages that a reason or an error names; and no bare reason of pytest's own."""
+    files = [path.read_text() for folder in ("tests", "grpclab") for path in sorted((ROOT / folder).rglob("*.py"))]
+    lists = [names for text in files for names in re.findall(r"apt(?:-get)? install ([a-z0-9 -]+)", text)]
+    named = {name for names in lists for name in names.split()} - {"golang-go"}  # Go is installed where there is none
+    installed = re.search(r"for package in (.*?); do", (ROOT / ".ci" / "run").read_text(), re.DOTALL)
+    assert installed is not None
+    assert len(named) > 5
+    assert named <= set(installed[1].split())
+    assert not [text for text in files if re.search(r"importorskip\((?![^)]*reason=)", text)]
+
+
 # ---- notebooks -----------------------------------------------------------------------------------------------
 
 

@@ -132,7 +132,7 @@ def test_identity_is_what_must_be_equal() -> None:
     assert found["uvloop"] is None
 
 
-git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+git = pytest.mark.skipif(shutil.which("git") is None, reason="git is missing: apt-get install git")
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""The data files of a study: their requests are those that the manifest says, from its first trial to its last."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from grpclab.analysis.study_plan import StoredFile, StoredTarget, StudyPlan
+from grpclab.errors import UsageError
+from grpclab.load.calls.data_file import DataFile
+
+Files = tuple[StoredFile, ...]
+
+
+def data_files_of(plan: StudyPlan) -> Files:
+    """The data files that the calls of a plan refer to, as they are now. Raises UsageError."""
+    return _files_of(plan.subjects.values())
+
+
+def _files_of(targets: Collection[StoredTarget]) -> Files:
+    found = {}
+    for data in dict.fromkeys(target.data for target in targets if isinstance(target.data, str)):
+        if file := DataFile.of(data):
+            found[data] = StoredFile(name=str(file.path), bytes=len(file.content), sha256=file.sha256)
+    return tuple(found[data] for data in sorted(found))
+
+
+def changed_data_files(before: Files | None, now: Files) -> list[str]:
+    """The names of the files whose content is another one, each without its folder; of an earlier version's none."""
+    known = {file.name: file.sha256 for file in before or ()}
+    return [Path(file.name).name for file in now if known.get(file.name, file.sha256) != file.sha256]
+
+
+def change_during_study(before: Files | None, target: StoredTarget) -> str:
+    """Why requests of a data file do not belong to a study that began with other ones; "" where they do."""
+    try:
+        changed = changed_data_files(before, _files_of([target]))
+    except UsageError as error:
+        return f"the data file can no longer be read: {error}"
+    return f"the data file {changed[0]} has changed since the study began" if changed else ""
