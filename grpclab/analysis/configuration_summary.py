@@ -58,6 +58,10 @@ class Measured:
     trials: int
     cores: float
     shared: bool
+    target: str = ""
+    """What its server is and what is called, "" for our own greeter; two are neighbours only where these are equal."""
+    foreign_factors: frozenset[str] = frozenset()
+    """The factors that its target does not have; no level of them is known, and none is missed."""
 
     def number(self, factor: str) -> float:
         """The level of a factor as a number; NaN where it is none, not set or not known."""
@@ -175,6 +179,8 @@ def _one(
         trials=len(rows),
         cores=usable,
         shared=cores is not None and cores.shared,
+        target="" if target is None else repr(target),
+        foreign_factors=unknown,
     )
 
 
@@ -262,25 +268,31 @@ class Neighbours:
 
     def __init__(self, trials: pd.DataFrame, measured: Sequence[Measured]) -> None:
         self._trials = trials
-        self._measured = [m for m in measured if m.levels.keys() >= FACTORS.keys()]
+        self._measured = [m for m in measured if _known(m)]
         self._alike: dict[str, dict[_Setting, list[Measured]]] = {}
 
     def raised(self, of: Measured, factor: str) -> list[Measured]:
         """Those of its scenario in which that factor alone is higher; none where a factor is not known."""
-        if not of.levels.keys() >= FACTORS.keys():
+        return [other for other in self.alike(of, factor) if _height(other, factor) > _height(of, factor)]
+
+    def alike(self, of: Measured, factor: str) -> list[Measured]:
+        """Those of its scenario, itself among them, that differ in that factor at most; none where one is unknown."""
+        if not _known(of):
             return []
         if factor not in self._alike:
             alike = self._alike.setdefault(factor, {})
             for m in self._measured:
                 alike.setdefault(_setting_but(m, factor), []).append(m)
-        others = self._alike[factor].get(_setting_but(of, factor), ())
-        return [other for other in others if _height(other, factor) > _height(of, factor)]
+        return self._alike[factor].get(_setting_but(of, factor), [])
 
     def faster(self, of: Measured, factor: str) -> Comparison | None:
         """The one with the highest median that is `faster` by the project's own comparison
         (:func:`.verdict.compare`, not adjusted): an interval above 1 and a ratio beyond delta. None where none is.
+
+        Of one of the user's own factors, whose levels have no order, it may be any with another level.
         """
-        for other in sorted(self.raised(of, factor), key=lambda m: -m.median(METRIC)):
+        others = [one for one in self.alike(of, factor) if one.levels.get(factor) != of.levels.get(factor)]
+        for other in sorted(others if is_own(factor) else self.raised(of, factor), key=lambda m: -m.median(METRIC)):
             if not other.median(METRIC) > of.median(METRIC):
                 return None
             comparison = compare(
@@ -296,9 +308,15 @@ class Neighbours:
 
 
 def _setting_but(measured: Measured, factor: str) -> _Setting:
-    """The scenario and all levels but that of one factor."""
-    own = tuple(f"{name}={measured.levels[name]}" for name in measured.levels if is_own(name))
-    return (measured.scenario, *(measured.levels[name] for name in FACTORS if name != factor), *own)
+    """The scenario, the target and all levels but that of one factor."""
+    own = tuple(f"{name}={measured.levels[name]}" for name in measured.levels if is_own(name) and name != factor)
+    levels = (measured.levels.get(name) for name in FACTORS if name != factor)
+    return (measured.scenario, measured.target, *levels, *own)
+
+
+def _known(measured: Measured) -> bool:
+    """Whether the level of each factor is known that its target has."""
+    return measured.levels.keys() >= FACTORS.keys() - measured.foreign_factors
 
 
 def _height(measured: Measured, factor: str) -> float:

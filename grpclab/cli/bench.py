@@ -28,7 +28,7 @@ from grpclab.cli.options import (
     whole,
 )
 from grpclab.cli.options import levels as factor_levels
-from grpclab.cli.output import require_writable, write
+from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.cli.target_options import add_target_options, apart, hosted
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings
@@ -204,8 +204,13 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     )
     drawn_data = options_of_data.order != IN_TURN or "{{" in str(data)
     plan = planned(levels, given.get("rate"), seeded="seed" in given and not drawn_data, objectives=objectives)
-    load = plan.config.load
-    line = ProgressLine(sys.stderr, duration_s=load.duration_s, requests=load.requests, quiet=bool(given.get("quiet")))
+    line = ProgressLine(
+        sys.stderr,
+        duration_s=plan.config.load.duration_s,
+        requests=plan.config.load.requests,
+        quiet=bool(given.get("quiet")),
+    )
+    tell_encoding(quiet=bool(given.get("quiet")))
     with contextlib.ExitStack() as keeping:
         target = given.get("target", TARGET)
         if "app" in given:

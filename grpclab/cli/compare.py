@@ -27,7 +27,7 @@ from grpclab.cli.options import (
     settable,
     whole,
 )
-from grpclab.cli.output import require_writable, write
+from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import parse_settings
@@ -159,6 +159,7 @@ def run(options: argparse.Namespace) -> int:
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
         from grpclab.study import comparing
         from grpclab.study.stored_comparison import compare_stored
+    tell_encoding(quiet=options.quiet)
     silent = options.quiet or options.json == "-"
     if not sides:
         result = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)

@@ -1,4 +1,4 @@
-"""The places that answers of commands go to: standard output, or files that can be written."""
+"""The places that answers of commands go to: standard output, files that can be written; and progress."""
 
 from __future__ import annotations
 
@@ -34,3 +34,11 @@ def write(where: str, parts: Iterable[str]) -> None:
             file.writelines(map(redaction.mask, parts))
     except OSError as error:
         raise UsageError(f"cannot write {where}: {error.strerror}") from None
+
+
+def tell_encoding(*, quiet: bool) -> None:
+    """Say from now on, on standard error, that requests are being encoded, where that takes long."""
+    from grpclab.load.calls.payloads import PAYLOAD_FOLDER
+    from grpclab.load.output.progress import EncodingLine
+
+    PAYLOAD_FOLDER.watch = None if quiet else EncodingLine(sys.stderr)

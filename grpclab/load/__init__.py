@@ -12,8 +12,11 @@ Each line imports only from those above it::
     slo                 objectives: limits of latency, errors and rate that a load has to keep
     plan                a configuration and a call out of the levels and options given
     steps               a schedule of rates
+    worker_usage        the resources that a worker has used up to a moment, and what it does beside a load
+    sliced_worker       the slices of one worker
     workers             the processes of the load generator: started, connected, given windows
     interference_watch  the watch of the machine while a window is open
+    sliced_load         the slices of one configuration: ordered from its workers, and assembled to one run
     generator           one load on one target, measured in windows that all workers begin at the same moment
     ceiling             the calls that a process of the load generator can make on this machine, whatever the server
     worker              a generator process: one engine on one event loop

@@ -6,6 +6,12 @@
         run = generator.measure(tick=sample)      # a LoadRun
         with generator.background():              # the same load again, not recorded, for a profile
             ...
+
+Or in slices, between which other configurations have their turn (:mod:`grpclab.load.core.slices`)::
+
+        lengths = closed_lengths([generator.warm_up()])
+        first, second = generator.slice(lengths), generator.slice(lengths)
+        run = generator.close_slices()            # a LoadRun over all of them
 """
 
 from __future__ import annotations
@@ -21,12 +27,12 @@ from grpclab.errors import WorkerError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.bounds import SILENCE_S, Bounds, plan_bounds
-from grpclab.load.core.recorder import Records, remove
+from grpclab.load.core.slices import Slice, SliceLengths, WarmUp
 from grpclab.load.core.traffic import Traffic
-from grpclab.load.core.worker_window import Window
 from grpclab.load.interference_watch import InterferenceWatch
 from grpclab.load.run import LoadProgress, LoadRun, assemble, merge_reports
-from grpclab.load.worker_messages import Failed, WindowEnded, WindowProgress, WorkerAnswer
+from grpclab.load.sliced_load import SlicedLoad
+from grpclab.load.worker_messages import WindowEnded, WindowProgress, WorkerAnswer
 from grpclab.load.workers import Workers
 from grpclab.system.allowance import Allowance
 from grpclab.system.interference import GENERATOR, Interference
@@ -68,6 +74,7 @@ class Generator:
         self.config = self._workers.config
         self._seed = seed
         self._residence = residence
+        self._slices: SlicedLoad | None = None
         self.aim(target, security=security, call=call, allowance=allowance)
         self.beside: dict[str, list[int]] = {}
         """The processes of the other parties (:mod:`grpclab.system.interference`), for the
@@ -107,6 +114,16 @@ class Generator:
         return self._workers.count
 
     @property
+    def calls_made(self) -> int:
+        """Every call that was sent since the workers connected, up to the end of the last window or slice."""
+        return self._workers.calls_made
+
+    @property
+    def spent(self) -> int:
+        """The calls that were taken from the allowance by then."""
+        return self._workers.spent
+
+    @property
     def spins(self) -> bool:
         """Return whether an open loop keeps its cores busy between sends, so as to meet its times."""
         return self._workers.spins
@@ -125,8 +142,6 @@ class Generator:
     ) -> None:
         """Name the target before :meth:`start`, where it was unknown at first."""
         self._allowance = allowance
-        self.spent = 0
-        """The calls that were taken from the allowance."""
         self.target = target
         self._security = security
         self._call = call or greeting(self.config.load)
@@ -240,6 +255,46 @@ class Generator:
             with contextlib.suppress(WorkerError):
                 self._cut(bounds, {})
 
+    # ---- slices --------------------------------------------------------------------------------------------------
+
+    def warm_up(self) -> WarmUp:
+        """Load for the configuration's warm-up, then be idle: slices follow, or a window without warm-up.
+
+        Raises WorkerError if a worker dies, StorageError if the records cannot be written, MeasurementError where
+        there is nothing left to send.
+        """
+        return self._opened_slices().warm_up()
+
+    def open_slices(self, *, drain_s: float | None = None) -> None:
+        """Make ready for slices: this takes some milliseconds, which the first slice would take otherwise.
+
+        Calls that are under way `drain_s` after a counted stretch are given up; DRAIN_S and the deadline by default.
+        """
+        slices = self._opened_slices()
+        if drain_s is not None:
+            slices.drain_s = drain_s
+        slices.watch({GENERATOR: self.pids, **self.beside})
+
+    def slice(self, lengths: SliceLengths) -> Slice:
+        """Measure one slice, and wait until its last call has ended. Raises WorkerError, StorageError."""
+        return self._opened_slices().slice(lengths)
+
+    def close_slices(self, keep: Collection[int] | None = None) -> LoadRun:
+        """End the slices and return one run over all that are valid; of `keep`, numbers of slices, where it is given.
+
+        Raises MeasurementError where no slice counts, WorkerError, StorageError.
+        """
+        slices, self._slices = self._opened_slices(), None
+        return slices.close(keep)
+
+    def _opened_slices(self) -> SlicedLoad:
+        if self._slices is None:
+            remote = bool(self._security.remote)
+            self._slices = SlicedLoad(
+                self._workers, self.target, remote=remote, seed=self._seed, drain_s=DRAIN_S, why_out=self._why_out
+            )
+        return self._slices
+
     def _run(
         self,
         bounds: Bounds,
@@ -250,33 +305,13 @@ class Generator:
         stopped: str,
         interrupted: bool = False,
     ) -> LoadRun:
-        ended: list[WindowEnded] = []
-        for pid in self.pids:
-            answer = answers[pid]
-            if isinstance(answer, Failed):
-                raise answer.error
-            assert isinstance(answer, WindowEnded)
-            ended.append(answer)
+        ended = self._workers.in_order(answers, WindowEnded)
         ran_out = [answer.ran_out_at for answer in ended if answer.ran_out_at is not None]
         if ran_out:
             bounds.cut_at = min(bounds.cut_at, *ran_out)
-            stopped = stopped or self._ran_out(answers)
-        self.spent = sum(answer.spent for answer in ended)
+            stopped = stopped or self._why_out(ended)
         ceilings = [answer.ceiling for answer in ended if answer.ceiling]
-        cut = interrupted or bool(stopped)
-        windows = []
-        for file, part in zip(files, self._workers.parts, strict=True):
-            windows.append(
-                Window(
-                    records=Records.load(file, residence=self._residence),
-                    opened_at=bounds.opens_at,
-                    requests=part.load.requests if bounds.rate_rps is None else None,
-                    closes_at=bounds.closes_at,
-                    held_open=bounds.rate_rps is not None and not cut,
-                    cut_at=bounds.cut_at,
-                )
-            )
-            remove(file)  # a long run's is large; the map keeps it as long as it is needed
+        windows = self._workers.windows(bounds, files, cut=interrupted or bool(stopped))
         planned = None if bounds.rate_rps is None else bounds.planned(self.config.load.arrival, self._seed)
         run = assemble(
             windows,
@@ -292,14 +327,15 @@ class Generator:
 
     def _end_where_out(self, bounds: Bounds, answers: Mapping[int, WorkerAnswer]) -> str:
         """End the window where a worker has no request left: the others would go on with fewer callers."""
-        if not any(isinstance(answer, WindowEnded) and answer.ran_out_at for answer in answers.values()):
+        ended = [answer for answer in answers.values() if isinstance(answer, WindowEnded)]
+        if not any(answer.ran_out_at for answer in ended):
             return ""
         self._workers.end_window(bounds, CUT_DRAIN_S)
-        return self._ran_out(answers)
+        return self._why_out(ended)
 
-    def _ran_out(self, answers: Mapping[int, WorkerAnswer]) -> str:
+    def _why_out(self, ended: Collection[WindowEnded]) -> str:
         """Return what a worker had no more of: its part of the allowance, or requests."""
-        ceilings = [answer.ceiling for answer in answers.values() if isinstance(answer, WindowEnded) and answer.ceiling]
+        ceilings = [answer.ceiling for answer in ended if answer.ceiling]
         if ceilings and self._allowance is not None:
             return self._allowance.reached(ceilings[0])
         return (

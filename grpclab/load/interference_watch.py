@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import math
+import operator
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -71,6 +74,63 @@ class InterferenceWatch:
             self._parties,
             stopped_s=self._stopped_s,
             unwatched_s=self._unwatched_s,
+            governor=self._governor,
+            turbo=self._turbo,
+        )
+
+
+class SlicesWatch:
+    """The machine, and the processes of a measurement, during some slices taken together, and at no other time.
+
+    The kernel's counts are read before each slice and after it; those of quotas, before all slices and after them. The
+    processes' states are looked at in a slice that takes longer than it should: one in which a process was stopped
+    does.
+    """
+
+    def __init__(self, parties: Mapping[str, Collection[int]], *, root: Path = Path("/")) -> None:
+        self._root = root
+        self._parties = {name: party_of(pids, root) for name, pids in parties.items() if pids}
+        self._governor, self._turbo = governor(root), turbo(root)
+        everyone = {pid for party in self._parties.values() for pid in party.pids}
+        self._pids = sorted(everyone | {os.getpid()})
+        self._opening = KernelCounts.take(self._pids, root=root)
+        self._readings: dict[int, tuple[KernelCounts, KernelCounts]] = {}
+        self._stopped_s = dict.fromkeys(self._parties, 0.0)
+        self._before: KernelCounts | None = None
+        self._looked_at = math.inf
+
+    def begin(self) -> None:
+        """Begin a slice."""
+        self._before = KernelCounts.take(self._pids, root=self._root, quotas=False)
+        self._looked_at = math.inf
+
+    def look(self, now: float) -> None:
+        """Look at the states of the processes, where that is due; to be called while a slice takes too long."""
+        if self._looked_at == math.inf:
+            self._looked_at = now
+        since_s = now - self._looked_at
+        if since_s < LOOK_S:
+            return
+        self._looked_at = now
+        for name, party in self._parties.items():
+            if any(is_stopped(pid, self._root) for pid in party.pids):
+                self._stopped_s[name] += min(since_s, UNWATCHED_S)
+
+    def end(self, number: int) -> None:
+        """End the slice, which has this number."""
+        assert self._before is not None
+        self._readings[number] = (self._before, KernelCounts.take(self._pids, root=self._root, quotas=False))
+
+    def interference(self, numbers: Collection[int]) -> Interference:
+        """What happened during these slices."""
+        readings = [reading for number, reading in self._readings.items() if number in numbers]
+        whole = KernelCounts.take(self._pids, root=self._root) - self._opening
+        counts = functools.reduce(operator.add, (after - before for before, after in readings))
+        return between(
+            KernelCounts(at_s=0.0, wall_s=0.0),
+            dataclasses.replace(counts, throttling=whole.throttling),
+            self._parties,
+            stopped_s=self._stopped_s,
             governor=self._governor,
             turbo=self._turbo,
         )

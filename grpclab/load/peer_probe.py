@@ -23,6 +23,7 @@ import socket
 import threading
 import time
 
+import grpclab.system.grpc_log  # noqa: F401  # isort: skip  # before grpcio
 import grpc
 
 from grpclab.errors import TargetError

@@ -21,7 +21,7 @@ from grpclab.errors import TargetError
 from grpclab.http2 import frames
 from grpclab.system import ulimits
 from grpclab.system.dialling import loopback_target, open_connection
-from grpclab.system.transport import PLAINTEXT, Security
+from grpclab.system.transport import DEMANDS, NO_TLS, PLAINTEXT, SILENT, Security, handshake_fault
 from grpclab.text.printable import printable
 
 LOOK_AFTER_S = 0.25
@@ -61,11 +61,11 @@ def look(target: str, security: Security = PLAINTEXT, *, patience_s: float = PAT
     try:
         if security.tls:
             text = _tls_fault(address, security, security.server_name_at(target), patience_s)
-            return Diagnosis(text=f"{who} {text}" if text else "", final=text not in ("", _SILENT))
+            return Diagnosis(text=f"{who} {text}" if text else "", final=text not in ("", SILENT))
         greeting = _greeting(address, patience_s)
         if greeting is None or greeting.startswith(_TLS_ALERT):  # closed, silent, or an alert: as TLS servers do
             anybody = Security(tls=True, verify=False)
-            if _tls_fault(address, anybody, "", patience_s) not in (_NO_TLS, _SILENT):
+            if _tls_fault(address, anybody, "", patience_s) not in (NO_TLS, SILENT):
                 remedy = "add --tls, with --cacert FILE where its certificate is not one that this machine trusts"
                 return Diagnosis(text=f"{who} speaks TLS: {remedy}", final=True)
             return Diagnosis(text="", final=False)
@@ -102,13 +102,8 @@ def _tls_fault(address: tuple[Sequence[str], int], security: Security, name: str
             connection = context.wrap_socket(plain, server_hostname=name or None)
         except ssl.SSLCertVerificationError as error:
             return _untrusted(error, name, security)
-        except ssl.SSLError as error:
-            # An alert is TLS as well: it wants a certificate of ours, or another version.
-            return _alert(error, security) if "ALERT" in (error.reason or "") else _NO_TLS
-        except TimeoutError:
-            return _SILENT
-        except OSError:
-            return _NO_TLS
+        except OSError as error:
+            return handshake_fault(error, security)
         with connection:
             return _fault_after_handshake(connection, security)
 
@@ -120,21 +115,18 @@ def _fault_after_handshake(connection: ssl.SSLSocket, security: Security) -> str
         offer = f"agrees on {agreed}" if agreed else "agrees on no protocol"
         return f"{offer} in the TLS handshake (ALPN), and gRPC needs h2: name its gRPC port, or enable HTTP/2"
     fault = "closes the connection after the TLS handshake: "
-    fault += _DEMANDS if security.certificate is None else "it may not accept the certificate of --cert"
+    fault += DEMANDS if security.certificate is None else "it may not accept the certificate of --cert"
     try:  # with TLS 1.3 the server judges the client's certificate when the client's handshake is over
         connection.sendall(frames.PREFACE + frames.settings({}))
         return "" if connection.recv(256) else fault
     except TimeoutError:
         return ""
     except ssl.SSLError as error:
-        return _alert(error, security) if "ALERT" in (error.reason or "") else ""
+        return handshake_fault(error, security) if "ALERT" in (error.reason or "") else ""
     except OSError:
         return fault
 
 
-_NO_TLS = "does not speak TLS: leave out --tls and what belongs to it"
-_SILENT = "does not answer a TLS handshake: wait until it does, or leave out --tls"
-_DEMANDS = "it may demand a certificate of the client, add --cert FILE --key FILE"
 _EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
 """OpenSSL's codes of what is wrong with a certificate (X509_V_ERR)."""
 
@@ -150,16 +142,6 @@ def _untrusted(error: ssl.SSLCertVerificationError, name: str, security: Securit
     trusted = (security.options.cacert or "the given roots") if security.roots else "whom this machine trusts"
     why = error.verify_message or "it cannot be verified"
     return f"has a certificate that is not signed by {trusted} ({why}): name its root with --cacert FILE"
-
-
-def _alert(error: ssl.SSLError, security: Security) -> str:
-    """Return what the server's alert says of the client."""
-    reason = (error.reason or "").lower().replace("_", " ").partition("alert ")[2] or "handshake failure"
-    if security.certificate is None and any(word in reason for word in ("certificate", "handshake failure")):
-        return f"refuses the TLS handshake ({reason}): {_DEMANDS}"
-    if any(word in reason for word in ("certificate", "unknown ca")):
-        return f"does not accept the certificate of --cert ({reason}): give one that was signed by whom it trusts"
-    return f"refuses the TLS handshake ({reason})"
 
 
 def _failed(target: str, error: OSError) -> Diagnosis:

@@ -95,6 +95,9 @@ class LoadRun:
     """Calls of the drawn schedule that were due in the window; 0 in a closed loop."""
     sent: int = 0
     """Calls of the window, late ones included."""
+    calls_made: int = 0
+    """Every call that was sent since the workers connected: warm-ups, ramps and tails included, whatever became of
+    it."""
     unsent: int = 0
     """Calls that were due and that had not been sent when the run was given up; they count as NOT_ENDED."""
     lateness: dict[str, float] = field(default_factory=lambda: dict(_NOTHING_LATE))
@@ -209,6 +212,7 @@ def assemble(
         planned=planned or 0,
         sent=summary.requests - unsent,
         unsent=unsent,
+        calls_made=sum(answer.made for answer in answers),
         lateness=dict(_NOTHING_LATE) if rate_rps is None else lateness(windows),
         held=sum(answer.held for answer in answers),
         bound_hits=bound_hits,
@@ -303,7 +307,7 @@ def find_limits(
 
 
 def _late(windows: Sequence[Window], summary: Summary, planned: int) -> Iterator[str]:
-    missing = planned - sum(_sent_in_time(window) for window in windows)
+    missing = planned - sum(window.sent_in_time for window in windows)
     # One call for each worker may be on its way at the border.
     if abs(missing) > max(len(windows), UNSENT_LIMIT * planned):
         yield f"{missing:,} of {planned:,} calls had not been sent when the window closed"
@@ -314,9 +318,3 @@ def _late(windows: Sequence[Window], summary: Summary, planned: int) -> Iterator
     ]
     if distorted:
         yield f"late sends make up more than {LATE_LIMIT:.0%} of {', '.join(distorted)}"
-
-
-def _sent_in_time(window: Window) -> int:
-    """The calls of the window that had been sent when it closed."""
-    records = window.records
-    return int(np.count_nonzero(window.inside & (records.start_s + records.late_s <= window.closed_at)))

@@ -13,34 +13,36 @@ import gc
 import math
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
 
 from grpclab.errors import PluginError, StorageError, TargetError, UsageError
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import planned
 from grpclab.load.core.bounds import NO_DEADLINE_S
-from grpclab.load.core.budget import Budget, RationedGate
+from grpclab.load.core.budget import Budget, RationedGate, Supplies
 from grpclab.load.core.failures import FailureLog
-from grpclab.load.core.gate import Gate, SuppliedGate
+from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
-from grpclab.load.core.running import BEAT_S, Heartbeat, Tally
+from grpclab.load.core.running import Heartbeat, Tally
 from grpclab.load.core.summary import percentile
 from grpclab.load.engines.engine import Engine, EngineFactory
+from grpclab.load.sliced_worker import SlicedWorker
 from grpclab.load.worker_messages import (
+    CloseSlices,
     Connect,
     Connected,
     EndWindow,
     Failed,
     MeasureWindow,
+    OpenSlices,
+    RunSlice,
     WindowEnded,
     WindowProgress,
     WorkerOrder,
 )
+from grpclab.load.worker_usage import GIVE_UP_S, WorkerUsage, beat, beside, until
 from grpclab.metrics import PERCENTILES
 from grpclab.system import ulimits
-from grpclab.system.accounting import thread_waited_seconds
 from grpclab.system.allowance import TIME
 from grpclab.system.json_lines import decode
 from grpclab.system.pacing import Pacer
@@ -51,9 +53,6 @@ WATCH_EVERY_S = 0.1
 """The time from one report to the next where thresholds are watched."""
 PROGRESS_CALLS = 1000
 """A running p99 is that of the last so many calls at least; fewer do not carry one."""
-
-GIVE_UP_S = 8.0
-"""The time in which an engine has to end the calls that were given up."""
 
 Orders = asyncio.Queue[WorkerOrder]
 
@@ -77,13 +76,20 @@ async def _work(orders: Orders) -> None:
     gc.collect()
     gc.freeze()
     worker = _Worker(engine, setup, orders)
+    slices = SlicedWorker(engine, setup, orders, worker.supplies)
     while True:
         order = await orders.get()
-        if isinstance(order, MeasureWindow):  # the end of a window may come after it has ended by itself
-            try:
+        try:
+            if isinstance(order, MeasureWindow):  # the end of a window may come after it has ended by itself
                 say(await worker.window(order))
-            except StorageError as error:
-                say(Failed(kind="storage", text=str(error)))
+            elif isinstance(order, OpenSlices):
+                slices.open(order)
+            elif isinstance(order, RunSlice):
+                say(await slices.run(order))
+            elif isinstance(order, CloseSlices):
+                say(slices.close())
+        except StorageError as error:
+            say(Failed(kind="storage", text=str(error)))
 
 
 def _missing(create: EngineFactory, call: CallSpec) -> str:
@@ -101,17 +107,20 @@ class _Worker:
         self._engine = engine
         self._setup = setup
         self._orders = orders
-        supply = setup.call.supply
-        self._supply: float = math.inf if supply is None else supply
-        """The requests that are left, where they are not to repeat."""
         self._budget = None
         if setup.allowance is not None:
             cost = 2 if setup.config.client.resend else 1
             self._budget = Budget(setup.allowance, ends_at=setup.ends_at, cost=cost)
+        self.supplies = Supplies(setup.call.supply, self._budget)
 
     async def window(self, order: MeasureWindow) -> WindowEnded:
         """Measure one window. Raises StorageError where its records cannot be written."""
-        gate = self._new_gate(order)
+        gate = self.supplies.gate(
+            opens_at=order.opens_at,
+            closes_at=order.closes_at,
+            requests=order.requests,
+            repeats=order.record is None,  # the load for a profile may begin again
+        )
         failures = FailureLog(opens_at=gate.opens_at)
         tally = Tally(opens_at=gate.opens_at, limits_s=order.watch_s)
         recorder = Recorder(order.record, residence=self._setup.residence, failures=failures, tally=tally)
@@ -120,21 +129,20 @@ class _Worker:
         counters = self._engine.counters
         counters.reset()
         running = asyncio.create_task(self._load(order, gate, recorder, pacer))
-        async with _beside(self._end_in_time(gate, order.drain_s, running)), _beside(_beat(heartbeat)):
+        async with beside(self._end_in_time(gate, order.drain_s, running)), beside(beat(heartbeat)):
             # The window's own share of a core: from its opening (the warm-up left out) to the end of its last call.
-            await _until(gate.opens_at, running)
-            opening = _Reading.take(recorder, pacer)
+            await until(gate.opens_at, running)
+            opening = WorkerUsage.take(recorder, pacer)
             if order.opens_at > order.starts_at:  # else what is counted so far is the window's own
                 counters.reset()
-            async with _beside(self._watch(recorder, gate, opening, report=order.progress)):
+            async with beside(self._watch(recorder, gate, opening, report=order.progress)):
                 await asyncio.wait([running])
         if not running.cancelled():
             running.result()
-        end = _Reading.take(recorder, pacer)
+        end = WorkerUsage.take(recorder, pacer)
         pacer.close()
         recorder.close()
-        if isinstance(gate, SuppliedGate):
-            self._supply = max(0, self._supply - gate.started)
+        self.supplies.take(gate, recorder.calls - recorder.unsent)
         return WindowEnded(
             cpu_s=end.cpu_s - opening.cpu_s,
             spin_s=end.spin_s - opening.spin_s,
@@ -144,7 +152,8 @@ class _Worker:
             admitted=gate.admitted,
             ran_out_at=gate.ran_out_at,
             ceiling=gate.ceiling,
-            spent=0 if self._budget is None else self._budget.spent,
+            spent=self.supplies.spent,
+            made=self.supplies.made,
             unsent=recorder.unsent,
             still_s=heartbeat.still_s,
             traffic=self._engine.traffic(),
@@ -153,15 +162,6 @@ class _Worker:
             answers=recorder.answers.samples(),
             **dataclasses.asdict(counters),
         )
-
-    def _new_gate(self, order: MeasureWindow) -> Gate:
-        bounds = Gate(opens_at=order.opens_at, closes_at=order.closes_at, requests=order.requests)
-        if self._supply == math.inf and self._budget is None:
-            return bounds
-        supply = math.inf if order.record is None else self._supply  # the load for a profile may begin again
-        if self._budget is not None:
-            return RationedGate(**vars(bounds), supply=supply, budget=self._budget)
-        return SuppliedGate(**vars(bounds), supply=supply)
 
     async def _load(self, order: MeasureWindow, gate: Gate, recorder: Recorder, pacer: Pacer) -> None:
         setup, load = self._setup, self._setup.config.load
@@ -198,7 +198,7 @@ class _Worker:
         await asyncio.wait([running], timeout=GIVE_UP_S)
         running.cancel()
 
-    async def _watch(self, recorder: Recorder, gate: Gate, opened: _Reading, *, report: bool) -> None:
+    async def _watch(self, recorder: Recorder, gate: Gate, opened: WorkerUsage, *, report: bool) -> None:
         """Report the progress now and then; end the window when its records cannot be written, or nothing ends it."""
         calls_before, ended_at = opened.calls, opened.at_s
         watched = bool(recorder.tally.limits_s)
@@ -223,56 +223,6 @@ class _Worker:
                 )
                 say(progress)
             calls_before = calls
-
-
-async def _beat(heartbeat: Heartbeat) -> None:
-    """Let the heart beat until this is cancelled."""
-    while True:
-        heartbeat.beat(time.perf_counter(), time.thread_time())
-        await asyncio.sleep(BEAT_S)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Reading:
-    """The resources used, and the calls made, up to a moment."""
-
-    at_s: float
-    cpu_s: float
-    spin_s: float
-    loop_s: float
-    waited_s: float
-    calls: int
-    errors: int
-
-    @classmethod
-    def take(cls, recorder: Recorder, pacer: Pacer) -> _Reading:
-        return cls(
-            at_s=time.perf_counter(),
-            cpu_s=time.process_time(),
-            spin_s=pacer.spin_s,
-            loop_s=time.thread_time(),
-            waited_s=thread_waited_seconds(),
-            calls=recorder.calls,
-            errors=recorder.errors,
-        )
-
-
-async def _until(moment: float, running: asyncio.Task[None]) -> None:
-    """Wait for a moment, or for the end of what is running."""
-    waiting = asyncio.create_task(asyncio.sleep(max(0.0, moment - time.perf_counter())))
-    await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-
-
-@contextlib.asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do the work while the block runs; it ends with the block."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _main() -> None:

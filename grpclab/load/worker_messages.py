@@ -4,6 +4,11 @@ A worker receives one :class:`Connect` and answers :class:`Connected` or :class:
 :class:`MeasureWindow` begins one and :class:`EndWindow` may cut it short. The answer, when all its calls are over, is
 :class:`WindowEnded` or Failed; any number of :class:`WindowProgress` come before it.
 
+A window may be cut into slices: :class:`OpenSlices` (no answer), any number of :class:`RunSlice`, each answered by
+:class:`SliceEnded` or Failed, and :class:`CloseSlices`, answered by :class:`SlicesClosed` or Failed. EndWindow cuts a
+slice short. Several workers say :class:`TailEnded` during a slice, and each waits for :class:`EndTail` then, so that
+the load goes on until none of them has a counted call under way.
+
 Moments are seconds of ``time.perf_counter``, which all processes of a machine share.
 """
 
@@ -21,6 +26,7 @@ from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.failures import FailureEntry
 from grpclab.load.core.kept_answers import AnswerSample
 from grpclab.load.core.running import RunningCalls
+from grpclab.load.core.slices import StretchFigures
 from grpclab.load.core.traffic import Traffic
 from grpclab.system.allowance import Allowance
 from grpclab.system.transport import Security
@@ -87,6 +93,43 @@ class EndWindow(WorkerOrder):
     drain_s: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenSlices(WorkerOrder):
+    """Slices follow, whose calls are recorded in one file."""
+
+    record: Path
+    rate_rps: float | None
+    """The rate of all workers together; None is a closed loop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSlice(WorkerOrder):
+    """One slice. No call is made before `starts_at`, which all workers have in common; one worker alone begins as soon
+    after it as it can, and its slice then.
+    """
+
+    number: int
+    starts_at: float
+    ramp_s: float
+    counted_s: float
+    drain_s: float
+    """The time that calls may go on after the counted stretch."""
+    schedule_s: float
+    """The time of an open loop's schedule at `starts_at`."""
+    together: bool
+    """Other workers run the slice as well: wait for EndTail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndTail(WorkerOrder):
+    """No worker has a counted call under way: start no further call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloseSlices(WorkerOrder):
+    """There are no further slices."""
+
+
 # ---- from a worker -------------------------------------------------------------------------------------------
 
 
@@ -145,11 +188,13 @@ class WindowEnded(WorkerAnswer):
     """The time in which that thread could have run and had no core."""
     admitted: int
     ran_out_at: float | None
+    """The moment at which the requests were used up, where they are not to repeat."""
     ceiling: str = ""
     """The ceiling of the allowance that was reached, if one was."""
     spent: int = 0
     """The calls taken from the allowance since the engine connected."""
-    """The moment at which the requests were used up, where they are not to repeat."""
+    made: int = 0
+    """The calls that were sent since the engine connected, whatever became of them."""
     unsent: int
     """Calls that were due and never sent."""
     still_s: float
@@ -165,3 +210,39 @@ class WindowEnded(WorkerAnswer):
     failures: tuple[FailureEntry, ...]
     answers: tuple[AnswerSample, ...] = ()
     """The answers that were kept, those of the warm-up included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TailEnded(WorkerAnswer):
+    """No counted call of this worker is under way in the running slice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceEnded(WorkerAnswer):
+    """One slice in one worker. See :class:`grpclab.load.core.slices.Slice`."""
+
+    number: int
+    started_at: float
+    late_s: float
+    """The time from the start that was ordered to the worker's own."""
+    tail_ended_at: float
+    drained_at: float
+    cut: bool
+    """The slice was ended before its time."""
+    calls: int
+    stretch: StretchFigures
+    cpu_s: float
+    """From start to drained, spinning included."""
+    waited_s: float
+    """From start to drained, of the event loop."""
+    counted: WindowEnded
+    """The figures of the counted stretch, and what failed of its calls; without traffic and answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlicesClosed(WorkerAnswer):
+    """The end of the slices."""
+
+    made: int
+    traffic: Traffic
+    answers: tuple[AnswerSample, ...]

@@ -8,18 +8,35 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.bounds import Bounds, auto_workers, connections, split
+from grpclab.load.core.recorder import Records, remove
 from grpclab.load.core.traffic import add_counts, read_core_log
-from grpclab.load.worker_messages import Connect, EndWindow, Failed, MeasureWindow, WindowProgress, WorkerAnswer
+from grpclab.load.core.worker_window import Window
+from grpclab.load.worker_messages import (
+    Connect,
+    EndTail,
+    EndWindow,
+    Failed,
+    MeasureWindow,
+    OpenSlices,
+    SliceEnded,
+    TailEnded,
+    WindowEnded,
+    WindowProgress,
+    WorkerAnswer,
+    WorkerOrder,
+)
 from grpclab.system import ulimits
 from grpclab.system.allowance import Allowance
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, receive_all, receive_any
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.system.transport import Security
+
+T = TypeVar("T", bound=WorkerAnswer)
 
 CONNECT_TIMEOUT_S = 5.0
 """The time in which a server has to accept connections."""
@@ -58,6 +75,11 @@ class Workers:
         self._logs: dict[int, Path] = {}
         """By the worker's number."""
         self._windows = 0
+        self._made: dict[int, int] = {}
+        self._spent: dict[int, int] = {}
+        """By process id: the calls that a worker has made, and taken from the allowance, since it connected."""
+        self._tails: set[int] = set()
+        """The workers, by process id, whose tails have ended in the running slice, while others' have not."""
 
     def close(self) -> None:
         """End the workers."""
@@ -76,6 +98,16 @@ class Workers:
     def count(self) -> int:
         """The number of workers, where the configuration leaves it open as well."""
         return len(self.parts)
+
+    @property
+    def calls_made(self) -> int:
+        """Every call that was sent since the workers connected, as far as they have said by now."""
+        return sum(self._made.values())
+
+    @property
+    def spent(self) -> int:
+        """The calls that were taken from the allowance, likewise."""
+        return sum(self._spent.values())
 
     @property
     def spins(self) -> bool:
@@ -181,6 +213,19 @@ class Workers:
             )
         return files
 
+    def open_slices(self, rate_rps: float | None) -> list[Path]:
+        """Announce slices to the workers. Returns the files that they will write."""
+        self._windows += 1
+        files = [self._folder / f"slices-{self._windows}-worker-{index}" for index in range(self.count)]
+        for worker, file in zip(self._children, files, strict=True):
+            worker.send(OpenSlices(record=file, rate_rps=rate_rps))
+        return files
+
+    def send(self, order: WorkerOrder) -> None:
+        """Send one order to every worker. Raises WorkerError if one is gone."""
+        for worker in self._children:
+            worker.send(order)
+
     def end_window(self, bounds: Bounds, drain_s: float) -> None:
         """End the running window now, and its calls after `drain_s`."""
         bounds.cut_at = min(time.perf_counter(), bounds.cut_at)
@@ -192,10 +237,12 @@ class Workers:
         answers: dict[int, WorkerAnswer],
         timeout_s: float,
         *,
+        every_s: float = OPENING_GRID_S,
         tick: Callable[[], None] | None = None,
         on_reports: Callable[[Collection[WindowProgress]], None] | None = None,
     ) -> bool:
-        """Wait until every worker has its answer among the `answers`; their reports go to `on_reports` meanwhile.
+        """Wait until every worker has its answer among the `answers`; their reports go to `on_reports` meanwhile, and
+        `tick` is called every `every_s`. Once all of them have said that their tails have ended, they are told so.
 
         False where some have none after `timeout_s`. Raises WorkerError if a worker dies.
         """
@@ -204,17 +251,62 @@ class Workers:
         while running := [worker for worker in self._children if worker.pid not in answers]:
             left = max(0.0, end - time.monotonic())
             answered = reported = False
-            for worker, message in receive_any(running, left, WorkerAnswer, every_s=OPENING_GRID_S, tick=tick):
+            for worker, message in receive_any(running, left, WorkerAnswer, every_s=every_s, tick=tick):
                 answered = True
                 if isinstance(message, WindowProgress):
                     reports[worker.pid], reported = message, True
+                elif isinstance(message, TailEnded):
+                    self._tails.add(worker.pid)
                 else:
                     answers[worker.pid] = message
+                    self._note(worker.pid, message)
             if not answered and left <= 0:
                 return False
+            if self._tails and all(worker.pid in self._tails or worker.pid in answers for worker in running):
+                self._tails.clear()
+                self.send(EndTail())
             if on_reports is not None and reported:
                 on_reports(reports.values())
         return True
+
+    def _note(self, pid: int, answer: WorkerAnswer) -> None:
+        ended = answer.counted if isinstance(answer, SliceEnded) else answer
+        if isinstance(ended, WindowEnded):
+            self._made[pid], self._spent[pid] = ended.made, ended.spent
+
+    def in_order(self, answers: Mapping[int, WorkerAnswer], kind: type[T]) -> list[T]:
+        """Return the workers' answers in their order. Raises the error of one that failed."""
+        ordered = []
+        for pid in self.pids:
+            answer = answers[pid]
+            if isinstance(answer, Failed):
+                raise answer.error
+            assert isinstance(answer, kind)
+            ordered.append(answer)
+        return ordered
+
+    def windows(self, bounds: Bounds, files: Sequence[Path], *, cut: bool) -> list[Window]:
+        """Return the window of each worker from the file that it has written, which goes with its last column."""
+        windows = []
+        for records, part in zip(self.records(files), self.parts, strict=True):
+            windows.append(
+                Window(
+                    records=records,
+                    opened_at=bounds.opens_at,
+                    requests=part.load.requests if bounds.rate_rps is None else None,
+                    closes_at=bounds.closes_at,
+                    held_open=bounds.rate_rps is not None and not cut,
+                    cut_at=bounds.cut_at,
+                )
+            )
+        return windows
+
+    def records(self, files: Sequence[Path]) -> list[Records]:
+        """Return the records in the workers' files, and remove these: a long run's are large."""
+        mapped = [Records.load(file, residence=self._residence) for file in files]
+        for file in files:
+            remove(file)  # the map keeps it as long as it is needed
+        return mapped
 
     def goaways(self) -> dict[str, int]:
         """The GOAWAYs in C-core's log, over all workers."""

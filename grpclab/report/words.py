@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
 from grpclab import quantities as qty
@@ -65,8 +66,16 @@ def estimate(comparison: Comparison) -> str:
 
 
 def sentence_case(text: str) -> str:
-    """The same with its first letter a capital, for the start of a sentence."""
-    return text[:1].upper() + text[1:]
+    """The same with its first letter a capital, for the start of a sentence.
+
+    A name stays as it is written: a factor (``server.threads``), a setting (``threads=64``), a path, an application.
+    """
+    first = text.split(maxsplit=1)[0] if text.strip() else ""
+    return text if _NAME.search(first) else text[:1].upper() + text[1:]
+
+
+_NAME = re.compile(r"[._=/:\\{}]\S")
+"""What no word of English has inside it."""
 
 
 def listing(words: Iterable[str]) -> str:

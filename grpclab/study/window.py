@@ -104,6 +104,8 @@ def all_calls(run: LoadRun) -> int:
 def latency_frame(run: LoadRun) -> tuple[pd.DataFrame, bool]:
     """One row a call, warm-up included (negative `start_s`): start_s, latency_s, late_s, status, worker.
 
+    With slices `start_s` is counted time, negative for calls that started in no counted stretch.
+
     With more than LATENCY_ROWS calls so many of them, at even distances in the order in which they ended; the
     second value says whether some were left out.
     """
@@ -118,7 +120,7 @@ def latency_frame(run: LoadRun) -> tuple[pd.DataFrame, bool]:
         frames.append(
             pd.DataFrame(
                 {
-                    "start_s": records.start_s[rows] - window.opened_at,
+                    "start_s": window.since_opening(records.start_s[rows]),
                     "latency_s": records.latency_s[rows],
                     "late_s": records.late_s[rows],
                     "status": records.status[rows],

@@ -7,6 +7,7 @@ Each line imports only from those above it::
     transport     the security of connections: TLS, whom it trusts, and the names it goes by
     dialling      the loopback addresses that a target stands for, and connections to them
     allowance     what may be sent to a server on another machine at most
+    grpc_log      grpcio imported so that its part in C writes no log of its own
     channels      the one place where gRPC channels are opened
     untrusted     files that somebody else may have written, read within bounds
     parquet       data frames in Parquet files

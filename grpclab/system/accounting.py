@@ -12,11 +12,14 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from grpclab.system import procfs
 from grpclab.system.environment import cgroup_folders, read_text
+
+K = TypeVar("K", int, str)
 
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
 _USED = (0, 1, 2)
@@ -76,8 +79,11 @@ class KernelCounts:
     """By process: of the cgroup above it that was throttled most."""
 
     @classmethod
-    def take(cls, pids: Collection[int] = (), *, root: Path = Path("/")) -> KernelCounts:
-        """Now, of the machine and of these processes; those that are gone are left out."""
+    def take(cls, pids: Collection[int] = (), *, root: Path = Path("/"), quotas: bool = True) -> KernelCounts:
+        """Now, of the machine and of these processes; those that are gone are left out.
+
+        Without `quotas` no throttling is read, which takes most of the time.
+        """
         used, stolen = _cores(root)
         cpu_s: dict[int, float] = {}
         for pid in pids:
@@ -91,8 +97,45 @@ class KernelCounts:
             pressure_s=_pressure(root),
             cpu_s=cpu_s,
             waited_s={pid: waited for pid in cpu_s if (waited := waited_seconds(pid, root)) is not None},
-            throttling={pid: counts for pid in cpu_s if (counts := throttling(pid, root)) is not None},
+            throttling={pid: counts for pid in cpu_s if quotas and (counts := throttling(pid, root)) is not None},
         )
+
+    def __sub__(self, before: KernelCounts) -> KernelCounts:
+        """The difference: what was added since, of the processes that were there at both moments."""
+        return KernelCounts(
+            at_s=self.at_s - before.at_s,
+            wall_s=self.wall_s - before.wall_s,
+            used_s={core: spent - before.used_s.get(core, 0.0) for core, spent in self.used_s.items()},
+            stolen_s={core: taken - before.stolen_s.get(core, 0.0) for core, taken in self.stolen_s.items()},
+            pressure_s={name: some - before.pressure_s.get(name, 0.0) for name, some in self.pressure_s.items()},
+            cpu_s={pid: spent - before.cpu_s[pid] for pid, spent in self.cpu_s.items() if pid in before.cpu_s},
+            waited_s={
+                pid: waited - before.waited_s[pid] for pid, waited in self.waited_s.items() if pid in before.waited_s
+            },
+            throttling={
+                pid: counts - before.throttling.get(pid, Throttling()) for pid, counts in self.throttling.items()
+            },
+        )
+
+    def __add__(self, other: KernelCounts) -> KernelCounts:
+        """The sum of two differences."""
+        return KernelCounts(
+            at_s=self.at_s + other.at_s,
+            wall_s=self.wall_s + other.wall_s,
+            used_s=_sum(self.used_s, other.used_s),
+            stolen_s=_sum(self.stolen_s, other.stolen_s),
+            pressure_s=_sum(self.pressure_s, other.pressure_s),
+            cpu_s=_sum(self.cpu_s, other.cpu_s),
+            waited_s=_sum(self.waited_s, other.waited_s),
+            throttling={
+                pid: self.throttling.get(pid, Throttling()) + other.throttling.get(pid, Throttling())
+                for pid in {**self.throttling, **other.throttling}
+            },
+        )
+
+
+def _sum(one: Mapping[K, float], other: Mapping[K, float]) -> dict[K, float]:
+    return {key: one.get(key, 0.0) + other.get(key, 0.0) for key in {**one, **other}}
 
 
 def _cores(root: Path) -> tuple[dict[int, float], dict[int, float]]:

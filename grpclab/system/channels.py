@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+import grpclab.system.grpc_log  # noqa: F401  # isort: skip  # before grpcio
 import grpc
 
 from grpclab.system.addresses import UNIX

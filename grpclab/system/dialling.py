@@ -7,6 +7,7 @@ connection that is dialled again goes to the same ones.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import cast
 
 from grpclab.errors import TargetError
 from grpclab.system.addresses import UNIX, is_loopback, parse, refused
-from grpclab.system.transport import Security
+from grpclab.system.transport import Security, handshake_fault
 
 _OTHER_ENGINE = "grpcio trusts no such certificate, use --engine wire, and --proto FILE for the schema"
 HOSTS = Path("/etc/hosts")
@@ -101,32 +102,42 @@ def _connected(address: str, port: int, timeout_s: float) -> socket.socket:
     return made
 
 
+def _connection(target: str, hosts: Sequence[str], port: int) -> socket.socket:
+    """A connection to a target. Raises TargetError."""
+    try:
+        return open_connection(hosts, port, timeout_s=HANDSHAKE_S)
+    except OSError as error:
+        why = (os.strerror(error.errno) if error.errno else str(error)).lower()
+        raise TargetError(
+            f"nothing answers at {target} ({why}): start a server there, or name another target"
+        ) from None
+
+
 def presented(target: str, security: Security) -> tuple[bytes, str]:
     """The certificate that the server at a target presents, in PEM, and a name that it holds; nothing is verified.
 
     Raises TargetError where it presents none, or one that nobody can trust, because it has expired or has no name.
     """
     hosts, port = loopback_target(target, security.remote)
-    try:
-        with (
-            open_connection(hosts, port, timeout_s=HANDSHAKE_S) as plain,
-            security.context().wrap_socket(plain) as connection,
-        ):
-            certificate = connection.getpeercert(binary_form=True)
-    except OSError as error:
-        raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
+    with _connection(target, hosts, port) as plain:
+        try:
+            with security.context().wrap_socket(plain) as connection:
+                certificate = connection.getpeercert(binary_form=True)
+        except OSError as error:
+            raise TargetError(f"the server at {target} {handshake_fault(error, security)}") from None
     pem = ssl.DER_cert_to_PEM_cert(certificate or b"").encode()
     trusting = replace(security, verify=True, roots=pem).context()
     trusting.check_hostname = False
     trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    try:
-        with open_connection(hosts, port, timeout_s=HANDSHAKE_S) as plain, trusting.wrap_socket(plain) as connection:
-            details = connection.getpeercert()
-    except ssl.SSLCertVerificationError as error:
-        why = f"{error.verify_message}: {_OTHER_ENGINE}"
-        raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}") from None
-    except OSError as error:
-        raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
+    with _connection(target, hosts, port) as plain:
+        try:
+            with trusting.wrap_socket(plain) as connection:
+                details = connection.getpeercert()
+        except ssl.SSLCertVerificationError as error:
+            why = f"{error.verify_message}: {_OTHER_ENGINE}"
+            raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}") from None
+        except OSError as error:
+            raise TargetError(f"the server at {target} {handshake_fault(error, security)}") from None
     held = cast("tuple[tuple[str, str], ...]", (details or {}).get("subjectAltName", ()))
     names = [name for kind, name in held if kind in ("DNS", "IP Address")]
     if not names:

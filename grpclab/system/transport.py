@@ -169,6 +169,30 @@ def security_of(
     return security
 
 
+NO_TLS = "does not speak TLS: leave out --tls and what belongs to it"
+SILENT = "does not answer a TLS handshake: wait until it does, or leave out --tls"
+DEMANDS = "it may demand a certificate of the client, add --cert FILE --key FILE"
+
+
+def handshake_fault(error: OSError, security: Security) -> str:
+    """Return what the failure of a TLS handshake means, as a clause about the server."""
+    import ssl
+
+    if isinstance(error, TimeoutError):
+        return SILENT
+    if not isinstance(error, ssl.SSLError) or "ALERT" not in (error.reason or ""):
+        return NO_TLS
+    # An alert is TLS as well: it wants a certificate of ours, or another version.
+    reason = (error.reason or "").lower().replace("_", " ").partition("alert ")[2] or "handshake failure"
+    if security.certificate is None and any(word in reason for word in ("certificate", "handshake failure")):
+        return f"refuses the TLS handshake ({reason}): {DEMANDS}"
+    if any(word in reason for word in ("certificate", "unknown ca")):
+        return f"does not accept the certificate of --cert ({reason}): give one that was signed by whom it trusts"
+    if reason == "protocol version":
+        return f"refuses the TLS handshake ({reason}): it may speak older versions of TLS only, gRPC needs TLS 1.2"
+    return f"refuses the TLS handshake ({reason})"
+
+
 def _whole(path: str) -> str:
     """The path of a file for whoever reads it again, wherever that works; nothing for none."""
     return str(Path(path).expanduser().absolute()) if path else ""

@@ -25,6 +25,7 @@ from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR
 from grpclab.analysis.inference.verdict import Comparison
 from grpclab.factors.levels import format_level
+from grpclab.factors.own import is_own
 from grpclab.load.run import BUSY_LIMIT
 
 Resource = Literal[
@@ -36,6 +37,7 @@ Resource = Literal[
     "concurrency",
     "threads",
     "generator-bound",
+    "own-factor",
     "unknown",
 ]
 RESOURCES: tuple[Resource, ...] = get_args(Resource)
@@ -250,6 +252,20 @@ def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
     return limit_from(m, "concurrency", [reason, cpu_words(m)])
 
 
+def own_factor(m: Measured, neighbours: Neighbours) -> Limit | None:
+    """``own-factor``: a pair with another level of a factor of the user's own, equal in all else, is faster.
+
+    What such a factor limits inside the server is not known; that it does is what the sweep has measured.
+    """
+    found = [(name, faster) for name in sorted(filter(is_own, m.levels)) if (faster := neighbours.faster(m, name))]
+    if not found:
+        return None
+    factor, faster = max(found, key=lambda pair: pair[1].ratio)
+    there = next(one for one in neighbours.alike(m, factor) if one.configuration == faster.candidate)
+    level, other = format_level(m.levels.get(factor)), format_level(there.levels.get(factor))
+    return limit_from(m, "own-factor", [f"with {factor}={other} instead of {level}, {_faster(faster)}", cpu_words(m)])
+
+
 def limit_from(m: Measured, resource: Resource, reasons: list[str], *, certain: bool = True) -> Limit:
     """The answer for a configuration, its evidence joined into a sentence."""
     over = [] if m.trials < 2 else [f"medians of {m.trials} trials"]
@@ -265,8 +281,12 @@ def _connections(m: Measured) -> float:
 def _raised(m: Measured, factor: str, pair: Comparison) -> str:
     level = m.levels.get(factor)
     now = "unset" if level is None else format_level(level)
+    return f"with more of {factor} than {now}, {_faster(pair)}"
+
+
+def _faster(pair: Comparison) -> str:
     return (
-        f"with more of {factor} than {now}, {pair.candidate} has {qty.ratio(pair.ratio, 'sentence')} its throughput "
+        f"{pair.candidate} has {qty.ratio(pair.ratio, 'sentence')} its throughput "
         f"(95 % interval {pair.ci_low:.3g} to {pair.ci_high:.3g}, {pair.blocks} blocks)"
     )
 
@@ -290,5 +310,8 @@ def _of_cores(m: Measured) -> str:
     return f"{used} cores" if math.isnan(m.capacity) else f"{used} of {qty.cores(m.capacity)}"
 
 
-RULES: tuple[Rule, ...] = (generator, shared_core, server_cpu, link, window, stream_limit, threads, concurrency)
+RULES: tuple[Rule, ...] = (
+    *(generator, shared_core, server_cpu, link, window, stream_limit, threads, concurrency),
+    own_factor,
+)
 """In the order in which they are tried: what spoils a number first, then what the numbers show, then pairs."""

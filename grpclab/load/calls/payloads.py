@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from grpclab.errors import StorageError, UsageError
 from grpclab.http2.messages import PREFIX_BYTES, prefixed
@@ -33,6 +34,9 @@ MAX_BYTES = 256 * 2**20
 MOST_COPIED, MOST_COPIED_BYTES = 4096, 1 << 20
 """So many requests, in a file of so many bytes, are copied by each worker."""
 CHUNK = 64
+_TOLD_EVERY = 1000
+_SURELY = 1.5
+"""Requests that would have so many times the most bytes, by those made so far, are not made to their end."""
 MOST_KEPT = 64
 """So many encodings are kept, the oldest ones leave first; a study with more kinds of requests encodes again."""
 _NUMBER = 8
@@ -120,6 +124,16 @@ class Payloads:
         return mapped, memoryview(swapped)  # pragma: no cover
 
 
+class EncodingWatch(Protocol):
+    """What is told of requests that are being encoded."""
+
+    def show(self, encoded: int, planned: int | None) -> None:
+        """So many are encoded so far, of so many where that is known."""
+
+    def end(self) -> None:
+        """All are encoded, or it was given up."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
     made: bytes | Payloads
@@ -133,6 +147,7 @@ class PayloadFolder:
     """
 
     def __init__(self) -> None:
+        self.watch: EncodingWatch | None = None
         self._folder: TemporaryFolder | None = None
         self._files = 0
         self._users = 0
@@ -181,20 +196,24 @@ class PayloadFolder:
         """The files that are there now."""
         return [] if self._folder is None else sorted(self._folder.path.glob("requests-*"))
 
-    def write(self, messages: Iterable[bytes], *, repeat: bool = True, shuffled_by: int | None = None) -> Payloads:
-        """Write a file of encoded messages; `shuffled_by` is the seed of a random order.
+    def write(
+        self,
+        messages: Iterable[bytes],
+        *,
+        repeat: bool = True,
+        shuffled_by: int | None = None,
+        planned: int | None = None,
+    ) -> Payloads:
+        """Write a file of encoded messages, of which there will be `planned`; `shuffled_by` is the seed of a random
+        order.
 
         Raises UsageError where there is none, or more than MAX_BYTES; StorageError where they cannot be written.
         """
-        kept, size = [], 0
-        for message in messages:
-            kept.append(message)
-            size += len(message) + PREFIX_BYTES + _NUMBER
-            if size > MAX_BYTES:
-                raise UsageError(
-                    f"invalid data: expected requests of at most {MAX_BYTES >> 20} MiB in all;"
-                    f" the first {len(kept):,} are more"
-                )
+        try:
+            kept = self._gathered(messages, planned)
+        finally:
+            if self.watch is not None:
+                self.watch.end()
         if not kept:
             raise UsageError("invalid data: expected at least one request")
         if shuffled_by is not None:
@@ -210,6 +229,27 @@ class PayloadFolder:
                 path.unlink()
             raise StorageError(f"the requests cannot be written to {path}: {error.strerror or error}") from None
         return Payloads(file=path, count=len(kept), repeat=repeat)
+
+    def _gathered(self, messages: Iterable[bytes], planned: int | None) -> list[bytes]:
+        """The messages. Raises UsageError where they are too large together, as soon as that can be known."""
+        kept, size = [], 0
+        expected = f"invalid data: expected requests of at most {MAX_BYTES >> 20} MiB in all;"
+        for message in messages:
+            kept.append(message)
+            size += len(message) + PREFIX_BYTES + _NUMBER
+            if size > MAX_BYTES:
+                raise UsageError(f"{expected} the first {len(kept):,} are more")
+            if len(kept) % _TOLD_EVERY == 0:
+                total = size / len(kept) * (planned or 0)
+                if total > _SURELY * MAX_BYTES:
+                    mean = size // len(kept)
+                    raise UsageError(
+                        f"{expected} {planned:,} of about {mean:,} bytes would be {total / 2**20:,.0f} MiB: plan fewer"
+                        " calls"
+                    )
+                if self.watch is not None:
+                    self.watch.show(len(kept), planned)
+        return kept
 
 
 PAYLOAD_FOLDER = PayloadFolder()

@@ -197,7 +197,12 @@ def _encoded(
     if len(first) == 1 and not source.endless:
         return first[0], False
     shuffled_by = options.seed if options.order == RANDOM else None
-    written = PAYLOAD_FOLDER.write(itertools.chain(first, made), repeat=source.repeats, shuffled_by=shuffled_by)
+    written = PAYLOAD_FOLDER.write(
+        itertools.chain(first, made),
+        repeat=source.repeats,
+        shuffled_by=shuffled_by,
+        planned=planned if source.endless else None,
+    )
     return written, source.endless
 
 

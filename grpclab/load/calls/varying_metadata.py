@@ -46,7 +46,7 @@ class VaryingMetadata:
         made = PAYLOAD_FOLDER.once(
             ("metadata", self._varying, known, repeat),
             count,
-            lambda: (PAYLOAD_FOLDER.write(blocks(), repeat=repeat), True),
+            lambda: (PAYLOAD_FOLDER.write(blocks(), repeat=repeat, planned=count), True),
         )
         assert isinstance(made, Payloads)
         return made

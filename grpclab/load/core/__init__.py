@@ -10,6 +10,7 @@ Each line imports only from those above it::
     gate           when a call may start: warm-up, the measured window, and its end
     budget         what a worker may still send to a server on another machine, and the gate that keeps to it
     bounds         how a load is divided over its workers, and when its window opens and closes
+    slices         the slices of a load: their lengths, their figures, and what cannot be measured in slices
     worker_window  the measured window of one worker: which calls are its own, when it ended, and its throughput
     summary        from the record of calls to figures: throughput, percentiles, histogram, timeline
     traffic        what passed on a client's connections beside calls: connections, pings, GOAWAYs

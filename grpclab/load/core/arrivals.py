@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,48 @@ def planned(
     """
     for first, times in _chunks(rate_rps, arrival, starts_at, seed):
         yield from times[(worker - first) % workers :: workers].tolist()
+
+
+class StandingSchedule:
+    """The arrivals of one worker, whose time stands still between slices: none is drawn twice, or left out."""
+
+    def __init__(self, arrivals: Iterator[float]) -> None:
+        """`arrivals`: on the schedule's own clock, without end."""
+        self._arrivals = arrivals
+        self._next_s = next(arrivals)
+        self.due = math.inf
+        """The moment at which the next arrival of the running slice is due that has not been sent."""
+
+    def resume(self, at_s: float, starts_at: float) -> Iterator[float]:
+        """Yield the moments of the arrivals from `at_s` of the schedule's clock on, which goes on at `starts_at`.
+
+        An arrival counts as sent once the next one is asked for.
+        """
+        while self._next_s < at_s:
+            self._next_s = next(self._arrivals)
+        while True:
+            self.due = starts_at + (self._next_s - at_s)
+            yield self.due
+            self._next_s = next(self._arrivals)
+
+
+def count_stretches(
+    rate_rps: float, arrival: str, seed: int, stretches: Sequence[tuple[float, float, float, float]]
+) -> int:
+    """Count the arrivals of the whole schedule that fall into stretches, in ascending order.
+
+    Each is ``(at_s, starts_at, opened_at, closed_at)``: as :meth:`StandingSchedule.resume` has it, and its bounds.
+    """
+    chunks, total = _chunks(rate_rps, arrival, 0.0, seed), 0
+    times: Floats = np.empty(0)
+    for at_s, starts_at, opened_at, closed_at in stretches:
+        times = times[times >= at_s]
+        while not len(times) or starts_at + (times[-1] - at_s) < closed_at:
+            times = np.concatenate([times, next(chunks)[1]])
+            times = times[times >= at_s]
+        moments = starts_at + (times - at_s)
+        total += int(np.count_nonzero((moments >= opened_at) & (moments < closed_at)))
+    return total
 
 
 @dataclass(frozen=True, kw_only=True)

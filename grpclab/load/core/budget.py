@@ -1,11 +1,11 @@
-"""What one worker may still send to a server on another machine, and the gate that keeps to it. Pure."""
+"""What one worker may still send: its requests, where they are not to repeat, and its part of an allowance. Pure."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from grpclab.load.core.gate import SuppliedGate
+from grpclab.load.core.gate import Gate, SuppliedGate
 from grpclab.system.allowance import CALLS, RATE, TIME, Allowance
 
 
@@ -64,3 +64,43 @@ class RationedGate(SuppliedGate):
         if admitted:
             self.budget.spend()
         return admitted
+
+
+class Supplies:
+    """What a worker may still send, over all of its windows, and the gates that keep to it."""
+
+    def __init__(self, supply: int | None, budget: Budget | None) -> None:
+        """`supply`: its requests; None where they repeat. `budget`: what it may send; None for no limit."""
+        self.budget = budget
+        self.made = 0
+        """The calls that were sent so far, whatever became of them."""
+        self._supply: float = math.inf if supply is None else supply
+
+    def gate(
+        self,
+        *,
+        opens_at: float,
+        closes_at: float | None = None,
+        requests: int | None = None,
+        counts_until: float = math.inf,
+        repeats: bool = False,
+    ) -> Gate:
+        """Return the gate of a window. With `repeats` the requests may begin again."""
+        gate = Gate(opens_at=opens_at, closes_at=closes_at, requests=requests, counts_until=counts_until)
+        if self._supply == math.inf and self.budget is None:
+            return gate
+        supply = math.inf if repeats else self._supply
+        if self.budget is not None:
+            return RationedGate(**vars(gate), supply=supply, budget=self.budget)
+        return SuppliedGate(**vars(gate), supply=supply)
+
+    def take(self, gate: Gate, made: int) -> None:
+        """Take from the supply what started through a gate that is closed; `made` calls were sent in all."""
+        self.made += made
+        if isinstance(gate, SuppliedGate):
+            self._supply = max(0, self._supply - gate.started)
+
+    @property
+    def spent(self) -> int:
+        """The calls taken from the allowance so far."""
+        return 0 if self.budget is None else self.budget.spent

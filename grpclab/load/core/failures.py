@@ -79,9 +79,9 @@ class _Entry:
 class FailureLog:
     """Takes the failed calls of one window in one worker."""
 
-    def __init__(self, *, opens_at: float = -math.inf) -> None:
-        """Leave out calls that started before `opens_at`: they belong to the warm-up."""
-        self._opens_at = opens_at
+    def __init__(self, *, opens_at: float = -math.inf, counts_until: float = math.inf) -> None:
+        """Leave out calls that started before `opens_at`, in the warm-up, or from `counts_until` on."""
+        self._opens_at, self._counts_until = opens_at, counts_until
         self._entries: dict[int, dict[str, _Entry]] = {}
         self._further: dict[int, _Entry] = {}
 
@@ -89,7 +89,7 @@ class FailureLog:
         self, status: int, text: str, start_s: float, end_s: float, details: bytes = b"", *, calls: int = 1
     ) -> None:
         """Note a failed call, or several alike; `details` is the value of its `grpc-status-details-bin`, decoded."""
-        if start_s < self._opens_at:
+        if not self._opens_at <= start_s < self._counts_until:
             return
         texts = self._entries.setdefault(status, {})
         entry = texts.get(text[:LONGEST_TEXT])

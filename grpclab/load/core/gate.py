@@ -34,6 +34,12 @@ class Gate:
     """The moment at which a call wanted a request, and none was left (:class:`SuppliedGate`)."""
     ceiling: str = ""
     """The ceiling that was reached then, where it was not for want of a request."""
+    counts_until: float = math.inf
+    """Calls that start from then on are admitted as long as the gate is open, and belong to no window."""
+
+    def counts(self, start: float) -> bool:
+        """Return whether a call that started then belongs to the window."""
+        return self.opens_at <= start < self.counts_until
 
     def admit(self, now: float) -> bool:
         """Return whether a call may start at `now`; counts it if it belongs to the window."""
@@ -63,7 +69,7 @@ class Gate:
 
     def never_sent(self, due: Iterator[float]) -> Floats:
         """Return the arrivals of an open loop that are still to be sent and were due in the window."""
-        end = min(self.cut_at, math.inf if self.closes_at is None else self.closes_at)
+        end = min(self.cut_at, self.counts_until, math.inf if self.closes_at is None else self.closes_at)
         left = None if self.requests is None else self.requests - self.admitted
         if left is None and end == math.inf:
             return np.empty(0)

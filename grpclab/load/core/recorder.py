@@ -208,6 +208,18 @@ class Recorder:
         if len(self.starts) >= CHUNK or len(self._messages) >= 2 * CHUNK:
             self._flush()
 
+    def written(self, first: int) -> npt.NDArray[np.void]:
+        """Write the rest, and return the calls from number `first` on: columns start_s, latency_s, late_s, status.
+
+        Raises StorageError if not everything could be written.
+        """
+        self._flush()
+        if self.failure:
+            raise StorageError(self.failure)
+        assert self._path is not None
+        rows = np.fromfile(self._path, self._dtype, offset=first * self._dtype.itemsize)
+        return rows
+
     def close(self) -> None:
         """Write the rest. Raises StorageError if not everything could be written."""
         self._flush()

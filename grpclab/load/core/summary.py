@@ -12,14 +12,14 @@ than 10 observations lie beyond them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from grpclab.load.core.recorder import Floats
-from grpclab.load.core.worker_window import Window
+from grpclab.load.core.worker_window import SlicedWindow, Window
 from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.status import NOT_ENDED, OK, RECORDED_NAMES
 
@@ -93,7 +93,7 @@ def summarise(windows: Sequence[Window]) -> Summary:
         requests=len(latency),
         errors=len(failed),
         errors_by_status={RECORDED_NAMES[code]: int(n) for code, n in zip(codes, counts, strict=True)},
-        window_s=max(window.closed_at - window.opened_at for window in windows),
+        window_s=max(window.length_s for window in windows),
         throughput_rps=sum(window.throughput_rps for window in windows),
         latency_mean_s=float(latency.mean()) if len(latency) else math.nan,
         latency_min_s=float(latency.min()) if len(latency) else math.nan,
@@ -124,13 +124,23 @@ def most_in_flight(windows: Sequence[Window]) -> int:
     A call is under way from its start until its answer is complete; those of the warm-up that last into the window
     count. Calls that wait for the peer's stream limit count, too; `held` counts them apart.
     """
+    return max(map(_most_in_flight, _stretches(windows)))
+
+
+def _most_in_flight(windows: Sequence[Window]) -> int:
+    """The most calls under way in windows of one stretch each, which the workers measured side by side."""
     starts = np.sort(np.concatenate([window.records.start_s for window in windows]))
     ends = np.sort(np.concatenate([window.records.end_s for window in windows]))
-    opened_at = min(window.opened_at for window in windows)
+    opened_at, until = min(window.opened_at for window in windows), max(window.starts_until for window in windows)
     # The number under way rises only where a call starts.
-    at = np.concatenate([[opened_at], starts[starts > opened_at]])
+    at = np.concatenate([[opened_at], starts[(starts > opened_at) & (starts < until)]])
     under_way = np.searchsorted(starts, at, side="right") - np.searchsorted(ends, at, side="right")
     return int(under_way.max())
+
+
+def _stretches(windows: Sequence[Window]) -> Iterator[tuple[Window, ...]]:
+    """Yield the windows of all workers, one stretch after the other."""
+    return zip(*(window.stretches for window in windows), strict=True)
 
 
 FEWEST_WAITING = 2
@@ -140,21 +150,31 @@ FEWEST_WAITING = 2
 def longest_silence(windows: Sequence[Window]) -> tuple[float, float]:
     """The longest time in which no call ended though FEWEST_WAITING were under way all the time, over all workers, and
     when it began after the windows' opening. Calls that were given up count as under way until then, and as no end.
+
+    In slices it is one that began in a counted stretch, or lasted when it opened.
     """
-    opened_at = min(window.opened_at for window in windows)
+    silence_s, began_at = max(map(_longest_silence, _stretches(windows)), key=lambda silence: silence[0])
+    if silence_s <= 0:
+        return 0.0, 0.0
+    return silence_s, float(windows[0].since_opening(np.array([began_at]))[0])
+
+
+def _longest_silence(windows: Sequence[Window]) -> tuple[float, float]:
+    """The longest silence of windows of one stretch each, and the moment at which it began."""
+    opened_at, until = min(window.opened_at for window in windows), max(window.starts_until for window in windows)
     starts = np.sort(np.concatenate([window.records.start_s + window.records.late_s for window in windows]))
     given_up = np.concatenate([window.records.status == NOT_ENDED for window in windows])
     all_ends = np.concatenate([window.records.end_s for window in windows])
     ends = np.sort(np.concatenate([[opened_at], all_ends[~given_up & (all_ends > opened_at)]]))
     if len(ends) < 2:
-        return 0.0, 0.0
+        return 0.0, opened_at
     # Before an end, the last FEWEST_WAITING-th call to start that has not ended: from then on so many were under way.
     ended_before = np.arange(len(ends) - 1) + np.count_nonzero(all_ends[~given_up] <= opened_at)
     never = np.full(FEWEST_WAITING + len(ends), np.inf)
     began = np.maximum(ends[:-1], np.concatenate([starts, never])[ended_before + FEWEST_WAITING - 1])
-    silence = ends[1:] - began
+    silence = np.where(began < until, ends[1:] - began, 0.0)
     at = int(silence.argmax())
-    return (float(silence[at]), float(began[at] - opened_at)) if silence[at] > 0 else (0.0, 0.0)
+    return max(0.0, float(silence[at])), float(began[at])
 
 
 def _measured(windows: Sequence[Window], column: str) -> Floats:
@@ -168,7 +188,7 @@ def _messages(windows: Sequence[Window], *, first: bool) -> Floats:
     values: Floats = np.concatenate(
         [
             window.records.message_s[
-                (window.records.message_start_s >= window.opened_at) & (window.records.message_first == first)
+                window.holds(window.records.message_start_s) & (window.records.message_first == first)
             ]
             for window in windows
         ]
@@ -215,14 +235,18 @@ def histogram(latency_s: Floats) -> str:
 
 
 def timeline(windows: Sequence[Window], bin_s: float = 0.1) -> dict[str, list[float]]:
-    """Calls by the time they ended, in bins of `bin_s`, warm-up included (negative times).
+    """Calls by the time they ended, in bins of `bin_s`, warm-up included (negative times); of slices, the calls that
+    ended in a counted stretch, by counted time.
 
     Columns: `t_s` start of the bin, seconds since the window opened; `completed`; `errors`; `latency_p50_s` and
     `latency_max_s` of the calls that ended in it (NaN where none did).
     """
-    ends = np.concatenate([w.records.end_s - w.opened_at for w in windows])
+    ends = np.concatenate([w.since_opening(w.records.end_s) for w in windows])
     latency = np.concatenate([w.records.latency_s for w in windows])
     failed = np.concatenate([w.records.status for w in windows]) != OK
+    if any(isinstance(w, SlicedWindow) for w in windows):
+        counted = ends >= 0
+        ends, latency, failed = ends[counted], latency[counted], failed[counted]
     columns: dict[str, list[float]] = {
         name: [] for name in ("t_s", "completed", "errors", "latency_p50_s", "latency_max_s")
     }

@@ -218,7 +218,7 @@ class WireEngine:
     def _note_encoded(self, calls: list[WireCall]) -> None:
         """Count the answers of the window that were compressed."""
         for call in calls:
-            if call.encoding and call.status == OK and call.started >= self._gate.opens_at:
+            if call.encoding and call.status == OK and self._gate.counts(call.started):
                 self._recorder.encoded(call.encoding)
 
     # ---- windows -----------------------------------------------------------------------------------------------

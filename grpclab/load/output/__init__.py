@@ -7,7 +7,7 @@ Each line imports only from those above it::
     ghz_config     the keys of a ghz configuration in the words of ``bench``
     config_file    ``--config FILE``
     notebook_html  HTML in the output of a notebook cell
-    progress       the line on a terminal that says how a running load is doing; erased at the end
+    progress       the lines that say how a running load, and the encoding of its requests, are doing
     render         the summary of a bench result for a terminal
     html           A bench result in a notebook
 """

@@ -1,14 +1,20 @@
-"""The line on a terminal that says how a running load is doing; erased at the end."""
+"""The lines that say how a running load, and the encoding of its requests, are doing."""
 
 from __future__ import annotations
 
 import math
 import shutil
+import time
+from collections.abc import Callable
 from typing import TextIO
 
 from grpclab import quantities as qty
 from grpclab.load.run import LoadProgress
 from grpclab.system.terminal import erase
+
+SILENT_S = 1.0
+"""What takes less is not told."""
+EVERY_S = 0.5
 
 
 def progress_text(
@@ -57,3 +63,43 @@ class ProgressLine:
             erase(self._stream)
             self._stream.flush()
             self._shown = False
+
+
+class EncodingLine:
+    """Says on a stream that requests are being encoded, where that takes longer than a second.
+
+    On a terminal the figures are replaced by later ones, and erased at the end; elsewhere they are one line.
+    """
+
+    def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._now = stream, now
+        self._begun: float | None = None
+        self._next_s = SILENT_S
+        self._shown = False
+
+    def show(self, encoded: int, planned: int | None) -> None:
+        """So many are encoded so far, of so many where that is known."""
+        if self._begun is None:
+            self._begun = self._now()
+        elapsed_s = self._now() - self._begun
+        if elapsed_s < self._next_s:
+            return
+        text = f"encoding requests before the load: {encoded:,}"
+        if planned:
+            text += f" of {planned:,}, about {elapsed_s * (planned - encoded) / encoded:,.0f} s left"
+        if self._stream.isatty():
+            erase(self._stream)
+            self._stream.write(text[: shutil.get_terminal_size().columns - 1])
+            self._next_s = elapsed_s + EVERY_S
+        else:
+            self._stream.write(f"grpclab: {text}\n")
+            self._next_s = math.inf
+        self._stream.flush()
+        self._shown = True
+
+    def end(self) -> None:
+        """Leave a terminal's line empty; what is encoded next is told for itself."""
+        if self._shown and self._stream.isatty():
+            erase(self._stream)
+            self._stream.flush()
+        self._begun, self._next_s, self._shown = None, SILENT_S, False

@@ -17,6 +17,7 @@ _REMEDIES = {
     "stream-limit": "remedy: more streams per connection",
     "concurrency": "remedy: more calls in flight",
     "threads": "remedy: more handler threads",
+    "own-factor": "remedy: the other level",
     "generator-bound": "remedy: more load; the server can do more",
 }
 """What raises the throughput, by resource."""
@@ -27,10 +28,12 @@ def section(study: FinishedStudy) -> str:
     drawn = table(study)
     if not drawn:
         return ""
+    named = {limit.resource for limit in study.resources.values()}
+    own = "; a factor of your own where another level of it is" if "own-factor" in named else ""
     return (
         "<p>The resource that held each configuration back, by the first rule that its numbers meet; windows and "
         "stream limits are named only where a configuration that has more of them, and differs in nothing else, is "
-        f"faster.</p>{drawn}"
+        f"faster{own}.</p>{drawn}"
     )
 
 

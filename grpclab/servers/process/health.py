@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpclab.system.grpc_log  # noqa: F401  # isort: skip  # before grpcio
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +21,7 @@ from grpclab.load.calls.method import CallSpec, find_call
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.peer_probe import server_settings
+from grpclab.system.dialling import presented
 from grpclab.system.transport import PLAINTEXT, Security, security_of
 from tests.support.certificates import NAME, PAST, Authority, Pair, handshaking, health_server
 
@@ -293,3 +298,56 @@ def test_a_certificate_that_nobody_can_trust_is_passed_over_by_engine_wire_alone
         assert calls("wire", target, anybody, tmp_path) == [0] * 20
         with pytest.raises(TargetError, match=r"certificate has expired: .* use --engine wire"):
             calls("grpcio", target, anybody, tmp_path)
+
+
+# ---- what is not shown -------------------------------------------------------------------------------------------
+
+
+@engines
+@pytest.mark.parametrize(
+    ("first_bytes", "told"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak TLS: leave out --tls"),
+        (b"", "does not speak TLS: leave out --tls"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "refuses the TLS handshake (protocol version)"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", "it may demand a certificate of the client"),
+    ],
+)
+def test_no_text_of_openssl_is_shown_where_nobody_is_verified(engine: str, first_bytes: bytes, told: str) -> None:
+    with answering(first_bytes) as target:
+        text = refusal(engine, target, security_of(insecure_skip_verify=True))
+        with pytest.raises(TargetError) as caught:
+            presented(target, security_of(insecure_skip_verify=True))
+    for one in (text, str(caught.value)):
+        assert told in one
+        assert "_ssl.c" not in one
+        assert "[SSL" not in one
+
+
+@contextlib.contextmanager
+def answering(first_bytes: bytes) -> Iterator[str]:
+    """A server that answers each connection's first bytes with these, and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(1 << 16)
+                    connection.sendall(first_bytes)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_the_log_of_c_core_is_not_shown_before_the_reason(tls_server: str) -> None:
+    words = ["bench", tls_server, "--tls", "--call", "grpc.health.v1.Health/Check", "--engine", "grpcio", "-n", "5"]
+    run = subprocess.run(
+        [sys.executable, "-m", "grpclab", *words], capture_output=True, text=True, check=False, timeout=60
+    )
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"grpclab: the server at {tls_server} has a certificate that is not signed by")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from tests.support.limits import IDLE, NOISE, judged, pair, rows
+from grpclab.analysis.limits.resources import Limit, limit_of
+from grpclab.analysis.study_plan import StoredTarget, StudyPlan
+from tests.support.limits import IDLE, NOISE, ONE, judged, pair, rows
 
 WINDOW = {"client.adaptive_window": False, "client.window_kib": 64}
 PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
@@ -87,3 +91,44 @@ def test_a_full_cpu_is_named_before_a_faster_pair() -> None:
 def test_more_that_was_tried_in_vain_asks_for_a_profile() -> None:
     found = judged(*pair({"server.threads": 50}, {"load.concurrency": 200}, ratio=1.0))
     assert "more of load.concurrency (more) was not faster: a profile" in found.evidence
+
+
+APP = StoredTarget(app="shop:register", call="shop.Cart/Get")
+COMMAND = StoredTarget(command="./srv {port} {threads}", call="shop.Cart/Get")
+
+
+def of_targets(
+    low: dict[str, Any], high: dict[str, Any], *, ratio: float, targets: tuple[StoredTarget, StoredTarget]
+) -> Limit:
+    plan = StudyPlan(subjects=dict(zip(("it", "more"), targets, strict=True)))
+    trials = pd.DataFrame([row for configuration in pair(low, high, ratio=ratio) for row in configuration])
+    return limit_of("it", trials, plan, ONE)
+
+
+@pytest.mark.parametrize(
+    ("factor", "low", "high"),
+    [("arg.threads", "4", "64"), ("arg.threads", "64", "4"), ("env.MODE", "none", "fast"), ("target.python", "a", "b")],
+)
+def test_a_sweep_over_a_factor_of_the_users_own_holds_the_answer(factor: str, low: str, high: str) -> None:
+    target = APP if factor == "target.python" else COMMAND
+    found = of_targets({factor: low}, {factor: high}, ratio=2.0, targets=(target, target))
+    assert (found.resource, found.certain) == ("own-factor", True), found.evidence
+    assert f"with {factor}={high} instead of {low}, more has 2.0x" in found.evidence
+    for ratio in (0.5, 1.0, 1.03):
+        assert of_targets({factor: low}, {factor: high}, ratio=ratio, targets=(target, target)).resource == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("target", "low", "high", "resource"),
+    [
+        (APP, IDLE, {"server.threads": 1000}, "threads"),
+        (APP, {}, {"load.concurrency": 200}, "concurrency"),
+        (COMMAND, {}, {"load.concurrency": 200}, "concurrency"),
+    ],
+)
+def test_factors_that_a_target_does_not_have_hide_no_pair_and_another_target_is_none(
+    target: StoredTarget, low: dict[str, Any], high: dict[str, Any], resource: str
+) -> None:
+    assert of_targets(low, high, ratio=2.0, targets=(target, target)).resource == resource
+    other = replace(target, call="shop.Cart/Put")
+    assert of_targets(low, high, ratio=2.0, targets=(target, other)).resource == "unknown"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from grpclab.errors import StorageError, UsageError
 from grpclab.http2.messages import prefixed
-from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
+from grpclab.load.calls.payloads import PAYLOAD_FOLDER, PayloadFolder, Payloads
 from grpclab.load.core.gate import SuppliedGate
 
 
@@ -88,3 +89,45 @@ def test_a_window_that_needs_no_more_than_there_is_does_not_run_out() -> None:
     gate = SuppliedGate(opens_at=0, requests=3, supply=3)
     assert [gate.admit(now) for now in range(5)] == [True] * 3 + [False] * 2
     assert gate.ran_out_at is None
+
+
+class _Told:
+    """What is told of requests that are being encoded."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[int, int | None]] = []
+        self.ended = 0
+
+    def show(self, encoded: int, planned: int | None) -> None:
+        self.shown.append((encoded, planned))
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+def test_many_requests_are_told_while_they_are_encoded_and_their_end_however_it_comes() -> None:
+    folder = PayloadFolder()
+    folder.watch = told = _Told()
+    folder.write((b"tea" for _ in range(2500)), planned=2500)
+    assert (told.shown, told.ended) == ([(1000, 2500), (2000, 2500)], 1)
+
+    def interrupted() -> Iterator[bytes]:
+        yield b"tea"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folder.write(interrupted())
+    assert told.ended == 2
+
+
+def test_requests_that_will_be_too_many_are_refused_after_the_first_of_them() -> None:
+    made = []
+
+    def messages() -> Iterator[bytes]:
+        for number in itertools.count():
+            made.append(number)
+            yield b"x" * 87
+
+    with pytest.raises(UsageError, match=r"10,000,000 of about 100 bytes would be 954 MiB: plan fewer calls"):
+        PAYLOAD_FOLDER.write(messages(), planned=10_000_000)
+    assert len(made) == 1000

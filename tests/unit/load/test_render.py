@@ -12,7 +12,7 @@ import pytest
 
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.output import chart
-from grpclab.load.output.progress import ProgressLine, progress_text
+from grpclab.load.output.progress import EncodingLine, ProgressLine, progress_text
 from grpclab.load.output.render import behind, render
 from grpclab.load.run import LoadProgress
 from grpclab.quantities import milliseconds, percent_of
@@ -334,3 +334,37 @@ def test_there_is_no_line_without_a_terminal_or_when_quiet() -> None:
     assert ProgressLine(Terminal(), duration_s=None, requests=None).active
     assert not ProgressLine(Terminal(), duration_s=None, requests=None, quiet=True).active
     assert not ProgressLine(io.StringIO(), duration_s=None, requests=None).active
+
+
+class _Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_encoding_is_told_after_a_second_once_where_there_is_no_terminal() -> None:
+    stream, clock = io.StringIO(), _Clock()
+    line = EncodingLine(stream, clock)
+    line.show(1000, 100_000)
+    clock.now = 0.9
+    line.show(9000, 100_000)
+    assert stream.getvalue() == ""
+    for clock.now in (1.0, 2.0, 3.0):
+        line.show(10_000, 100_000)
+    line.end()
+    told = "encoding requests before the load: 10,000 of 100,000, about 9 s left"
+    assert stream.getvalue() == f"grpclab: {told}\n"
+    line.show(1, None)
+    assert stream.getvalue().count("\n") == 1, "what is encoded next has its own second"
+
+
+def test_on_a_terminal_the_line_of_encoding_is_written_over_and_erased() -> None:
+    terminal, clock = Terminal(), _Clock()
+    line = EncodingLine(terminal, clock)
+    for clock.now, done in ((0.0, 1000), (1.0, 2000), (1.1, 3000), (1.6, 4000)):
+        line.show(done, None)
+    line.end()
+    line.end()
+    told = "encoding requests before the load: "
+    assert terminal.getvalue() == f"{ERASE}{told}2,000{ERASE}{told}4,000{ERASE}"

@@ -1,0 +1,273 @@
+"""The slices of a load: their lengths, their bounds, and which configurations cannot be measured in slices. Pure.
+
+A slice is **ramp** (the load settles), **counted stretch**, **tail** (the load goes on, uncounted, until every call
+that started in the stretch has ended) and **drain** (no call starts any more; those under way end). Throughput counts
+the successful calls that end in the stretch, percentiles take the calls that start in it. The lengths are fixed after
+the warm-up, one for all configurations that are measured together: the slowest decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from grpclab.load.core.recorder import Codes, Floats
+from grpclab.status import OK
+
+RAMP_S, RAMP_TAILS = 0.025, 2
+"""The shortest ramp, in seconds and in p99 latencies of the warm-up."""
+COUNTED_S, COUNTED_MEDIANS = 0.075, 5
+"""The shortest counted stretch of a closed loop, in seconds and in median latencies of the warm-up."""
+OPEN_S, OPEN_CALLS, OPEN_TAILS = 1.0, 200, 10
+"""The shortest counted stretch of an open loop: in seconds, in planned calls, and in p99 latencies of the warm-up."""
+CLOSED_MOST_S, OPEN_MOST_S = 2.0, 5.0
+"""The longest slice of a closed and of an open loop; what needs a longer one is measured alone in one window."""
+LATE_START_S = 0.002
+"""A worker that begins a slice later than the others by more than this makes it invalid."""
+LATE_ALONE_S = 0.1
+"""One worker alone begins its slices itself, soon after they are ordered; one that is later by this was stopped."""
+MOST = 0.5
+"""More than this share of the slices is most of them."""
+PORTS_KEPT_S = 60.0
+"""The time for which the port of a closed TCP connection is kept (TIME_WAIT, Linux)."""
+PORTS_SHARE = 0.9
+"""The share of the local ports that connections of single calls may use up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp:
+    """The figures of a warm-up, which the lengths of slices follow.
+
+    Latencies and throughput are those of its second half: the first calls open connections.
+    """
+
+    calls: int
+    """All calls that were sent, of both halves."""
+    latency_p50_s: float
+    """Of however few calls; NaN without any."""
+    latency_p99_s: float
+    """Likewise: of fewer than a hundred calls, the longest."""
+    throughput_rps: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceLengths:
+    """The lengths of a slice that are fixed; tail and drain last as long as their calls."""
+
+    ramp_s: float
+    counted_s: float
+
+    def expected_s(self, warmup: WarmUp) -> float:
+        """The length of the whole slice of a configuration, with a tail and a drain of its p99 each."""
+        return self.ramp_s + self.counted_s + 2 * warmup.latency_p99_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class StretchFigures:
+    """The counted stretch of a slice, in one worker or in all of them."""
+
+    counted_ok: int
+    """The successful calls that ended in the stretch."""
+    started: int
+    """The calls that started in the stretch."""
+    errors: int
+    """Those of them that failed."""
+    under_way_opened: int
+    """The calls under way when the stretch began."""
+    under_way_closed: int
+    """The calls under way when it ended."""
+    longest_s: float
+    """The longest call that started in the stretch; NaN without any."""
+    latency_p50_s: float
+    """The median of the calls that started in the stretch, whatever their number; NaN without any. Of several workers,
+    the worst one's."""
+    latency_p99_s: float
+    """Their p99, likewise."""
+
+    @classmethod
+    def of(
+        cls, start_s: Floats, latency_s: Floats, status: Codes, *, opened_at: float, closed_at: float
+    ) -> StretchFigures:
+        """The figures of the calls of one slice, those of ramp and tail among them."""
+        end_s = start_s + latency_s
+        started = (start_s >= opened_at) & (start_s < closed_at)
+        latencies = latency_s[started]
+        p50, p99 = math.nan, math.nan
+        if len(latencies):
+            p50, p99 = np.quantile(latencies, (0.5, 0.99), method="higher").tolist()
+        return cls(
+            counted_ok=int(np.count_nonzero((end_s > opened_at) & (end_s <= closed_at) & (status == OK))),
+            started=len(latencies),
+            errors=int(np.count_nonzero(started & (status != OK))),
+            under_way_opened=int(np.count_nonzero((start_s <= opened_at) & (end_s > opened_at))),
+            under_way_closed=int(np.count_nonzero((start_s <= closed_at) & (end_s > closed_at))),
+            longest_s=float(latencies.max()) if len(latencies) else math.nan,
+            latency_p50_s=p50,
+            latency_p99_s=p99,
+        )
+
+    @classmethod
+    def of_workers(cls, parts: Sequence[StretchFigures]) -> StretchFigures:
+        """The figures of all workers: counts added up, of latencies the worst."""
+        return cls(
+            counted_ok=sum(part.counted_ok for part in parts),
+            started=sum(part.started for part in parts),
+            errors=sum(part.errors for part in parts),
+            under_way_opened=sum(part.under_way_opened for part in parts),
+            under_way_closed=sum(part.under_way_closed for part in parts),
+            longest_s=_worst(part.longest_s for part in parts),
+            latency_p50_s=_worst(part.latency_p50_s for part in parts),
+            latency_p99_s=_worst(part.latency_p99_s for part in parts),
+        )
+
+
+def _worst(values: Iterable[float]) -> float:
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice(StretchFigures):
+    """One slice of one configuration, all workers together. Moments are seconds of ``time.perf_counter``."""
+
+    number: int
+    """From 0, in the order in which the configuration's slices were measured."""
+    started_at: float
+    opened_at: float
+    """The beginning of the counted stretch."""
+    closed_at: float
+    """The end of the counted stretch."""
+    tail_ended_at: float
+    """From here on no call starts."""
+    drained_at: float
+    """The last call has ended."""
+    calls: int
+    """All calls that were sent, those of ramp and tail included."""
+    late_s: float
+    """The late start of the worst worker."""
+    client_cpu_s: float
+    """CPU time of all workers from start to drained, spinning included."""
+    client_busy_s: float
+    """CPU time, without spinning, of the busiest worker within the counted stretch."""
+    client_waited_s: float
+    """The time in which the workers' event loops could have run and had no core, summed, from start to drained."""
+    invalid: str = ""
+    """The reason why nothing of the slice counts; its calls were made all the same."""
+    exhausted: bool = False
+    """No further slice can be measured, for the reason in `invalid`."""
+
+    @property
+    def counted_s(self) -> float:
+        """The length of the counted stretch."""
+        return self.closed_at - self.opened_at
+
+    @property
+    def throughput_rps(self) -> float:
+        """Successful calls that ended in the stretch, per second."""
+        return self.counted_ok / self.counted_s if self.counted_s > 0 else 0.0
+
+
+# ---- lengths ---------------------------------------------------------------------------------------------------
+
+
+def closed_lengths(warmups: Iterable[WarmUp]) -> SliceLengths:
+    """The lengths for closed loops that are measured together. Raises ValueError without a warm-up that has calls."""
+    known = _known(warmups)
+    return SliceLengths(
+        ramp_s=_ramp_s(known), counted_s=max([COUNTED_S, *(COUNTED_MEDIANS * each.latency_p50_s for each in known)])
+    )
+
+
+def open_lengths(warmups: Iterable[WarmUp], rates: Iterable[float]) -> SliceLengths:
+    """The lengths for open loops of these rates (calls per second) that are measured together. Raises ValueError."""
+    known = _known(warmups)
+    counted = [OPEN_S, *(OPEN_CALLS / rate for rate in rates), *(OPEN_TAILS * each.latency_p99_s for each in known)]
+    return SliceLengths(ramp_s=_ramp_s(known), counted_s=max(counted))
+
+
+def _known(warmups: Iterable[WarmUp]) -> list[WarmUp]:
+    warmups = list(warmups)
+    if not warmups or any(math.isnan(each.latency_p99_s) for each in warmups):
+        raise ValueError("the lengths of slices need warm-ups in which calls ended")
+    return warmups
+
+
+def _ramp_s(warmups: Sequence[WarmUp]) -> float:
+    return max([RAMP_S, *(RAMP_TAILS * each.latency_p99_s for each in warmups)])
+
+
+def alone(warmups: Mapping[str, WarmUp], rates: Mapping[str, float | None]) -> dict[str, str]:
+    """The configurations that have to be measured alone in one window, and why; `rates` are None for closed loops."""
+    return {name: reason for name, warmup in warmups.items() if (reason := _why_alone(warmup, rates.get(name)))}
+
+
+def _why_alone(warmup: WarmUp, rate_rps: float | None) -> str:
+    if math.isnan(warmup.latency_p99_s):
+        return "no call of its warm-up ended"
+    lengths = closed_lengths([warmup]) if rate_rps is None else open_lengths([warmup], [rate_rps])
+    needed_s, most_s = lengths.expected_s(warmup), CLOSED_MOST_S if rate_rps is None else OPEN_MOST_S
+    if needed_s <= most_s:
+        return ""
+    latencies = f"latencies of {warmup.latency_p50_s:.3g} s (median) and {warmup.latency_p99_s:.3g} s (p99)"
+    because = latencies if rate_rps is None else f"{rate_rps:g} calls/s and {latencies}"
+    return f"a slice would take {needed_s:.2g} s, above {most_s:g} s, with {because}"
+
+
+# ---- open loops that cannot be cut -------------------------------------------------------------------------------
+
+
+def growing(slices: Sequence[Slice]) -> str:
+    """Return why an open loop must be measured alone: its queue grew in most slices; nothing otherwise."""
+    valid = [each for each in slices if not each.invalid]
+    grew = sum(each.under_way_closed > each.under_way_opened for each in valid)
+    # A queue that stands still is longer at one of two moments about half of the time, and by a call or two.
+    longer = sum(each.under_way_closed - each.under_way_opened for each in valid)
+    if not valid or grew <= MOST * len(valid) or longer <= 2 * math.sqrt(sum(map(_under_way, valid))):
+        return ""
+    return f"more calls were under way at the end of {grew} of {len(valid)} slices than at their beginning"
+
+
+def _under_way(each: Slice) -> int:
+    return each.under_way_opened + each.under_way_closed
+
+
+def outlasting(slices: Sequence[Slice]) -> str:
+    """Return why an open loop must be measured alone: a call took longer than a slice; nothing otherwise."""
+    for each in slices:
+        if not each.invalid and each.longest_s > each.counted_s:
+            return f"a call took {each.longest_s:.2g} s, longer than a slice of {each.counted_s:.2g} s"
+    return ""
+
+
+# ---- ports -----------------------------------------------------------------------------------------------------
+
+
+class PortWatch:
+    """The local ports that connections for single calls use up at one target, since closed ones keep theirs."""
+
+    def __init__(self, ports: int | None) -> None:
+        """`ports`: the local ports that there are; None where they may be used again at once, or none are used."""
+        self._ports = ports
+        self._closed: list[tuple[float, int]] = []
+
+    def note(self, at: float, connections: int) -> None:
+        """Note connections that were closed by a moment."""
+        if self._ports is not None:
+            self._closed = [*self._recent(at), (at, connections)]
+
+    def refusal(self, now: float, coming: int) -> str:
+        """Return why no further `coming` connections can be opened; nothing where they can."""
+        if self._ports is None:
+            return ""
+        used = sum(connections for _, connections in self._recent(now))
+        if used + coming <= PORTS_SHARE * self._ports:
+            return ""
+        return (
+            f"{used:,} of {self._ports:,} local ports are used up for {PORTS_KEPT_S:.0f} s by connections of single"
+            " calls (TIME_WAIT): measure for less time, or set net.ipv4.tcp_tw_reuse"
+        )
+
+    def _recent(self, now: float) -> Iterator[tuple[float, int]]:
+        return (entry for entry in self._closed if entry[0] > now - PORTS_KEPT_S)
