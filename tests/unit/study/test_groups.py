@@ -211,9 +211,14 @@ def write_result(stored: StoredResult, folder: Path) -> None:
 
 def test_a_group_is_there_whole_or_not_at_all(store: Store) -> None:
     group = scheduled_group(PLAN, 0, 0, SEED)
-    with pytest.raises(KeyboardInterrupt), store.writing_group(group.name, ["00-00-000-hub"]) as (_, folders):
-        write_result(results(group)[0], folders["00-00-000-hub"])
-        raise KeyboardInterrupt
+
+    def cut_off() -> None:
+        with store.writing_group(group.name, ["00-00-000-hub"]) as (_, folders):
+            write_result(results(group)[0], folders["00-00-000-hub"])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
     assert store.results() == {}
     assert list(store.groups_folder.iterdir()) == []
     put(store, group)
