@@ -242,7 +242,13 @@ _NUMBERS = (
     ),
     *_of(
         _SERVER,
-        ("server_cpu_s", "time", "CPU time of all server processes in the window", "lower", "server CPU time"),
+        (
+            "server_cpu_s",
+            "time",
+            "CPU time of all server processes in the window, or in the slices with their ramps and tails",
+            "lower",
+            "server CPU time",
+        ),
         ("server_cpu_per_call_s", "time", "server CPU time for one call", "lower", "server CPU per call"),
         ("server_user_s", "time", "server CPU time in user space", "lower", "server CPU time in user space"),
         ("server_kernel_s", "time", "server CPU time in the kernel", "lower", "server CPU time in the kernel"),
@@ -379,6 +385,29 @@ _NUMBERS = (
         ("stopped_s", "time", "time for which a process was stopped by a signal or a tracer", "lower", ""),
         ("generator_still_s", "time", "time for which an event loop of the load generator stood still", "lower", ""),
         ("silence_s", "time", "the longest time in which no call ended though some were under way", "lower", ""),
+        (
+            "server_waited_share",
+            "share",
+            "part of its slices for which the server waited for a core that something else used, at most",
+            "lower",
+            "",
+        ),
+    ),
+    *_of(
+        _CALLS,
+        ("pass_count", "count", "slices of the trial that count; 0 where it was measured in one window", "", ""),
+        ("slices_left_out", "count", "slices of the trial that do not count", "", ""),
+        ("calls_made", "count", "all calls that were sent, those of warm-up, ramp and tail included", "", ""),
+    ),
+    *_of(
+        _SERVER,
+        (
+            "server_outside_cores",
+            "cores",
+            "cores that the server used when it had no call, between its slices",
+            "lower",
+            "",
+        ),
     ),
 )
 """What a trial measures; NaN where it did not."""

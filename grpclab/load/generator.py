@@ -161,6 +161,7 @@ class Generator:
         keep_on_interrupt: bool = False,
         rate_rps: float | None = None,
         warmup_s: float | None = None,
+        window_s: float | None = None,
         progress: Callable[[LoadProgress], None] | None = None,
         stop_when: Callable[[LoadProgress], str | None] | None = None,
         drain_s: float = DRAIN_S,
@@ -170,12 +171,12 @@ class Generator:
 
         `on_open` is called when it opens, `tick` now and then.
 
-        `rate_rps` and `warmup_s` take the place of the configuration's. About four times a second, `progress` is
-        called with the figures so far, and `stop_when` may end the window by returning a reason;
-        `watch_s` are the limits of latency in those figures. With `keep_on_interrupt`, Ctrl-C
-        ends the window early instead of raising KeyboardInterrupt, and a second one the calls under way. Calls that
-        are under way `drain_s` after the end of the window are given up: recorded as NOT_ENDED. Raises WorkerError if
-        a worker dies or does not come to an end, StorageError if the records cannot be written.
+        `rate_rps` and `warmup_s` take the place of the configuration's, `window_s` that of its requests and its
+        duration. About four times a second, `progress` is called with the figures so far, and `stop_when` may end the
+        window by returning a reason; `watch_s` are the limits of latency in those figures. With `keep_on_interrupt`,
+        Ctrl-C ends the window early instead of raising KeyboardInterrupt, and a second one the calls under way. Calls
+        that are under way `drain_s` after the end of the window are given up: recorded as NOT_ENDED. Raises WorkerError
+        if a worker dies or does not come to an end, StorageError if the records cannot be written.
         """
         if self.config.load.pause_s and warmup_s is None:
             with raised():
@@ -186,7 +187,12 @@ class Generator:
         # This takes some milliseconds: before the start is fixed.
         watch = InterferenceWatch({GENERATOR: self.pids, **self.beside})
         bounds = plan_bounds(
-            self.config.load, time.perf_counter() + START_DELAY_S, self._seed, rate_rps=rate_rps, warmup_s=warmup_s
+            self.config.load,
+            time.perf_counter() + START_DELAY_S,
+            self._seed,
+            rate_rps=rate_rps,
+            warmup_s=warmup_s,
+            window_s=window_s,
         )
         files = self._workers.order(
             bounds, record=True, report=bool(progress or stop_when), drain_s=drain_s, watch_s=watch_s

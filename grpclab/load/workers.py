@@ -195,7 +195,7 @@ class Workers:
         self._windows += 1
         files = [self._folder / f"window-{self._windows}-worker-{index}" for index in range(self.count)]
         for index, (worker, part, file) in enumerate(zip(self._children, self.parts, files, strict=True)):
-            requests = part.load.requests
+            requests = None if bounds.by_time else part.load.requests
             if bounds.rate_rps is not None:  # its calls are divided by the schedule; None of them: the end holds
                 requests = bounds.due.of_worker(index, self.count) or None if bounds.due else None
             worker.send(
@@ -293,7 +293,7 @@ class Workers:
                 Window(
                     records=records,
                     opened_at=bounds.opens_at,
-                    requests=part.load.requests if bounds.rate_rps is None else None,
+                    requests=part.load.requests if bounds.rate_rps is None and not bounds.by_time else None,
                     closes_at=bounds.closes_at,
                     held_open=bounds.rate_rps is not None and not cut,
                     cut_at=bounds.cut_at,

@@ -26,7 +26,15 @@ Each line imports only from those above it::
     store          the folder of a study: trials whole or not at all
     trial_result   what a trial brings, and the files that it leaves in its folder
     server_programs  the programs behind the servers of a study, read at every start
-    trial          one trial
+    set_up         the server, the generator and the link of one configuration, up and connected
+    trial_notes    what is noted of a configuration before its load and after it
+    trial          one trial alone
+    passes         the passes over a group: who is visited, in which order, how often
+    slice_account  what the servers of a group used in the slices and between them
+    group_result   the members of a group, and what its measurement brought: group.json and slices.parquet
+    running_member  a member of a group while the group is measured
+    sliced_passes  the slices of the members of a group, pass by pass
+    group          one group measured
     remaining      what of a study with groups is still to be measured
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
     group_order    a group as it is ordered: by a study, or as the variables of ``trial.ipynb``

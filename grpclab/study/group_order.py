@@ -14,11 +14,12 @@ from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import DesignError, invalid
 from grpclab.study.designs.design import ScheduledGroup, scheduled_group
 from grpclab.study.documents import write_json
+from grpclab.study.group import run_group
+from grpclab.study.group_result import GROUP_SCHEMA_VERSION, GroupMember
 from grpclab.study.model import Manifest
 from grpclab.study.parameters import plain_values
 from grpclab.study.store import Store
 from grpclab.study.target import Subject
-from grpclab.study.trial import run_trial
 from grpclab.study.trial_folders import GROUP, MEMBERS, group_name
 from grpclab.study.trial_order import TrialOrder, place, scratch_folder, word
 from grpclab.study.trial_result import TrialIdentity, TrialResult
@@ -41,27 +42,34 @@ def measure_group(
     configuration.
     """
     cores = manifest.cores or StoredCores()
-    results = {}
-    for trial in group.trials:
-        results[trial.configuration] = run_trial(
-            manifest.plan.configuration(trial.configuration).config,
-            folders[trial.name],
-            cores=CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared),
+    members = [
+        GroupMember(
+            config=manifest.plan.configuration(trial.configuration).config,
             identity=identity_of(group, trial.configuration, manifest),
+            folder=folders[trial.name],
             profile=is_profiled(group, trial.configuration, manifest),
             subject=subjects.get(trial.configuration, Subject()),
             expected=(manifest.servers or {}).get(trial.configuration),
             data_files=manifest.data_files,
         )
-    write_json(folder / GROUP, unmeasured(group, ""))
-    return results
+        for trial in group.trials
+    ]
+    result = run_group(
+        members,
+        folder,
+        group=group.group,
+        cores=CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared),
+        seed=manifest.seed or 0,
+    )
+    write_json(folder / GROUP, result.document())
+    return result.trials
 
 
 def unmeasured(group: ScheduledGroup, reason: str) -> dict[str, Json]:
     """The content of ``group.json`` of a group that could not be measured."""
     members = [{"configuration": trial.configuration, "trial": trial.name} for trial in group.trials]
     return {
-        "schema_version": 1,
+        "schema_version": GROUP_SCHEMA_VERSION,
         "block": group.block,
         "group": group.number,
         "hub": group.group.hub,

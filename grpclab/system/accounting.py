@@ -7,6 +7,7 @@ the file system, so that tests can bring their own.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Collection, Mapping
@@ -147,6 +148,17 @@ def _cores(root: Path) -> tuple[dict[int, float], dict[int, float]]:
             used[int(name[3:])] = sum(ticks[at] for at in _USED) * _TICK_S
             stolen[int(name[3:])] = ticks[_STOLEN] * _TICK_S if len(ticks) > _STOLEN else 0.0
     return used, stolen
+
+
+def core_seconds(cores: Collection[int], root: Path = Path("/")) -> float:
+    """The CPU time of all processes on these cores so far, with what the host of a virtual machine took of them.
+
+    NaN where the system does not tell.
+    """
+    used, stolen = _cores(root)
+    if not used:
+        return math.nan
+    return sum(used.get(core, 0.0) + stolen.get(core, 0.0) for core in cores)
 
 
 def _pressure(root: Path) -> dict[str, float]:

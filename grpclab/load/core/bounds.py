@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grpclab.errors import FactorError
 from grpclab.factors.config import LoadConfig, TrialConfig
@@ -69,6 +69,8 @@ class Bounds:
     """The rate of an open loop; None is a closed loop."""
     due: PlannedWindow | None = None
     """The arrivals of an open loop that belong to the window; None where it ends by its time alone."""
+    by_time: bool = False
+    """It ends by its time alone, whatever number of calls the load asks for."""
     cut_at: float = math.inf
     """The moment at which it was ended before its time."""
 
@@ -97,18 +99,26 @@ class Bounds:
 
 
 def plan_bounds(
-    load: LoadConfig, starts_at: float, seed: int, *, rate_rps: float | None = None, warmup_s: float | None = None
+    load: LoadConfig,
+    starts_at: float,
+    seed: int,
+    *,
+    rate_rps: float | None = None,
+    warmup_s: float | None = None,
+    window_s: float | None = None,
 ) -> Bounds:
     """Return the window of a load that starts at `starts_at`, or later where its schedule takes time to draw.
 
-    `rate_rps` and `warmup_s` take the place of the load's own.
+    `rate_rps` and `warmup_s` take the place of the load's own, `window_s` that of its requests and its duration.
     """
+    if window_s is not None:
+        load = replace(load, requests=None, duration_s=window_s)
     rate_rps = load.rate_rps if rate_rps is None else rate_rps
     warmup_s = load.warmup_s if warmup_s is None else warmup_s
     if rate_rps is None:
         opens_at = starts_at + warmup_s
         closes_at = None if load.duration_s is None else opens_at + load.duration_s
-        return Bounds(starts_at=starts_at, opens_at=opens_at, closes_at=closes_at)
+        return Bounds(starts_at=starts_at, opens_at=opens_at, closes_at=closes_at, by_time=window_s is not None)
     length_s = min(load.duration_s or math.inf, (load.requests or math.inf) / rate_rps)
     starts_at += (warmup_s + length_s) * rate_rps * PLANNING_S
     opens_at = starts_at + warmup_s

@@ -89,6 +89,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
     "grpclab.study.pilot": "its user is a command",
     "grpclab.study.remaining": "pure where its user is not",
+    "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
@@ -150,6 +151,7 @@ PASSES_JSON: dict[str, str] = {
     "study.designs.study_file": "makes a value of TOML",
     "study.documents": "reads and writes JSON files",
     "study.group_order": "a notebook's variables, by their names; writes group.json",
+    "study.group_result": "writes group.json",
     "study.manifests": "a notebook's variables, by their names",
     "study.model": "the values themselves: what they hold of any kind is a dictionary",
     "study.parameters": "a notebook's variables, by their names",

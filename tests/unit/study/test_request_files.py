@@ -12,7 +12,7 @@ from grpclab.analysis.study_plan import StoredTarget, StudyPlan
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.data_file import file_reference
-from grpclab.study import trial
+from grpclab.study import set_up
 from grpclab.study.manifests import with_outside
 from grpclab.study.model import Manifest
 from grpclab.study.request_files import data_files_of
@@ -73,10 +73,10 @@ class _Subject:
 def test_a_trial_after_a_change_of_its_data_file_is_invalid(data: Path, content: str | None, error: Exception) -> None:
     known = data_files_of(StudyPlan(subjects={"a": target(data)}))
     server = cast("Any", type("Server", (), {"target": "", "security": None, "descriptors": ()}))
-    assert trial._call(cast("Any", _Subject(data)), server, TrialConfig(), known) == "the call"  # type: ignore[comparison-overlap]
+    assert set_up._call(cast("Any", _Subject(data)), server, TrialConfig(), known) == "the call"  # type: ignore[comparison-overlap]
     if content is None:
         data.unlink()
     else:
         data.write_text(content)
     with pytest.raises(MeasurementError, match="data file"):
-        trial._call(cast("Any", _Subject(data, error)), server, TrialConfig(), known)
+        set_up._call(cast("Any", _Subject(data, error)), server, TrialConfig(), known)

@@ -1,0 +1,213 @@
+"""What the servers of a group used in the slices and between them, by readings at the idle moments. Pure.
+
+A slice is read twice: before its first call and after its last one. CPU for a call is all CPU between these two moments
+over all calls made between them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from grpclab.load.core.slices import Slice
+from grpclab.system.notices import Notice
+
+BUSY_SHARE = 0.02
+"""The share of a core that the others of a group together may use while one is measured, and the share of its own work
+that a server may do when its calls have ended."""
+BUSY_SLICES, BUSY_SECONDS = 2, 1.0
+"""It is the share of so many slices, or of slices that last so long together."""
+IDLE_CORES = 0.005
+"""A server that uses no more of a core than this between its slices is idle, however little it does in them."""
+WAITED_LIMIT = 0.05
+"""The share of its time for which a server may have waited for a core that something else used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdleReading:
+    """The servers of a group at a moment at which none has a call."""
+
+    at_s: float
+    """On time.perf_counter's clock."""
+    cpu_s: Mapping[str, float] = field(default_factory=dict)
+    """By member: CPU time of all processes of its server so far; NaN where they are not known."""
+    waited_s: float = math.nan
+    """The time in which threads of the visited server could have run and had no core, so far."""
+    cores_s: float = math.nan
+    """CPU time of all processes on the servers' cores so far, and what the host of a virtual machine took of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceReading:
+    """One visit of a pass: the slice, and the servers before and after it. `left_out`: why it does not count."""
+
+    pass_number: int
+    member: str
+    slice: Slice
+    before: IdleReading
+    after: IdleReading
+    left_out: str = ""
+
+    def without(self, reason: str) -> SliceReading:
+        """The same as one that does not count."""
+        return replace(self, left_out=self.left_out or reason)
+
+    @property
+    def seconds(self) -> float:
+        """From the one moment to the other."""
+        return self.after.at_s - self.before.at_s
+
+    @property
+    def counts(self) -> bool:
+        """Whether its calls are among those that are counted."""
+        return not self.left_out and not self.slice.invalid
+
+    def used_s(self, name: str) -> float:
+        """The CPU time that a member's server used meanwhile; NaN where it is not known."""
+        return self.after.cpu_s.get(name, math.nan) - self.before.cpu_s.get(name, math.nan)
+
+    @property
+    def waited_s(self) -> float:
+        """The time for which the server's threads waited for a core."""
+        return self.after.waited_s - self.before.waited_s
+
+    @property
+    def lost_s(self) -> float:
+        """The time for which they waited for what others used, at most: threads of one server wait for each other."""
+        others_s = self.after.cores_s - self.before.cores_s - self.used_s(self.member)
+        return min(self.waited_s, max(0.0, others_s))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerAccount:
+    """What one server used, over all slices of it that count, and outside of them."""
+
+    slices: int = 0
+    left_out: int = 0
+    """The slices that do not count."""
+    seconds: float = 0.0
+    calls: int = 0
+    cpu_s: float = math.nan
+    waited_s: float = math.nan
+    lost_s: float = math.nan
+    outside_s: float = math.nan
+    """The CPU time that it used when it had no call."""
+    outside_seconds: float = 0.0
+    client_cpu_s: float = 0.0
+
+    @classmethod
+    def of(cls, member: str, readings: Sequence[SliceReading], since: int = 0) -> ServerAccount:
+        """The account of a member; outside of its slices from pass `since` on."""
+        own = [each for each in readings if each.member == member]
+        counted = [each for each in own if each.counts]
+        outside_s, outside_seconds = _outside(member, [each for each in readings if each.pass_number >= since])
+        return cls(
+            slices=len(counted),
+            left_out=len(own) - len(counted),
+            seconds=sum(each.seconds for each in counted),
+            calls=sum(each.slice.calls for each in counted),
+            cpu_s=_sum(each.used_s(member) for each in counted),
+            waited_s=_sum(each.waited_s for each in counted),
+            lost_s=_sum(each.lost_s for each in counted),
+            outside_s=outside_s,
+            outside_seconds=outside_seconds,
+            client_cpu_s=sum(each.slice.client_cpu_s for each in counted),
+        )
+
+    @property
+    def outside_cores(self) -> float:
+        """The share of a core that it used when it had no call; NaN where that is not known."""
+        return self.outside_s / self.outside_seconds if self.outside_seconds > 0 else math.nan
+
+    @property
+    def lost_share(self) -> float:
+        """The share of its time for which it waited for what others used."""
+        return self.lost_s / self.seconds if self.seconds > 0 else math.nan
+
+    def works_on(self, base_cores: float = 0.0) -> bool:
+        """Whether it does too much of its work when its calls have ended; `base_cores`: what it used before any."""
+        over_s = self.outside_s - (base_cores + IDLE_CORES) * self.outside_seconds
+        return over_s > 0 and self.outside_s > BUSY_SHARE * (self.outside_s + self.cpu_s)
+
+    def metrics(self, kernel_share: float) -> dict[str, float]:
+        """The columns of a trial that are of its slices; `kernel_share` of the server's CPU time was the kernel's."""
+        return {
+            "pass_count": self.slices,
+            "slices_left_out": self.left_out,
+            "server_cpu_s": self.cpu_s,
+            "server_user_s": self.cpu_s * (1 - kernel_share),
+            "server_kernel_s": self.cpu_s * kernel_share,
+            "server_cpu_per_call_s": self.cpu_s / self.calls if self.calls else math.nan,
+            "server_waited_s": self.waited_s,
+            "server_waited_share": self.lost_share,
+            "server_outside_cores": self.outside_cores,
+        }
+
+    def notices(self) -> list[Notice]:
+        """What whoever reads its figures should know."""
+        found = []
+        if self.lost_share > WAITED_LIMIT:
+            found.append(
+                Notice(
+                    kind="server-waited",
+                    severity="warning",
+                    text=(
+                        f"the server was runnable and did not run for {self.lost_share:.0%} of its time: something"
+                        " else used the core"
+                    ),
+                    remedy="stop what else runs on its cores (`top` names it) and measure again",
+                )
+            )
+        if self.left_out:
+            slices = "1 slice was" if self.left_out == 1 else f"{self.left_out:,} slices were"
+            found.append(
+                Notice(
+                    kind="slices-left-out",
+                    severity="note",
+                    text=f"{slices} left out of {self.left_out + self.slices:,}; slices.parquet says why of each",
+                )
+            )
+        return found
+
+
+def disturber(readings: Sequence[SliceReading], apart: Mapping[str, Collection[str]] | None = None) -> str:
+    """The busiest of the servers that together used too much of a core while another was measured; "" for none.
+
+    `apart`: by member, those that its own slices say nothing of: they call the same server.
+    """
+    for visited in sorted({each.member for each in readings}):
+        rows = [each for each in readings if each.member == visited]
+        others = sorted(
+            {name for each in rows for name in each.after.cpu_s} - {visited, *(apart or {}).get(visited, ())}
+        )
+        used_s = {name: sum(_known(each.used_s(name)) for each in rows) for name in others}
+        seconds = sum(each.seconds for each in rows)
+        busy = sum(sum(_known(each.used_s(name)) for name in others) > BUSY_SHARE * each.seconds for each in rows)
+        # One collection of garbage in a short slice is no reason.
+        if sum(used_s.values()) > BUSY_SHARE * seconds and (busy >= BUSY_SLICES or seconds >= BUSY_SECONDS):
+            return max(others, key=lambda name: used_s[name])
+    return ""
+
+
+def _outside(member: str, readings: Sequence[SliceReading]) -> tuple[float, float]:
+    """The CPU time that a server used from its first slice to the last reading, less that in its slices; and how long
+    that was."""
+    own = [each for each in readings if each.member == member]
+    if not own:
+        return math.nan, 0.0
+    last = readings[-1].after
+    used_s = last.cpu_s.get(member, math.nan) - own[0].before.cpu_s.get(member, math.nan)
+    seconds = last.at_s - own[0].before.at_s
+    inside_s = sum(each.used_s(member) for each in own)
+    return max(0.0, used_s - inside_s), max(0.0, seconds - sum(each.seconds for each in own))
+
+
+def _known(value: float) -> float:
+    return 0.0 if math.isnan(value) else value
+
+
+def _sum(values: Iterable[float]) -> float:
+    """The sum; NaN of none."""
+    found = list(values)
+    return math.fsum(found) if found else math.nan

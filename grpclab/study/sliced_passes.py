@@ -1,0 +1,179 @@
+"""The passes over the members of a group that are up: slice by slice, until each has its measured time."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from grpclab.analysis.study_plan import PlannedGroup
+from grpclab.load.core.slices import SliceLengths
+from grpclab.study import passes
+from grpclab.study.passes import Counted, Goal, Visits
+from grpclab.study.running_member import GroupTools, RunningMember
+from grpclab.study.slice_account import ServerAccount, SliceReading, disturber
+from grpclab.system.environment import CorePlan
+from grpclab.system.notices import Notice
+
+BASE_S = 0.05
+"""For so long the servers are looked at before any load."""
+SPARE_SLICES = 20
+"""So many slices may be invalid before a member is visited no more."""
+WORKS_ON_PASSES = 4
+"""After so many passes it is known whether a server works when its calls have ended."""
+
+
+class SlicedPasses:
+    """The slices of a group, with what its servers used in them and between them.
+
+    `running` are those that are up, by name; whoever leaves is taken out of it meanwhile.
+    """
+
+    def __init__(
+        self,
+        running: Mapping[str, RunningMember],
+        group: PlannedGroup,
+        tools: GroupTools,
+        cores: CorePlan,
+        draw: random.Random,
+    ) -> None:
+        self._running, self._group, self._tools, self._cores, self._draw = running, group, tools, cores, draw
+        self._base_cores: dict[str, float] = {}
+        self._since = 0
+        """The pass from which on slices count."""
+        self.readings: list[SliceReading] = []
+        self.passes: list[tuple[str, ...]] = []
+        """The members in the order in which they were visited, pass by pass."""
+
+    def of(self, name: str) -> list[SliceReading]:
+        """The slices of a member."""
+        return [reading for reading in self.readings if reading.member == name]
+
+    def account(self, name: str) -> ServerAccount:
+        """What the server of a member used."""
+        return ServerAccount.of(name, self.readings, self._since)
+
+    def look_before_load(self) -> None:
+        """Look at what the servers use before any load."""
+        pids = {each.name: each.pids for each in self._up()}
+        before = self._tools.read(pids, "", self._cores.server)
+        self._tools.sleep(BASE_S)
+        after = self._tools.read(pids, "", self._cores.server)
+        seconds = max(after.at_s - before.at_s, 1e-9)
+        for name in pids:
+            used = (after.cpu_s.get(name, math.nan) - before.cpu_s.get(name, math.nan)) / seconds
+            self._base_cores[name] = 0.0 if math.isnan(used) else used
+
+    def measure(self, lengths: SliceLengths, ends_at: float, leave: Callable[[str, str], bool]) -> None:
+        """Visit the members pass by pass until each has what it needs, or the time is over.
+
+        `leave` takes out a member that disturbs the others, and says whether they go on.
+        """
+        visits = Visits(self._group.hub)
+        while True:
+            left = {each.name: self._left(each, lengths) for each in self._up()}
+            slice_s = self._slice_s(lengths)
+            at_most = (ends_at - self._tools.clock()) / (slice_s * max(1, len(left)))
+            if at_most < 1 and len(self.passes) - self._since >= passes.FEWEST_PASSES:
+                self._say_cut_short(left)
+                return
+            due = visits.due(left, at_most)
+            if due:
+                self._pass(passes.order(due, self._group.hub, slice_s, self._draw), lengths)
+            name, reason = self._disturbing(last=not due)
+            if name:
+                self._begin_again(f"{name} left the group")
+                visits = Visits(self._group.hub)
+                if not leave(name, reason):
+                    return
+            elif not due:
+                return
+
+    def _up(self) -> list[RunningMember]:
+        return [each for each in self._running.values() if not each.failed]
+
+    def _pass(self, visited: Sequence[str], lengths: SliceLengths) -> None:
+        """One pass over the members."""
+        number = len(self.passes)
+        self.passes.append(tuple(visited))
+        pids = {each.name: each.pids for each in self._up()}
+        for name in visited:
+            each = self._running[name]
+            if each.failed:
+                continue
+            before = self._tools.read(pids, name, self._cores.server)
+            measured = each.slice(lengths)
+            if measured is not None:
+                after = self._tools.read(pids, name, self._cores.server)
+                self.readings.append(
+                    SliceReading(pass_number=number, member=name, slice=measured, before=before, after=after)
+                )
+
+    def _left(self, each: RunningMember, lengths: SliceLengths) -> int:
+        """The slices that a member still needs."""
+        own = self.of(each.name)
+        since = [reading for reading in own if reading.pass_number >= self._since]
+        if own and own[-1].slice.exhausted:
+            return 0
+        counted = [reading.slice for reading in since if reading.counts]
+        if len(since) - len(counted) > SPARE_SLICES + len(counted):
+            return 0
+        progress = Counted(
+            counted_s=sum(part.counted_s for part in counted), calls=sum(part.started for part in counted)
+        )
+        expected_rps = math.nan if each.warm is None else each.warm.throughput_rps
+        return passes.left(self._goal(each), progress, lengths.counted_s, expected_rps)
+
+    def _goal(self, each: RunningMember) -> Goal:
+        load = each.member.config.load
+        most_s = math.inf if load.duration_s is None else load.duration_s
+        if load.requests is None:
+            return Goal(counted_s=most_s, calls=0, most_s=most_s)
+        return Goal(counted_s=self._group.counted_s, calls=load.requests, most_s=most_s)
+
+    def _slice_s(self, lengths: SliceLengths) -> float:
+        """The length of a slice, with what lies between two: as they were, or as it is expected."""
+        if self.readings:
+            return sum(reading.seconds for reading in self.readings) / len(self.readings)
+        expected = [lengths.expected_s(each.warm) for each in self._up() if each.warm is not None]
+        return max(expected, default=lengths.ramp_s + lengths.counted_s)
+
+    def _disturbing(self, *, last: bool) -> tuple[str, str]:
+        """The member that disturbs the others, or works when its calls have ended, and the words for that."""
+        passed = len(self.passes) - self._since
+        if passed < passes.FEWEST_PASSES and not last:
+            return "", ""
+        readings = [each for each in self.readings if each.pass_number >= self._since]
+        shared = self._shared()
+        name = disturber(readings, shared)
+        if name in self._running:
+            cores = ServerAccount.of(name, readings).outside_cores
+            return name, f"its server uses {cores:.1%} of a core when it has no call"
+        for each in self._up() if last or passed >= WORKS_ON_PASSES else ():
+            account = ServerAccount.of(each.name, readings)
+            if not shared[each.name] and account.works_on(self._base_cores.get(each.name, 0.0)):
+                share = account.outside_s / (account.outside_s + account.cpu_s)
+                return each.name, f"its server does {share:.1%} of its work when its calls have ended"
+        return "", ""
+
+    def _begin_again(self, reason: str) -> None:
+        """Count nothing of what has been measured so far: it was disturbed."""
+        self.readings = [each.without(reason) if each.pass_number >= self._since else each for each in self.readings]
+        self._since = len(self.passes)
+
+    def _shared(self) -> dict[str, Collection[str]]:
+        """By member, the others that call the same server."""
+        pids = {each.name: set(each.pids) for each in self._running.values()}
+        return {
+            name: [other for other, theirs in pids.items() if other != name and own & theirs]
+            for name, own in pids.items()
+        }
+
+    def _say_cut_short(self, left: Mapping[str, int]) -> None:
+        for name, slices_left in left.items():
+            if slices_left > 0:
+                text = (
+                    f"measured for less than was asked for: a group ends within {passes.GROUP_S:.0f} s, and"
+                    f" {slices_left:,} slices more were needed"
+                )
+                self._running[name].result.notices.append(Notice(kind="cut-short", severity="note", text=text))

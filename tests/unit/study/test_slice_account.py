@@ -1,0 +1,113 @@
+"""What the servers of a group used in the slices and between them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, disturber
+from tests.support.slices import made_slice
+
+
+def readings(
+    visited: str,
+    *,
+    passes: int = 4,
+    inside: float = 0.08,
+    others: float = 0.0,
+    after_drain: float = 0.0,
+    waited: float = 0.0,
+    core: float = 0.08,
+) -> list[SliceReading]:
+    """A member `a` and a member `b` by turns, a slice of 0.1 s and a gap of 0.01 s each; figures in seconds a slice.
+
+    While `visited` is, it uses `inside`, and the other one `others`; `after_drain` it uses after each slice of its own.
+    """
+    found: list[SliceReading] = []
+    at, used, waits, cores = 0.0, {"a": 0.0, "b": 0.0}, 0.0, 0.0
+    for number in range(passes):
+        for name in ("a", "b"):
+            before = IdleReading(at_s=at, cpu_s=dict(used), waited_s=waits, cores_s=cores)
+            at += 0.1
+            used[name] += inside if name == visited else 0.08
+            used["b" if name == "a" else "a"] += others if name == visited else 0.0
+            waits += waited if name == visited else 0.0
+            cores += core
+            after = IdleReading(at_s=at, cpu_s=dict(used), waited_s=waits, cores_s=cores)
+            part = made_slice(number, before.at_s)
+            found.append(SliceReading(pass_number=number, member=name, slice=part, before=before, after=after))
+            at += 0.01
+            used[name] += after_drain if name == visited else 0.0
+    return found
+
+
+def test_cpu_for_a_call_is_all_cpu_between_two_idle_moments_over_all_calls_between_them() -> None:
+    metrics = ServerAccount.of("a", readings("a")).metrics(kernel_share=0.25)
+    assert metrics["server_cpu_s"] == pytest.approx(4 * 0.08)
+    assert metrics["server_cpu_per_call_s"] == pytest.approx(0.08 / 200)
+    assert metrics["server_kernel_s"] == pytest.approx(0.08)
+    assert metrics["pass_count"] == 4
+
+
+def test_slices_that_do_not_count_are_left_out_of_everything_but_their_number() -> None:
+    some = readings("a")
+    some[0] = some[0].without("b left the group")
+    account = ServerAccount.of("a", some)
+    assert (account.slices, account.left_out, account.calls) == (3, 1, 600)
+    assert account.cpu_s == pytest.approx(3 * 0.08)
+    assert [notice.kind for notice in account.notices()] == ["slices-left-out"]
+
+
+def test_a_server_without_work_outside_its_slices_stays() -> None:
+    account = ServerAccount.of("a", readings("a"))
+    assert account.outside_s == pytest.approx(0.0)
+    assert not account.works_on()
+    assert disturber(readings("a")) == ""
+
+
+def test_a_server_that_works_when_its_calls_have_ended_is_found() -> None:
+    account = ServerAccount.of("a", readings("a", after_drain=0.004))
+    assert account.outside_s == pytest.approx(0.016)
+    assert account.works_on()
+    assert not account.works_on(base_cores=1.0), "it did that before any load as well"
+
+
+def test_the_busiest_of_the_others_is_found_by_its_share_of_a_core() -> None:
+    assert disturber(readings("a", others=0.003)) == "b"
+    assert disturber(readings("a", others=0.0015)) == ""
+
+
+def test_one_collection_of_garbage_is_no_reason_to_leave() -> None:
+    some = readings("a", passes=1, others=0.01)
+    assert disturber(some) == ""
+
+
+def test_those_that_call_the_same_server_do_not_disturb_each_other() -> None:
+    assert disturber(readings("a", others=0.05), {"a": ["b"], "b": ["a"]}) == ""
+
+
+def test_a_server_that_waits_for_what_others_use_is_told_of() -> None:
+    account = ServerAccount.of("a", readings("a", waited=0.012, core=0.1))
+    assert account.lost_share == pytest.approx(0.12)
+    (notice,) = account.notices()
+    assert (notice.kind, notice.severity) == ("server-waited", "warning")
+    assert "did not run for 12% of its time" in notice.text
+
+
+def test_threads_of_a_server_that_wait_for_each_other_are_no_notice() -> None:
+    account = ServerAccount.of("a", readings("a", waited=0.5, core=0.08))
+    assert account.waited_s == pytest.approx(2.0)
+    assert account.notices() == []
+
+
+def test_what_is_not_known_of_a_server_elsewhere_is_not_a_number() -> None:
+    nothing = IdleReading(at_s=0.0)
+    later = IdleReading(at_s=0.1)
+    one = SliceReading(pass_number=0, member="a", slice=made_slice(), before=nothing, after=later)
+    account = ServerAccount.of("a", [one])
+    assert math.isnan(account.cpu_s)
+    assert math.isnan(account.metrics(math.nan)["server_cpu_per_call_s"])
+    assert not account.works_on()
+    assert account.notices() == []
+    assert disturber([one, one]) == ""
