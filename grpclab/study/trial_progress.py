@@ -60,11 +60,11 @@ class Progress:
         """So many more trials, by name, are stored at once; those in `again` were counted before."""
         counted = [name not in again for name in results]
         self._measured += sum(counted)
-        left_s = self._left(self._total - self._done - sum(counted))
+        left = self._total - self._done - sum(counted)
+        eta = f"{self._left(left)} left" if left > 0 else "done"
         width = len(str(self._total))
         for (name, result), counts in zip(results.items(), counted, strict=True):
             self._done += counts
-            eta = f"{left_s} left" if self._done < self._total else "done"
             self._write(f"[{self._done:{width}}/{self._total}] {name:<38} {outcome(result):<34} {eta}")
 
     def expect(self, total: int) -> None:
