@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ def study_notices(trials: pd.DataFrame) -> tuple[Notice, ...]:
     rows = valid_trials(trials)
     marked: dict[str, list[tuple[str, Notice]]] = {}
     for configuration, stored in zip(column(rows, "configuration"), column(rows, "notices"), strict=True):
-        for notice in _read(stored):
+        for notice in _gravest(_read(stored)):
             marked.setdefault(notice.kind, []).append((str(configuration), notice))
     combined = [_combined(kind, on, len(rows)) for kind, on in marked.items()]
     return tuple(sorted(combined, key=lambda notice: notice.severity != "warning"))
@@ -35,6 +35,14 @@ def _read(stored: object) -> list[Notice]:
         return [_notice(entry) for entry in entries if {"kind", "severity", "text"} <= set(entry)]
     except (ValueError, TypeError):
         return []
+
+
+def _gravest(notices: list[Notice]) -> Iterable[Notice]:
+    """One notice of each kind: a trial may carry it for its server and for its generator."""
+    kept: dict[str, Notice] = {}
+    for notice in sorted(notices, key=lambda notice: notice.severity != "warning"):
+        kept.setdefault(notice.kind, notice)
+    return kept.values()
 
 
 def _notice(entry: Mapping[str, Json]) -> Notice:

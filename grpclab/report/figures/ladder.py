@@ -80,7 +80,7 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
     rungs = steps(study)
     if not any(math.isfinite(s.ratio) for s in rungs):
         return None
-    total = study.headline if study.headline.metric == study.metric and _spans(study) else analysis.Comparison()
+    total = _ends_compared(study)
     whole = total.ratio
     bars = [v for s in rungs for v in (s.start, s.end)] + [whole]
     ends = theme.within_reach(bars, [v for s in rungs for v in (s.start * s.low, s.start * s.high)], also=[1.0])
@@ -149,10 +149,12 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
     )
 
 
-def _spans(study: FinishedStudy) -> bool:
-    """Whether the headline compares the two ends of the ladder."""
+def _ends_compared(study: FinishedStudy) -> analysis.Comparison:
+    """The plan's comparison of the two ends of the ladder; an empty one where it has none."""
     kept = [rung.configuration for rung in study.plan.ladder if rung.kept and rung.configuration]
-    return bool(kept) and (kept[0], kept[-1]) == (study.baseline, study.candidate)
+    ends = (study.metric, kept[0], kept[-1]) if kept else ()
+    compared = [c for key, c in study.comparisons.items() if key[1:] == ends]
+    return compared[0] if compared else analysis.Comparison()
 
 
 def _rung(ax: Axes, y: int, step: Step, *, narrow: bool) -> None:

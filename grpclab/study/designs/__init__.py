@@ -11,6 +11,7 @@ Each line imports only from those above it::
     expected_times      how long slices and trials last, as far as factors tell it
     grouping            which configurations are measured together
     leave_one_out       the ladder from its top
+    single_steps        one setting at a time: the ladder, its rungs from the top, sweeps
     default_design      the designs ``default`` and ``quick``
     compare_design      the design of ``grpclab compare``: two sides, one question
     desk_design         the design ``desk``: what counting calls and a profiling desk beside the server cost it

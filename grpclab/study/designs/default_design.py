@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from grpclab.analysis.study_plan import (
+    PlannedComparison,
     PlannedCurve,
     PlannedEngineRow,
     PlannedEngines,
     PlannedIdle,
-    PlannedOmission,
     PlannedPoint,
-    PlannedRung,
     PlannedSweep,
     PlannedWaiting,
     StudyPlan,
 )
 from grpclab.factors.config import TrialConfig
-from grpclab.factors.levels import Level, format_level
-from grpclab.factors.variants import BASIC, LADDER, OPTIMIZED, VARIANTS, ladder_config, mix
-from grpclab.study.designs import idle_scenario, leave_one_out, waiting_scenario
+from grpclab.factors.levels import Level
+from grpclab.factors.variants import BASIC, VARIANTS, mix
+from grpclab.study.designs import idle_scenario, waiting_scenario
 from grpclab.study.designs.bulk_scenario import BULK, BULK_BYTES, BULK_CONCURRENCY, BULK_WARMUP_S
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import (
@@ -33,14 +32,16 @@ from grpclab.study.designs.design import (
     other_engine,
     part,
 )
+from grpclab.study.designs.grouping import COUNTED_S, grouped
 from grpclab.study.designs.idle_scenario import IDLE_LIMIT_S, IDLE_PAUSE_S
+from grpclab.study.designs.single_steps import SingleSteps, Steps
 from grpclab.study.parameters import SWEPT, Design, StudyParameters
 
 QUESTION = "How much faster is a gRPC service with all that helped (optimized) than with defaults (basic), and why?"
 OTHER_METRICS = ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
 """What else the headline's two are compared in; each metric is a family of its own."""
-AddAtMain = Callable[[str, str, TrialConfig], str]
-"""Adds a configuration at the study's main concurrency, with a name and a title; returns its full name."""
+LIGHT_SHARE = 0.5
+"""What carries no small difference is measured for this share of the time."""
 QUICK_PROFILED_BLOCKS, QUICK_LONGEST_S = 3, 1.0
 """The design quick looks less often, and its windows are shorter, so that it ends within 5 minutes."""
 
@@ -58,9 +59,12 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
         "load.duration_s": min(parameters.max_trial_s, QUICK_LONGEST_S) if quick else parameters.max_trial_s,
     }
     chatter = load | {"load.warmup_s": CHATTER_WARMUP_S, "load.concurrency": main}
+    light = load if quick else load | {"load.duration_s": LIGHT_SHARE * parameters.max_trial_s}
 
-    def at_main(name: str, title: str, config: TrialConfig) -> str:
-        return planned.add(f"{name}-c{main}", title, CHATTER, config.replace(chatter))
+    def at_main(name: str, title: str, config: TrialConfig, *, engine: str = parameters.engine) -> str:
+        end, words = ("", "") if engine == parameters.engine else (f"-{engine}", f", engine {engine}")
+        config = config.replace(chatter | {"load.engine": engine})
+        return planned.add(f"{name}-c{main}{end}", f"{title}{words}", CHATTER, config)
 
     series: dict[str, tuple[str, ...]] = {}
     for variant, config in VARIANTS.items():
@@ -69,7 +73,7 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
                 f"{variant}-c{level}",
                 f"{variant}, {level} in flight",
                 CHATTER,
-                config.replace(chatter | {"load.concurrency": level}),
+                config.replace(chatter if level == main else chatter | light | {"load.concurrency": level}),
             )
             for level in levels
         )
@@ -99,13 +103,15 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
     engines = _engines(planned, chatter, {"basic": basic, "optimized": optimized}, concurrency=main)
     for metric in OTHER_METRICS:
         planned.compare(f"optimized against basic at concurrency {main}", CHATTER, basic, optimized, metric=metric)
-    ladder = () if quick else _ladder(planned, at_main, basic, optimized, server_cores)
-    top = _from_the_top(planned, at_main, chatter, ladder, optimized, server_cores=server_cores)
-    sweeps = () if quick else _sweeps(planned, at_main, optimized, parameters)
-    windows = _windows(planned, load, parameters, quick=quick)
-    waiting = _waiting(planned, load, quick=quick)
+    steps = SingleSteps()
+    if not quick:
+        sides = [row.configurations for row in engines.rows]
+        ends = {engine: (sides[0][engine], sides[1][engine]) for engine in sides[0]}
+        steps = Steps(planned=planned, at_main=at_main, ends=ends, server_cores=server_cores).all(parameters)
+    windows = _windows(planned, light, parameters, quick=quick)
+    waiting = _waiting(planned, light, quick=quick)
     idle = PlannedIdle() if quick else _idle(planned)
-    return replace(
+    whole = replace(
         planned.plan(blocks=parameters.blocks),
         headline=headline(
             f"optimized against basic at concurrency {main}",
@@ -124,14 +130,41 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
         ),
         engines=engines,
         windows=windows,
-        ladder=ladder,
-        leave_one_out=top,
-        sweeps=sweeps,
+        ladder=steps.ladder,
+        leave_one_out=steps.from_the_top,
+        sweeps=steps.sweeps,
         waiting=waiting,
         idle=idle,
         profiled=(basic, optimized) if parameters.profile else (),
         profiled_blocks=QUICK_PROFILED_BLOCKS if quick else PROFILED_BLOCKS,
     )
+    return _in_groups(whole, main)
+
+
+def _in_groups(plan: StudyPlan, main: int) -> StudyPlan:
+    """The plan with its groups: what differs by much needs no slices, and what is not small half the counted time."""
+    found = grouped(plan, large={frozenset((row.baseline, row.candidate)) for row in _large(plan, main)})
+    scenario = {configuration.name: configuration.scenario for configuration in plan.configurations}
+    return replace(
+        found,
+        groups=tuple(
+            replace(group, counted_s=LIGHT_SHARE * COUNTED_S)
+            if {scenario[name] for name in group.members} == {waiting_scenario.WAITING}
+            else group
+            for group in found.groups
+        ),
+    )
+
+
+def _large(plan: StudyPlan, main: int) -> Iterator[PlannedComparison]:
+    """Comparisons in which one side is several times the other, or is the client that opens a channel for each call."""
+    configs = {configuration.name: configuration.config for configuration in plan.configurations}
+    for row in (*plan.parts, *plan.comparisons):
+        sides = (configs[row.baseline], configs[row.candidate])
+        at_other_load = any(side.load.concurrency != main for side in sides)
+        slow = any(side.client.pooling == "per_call" for side in sides)
+        if row.scenario == BULK or (row.scenario == CHATTER and (at_other_load or slow)):
+            yield row
 
 
 def _engines(
@@ -160,104 +193,6 @@ def _engines(
     basic, optimized = (row.configurations[other] for row in rows)
     planned.compare(f"optimized against basic with engine {other}", CHATTER, basic, optimized)
     return PlannedEngines(scenario=CHATTER, concurrency=concurrency, base=base, other=other, rows=tuple(rows))
-
-
-def _ladder(
-    planned: Configurations, at_main: AddAtMain, basic: str, optimized: str, server_cores: int
-) -> tuple[PlannedRung, ...]:
-    rows = [leave_one_out.rung_of(LADDER[0], basic, "")]
-    standing = {LADDER[0].name: basic}
-    last_kept = LADDER[0].name
-    for rung in LADDER[1:]:
-        if ladder_config(rung.name).server.processes == 0 and server_cores == 1:
-            reason = "not testable here: this machine has one core for the server"
-            rows.append(leave_one_out.rung_of(rung, "", "", not_testable=reason))
-            continue
-        top = _without_auto_processes(ladder_config(rung.name), server_cores)
-        is_top = top == _without_auto_processes(OPTIMIZED, server_cores)
-        baseline = standing[last_kept if rung.kept else rung.after]
-        name = optimized if is_top else at_main(f"ladder-{rung.name}", f"ladder: {rung.title}", top)
-        title = f"ladder: {rung.title}" + ("" if rung.kept else " (rejected)")
-        planned.compare(title, CHATTER, baseline, name)
-        rows.append(leave_one_out.rung_of(rung, name, baseline))
-        standing[rung.name] = name
-        last_kept = rung.name if rung.kept else last_kept
-    return tuple(rows)
-
-
-def _from_the_top(
-    planned: Configurations,
-    at_main: AddAtMain,
-    load: Mapping[str, Level],
-    ladder: Sequence[PlannedRung],
-    optimized: str,
-    *,
-    server_cores: int,
-) -> tuple[PlannedOmission, ...]:
-    """Optimized without one rung at a time; a configuration that the study holds already is used again."""
-
-    def as_run(config: TrialConfig) -> str:
-        return _without_auto_processes(config, server_cores).settings()
-
-    held = {as_run(one.config): name for name, one in planned.configurations.items()}
-
-    def configuration(name: str, title: str, config: TrialConfig) -> str:
-        return held.get(as_run(config.replace(load))) or at_main(name, title, config)
-
-    entries = leave_one_out.entries(ladder, optimized, scenario=CHATTER, configuration=configuration)
-    climbed = {(rung.baseline, rung.configuration) for rung in ladder}
-    for entry in entries:
-        if (entry.without, optimized) not in climbed:
-            planned.compare(f"from the top: {entry.title}", CHATTER, entry.without, optimized)
-    return entries
-
-
-def _without_auto_processes(config: TrialConfig, server_cores: int) -> TrialConfig:
-    """With `processes` 0 written out: one core makes it equal to a single process."""
-    return config.replace({"server.processes": config.server.processes or server_cores})
-
-
-def _sweeps(
-    planned: Configurations, at_main: AddAtMain, optimized: str, parameters: StudyParameters
-) -> tuple[PlannedSweep, ...]:
-    """One factor at a time around optimized; the level that optimized has is optimized itself."""
-
-    def keepalive(level: float) -> dict[str, Level]:
-        seconds = level or None
-        timeout = OPTIMIZED.client.keepalive_timeout_s if seconds else None
-        return {
-            "client.keepalive_s": seconds,
-            "server.keepalive_s": seconds,
-            "client.keepalive_timeout_s": timeout,
-            "server.keepalive_timeout_s": timeout,
-        }
-
-    factors: list[tuple[str, str, Sequence[float], Callable[[float], dict[str, Level]]]] = [
-        ("pool size", "client.connections", parameters.pool_sizes, lambda n: {"client.connections": n}),
-        (
-            "stream limit",
-            "server.max_concurrent_streams",
-            parameters.stream_limits,
-            lambda n: {"server.max_concurrent_streams": n},
-        ),
-        ("keepalive", "client.keepalive_s", parameters.keepalive_s, keepalive),
-    ]
-    sweeps = []
-    for title, factor, levels, settings in factors:
-        points = []
-        for level in levels:
-            config = OPTIMIZED.replace(settings(level))
-            label = "off" if factor == "client.keepalive_s" and not level else format_level(level)
-            if factor == "client.keepalive_s" and level:
-                label += " s"
-            name = optimized
-            if config != OPTIMIZED:
-                slug = f"{title.replace(' ', '-')}-{label.replace(' ', '')}"
-                name = at_main(slug, f"optimized, {title} {label}", config)
-                planned.compare(f"{title} {label} instead of optimized's", CHATTER, optimized, name)
-            points.append(PlannedPoint(label=label, configuration=name))
-        sweeps.append(PlannedSweep(title=title, factor=factor, scenario=CHATTER, base=optimized, points=tuple(points)))
-    return tuple(sweeps)
 
 
 def _windows(

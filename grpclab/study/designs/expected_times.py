@@ -8,6 +8,7 @@ what is measured: the lengths of slices are fixed after the warm-up, from what i
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.service_time import parse_milliseconds
@@ -30,35 +31,66 @@ WINDOW_KIB = 64
 SERVER_BYTES, THREAD_BYTES = 60 * 2**20, 100 * 2**10
 
 
-def latency_s(config: TrialConfig) -> float:
-    """The median latency of a call: the waits on its way, or its turn among those in flight, whichever is longer."""
-    return max(_waited_s(config), _queued_s(config))
+@dataclass(frozen=True, kw_only=True)
+class ExpectedTimes:
+    """What is expected of a configuration: its latencies, a slice of it and the parts of one, in seconds.
+
+    `slice_s`: from the start of a slice to the start of the next, with ramp, counted stretch, tail, drain, hand-over.
+    """
+
+    config: TrialConfig
+    p50_s: float
+    p99_s: float
+    counted_s: float
+    slice_s: float
+
+    @classmethod
+    def of(cls, config: TrialConfig) -> ExpectedTimes:
+        """The estimate from its factors: calls wait on their way, or for their turn, whichever is longer."""
+        load = config.load
+        in_flight = load.concurrency if load.rate_rps is None else 1  # an open loop is planned such that none waits
+        waited_s, queued_s = _waited_s(config, in_flight), in_flight * _work_s(config)
+        p50_s, p99_s = max(waited_s, queued_s), max(WAIT_TAIL * waited_s, QUEUE_TAIL * queued_s)
+        counted_s = max(COUNTED_S, COUNTED_P50 * p50_s)
+        if load.rate_rps is not None:
+            counted_s = max(OPEN_SLICE_S, OPEN_CALLS / load.rate_rps, OPEN_P99 * p99_s)
+        ramp_s = max(RAMP_S, RAMP_P99 * p99_s)
+        return cls(
+            config=config,
+            p50_s=p50_s,
+            p99_s=p99_s,
+            counted_s=counted_s,
+            slice_s=ramp_s + counted_s + p99_s + p50_s + HAND_OVER_S,
+        )
+
+    def window_s(self, least_s: float) -> float:
+        """The counted time of a trial: at least `least_s` and until its calls are made, at most its longest window."""
+        load, most_s = self.config.load, self.config.load.duration_s or math.inf
+        if load.requests is None:
+            return most_s
+        in_flight = load.concurrency if load.rate_rps is None else 1
+        per_second = load.rate_rps or in_flight / self.p50_s
+        return min(max(least_s, load.requests / per_second), most_s)
+
+    def alone_s(self, least_s: float) -> float:
+        """A trial that is measured alone in one window, from the start of its server to its end."""
+        load = self.config.load
+        return START_S + MEMBER_START_S + load.warmup_s + load.pause_s + self.window_s(least_s) + self.p50_s
 
 
-def tail_s(config: TrialConfig) -> float:
-    """The p99 latency of a call."""
-    return max(WAIT_TAIL * _waited_s(config), QUEUE_TAIL * _queued_s(config))
-
-
-def _queued_s(config: TrialConfig) -> float:
-    """The time until all calls in flight had the server's core once."""
+def _work_s(config: TrialConfig) -> float:
+    """The time of a core that a call takes."""
     carried = config.server.response_bytes + config.load.request_bytes
-    work_s = CALL_S + BYTE_S * carried + config.server.handler_work_us * 1e-6
-    work_s += CHANNEL_S if config.client.pooling == "per_call" else 0.0
-    return _in_flight(config) * work_s
+    channel_s = CHANNEL_S if config.client.pooling == "per_call" else 0.0
+    return CALL_S + channel_s + BYTE_S * carried + config.server.handler_work_us * 1e-6
 
 
-def _waited_s(config: TrialConfig) -> float:
+def _waited_s(config: TrialConfig, in_flight: int) -> float:
     """The time in which a call needs no core: its round trips, its handler's wait, other handlers' waits before it."""
     server = config.server
     handler_s = parse_milliseconds(server.handler_wait_ms).mean_s
-    threads = server.threads + server.spare_threads if server.implementation == "sync" else _in_flight(config)
-    return config.link.rtt_ms / 1e3 * _round_trips(config) + handler_s * max(_in_flight(config) / threads, 1.0)
-
-
-def _in_flight(config: TrialConfig) -> int:
-    """The calls in flight of a closed loop; an open one is planned such that none waits for another."""
-    return config.load.concurrency if config.load.rate_rps is None else 1
+    threads = server.threads + server.spare_threads if server.implementation == "sync" else in_flight
+    return config.link.rtt_ms / 1e3 * _round_trips(config) + handler_s * max(in_flight / threads, 1.0)
 
 
 def _round_trips(config: TrialConfig) -> int:
@@ -68,34 +100,6 @@ def _round_trips(config: TrialConfig) -> int:
         if not side.adaptive_window:
             trips += max(math.ceil(carried / 1024 / (side.window_kib or WINDOW_KIB)) - 1, 0)
     return trips
-
-
-def counted_s(config: TrialConfig) -> float:
-    """The counted stretch of a slice, in seconds."""
-    if config.load.rate_rps is not None:
-        return max(OPEN_SLICE_S, OPEN_CALLS / config.load.rate_rps, OPEN_P99 * tail_s(config))
-    return max(COUNTED_S, COUNTED_P50 * latency_s(config))
-
-
-def slice_s(config: TrialConfig) -> float:
-    """A slice from its start to the start of the next: ramp, counted stretch, tail, drain, hand-over."""
-    p50_s, p99_s = latency_s(config), tail_s(config)
-    return max(RAMP_S, RAMP_P99 * p99_s) + counted_s(config) + p99_s + p50_s + HAND_OVER_S
-
-
-def window_s(config: TrialConfig, least_s: float) -> float:
-    """The counted time of a trial: at least `least_s` and until its calls are made, at most its longest window."""
-    load, most_s = config.load, config.load.duration_s or math.inf
-    if load.requests is None:
-        return most_s
-    per_second = load.rate_rps or _in_flight(config) / latency_s(config)
-    return min(max(least_s, load.requests / per_second), most_s)
-
-
-def alone_s(config: TrialConfig, least_s: float) -> float:
-    """A trial that is measured alone in one window, from the start of its server to its end, in seconds."""
-    load = config.load
-    return START_S + MEMBER_START_S + load.warmup_s + load.pause_s + window_s(config, least_s) + latency_s(config)
 
 
 def memory_bytes(config: TrialConfig) -> int:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from grpclab.analysis.study_plan import PlannedConfiguration, PlannedGroup, StudyPlan
-from grpclab.factors.config import TrialConfig
+from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.study.designs import expected_times
+from grpclab.study.designs.expected_times import ExpectedTimes
 from grpclab.study.designs.idle_scenario import IDLE
 
 MOST_MEMBERS = 6
@@ -31,43 +31,50 @@ SLOW_SLICE_S = 0.25
 """Comparisons of which a side needs longer slices than this have groups of their own."""
 CERTAINLY = 2.0
 """What is expected to last so many times as long as a slice may is not tried."""
-COUNTED_S, COUNTED_ALONE_S = 1.0, 0.5
-"""Counted time of a member, and of a configuration that is in no comparison."""
+COUNTED_S, COUNTED_LARGE_S, COUNTED_ALONE_S = 1.0, 0.5, 0.5
+"""Counted time of a member, where differences are large, and of a configuration that is in no comparison."""
 EXCLUSIVE = "its servers cannot be up together (exclusive)"
 NOT_COMPARED = "it is in no comparison"
+APART, LARGE = "apart", "large"
+NO_SLICES_NEEDED = "the differences between them are large"
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 Pair = tuple[str, str]
 """Two configurations that are compared, in the order of the plan."""
 
 
-def grouped(plan: StudyPlan, *, apart: Mapping[str, str] = NOBODY) -> StudyPlan:
+def grouped(plan: StudyPlan, *, apart: Mapping[str, str] = NOBODY, large: Collection[frozenset[str]] = ()) -> StudyPlan:
     """The plan with its groups; the headline's comes first, those of one configuration come last.
 
     `apart`: why a configuration cannot be interleaved with others, by its name. Those that go silent, those whose link
-    forgets silent connections, and those whose slices would be far too long are found here.
+    forgets silent connections, and those whose slices would be far too long are found here. `large`: pairs that
+    differ by much; they are measured one after the other for half the time, where no interleaved group has them anyway.
+    A plan that has groups keeps them, unless some are to be `apart`.
     """
+    if plan.groups and not apart:
+        return plan
+    times = {one.name: ExpectedTimes.of(one.config) for one in plan.configurations}
     reasons = {
-        configuration.name: reason
-        for configuration in plan.configurations
-        if (reason := apart.get(configuration.name, "") or not_interleaved(configuration))
+        one.name: reason
+        for one in plan.configurations
+        if (reason := apart.get(one.name, "") or not_interleaved(one.scenario, times[one.name]))
     }
-    configs = {configuration.name: configuration.config for configuration in plan.configurations}
-    slices = {name: expected_times.slice_s(config) for name, config in configs.items()}
     arms = [_pair(plan, arm.baseline, arm.candidate) for arm in (plan.headline, plan.aa) if arm and arm.testable]
     others = [_pair(plan, one.baseline, one.candidate) for one in (*plan.parts, *plan.comparisons) if one.testable]
     pairs = [pair for pair in dict.fromkeys(arms + others) if pair[0] != pair[1]]
-    together = [pair for pair in pairs if not reasons.keys() & set(pair)]
-    slow = {pair for pair in together if max(slices[name] for name in pair) > SLOW_SLICE_S}
+    large = set(large) - {frozenset(pair) for pair in arms}
+    together = [pair for pair in pairs if not reasons.keys() & set(pair) and frozenset(pair) not in large]
+    slow = {pair for pair in together if max(times[name].slice_s for name in pair) > SLOW_SLICE_S}
     if slow & set(arms):  # the noise of the headline is that of its own group
         slow |= set(arms) & set(together)
     groups: list[PlannedGroup] = []
-    for interleaved, some in (
-        (True, [pair for pair in together if pair in slow]),
-        (True, [pair for pair in together if pair not in slow]),
-        (False, [pair for pair in pairs if pair not in together]),
+    sliced = _Kind(times=times)
+    for kind, some in (
+        (sliced, [pair for pair in together if pair in slow]),
+        (sliced, [pair for pair in together if pair not in slow]),
+        (replace(sliced, why=LARGE), [pair for pair in pairs if frozenset(pair) in large]),
+        (replace(sliced, why=APART), [pair for pair in pairs if reasons.keys() & set(pair)]),
     ):
-        kind = _Kind(interleaved=interleaved, configs=configs, slices=slices)
         left = [pair for pair in some if not any(kind.holds(group, pair) for group in groups)]
         sides = [name for pair in arms if pair in left for name in pair]
         first = sorted(dict.fromkeys(sides), key=lambda name: -sides.count(name))
@@ -88,21 +95,21 @@ def grouped(plan: StudyPlan, *, apart: Mapping[str, str] = NOBODY) -> StudyPlan:
     return replace(plan, groups=tuple(groups))
 
 
-def not_interleaved(configuration: PlannedConfiguration) -> str:
+def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
     """Why a configuration cannot be measured in slices, as far as its factors say it; "" where it can."""
-    config = configuration.config
+    config = times.config
     if config.load.pause_s:
         return f"load.pause_s={config.load.pause_s:g}: its silence is what is measured"
     if config.link.idle_timeout_s is not None:
         return f"link.idle_timeout_s={config.link.idle_timeout_s:g}: its link forgets it while others are measured"
-    if configuration.scenario == IDLE:
+    if scenario == IDLE:
         return "its silence is what is measured"
     if config.load.rate_rps is not None:
-        least_s, most_s = expected_times.counted_s(config), expected_times.LONGEST_OPEN_S
+        least_s, most_s = times.counted_s, expected_times.LONGEST_OPEN_S
         certainly = 1.0 if expected_times.OPEN_CALLS / config.load.rate_rps > most_s else CERTAINLY
         what = f"load.rate_rps={config.load.rate_rps:g}: a slice of it takes"
     else:
-        least_s, most_s = expected_times.slice_s(config), expected_times.LONGEST_SLICE_S
+        least_s, most_s = times.slice_s, expected_times.LONGEST_SLICE_S
         certainly = CERTAINLY
         what = "a slice of it would take about"
     if least_s <= certainly * most_s:
@@ -112,14 +119,14 @@ def not_interleaved(configuration: PlannedConfiguration) -> str:
 
 def group_s(plan: StudyPlan, group: PlannedGroup) -> float:
     """The expected length of a group in one block, in seconds: a guess, until the first was measured."""
-    configs = {name: plan.configuration(name).config for name in group.members}
-    return _length_s(configs.values(), interleaved=group.interleaved, counted_s=group.counted_s)
+    times = [ExpectedTimes.of(plan.configuration(name).config) for name in group.members]
+    return _length_s(times, interleaved=group.interleaved, counted_s=group.counted_s)
 
 
-def pass_s(configs: Iterable[TrialConfig]) -> float:
+def pass_s(times: Sequence[ExpectedTimes]) -> float:
     """The expected length of a pass over configurations that are interleaved, in seconds."""
-    slices = [expected_times.slice_s(config) for config in configs]
-    return _visits(len(slices), max(slices)) * max(slices)
+    slice_s = max(one.slice_s for one in times)
+    return _visits(len(times), slice_s) * slice_s
 
 
 def _visits(members: int, slice_s: float) -> int:
@@ -130,14 +137,13 @@ def _visits(members: int, slice_s: float) -> int:
     return members - 1 + math.ceil((members - 1) / beside)
 
 
-def _length_s(configs: Iterable[TrialConfig], *, interleaved: bool, counted_s: float) -> float:
-    configs = list(configs)
-    if not interleaved or len(configs) == 1:
-        return sum(expected_times.alone_s(config, counted_s) for config in configs)
-    stretch_s = max(expected_times.counted_s(config) for config in configs)
-    passes = max(math.ceil(expected_times.window_s(config, counted_s) / stretch_s) for config in configs)
-    starts_s = expected_times.START_S + len(configs) * expected_times.MEMBER_START_S
-    return starts_s + sum(config.load.warmup_s for config in configs) + passes * pass_s(configs)
+def _length_s(times: Sequence[ExpectedTimes], *, interleaved: bool, counted_s: float) -> float:
+    if not interleaved or len(times) == 1:
+        return sum(one.alone_s(counted_s) for one in times)
+    stretch_s = max(one.counted_s for one in times)
+    passes = max(math.ceil(one.window_s(counted_s) / stretch_s) for one in times)
+    starts_s = expected_times.START_S + len(times) * expected_times.MEMBER_START_S
+    return starts_s + sum(one.config.load.warmup_s for one in times) + passes * pass_s(times)
 
 
 def _pair(plan: StudyPlan, *sides: str) -> Pair:
@@ -188,11 +194,20 @@ def _covers(kind: _Kind, names: Sequence[str], pairs: Sequence[Pair], first: Seq
 
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """Groups of one kind: interleaved or not, and what fits into one."""
+    """Groups of one kind, and what fits into one. `why` they are not interleaved: ``apart``, ``large``, or ""."""
 
-    interleaved: bool
-    configs: Mapping[str, TrialConfig]
-    slices: Mapping[str, float]
+    times: Mapping[str, ExpectedTimes]
+    why: str = ""
+
+    @property
+    def interleaved(self) -> bool:
+        """Whether their servers are up together."""
+        return not self.why
+
+    @property
+    def counted_s(self) -> float:
+        """Counted time of a member, in seconds."""
+        return COUNTED_LARGE_S if self.why == LARGE else COUNTED_S
 
     def grown(self, start: tuple[str, ...], left: Mapping[Pair, None]) -> _Cover:
         """A group around the first of `start`: whoever adds most pairs of those that are left joins, while it fits."""
@@ -224,23 +239,24 @@ class _Kind:
 
     def _near(self, members: Sequence[str]) -> bool:
         """Whether any two are close enough in a pass, not only the hub and another."""
-        longest_s = max(self.slices[name] for name in members)
+        longest_s = max(self.times[name].slice_s for name in members)
         return not self.interleaved or len(members) <= 2 or (len(members) - 1) * longest_s <= FARTHEST_S
 
     def _fits(self, members: Sequence[str]) -> bool:
-        configs = [self.configs[name] for name in members]
-        length_s = _length_s(configs, interleaved=self.interleaved, counted_s=COUNTED_S)
+        times = [self.times[name] for name in members]
+        length_s = _length_s(times, interleaved=self.interleaved, counted_s=self.counted_s)
         return len(members) == 2 or length_s <= LONGEST_GROUP_S
 
     def planned(self, cover: _Cover, plan: StudyPlan, reasons: Mapping[str, str]) -> PlannedGroup:
         """The group as a plan holds it."""
-        why = dict.fromkeys(reasons[name] for name in cover.members if name in reasons and not self.interleaved)
+        own = dict.fromkeys(reasons[name] for name in cover.members if name in reasons)
+        reason = {APART: "; ".join(own), LARGE: NO_SLICES_NEEDED}.get(self.why, "")
         return PlannedGroup(
             hub=cover.members[0],
             members=cover.members,
             interleaved=self.interleaved,
-            reason="; ".join(why),
-            counted_s=COUNTED_S,
-            pass_s=pass_s(self.configs[name] for name in cover.members) if self.interleaved else None,
+            reason=reason,
+            counted_s=self.counted_s,
+            pass_s=pass_s([self.times[name] for name in cover.members]) if self.interleaved else None,
             memory_bytes=_memory(plan, cover.members),
         )

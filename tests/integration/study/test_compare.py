@@ -47,7 +47,8 @@ def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
 def test_a_slower_command_is_found_stored_and_compared_again_from_what_is_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["compare", "--a-cmd", f"{REFERENCE}1ms", "--b-cmd", f"{REFERENCE}50ms", *SMALL]
+    load = ["-n", "40", "-z", "60", "--warmup", "0.05", "-c", "2"]
+    words = ["compare", "--a-cmd", f"{REFERENCE}1ms", "--b-cmd", f"{REFERENCE}20ms", *load]
     code = commands.main([*words, "--blocks", "6", "--study", "mine", "--json", "-"])
     found = answer(capsys)
     headline = found["headline"]

@@ -86,7 +86,7 @@ def test_the_default_design_is_the_quick_one_and_the_ladder_sweeps_and_uploads()
     default, quick = planned(), planned(design="quick")
     assert set(names(quick)) < set(names(default))
     assert len(names(quick)) == 16
-    assert len(names(default)) == 40
+    assert len(names(default)) == 42
     assert quick["ladder"] == quick["sweeps"] == []
     assert [row["factor"] for row in quick["windows"]] == ["client.window_kib"]
     assert [row["factor"] for row in default["windows"]] == ["client.window_kib", "server.window_kib"]
@@ -184,7 +184,8 @@ def test_a_configuration_comes_back_from_the_plan_as_it_went_in() -> None:
     found = json.loads(json.dumps(planned()))
     basic = trial_config(found, "basic-c8")
     assert (basic.server, basic.client) == (BASIC.server, BASIC.client)
-    assert (basic.load.concurrency, basic.load.requests, basic.load.duration_s) == (8, 2500, 2.0)
+    assert (basic.load.concurrency, basic.load.requests, basic.load.duration_s) == (8, 2500, 1.0)
+    assert trial_config(found, "basic-c64").load.duration_s == 2.0, "no small difference is at stake at other loads"
     optimized = trial_config(found, "optimized-c64")
     assert (optimized.server, optimized.client) == (OPTIMIZED.server, OPTIMIZED.client)
     for row in found["configurations"]:
@@ -224,20 +225,59 @@ OWN_ENGINE = {"idle": "grpcio", "waiting": "wire"}
 """Keepalive is C-core's, whatever loads the rest; a Python client would be the limit before handlers that wait are."""
 
 
+def loaded_by(found: Plan) -> dict[str, set[str]]:
+    """The configurations by engine, but for the scenarios that have an engine of their own."""
+    by_engine: dict[str, set[str]] = {"grpcio": set(), "wire": set()}
+    for row in found["configurations"]:
+        engine = trial_config(found, row["name"]).load.engine
+        if row["scenario"] in OWN_ENGINE:
+            assert engine == OWN_ENGINE[row["scenario"]]
+        else:
+            by_engine[engine].add(row["name"])
+    return by_engine
+
+
+@pytest.mark.parametrize(("engine", "other"), [("grpcio", "wire"), ("wire", "grpcio")])
+def test_quick_loads_everything_with_one_engine_and_the_two_variants_with_the_other_once_more(
+    engine: str, other: str
+) -> None:
+    found = planned(design="quick", engine=engine)
+    by_engine = loaded_by(found)
+    assert by_engine[other] == {f"basic-c64-{other}", f"optimized-c64-{other}"}
+
+
+@pytest.mark.parametrize(("engine", "other"), [("grpcio", "wire"), ("wire", "grpcio")])
+def test_what_changes_the_server_is_loaded_by_wire_and_what_changes_the_client_by_both(engine: str, other: str) -> None:
+    found = planned(engine=engine)
+    rows = [row for row in found["comparisons"] if row["title"].startswith(("ladder", "from the top", "keepalive"))]
+    rows += [row for row in found["comparisons"] if row["title"].endswith("instead of optimized's")]
+    engines: dict[str, set[str]] = {}
+    for row in rows:
+        side = trial_config(found, row["candidate"])
+        changed = {
+            name.partition(".")[0]
+            for name in side.differences(trial_config(found, row["baseline"]))
+            if name != "server.processes"
+        }
+        assert "load" not in changed
+        about = "client" if "client" in changed else "server"
+        engines.setdefault(about, set()).add(side.load.engine)
+    assert engines == {"server": {"wire"}, "client": {"wire", "grpcio"}}
+    with_python = {row["title"] for row in rows if trial_config(found, row["candidate"]).load.engine == "grpcio"}
+    assert with_python == {
+        "ladder: channel reuse, engine grpcio",
+        "from the top: connection pool, engine grpcio",
+        "keepalive off instead of optimized's, engine grpcio",
+    }
+    assert all(
+        name.endswith(f"-{other}") == (other in words) for words, some in loaded_by(found).items() for name in some
+    )
+
+
 @pytest.mark.parametrize("design", ["default", "quick"])
 @pytest.mark.parametrize(("engine", "other"), [("grpcio", "wire"), ("wire", "grpcio")])
-def test_one_engine_loads_everything_and_the_other_the_two_variants_once_more(
-    design: str, engine: str, other: str
-) -> None:
+def test_both_variants_are_measured_with_both_engines(design: str, engine: str, other: str) -> None:
     found = planned(design=design, engine=engine)
-    by_engine: dict[str, list[str]] = {engine: [], other: []}
-    for name in names(found):
-        scenario = next(row["scenario"] for row in found["configurations"] if row["name"] == name)
-        if scenario in OWN_ENGINE:
-            assert trial_config(found, name).load.engine == OWN_ENGINE[scenario]
-            continue
-        by_engine[str(trial_config(found, name).load.engine)].append(name)
-    assert by_engine[other] == [f"basic-c64-{other}", f"optimized-c64-{other}"]
     assert found["engines"] == {
         "scenario": "chatter",
         "concurrency": 64,
@@ -312,8 +352,8 @@ def test_the_ladder_has_every_rung_from_basic_to_optimized(server_cores: int) ->
     found = planned(server_cores=server_cores)
     assert [row["name"] for row in found["ladder"]] == [rung.name for rung in LADDER]
     standing = [row for row in found["ladder"] if row["kept"] and not row["not_testable"]]
-    assert standing[0]["configuration"] == "basic-c64"
-    assert standing[-1]["configuration"] == "optimized-c64"
+    assert standing[0]["configuration"] == "basic-c64-wire"
+    assert standing[-1]["configuration"] == "optimized-c64-wire"
     for below, row in itertools.pairwise(standing):
         assert row["baseline"] == below["configuration"]
 
@@ -332,7 +372,7 @@ def test_a_rejected_rung_far_above_its_branch_is_compared_with_the_branch(
     spread = (*LADDER[:-1], Rung(name="late", title="late", kept=False, after="reuse", changes={"server.tls": True}))
     ladder = (*spread, LADDER[-1])
     monkeypatch.setattr("grpclab.factors.variants.LADDER", ladder)
-    monkeypatch.setattr("grpclab.study.designs.default_design.LADDER", ladder)
+    monkeypatch.setattr("grpclab.study.designs.single_steps.LADDER", ladder)
     found = planned(server_cores=2)
     assert rung(found, "late")["baseline"] == rung(found, "reuse")["configuration"]
     assert rung(found, LAST_RUNG)["baseline"] != rung(found, "late")["configuration"]
@@ -348,7 +388,7 @@ def test_processes_are_not_testable_where_the_server_has_one_core() -> None:
 def test_processes_are_a_rung_of_their_own_where_the_server_has_two_cores() -> None:
     found = planned(server_cores=2)
     last = rung(found, LAST_RUNG)
-    assert (last["not_testable"], last["configuration"]) == ("", "optimized-c64")
+    assert (last["not_testable"], last["configuration"]) == ("", "optimized-c64-wire")
     before = trial_config(found, last["baseline"])
     after = trial_config(found, last["configuration"])
     assert before.differences(after) == {"server.processes": 1}
@@ -363,10 +403,22 @@ def test_processes_are_a_rung_of_their_own_where_the_server_has_two_cores() -> N
 def test_the_level_that_optimized_has_is_optimized_itself() -> None:
     points = sweep(planned(), "pool size")["points"]
     assert [(point["label"], point["configuration"]) for point in points] == [
-        ("1", "pool-size-1-c64"),
-        ("4", "optimized-c64"),
-        ("16", "pool-size-16-c64"),
+        ("1", "pool-size-1-c64-wire"),
+        ("4", "optimized-c64-wire"),
+        ("16", "pool-size-16-c64-wire"),
     ]
+
+
+def test_a_pool_of_one_connection_is_optimized_without_its_pool() -> None:
+    """It is measured once, and compared once: in the sweep."""
+    found = planned()
+    (top,) = (row for row in found["leave_one_out"] if row["name"] == "pool")
+    assert top["without"] == "pool-size-1-c64-wire"
+    pairs = [row for row in found["comparisons"] if top["without"] in (row["baseline"], row["candidate"])]
+    assert [row["title"] for row in pairs] == ["pool size 1 instead of optimized's"]
+    other = planned(pool_sizes="4,16")
+    assert "without-pool-c64-wire" in names(other)
+    assert "from the top: connection pool" in [row["title"] for row in other["comparisons"]]
 
 
 def test_a_sweep_changes_its_own_factors_only() -> None:
@@ -391,7 +443,7 @@ def test_keepalive_is_swept_on_both_sides_and_off_means_no_pings() -> None:
     found = planned(keepalive_s="0,0.5,60")
     points = {point["label"]: point["configuration"] for point in sweep(found, "keepalive")["points"]}
     assert list(points) == ["off", "0.5 s", "60 s"]
-    assert points["60 s"] == "optimized-c64"
+    assert points["60 s"] == "optimized-c64-wire"
     half, off = trial_config(found, points["0.5 s"]), trial_config(found, points["off"])
     assert (half.client.keepalive_s, half.server.keepalive_s) == (0.5, 0.5)
     assert (off.client.keepalive_s, off.server.keepalive_s, off.client.keepalive_timeout_s) == (None,) * 3
@@ -435,6 +487,53 @@ def test_basic_and_optimized_are_profiled_unless_told_not_to() -> None:
 def test_the_default_has_enough_blocks_for_a_verdict() -> None:
     assert planned()["blocks"] >= fewest_blocks()
     assert planned(blocks=3)["blocks"] == 3
+
+
+# ---- the groups ----------------------------------------------------------------------------------------------------
+
+SMALL_STEPS = (
+    *("ladder: connection pool", "ladder: asyncio server (rejected)", "ladder: asyncio on uvloop (rejected)"),
+    *("ladder: 10,000 handler threads (rejected)", "ladder: 10,000 spare threads", "ladder: HTTP/2 settings"),
+    *("from the top: 10,000 spare threads", "pool size 1 instead of optimized's"),
+    *("pool size 16 instead of optimized's", "stream limit 8 instead of optimized's"),
+    "keepalive off instead of optimized's",
+)
+
+
+def holding(found: Plan, row: dict[str, Any]) -> list[dict[str, Any]]:
+    return [group for group in found["groups"] if {row["baseline"], row["candidate"]} <= set(group["members"])]
+
+
+def test_small_steps_are_measured_in_short_slices_for_a_second_each() -> None:
+    found = planned()
+    rows = {row["title"]: row for row in found["comparisons"]}
+    for title in SMALL_STEPS:
+        (group,) = holding(found, rows[title])
+        assert (group.get("interleaved", True), group.get("counted_s", 1.0)) == (True, 1.0)
+        assert group["pass_s"] < 1.0
+        assert {trial_config(found, name).load.engine for name in group["members"]} <= {"wire", "grpcio"}
+        assert {trial_config(found, rows[title][side]).load.engine for side in ("baseline", "candidate")} == {"wire"}
+
+
+@pytest.mark.parametrize("design", ["default", "quick"])
+def test_the_headline_is_interleaved_with_its_own_noise_and_large_differences_are_not(design: str) -> None:
+    found = planned(design=design)
+    first = found["groups"][0]
+    assert set(first["members"]) == {found["headline"][side] for side in ("baseline", "candidate")} | {
+        found["aa"]["candidate"]
+    }
+    assert (first["hub"], first.get("interleaved", True), first.get("counted_s", 1.0)) == ("basic-c64", True, 1.0)
+    for row in found["comparisons"]:
+        if row["title"].startswith(("downloads", "uploads", "optimized against basic at concurrency 8")):
+            (group,) = holding(found, row)
+            assert (group["interleaved"], group["counted_s"]) == (False, 0.5)
+            assert group["reason"]
+
+
+def test_a_block_measures_few_configurations_twice() -> None:
+    for design, most in (("default", 51), ("quick", 21)):
+        found = planned(design=design)
+        assert sum(len(group["members"]) for group in found["groups"]) <= most
 
 
 # ---- the order -----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.study.designs import expected_times
 from grpclab.study.designs.design import Configurations, comparison, headline
+from grpclab.study.designs.expected_times import ExpectedTimes
 from grpclab.study.designs.grouping import (
     FARTHEST_S,
     LONGEST_GROUP_S,
@@ -80,7 +81,7 @@ def holding(plan: StudyPlan, *names: str) -> list[PlannedGroup]:
 
 
 def slices(plan: StudyPlan, group: PlannedGroup) -> float:
-    return max(expected_times.slice_s(plan.configuration(name).config) for name in group.members)
+    return max(ExpectedTimes.of(plan.configuration(name).config).slice_s for name in group.members)
 
 
 def trials(plan: StudyPlan) -> int:
@@ -273,16 +274,16 @@ def test_every_design_has_groups_that_hold_its_comparisons(design: str) -> None:
 def test_a_slice_is_expected_to_last_as_long_as_its_latencies_ask_for(
     changes: dict[str, Any], low_s: float, high_s: float
 ) -> None:
-    assert low_s <= expected_times.slice_s(TrialConfig().replace(FAST | changes)) <= high_s
+    assert low_s <= ExpectedTimes.of(TrialConfig().replace(FAST | changes)).slice_s <= high_s
 
 
 def test_a_window_lasts_until_its_calls_are_made_and_no_longer_than_it_may() -> None:
     slow = TrialConfig().replace(FAST | {"load.concurrency": 1, "link.rtt_ms": 20.0})
-    assert expected_times.window_s(slow, 1.0) == 2.0
-    assert expected_times.window_s(TrialConfig().replace(FAST), 1.0) == 1.0
-    assert expected_times.window_s(TrialConfig().replace(OPEN | {"load.duration_s": None}), 1.0) == 5.0
+    endless = TrialConfig().replace(OPEN | {"load.duration_s": None})
+    windows = [ExpectedTimes.of(config).window_s(1.0) for config in (slow, TrialConfig().replace(FAST), endless)]
+    assert windows == [2.0, 1.0, 5.0]
 
 
 def test_a_pass_is_one_slice_of_each_where_they_are_short() -> None:
-    config = TrialConfig().replace(FAST)
-    assert pass_s([config] * 6) == pytest.approx(6 * expected_times.slice_s(config))
+    times = ExpectedTimes.of(TrialConfig().replace(FAST))
+    assert pass_s([times] * 6) == pytest.approx(6 * times.slice_s)
