@@ -202,10 +202,25 @@ def _warnings(
         outages_note(connected),
         _gaps_warning(comparisons),
         *answers_notes(trials, compared),
+        _reconnections(plan, headline),
         *(str(notice) for notice in study_notices(trials)),
         *(plan.left_out or ()),
     ]
     return [text for text in warnings if text]
+
+
+def _reconnections(plan: StudyPlan, headline: Comparison) -> str:
+    """What the blocks of a server that ran already are, where the headline is about one."""
+    titles = {one.name: one.title for one in plan.configurations}
+    sides = dict.fromkeys((headline.baseline, headline.candidate))
+    there = [titles.get(name) or name for name in sides if name in plan.subjects and plan.subjects[name].address]
+    if not there:
+        return ""
+    servers = "the server of" if len(there) == 1 else "the servers of"
+    return (
+        f"{servers} {' and '.join(there)} ran already: blocks are reconnections, not fresh servers, and what one"
+        " process is by chance is in every block"
+    )
 
 
 def _block_apart(headline: Comparison, trials: pd.DataFrame) -> str:

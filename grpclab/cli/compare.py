@@ -31,7 +31,7 @@ from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import parse_settings
-from grpclab.factors.effective import PROCESSES, idle_processes
+from grpclab.factors.effective import unreached_processes
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
 from grpclab.system.optional import needs_extra
@@ -231,10 +231,10 @@ def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iter
             on = " and ".join(name.upper() for name in where)
             yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
     # One process, which is not idle, may stand on the other side.
-    few = {name: idle_processes(side.config) for name, side in sides.items() if PROCESSES in given[name]}
-    if alone := [name for name, reasons in few.items() if reasons]:
-        on = " and ".join(name.upper() for name in alone)
-        yield f"no effect on {on}: {PROCESSES}: {few[alone[0]][PROCESSES]}"
+    few = {name: unreached_processes(side.config) for name, side in sides.items()}
+    for text in dict.fromkeys(filter(None, few.values())):
+        on = " and ".join(name.upper() for name, reason in few.items() if reason == text)
+        yield f"{on}: {text}"
 
 
 def _say(line: str) -> None:

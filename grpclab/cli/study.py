@@ -17,7 +17,11 @@ from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
 
 if TYPE_CHECKING:
+    from grpclab.analysis.study_plan import StudyPlan
     from grpclab.study.repeat import Original
+
+MOST_TITLES = 4
+"""So many configurations are named in a remark on several."""
 
 
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
@@ -84,6 +88,8 @@ def run(options: argparse.Namespace) -> int:
         study = Study.planned(parameters)
     else:
         study = Study.prepare(parameters)
+    if not options.quiet:
+        _tell_unreached(study.manifest.plan)
     if options.plan:
         estimate(study, print, progress=write)
         return 0
@@ -95,6 +101,19 @@ def run(options: argparse.Namespace) -> int:
     if original and options.json != "-":
         print("\n".join(["", *repeat.compared(original, study.manifest, verdict)]))
     return 0
+
+
+def _tell_unreached(plan: StudyPlan) -> None:
+    """Say on standard error which configurations have server processes that no connection reaches."""
+    from grpclab.factors.effective import unreached_processes
+
+    found: dict[str, list[str]] = {}
+    for one in plan.configurations:
+        if text := unreached_processes(one.config):
+            found.setdefault(text, []).append(one.title)
+    for text, titles in found.items():
+        more = f" and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
+        print(f"grpclab: {'; '.join(titles[:MOST_TITLES])}{more}: {text}", file=sys.stderr)
 
 
 def _agreed(original: Original) -> bool:

@@ -38,8 +38,6 @@ from grpclab.system.subprocesses import say
 
 LOOK_S, LOOK_SHARE = 0.001, 0.05
 """The time from one look at the calls under way to the next, and the largest share of it that a look may take."""
-SPIN_S = 0.0015
-"""The last stretch before the common start, which is waited for with the core busy: timers stand on a grid of 1 ms."""
 ORDERS_S = 0.02
 """The time from one look at what was ordered meanwhile to the next, in the drain."""
 
@@ -124,7 +122,10 @@ class _RunningSlice:
 
     async def run(self) -> SliceEnded:
         """Measure the slice. Raises StorageError where its records cannot be written."""
-        await _sleep_until(self._order.starts_at)
+        pacer = Pacer(asyncio.get_running_loop(), spin=self._setup.spin)
+        started = asyncio.Event()
+        pacer.wake_at(self._order.starts_at, started.set)
+        await started.wait()
         now = time.perf_counter()
         # One worker alone is never late: its slice begins when it does.
         self._starts_at = self._order.starts_at if self._order.together else now
@@ -138,7 +139,6 @@ class _RunningSlice:
         recorder.failures = FailureLog(opens_at=self._opens_at, counts_until=self._closes_at)
         recorder.encodings = {}
         heartbeat = Heartbeat(opens_at=self._opens_at, closes_at=self._closes_at)
-        pacer = Pacer(asyncio.get_running_loop(), spin=self._setup.spin)
         before = WorkerUsage.take(recorder, pacer)
         load = asyncio.create_task(self._load(pacer))
         async with beside(beat(heartbeat)):
@@ -207,15 +207,15 @@ class _RunningSlice:
         """Let the load go on until no counted call is under way, in any worker."""
         said = False
         while not (load.done() or self._gate.closed or self._tails_ended.is_set()):
-            looked_at = time.perf_counter()
-            if looked_at >= self._give_up_at or self._recorder.failure:
+            cpu_s = time.thread_time()
+            if time.perf_counter() >= self._give_up_at or self._recorder.failure:
                 return
             if not said and not self._counted_under_way():
                 if not self._order.together:
                     return
                 said = True
                 say(TailEnded())
-            await asyncio.sleep(max(LOOK_S, (time.perf_counter() - looked_at) / LOOK_SHARE))
+            await asyncio.sleep(max(LOOK_S, (time.thread_time() - cpu_s) / LOOK_SHARE))
 
     def _counted_under_way(self) -> bool:
         """Return whether a call that started in the counted stretch, or was planned to, has not ended."""
@@ -238,12 +238,3 @@ class _RunningSlice:
             load.cancel()
         if load.done() and not load.cancelled():
             load.result()
-
-
-async def _sleep_until(moment: float) -> None:
-    """Return at a moment, or as soon after it as there is a core."""
-    clock = time.perf_counter
-    while (left_s := moment - clock()) > SPIN_S:
-        await asyncio.sleep(left_s - SPIN_S)
-    while clock() < moment:
-        pass

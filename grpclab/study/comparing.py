@@ -17,7 +17,7 @@ from grpclab.analysis.setup import described
 from grpclab.errors import MeasurementError
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
-from grpclab.factors.effective import idle_processes
+from grpclab.factors.effective import unreached_processes
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
 from grpclab.load.calls.call_options import DataOptions
@@ -167,10 +167,12 @@ def compare(
     )
     sides = pair(a, b, options)
     for name, side in sides.items():
-        reasons = without_effect(side.config, hosted=bool(side.subject.app)) | idle_processes(side.config)
+        reasons = without_effect(side.config, hosted=bool(side.subject.app))
         for factor, reason in reasons.items():
             if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
                 write(f"no effect on {name.upper()}: {factor}: {reason}")
+        if few := unreached_processes(side.config):
+            write(f"{name.upper()}: {few}")
     with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
         running = prepare(
             sides,

@@ -96,9 +96,10 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
             if isinstance(asked, GivenTarget):
                 targets.require_call(asked.target, options.call or "")
     check_pair(sides)
+    planned = {name for side in sides.values() for name in OwnLevels(side.config.own).arguments}
     for side in sides.values():
         alike = [other for other in sides.values() if other.subject.target == side.subject.target]
-        side.subject.check_arguments({other.label: other.config for other in alike})
+        side.subject.check_arguments({other.label: other.config for other in alike}, planned)
     return sides
 
 

@@ -128,14 +128,16 @@ class Subject:
             if reason := effective.not_of(self, name):
                 raise UsageError(f"invalid {name}={format_level(level)}: {reason.format(who=who)}")
 
-    def check_arguments(self, configs: Mapping[str, TrialConfig]) -> None:
+    def check_arguments(self, configs: Mapping[str, TrialConfig], planned: Collection[str] = ()) -> None:
         """Raise UsageError where ``arg.NAME`` and the ``{NAME}`` of its command do not match.
 
-        `configs` are those that it serves, by their titles; the baseline comes first.
+        `configs` are those that it serves, by their titles; the baseline comes first. `planned` are the names of
+        arguments that other targets of the plan have.
         """
         if self.command and not targets.is_registered(self.command):
             places = (self.command, self.target.prepare, self.target.cleanup)
-            check_arguments(places, {title: OwnLevels(config.own).arguments for title, config in configs.items()})
+            levels = {title: OwnLevels(config.own).arguments for title, config in configs.items()}
+            check_arguments(places, levels, planned=planned)
 
     def started_within(self, timeout_s: float | None) -> Subject:
         """The same with another longest wait for its server; None changes nothing."""

@@ -133,6 +133,43 @@ def with_children(server):
     register(server, 1, "")
 
 
+def with_a_yield(server):
+    register(server, 1, "")
+    yield
+
+
+async def with_an_async_yield(server):
+    register(server, 1, "")
+    yield
+
+
+def with_a_hidden_yield(server):
+    return with_a_yield(server)
+
+
+class Pooled(greet_pb2_grpc.GreeterServiceServicer):
+    def __init__(self, pool):
+        self.pool = pool
+
+    def Tell(self, request, context):
+        return greet_pb2.HelloReply(fact=json.dumps({"worker_cpu_s": self.pool.submit(burn).result()}))
+
+
+def burn():
+    while time.process_time() < 0.5:
+        pass
+    return time.process_time()
+
+
+def with_a_pool(server):
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork"))
+    pool.submit(os.getpid).result()
+    greet_pb2_grpc.add_GreeterServiceServicer_to_server(Pooled(pool), server)
+
+
 def closing_late(server):
     register(server, 1, "")
 

@@ -30,10 +30,8 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
 _RESERVED = {"content-length", "content-type", "host", "te", "user-agent"}
 _RESERVED |= {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
 """Headers that the client itself sends, or that HTTP/2 forbids (RFC 9113, 8.2.2)."""
-_RESERVED |= {"grpc-accept-encoding", "grpc-encoding", "grpc-internal-encoding-request", "grpc-message"}
-_RESERVED |= {"grpc-message-type", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-status"}
-_RESERVED |= {"grpc-status-details-bin", "grpc-timeout"}
-"""Headers of the protocol. Others that begin with grpc-, as grpc-trace-bin, are for whoever knows them."""
+_OF_GRPC = "grpc-"
+"""Keys that begin so are gRPC's own, those of today and of later versions (PROTOCOL-HTTP2, "Custom-Metadata")."""
 _SHOWN = 60
 FILE = "@"
 """The beginning of a word that stands for the metadata in a file; no key begins so."""
@@ -179,6 +177,8 @@ def _parse_word(word: str) -> tuple[str, str]:
         raise _invalid("", word, "key=value, as x-user=42")
     if key.startswith(":") or key.lower() in _RESERVED:
         raise _invalid("", word, f"a key of your own; HTTP/2 and gRPC set {_shown(key)} themselves")
+    if key.lower().startswith(_OF_GRPC):
+        raise _invalid("", word, f"a key of your own; those that begin with {_OF_GRPC} are gRPC's")
     if key != key.lower():
         raise _invalid("", word, f"{_shown(key.lower())} without capitals, as HTTP/2 sends it")
     if not _KEY.fullmatch(key):

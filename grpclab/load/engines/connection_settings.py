@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,19 @@ class ConnectionSettings:
     resend: bool
     single_use: bool = False
     """For one call only: its transport is closed with it, and it dials but once."""
+
+    @property
+    def look_every_s(self) -> float:
+        """A fiftieth of the shortest time that is to be kept, in steps of a millisecond at least."""
+        times_s = (self.deadline_s, self.keepalive_s, self.keepalive_timeout_s)
+        return max(0.001, min([0.05, *(seconds / 50 for seconds in times_s if seconds is not None)]))
+
+    @property
+    def look_idle_every_s(self) -> float:
+        """The same while no call is under way; infinity where nothing is to be kept then."""
+        if self.keepalive_s is None:
+            return math.inf
+        return max(0.01, min(self.keepalive_s, self.keepalive_timeout_s) / 50)
 
 
 def connection_settings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from grpclab.errors import TargetError
@@ -12,6 +13,9 @@ from grpclab.load.engines.connection_settings import ConnectionSettings
 from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.reconnecting import ReconnectingConnection
 from grpclab.load.reachability import connected
+
+LOOK_AT_ONE_S = 50e-6
+"""Pause for each connection that is looked after: some percent of a core at most, however many there are."""
 
 
 class ConnectionPool:
@@ -37,6 +41,7 @@ class ConnectionPool:
         self._backoff = Backoff() if settings.single_use else None
         self._next = 0
         self._down_since: float | None = None
+        self._idle: asyncio.TimerHandle | None = None
 
     async def connect(self, target: str, timeout_s: float) -> None:
         """Open the connections. Raises TargetError if nothing answers."""
@@ -53,13 +58,32 @@ class ConnectionPool:
             await self.close()
         for connection in self.connections:
             connection.on_change = self.note_outage
+        self.be_idle()
 
     async def _dial(self) -> None:
         while down := [connection for connection in self.connections if connection.protocol is None]:
             await asyncio.gather(*(connection.dial() for connection in down))  # one for a single call dials but once
 
+    # ---- between windows -----------------------------------------------------------------------------------------
+
+    def be_idle(self) -> None:
+        """Look after keepalive until the next window begins: no call is under way that depends on time."""
+        every_s = max(self._settings.look_idle_every_s, LOOK_AT_ONE_S * len(self.connections))
+        if self.connections and every_s < math.inf:
+            self._idle = asyncio.get_running_loop().call_later(every_s, self._look_idle)
+
+    def _look_idle(self) -> None:
+        self.look(self._clock())
+        self.be_idle()
+
+    def _end_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
     async def close(self) -> None:
         """Close the connections."""
+        self._end_idle()
         await asyncio.gather(*(connection.close() for connection in self.connections))
         self.connections = []
 
@@ -89,7 +113,8 @@ class ConnectionPool:
         return self._passed.total() + on_open_transports.total()
 
     def begin_window(self) -> None:
-        """Begin to count outages anew."""
+        """Begin to count outages anew; whoever measures looks after the connections from now on."""
+        self._end_idle()
         self._down_since = None
 
     def note_outage(self) -> None:

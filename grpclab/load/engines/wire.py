@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
-from grpclab.factors.config import ClientConfig, TrialConfig
+from grpclab.factors.config import TrialConfig
 from grpclab.http2 import frames
 from grpclab.http2.headers import residence_s
 from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED, error_details
@@ -29,14 +29,12 @@ from grpclab.load.engines.connection_settings import connection_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
 from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
 from grpclab.load.engines.loops import record_never_sent
-from grpclab.load.engines.pool import ConnectionPool
+from grpclab.load.engines.pool import LOOK_AT_ONE_S, ConnectionPool
 from grpclab.load.engines.reconnecting import ReconnectingConnection
 from grpclab.status import OK
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import PLAINTEXT, Security
 
-LOOK_AT_ONE_S = 50e-6
-"""Pause for each connection that is looked after: some percent of a core at most, however many there are."""
 TURN_S = 0.02
 """After so long without a turn of the event loop, servers that send without pause are not read until there was one."""
 BATCH = 64
@@ -68,9 +66,10 @@ class WireEngine:
         self._streaming = call.server_streaming
         self._answers = AnswerWatch(call)
         self._single = config.client.pooling == "per_call"
-        self._look_every_s = _look_every_s(config.client)
+        settings = connection_settings(config.client, target, security, call, watch=self._answers.watch)
+        self._look_every_s = settings.look_every_s
         self._pool = ConnectionPool(
-            connection_settings(config.client, target, security, call, watch=self._answers.watch),
+            settings,
             self.counters,
             size=config.client.connections if config.client.pooling == "pool" else 1,
             attach=self._listen,
@@ -286,6 +285,7 @@ class WireEngine:
             self._timer.cancel()
             self._look_at = math.inf
             self._pool.note_outage()
+            self._pool.be_idle()
 
     def _finish(self) -> None:
         if self._finished is not None and not self._finished.done():
@@ -347,9 +347,3 @@ class WireEngine:
         connection.on_turn = self._after_reading
         if self._streaming:
             connection.on_messages = self._note_messages
-
-
-def _look_every_s(client: ClientConfig) -> float:
-    """A fiftieth of the shortest time that is to be kept, in steps of a millisecond at least."""
-    times_s = (client.deadline_s, client.keepalive_s, client.keepalive_timeout_s)
-    return max(0.001, min([0.05, *(seconds / 50 for seconds in times_s if seconds is not None)]))

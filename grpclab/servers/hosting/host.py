@@ -565,12 +565,20 @@ class _Server:
 
     def call_register(self, server: Any) -> Any:
         """What `register` returns: an awaitable, where it is ``async def``."""
-        if self.sync and (inspect.iscoroutinefunction(self.register) or inspect.isasyncgenfunction(self.register)):
+        if self.sync and inspect.iscoroutinefunction(self.register):
             raise _RefusedError(
                 f"invalid app={self.order.app}: expected a plain function for server.implementation=sync, it is"
                 " async def: set server.implementation=asyncio"
             )
+        if inspect.isgeneratorfunction(self.register) or inspect.isasyncgenfunction(self.register):
+            self._refuse_generator()
         return self.register(server, **self.arguments)
+
+    def _refuse_generator(self) -> NoReturn:
+        raise _RefusedError(
+            f"invalid app={self.order.app}: expected a function that registers and returns, it is a generator (it has"
+            " yield), of which nothing would run: return an object whose close() or aclose() does what follows yield"
+        )
 
     @contextlib.contextmanager
     def registering(self, server: Any) -> Iterator[None]:
@@ -589,6 +597,8 @@ class _Server:
 
     def keep(self, returned: Any) -> None:
         """Check and keep what `register` returned."""
+        if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+            self._refuse_generator()
         if returned is not None and not any(callable(getattr(returned, name, None)) for name in ("close", "aclose")):
             raise _RefusedError(
                 f"invalid app={self.order.app}: expected it to return nothing, or an object with close() or aclose(),"

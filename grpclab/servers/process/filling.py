@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from grpclab.errors import UsageError, invalid
 
@@ -43,13 +43,17 @@ def filled_words(command: str, values: Mapping[str, str]) -> list[str]:
 
 
 def check_arguments(
-    places: Sequence[str], configurations: Mapping[str, Mapping[str, str]], option: str = "command"
+    places: Sequence[str],
+    configurations: Mapping[str, Mapping[str, str]],
+    option: str = "command",
+    *,
+    planned: Collection[str] = (),
 ) -> None:
     """Raise UsageError, one line, where the ``arg.NAME`` of a plan and the ``{NAME}`` of its command do not match.
 
     `places` are the command, which `option` gave, and the commands beside it, `prepare` and `cleanup`.
     `configurations` has the arguments of each configuration that this command serves, by its name; the baseline is
-    the first.
+    the first. `planned` are the names that have a level in other configurations, of another command.
     """
     there = set().union(*map(placeholders, places))
     levels = {name: level for arguments in configurations.values() for name, level in arguments.items()}
@@ -60,7 +64,7 @@ def check_arguments(
         if name not in there:
             raise UsageError(invalid(f"arg.{name}", level, f"{{{name}}} in the {option}, where its level goes"))
     for configuration, arguments in configurations.items():
-        if missing := sorted(set(levels) - set(arguments)):
+        if missing := sorted((set(levels) | (set(planned) & there)) - set(arguments)):
             name = missing[0]
             expected = f"a level of arg.{name} for {{{name}}} in each configuration: {configuration} has none"
             raise UsageError(invalid(option, places[0], expected))

@@ -123,8 +123,9 @@ class RunningServer:
                 self.child.popen.wait(timeout_s)
 
     def usage(self) -> procfs.Usage:
-        """CPU and memory so far, over all its processes and threads; NaN where these are unknown."""
-        used = procfs.usage(self.pids)
+        """CPU and memory so far, over all its processes and threads, and all that these started; NaN where these are
+        unknown."""
+        used = procfs.usage(self.pids, families=True)
         return used if self.pids else replace(used, cpu_s=math.nan, user_s=math.nan, kernel_s=math.nan)
 
     def connections(self, *, excluding: Collection[int] = ()) -> list[int]:

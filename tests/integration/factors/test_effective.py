@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from grpclab.errors import TargetError
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import ServerConfig, TrialConfig
-from grpclab.factors.effective import COLUMNS, as_row, effects, idle_processes
+from grpclab.factors.effective import COLUMNS, as_row, effects, idle_processes, unreached_processes
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import OPTIMIZED, VARIANTS
 from grpclab.http2 import frames
@@ -366,6 +366,26 @@ def test_processes_that_get_no_call_are_told(levels: dict[str, Any], seen: tuple
     reasons = idle_processes(configured(**levels), seen)
     assert set(reasons) == ({"server.processes"} if told else set())
     assert reasons.get("server.processes", "").startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        ({"server__processes": 2}, "server.processes=2: one connection reaches one process: "),
+        ({"server__processes": 0}, "server.processes=0: one connection reaches one process: "),
+        ({"server__processes": 4, "load__workers": 2}, "server.processes=4: 2 connections reach 2 processes at most"),
+        ({"server__processes": 4, "client__pooling": "pool", "client__connections": 3}, "server.processes=4: 3 conn"),
+        ({"server__processes": 4, "client__pooling": "pool", "client__connections": 4}, ""),
+        ({"server__processes": 0, "client__pooling": "pool", "client__connections": 2}, ""),
+        ({"server__processes": 4, "load__workers": 0}, ""),
+        ({"server__processes": 4, "client__pooling": "per_call"}, ""),
+        ({"server__processes": 1}, ""),
+    ],
+)
+def test_fewer_connections_than_processes_are_known_beforehand(levels: dict[str, Any], told: str) -> None:
+    found = unreached_processes(configured(**levels))
+    assert found.startswith(told)
+    assert bool(found) == bool(told)
 
 
 def test_the_columns_hold_numbers_and_nan_where_nothing_was_sent() -> None:

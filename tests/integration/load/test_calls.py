@@ -340,7 +340,7 @@ def test_metadata_is_read_word_by_word() -> None:
         ("k-bin", "aGVsbG8"),
         ("k-bin", ""),
     )
-    assert parse_metadata(["k-bin=_-8=", "grpc-trace-bin=_-8"]) == (("k-bin", "/+8"), ("grpc-trace-bin", "/+8"))
+    assert parse_metadata(["k-bin=_-8=", "x-trace-bin=_-8"]) == (("k-bin", "/+8"), ("x-trace-bin", "/+8"))
 
 
 @pytest.mark.parametrize(
@@ -352,6 +352,8 @@ def test_metadata_is_read_word_by_word() -> None:
         ("grpc-timeout=1S", "invalid metadata=grpc-timeout=1S: expected a key of your own"),
         ("grpc-status-details-bin=AA", "expected a key of your own"),
         ("GRPC-encoding=x", "expected a key of your own"),
+        ("grpc-trace-bin=AA", "expected a key of your own; those that begin with grpc- are gRPC's"),
+        ("grpc-foo=1", "those that begin with grpc- are gRPC's"),
         (":path=/x", "expected a key of your own"),
         ("content-type=text/html", "expected a key of your own"),
         ("te=trailers", "expected a key of your own"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from grpclab.servers.hosting.application import launch_application
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.target import App
 from grpclab.servers.targets import ServerStart, rehearse
+from grpclab.system import procfs
 from tests.support.applications import ask, ask_at_once, services_at, write
 from tests.support.command import assert_refused, run
 from tests.support.processes import gone, until
@@ -274,6 +276,34 @@ def test_a_file_that_changes_while_it_is_measured_is_told(folder: Path, caplog: 
         own.write_text("def register(server): ...  # now\n")
     assert [notice.kind for notice in server.notices] == ["changed"]
     assert "changing.py" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "config"), [("with_a_yield", SYNC), ("with_a_hidden_yield", SYNC), ("with_an_async_yield", ASYNCIO)]
+)
+def test_a_generator_is_told_as_such_with_the_way_to_mend_it(folder: Path, name: str, config: ServerConfig) -> None:
+    told = rf"^invalid app=telling:{name}: expected a function that registers and returns, it is a generator"
+    with (
+        pytest.raises(UsageError, match=told) as caught,
+        launch_application(f"telling:{name}", config, app_dir=str(folder)),
+    ):
+        pass
+    assert "close()" in str(caught.value)
+
+
+def test_the_cpu_of_processes_that_an_application_forks_is_the_servers(folder: Path) -> None:
+    with launch_application("telling:with_a_pool", SYNC, app_dir=str(folder)) as server:
+        before = server.usage()
+        worker_cpu_s = ask(server)["worker_cpu_s"]
+        after = server.usage()
+        (worker,) = procfs.descendants(server.pids)
+        os.kill(worker, signal.SIGKILL)
+        assert until(lambda: not procfs.descendants(server.pids))
+        ended = server.usage()
+    assert worker_cpu_s >= 0.5
+    assert after.cpu_s - before.cpu_s >= 0.4
+    assert after.user_s + after.kernel_s >= 0.4
+    assert ended.cpu_s >= after.cpu_s - 0.02, "what has ended still counts; the kernel counts it in ticks"
 
 
 def test_a_rehearsal_refuses_the_level_of_any_trial_before_one_is_measured(folder: Path) -> None:

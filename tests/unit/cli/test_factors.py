@@ -234,7 +234,7 @@ def test_compare_takes_every_factor_on_either_side_and_no_servers_factor_of_a_co
 
 def test_compare_says_that_one_connection_reaches_one_of_several_processes(observe: Watched) -> None:
     words = "basic basic --set client.pooling=shared --a-set server.processes=1 --b-set server.processes=2"
-    assert "no effect on B: server.processes: one connection reaches one process: " in told(observe("compare", words))
+    assert "B: server.processes=2: one connection reaches one process: " in told(observe("compare", words))
     assert "no effect" not in told(observe("compare", f"{words} --set client.pooling=pool"))
 
 

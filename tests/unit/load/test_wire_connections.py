@@ -249,6 +249,37 @@ def test_a_connection_that_does_not_answer_pings_is_given_up(path: Path) -> None
     assert records.start_s[records.status == 0].max() > 5.9
 
 
+def test_a_connection_is_pinged_between_windows_and_dialled_again_where_nobody_answers(path: Path) -> None:
+    async def main(bench: Bench) -> tuple[list[int], Bench]:
+        await bench.engine.connect(5)
+        await bench.engine.run(Gate(opens_at=0, requests=1), Recorder(None), 1)
+        await asyncio.sleep(5.0)
+        old = bench.net.servers[0]
+        pings = [old.pings]
+        old.flush = lambda: None  # type: ignore[method-assign]
+        await asyncio.sleep(5.0)
+        recorder = Recorder(None)
+        await bench.engine.run(Gate(opens_at=0, requests=3), recorder, 1)
+        pings.append(bench.net.servers[-1].pings)
+        assert (recorder.calls, recorder.errors) == (3, 0)
+        return pings, bench
+
+    pings, bench = on_a_net(main, path, KEEPALIVE)
+    assert all(2 <= count <= 5 for count in pings)
+    assert len(bench.net.attempts) == 2
+
+
+def test_an_idle_engine_without_keepalive_does_nothing(path: Path) -> None:
+    async def main(bench: Bench) -> int:
+        await bench.engine.connect(5)
+        await bench.engine.run(Gate(opens_at=0, requests=1), Recorder(None), 1)
+        loop = asyncio.get_running_loop()
+        return len([timer for timer in loop._scheduled if not timer.cancelled()])  # type: ignore[attr-defined]
+
+    assert on_a_net(main, path, ClientConfig()) == 0
+    assert on_a_net(main, path, KEEPALIVE) == 1
+
+
 def test_busy_connections_are_not_pinged(path: Path) -> None:
     async def main(bench: Bench) -> Bench:
         await bench.closed_loop(2, Gate(opens_at=0, closes_at=5.0))

@@ -117,3 +117,14 @@ def test_what_cannot_be_compared_is_refused_in_one_line(a: Any, b: Any, asked: d
         pair(a, b, PairOptions(**asked))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_in_braces_without_a_level_on_its_side_is_refused() -> None:
+    a, b = (
+        GivenTarget(grpclab.Command(f"{name} {{port}} {{x}}"), f"--{side}-cmd")
+        for side, name in zip("ab", ("true", "false"), strict=True)
+    )
+    with pytest.raises(UsageError, match=r"expected a level of arg\.x for \{x\} in each configuration"):
+        pair(a, b, PairOptions(call="s.V/M", own={"b": {"arg.x": "4"}}))
+    sides = pair(a, b, PairOptions(call="s.V/M", own={"a": {"arg.x": "1"}, "b": {"arg.x": "4"}}))
+    assert sides["a"].config.own["arg.x"] == "1"
