@@ -24,6 +24,8 @@ from grpclab.study.trial_result import TrialResult
 
 NO_GROUP = -1
 """The parameter ``group`` of a notebook that measures one configuration."""
+group_number = number(int, minimum=NO_GROUP, maximum=10**6, wanted="the number of a group, or -1")
+"""What takes the parameter ``group`` as the number that it can mean."""
 
 
 class TrialNotebook(TrialOrder):
@@ -32,11 +34,8 @@ class TrialNotebook(TrialOrder):
     @classmethod
     def of(cls, namespace: Mapping[str, Any]) -> TrialNotebook | GroupNotebook:
         """The trial of the notebook's variables, or the group if they name one. Raises FactorError or DesignError."""
-        given = namespace.get("group", NO_GROUP)
-        number_of = number(int, minimum=NO_GROUP, maximum=10**6, wanted="the number of a group, or -1")
-        if number_of("group", given) == NO_GROUP:
-            return cls.from_namespace(namespace)
-        return GroupNotebook.from_namespace(namespace)
+        chosen = group_number("group", namespace.get("group", NO_GROUP))
+        return (cls if chosen == NO_GROUP else GroupNotebook).from_namespace(namespace)
 
     def settings_table(self) -> Shown:
         """The factors that are not at their default, with what they mean and whether they can act."""
