@@ -33,6 +33,8 @@ MOST_BLOCKS = 30
 """No more are planned for the noise alone, however noisy the machine."""
 SLICE_OVERHEAD = 1.6
 """The wall time of a second of counted time: ramp, tail, drain, hand-over."""
+LEAST_COUNTED_S = 0.5
+"""Counted time is not fitted to less."""
 LEAST_FIXED = 0.2
 """At least this share of a block's time does not depend on the counted time: the servers' starts, warm-ups."""
 
@@ -110,9 +112,7 @@ def within_budget(
     """
     measured = max(1, trials["block"].nunique())
     counted_s = max((group.counted_s for group in plan.groups), default=1.0)
-    spent_s = float(trials["window_s"].sum()) / measured
-    slices_s = min(SLICE_OVERHEAD * spent_s, (1 - LEAST_FIXED) * block_s)
-    costs = BlockCosts(fixed_s=block_s - slices_s, per_counted_s=slices_s / counted_s)
+    costs = _costs(trials, counted_s, block_s)
     sd, degrees = noise_of(trials, plan)
     noise = PairNoise(sd=sd if math.isfinite(sd) else 0.05, degrees=max(degrees, 1), counted_s=counted_s)
     fewest = max(measured, fewest_blocks(), blocks or 0)
@@ -136,15 +136,34 @@ def within_budget(
     return BlockCount(blocks=number, reason=reason, counted_s=None if fitted_s >= counted_s else fitted_s)
 
 
-LEAST_COUNTED_S = 0.5
+def counted_within(trials: pd.DataFrame, plan: StudyPlan, block_s: float, budget_s: float) -> float | None:
+    """The counted time with which the fewest blocks fit into a budget, by the costs of those that were measured.
+
+    None where they fit as it is.
+    """
+    counted_s = max((group.counted_s for group in plan.groups), default=1.0)
+    measured, fewest = max(1, trials["block"].nunique()), fewest_blocks()
+    if fewest * block_s <= budget_s:
+        return None
+    left_s = (budget_s - measured * block_s) / max(fewest - measured, 1)
+    fitted_s = _counted_for(left_s, _costs(trials, counted_s, block_s), counted_s)
+    return fitted_s if fitted_s < counted_s else None
+
+
+def _costs(trials: pd.DataFrame, counted_s: float, block_s: float) -> BlockCosts:
+    """What a block costs, and how much of that the counted time does, which is that of the longest group."""
+    spent_s = float(trials["window_s"].sum()) / max(1, trials["block"].nunique())
+    slices_s = min(SLICE_OVERHEAD * spent_s, (1 - LEAST_FIXED) * block_s)
+    return BlockCosts(fixed_s=block_s - slices_s, per_counted_s=slices_s / counted_s)
 
 
 def _counted_for(block_s: float, costs: BlockCosts, most_s: float) -> float:
     """The counted time of a configuration that makes a block so long, within reason."""
+    least_s = min(LEAST_COUNTED_S, most_s)
     if not math.isfinite(block_s) or costs.per_counted_s <= 0:
         return most_s
     wanted = (block_s - costs.fixed_s) / costs.per_counted_s
-    return round(min(most_s, max(LEAST_COUNTED_S, wanted)), 2)
+    return round(min(most_s, max(least_s, wanted)), 2)
 
 
 def seconds_of_blocks(trials: pd.DataFrame, seconds: Mapping[tuple[int, int], float], beside_s: float) -> float:

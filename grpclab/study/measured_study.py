@@ -7,12 +7,13 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from grpclab import quantities as qty
 from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.study import collection
-from grpclab.study.block_count import by_noise, seconds_of_blocks, within_budget
+from grpclab.study.block_count import by_noise, counted_within, seconds_of_blocks, within_budget
 from grpclab.study.designs import design
 from grpclab.study.documents import read_json, write_json
 from grpclab.study.group_order import identity_of, measure_group, unmeasured, variables_of_group
@@ -116,10 +117,11 @@ class MeasuredStudy:
                 progress = Progress(total=len(self.trials), stored=stored, write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
                 if (pilot := self.manifest.pilot) and not pilot.fixed:
-                    first = [trial for trial in missing if trial.block < pilot.blocks]
-                    self._measure_missing(first, progress, failing)
+                    for blocks in (1, pilot.blocks):
+                        self._measure_missing(blocks, progress, failing)
+                        self._fit_counted_time(pilot, progress)
                     self._fix_blocks(pilot, progress)
-                self._measure_missing(self.missing(), progress, failing)
+                self._measure_missing(self.plan.blocks, progress, failing)
                 if missing and not failing.valid:
                     raise MeasurementError(f"{failing.summary(len(self.trials))}; {self._kept()}")
             except KeyboardInterrupt:
@@ -130,15 +132,17 @@ class MeasuredStudy:
             finally:
                 KERNEL.stop()
 
-    def _measure_missing(self, missing: Sequence[design.Trial], progress: Progress, failing: Failing) -> None:
-        """Measure the groups that have missing trials; without groups, those trials."""
+    def _measure_missing(self, blocks: int, progress: Progress, failing: Failing) -> None:
+        """Measure what is missing of the first blocks: groups that have missing trials; without groups, those."""
+        missing = [trial for trial in self.missing() if trial.block < blocks]
         names = {trial.name for trial in missing}
         left = {(trial.block, trial.group, trial.configuration) for trial in missing}
         remaining = Remaining(self.plan, self.seed, self.store.results().values()) if self.plan.groups else None
-        for scheduled in [group for group in self.groups if names & {trial.name for trial in group.trials}]:
+        for scheduled in [group for group in self.groups if group.block < blocks]:
             if remaining is None:
                 (trial,) = scheduled.trials
-                self._finished([self._run_trial(trial)], progress, failing)
+                if trial.name in names:
+                    self._finished([self._run_trial(trial)], progress, failing)
                 continue
             assert scheduled.number is not None
             tries = TRIES
@@ -154,6 +158,18 @@ class MeasuredStudy:
                     remaining.add(result)
             for name, why in remaining.left_out(scheduled.block + 1).items():
                 self._say_left_out(name, why, progress)
+
+    def _fit_counted_time(self, pilot: StoredPilot, progress: Progress) -> None:
+        """Shorten the counted time where a budget would not last for the fewest blocks, by the first one's costs."""
+        trials = collection.frame(self.store.results().values())
+        known = pilot.counted_s is not None or self.manifest.pilot != pilot
+        if known or pilot.budget_s is None or trials.empty or trials["block"].nunique() > 1:
+            return
+        block_s = seconds_of_blocks(trials, self.store.seconds_of_groups(1), BESIDE_GROUP_S)
+        counted_s = counted_within(trials, self.plan, block_s, pilot.budget_s)
+        if counted_s is not None:
+            self._take(self.store.fit_counted(counted_s))
+            progress.say(f"a block takes {qty.rough_duration(block_s)}: counted time is shortened to {counted_s:g} s")
 
     def _fix_blocks(self, pilot: StoredPilot, progress: Progress) -> None:
         """Fix the number of blocks, and where there is a budget the counted time, by the pilot's noise and costs."""

@@ -29,6 +29,7 @@ from grpclab.study.documents import write_json
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.measured_study import MeasuredStudy, require_outputs
 from grpclab.study.parameters import StudyParameters
+from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
 from grpclab.system.paths import project_root, written_to
 from grpclab.text.printable import printable
@@ -150,6 +151,16 @@ class Study(MeasuredStudy):
             " the study sets it aside and measures it again"
         )
 
+    def left_out_warnings(self) -> list[str]:
+        """The configurations that were left out after their first two blocks, each with the reason."""
+        if not self.plan.groups:
+            return []
+        remaining = Remaining(self.plan, self.seed, self.store.results().values())
+        return [
+            f"left out: {name} was invalid in its first two blocks and is in none of the others: {printable(why, 200)}"
+            for name, why in remaining.left_out(self.plan.blocks).items()
+        ]
+
     def evaluate(self, *, allow_mixed: bool = False) -> Evaluation:
         """Everything that a report shows of the study; writes trials.parquet and verdict.json.
 
@@ -179,8 +190,8 @@ class Study(MeasuredStudy):
                 sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
                 warnings=(f"mixed: trials were {mixed}", *judgement.warnings),
             )
-        if damaged := self.damaged_warning():
-            judgement = replace(judgement, warnings=(damaged, *judgement.warnings))
+        first = [damaged] if (damaged := self.damaged_warning()) else []
+        judgement = replace(judgement, warnings=(*first, *self.left_out_warnings(), *judgement.warnings))
         with written_to(self.store.folder):
             write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement

@@ -118,12 +118,20 @@ class Store(TrialFolders):
         pilot = stored.pilot
         if pilot is None or pilot.fixed:
             return stored
-        groups = stored.plan.groups
-        if counted_s is not None and groups:
-            longest = max(group.counted_s for group in groups)
-            groups = tuple(replace(one, counted_s=round(one.counted_s * counted_s / longest, 3)) for one in groups)
-        fixed = replace(pilot, fixed=True, reason=reason, counted_s=counted_s)
-        changed = replace(stored, plan=replace(stored.plan, blocks=blocks, groups=groups), pilot=fixed)
+        fixed = replace(pilot, fixed=True, reason=reason, counted_s=counted_s or pilot.counted_s)
+        plan = replace(stored.plan, blocks=blocks, groups=_scaled(stored.plan.groups, counted_s))
+        changed = replace(stored, plan=plan, pilot=fixed)
+        write_json(self.folder / "manifest.json", written(changed))
+        return changed
+
+    def fit_counted(self, counted_s: float) -> Manifest:
+        """Scale the groups' counted times in the manifest, so that the longest is that, while the pilot goes on."""
+        stored = self.manifest()
+        assert stored is not None
+        if stored.pilot is None or stored.pilot.fixed:
+            return stored
+        plan = replace(stored.plan, groups=_scaled(stored.plan.groups, counted_s))
+        changed = replace(stored, plan=plan, pilot=replace(stored.pilot, counted_s=counted_s))
         write_json(self.folder / "manifest.json", written(changed))
         return changed
 
@@ -211,6 +219,14 @@ class Store(TrialFolders):
         temporary.unlink(missing_ok=True)  # never through a symbolic link that lay there
         frame.to_parquet(temporary, index=False)
         temporary.replace(self.folder / "trials.parquet")
+
+
+def _scaled(groups: tuple[PlannedGroup, ...], counted_s: float | None) -> tuple[PlannedGroup, ...]:
+    """Groups whose counted times are scaled so that the longest is that; as they are for None."""
+    if counted_s is None or not groups:
+        return groups
+    longest = max(group.counted_s for group in groups)
+    return tuple(replace(group, counted_s=round(group.counted_s * counted_s / longest, 3)) for group in groups)
 
 
 def _to_compare(stored: Manifest, wanted: Manifest) -> tuple[Manifest, Manifest]:

@@ -88,7 +88,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
     "grpclab.study.pilot": "its user is a command",
-    "grpclab.study.remaining": "pure where its user is not",
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
