@@ -6,6 +6,7 @@ Each line imports only from those above it::
     inference/             ratios within blocks, intervals, tests and verdicts
     claims/                published claims, and what became of them when they were measured anew
     configuration_summary  what is known of each configuration of a study: its levels, its medians, its neighbours
+    neighbours             configurations that are equal in all factors but one
     answer_comparison      whether both sides of a comparison answer alike
     study_notices          what happened around the trials
     sentence               the first thing a reader sees
@@ -25,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grpclab.analysis.curves import ladder_steps as ladder_steps
     from grpclab.analysis.curves import levels as levels
+    from grpclab.analysis.inference.pairing import block_ratios as block_ratios
+    from grpclab.analysis.inference.pairing import paired_levels as paired_levels
     from grpclab.analysis.inference.ratios import Interval as Interval
-    from grpclab.analysis.inference.ratios import block_ratios as block_ratios
     from grpclab.analysis.inference.ratios import fewest_blocks as fewest_blocks
     from grpclab.analysis.inference.ratios import holm as holm
     from grpclab.analysis.inference.ratios import log_t_interval as log_t_interval
-    from grpclab.analysis.inference.ratios import paired_levels as paired_levels
     from grpclab.analysis.inference.ratios import paired_t_p as paired_t_p
     from grpclab.analysis.inference.ratios import sign_flip_p as sign_flip_p
     from grpclab.analysis.inference.ratios import t_interval as t_interval
@@ -69,7 +70,7 @@ _HOMES = {
     "PairNoise": "inference.sample_size",
     "Verdict": "inference.verdict",
     "analyse": "judgement",
-    "block_ratios": "inference.ratios",
+    "block_ratios": "inference.pairing",
     "blocks_for": "inference.sample_size",
     "blocks_needed": "inference.sample_size",
     "compare": "inference.verdict",
@@ -84,7 +85,7 @@ _HOMES = {
     "limit_of": "limits.resources",
     "limiting_resources": "limits.resources",
     "log_t_interval": "inference.ratios",
-    "paired_levels": "inference.ratios",
+    "paired_levels": "inference.pairing",
     "paired_t_p": "inference.ratios",
     "sign_flip_p": "inference.ratios",
     "smallest_effect": "inference.sample_size",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from grpclab.analysis.inference.ratios import block_columns, block_values, log_t_interval, trials_of
+from grpclab.analysis.inference.pairing import block_columns, block_values
+from grpclab.analysis.inference.ratios import log_t_interval, trials_of
 from grpclab.analysis.inference.validity import limits_of
 from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.judgement import compare_planned, headline_of, judge_family, other_comparisons
@@ -121,7 +122,7 @@ def _judged(
         if sides not in listed and sides != alone:
             family.append(step)
             listed.add(sides)
-    judged = judge_family(trials, family, delta=plan.smallest_effect)
+    judged = judge_family(trials, family, plan)
     if alone:
-        judged.append(compare_planned(trials, headline, delta=plan.smallest_effect, exact=True))
+        judged.append(compare_planned(trials, headline, plan, exact=True))
     return {(c.scenario, c.baseline, c.candidate): c for c in judged}

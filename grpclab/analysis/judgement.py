@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -18,7 +18,9 @@ from grpclab import quantities as qty
 from grpclab.analysis.answer_comparison import answers_caution, answers_notes
 from grpclab.analysis.claims import replication
 from grpclab.analysis.disagreement import Judged, disagreement_note
-from grpclab.analysis.inference.ratios import fewest_blocks, holm, numbers
+from grpclab.analysis.inference.edition import Rules, rules_of
+from grpclab.analysis.inference.pairing import trials_of_pair
+from grpclab.analysis.inference.ratios import column, fewest_blocks, holm, numbers, valid_trials
 from grpclab.analysis.inference.stability import block_apart, drift_warning
 from grpclab.analysis.inference.validity import (
     CLIENT,
@@ -79,16 +81,20 @@ class Judgement:
         }
 
 
-def analyse(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None = None) -> Judgement:
+def analyse(
+    trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None = None, rules: Rules | None = None
+) -> Judgement:
     """Judge a study: `trials` has one row a trial, `plan` and `cores` are those of its manifest.
+
+    `rules` are those of the edition that measured it, unless others are given.
 
     Trials that are missing, invalid or without a usable value never raise: they make comparisons without a
     ratio, notes and warnings. Raises DesignError for a plan that names no headline.
     """
-    delta, planned = plan.smallest_effect, headline_of(plan)
-    headline = compare_planned(trials, planned, delta=delta, exact=True)
-    comparisons = judge_family(trials, other_comparisons(plan), delta=delta)
-    aa = compare_planned(trials, plan.aa_arm, delta=delta) if plan.aa_arm else None
+    planned, rules = headline_of(plan), rules or rules_of(plan)
+    headline = compare_planned(trials, planned, plan, exact=True, rules=rules)
+    comparisons = judge_family(trials, other_comparisons(plan), plan, rules=rules)
+    aa = compare_planned(trials, plan.aa_arm, plan, rules=rules) if plan.aa_arm else None
 
     judged = {c.directed: c for c in (headline, *comparisons)}
     parts = [(part, judged[part.directed]) for part in map(plan.completed, plan.parts) if part.testable]
@@ -125,10 +131,16 @@ def other_comparisons(plan: StudyPlan) -> list[PlannedComparison]:
 
 
 def compare_planned(
-    trials: pd.DataFrame, planned: PlannedComparison, *, delta: float, family: str = "", exact: bool = False
+    trials: pd.DataFrame,
+    planned: PlannedComparison,
+    plan: StudyPlan,
+    *,
+    family: str = "",
+    exact: bool = False,
+    rules: Rules | None = None,
 ) -> Comparison:
-    """Put a comparison of the plan to the trials, unadjusted."""
-    return compare(
+    """Put a comparison of the plan to the trials, unadjusted; its note says where it was not interleaved, and why."""
+    compared = compare(
         trials,
         title=planned.title,
         scenario=planned.scenario,
@@ -136,19 +148,50 @@ def compare_planned(
         baseline=planned.baseline,
         candidate=planned.candidate,
         family=family,
-        delta=delta,
+        delta=plan.smallest_effect,
         exact=exact,
+        rules=rules or rules_of(plan),
     )
+    note = "; ".join(text for text in (not_interleaved(trials, planned, plan), compared.note) if text)
+    return replace(compared, note=note)
 
 
-def judge_family(trials: pd.DataFrame, family: Sequence[PlannedComparison], *, delta: float) -> list[Comparison]:
+def not_interleaved(trials: pd.DataFrame, planned: PlannedComparison, plan: StudyPlan) -> str:
+    """That the sides of a comparison were measured one after the other, and why; "" where their slices interleave.
+
+    By the plan, and by the trials: a member of a group that could not be interleaved was measured alone in one window.
+    """
+    sides = {planned.baseline, planned.candidate}
+    shared = [group for group in plan.groups if sides <= set(group.members)]
+    if shared and not any(group.interleaved for group in shared):
+        reasons = dict.fromkeys(group.reason for group in shared if group.reason)
+        return "measured one after the other" + (f": {'; '.join(reasons)}" if reasons else "")
+    pair = valid_trials(
+        trials_of_pair(trials, scenario=planned.scenario, baseline=planned.baseline, candidate=planned.candidate)
+    )
+    alone = pair[numbers(pair, "pass_count").eq(0)]
+    if not shared or alone.empty:
+        return ""
+    counts = column(alone, "configuration").value_counts()
+    each = [f"{name} in {counts[name]:,} of {qty.count(_trials(pair, name), 'trial')}" for name in sorted(counts.index)]
+    return f"measured alone, one after the other: {', '.join(each)}"
+
+
+def _trials(pair: pd.DataFrame, name: str) -> int:
+    return int(column(pair, "configuration").eq(name).sum())
+
+
+def judge_family(
+    trials: pd.DataFrame, family: Sequence[PlannedComparison], plan: StudyPlan, *, rules: Rules | None = None
+) -> list[Comparison]:
     """Compare all of them by the paired t test, in the order given, adjusted by Holm in one family per
     metric.
 
     The family carries the metric's name. A comparison that is listed twice, or once in each direction,
     counts once; one without a ratio has no p and does not count.
     """
-    raw = [compare_planned(trials, planned, delta=delta, family=planned.metric) for planned in family]
+    rules = rules or rules_of(plan)
+    raw = [compare_planned(trials, planned, plan, family=planned.metric, rules=rules) for planned in family]
     keys = [planned.key for planned in family]
     p_values = {key: c.p_value for key, c in zip(keys, raw, strict=True)}
     adjusted: dict[tuple[str, str, frozenset[str]], float] = {}
@@ -158,19 +201,21 @@ def judge_family(trials: pd.DataFrame, family: Sequence[PlannedComparison], *, d
         adjusted |= dict(zip(of_metric, holm(list(of_metric.values())), strict=True))
         tests[metric] = sum(not math.isnan(p) for p in of_metric.values())
     return [
-        c.adjusted(adjusted[key], tests=tests[c.metric]) if c.computed else c for key, c in zip(keys, raw, strict=True)
+        c.adjusted(adjusted[key], tests=tests[c.metric], rules=rules) if c.computed else c
+        for key, c in zip(keys, raw, strict=True)
     ]
 
 
 def _bound(headline: Comparison, trials: pd.DataFrame) -> str:
     sides = (headline.baseline, headline.candidate)
-    limited = [name for name in sides if GENERATOR in limits_of(trials, name, headline.scenario)]
+    pair = trials_of_pair(trials, scenario=headline.scenario, baseline=sides[0], candidate=sides[1])
+    limited = [name for name in sides if GENERATOR in limits_of(pair, name, headline.scenario)]
     return bound_note(headline.metric, baseline=headline.baseline, candidate=headline.candidate, limited=limited)
 
 
 def _caution(headline: Comparison, trials: pd.DataFrame) -> str:
     bound = _bound(headline, trials)
-    return f"But {bound}." if bound and headline.computed else ""
+    return f"But {bound}." if bound and headline.computed and not headline.generator_limited else ""
 
 
 def _aa_caution(aa: Comparison | None) -> str:

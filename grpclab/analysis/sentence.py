@@ -40,8 +40,9 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
         low, high = qty.interval_ends(headline.ci_low, headline.ci_high)
         between = f", 95 % interval {low} to {high}"
     direction = ", where less is faster" if lower_is_faster(headline.metric) else ""
+    bound = f"{headline.bound_word} " if headline.bound_word else ""
     text = (
-        f"{candidate} is {qty.ratio(headline.ratio, 'sentence')} {baseline} in {metric}{where}{direction}"
+        f"{candidate} is {bound}{qty.ratio(headline.ratio, 'sentence')} {baseline} in {metric}{where}{direction}"
         f"{between}, {headline.blocks} blocks: {headline.verdict}"
     )
     if headline.verdict == "equivalent":
@@ -66,6 +67,8 @@ def _names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, st
 
 def _advice(headline: Comparison) -> str:
     fewest = fewest_blocks()
+    if headline.generator_limited:
+        return f"the load generator was the limit: {headline.remedy}"
     if headline.blocks < fewest:
         return f"{headline.blocks} blocks are too few for a verdict, run at least {fewest}"
     if headline.blocks_needed is not None:
@@ -83,7 +86,8 @@ def _parts(headline: Comparison, parts: Sequence[Part]) -> str:
             continue
         phrase = planned.phrase or (f"the {planned.side}" if planned.side else "") or planned.title or part.title
         doubt = f" ({part.verdict})" if part.verdict in ("equivalent", "inconclusive") else ""
-        shares.append((qty.ratio(part.ratio, "sentence"), phrase, doubt))
+        bound = f"{part.bound_word} " if part.bound_word else ""
+        shares.append((f"{bound}{qty.ratio(part.ratio, 'sentence')}", phrase, doubt))
     if not shares or headline.verdict == "inconclusive":
         return ""
     if headline.verdict == "equivalent":

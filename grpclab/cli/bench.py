@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from grpclab.cli.options import (
 )
 from grpclab.cli.options import levels as factor_levels
 from grpclab.cli.output import require_writable, tell_encoding, write
-from grpclab.cli.target_options import add_target_options, apart, hosted
+from grpclab.cli.target_options import add_target_options, apart, application_factors, hosted
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings
 from grpclab.load.calls.call_options import IN_TURN
@@ -40,6 +41,7 @@ from grpclab.system.transport import PLAINTEXT
 from grpclab.text import credentials
 
 if TYPE_CHECKING:
+    from grpclab.factors.levels import Level
     from grpclab.load.bench import BenchResult
     from grpclab.load.output.config_file import BenchFile
 
@@ -215,7 +217,8 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         target = given.get("target", TARGET)
         if "app" in given:
             server = keeping.enter_context(hosted(given, of_server))
-            target, security = server.target, server.security
+            # What the process told of itself: an application need not have reflection.
+            target, security, call = server.target, server.security, replace(call, descriptors=server.descriptors)
         try:
             result = run_bench(
                 target,
@@ -231,7 +234,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             )
         finally:
             line.erase()
-        _answer(result, given)
+        _answer(result, given, application_factors(of_server) if "app" in given else None)
     if result.run.interrupted:
         return interrupts.exit_code()
     if result.every_call_failed:
@@ -315,7 +318,7 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
         require_writable(name)
 
 
-def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
+def _answer(result: BenchResult, given: Mapping[str, Any], server_factors: Mapping[str, Level] | None) -> None:
     """Write what was asked for, in its one or two places."""
     from grpclab.load.output.formats import csv_chunks, json_chunks
     from grpclab.load.output.render import render
@@ -327,6 +330,7 @@ def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
             return json_chunks(result, details=bool(given.get("details")))
         return [render(result), "\n"]
 
+    result = replace(result, server_factors=server_factors)
     where, json_file = given.get("output", "-"), given.get("json")
     answers = {where: given.get("format", "summary")}
     if json_file:

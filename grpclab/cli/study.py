@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpclab.cli.options import add_remote_options, allowance_given
 from grpclab.cli.output import require_writable
 from grpclab.cli.report import show_result
 from grpclab.errors import UsageError
@@ -19,9 +20,6 @@ from grpclab.system.optional import needs_extra
 if TYPE_CHECKING:
     from grpclab.analysis.study_plan import StudyPlan
     from grpclab.study.repeat import Original
-
-MOST_TITLES = 4
-"""So many configurations are named in a remark on several."""
 
 
 def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
@@ -59,6 +57,7 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     study.add_argument(
         "--plan", action="store_true", help="measure a short pilot only; say how long it takes and what it can show"
     )
+    add_remote_options(study)
     study.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     study.set_defaults(run=run)
 
@@ -66,12 +65,16 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 def run(options: argparse.Namespace) -> int:
     """Plan or measure a study; returns the exit code."""
     parameters = _parameters(options)
+    allowance = allowance_given({name: value for name, value in vars(options).items() if value is not None})
+    if allowance is not None and not options.file:
+        raise UsageError("--allow-remote goes with --file only: other studies start their servers on this machine")
     require_writable(options.json)
     if options.file and str(options.file) != STDIN:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
     with needs_extra("study"):
         from grpclab.report.publish import publish
         from grpclab.report.stored import load_original
+        from grpclab.servers.leave import RemoteLeave
         from grpclab.study import repeat
         from grpclab.study.pilot import estimate
         from grpclab.study.runner import Study
@@ -83,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"--plan does not go with the repeat of {kind}: its number of blocks is known")
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
-        study = Study.described(options.file, options.study)
+        study = Study.described(options.file, options.study, leave=RemoteLeave.within(allowance))
     elif options.plan:
         study = Study.planned(parameters)
     else:
@@ -104,16 +107,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _tell_unreached(plan: StudyPlan) -> None:
-    """Say on standard error which configurations have server processes that no connection reaches."""
+    """Say on standard error which levels of server.processes are more than there are connections."""
     from grpclab.factors.effective import unreached_processes
 
-    found: dict[str, list[str]] = {}
-    for one in plan.configurations:
-        if text := unreached_processes(one.config):
-            found.setdefault(text, []).append(one.title)
-    for text, titles in found.items():
-        more = f" and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
-        print(f"grpclab: {'; '.join(titles[:MOST_TITLES])}{more}: {text}", file=sys.stderr)
+    for text in dict.fromkeys(unreached_processes(one.config) for one in plan.configurations):
+        if text:
+            print(f"grpclab: {text}", file=sys.stderr)
 
 
 def _agreed(original: Original) -> bool:

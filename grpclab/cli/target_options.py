@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.options import allowance_given, load_levels, security_given
 from grpclab.errors import UsageError
+from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD
-from grpclab.system.allowance import SharedAllowance, announcement
-from grpclab.system.dialling import addresses_elsewhere
+from grpclab.servers.leave import RemoteLeave, require_address
 from grpclab.system.transport import UNVERIFIED
 
 if TYPE_CHECKING:
@@ -161,6 +160,16 @@ def hosted(given: Mapping[str, Any], levels: Mapping[str, Level]) -> AbstractCon
     return targets.start(order)
 
 
+def application_factors(levels: Mapping[str, Level]) -> dict[str, Level]:
+    """The levels of an application's server: of all its factors, and of the user's own that were given."""
+    from grpclab.factors.config import TrialConfig
+    from grpclab.servers.hosting.application import NOT_YET, OF_THE_GREETER
+
+    flat = TrialConfig().replace(levels).flat()
+    foreign = {f"server.{name}" for name in (*OF_THE_GREETER, *NOT_YET)}
+    return {name: flat[name] for name in flat if (name.startswith("server.") and name not in foreign) or is_own(name)}
+
+
 # ---- security, and where load may go -----------------------------------------------------------------------------
 
 
@@ -177,25 +186,14 @@ def secured(target: Target, options: argparse.Namespace) -> Target:
 
 def allowed(servers: Mapping[str, GivenTarget | str], options: argparse.Namespace) -> dict[str, GivenTarget | str]:
     """The servers, of which those on another machine may be loaded, all within the same ceilings. Raises UsageError."""
-    found = dict(servers)
     allowance = allowance_given({name: value for name, value in vars(options).items() if value is not None})
-    if allowance is None:
-        return found
-    allowance.check_rate(float(str(load_levels(options, LOAD).get("load.rate_rps") or 0.0)))
-    ledger = SharedAllowance(allowance, now=time.perf_counter())
+    leave = RemoteLeave.within(allowance)
+    if leave is None:
+        return dict(servers)
+    leave.ledger.allowance.check_rate(float(str(load_levels(options, LOAD).get("load.rate_rps") or 0.0)))
     running = {name: one for name, one in servers.items() if not isinstance(one, str) and one.target.address}
-    if not running:
-        raise UsageError(
-            "--allow-remote cannot be used here: it belongs to --address, others are started on this machine"
-        )
-    told = set()
-    for name, server in running.items():
-        target = server.target
-        if remote := addresses_elsewhere(target.address):
-            security = replace(target.security, remote=remote)
-            found[name] = replace(server, target=replace(target, security=security, ledger=ledger))
-            line = announcement(options.call or "the greeter", target.address, security, allowance)
-            if line not in told:
-                told.add(line)
-                print(f"grpclab: {line}", file=sys.stderr)
-    return found
+    require_address(bool(running), "--address")
+    granted = {
+        name: replace(one, target=leave.granted(one.target, options.call or "")) for name, one in running.items()
+    }
+    return dict(servers) | granted

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import dataclasses
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ from grpclab.load.slo import ObjectiveWatch
 from grpclab.load.steps import RateStep, merged, rate_text
 from grpclab.system import interrupts, procfs
 from grpclab.system.addresses import UNIX, host_port
-from grpclab.system.allowance import Allowance, allowed, announcement
+from grpclab.system.allowance import Allowance, SharedAllowance, allowed, announcement
 from grpclab.system.dialling import addresses_elsewhere, loopback_target
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.inputs import mapping, text, whole
@@ -144,7 +145,8 @@ def run_bench(
             name = call.name or greeting(config.load).path.removeprefix("/")
             announce(announcement(name, target, security, allowance))
     wait_s = connect_timeout_s or 0.0
-    chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates)
+    ledger = None if allowance is None else SharedAllowance(allowance, now=time.perf_counter() + wait_s)
+    chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates, ledger=ledger)
     target = host_port(target, remote=bool(security.remote))
     seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0, remote=security.remote)
@@ -160,7 +162,7 @@ def run_bench(
                 cpus=_cores(config.load.workers),
                 call=chosen,
                 security=security.pinned(target) if link else security,
-                allowance=allowance,
+                allowance=None if ledger is None else ledger.left_of_calls(),
                 seed=seed,
                 connect_timeout_s=connect_timeout_s,
             )

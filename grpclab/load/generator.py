@@ -317,8 +317,11 @@ class Generator:
             bounds.cut_at = min(bounds.cut_at, *ran_out)
             stopped = stopped or self._why_out(ended)
         ceilings = [answer.ceiling for answer in ended if answer.ceiling]
-        windows = self._workers.windows(bounds, files, cut=interrupted or bool(stopped))
+        cut = interrupted or bool(stopped)
+        windows = self._workers.windows(bounds, files, cut=cut)
         planned = None if bounds.rate_rps is None else bounds.planned(self.config.load.arrival, self._seed)
+        if planned is not None and cut:  # a worker that heard of the end late has sent what was due until then
+            planned = max(planned, sum(int(window.inside.sum()) for window in windows))
         run = assemble(
             windows,
             ended,

@@ -27,6 +27,7 @@ from grpclab.load.reachability import await_listener
 from grpclab.load.slo import Objective, calls_for, check_enough, with_implied
 from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.system.addresses import host_port
+from grpclab.system.allowance import SharedAllowance
 from grpclab.system.transport import PLAINTEXT, Security
 
 DEFAULT_CALLS = TrialConfig().load.requests or 0
@@ -246,10 +247,11 @@ def choose_call(
     wait_s: float | None = 0.0,
     rates: Sequence[ScheduledRate] = (),
     security: Security = PLAINTEXT,
+    ledger: SharedAllowance | None = None,
 ) -> CallSpec:
     """Return the call at the target; waits up to `wait_s` for a server whose reflection has the schema.
 
-    Raises UsageError or TargetError.
+    The calls of reflection are taken from the `ledger`. Raises UsageError, TargetError or MeasurementError.
     """
     target = host_port(target, remote=bool(security.remote))
     varying = VaryingMetadata(parse_metadata(request.metadata))
@@ -283,6 +285,7 @@ def choose_call(
         planned=planned_calls,
         callers=config.load.concurrency,
         security=security,
+        ledger=ledger,
     )
     if request.check:
         from grpclab.load.calls.checks import answer_check

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.calls.method import GREETER, CallSpec
 from grpclab.load.ceiling import Ceiling
 from grpclab.load.core.failures import sentence
@@ -48,6 +49,8 @@ class LoadResult:
     """The factors and options that could not act, each with the reason."""
     link: Mapping[str, float] | None = None
     """The emulated link as :func:`grpclab.link.emulation.check_link` measures it; None without a link."""
+    server_factors: Mapping[str, Level] | None = None
+    """The factors of an application that was hosted for it; None where the server was running already."""
     ceiling: Ceiling | None = None
     """The highest rate of a generator process on this machine, where it is known."""
 

@@ -15,6 +15,7 @@ from grpclab.load.core.summary import Summary, lateness, longest_silence, summar
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import Window
 from grpclab.load.worker_messages import WindowEnded, WindowProgress
+from grpclab.quantities import duration
 from grpclab.system.interference import Interference
 from grpclab.system.notices import Notice
 
@@ -33,6 +34,8 @@ STILL_LIMIT = 0.01
 """A generator that stood still for more than this share of the window is its limit."""
 SILENCE_S, SILENCE_MEDIANS = 0.05, 10
 """The shortest standstill, in seconds and in median latencies: no call ended for longer than both."""
+SHORT_S = 1.0
+"""A window that is shorter says so beside its throughput: a rate over some milliseconds is that of a moment."""
 KEPT_SHARE = 0.99
 """A rate was kept up with if at least this share of the calls that were due came back."""
 GENERATOR_BOUND, HELD_BACK = "generator-bound", "max-in-flight"
@@ -160,6 +163,14 @@ class LoadRun:
         if not self.limits and self.busy_share <= BUSY_LIMIT:
             return HELD_BACK if self.held_back else ""
         return "client-cpu" if pooling == "per_call" else GENERATOR_BOUND
+
+    @property
+    def short(self) -> str:
+        """Return a phrase on the length of a window that is below SHORT_S; nothing where it is not."""
+        window_s = self.summary.window_s
+        return (
+            f"over {duration(window_s, 'sentence')} only: -z 1s measures for a second" if 0 < window_s < SHORT_S else ""
+        )
 
     @property
     def stood_still(self) -> bool:

@@ -34,7 +34,7 @@ from grpclab.load.worker_messages import (
 )
 from grpclab.load.worker_usage import GIVE_UP_S
 from grpclab.load.workers import Workers
-from grpclab.quantities import milliseconds
+from grpclab.quantities import duration, milliseconds
 from grpclab.system.addresses import UNIX
 from grpclab.system.environment import read_text
 from grpclab.system.interrupts import raised
@@ -166,6 +166,9 @@ class SlicedLoad:
         late_s = max(part.late_s for part in parts)
         if not self._out and late_s > (LATE_START_S if len(parts) > 1 else LATE_ALONE_S):
             return f"a worker of the load generator began {milliseconds(late_s)} late"
+        still_s = max(part.counted.still_s for part in parts)
+        if not self._out and still_s > 0:
+            return f"the load generator stood still for {duration(still_s, 'sentence')}, as if it were stopped"
         return self._out_because
 
     # ---- the run ---------------------------------------------------------------------------------------------------

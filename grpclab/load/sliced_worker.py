@@ -138,7 +138,7 @@ class _RunningSlice:
         first, unsent = recorder.calls, recorder.unsent
         recorder.failures = FailureLog(opens_at=self._opens_at, counts_until=self._closes_at)
         recorder.encodings = {}
-        heartbeat = Heartbeat(opens_at=self._opens_at, closes_at=self._closes_at)
+        heartbeat = Heartbeat(opens_at=self._starts_at)  # a stretch alone is too short to miss a beat
         before = WorkerUsage.take(recorder, pacer)
         load = asyncio.create_task(self._load(pacer))
         async with beside(beat(heartbeat)):

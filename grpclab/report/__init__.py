@@ -13,6 +13,7 @@ Each line imports only from those above it::
     tables      pieces of HTML: tables, facts, badges, marks
     tidy        the trials as the report reads them: every column there, of its type
     finished    a finished study, and the questions asked of it
+    together    which configurations were measured together, and what alone, in words
     grouping    its comparisons, each in the group that it is made for
     glossary    the lab's own words, each with what it means
     confidence  with what confidence, and what limits each side, in words

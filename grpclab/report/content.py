@@ -15,6 +15,7 @@ from grpclab.report.sections import (
     engines,
     flamegraphs,
     idle,
+    interleaving,
     invalid,
     ladder,
     latency,
@@ -46,8 +47,8 @@ class Part(Protocol):
 
 ORDER: tuple[Part, ...] = (
     *(question, answer, warnings, sides, claims, engines, throughput, latency, offered, idle, waiting, ladder),
-    *(windows, sweeps, profile, flamegraphs, comparisons, configurations, limits, mapping, timeline, invalid),
-    *(method, machine, again),
+    *(windows, sweeps, profile, flamegraphs, comparisons, configurations, limits, mapping, interleaving),
+    *(timeline, invalid, method, machine, again),
 )
 
 

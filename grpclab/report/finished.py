@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from grpclab import analysis
+from grpclab.analysis.inference.edition import rules_of
 from grpclab.analysis.setup import sides_of
 from grpclab.analysis.study_plan import PlannedConfiguration, PlannedHeadline, PlannedRung, StudyPlan
 from grpclab.factors.config import FACTORS
@@ -18,6 +20,7 @@ from grpclab.factors.effective import unknown_factors
 from grpclab.report import theme, words
 from grpclab.report.tidy import tidy
 from grpclab.study.model import Manifest
+from grpclab.study.stored_groups import MeasuredGroup, slices_of, stored_groups
 
 ENGINE = "load.engine"
 
@@ -29,13 +32,20 @@ Profiles = Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]]
 
 @dataclass(frozen=True)
 class FinishedStudy:
-    """The source of all figures and tables. Build it with :meth:`of`, which makes the trials tidy."""
+    """The source of all figures and tables. Build it with :meth:`of`, which makes the trials tidy.
+
+    `groups` are those that were measured together, and `slices` the slices of those that hold both sides of the
+    headline, as :func:`grpclab.study.stored_groups.slices_of` gives them; both are empty in a study of the first
+    edition.
+    """
 
     manifest: Manifest
     trials: pd.DataFrame
     verdict: analysis.Judgement
     histograms: Histograms = field(default_factory=dict)
     profiles: Profiles = field(default_factory=dict)
+    groups: Sequence[MeasuredGroup] = ()
+    slices: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
     def of(
@@ -48,6 +58,12 @@ class FinishedStudy:
     ) -> FinishedStudy:
         """A study out of its manifest, its verdict and its trials as they are stored."""
         return cls(manifest, tidy(trials), verdict, histograms or {}, profiles or {})
+
+    def with_groups_of(self, folder: Path) -> FinishedStudy:
+        """The same with the groups and slices that lie in the folder of the study."""
+        groups = stored_groups(folder)
+        slices = slices_of(groups, folder, (self.baseline, self.candidate)) if groups else pd.DataFrame()
+        return replace(self, groups=tuple(group.measured for group in groups), slices=slices)
 
     @property
     def name(self) -> str:
@@ -63,6 +79,11 @@ class FinishedStudy:
     def delta(self) -> float:
         """The smallest effect of interest, a share of 1."""
         return self.plan.smallest_effect
+
+    @property
+    def margins(self) -> tuple[float, float]:
+        """The ratios between which a difference is too small to matter, by the rules of the study's edition."""
+        return rules_of(self.plan).margins(self.delta)
 
     @property
     def metric(self) -> str:
@@ -251,6 +272,7 @@ class FinishedStudy:
             baseline=baseline,
             candidate=candidate,
             delta=self.delta,
+            rules=rules_of(self.plan),
         )
 
     def parts(self) -> Iterator[tuple[str, analysis.Comparison]]:

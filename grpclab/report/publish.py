@@ -43,6 +43,7 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Published:
     manifest = redactor.manifest(manifest_document(study.store.folder))
     path = study.root / "reports" / f"{study.name}.html"
     finished = FinishedStudy.of(read_manifest(manifest), trials, judgement, artifacts.histograms, artifacts.profiles)
+    finished = finished.with_groups_of(study.store.folder)
     packed = Packed(
         manifest=manifest,
         trials=trials,

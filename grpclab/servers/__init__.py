@@ -11,6 +11,7 @@ Each line imports only from those above it::
     tls              a throw-away certificate authority for the factor ``server.tls``; lives as long as the server
     process/         a server as a process: how it starts, what it says, how it ends
     target           the target as a user names it: a variant, an application, a command, an address
+    leave            the leave to load running servers on other machines, within ceilings
     hosting/         a user's application, hosted under the factors of a server
     targets          the kinds of targets that a trial can start, and the registry of them
     reference/       the calibration server

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,13 +272,24 @@ def rehearse(starts: Iterable[ServerStart]) -> None:
     So what it refuses, a level that it does not take among it, is known before anything is measured. Raises UsageError
     or ServerError.
     """
-    groups: dict[tuple[object, ...], list[ServerStart]] = {}
+    groups: dict[Hashable, list[ServerStart]] = {}
     for how in starts:
-        own = OwnLevels(how.own)
         if how.target.app:
-            variables = tuple(sorted(own.section("env").items()))
-            key = (how.target, own.get(PYTHON), how.config.implementation, how.config.event_loop, variables)
-            groups.setdefault(key, []).append(how)
-    for first, *others in groups.values():
-        with start(dataclasses.replace(first, alternatives=tuple(other.own for other in others))):
+            groups.setdefault(rehearsed_as(how), []).append(how)
+    for alike in groups.values():
+        with rehearsal(alike):
             pass
+
+
+def rehearsed_as(how: ServerStart) -> Hashable:
+    """What is equal in two orders for an application of which one start says whether both can be carried out."""
+    own = OwnLevels(how.own)
+    variables = tuple(sorted(own.section("env").items()))
+    return how.target, own.get(PYTHON), how.config.implementation, how.config.event_loop, variables
+
+
+def rehearsal(alike: Sequence[ServerStart]) -> AbstractContextManager[RunningServer]:
+    """The application of the first of these orders, which looks at the arguments of the others, too, before it
+    registers. Raises UsageError or ServerError."""
+    first, *others = alike
+    return start(dataclasses.replace(first, alternatives=tuple(other.own for other in others)))

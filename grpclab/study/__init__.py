@@ -19,6 +19,7 @@ Each line imports only from those above it::
     model          what manifest.json and result.json hold, as values
     origin         where a manifest comes from: sealed by this user on this machine, or from somewhere else
     stored_values  the reader of what is stored: types and bounds are checked on the way into the model
+    stored_groups  the groups of a study as they are stored, and the slices of their members
     collection     the stored trials of a study together: one frame, and what a report shows beside it
     trial_folders  the folders of a study's trials and groups: whole or not at all
     block_count    how many blocks a study has, by the noise and the costs of its first ones

@@ -24,6 +24,8 @@ from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.load.reachability import await_listener
 from grpclab.quantities import share
+from grpclab.servers.leave import RemoteLeave, require_address
+from grpclab.servers.target import Target
 from grpclab.study.block_count import PILOT_BLOCKS
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.comparison import CompareResult
@@ -31,7 +33,6 @@ from grpclab.study.designs import compare_design
 from grpclab.study.designs.design import no_verdict
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.manifests import link_check, surroundings
-from grpclab.study.measured_study import require_outputs
 from grpclab.study.model import StoredPilot
 from grpclab.study.parameters import study_name
 from grpclab.study.runner import Study
@@ -41,8 +42,9 @@ from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
 from grpclab.study.trial_progress import say
 from grpclab.system.addresses import host_port
+from grpclab.system.allowance import allowed
 from grpclab.system.inputs import whole
-from grpclab.system.paths import is_stored, project_root
+from grpclab.system.paths import is_stored, project_root, require_outputs
 
 EXIT_CODES = {"equivalent": 0, "faster": 0, "slower": 1, "inconclusive": 4}
 """Of the verdict on the candidate."""
@@ -102,13 +104,13 @@ def prepare(
     for reference in store.changed_references(manifest):
         write(f"{reference} has another value than when this study was begun")
     running = ComparingStudy(store, opened, root, {name: side.subject for name, side in sides.items()})
-    running.fresh = stored is None
+    running.fresh, running.rehearsed = stored is None, True
     return running
 
 
 def compare(
-    a: Side | TrialConfig | str,
-    b: Side | TrialConfig | str,
+    a: Side | TrialConfig | Target | str,
+    b: Side | TrialConfig | Target | str,
     *,
     call: str | None = None,
     data: Any = None,
@@ -130,6 +132,10 @@ def compare(
     start_timeout_s: float | None = None,
     exclusive: bool = False,
     allow_mixed: bool = False,
+    allow_remote: bool = False,
+    max_rate_rps: float | None = None,
+    max_calls: int | None = None,
+    max_time_s: float | None = None,
     write: Callable[[str], None] = say,
 ) -> CompareResult:
     """Compare B with A in interleaved slices; for notebooks and scripts.
@@ -144,8 +150,13 @@ def compare(
     their servers cannot be up together. `min_effect` is the smallest effect of interest, a share. Results go to
     ``results/<study>/``.
 
+    Addresses on another machine (:func:`grpclab.Address`) are loaded only with `allow_remote` and the three ceilings
+    `max_rate_rps`, `max_calls` and `max_time_s`, which both sides, the pilot and all blocks share; what is sent where
+    is told on standard error.
+
     Raises UsageError, MeasurementError.
     """
+    leave = RemoteLeave.within(allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s))
     names = {A: a_name, B: b_name}
     delta = share("min_effect", str(min_effect))
     if isinstance(a, str) and isinstance(b, str) and is_stored(a) and is_stored(b):
@@ -165,7 +176,13 @@ def compare(
         own={A: a_settings or {}, B: b_settings or {}},
         names=names,
     )
+    if leave is not None:
+        require_address(any(isinstance(one, Target) and one.address for one in (a, b)), "an Address")
+        a, b = (leave.granted(one, call or "") if isinstance(one, Target) else one for one in (a, b))
     sides = pair(a, b, options)
+    if leave is not None:
+        for side in sides.values():
+            leave.check(side.subject.target, side.config)
     for name, side in sides.items():
         reasons = without_effect(side.config, hosted=bool(side.subject.app))
         for factor, reason in reasons.items():

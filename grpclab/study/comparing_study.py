@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -65,9 +64,6 @@ class ComparingStudy(Study):
         side = identity.configuration
         expected = (self.manifest.servers or {}).get(side)
         subject = self.subjects[side]
-        ledger = subject.target.ledger
-        if ledger is not None and (reason := ledger.over(time.perf_counter())):
-            raise MeasurementError(reason)
         result = run_trial(
             config,
             folder,
@@ -84,10 +80,6 @@ class ComparingStudy(Study):
 
     def measure_group(self, group: ScheduledGroup, folder: Path, folders: Mapping[str, Path]) -> str:
         """Measure a group here. Raises MeasurementError if the first trial of a side is invalid."""
-        for name in group.names:
-            ledger = self.subjects[name].target.ledger
-            if ledger is not None and (reason := ledger.over(time.perf_counter())):
-                raise MeasurementError(reason)
         results = measure_group(group, folder, folders, manifest=self.manifest, subjects=self.subjects)
         for side, result in results.items():
             if not result.valid and side not in self._measured:

@@ -197,7 +197,6 @@ class _GroupRun:
         return False
 
     def _interleave(self, free_bytes: float) -> None:
-        self._sliced.look_before_load()
         self._warm_up()
         used = {each.name: float(each.usage().rss_bytes) for each in self._up()}
         if reason := passes.memory_reason(used, free_bytes):

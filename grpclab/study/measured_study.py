@@ -30,8 +30,7 @@ from grpclab.study.trial_order import variables
 from grpclab.study.trial_progress import Failing, Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.environment import CorePlan
-from grpclab.system.paths import require_writable, written_to
-from grpclab.system.temporary import TemporaryFolder
+from grpclab.system.paths import require_outputs, written_to
 
 BESIDE_GROUP_S = 0.5
 """Rough cost of a group beside its measurement: its notebook, what is written."""
@@ -51,6 +50,8 @@ class MeasuredStudy:
     CONTINUES = "the same command"
     note = ""
     """A line that its summary begins with."""
+    rehearsed = False
+    """Whether its applications have just been started once, by :func:`.server_programs.servers_of`."""
 
     def __init__(
         self, store: Store, manifest: Manifest, root: Path, subjects: Mapping[str, Subject] | None = None
@@ -112,7 +113,9 @@ class MeasuredStudy:
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
                 missing = self.missing()
                 self._programs = ProgramWatch(self.store.results())
-                rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
+                if not self.rehearsed:
+                    rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
+                self.rehearsed = False
                 stored = len(self.trials) - len(missing)
                 progress = Progress(total=len(self.trials), stored=stored, write=write)
                 failing = Failing(valid=len(missing) < len(self.trials))
@@ -142,11 +145,13 @@ class MeasuredStudy:
             if remaining is None:
                 (trial,) = scheduled.trials
                 if trial.name in names:
+                    self._require_allowance(scheduled)
                     self._finished([self._run_trial(trial)], progress, failing)
                 continue
             assert scheduled.number is not None
             tries = TRIES
             while tries > 0 and (group := remaining.next(scheduled.block, scheduled.number)):
+                self._require_allowance(group)
                 results = self._run_group(group)
                 places = {trial.name: (group.block, scheduled.number, trial.configuration) for trial in group.trials}
                 self._finished(results, progress, failing, again={name for name in places if places[name] not in left})
@@ -158,6 +163,12 @@ class MeasuredStudy:
                     remaining.add(result)
             for name, why in remaining.left_out(scheduled.block + 1).items():
                 self._say_left_out(name, why, progress)
+
+    def _require_allowance(self, group: design.ScheduledGroup) -> None:
+        """Raise MeasurementError where nothing more may be sent to one of its servers."""
+        for name in group.names:
+            if reason := self.subjects.get(name, Subject()).over:
+                raise MeasurementError(reason)
 
     def _fit_counted_time(self, pilot: StoredPilot, progress: Progress) -> None:
         """Shorten the counted time where a budget would not last for the fewest blocks, by the first one's costs."""
@@ -278,10 +289,3 @@ class MeasuredStudy:
             measure_group(group, folder, folders, manifest=self.manifest, subjects=self.subjects)
             return ""
         return execute_trial(folder, variables_of_group(self.name, group, folder))
-
-
-def require_outputs(*folders: Path) -> None:
-    """Raise StorageError where one of these folders, or that of temporary files, is full or cannot be written to."""
-    TemporaryFolder().remove()
-    for folder in folders:
-        require_writable(folder)

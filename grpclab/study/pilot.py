@@ -31,10 +31,11 @@ def piloted(
     write: Callable[[str], None],
     start_timeout_s: float | None = None,
     servers: Mapping[str, StoredProgram] | None = None,
+    rehearsed: bool = False,
 ) -> tuple[pd.DataFrame, StudyPlan]:
     """The trials of the two sides in a few blocks that do not count, and their plan: nothing of them is kept.
 
-    `servers`: see comparison_manifest.
+    `servers`: see comparison_manifest. `rehearsed`: their applications have been started once already.
     """
     with TemporaryFolder() as root:
         store = Store(root / "results" / "pilot")
@@ -49,6 +50,7 @@ def piloted(
             servers=servers,
         )
         pilot = ComparingStudy(store, store.open(manifest), root, {name: side.subject for name, side in sides.items()})
+        pilot.rehearsed = rehearsed
         try:
             pilot.run(write)
         except StudyInterruptedError:
@@ -71,7 +73,7 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     headline = plan.headline or PlannedHeadline()
     sides = {A: _side(study, headline.baseline), B: _side(study, headline.candidate)}
     write(f"\nheadline: {headline.title}; pilot, {PILOT_BLOCKS} blocks of its two sides that do not count:")
-    trials, piloted_plan = piloted(sides, delta=delta, seed=study.seed, write=progress)
+    trials, piloted_plan = piloted(sides, delta=delta, seed=study.seed, write=progress, rehearsed=study.rehearsed)
     sd, degrees = noise_of(trials, piloted_plan)
     block_s = sum(group_s(plan, group) for group in plan.groups)
     least = smallest_seen(sd, blocks, degrees, delta=delta)

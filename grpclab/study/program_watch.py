@@ -49,10 +49,15 @@ def changed_programs(before: Programs | None, now: Programs | None) -> str:
 
 
 def differing(before: StoredProgram, after: StoredProgram) -> str:
-    """What makes two programs different ones, in words; "" where they are the same, or one of them is not known."""
-    files = [{(file.name, file.sha256) for file in one.files} for one in (before, after)]
-    if files[0] and files[1] and files[0] != files[1]:
-        names = sorted({name for name, _ in files[0] ^ files[1]})
+    """What makes two programs different ones, in words; "" where they are the same, or one of them is not known.
+
+    A file that only one of two applications has is no difference: a call may import it, which only one trial made.
+    """
+    first, second = (
+        {name: _digests(one, name) for name in {file.name for file in one.files}} for one in (before, after)
+    )
+    several = set(first) & set(second) if before.app or not (first and second) else set(first) | set(second)
+    if names := sorted(name for name in several if first.get(name) != second.get(name)):
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return f"{', '.join(names[:3])}{more} {'is another file' if len(names) == 1 else 'are other files'}"
     versions = sorted({*before.versions, *after.versions})
@@ -64,3 +69,8 @@ def differing(before: StoredProgram, after: StoredProgram) -> str:
     if None not in (before.dirty, after.dirty) and before.dirty != after.dirty:
         return "tracked files beside it were changed" if after.dirty else "changes of tracked files beside it are gone"
     return ""
+
+
+def _digests(program: StoredProgram, name: str) -> set[str]:
+    """The contents of a file: several where the processes of a server read it before and after a change."""
+    return {file.sha256 for file in program.files if file.name == name}

@@ -106,7 +106,9 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
     if plan.subjects:
         manifest = with_outside(manifest, servers)
     kind = ComparingStudy if plan.subjects and original.manifest.design == "compare" else Study
-    return kind(Store(root / "results" / folder), manifest, root)
+    repeat = kind(Store(root / "results" / folder), manifest, root)
+    repeat.rehearsed = True
+    return repeat
 
 
 def _repeats(original: Original) -> StoredOriginal:

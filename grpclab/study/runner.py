@@ -21,17 +21,18 @@ from grpclab import quantities as qty
 from grpclab.analysis import Judgement, analyse
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.factors.effective import unknown_factors
+from grpclab.servers.leave import RemoteLeave
 from grpclab.study import collection
 from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
 from grpclab.study.designs.grouping import group_s
 from grpclab.study.documents import write_json
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
-from grpclab.study.measured_study import MeasuredStudy, require_outputs
+from grpclab.study.measured_study import MeasuredStudy
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
-from grpclab.system.paths import project_root, written_to
+from grpclab.system.paths import project_root, require_outputs, written_to
 from grpclab.text.printable import printable
 
 SECONDS_BESIDE_WINDOW = 2.0
@@ -49,16 +50,19 @@ class Study(MeasuredStudy):
         return cls(Store(root / "results" / manifest.study), manifest, root).begin()
 
     @classmethod
-    def described(cls, path: Path, name: str | None = None, root: Path | None = None) -> Study:
+    def described(
+        cls, path: Path, name: str | None = None, root: Path | None = None, *, leave: RemoteLeave | None = None
+    ) -> Study:
         """The study that a TOML file describes, without beginning its folder.
 
-        Without a `name` it is called after the file and the programs of its servers. Raises DesignError.
+        Without a `name` it is called after the file and the programs of its servers. `leave`: its server may run on
+        another machine. Raises DesignError.
         """
         root = root or project_root()
-        own = file_design.read(path)
+        own = file_design.read(path, leave)
         manifest = manifest_of_file(path, own, name, root)
         study = cls(Store(root / "results" / manifest.study), manifest, root, own.subjects)
-        study.note = own.note
+        study.note, study.rehearsed = own.note, True
         return study
 
     def begin(self) -> Self:
@@ -68,7 +72,7 @@ class Study(MeasuredStudy):
             require_outputs(*self.outputs)
             manifest = replace(manifest, link_check=link_check(self.plan))
         begun = type(self)(self.store, self.store.open(manifest), self.root, self.subjects)
-        begun.note = self.note
+        begun.note, begun.rehearsed = self.note, self.rehearsed
         return begun
 
     @classmethod

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 
+import numpy as np
 import psutil
 
 from grpclab.analysis.study_plan import StoredProgram
@@ -21,7 +22,7 @@ from grpclab.profiling.profiler import Look
 from grpclab.study import profile_window
 from grpclab.study.group_result import GroupMember
 from grpclab.study.set_up import LEAVE_S, SetUp, last_words_of, set_up
-from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading
+from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, cpu_over_counted_time
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_notes import note_calls, note_end, note_evidence, note_load, note_start
 from grpclab.study.trial_result import TrialResult, now_text
@@ -81,24 +82,37 @@ def _measure_alone(
     )
 
 
-def _pids_used_s(pids: Collection[int]) -> float:
-    """CPU time of some processes so far; NaN of none, and where one is gone."""
+class IdleReader:
+    """Reads what the servers of a group have used, with what their processes started."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, frozenset[int]] = {}
+        """By member: the processes that its server had started when it was visited last."""
+
+    def __call__(self, servers: Mapping[str, Collection[int]], visited: str, cores: Collection[int]) -> IdleReading:
+        """The servers now, by the processes of each; `visited` is the one whose slice begins or has ended."""
+        for name in [visited] if visited else servers:
+            self._started[name] = frozenset(procfs.descendants(servers.get(name, ())))
+        waited = [waited_seconds(pid) for pid in (*servers.get(visited, ()), *self._started.get(visited, ()))]
+        known = [seconds for seconds in waited if seconds is not None]
+        return IdleReading(
+            at_s=time.perf_counter(),
+            cpu_s={name: _used_s(pids, self._started.get(name, ())) for name, pids in servers.items()},
+            waited_s=math.fsum(known) if known and len(known) == len(waited) else math.nan,
+            cores_s=core_seconds(cores),
+        )
+
+
+def _used_s(pids: Collection[int], started: Collection[int]) -> float:
+    """CPU time of the processes of a server so far, and of those that they started; NaN where they are not known."""
     try:
-        return math.fsum(map(procfs.cpu_seconds, pids)) if pids else math.nan
+        used = [procfs.cpu_seconds(pid) + procfs.ended_children_seconds(pid) for pid in pids]
     except psutil.Error:
         return math.nan
-
-
-def read_idle(servers: Mapping[str, Collection[int]], visited: str, cores: Collection[int]) -> IdleReading:
-    """The servers of a group now, by the processes of each; `visited` is the one whose slice begins or has ended."""
-    waited = [waited_seconds(pid) for pid in servers.get(visited, ())]
-    known = [seconds for seconds in waited if seconds is not None]
-    return IdleReading(
-        at_s=time.perf_counter(),
-        cpu_s={name: _pids_used_s(pids) for name, pids in servers.items()},
-        waited_s=math.fsum(known) if known and len(known) == len(waited) else math.nan,
-        cores_s=core_seconds(cores),
-    )
+    for pid in started:
+        with contextlib.suppress(psutil.Error):  # it has ended: its parent has waited for it, or will
+            used.append(procfs.cpu_seconds(pid) + procfs.ended_children_seconds(pid))
+    return math.fsum(used) if used else math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +121,13 @@ class GroupTools:
 
     start: StartMember = _start
     begin: Callable[[TrialResult, SetUp, StoredProgram | None], None] = note_start
-    read: Callable[[Mapping[str, Collection[int]], str, Collection[int]], IdleReading] = read_idle
+    read: Callable[[Mapping[str, Collection[int]], str, Collection[int]], IdleReading] = field(
+        default_factory=IdleReader
+    )
     alone: MeasureAlone = _measure_alone
     observe: Callable[..., profile_window.Evidence] = profile_window.observe
     free_bytes: Callable[[], float] = lambda: float(psutil.virtual_memory().available)
     clock: Callable[[], float] = time.perf_counter
-    sleep: Callable[[float], None] = time.sleep
 
 
 class RunningMember:
@@ -185,6 +200,8 @@ class RunningMember:
         """Warm it up; its load is silent afterwards."""
         with self.noted_failures():
             self.warm = self.up.generator.warm_up()
+            if math.isnan(self.warm.latency_p99_s):  # a machine that stood still for a moment is no reason
+                self.warm = self.up.generator.warm_up()
 
     def usage(self) -> procfs.Usage:
         """The resources of its server so far. Raises ServerError where it has died."""
@@ -224,6 +241,9 @@ class RunningMember:
             kernel_share = (closed.kernel_s - opened.kernel_s) / used_s if used_s > 0 else math.nan
             self.result.metrics |= account.metrics(kernel_share)
             self.result.notices += account.notices()
+            if len(timeline := self.result.timeline):
+                middles, shares = cpu_over_counted_time(self.name, readings)
+                self.result.timeline = timeline.assign(server_cpu_share=np.interp(timeline["t_s"], middles, shares))
 
     def observe(self) -> None:
         """Look into it after the measured time, where that is asked for."""

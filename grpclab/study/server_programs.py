@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 from grpclab.analysis.study_plan import StoredFile, StoredProgram, StudyPlan
 from grpclab.errors import TargetError, UsageError
@@ -33,31 +33,35 @@ REFLECTION = "reflection"
 def servers_of(plan: StudyPlan, subjects: Mapping[str, Subject] | None = None) -> dict[str, StoredProgram]:
     """The programs of a plan by configuration; an application is started for it, once under each interpreter.
 
+    That start is the rehearsal of the study, too: an application looks at the arguments of all its configurations.
     `subjects` are those of the plan, with the secrets that a stored one does not hold. Raises UsageError, ServerError;
     the first also for a call that an application does not have.
     """
-    found: dict[str, StoredProgram] = {}
-    descriptors: dict[object, tuple[bytes, ...]] = {}
-    known: dict[object, StoredProgram] = {}
+    groups: dict[Hashable, dict[str, Subject]] = {}
     for name, stored in plan.subjects.items():
         subject = (subjects or {}).get(name) or Subject.of(stored)
-        order = subject.order(plan.configuration(name).config)
-        target = subject.target
-        if target.own:
-            continue
-        key = (target, tuple(sorted(order.own.items())), order.config.implementation)
-        if key not in known:
-            if target.command:
-                program = identity_of(target.command, arguments=_arguments(order.own), cwd=target.cwd)
-                known[key] = _stored(program, subject)
-            else:
-                with targets.start(order) as server:
-                    known[key] = program_of(server, subject)
-                    descriptors[key] = server.descriptors
-        if target.app:
-            check_method(subject, plan.configuration(name).config, descriptors[key])
-        found[name] = known[key]
-    return found
+        target, order = subject.target, subject.order(plan.configuration(name).config)
+        if not target.own:
+            key = targets.rehearsed_as(order) if target.app else (target, tuple(sorted(order.own.items())))
+            groups.setdefault(key, {})[name] = subject
+    found: dict[str, StoredProgram] = {}
+    for group in groups.values():
+        program, descriptors = _program_of_all(plan, group)
+        for name, subject in group.items():
+            if subject.target.app:
+                check_method(subject, plan.configuration(name).config, descriptors)
+            found[name] = program
+    return {name: found[name] for name in plan.subjects if name in found}
+
+
+def _program_of_all(plan: StudyPlan, group: Mapping[str, Subject]) -> tuple[StoredProgram, tuple[bytes, ...]]:
+    """The program of configurations that have the same, and what an application tells of its services."""
+    orders = [subject.order(plan.configuration(name).config) for name, subject in group.items()]
+    subject = next(iter(group.values()))
+    if command := subject.target.command:
+        return _stored(identity_of(command, arguments=_arguments(orders[0].own), cwd=subject.target.cwd), subject), ()
+    with targets.rehearsal(orders) if subject.target.app else targets.start(orders[0]) as server:
+        return program_of(server, subject), server.descriptors
 
 
 def check_method(subject: Subject, config: TrialConfig, descriptors: tuple[bytes, ...]) -> None:
@@ -92,6 +96,11 @@ def program_of(server: RunningServer, subject: Subject) -> StoredProgram:
     return StoredProgram(address=subject.target.address, files=_described(server.target, server.security, subject))
 
 
+def program_at_end_of(server: RunningServer, subject: Subject) -> StoredProgram | None:
+    """The same of an application that has ended: with what was imported by a call; None where that is not known."""
+    return None if server.program_at_end is None else _stored(server.program_at_end, subject)
+
+
 def _stored(program: ServerProgram, subject: Subject) -> StoredProgram:
     return StoredProgram(
         command=subject.target.command,
@@ -108,7 +117,7 @@ def _described(target: str, security: Security, subject: Subject) -> tuple[Store
     content = b""
     with contextlib.suppress(UsageError, TargetError):
         metadata = for_grpcio(parse_metadata(subject.metadata))
-        _, files = services_at(target, metadata=metadata, security=security)
+        _, files = services_at(target, metadata=metadata, security=security, ledger=subject.target.ledger)
         content = b"".join(files)
     if not content:
         return ()

@@ -6,6 +6,7 @@ over all calls made between them.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -125,10 +126,9 @@ class ServerAccount:
         """The share of its time for which it waited for what others used."""
         return self.lost_s / self.seconds if self.seconds > 0 else math.nan
 
-    def works_on(self, base_cores: float = 0.0) -> bool:
-        """Whether it does too much of its work when its calls have ended; `base_cores`: what it used before any."""
-        over_s = self.outside_s - (base_cores + IDLE_CORES) * self.outside_seconds
-        return over_s > 0 and self.outside_s > BUSY_SHARE * (self.outside_s + self.cpu_s)
+    def works_on(self) -> bool:
+        """Whether it does too much of its work when its calls have ended."""
+        return self.outside_cores > IDLE_CORES and self.outside_s > BUSY_SHARE * (self.outside_s + self.cpu_s)
 
     def metrics(self, kernel_share: float) -> dict[str, float]:
         """The columns of a trial that are of its slices; `kernel_share` of the server's CPU time was the kernel's."""
@@ -188,6 +188,14 @@ def disturber(readings: Sequence[SliceReading], apart: Mapping[str, Collection[s
         if sum(used_s.values()) > BUSY_SHARE * seconds and (busy >= BUSY_SLICES or seconds >= BUSY_SECONDS):
             return max(others, key=lambda name: used_s[name])
     return ""
+
+
+def cpu_over_counted_time(member: str, readings: Sequence[SliceReading]) -> tuple[list[float], list[float]]:
+    """The middle of each slice that counts, in seconds of counted time, and the server's CPU share in it."""
+    counted = [each for each in readings if each.member == member and each.counts]
+    ends = list(itertools.accumulate(each.slice.counted_s for each in counted))
+    middles = [end - each.slice.counted_s / 2 for end, each in zip(ends, counted, strict=True)]
+    return middles, [each.used_s(member) / max(each.seconds, 1e-9) for each in counted]
 
 
 def _outside(member: str, readings: Sequence[SliceReading]) -> tuple[float, float]:

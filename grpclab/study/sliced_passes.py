@@ -15,8 +15,6 @@ from grpclab.study.slice_account import ServerAccount, SliceReading, disturber
 from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 
-BASE_S = 0.05
-"""For so long the servers are looked at before any load."""
 SPARE_SLICES = 20
 """So many slices may be invalid before a member is visited no more."""
 WORKS_ON_PASSES = 4
@@ -38,7 +36,6 @@ class SlicedPasses:
         draw: random.Random,
     ) -> None:
         self._running, self._group, self._tools, self._cores, self._draw = running, group, tools, cores, draw
-        self._base_cores: dict[str, float] = {}
         self._since = 0
         """The pass from which on slices count."""
         self.readings: list[SliceReading] = []
@@ -52,17 +49,6 @@ class SlicedPasses:
     def account(self, name: str) -> ServerAccount:
         """What the server of a member used."""
         return ServerAccount.of(name, self.readings, self._since)
-
-    def look_before_load(self) -> None:
-        """Look at what the servers use before any load."""
-        pids = {each.name: each.pids for each in self._up()}
-        before = self._tools.read(pids, "", self._cores.server)
-        self._tools.sleep(BASE_S)
-        after = self._tools.read(pids, "", self._cores.server)
-        seconds = max(after.at_s - before.at_s, 1e-9)
-        for name in pids:
-            used = (after.cpu_s.get(name, math.nan) - before.cpu_s.get(name, math.nan)) / seconds
-            self._base_cores[name] = 0.0 if math.isnan(used) else used
 
     def measure(self, lengths: SliceLengths, ends_at: float, leave: Callable[[str, str], bool]) -> None:
         """Visit the members pass by pass until each has what it needs, or the time is over.
@@ -151,7 +137,7 @@ class SlicedPasses:
             return name, f"its server uses {cores:.1%} of a core when it has no call"
         for each in self._up() if last or passed >= WORKS_ON_PASSES else ():
             account = ServerAccount.of(each.name, readings)
-            if not shared[each.name] and account.works_on(self._base_cores.get(each.name, 0.0)):
+            if not shared[each.name] and account.works_on():
                 share = account.outside_s / (account.outside_s + account.cpu_s)
                 return each.name, f"its server does {share:.1%} of its work when its calls have ended"
         return "", ""

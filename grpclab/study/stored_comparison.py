@@ -9,8 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from grpclab.analysis import analyse
+from grpclab.analysis.inference.edition import FIRST_EDITION, TODAY
+from grpclab.analysis.inference.pairing import share_a_group, without_groups
 from grpclab.analysis.setup import described
-from grpclab.analysis.study_plan import PlannedGroup, PlannedHeadline, StoredProgram, StoredTarget
+from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StoredTarget
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
@@ -58,32 +60,22 @@ def _compared_stored(
         if not allow_mixed:
             raise DesignError(f"measured in different surroundings ({facts}): measure again, or add --allow-mixed")
         warnings.append(f"mixed: measured in different surroundings ({facts})")
-    if studies[A].store.folder != studies[B].store.folder:
-        warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
     trials = pd.concat(frames, ignore_index=True)
-    groups: tuple[PlannedGroup, ...] = ()
-    if all(study.plan.groups for study in studies.values()):
-        groups = (_as_group(trials, same=studies[A].store.folder == studies[B].store.folder),)
-    if not (groups and groups[0].interleaved):
-        trials = trials.drop(columns="group", errors="ignore")  # numbers of different studies, or of different groups
+    apart = studies[A].store.folder != studies[B].store.folder
+    if apart:
+        warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
+    if apart or not share_a_group(trials, scenario=SCENARIO, baseline=A, candidate=B):
+        trials = without_groups(trials)  # the numbers of two studies' groups have nothing to do with each other
     blocks = int(trials["block"].max()) + 1 if len(trials) else 0
     check_pair(sides)
     plan_ = compare_design.plan(sides, blocks=blocks, delta=delta)
-    judgement = analyse(trials, replace(plan_, groups=groups), studies[A].manifest.cores)
+    rules = TODAY if all(study.plan.groups for study in studies.values()) else FIRST_EDITION
+    judgement = analyse(trials, plan_, studies[A].manifest.cores, rules)
     judgement = replace(judgement, warnings=(*warnings, *judgement.warnings))
     if not judgement.headline.computed:
         raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
     setup = described(plan_, servers, studies[A].manifest.versions)
     return CompareResult(trials=trials, judgement=judgement, setup=tuple(setup))
-
-
-def _as_group(trials: pd.DataFrame, *, same: bool) -> PlannedGroup:
-    """The two sides as a group, which was interleaved where both were measured in one group of one study."""
-    of = {name: set(rows["group"].dropna()) for name, rows in trials.groupby("configuration") if "group" in rows}
-    if same and set.intersection(*of.values() or [set()]):
-        return PlannedGroup(hub=A, members=(A, B))
-    reason = "the two were in different groups" if same else "the two are of different studies"
-    return PlannedGroup(hub=A, members=(A, B), interleaved=False, reason=reason)
 
 
 def _stored_side(study: Study, configuration: str, label: str) -> Side:

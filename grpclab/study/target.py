@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -81,6 +82,12 @@ class Subject:
     def address(self) -> str:
         """The address of its target; "" for any other."""
         return self.target.address
+
+    @property
+    def over(self) -> str:
+        """The reason why no more may be sent to its server, where that is on another machine; else nothing."""
+        ledger = self.target.ledger
+        return "" if ledger is None else ledger.over(time.perf_counter())
 
     def check(self, option: str = "", configurations: targets.Arguments | None = None) -> None:
         """Raise UsageError for a target that cannot be started here, or of which a secret was not stored.
@@ -183,7 +190,7 @@ class Subject:
             proto_path=self.proto_path,
             descriptors=descriptors,
         )
-        call = choose_call(target, config, asked, wait_s=None, security=security)
+        call = choose_call(target, config, asked, wait_s=None, security=security, ledger=self.target.ledger)
         if self.call and call.answer is not None:
             from grpclab.load.calls.checks import AnswerReader
 

@@ -13,7 +13,7 @@ from grpclab.load.peer_probe import server_settings
 from grpclab.load.run import LoadRun
 from grpclab.profiling.profiler import Look
 from grpclab.study import profile_window
-from grpclab.study.server_programs import change_of, program_of
+from grpclab.study.server_programs import change_of, program_at_end_of, program_of
 from grpclab.study.set_up import SetUp
 from grpclab.study.trial_result import TrialResult
 from grpclab.system import procfs
@@ -74,7 +74,8 @@ def note_evidence(result: TrialResult, evidence: profile_window.Evidence) -> Non
 
 
 def note_end(result: TrialResult, up: SetUp) -> None:
-    """When the server has been stopped."""
+    """When the server has been stopped: an application has then told what its calls imported."""
+    result.program = program_at_end_of(up.server, result.subject) or result.program
     result.cleanup_s = up.server.cleanup_s
     result.notices += up.server.notices
     result.valid = not result.invalid_reason

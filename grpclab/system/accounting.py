@@ -178,13 +178,14 @@ def waited_seconds(pid: int, root: Path = Path("/")) -> float | None:
     None where that is not told, or where there are more than MOST_THREADS. It is the second field of each thread's
     schedstat; that of the process alone is its first thread's.
     """
+    tasks = os.path.join(root, "proc", str(pid), "task")  # not a Path: this is read around every slice
     try:
-        tids = os.listdir(root / f"proc/{pid}/task")
+        tids = os.listdir(tasks)
     except OSError:
         return None
     if len(tids) > MOST_THREADS:
         return None
-    fields = [(read_text(root / f"proc/{pid}/task/{tid}/schedstat") or "").split() for tid in tids]
+    fields = [procfs.read_bytes(f"{tasks}/{tid}/schedstat").split() for tid in tids]
     waits_ns = [int(each[1]) for each in fields if len(each) > 1]
     return sum(waits_ns) / 1e9 if waits_ns else None
 

@@ -96,6 +96,18 @@ class SharedAllowance:
             raise MeasurementError(reason)
         return replace(self.allowance, calls=self._calls, time_s=self._ends_at - now, whole=self.allowance)
 
+    def left_of_calls(self) -> Allowance:
+        """The same allowance with the calls that are left; its time begins with the load. Raises MeasurementError."""
+        if self._calls <= 0:
+            raise MeasurementError(self.allowance.reached(CALLS))
+        return replace(self.allowance, calls=self._calls, whole=self.allowance)
+
     def spend(self, calls: int) -> None:
         """Take the calls that a load has sent from it."""
         self._calls -= calls
+
+    def take_call(self, now: float) -> None:
+        """Take a call beside the load, as one of reflection. Raises MeasurementError where none may be sent."""
+        if reason := self.over(now):
+            raise MeasurementError(reason)
+        self.spend(1)

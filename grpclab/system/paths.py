@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from grpclab.errors import StorageError
-from grpclab.system.temporary import require_room
+from grpclab.system.temporary import TemporaryFolder, require_room
 
 ROOT_VARIABLE = "GRPCLAB_ROOT"
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
@@ -83,3 +83,10 @@ def _notebook_folder() -> Path:
     package = Path(__file__).resolve().parent.parent
     installed = package / "notebooks"
     return installed if installed.is_dir() else package.parent / "notebooks"
+
+
+def require_outputs(*folders: Path) -> None:
+    """Raise StorageError where one of these folders, or that of temporary files, is full or cannot be written to."""
+    TemporaryFolder().remove()
+    for folder in folders:
+        require_writable(folder)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
+from grpclab.load.core.slices import Slice, SliceLengths
+from grpclab.load.generator import Generator
 from grpclab.load.run import LoadRun
 
 Pooling = Literal["per_call", "shared", "pool"]
@@ -18,3 +20,17 @@ def load(client: ClientConfig | None = None, **levels: Any) -> TrialConfig:
 def by_status(run: LoadRun) -> dict[str, int]:
     """How many calls ended how, the good ones too."""
     return {"OK": run.summary.requests - run.summary.errors} | run.summary.errors_by_status
+
+
+def slices_until(generator: Generator, lengths: SliceLengths, count: int) -> list[Slice]:
+    """Slices until so many of them count: on a busy machine some are late."""
+    slices: list[Slice] = []
+    while len(counting(slices)) < count:
+        slices.append(generator.slice(lengths))
+        assert len(slices) < 20 * count, slices[-1].invalid
+    return slices
+
+
+def counting(slices: list[Slice]) -> list[Slice]:
+    """The slices that count."""
+    return [each for each in slices if not each.invalid]

@@ -54,6 +54,11 @@ def work_late(seconds: float) -> None:
             spend(seconds)
 
 
+def register(server: grpc.Server) -> None:
+    """The same as an application."""
+    greet_pb2_grpc.add_GreeterServiceServicer_to_server(Greeter(), server)
+
+
 def main() -> None:
     """Serve until a signal comes."""
     parser = argparse.ArgumentParser()
@@ -66,7 +71,7 @@ def main() -> None:
         metrics = http.server.HTTPServer(("127.0.0.1", options.metrics_port), http.server.SimpleHTTPRequestHandler)
         threading.Thread(target=metrics.serve_forever, daemon=True).start()
     server = grpc.server(futures.ThreadPoolExecutor(4))
-    greet_pb2_grpc.add_GreeterServiceServicer_to_server(Greeter(), server)
+    register(server)
     server.add_insecure_port(f"127.0.0.1:{options.port}")
     server.start()
     for target, value in ((burn, options.burn), (work_late, options.late_work / 1000)):

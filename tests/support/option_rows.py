@@ -360,6 +360,23 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="--repeat results/x --file study.toml", where="does not go with --repeat"),
         ],
         "repeat": [Acts(words="--repeat results/x", proof="repeat")],
+        "allow_remote": [
+            Acts(words=f"--allow-remote {CEILINGS}", proof="allowance.calls", after="--file study.toml"),
+            Refused(words="--file study.toml --allow-remote", where="add --max-rate, --max-calls, --max-time"),
+            Refused(words=f"--allow-remote {CEILINGS}", where="goes with --file only"),
+            Refused(words=f"--repeat results/x --allow-remote {CEILINGS}", where="goes with --file only"),
+        ],
+        **{
+            option.replace("-", "_"): [
+                Acts(
+                    words=f"--{option} 8",
+                    proof=f"allowance.{field}",
+                    after=f"--file study.toml --allow-remote {CEILINGS}",
+                ),
+                Refused(words=f"--file study.toml --{option} 9", where="expected --allow-remote with it"),
+            ]
+            for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
+        },
         "yes": [
             Acts(words="--yes", proof="consent", after="--repeat results/x"),
             Refused(words="--yes", where="--yes goes with --repeat only"),

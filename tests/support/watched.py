@@ -132,7 +132,7 @@ class Watched:
         @contextlib.contextmanager
         def start(order: ServerStart) -> Iterator[SimpleNamespace]:
             self.note(hosted=order.target)
-            yield SimpleNamespace(target="127.0.0.1:9", security=PLAINTEXT)
+            yield SimpleNamespace(target="127.0.0.1:9", security=PLAINTEXT, descriptors=())
 
         self.patch.setattr(bench_module, "run_bench", measure)
         self.patch.setattr(targets, "start", start)
@@ -147,6 +147,8 @@ class Watched:
 
         def noted(kind: str) -> Callable[..., Any]:
             def make(*given: Any, **more: Any) -> Any:
+                if leave := more.pop("leave", None):
+                    self.note(allowance=leave.ledger.allowance)
                 self.note(**more)
                 names = {"file": ("file", "name"), "repeat": ("repeat", "name")}.get(kind, (kind,))
                 self.note(**dict(zip(names, given, strict=False)))

@@ -4,7 +4,8 @@ Each line imports only from those above it::
 
     distribution  latencies of many trials as one distribution: HdrHistograms added up, never percentiles averaged
     edition       what a verdict asks for, by the edition that measured
-    ratios        ratios within blocks, t intervals, sign flip, paired t, Holm
+    ratios        columns of trials, t intervals, sign flip, paired t, Holm
+    pairing       the two sides of a comparison, paired within each group of each block
     sample_size   how many blocks a comparison takes, from its noise alone, and what so many can show
     evidence      what the looks at the server say, and how that changed
     functions     whose share of the samples changed

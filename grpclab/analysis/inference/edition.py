@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.metrics import is_latency
 
 
@@ -33,6 +34,11 @@ class Rules:
 
 FIRST_EDITION = Rules(edition=1, mirrored=False, free_generator=False)
 TODAY = Rules(edition=2, mirrored=True, free_generator=True)
+
+
+def rules_of(plan: StudyPlan) -> Rules:
+    """The rules of the edition that measured a study: only a plan of the first has no groups."""
+    return TODAY if plan.groups else FIRST_EDITION
 
 
 def ln_margins(delta: float, rules: Rules) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab import quantities as qty
+from grpclab.analysis.inference.pairing import groups_of
 from grpclab.analysis.inference.ratios import Interval, column, numbers, t_interval, trials_of, valid_trials
 
 PYSPY, PERF = "share_", "perf_share_"
@@ -40,22 +41,23 @@ class Shift:
 
 def level(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> Interval:
     """The mean over blocks. `values` has one value a trial, with the index of `trials`; NaN where there is none."""
-    return t_interval(_by_block(trials, configuration, values).to_numpy())
+    return t_interval(_by_group(trials, configuration, values).groupby(level="block").mean().to_numpy())
 
 
 def shift(trials: pd.DataFrame, baseline: str, candidate: str, values: pd.Series[float]) -> Shift:
     """What changed from one configuration to the other; `values` as in :func:`level`."""
-    change = _by_block(trials, candidate, values) - _by_block(trials, baseline, values)
+    change = _by_group(trials, candidate, values) - _by_group(trials, baseline, values)
     return Shift(
         baseline=level(trials, baseline, values),
         candidate=level(trials, candidate, values),
-        change=t_interval(change.to_numpy()),
+        change=t_interval(change.groupby(level="block").mean().to_numpy()),
     )
 
 
-def _by_block(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> pd.Series[float]:
-    rows = valid_trials(trials_of(trials, configuration, columns=("valid", "block")))
-    return values.loc[rows.index].groupby(column(rows, "block")).mean()
+def _by_group(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> pd.Series[float]:
+    """The mean in each group of each block: what is compared was measured in one group."""
+    rows = valid_trials(trials_of(trials, configuration, columns=("valid", "block", "group")))
+    return values.loc[rows.index].groupby([column(rows, "block").rename("block"), groups_of(rows)]).mean()
 
 
 def work_shares(trials: pd.DataFrame, prefix: str, family: str) -> pd.Series[float]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from grpclab.analysis.inference.ratios import Interval, block_ratios, log_t_interval
+from grpclab.analysis.inference.pairing import block_ratios
+from grpclab.analysis.inference.ratios import Interval, log_t_interval
 from grpclab.analysis.study_plan import StudyPlan
 
 

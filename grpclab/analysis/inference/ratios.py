@@ -1,6 +1,6 @@
 """Ratios within blocks, their interval and their p values.
 
-The independent unit is the block, never the request. Within block i, r_i = ln(candidate_i / baseline_i);
+The independent unit is the block, never the request. Within the groups of block i, r_i = ln(candidate_i / baseline_i);
 what is reported is exp(mean r) with the paired t interval on r. The p value of the headline is the exact
 sign-flip test, that of every other comparison the paired t test, corrected by Holm. Ratios and intervals
 have no unit.
@@ -23,6 +23,7 @@ import scipy
 
 Floats = npt.NDArray[np.float64]
 
+
 CONFIDENCE = 0.95
 ALPHA = 0.05
 FEWEST_FOR_INTERVAL = 3
@@ -31,18 +32,6 @@ FEWEST_FOR_INTERVAL = 3
 TOO_FEW = "too few blocks"
 """What stands in the place of an interval that there is none of."""
 _RESAMPLES = 99_999  # scipy tries all 2^n where they are no more than this: up to 16 blocks
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pairing:
-    """The blocks in which both sides of a comparison were measured.
-
-    `frame` has the columns block (int), baseline, candidate (the metric's unit) and ratio, one row a block in
-    ascending order; `notes` says of every other block why it was left out.
-    """
-
-    frame: pd.DataFrame
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,100 +83,6 @@ def trials_of(
 def valid_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """The rows whose `valid` is true; a missing value is not."""
     return trials[column(trials, "valid").eq(True)]
-
-
-def block_columns(metric: str) -> tuple[str, ...]:
-    """The columns that :func:`block_values` reads."""
-    return "block", "valid", metric, "invalid_reason"
-
-
-def block_values(trials: pd.DataFrame, metric: str) -> tuple[dict[int, float], dict[int, str]]:
-    """The metric of one configuration in each block, and for the other blocks the reason why there is none.
-
-    `trials` holds the rows of that configuration. Only finite positive values have a logarithm; where a block
-    holds several valid trials, their geometric mean stands for it.
-    """
-    measured: dict[int, list[float]] = {}
-    invalid: dict[int, set[str]] = {}
-    cells = zip(
-        numbers(trials, "block"),
-        column(trials, "valid").eq(True),
-        numbers(trials, metric),
-        column(trials, "invalid_reason"),
-        strict=True,
-    )
-    for block, valid, value, why in cells:
-        if math.isnan(block):
-            continue
-        if valid:
-            measured.setdefault(int(block), []).append(float(value))
-        else:
-            invalid.setdefault(int(block), set()).update([why] if isinstance(why, str) and why else [])
-
-    values: dict[int, float] = {}
-    reasons = {
-        block: "invalid" + (f": {', '.join(sorted(texts))}" if texts else "")
-        for block, texts in invalid.items()
-        if block not in measured
-    }
-    for block, each in measured.items():
-        if any(math.isnan(value) for value in each):
-            reasons[block] = f"{metric} was not measured"
-        elif min(each) <= 0:
-            reasons[block] = f"{metric} is {min(each):g}, which has no logarithm"
-        else:
-            # one trial is the rule, and its value is kept to the last digit
-            values[block] = each[0] if len(each) == 1 else float(np.exp(np.log(each).mean()))
-    return values, reasons
-
-
-def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> Pairing:
-    """Pair the two configurations block by block, and say what was left out and why."""
-    columns = block_columns(metric)
-    sides = {name: trials_of(trials, name, scenario, columns=columns) for name in (baseline, candidate)}
-    absent = [name for name, rows in sides.items() if rows.empty]
-    notes = [f"no trial of {name} in {scenario}" for name in absent]
-    by_side = {name: block_values(rows, metric) for name, rows in sides.items()}
-    (base, base_reasons), (other, other_reasons) = by_side[baseline], by_side[candidate]
-    blocks = sorted(base.keys() | base_reasons.keys() | other.keys() | other_reasons.keys())
-    both = [block for block in blocks if block in base and block in other]
-    if not absent:
-        left_out = [
-            f"block {block} left out: {name}, {reasons.get(block, 'no trial')}"
-            for block in blocks
-            for name, (values, reasons) in by_side.items()
-            if block not in values
-        ]
-        notes.extend(left_out)
-    before = np.array([base[block] for block in both], dtype=np.float64)
-    after = np.array([other[block] for block in both], dtype=np.float64)
-    frame = pd.DataFrame(
-        {
-            "block": np.array(both, dtype=np.int64),
-            "baseline": before,
-            "candidate": after,
-            "ratio": after / before,
-        }
-    )
-    return Pairing(frame=frame, notes=tuple(notes))
-
-
-def block_ratios(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> pd.DataFrame:
-    """The ratio candidate / baseline of the raw metric in every block where both are valid and positive.
-
-    Columns: block (int), baseline, candidate (the metric's unit), ratio; empty where there is no such block.
-    """
-    paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
-    return paired.frame
-
-
-def paired_levels(
-    trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str
-) -> tuple[Interval, Interval]:
-    """The levels of two configurations over the blocks in which both are valid: candidate / baseline of the two
-    geometric means is the ratio that :func:`grpclab.analysis.compare` gives."""
-    pairs = block_ratios(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
-    return log_t_interval(pairs["baseline"]), log_t_interval(pairs["candidate"])
 
 
 @functools.cache

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import scipy
 
 from grpclab import quantities as qty
-from grpclab.analysis.inference.edition import FIRST_EDITION, Rules, ln_margins
+from grpclab.analysis.inference.edition import TODAY, Rules, ln_margins
 from grpclab.analysis.inference.ratios import ALPHA, CONFIDENCE, Floats, fewest_blocks, t_quantile
 
 POWER = 0.8
@@ -258,7 +258,7 @@ def blocks_needed(
     blocks: int,
     delta: float,
     tests: int = 1,
-    rules: Rules = FIRST_EDITION,
+    rules: Rules = TODAY,
 ) -> int | None:
     """How many blocks a new study needs to reach a verdict in four cases of five, at the ratio and noise
     seen.

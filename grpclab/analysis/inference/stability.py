@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 import scipy
 
-from grpclab.analysis.inference.ratios import CONFIDENCE, block_ratios, column, numbers, valid_trials
+from grpclab.analysis.inference.pairing import block_ratios
+from grpclab.analysis.inference.ratios import CONFIDENCE, column, numbers, valid_trials
 
 METRIC = "throughput_rps"
 FEWEST_BLOCKS = 4

@@ -54,6 +54,14 @@ def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[
     return f"{text}: its {words} was not measured at the load it could have carried"
 
 
+def generator_remedy(trials: pd.DataFrame, limited: Iterable[str]) -> str:
+    """What to change where the load generator, at its limit in trials of these configurations, hides the servers."""
+    rows = trials[column(trials, "configuration").isin(list(limited))]
+    wire = column(rows, "load.engine").eq("wire").all() and "load.engine" in rows.columns
+    engine = "" if wire else "use engine wire (load.engine=wire), "
+    return f"{engine}give it more workers (load.workers), each on a core of its own, or load a slower server"
+
+
 def client_note(configurations: Iterable[str]) -> str:
     """The fact that a client was the limit where the client is the factor under test; "" for none."""
     names = list(dict.fromkeys(configurations))

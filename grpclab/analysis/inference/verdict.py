@@ -1,38 +1,49 @@
 """A comparison and its verdict.
 
 ``faster`` and ``slower``: the interval lies beyond 1, the p (adjusted within its family) is below 0.05, and
-the ratio is beyond 1 +/- delta. ``equivalent``: the whole interval lies inside 1 +/- delta. Anything else
-is ``inconclusive``, with the number of blocks that would decide it at the noise seen, and so is everything below the
-number of blocks that can carry a verdict (:func:`.ratios.fewest_blocks`), which has no p either. The ratio is always
-candidate / baseline of the raw metric; where less is better (latency), a ratio below 1 is faster.
+the ratio is beyond the margins, 1 / (1 + delta) and 1 + delta: exchanging the sides mirrors the verdict.
+``equivalent``: the whole interval lies inside them. A verdict about a server needs both sides free of
+``generator-bound``; where one side alone is bound, and is truly at least as good as the verdict says, it stands as "at
+least". Anything else is ``inconclusive``, with the number of blocks that would decide it at the noise seen, and so is
+everything below the number of blocks that can carry a verdict (:func:`.ratios.fewest_blocks`), which has no p either.
+The ratio is always candidate / baseline of the raw metric; where less is better (latency), a ratio below 1 is faster.
+What the first edition measured is judged by its own rules: see :mod:`.edition`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from grpclab.analysis.inference.edition import FIRST_EDITION, Rules
-from grpclab.analysis.inference.ratios import (
-    ALPHA,
-    fewest_blocks,
-    log_t_interval,
-    pair_blocks,
-    paired_t_p,
-    sign_flip_p,
-)
+from grpclab.analysis.inference.edition import TODAY, Rules
+from grpclab.analysis.inference.pairing import pair_blocks, trials_of_pair
+from grpclab.analysis.inference.ratios import ALPHA, fewest_blocks, log_t_interval, paired_t_p, sign_flip_p
 from grpclab.analysis.inference.sample_size import blocks_needed
-from grpclab.analysis.inference.validity import CLIENT, GENERATOR, bound_note, limits_of, too_few_calls
+from grpclab.analysis.inference.validity import (
+    CLIENT,
+    GENERATOR,
+    bound_note,
+    generator_remedy,
+    limits_of,
+    too_few_calls,
+)
 from grpclab.errors import UsageError, invalid
 from grpclab.metrics import lower_is_faster
 from grpclab.system.json_fields import Json
 
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
+SideName = Literal["baseline", "candidate"]
+
+_WRITTEN_IF_SET = frozenset({"bound_sides", "at_least", "remedy"})
+"""What verdict.json says of a bound alone."""
+_AT_LEAST: dict[Verdict, SideName] = {"faster": "candidate", "slower": "baseline"}
+"""The side that is truly as good as measured or better where such a verdict is at least as large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +53,9 @@ class Comparison:
     `ratio` is NaN below two valid blocks, `ci_low` and `ci_high` (95 %) below three, the p values below as many as
     a verdict takes. `p_adjusted` is `p_value` where nothing was corrected; `family` names the Holm family, "" for
     none. `blocks_needed` is None when the verdict stands, and where no number can be given. `limited_by` holds the
-    distinct labels of either side. In verdict.json a number that cannot be computed is null; `note` says why.
+    distinct labels of either side. `bound_sides` are those at which the load generator was the limit of a verdict about
+    a server, which then stands as "at least" (`at_least`) or not at all; `remedy` says what to change. In verdict.json
+    a number that cannot be computed is null; `note` says why.
     """
 
     title: str = ""
@@ -62,6 +75,9 @@ class Comparison:
     blocks_needed: Json = None
     limited_by: tuple[str, ...] = ()
     note: str = ""
+    bound_sides: tuple[str, ...] = ()
+    at_least: bool = False
+    remedy: str = ""
 
     @property
     def directed(self) -> tuple[str, str, str, str]:
@@ -83,7 +99,22 @@ class Comparison:
         """Whether the interval lies wholly on one side of 1."""
         return self.ci_low > 1 or self.ci_high < 1
 
-    def adjusted(self, p_adjusted: float, *, tests: int) -> Comparison:
+    @property
+    def generator_limited(self) -> bool:
+        """Whether there is no verdict since the load generator was the limit."""
+        return bool(self.bound_sides) and self.verdict == "inconclusive"
+
+    @property
+    def bound_word(self) -> str:
+        """What stands before the ratio of a bound: ``at least``, ``at most``; "" where it is none."""
+        return "" if not self.at_least else "at least" if self.ratio > 1 else "at most"
+
+    @property
+    def verdict_words(self) -> str:
+        """The verdict, and whether the effect is at least so large: ``faster (at least)``."""
+        return f"{self.verdict} (at least)" if self.at_least else self.verdict
+
+    def adjusted(self, p_adjusted: float, *, tests: int, rules: Rules = TODAY) -> Comparison:
         """This comparison judged anew with a p that was corrected in a family of so many `tests` (paired
         t)."""
         outcome = judge(
@@ -94,9 +125,11 @@ class Comparison:
             p_value=p_adjusted,
             delta=self.delta,
             blocks=self.blocks,
+            rules=rules,
+            bound=self._bound,
         )
         needed = None
-        if outcome == "inconclusive":
+        if outcome == "inconclusive" and not self.bound_sides:
             needed = blocks_needed(
                 ratio=self.ratio,
                 ci_low=self.ci_low,
@@ -104,8 +137,17 @@ class Comparison:
                 blocks=self.blocks,
                 delta=self.delta,
                 tests=tests,
+                rules=rules,
             )
-        return dataclasses.replace(self, p_adjusted=p_adjusted, verdict=outcome, blocks_needed=needed)
+        at_least = bool(self.bound_sides) and outcome != "inconclusive"
+        return dataclasses.replace(
+            self, p_adjusted=p_adjusted, verdict=outcome, blocks_needed=needed, at_least=at_least
+        )
+
+    @property
+    def _bound(self) -> tuple[SideName, ...]:
+        sides: dict[SideName, str] = {"baseline": self.baseline, "candidate": self.candidate}
+        return tuple(side for side, name in sides.items() if name in self.bound_sides)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as verdict.json holds them: what is not a finite number becomes None."""
@@ -114,7 +156,8 @@ class Comparison:
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in fields.items()
         }
-        return plain | {"limited_by": list(self.limited_by)}
+        known = plain | {"limited_by": list(self.limited_by), "bound_sides": list(self.bound_sides)}
+        return {name: value for name, value in known.items() if value or name not in _WRITTEN_IF_SET}
 
 
 def judge(
@@ -126,20 +169,26 @@ def judge(
     p_value: float,
     delta: float,
     blocks: int,
-    rules: Rules = FIRST_EDITION,
+    rules: Rules = TODAY,
+    bound: Collection[SideName] = (),
 ) -> Verdict:
     """The verdict on a ratio candidate / baseline, from its interval, its p (adjusted), delta and the number of blocks.
-    NaN decides nothing, nor do fewer blocks than :func:`.ratios.fewest_blocks`."""
-    if blocks < fewest_blocks():
-        return "inconclusive"
+
+    NaN decides nothing, nor do fewer blocks than :func:`.ratios.fewest_blocks`. `bound` are the sides at which the load
+    generator was the limit.
+    """
     low, high = rules.margins(delta)
+    verdict: Verdict = "inconclusive"
+    if blocks < fewest_blocks():
+        return verdict
     if ci_low > 1 and ratio > high and p_value < ALPHA:
-        return "slower" if lower_is_faster(metric) else "faster"
-    if ci_high < 1 and ratio < low and p_value < ALPHA:
-        return "faster" if lower_is_faster(metric) else "slower"
-    if ci_low > low and ci_high < high:
-        return "equivalent"
-    return "inconclusive"
+        verdict = "slower" if lower_is_faster(metric) else "faster"
+    elif ci_high < 1 and ratio < low and p_value < ALPHA:
+        verdict = "faster" if lower_is_faster(metric) else "slower"
+    elif ci_low > low and ci_high < high:
+        verdict = "equivalent"
+    hidden = bool(bound) and rules.about_server(metric) and {_AT_LEAST.get(verdict)} != set(bound)
+    return "inconclusive" if hidden else verdict
 
 
 def compare(
@@ -153,8 +202,9 @@ def compare(
     family: str = "",
     delta: float = 0.05,
     exact: bool = False,
+    rules: Rules = TODAY,
 ) -> Comparison:
-    """Compare two configurations of one scenario, block by block, on one metric.
+    """Compare two configurations of one scenario on one metric, within the groups of each block.
 
     `trials` has one row a trial. The p is the exact sign-flip test's with `exact`, else the paired t
     test's, and is not adjusted: :func:`grpclab.analysis.analyse` does that over a family. Too few blocks,
@@ -178,25 +228,8 @@ def compare(
         if interval.blocks >= fewest_blocks():
             p_value = sign_flip_p(ln_ratios) if exact else paired_t_p(ln_ratios)
 
-    outcome = judge(
-        metric=metric,
-        ratio=ratio,
-        ci_low=interval.low,
-        ci_high=interval.high,
-        p_value=p_value,
-        delta=delta,
-        blocks=interval.blocks,
-    )
-    needed = None
-    if outcome == "inconclusive":
-        needed = blocks_needed(
-            ratio=ratio,
-            ci_low=interval.low,
-            ci_high=interval.high,
-            blocks=interval.blocks,
-            delta=delta,
-        )
-    labels = {name: limits_of(trials, name, scenario) for name in (baseline, candidate)}
+    pair = trials_of_pair(trials, scenario=scenario, baseline=baseline, candidate=candidate)
+    labels = {name: limits_of(pair, name, scenario) for name in (baseline, candidate)}
     limited = [name for name, limits in labels.items() if GENERATOR in limits]
     bound = bound_note(metric, baseline=baseline, candidate=candidate, limited=limited)
     clients = [name for name, limits in labels.items() if CLIENT in limits]
@@ -217,11 +250,11 @@ def compare(
         family=family,
         delta=delta,
         blocks=interval.blocks,
-        verdict=outcome,
-        blocks_needed=needed,
         limited_by=tuple(sorted({label for limits in labels.values() for label in limits})),
         note="; ".join(notes),
-    )
+        bound_sides=tuple(limited) if rules.about_server(metric) else (),
+        remedy=generator_remedy(pair, limited) if limited and rules.about_server(metric) else "",
+    ).adjusted(p_value, tests=1, rules=rules)
 
 
 def _blocks(number: int) -> str:

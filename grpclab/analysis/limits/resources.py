@@ -13,9 +13,11 @@ import math
 import pandas as pd
 
 from grpclab import quantities as qty
-from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours, measure
+from grpclab.analysis.configuration_summary import METRIC, Measured, measure
+from grpclab.analysis.inference.edition import rules_of
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR
 from grpclab.analysis.limits.rules import RESOURCES, RULES, Limit, Resource, cpu_words, limit_from
+from grpclab.analysis.neighbours import Neighbours
 from grpclab.analysis.study_plan import StoredCores, StudyPlan
 
 __all__ = ["RESOURCES", "Limit", "Resource", "limit_of", "limiting_resources"]
@@ -28,7 +30,7 @@ def limiting_resources(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores
     Columns, levels and numbers that are missing never raise.
     """
     measured = measure(trials, plan, cores)
-    neighbours = Neighbours(trials, measured)
+    neighbours = Neighbours(trials, measured, rules_of(plan))
     return [_judge(m, neighbours) for m in measured]
 
 
@@ -39,7 +41,7 @@ def limit_of(configuration: str, trials: pd.DataFrame, plan: StudyPlan, cores: S
     if asked is None:
         evidence = f"neither the plan nor a trial names {configuration}"
         return Limit(configuration=configuration, resource="unknown", evidence=evidence, certain=False)
-    return _judge(asked, Neighbours(trials, measured))
+    return _judge(asked, Neighbours(trials, measured, rules_of(plan)))
 
 
 def _judge(measured: Measured, neighbours: Neighbours) -> Limit:

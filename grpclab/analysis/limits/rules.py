@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from grpclab import quantities as qty
-from grpclab.analysis.configuration_summary import METRIC, Measured, Neighbours
+from grpclab.analysis.configuration_summary import METRIC, Measured
 from grpclab.analysis.inference.validity import CLIENT, GENERATOR
 from grpclab.analysis.inference.verdict import Comparison
+from grpclab.analysis.neighbours import Neighbours
 from grpclab.factors.levels import format_level
 from grpclab.factors.own import is_own
 from grpclab.load.run import BUSY_LIMIT

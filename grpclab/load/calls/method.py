@@ -21,6 +21,7 @@ from grpclab.load.calls.metadata import Pairs, for_grpcio
 from grpclab.load.calls.payloads import Payloads
 from grpclab.load.calls.templates import TemplateValues
 from grpclab.system.addresses import host_port
+from grpclab.system.allowance import SharedAllowance
 from grpclab.system.transport import PLAINTEXT, Security
 
 GREETER = "/greet.GreeterService/"
@@ -109,6 +110,7 @@ def find_call(
     options: DataOptions = DataOptions(),  # noqa: B008 (a frozen value)
     planned: int = 1000,
     callers: int = 1,
+    ledger: SharedAllowance | None = None,
 ) -> CallSpec:
     """The call that `name` (``package.Service/Method``) and its requests mean: JSON as a text, or Python values.
 
@@ -116,7 +118,8 @@ def find_call(
     `planned` are made, for so many `callers`.
 
     The schema comes from `descriptors`, serialized FileDescriptorProtos, or from the file `proto`, else from the
-    reflection of the server at `target`, in a request with the same metadata: see :mod:`grpclab.load.calls.schema`.
+    reflection of the server at `target`, in a request with the same metadata: see :mod:`grpclab.load.calls.schema`;
+    its calls are taken from the `ledger`.
     Raises UsageError, TargetError where nothing answers within `timeout_s`, and MissingDependencyError where a
     ``.proto`` file is given but no compiler is installed.
     """
@@ -138,6 +141,7 @@ def find_call(
             metadata=for_grpcio(metadata),
             security=security,
             timeout_s=timeout_s,
+            ledger=ledger,
         )
     else:
         types = schema.from_file(Path(proto), [Path(path) for path in proto_paths])

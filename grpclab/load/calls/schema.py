@@ -26,6 +26,7 @@ from grpclab.errors import TargetError, UsageError, invalid
 from grpclab.load.calls import protofile
 from grpclab.load.calls.descriptors import Files, UnusableError, add, add_once, complete, one_line, pool_of
 from grpclab.load.reachability import LOOK_AFTER_S, PATIENCE_S, look, unreachable
+from grpclab.system.allowance import SharedAllowance
 from grpclab.system.channels import open_channel
 from grpclab.system.inputs import unreadable
 from grpclab.system.transport import PLAINTEXT, Security
@@ -95,12 +96,14 @@ def from_server(
     metadata: Metadata = (),
     security: Security = PLAINTEXT,
     timeout_s: float,
+    ledger: SharedAllowance | None = None,
 ) -> Schema:
     """The file of a service, those of further `types` where the server has them, and all that they import.
 
-    Raises TargetError where nothing answers in time, UsageError where the server does not tell.
+    Each question is a call, which is taken from the `ledger`. Raises TargetError where nothing answers in time,
+    UsageError where the server does not tell, MeasurementError where no call is left.
     """
-    with _reflecting(target, metadata, security, timeout_s) as reflection:
+    with _reflecting(target, metadata, security, timeout_s, ledger) as reflection:
         services = reflection.services()
         files: Files = {}
         for symbol in (service, f"{service}.{method}"):  # the second: a service was named, and no method
@@ -122,7 +125,9 @@ def from_server(
 
 
 @contextlib.contextmanager
-def _reflecting(target: str, metadata: Metadata, security: Security, timeout_s: float) -> Iterator[_Reflection]:
+def _reflecting(
+    target: str, metadata: Metadata, security: Security, timeout_s: float, ledger: SharedAllowance | None
+) -> Iterator[_Reflection]:
     """The reflection of a server that answers. Raises TargetError where nothing does in time."""
     options = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", MAX_SCHEMA_BYTES)]
     with open_channel(target, security=security, options=options) as channel:
@@ -132,7 +137,7 @@ def _reflecting(target: str, metadata: Metadata, security: Security, timeout_s: 
         except TargetError:
             ready.cancel()
             raise
-        yield _Reflection(channel, target, metadata, timeout_s)
+        yield _Reflection(channel, target, metadata, timeout_s, ledger)
 
 
 def services_at(
@@ -141,12 +146,13 @@ def services_at(
     metadata: Metadata = (),
     security: Security = PLAINTEXT,
     timeout_s: float = SERVICES_TIMEOUT_S,
+    ledger: SharedAllowance | None = None,
 ) -> tuple[Schema, tuple[bytes, ...]]:
     """All services that a server's reflection tells of, and their files, serialized and sorted by name.
 
-    Raises TargetError where nothing answers in time, UsageError where the server does not tell.
+    Raises as :func:`from_server`.
     """
-    with _reflecting(target, metadata, security, timeout_s) as reflection:
+    with _reflecting(target, metadata, security, timeout_s, ledger) as reflection:
         services = sorted(reflection.services())
         files: Files = {}
         try:
@@ -184,7 +190,15 @@ class _Reflection:
     or, as tonic's, v1 alone.
     """
 
-    def __init__(self, channel: grpc.Channel, target: str, metadata: Metadata, timeout_s: float) -> None:
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        target: str,
+        metadata: Metadata,
+        timeout_s: float,
+        ledger: SharedAllowance | None,
+    ) -> None:
+        self._ledger = ledger
         self._target = target
         self._metadata = metadata
         self._timeout = timeout_s
@@ -216,6 +230,8 @@ class _Reflection:
     def _ask(self, **question: str) -> ServerReflectionResponse | None:
         """The answer to one question; None where that is "not found"."""
         request = ServerReflectionRequest(**question)  # type: ignore[arg-type]
+        if self._ledger is not None:
+            self._ledger.take_call(time.perf_counter())
         left_s = max(0.001, self._ends_at - time.monotonic())
         call = self._versions[0](iter([request]), timeout=left_s, metadata=self._metadata)
         try:

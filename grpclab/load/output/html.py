@@ -87,6 +87,8 @@ def _headline(result: LoadResult) -> str:
         figures.append(("gb-main", "-" if rate is None else f"{rate:,.10g}", "requests/s kept up with"))
     else:
         figures.append(("gb-main", f"{summary.throughput_rps:,.0f}", "requests/s"))
+        if result.run.short:
+            figures.append(("", "", result.run.short))
         name, tail = result.tail
         if name:
             figures.append(("", qty.milliseconds(tail), name))

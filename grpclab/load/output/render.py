@@ -50,9 +50,10 @@ def one_line(result: LoadResult) -> str:
         return f"{call_text(result)} at {result.target}: {summary.requests:,} calls, {result.knee.sentence}"
     ended = f", {name} {qty.milliseconds(tail)}" if name else ""
     limited = f", {result.limited_by}" if result.limited_by else ""
+    short = f" over {qty.duration(summary.window_s, 'sentence')} only" if result.run.short else ""
     return (
         f"{call_text(result)} at {result.target}: {summary.requests:,} calls,"
-        f" {summary.throughput_rps:,.1f} requests/s{ended}, {summary.errors:,} failed{limited}"
+        f" {summary.throughput_rps:,.1f} requests/s{short}{ended}, {summary.errors:,} failed{limited}"
     )
 
 
@@ -183,7 +184,8 @@ def _counts(result: LoadResult) -> list[str]:
             lines.append(
                 _number_row("offered", f"{run.offered_rps:,.1f}", f" requests/s   {run.planned:,} calls were due")
             )
-        lines.append(_number_row("throughput", f"{summary.throughput_rps:,.1f}", " requests/s"))
+        short = f"   {run.short}" if run.short else ""
+        lines.append(_number_row("throughput", f"{summary.throughput_rps:,.1f}", f" requests/s{short}"))
         lines += [f"{'':18}{sentence}" for sentence in (behind(run), *endings(run)) if sentence]
     return lines
 

@@ -12,6 +12,7 @@ Each line imports only from those above it::
     ratio_marks   ratios as dots with intervals: the marks that the forest plot and the sweeps share
     forest        every comparison of the study as a dot with its interval: the forest plot
     shares        where the time of the profiled configurations goes
+    slices        both sides of the headline slice by slice, and their ratio: whether the noise is shared
     sweeps        one factor at a time: the ratio of each level to the base
     timeline      every trial in the order it ran
     trial         a single trial, for its own notebook: the run over time, and latency by percentile
@@ -32,6 +33,7 @@ from grpclab.report.figures.idle import idle
 from grpclab.report.figures.ladder import ladder
 from grpclab.report.figures.offered import offered_rates
 from grpclab.report.figures.shares import VIEWS, profile
+from grpclab.report.figures.slices import slices
 from grpclab.report.figures.sweeps import sweeps
 from grpclab.report.figures.timeline import timeline
 from grpclab.report.figures.waiting import waiting
@@ -47,6 +49,7 @@ __all__ = [
     "latency_distribution",
     "offered_rates",
     "profile",
+    "slices",
     "sweeps",
     "throughput",
     "timeline",

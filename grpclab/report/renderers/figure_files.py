@@ -38,6 +38,7 @@ def _in_order(study: FinishedStudy) -> Iterator[FigureBlock]:
         figures.ladder(study),
         figures.windows(study),
         figures.sweeps(study),
+        figures.slices(study),
         *(figures.profile(study, view) for view in figures.VIEWS),
         *figures.forest(study),
         figures.timeline(study),

@@ -10,7 +10,7 @@ from grpclab import quantities as qty
 from grpclab.analysis import Comparison
 from grpclab.analysis.setup import described, foreign, lab_words
 from grpclab.metrics import metric_words
-from grpclab.report import confidence, glossary, words
+from grpclab.report import confidence, glossary, together, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
 
@@ -67,6 +67,8 @@ def _verdict_line(study: FinishedStudy) -> str:
 def _setup(study: FinishedStudy) -> str:
     """The call of a comparison, its load, and the servers."""
     setup = described(study.plan, study.manifest.servers, study.manifest.versions)
+    if shown := together.line(study):
+        setup.append(("measured together", shown))
     return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in setup)
 
 

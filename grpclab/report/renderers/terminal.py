@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison
 from grpclab.analysis.study_plan import PlannedRung
 from grpclab.metrics import metric_words
-from grpclab.report import words
+from grpclab.report import together, words
 from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.finished import FinishedStudy
 
@@ -20,7 +21,7 @@ def table(study: FinishedStudy) -> str:
     """The comparisons that matter in plain text, :data:`WIDTH` columns at most.
 
     The headline, parts, ladder, handlers that wait and A/A; in a study without parts and ladder, every level that was
-    compared.
+    compared. Below them, what was measured together and what was not.
     """
     cells = [["", "ratio", "95 % interval", "verdict"], *_rows(study)]
     widths = [max(len(row[at]) for row in cells) for at in range(4)]
@@ -29,7 +30,9 @@ def table(study: FinishedStudy) -> str:
         f"{_cut(name, widths[0]):<{widths[0]}}  {ratio:>{widths[1]}}  {between:>{widths[2]}}  {verdict}"
         for name, ratio, between, verdict in cells
     ]
-    return "\n".join(line[:WIDTH].rstrip() for line in lines)
+    shown = together.line(study)
+    more = textwrap.wrap(f"measured together: {shown}".replace("µ", "u"), WIDTH) if shown else []
+    return "\n".join([*(line[:WIDTH].rstrip() for line in lines), *more])
 
 
 def _rows(study: FinishedStudy) -> Iterator[list[str]]:

@@ -9,6 +9,7 @@
     configurations  every configuration with the settings that set it apart, and its level
     engines         what the client costs: the same servers loaded by both engines
     idle            silent connections: how long until a call succeeds again
+    interleaving    what was measured together, slice by slice, and what alone and why
     invalid         the trials that do not count
     ladder          what each rung gives on the way up and at the top, and why it is kept or not
     latency         percentiles of latency over a factor, and how the latencies of the headline are distributed

@@ -153,7 +153,7 @@ class RunningServer:
                     self.calls, self.high_water = end.calls, end.high_water
                 if isinstance(end, ApplicationEnded):
                     self.trouble = end.trouble
-                    self.program_at_end = ServerProgram(files=end.files, versions=self.program.versions)
+                    self.program_at_end = replace(self.program, files=end.files)
         self.child.stop()
 
     def abandon(self) -> None:

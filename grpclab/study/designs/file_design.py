@@ -24,6 +24,7 @@ from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.quantities import number, share
+from grpclab.servers.leave import RemoteLeave, require_address
 from grpclab.servers.target import Target
 from grpclab.study.designs.design import PROFILED_BLOCKS, Configurations, comparison, headline
 from grpclab.study.designs.file_tables import ScenarioTable
@@ -83,8 +84,11 @@ class Workload:
         return " ".join(setting_word(name, level) for name, level in changed.items()) + self.words
 
 
-def read(path: Path) -> FileDesign:
-    """The design in a file. Raises DesignError, one line that names the file and the key."""
+def read(path: Path, leave: RemoteLeave | None = None) -> FileDesign:
+    """The design in a file; `leave` to load a server on another machine.
+
+    Raises DesignError, one line that names the file and the key.
+    """
     try:
         content = tomllib.loads(read_text("--file", path))
     except tomllib.TOMLDecodeError as error:
@@ -92,22 +96,32 @@ def read(path: Path) -> FileDesign:
     except UsageError as error:
         raise DesignError(str(error)) from None
     try:
-        return design(content, Path(path).parent)
+        return design(content, Path(path).parent, leave)
     except UsageError as error:
         raise DesignError(f"{path}: {error}") from None
 
 
-def design(content: Mapping[str, Any], folder: Path = Path()) -> FileDesign:  # a path is immutable
+def design(
+    content: Mapping[str, Any],
+    folder: Path = Path(),  # a path is immutable
+    leave: RemoteLeave | None = None,
+) -> FileDesign:
     """The design that the values of a file describe; another package plans a study with it, too.
 
     What they name by a path lies beside `folder`. Raises UsageError.
     """
     file = interpreters_beside(study_file(content), folder)
     target = target_of(file.target, folder)
+    if leave is not None:
+        require_address(bool(target.address), "an address in [target]")
+        target = leave.granted(target, file.call.method if file.call else "")
     workloads = [_workload(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
     for one in workloads:
         _refuse_idle(file, one)
         if one.subject:
+            if leave is not None:
+                for config in one.configs:
+                    leave.check(one.subject.target, config)
             one.subject.check_arguments({one.title(config) or "the baseline": config for config in one.configs})
     chosen, candidate, note = _headline(file, workloads, folder)
     planned = Configurations()

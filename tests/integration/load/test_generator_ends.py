@@ -47,8 +47,9 @@ def test_whoever_watches_may_end_the_window_with_a_reason(quick_server: RunningS
     assert run.summary.requests >= 50
     assert run.summary.window_s < 60
     if rate_rps is not None:
-        assert abs(run.planned - run.sent) <= 2, "what was due until then"
-        assert not any("had not been sent" in limit for limit in run.limits)
+        assert 0 <= run.planned - run.sent - run.unsent <= 2, "what was due until then"
+        if run.lateness["max"] < 0.002:
+            assert not any("had not been sent" in limit for limit in run.limits)
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -12,9 +14,13 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from grpclab.errors import TargetError, UsageError
-from grpclab.load.calls.method import CallSpec
+from grpclab.errors import MeasurementError, TargetError, UsageError
+from grpclab.load.bench import run_bench
+from grpclab.load.calls.method import CallSpec, find_call
+from grpclab.load.calls.schema import services_at
+from grpclab.load.plan import CallRequest, planned
 from grpclab.servers import tls
+from grpclab.system.allowance import Allowance, SharedAllowance
 from grpclab.system.transport import security_of
 from tests.support.shop import SERVICE, Handler, Shop, find, refusal
 
@@ -236,3 +242,47 @@ def test_what_a_server_says_of_its_schema_is_fit_for_a_terminal(shop: Shop) -> N
         line = refusal(UsageError, target)
     assert "[2J no" in line
     assert line.isprintable()
+
+
+# ---- a server on another machine -----------------------------------------------------------------------------
+
+
+def counting(shop: Shop) -> tuple[Handler, list[int]]:
+    """The reflection of the shop, and a list with an item for each call of it."""
+    asked: list[int] = []
+    reflect = shop.reflector()
+
+    def reflector(
+        requests: Iterator[ServerReflectionRequest], context: grpc.ServicerContext
+    ) -> Iterator[ServerReflectionResponse]:
+        asked.append(1)
+        return reflect(requests, context)
+
+    return reflector, asked
+
+
+ALLOWANCE = Allowance(rate_rps=1000, calls=12, time_s=60)
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_the_questions_of_reflection_are_taken_from_the_ceiling_of_calls(shop: Shop, version: str) -> None:
+    reflector, asked = counting(shop)
+    ledger = SharedAllowance(ALLOWANCE, now=time.perf_counter())
+    with shop.serve(reflector, version) as target:
+        find_call(target, f"{SERVICE}/Place", ledger=ledger)
+        found = len(asked) + (version == "v1alpha")  # v1 was asked for first
+        assert ledger.left_of_calls().calls == ALLOWANCE.calls - found < ALLOWANCE.calls
+        services_at(target, ledger=ledger)
+        assert ledger.left_of_calls().calls == ALLOWANCE.calls - len(asked) - 2 * (version == "v1alpha")
+        few = SharedAllowance(replace(ALLOWANCE, calls=1), now=time.perf_counter())
+        with pytest.raises(MeasurementError, match="--max-calls=1"):
+            services_at(target, ledger=few)
+
+
+def test_bench_and_its_reflection_together_keep_to_the_ceiling_of_calls(shop: Shop) -> None:
+    reflector, asked = counting(shop)
+    plan = planned({"load.requests": 50, "load.warmup_s": 0.0, "load.concurrency": 1})
+    with shop.serve(reflector, "v1") as target:
+        result = run_bench(target, plan, call=CallRequest(name=f"{SERVICE}/Place"), allowance=ALLOWANCE)
+    assert result.run.summary.requests == ALLOWANCE.calls - len(asked) < ALLOWANCE.calls
+    assert "--max-calls=12" in result.run.stopped_because

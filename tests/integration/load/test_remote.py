@@ -153,6 +153,37 @@ def test_a_comparison_shares_its_ceilings_and_ends_with_them(net: Namespaces, re
     assert "the load has reached its ceiling --max-calls=1100" in cut.stderr
 
 
+STUDY = """
+headline = "client.pooling=per_call"
+profile = false
+[target]
+address = "{target}"
+[call]
+method = "grpc.health.v1.Health/Check"
+[set]
+load = {{requests = 500, warmup_s = 0.0, concurrency = 2, duration_s = 20.0}}
+[factors]
+client.pooling = ["shared", "per_call"]
+"""
+
+
+def test_the_study_of_a_file_shares_its_ceilings_and_ends_with_them(
+    net: Namespaces, remote: str, tmp_path: Path
+) -> None:
+    (tmp_path / "there.toml").write_text(STUDY.format(target=remote))
+    words = (sys.executable, "-m", "grpclab", "study", "--file", str(tmp_path / "there.toml"))
+    command = net.at_client("env", f"GRPCLAB_ROOT={tmp_path}", *words)
+    before = net.sent()
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert (refused.returncode, net.sent()) == (2, before)
+    assert "any other needs --allow-remote" in refused.stderr
+    limits = ceilings(10**6, 1100, "100s")
+    cut = subprocess.run([*command, *limits], capture_output=True, text=True, check=False, timeout=240)
+    assert cut.returncode == 3
+    assert "the load has reached its ceiling --max-calls=1100" in cut.stderr
+    assert cut.stderr.count("sends calls of") == 1
+
+
 def test_a_name_is_resolved_once_and_told_with_its_address(net: Namespaces, remote: str, tmp_path: Path) -> None:
     (tmp_path / "hosts").write_text(f"{SERVER_ADDRESS} shop.example.org\n")
     run = bench(

@@ -13,7 +13,7 @@ from grpclab.load.core.slices import SliceLengths, closed_lengths
 from grpclab.load.core.worker_window import SlicedWindow
 from grpclab.load.generator import Generator
 from grpclab.servers.process.launcher import RunningServer, launch
-from tests.support.generator_help import load
+from tests.support.generator_help import counting, load, slices_until
 
 SHORT = SliceLengths(ramp_s=0.01, counted_s=0.03)
 
@@ -29,15 +29,14 @@ def test_the_server_has_seen_every_call_and_those_of_the_stretches_count(
         with Generator(config, server.target) as generator:
             warmup = generator.warm_up()
             generator.open_slices()
-            slices = [generator.slice(SHORT) for _ in range(4)]
-            counted = {each.number for each in slices if not each.invalid}
+            slices = slices_until(generator, SHORT, 3)
             run = generator.close_slices()
             made = generator.calls_made
         server.stop()
     assert warmup.calls > 0
     assert closed_lengths([warmup]).counted_s >= 0.075
     assert server.calls == run.calls_made == made == warmup.calls + sum(each.calls for each in slices)
-    valid = [each for each in slices if each.number in counted]
+    valid = counting(slices)
     assert run.summary.requests == sum(each.started for each in valid)
     assert run.summary.throughput_rps * run.summary.window_s == pytest.approx(sum(each.counted_ok for each in valid))
     assert run.summary.window_s == pytest.approx(len(valid) * SHORT.counted_s)
@@ -61,11 +60,12 @@ def slow_server() -> Any:
 def test_the_load_goes_on_until_the_last_counted_call_has_ended(slow_server: RunningServer, pooling: Any) -> None:
     config = load(ClientConfig(pooling=pooling), engine="wire", concurrency=16)
     with Generator(config, slow_server.target) as generator:
-        slices = [generator.slice(SHORT) for _ in range(3)]
+        slices = counting(slices_until(generator, SliceLengths(ramp_s=0.01, counted_s=0.2), 2))
         run = generator.close_slices()
     records = run.windows[0].records
     for each in slices:
         counted = (records.start_s >= each.opened_at) & (records.start_s < each.closed_at)
+        assert counted.any()
         last = float(records.end_s[counted].max())
         assert each.closed_at < last <= each.tail_ended_at
         tail = (records.start_s >= each.closed_at) & (records.start_s < each.drained_at)
@@ -77,8 +77,8 @@ def test_the_load_goes_on_until_the_last_counted_call_has_ended(slow_server: Run
 def test_a_slice_that_is_kept_out_does_not_count(quick_server: RunningServer) -> None:
     with Generator(load(engine="wire", concurrency=4), quick_server.target) as generator:
         warmup = generator.warm_up()
-        slices = [generator.slice(SHORT) for _ in range(4)]
-        kept = [each for each in slices if not each.invalid][:2]
+        slices = slices_until(generator, SHORT, 4)
+        kept = counting(slices)[1:3]
         run = generator.close_slices(keep={each.number for each in kept})
         again = generator.measure(warmup_s=0.0)
     assert run.summary.requests == sum(each.started for each in kept)

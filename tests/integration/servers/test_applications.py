@@ -16,6 +16,7 @@ import psutil
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
+from grpclab.cli.commands import main
 from grpclab.errors import GrpclabError, ServerError, UsageError
 from grpclab.factors.config import ServerConfig
 from grpclab.load.peer_probe import server_settings
@@ -296,6 +297,7 @@ def test_the_cpu_of_processes_that_an_application_forks_is_the_servers(folder: P
         before = server.usage()
         worker_cpu_s = ask(server)["worker_cpu_s"]
         after = server.usage()
+        in_slices = procfs.cpu_seconds_of_families(server.pids)
         (worker,) = procfs.descendants(server.pids)
         os.kill(worker, signal.SIGKILL)
         assert until(lambda: not procfs.descendants(server.pids))
@@ -303,6 +305,7 @@ def test_the_cpu_of_processes_that_an_application_forks_is_the_servers(folder: P
     assert worker_cpu_s >= 0.5
     assert after.cpu_s - before.cpu_s >= 0.4
     assert after.user_s + after.kernel_s >= 0.4
+    assert in_slices >= after.cpu_s, "of a group's slices, too"
     assert ended.cpu_s >= after.cpu_s - 0.02, "what has ended still counts; the kernel counts it in ticks"
 
 
@@ -333,12 +336,18 @@ def test_serve_runs_an_application_in_the_foreground_until_a_signal(
     assert ours() == []
 
 
-def test_bench_loads_an_application_that_it_hosts(folder: Path, ours: Callable[[], list[int]]) -> None:
+def test_bench_loads_an_application_that_it_hosts_and_asks_no_reflection(
+    folder: Path, ours: Callable[[], list[int]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("grpclab.load.calls.schema.from_server")
     words = ["bench", "--app", "telling:register", "--app-dir", str(folder), "--call", "greet.GreeterService/Tell"]
     load = ["-n", "20", "--set", "load.warmup_s=0", "--set", "server.threads=3", "--set", "arg.shelf=a"]
-    done = run(*words, *load, "-q", "--json", "-")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["count"] == 20
+    assert main([*words, *load, "-q", "--json", "-"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["count"] == 20
+    factors = told["grpclab"]["server_factors"]
+    assert (factors["server.threads"], factors["server.implementation"], factors["arg.shelf"]) == (3, "sync", "a")
+    assert "server.handler_work_us" not in factors
     assert ours() == []
 
 

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from grpclab.cli import commands
 from grpclab.errors import UsageError
+from grpclab.servers.process.launcher import launched
 from grpclab.study.designs import file_design, study_file
 from grpclab.study.designs.file_design import design
+from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from tests.support import applications
 from tests.support.plans import document
@@ -220,6 +223,27 @@ arg.shelf = [4, "the top"]
 env.SHOP = ["open", "none"]
 "target.python" = ["PYTHON"]
 """
+
+
+def test_one_start_of_an_application_is_the_rehearsal_of_its_study_and_its_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applications.write(tmp_path / "code")
+    file = tmp_path / "mine.toml"
+    file.write_text(OF_AN_APPLICATION.replace('"target.python" = ["PYTHON"]', '"server.threads" = [2, 4]'))
+    started: list[str] = []
+
+    def counting(*words: Any, **options: Any) -> Any:
+        started.append("started")
+        return launched(*words, **options)
+
+    monkeypatch.setattr("grpclab.servers.hosting.application.launched", counting)
+    study = Study.described(file, root=tmp_path)
+    assert len(started) == 2, "once with each environment"
+    assert study.rehearsed
+    file.write_text(file.read_text().replace("arg.shelf", "arg.depth"))
+    with pytest.raises(UsageError, match="a level for its parameter shelf"):
+        Study.described(file, root=tmp_path)
 
 
 @pytest.mark.long

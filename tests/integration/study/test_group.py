@@ -105,8 +105,10 @@ def test_two_greeters_are_measured_beside_each_other_and_saw_every_call_that_was
     assert descendants() == []
 
 
-def test_servers_by_their_commands_are_measured_beside_each_other(tmp_path: Path) -> None:
-    found = measured(tmp_path, {"a": TrialConfig(), "b": TrialConfig()}, {"a": command(), "b": command()})
+def test_an_application_and_a_command_are_measured_beside_each_other(tmp_path: Path) -> None:
+    application = Target(app="group_server:register", app_dir=str(Path(group_server.__file__).parent))
+    subjects = {"app": Subject(target=application), "command": command()}
+    found = measured(tmp_path, dict.fromkeys(subjects, TrialConfig()), subjects)
     assert all(result.valid for result in found.trials.values()), [r.invalid_reason for r in found.trials.values()]
     assert found.interleaved, found.reasons
 

@@ -21,7 +21,7 @@ from grpclab.analysis import (
     sign_flip_p,
     t_interval,
 )
-from grpclab.analysis.inference.ratios import pair_blocks
+from grpclab.analysis.inference.pairing import pair_blocks
 from tests.support.frames import trials_of
 
 METRIC = "throughput_rps"

@@ -30,6 +30,16 @@ def taken(left: Budget, moments: list[float]) -> list[str]:
     return found
 
 
+def test_calls_beside_the_load_are_taken_from_it_until_none_is_left() -> None:
+    shared = SharedAllowance(Allowance(rate_rps=10, calls=2, time_s=60), now=0)
+    shared.take_call(1)
+    assert (shared.left_of_calls().calls, shared.left(1).calls) == (1, 1)
+    shared.take_call(2)
+    for ask in (lambda: shared.take_call(3), shared.left_of_calls):
+        with pytest.raises(MeasurementError, match="--max-calls=2"):
+            ask()
+
+
 def test_a_steady_rate_at_the_ceiling_is_kept_up_to_the_last_call() -> None:
     assert taken(budget(), [i / 10 for i in range(101)]) == [""] * 100 + [CALLS]
 

@@ -13,12 +13,12 @@ import pytest
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.output import chart
 from grpclab.load.output.progress import EncodingLine, ProgressLine, progress_text
-from grpclab.load.output.render import behind, render
+from grpclab.load.output.render import behind, one_line, render
 from grpclab.load.run import LoadProgress
 from grpclab.quantities import milliseconds, percent_of
 from grpclab.system.interference import SERVER, Interference
 from grpclab.system.terminal import ERASE
-from tests.support.bench_results import open_loop, rate_run, result, schedule, thousand
+from tests.support.bench_results import ghz_json, open_loop, rate_run, result, schedule, thousand
 
 # ---- the summary for people ----------------------------------------------------------------------------------
 
@@ -44,6 +44,17 @@ def test_what_happened_around_the_window_stands_under_the_figures_with_its_remed
     html = measured._repr_html_()
     assert f'<li class="gb-warn">{around.notices[0]}</li>' in html
     assert f'<li class="">{around.notices[1]}</li>' in html
+
+
+@pytest.mark.parametrize(("latency_s", "short"), [(0.0297, True), (2.0, False)])
+def test_a_window_below_a_second_says_so_beside_its_throughput(latency_s: float, short: bool) -> None:
+    measured = result([latency_s] * 99)
+    (line,) = (line for line in render(measured).splitlines() if line.split()[:1] == ["throughput"])
+    assert ("29.7 ms only" in line) == short
+    assert line.endswith("-z 1s measures for a second" if short else "requests/s")
+    assert ("29.7 ms only" in one_line(measured)) == short
+    assert ("29.7 ms only" in measured._repr_html_()) == short
+    assert bool(ghz_json(measured)["grpclab"]["short_window"]) == short
 
 
 def test_how_many_calls_the_missing_percentiles_need_is_said_once() -> None:

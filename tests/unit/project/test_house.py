@@ -44,6 +44,7 @@ LARGE: dict[str, str] = {
     "grpclab.factors.config": "one table, a row a factor",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
+    "grpclab.study.runner": "until the groups of a study have their own module",
 }
 """Modules above 16 kB, and why each is one module."""
 
@@ -346,6 +347,7 @@ FORKS = {
     "tests/support/hostile_files.py": "a process of its own, which opens no channel",
     "tests/support/stand_ins.py": "a server in a process of its own, as text",
     "tests/unit/notebook/test_imports.py": "a process of its own, as text",
+    "tests/unit/study/test_slice_account.py": "a process of its own, as text",
 }
 """Files that fork, and why gRPC's threads are not there."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.support.slices import made_slice
 
 CORES = CorePlan(server=(0,), generator=(1,), shared=False)
 WARM = WarmUp(calls=1000, latency_p50_s=0.001, latency_p99_s=0.002, throughput_rps=2000.0)
+NOTHING = WarmUp(calls=0, latency_p50_s=math.nan, latency_p99_s=math.nan, throughput_rps=0.0)
 
 
 class World:
@@ -69,6 +71,8 @@ class FakeServer:
     """The CPU time that it uses after each of its slices."""
     rss: float = 1e7
     warm: WarmUp = WARM
+    first_warm: list[WarmUp] = dataclasses.field(default_factory=list)
+    """The warm-ups before that."""
     dies_in: int | None = None
     """The number of the slice in which it dies."""
     worker_dies_in: int | None = None
@@ -116,7 +120,7 @@ class FakeGenerator:
     def warm_up(self) -> WarmUp:
         self.server.world.wait(0.5, self.server.name)
         self.calls_made += self.server.warm.calls
-        return self.server.warm
+        return self.server.first_warm.pop() if self.server.first_warm else self.server.warm
 
     def open_slices(self) -> None:
         pass
@@ -223,7 +227,6 @@ class Bench:
             observe=cast("Callable[..., Evidence]", observe),
             free_bytes=lambda: world.free_bytes,
             clock=lambda: world.now,
-            sleep=world.wait,
         )
 
     def visits(self) -> Counter[str]:
@@ -281,6 +284,14 @@ def test_one_whose_slice_would_be_too_long_is_measured_alone_and_the_others_go_o
     assert [notice.kind for notice in found.trials["c"].notices] == ["alone"]
     assert not bench.world.alone["c"]["until_idle"]
     assert found.lengths == SliceLengths(ramp_s=0.025, counted_s=0.075), "those that are left decide"
+
+
+def test_a_warm_up_in_which_no_call_ended_is_repeated_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "hub", "b")
+    bench["b"].first_warm = [NOTHING]
+    assert bench.measure().alone == {}
+    bench["b"].first_warm = [NOTHING, NOTHING]
+    assert bench.measure().alone["b"] == "no call of its warm-up ended"
 
 
 def test_a_pair_is_measured_one_after_the_other_where_one_side_has_to_be(tmp_path: Path) -> None:

@@ -37,6 +37,14 @@ def test_what_differs_between_two_programs_is_told(after: StoredProgram, told: s
     assert differing(FIRST, after) == told
 
 
+def test_what_only_one_call_imported_is_no_difference_and_another_content_is() -> None:
+    late = StoredFile(name="late.py", sha256="4")
+    app = replace(FIRST, app="shop:register")
+    first = replace(app, files=(*app.files, late))
+    assert differing(app, first) == differing(first, app) == ""
+    assert differing(first, replace(app, files=(*app.files, replace(late, sha256="5")))) == "late.py is another file"
+
+
 def trial(program: StoredProgram | None, *, block: int = 0, configuration: str = "a") -> StoredResult:
     seen: dict[str, object] = {
         "metrics": {},

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 
-from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, disturber
+from grpclab.study.running_member import IdleReader
+from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, cpu_over_counted_time, disturber
 from tests.support.slices import made_slice
 
 
@@ -70,7 +73,12 @@ def test_a_server_that_works_when_its_calls_have_ended_is_found() -> None:
     account = ServerAccount.of("a", readings("a", after_drain=0.004))
     assert account.outside_s == pytest.approx(0.016)
     assert account.works_on()
-    assert not account.works_on(base_cores=1.0), "it did that before any load as well"
+
+
+def test_a_server_that_does_next_to_nothing_without_calls_is_idle_however_little_it_does_with_them() -> None:
+    account = ServerAccount.of("a", readings("a", inside=0.001, after_drain=0.0002))
+    assert account.outside_s > 0.02 * account.cpu_s
+    assert not account.works_on()
 
 
 def test_the_busiest_of_the_others_is_found_by_its_share_of_a_core() -> None:
@@ -111,3 +119,27 @@ def test_what_is_not_known_of_a_server_elsewhere_is_not_a_number() -> None:
     assert not account.works_on()
     assert account.notices() == []
     assert disturber([one, one]) == ""
+
+
+def test_the_cpu_share_lies_over_counted_time() -> None:
+    middles, shares = cpu_over_counted_time("a", readings("a", passes=3))
+    assert middles == pytest.approx([0.0375, 0.1125, 0.1875])
+    assert shares == pytest.approx([0.8] * 3)
+
+
+def test_what_a_server_forks_counts_as_its_own() -> None:
+    program = "import os,sys; sys.stdin.readline(); os.fork() or os._exit(sum(range(3_000_000)) * 0)\nos.wait();"
+    program += "print('done', flush=True); sys.stdin.readline()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        read = IdleReader()
+        before = read({"a": [server.pid]}, "a", [0]).cpu_s["a"]
+        server.stdin.write("\n")
+        server.stdin.flush()
+        assert server.stdout.readline() == "done\n"
+        assert read({"a": [server.pid]}, "a", [0]).cpu_s["a"] - before > 0.02
+        server.kill()
+    assert math.isnan(read({"a": [server.pid]}, "a", [0]).cpu_s["a"])

@@ -1,0 +1,114 @@
+"""Which configurations were measured together, in which slices, and what was measured alone and why, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from grpclab import quantities as qty
+from grpclab.analysis.study_plan import PlannedGroup
+from grpclab.report import words
+from grpclab.report.finished import FinishedStudy
+from grpclab.study.stored_groups import MeasuredGroup
+
+TOGETHER, IN_TURN, ALONE = "interleaved", "one after the other", "alone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupFacts:
+    """A group of the plan with what became of it over the blocks.
+
+    `hub` and `others` are configurations; `slices` and `passes` are ranges in words, "" where nobody was measured in
+    slices; `reasons` say why it, or a member of it, was measured in another way than in slices.
+    """
+
+    hub: str
+    others: tuple[str, ...]
+    how: str
+    slices: str = ""
+    passes: str = ""
+    seconds: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+def groups(study: FinishedStudy) -> list[GroupFacts]:
+    """The groups of the plan, in its order; empty for a study of the first edition."""
+    planned = study.plan.groups
+    measured: dict[int, list[MeasuredGroup]] = {}
+    for one in study.groups:
+        measured.setdefault(one.group % max(len(planned), 1), []).append(one)
+    return [_facts(study, group, measured.get(at, [])) for at, group in enumerate(planned)]
+
+
+def _facts(study: FinishedStudy, planned: PlannedGroup, measured: Sequence[MeasuredGroup]) -> GroupFacts:
+    lengths = [one.lengths for one in measured if one.lengths is not None]
+    passes = [len(one.passes) for one in measured if one.passes]
+    seconds = [one.seconds for one in measured if one.seconds is not None]
+    return GroupFacts(
+        hub=planned.hub,
+        others=tuple(name for name in planned.members if name != planned.hub),
+        how=_how(planned, measured),
+        slices=_span([one.counted_s for one in lengths], _duration),
+        passes=_span(passes, _whole),
+        seconds=_span(seconds, _duration),
+        reasons=tuple(_reasons(study, planned, measured)),
+    )
+
+
+def _how(planned: PlannedGroup, measured: Sequence[MeasuredGroup]) -> str:
+    if len(planned.members) == 1:
+        return ALONE
+    if not planned.interleaved:
+        return IN_TURN
+    apart = sum(not one.interleaved for one in measured)
+    if not apart:
+        return TOGETHER
+    return IN_TURN if apart == len(measured) else f"{TOGETHER}, {IN_TURN} in {apart} of {len(measured)} blocks"
+
+
+def _reasons(study: FinishedStudy, planned: PlannedGroup, measured: Sequence[MeasuredGroup]) -> Iterator[str]:
+    """Each reason once, with the member that it is about and in how many blocks, where not in all."""
+    if planned.reason:
+        yield words.plain(planned.reason)
+    times: dict[str, int] = {}
+    for one in measured:
+        alone = [f"{study.title(each.configuration)} alone: {each.alone}" for each in one.members if each.alone]
+        for reason in dict.fromkeys([*one.reasons, *(alone if planned.interleaved else [])]):
+            times[words.plain(reason)] = times.get(words.plain(reason), 0) + 1
+    for reason, count in times.items():
+        yield reason if count == len(measured) else f"{reason} (in {count} of {qty.count(len(measured), 'block')})"
+
+
+def _span(values: Sequence[float], text: Callable[[float], str]) -> str:
+    """The least and the most of some values in words; one where they read alike, "" without any."""
+    if not values:
+        return ""
+    ends = dict.fromkeys((text(min(values)), text(max(values))))
+    return " to ".join(ends)
+
+
+def line(study: FinishedStudy) -> str:
+    """What was measured together and what was not, in a sentence or two; "" for a study of the first edition."""
+    found = groups(study)
+    if not found:
+        return ""
+    sliced = [one for one in found if one.how.startswith(TOGETHER)]
+    counted = [one.lengths.counted_s for one in study.groups if one.lengths is not None]
+    passes = [len(one.passes) for one in study.groups if one.passes]
+    parts = [f"{qty.count(len(sliced), 'group')} of {len(found)} in slices"]
+    if counted:
+        parts.append(f"{_span(counted, _duration)} counted in each")
+    if passes:
+        parts.append(f"{_span(passes, _whole)} passes")
+    text = ", ".join(parts)
+    others = [one for one in found if not one.how.startswith(TOGETHER)]
+    why = dict.fromkeys(reason for one in others for reason in one.reasons)
+    return f"{text}; the others one after the other or alone ({'; '.join(why)})" if others else text
+
+
+def _duration(seconds: float) -> str:
+    return qty.duration(seconds)
+
+
+def _whole(count: float) -> str:
+    return f"{count:,.0f}"
