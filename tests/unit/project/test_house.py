@@ -44,7 +44,6 @@ LARGE: dict[str, str] = {
     "grpclab.factors.config": "one table, a row a factor",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
-    "grpclab.study.runner": "until the groups of a study have their own module",
 }
 """Modules above 16 kB, and why each is one module."""
 
