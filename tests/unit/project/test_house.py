@@ -90,6 +90,8 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
+    "grpclab.analysis.inference.joint": "statistics with their own source, apart from the studies that are joined",
+    "grpclab.study.rejudging": "its user is a command",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
 """Modules that one other module imports, and why they are modules of their own."""
@@ -150,6 +152,8 @@ PASSES_JSON: dict[str, str] = {
     "study.designs.study_file": "makes a value of TOML",
     "study.documents": "reads and writes JSON files",
     "study.group_result": "writes group.json",
+    "study.joint_runs": "writes what --json asks for",
+    "study.rejudging": "writes what --json asks for",
     "study.manifests": "a notebook's variables, by their names",
     "study.model": "the values themselves: what they hold of any kind is a dictionary",
     "study.parameters": "a notebook's variables, by their names",
