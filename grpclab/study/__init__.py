@@ -47,4 +47,6 @@ Each line imports only from those above it::
     pilot          a few blocks that do not count, and what their noise says of a study: ``grpclab study --plan``
     comparing      ``grpclab compare``
     repeat         ``grpclab study --repeat``
+    joint_runs     a joint verdict over the runs of one plan
+    rejudging      ``grpclab report --rejudge``
 """

@@ -91,6 +91,8 @@ ONE_USER: dict[str, str] = {
     "grpclab.study.pilot": "its user is a command",
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
+    "grpclab.analysis.inference.joint": "statistics with their own source, apart from the studies that are joined",
+    "grpclab.study.rejudging": "its user is a command",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
 }
 """Modules that one other module imports, and why they are modules of their own."""
@@ -152,6 +154,8 @@ PASSES_JSON: dict[str, str] = {
     "study.documents": "reads and writes JSON files",
     "study.group_order": "a notebook's variables, by their names; writes group.json",
     "study.group_result": "writes group.json",
+    "study.joint_runs": "writes what --json asks for",
+    "study.rejudging": "writes what --json asks for",
     "study.manifests": "a notebook's variables, by their names",
     "study.model": "the values themselves: what they hold of any kind is a dictionary",
     "study.parameters": "a notebook's variables, by their names",
