@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.output import require_writable, write
 from grpclab.errors import DesignError, UsageError
+from grpclab.study.documents import plain
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import project_root
 from grpclab.text.printable import printable
@@ -33,6 +34,17 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     )
     report.add_argument("study", nargs="?", metavar="STUDY", help="its name, or its folder: results/STUDY")
     report.add_argument("--allow-mixed", action="store_true", help="accept trials of different machines or versions")
+    report.add_argument(
+        "--rejudge",
+        action="store_true",
+        help="judge it by today's rules and say which rows change; what is stored, and the report, stay as they are",
+    )
+    report.add_argument(
+        "--joint",
+        nargs="+",
+        metavar="OTHER",
+        help="one verdict over this study and others of the same plan: results/STUDY, or a report",
+    )
     report.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as an SVG and a PNG file, too")
     report.add_argument("--site", type=Path, metavar="DIR", help="build a static site of all reports and guides there")
     report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
@@ -41,7 +53,9 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Rebuild a report, build the site; returns the exit code."""
-    if options.study or not options.site:
+    if options.joint or options.rejudge:
+        _judge_again(options)
+    elif options.study or not options.site:
         _rebuild(options)
     elif options.allow_mixed or options.figures or options.json:
         option = next(name for name in ("allow_mixed", "figures", "json") if getattr(options, name))
@@ -53,6 +67,35 @@ def run(options: argparse.Namespace) -> int:
         if options.json != "-":
             print(f"site: {path}")
     return 0
+
+
+def _judge_again(options: argparse.Namespace) -> None:
+    """Print a study by today's rules, or a joint verdict over several; no report is written."""
+    if unfit := next((name for name in ("site", "figures") if getattr(options, name)), ""):
+        raise UsageError(f"--{unfit} does not go with --{'joint' if options.joint else 'rejudge'}: it writes no report")
+    if options.joint and options.rejudge:
+        raise UsageError("--rejudge does not go with --joint: join the runs as they were judged")
+    if options.joint and options.allow_mixed:
+        raise UsageError("--allow-mixed does not go with --joint: its runs may be of several machines")
+    folder = stored_folder(options.study)
+    require_writable(options.json)
+    with needs_extra("study"):
+        from grpclab.report.stored import load_original
+        from grpclab.study.joint_runs import JointRuns, join_runs
+        from grpclab.study.rejudging import Rejudged, rejudge
+        from grpclab.study.runner import Study
+        from grpclab.study.stored_values import evaluating
+    found: JointRuns | Rejudged
+    if options.joint:
+        names = [name if Path(name).is_file() else stored_folder(name) for name in options.joint]
+        found = join_runs([load_original(source) for source in (folder, *names)])
+    else:
+        with evaluating(folder):
+            found = rejudge(Study.stored(folder), allow_mixed=options.allow_mixed)
+    if options.json:
+        write(options.json, [json.dumps(plain(found.as_json()), indent=1, allow_nan=False), "\n"])
+    if options.json != "-":
+        print("\n".join(found.lines()))
 
 
 def _rebuild(options: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from grpclab.errors import UsageError
 from grpclab.study.parameters import StudyParameters, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
+from grpclab.system.paths import project_root
 
 if TYPE_CHECKING:
     from grpclab.analysis.study_plan import StudyPlan
@@ -73,9 +74,10 @@ def run(options: argparse.Namespace) -> int:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
     with needs_extra("study"):
         from grpclab.report.publish import publish
-        from grpclab.report.stored import load_original
+        from grpclab.report.stored import load_original, runs_of
         from grpclab.servers.leave import RemoteLeave
         from grpclab.study import repeat
+        from grpclab.study.joint_runs import join_runs
         from grpclab.study.pilot import estimate
         from grpclab.study.runner import Study
     write: Callable[[str], None] = (lambda _: None) if options.quiet or options.json == "-" else print
@@ -102,7 +104,11 @@ def run(options: argparse.Namespace) -> int:
     study.run(write)
     verdict = show_result(publish(study), options)
     if original and options.json != "-":
-        print("\n".join(["", *repeat.compared(original, study.manifest, verdict)]))
+        lines = ["", *repeat.compared(original, study.manifest, verdict)]
+        runs = [original, *runs_of(original, project_root() / "results")]
+        joint = join_runs(runs)
+        lines += ["", *joint.lines()] if len(joint.runs) > 2 else joint.lines()[len(joint.runs) :]
+        print("\n".join(lines))
     return 0
 
 

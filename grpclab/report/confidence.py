@@ -55,7 +55,7 @@ def noise(study: FinishedStudy) -> str:
         return ""
     differs = aa.excludes_one
     measured = f"the baseline against itself gave {words.estimate(aa)}"
-    if not differs and (aa.ci_low < 1 - study.delta or aa.ci_high > 1 + study.delta):
+    if not differs and (aa.ci_low < study.margins[0] or aa.ci_high > study.margins[1]):
         return f"{measured}: what lies within that cannot be told from noise by so many blocks."
     return (
         f"{measured}: it differs from itself, so doubt every ratio here."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -132,6 +133,19 @@ def load_original(source: Path | str) -> Original:
         raise DesignError(f"{path} holds no study that can be read: {printable(str(error), 300)}") from None
     manifest = read_measurable(packed.manifest, path)
     return Original(source=str(path), manifest=manifest, verdict=verdict, trusted=False)
+
+
+def runs_of(original: Original, results: Path) -> list[Original]:
+    """The finished repeats of a study in a folder of results, the oldest first."""
+    wanted = original.name, original.manifest.created_at
+    runs = []
+    for folder in finished_studies(results):
+        with contextlib.suppress(DesignError):
+            run = load_original(folder)
+            repeated = run.manifest.repeats
+            if repeated and (repeated.study, repeated.created_at or "") == (wanted[0], wanted[1] or ""):
+                runs.append(run)
+    return runs[::-1]
 
 
 def _verdict(folder: Path) -> Judgement:

@@ -58,11 +58,17 @@ def with_interval(comparison: Comparison) -> str:
     return f"95 % interval {between}"
 
 
+def ratio_of(comparison: Comparison) -> str:
+    """The ratio of a comparison, and whether it is a bound: ``6.12×``, ``at least 6.12×``."""
+    bound = f"{comparison.bound_word} " if comparison.bound_word else ""
+    return f"{bound}{qty.ratio(comparison.ratio)}"
+
+
 def estimate(comparison: Comparison) -> str:
     """A ratio with its interval: ``6.12× (95 % interval 5.90 to 6.35)``, or that it could not be computed."""
     if not comparison.computed:
         return "no ratio could be computed"
-    return f"{qty.ratio(comparison.ratio)} ({with_interval(comparison)})"
+    return f"{ratio_of(comparison)} ({with_interval(comparison)})"
 
 
 def sentence_case(text: str) -> str:

@@ -69,7 +69,7 @@ class CompareResult:
                 *(_figure(one.metric, level) for level in self.levels(one.metric)),
                 qty.ratio(one.ratio, "sentence") if known else "-",
                 between if known else "-",
-                one.verdict,
+                one.verdict_words,
             ]
         failed = [f"{int(trials_of(self.trials, name)['errors'].sum()):,}" for name in "ab"]
         rows["failed calls"] = [*failed, "", "", ""]

@@ -201,7 +201,7 @@ def compared(original: Original, manifest: Manifest, verdict: Judgement) -> list
     before, after = original.verdict.headline, verdict.headline
     names = (f"{original.name} ({(first.created_at or 'at an unknown time')[:10]})", f"{manifest.study} (now)")
     width = max(map(len, names))
-    lines = [f"{name:<{width}}  {_estimate(c)}" for name, c in zip(names, (before, after), strict=True)]
+    lines = [f"{name:<{width}}  {estimate_words(c)}" for name, c in zip(names, (before, after), strict=True)]
     lines.append(_overlap(before, after))
     there, here = first.identity, manifest.identity
     different = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
@@ -230,13 +230,14 @@ def _other_program(name: str, *manifests: Manifest) -> bool:
     return all(digests) and digests[0] != digests[1]
 
 
-def _estimate(c: Comparison) -> str:
+def estimate_words(c: Comparison) -> str:
+    """A ratio with its interval, blocks and verdict."""
     if not c.computed:
         return "no ratio"
     between = " (no interval)"
     if c.has_interval:
         between = f" (95 % interval {_figure(c.ci_low)} to {_figure(c.ci_high)})"
-    return f"{_figure(c.ratio)}x{between}, {c.blocks} blocks: {c.verdict}"
+    return f"{_figure(c.ratio)}x{between}, {c.blocks} blocks: {c.verdict_words}"
 
 
 def _figure(ratio: float) -> str:

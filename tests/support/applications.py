@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.system.channels import open_channel
+from tests.support.processes import until
+
+MARKED = 120
+"""The request of which the service marks when it comes and when it is answered."""
 
 PROTO = """
 syntax = "proto3";
@@ -37,6 +43,7 @@ import greet_pb2_grpc
 
 REGISTERED = []
 INSIDE = []
+MARKED = 120
 ENDED = os.environ.get("ENDED_FILE", os.devnull)
 
 
@@ -45,12 +52,21 @@ def facts():
     return {"pid": os.getpid(), "ours": ours, "registered": REGISTERED, "thread": threading.current_thread().name}
 
 
+def mark(word):
+    with open(ENDED, "a") as file:
+        file.write(f"{word} ")
+
+
 class Greeter(greet_pb2_grpc.GreeterServiceServicer):
     def Tell(self, request, context):
         INSIDE.append(1)
-        time.sleep(request.id / 1000)
+        if request.id == MARKED:
+            mark("inside")
+        time.sleep(request.id / (250 if request.id == MARKED else 1000))
         inside = len(INSIDE)
         INSIDE.pop()
+        if request.id == MARKED:
+            mark("answered")
         return greet_pb2.HelloReply(fact=json.dumps({**facts(), "inside": inside}))
 
 
@@ -221,6 +237,16 @@ def ask_at_once(
         return [
             json.loads(answer.result().partition(b"{")[1] + answer.result().partition(b"{")[2]) for answer in answers
         ]
+
+
+@contextlib.contextmanager
+def call_inside(server: RunningServer, ended: Path, *, service: str = "greet.GreeterService") -> Iterator[Any]:
+    """A call that is inside the server when the block begins; both its ends are marked in the file `ended`."""
+    with open_channel(server.target, security=server.security) as channel:
+        call: Any = channel.unary_unary(f"/{service}/Tell")
+        answer = call.future(bytes([0x08, MARKED]), timeout=60)
+        assert until(lambda: ended.exists() and "inside" in ended.read_text())
+        yield answer
 
 
 def services_at(server: RunningServer) -> set[str]:

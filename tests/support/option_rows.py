@@ -505,6 +505,14 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="x")],
         "study": [Acts(words="x", proof="folder"), Refused(words="nothing", where="no study in nothing")],
         "allow_mixed": [Acts(words="--allow-mixed", proof="allow_mixed", after="x")],
+        "rejudge": [
+            Acts(words="--rejudge", proof="rejudged", after="x"),
+            Refused(words="x --rejudge --site www", where="--site does not go with --rejudge"),
+        ],
+        "joint": [
+            Acts(words="--joint y", proof="joint", after="x"),
+            Refused(words="x --joint y --rejudge", where="--rejudge does not go with --joint"),
+        ],
         "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
         "site": [
             Acts(words="--site www", proof="site", after="x"),

@@ -164,6 +164,8 @@ class Watched:
         self.patch.setattr(
             stored, "load_original", lambda path: SimpleNamespace(manifest=Manifest(), path=path, trusted=False)
         )
+        self.patch.setattr(stored, "runs_of", lambda *_: [])
+        self._again()
         self.patch.setattr(pilot, "estimate", lambda *_, **__: self.note(foretold=True))
 
         def published(study: Any, allow_mixed: bool = False) -> Any:
@@ -174,6 +176,23 @@ class Watched:
         self.patch.setattr(publish, "publish", published)
         for name, told in (("terminal.table", "a table"), ("json.as_json", {})):
             self.patch.setattr(f"grpclab.report.renderers.{name}", lambda _, told=told: told)
+
+    def _again(self) -> None:
+        """Runs that are joined, and studies that are judged by today's rules."""
+        from grpclab.study import joint_runs, rejudging
+
+        found = SimpleNamespace(runs=(), lines=list, as_json=dict)
+
+        def join(runs: Any) -> Any:
+            self.note(joint=len(runs))
+            return found
+
+        def rejudge(study: Any, **more: Any) -> Any:
+            self.note(rejudged=True, **more)
+            return found
+
+        self.patch.setattr(joint_runs, "join_runs", join)
+        self.patch.setattr(rejudging, "rejudge", rejudge)
 
     def _compare(self) -> None:
         judgement = SimpleNamespace(as_dict=dict)

@@ -12,6 +12,8 @@ Each line imports only from those above it::
     interaction   whether a rung of the ladder gives the same on the way up as at the top
     scalability   the Universal Scalability Law, fitted to throughput over concurrency
     stability     drift over the blocks, blocks that stand apart
+    interleaving  how many times narrower an interval is for the slices being interleaved
     validity      what limits a number
     verdict       a comparison and its verdict
+    joint         several runs of one plan as one estimate
 """

@@ -126,7 +126,7 @@ class Comparison:
             delta=self.delta,
             blocks=self.blocks,
             rules=rules,
-            bound=self._bound,
+            bound=self.bound,
         )
         needed = None
         if outcome == "inconclusive" and not self.bound_sides:
@@ -145,7 +145,8 @@ class Comparison:
         )
 
     @property
-    def _bound(self) -> tuple[SideName, ...]:
+    def bound(self) -> tuple[SideName, ...]:
+        """The sides of the comparison at which the load generator was the limit."""
         sides: dict[SideName, str] = {"baseline": self.baseline, "candidate": self.candidate}
         return tuple(side for side, name in sides.items() if name in self.bound_sides)
 

@@ -67,7 +67,7 @@ def _forest_sheet(study: FinishedStudy, groups: Groups, every: Sequence[Comparis
             width_ratios=None if narrow else [3.7, 3.8, 2.6],
         )
         for row, panel in zip(grid, panels, strict=True):
-            _forest_panel(row, panel, study.delta, narrow=narrow)
+            _forest_panel(row, panel, study.margins, narrow=narrow)
 
     def inches(narrow: bool) -> float:
         return sum(0.25 * _height(panel, narrow=narrow) + 0.55 for panel in panels)
@@ -81,7 +81,7 @@ def _forest_sheet(study: FinishedStudy, groups: Groups, every: Sequence[Comparis
         caption=_forest_caption(study, shown, every),
         how_to_read=(
             "A dot is the ratio candidate / baseline, the line through it the 95 % interval. The grey band "
-            f"is 1 ± {100 * study.delta:g} %: an effect inside it is too small to matter, by the study's own "
+            f"is {study.margin_words}: an effect inside it is too small to matter, by the study's own "
             "choice. Upward triangles are faster, downward ones slower, squares equivalent, circles "
             "inconclusive. For latencies a ratio below 1 is the faster one. All but the headline are "
             "corrected for their number (Holm, one family for each metric). Groups with effects beyond a "
@@ -111,11 +111,11 @@ def _height(panel: Groups, *, narrow: bool) -> float:
     return sum(1.3 + len(members) * 1.5 for _, members in panel) if narrow else sum(1 + len(f) for _, f in panel)
 
 
-def _forest_panel(row: Sequence[Axes], panel: Groups, delta: float, *, narrow: bool) -> None:
+def _forest_panel(row: Sequence[Axes], panel: Groups, margins: tuple[float, float], *, narrow: bool) -> None:
     before, ax, after = (row[0],) * 3 if narrow else row
     shown = [c for _, members in panel for c in members]
-    theme.ratio_axis(ax, [*reach(shown), 1 - delta, 1 + delta], most=6, pad=0.04)
-    band(ax, delta)
+    theme.ratio_axis(ax, [*reach(shown), *margins], most=6, pad=0.04)
+    band(ax, margins)
     y = 0.0
     for name, members in panel:
         before.text(0, y, words.short(name, 44), transform=before.get_yaxis_transform(), **_BOLD)
@@ -165,7 +165,7 @@ def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison:
 
 
 def _forest_alt(shown: list[Comparison]) -> str:
-    texts = [f"{words.title_of(c)} {qty.ratio(c.ratio)} ({words.interval_of(c)}), {c.verdict}" for c in shown]
+    texts = [f"{words.title_of(c)} {words.ratio_of(c)} ({words.interval_of(c)}), {c.verdict}" for c in shown]
     return f"Forest plot of {qty.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(texts)}."
 
 

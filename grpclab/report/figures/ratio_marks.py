@@ -23,10 +23,10 @@ def reach(comparisons: Iterable[Comparison]) -> list[float]:
     return theme.within_reach([c.ratio for c in drawn], ends, also=[1.0])
 
 
-def band(ax: Axes, delta: float) -> None:
+def band(ax: Axes, margins: tuple[float, float]) -> None:
     """Draw the band of effects too small to matter, and the line of no difference."""
-    if 0 < delta < 1:
-        ax.axvspan(1 - delta, 1 + delta, color=theme.BAND, lw=0, zorder=0)
+    if 0 < margins[0] < 1:
+        ax.axvspan(*margins, color=theme.BAND, lw=0, zorder=0)
     ax.axvline(1, color=theme.QUIET, lw=1, zorder=1)
 
 
@@ -42,4 +42,4 @@ def dot(ax: Axes, y: float, comparison: Comparison) -> None:
     face = theme.PAPER if comparison.limited_by else colour
     marker = theme.VERDICT_MARKER.get(verdict, "o")
     (mark,) = ax.plot(comparison.ratio, y, marker, ms=6.5, mfc=face, mec=colour, mew=1.4, zorder=4)
-    theme.tip(mark, f"{words.title_of(comparison)}: {words.estimate(comparison)}, {verdict}")
+    theme.tip(mark, f"{words.title_of(comparison)}: {words.estimate(comparison)}, {comparison.verdict_words}")

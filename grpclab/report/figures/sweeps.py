@@ -40,14 +40,14 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
             )
         else:
             axes = figure.subplots(lines, columns, squeeze=False)
-        ends = [*reach([c for _, points in drawn for _, c in points]), 1 - study.delta, 1 + study.delta]
+        ends = [*reach([c for _, points in drawn for _, c in points]), *study.margins]
         for place, ax in enumerate(axes.ravel()):
             if place >= len(drawn):
                 ax.set_axis_off()
                 continue
             entry, points = drawn[place]
             theme.ratio_axis(ax, ends, most=6 if narrow or columns == 1 else 5)
-            band(ax, study.delta)
+            band(ax, study.margins)
             for y, (_, comparison) in enumerate(points):
                 if comparison.baseline == comparison.candidate:
                     ax.plot(1, y, "D", ms=6, mfc=theme.PAPER, mec=theme.QUIET, mew=1.5, zorder=4)
@@ -86,7 +86,7 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
         how_to_read=(
             "Each panel changes one factor and leaves all others as they are in the base (hollow diamond). "
             "Dots are ratios to the base with their 95 % intervals; triangles are faster or slower, squares "
-            f"equivalent, circles inconclusive. The grey band is 1 ± {100 * study.delta:g} %."
+            f"equivalent, circles inconclusive. The grey band is {study.margin_words}."
         ),
         engines=study.engines(side for _, points in drawn for _, c in points for side in (c.baseline, c.candidate)),
     )

@@ -59,7 +59,7 @@ def _verdict_line(study: FinishedStudy) -> str:
     if not c.computed:
         return f"**{verdict}**: no ratio could be computed in {metric} ({title})"
     return (
-        f"**{verdict}: {qty.ratio(c.ratio)}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
+        f"**{verdict}: {words.ratio_of(c)}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
         f"{qty.count(c.blocks, 'block')} ({title})"
     )
 
@@ -129,7 +129,7 @@ def _machine(study: FinishedStudy) -> str:
 
 
 def _cells(c: Comparison) -> list[str]:
-    return [f"{qty.ratio(c.ratio)}{_bound(c)}", words.interval_of(c), escape(c.verdict)]
+    return [f"{words.ratio_of(c)}{_bound(c)}", words.interval_of(c), escape(c.verdict)]
 
 
 def _bound(c: Comparison) -> str:

@@ -67,7 +67,7 @@ def _cut(title: str, width: int) -> str:
 def _row(title: str, c: Comparison) -> list[str]:
     """A comparison in the cells of a row, in ASCII."""
     labels = [words.plain(label) for label in c.limited_by if label]
-    verdict = words.plain(c.verdict) + (f" ({', '.join(labels)})" if labels else "")
+    verdict = words.plain(c.verdict_words) + (f" ({', '.join(labels)})" if labels else "")
     cells = [qty.ratio(c.ratio), words.interval_of(c), words.short(verdict, 44)]
     return [title.rstrip(), *(text.replace("×", "x").replace(qty.MISSING, "-").replace("…", "~") for text in cells)]
 

@@ -62,7 +62,7 @@ def _ratio_card(study: FinishedStudy) -> str:
     engines = esc(study.engines([study.baseline, study.candidate]))
     sides = f"{metric_words(c.metric)}, {words.title_of(c)}"
     return tables.card(
-        f"{qty.ratio(c.ratio)}{tables.limits(c.limited_by)}",
+        f"{words.ratio_of(c)}{tables.limits(c.limited_by)}",
         esc(sides),
         f"{words.with_interval(c)}, {blocks}{f'<br>{engines}' if engines else ''}",
     )

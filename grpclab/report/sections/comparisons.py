@@ -28,13 +28,15 @@ def table(study: FinishedStudy) -> str:
             notes = [words.plain(c.note)]
             if c.verdict == "inconclusive" and c.blocks_needed:
                 notes.append(f"{c.blocks_needed} blocks would decide it")
+            if c.generator_limited:
+                notes.append(f"the load generator was the limit: {words.plain(c.remedy)}")
             note = "; ".join(n for n in notes if n)
             title = words.plain(c.title).removeprefix(f"{group}: ")
             sides = f"{metric_words(c.metric)}, {c.candidate} against {c.baseline}"
             rows.append(
                 [
                     f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(note)}</small>' if note else ''}",
-                    f"<b>{qty.ratio(c.ratio)}</b>{tables.limits(c.limited_by)}",
+                    f"<b>{words.ratio_of(c)}</b>{tables.limits(c.limited_by)}",
                     words.interval_of(c),
                     tables.badge(c.verdict),
                     esc(qty.p_value(c.p_adjusted)),

@@ -55,4 +55,4 @@ def _judged(comparison: Comparison | None) -> tuple[str, str]:
     if not comparison.computed:
         return qty.MISSING, esc(comparison.note)
     between = words.interval_of(comparison)
-    return f"<b>{qty.ratio(comparison.ratio)}</b><br><small>{between}</small>", tables.badge(comparison.verdict)
+    return f"<b>{words.ratio_of(comparison)}</b><br><small>{between}</small>", tables.badge(comparison.verdict)

@@ -100,6 +100,6 @@ def _result(one: Tried) -> str:
     c = one.comparison
     with_others = f", with {qty.count(one.others, 'other setting')}" if one.others else ""
     return (
-        f"<b>{qty.ratio(c.ratio)}</b> {words.interval_of(c)} "
+        f"<b>{words.ratio_of(c)}</b> {words.interval_of(c)} "
         f"{badge(c.verdict)}<br><small>{esc(c.scenario)}: {esc(c.title)}{with_others}</small>"
     )

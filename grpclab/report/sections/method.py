@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grpclab import quantities as qty
+from grpclab.analysis.inference.edition import rules_of
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
@@ -27,6 +28,14 @@ def section(study: FinishedStudy) -> str:
         if study.has_aa and not plan.without_aa
         else ""
     )
+    rules = rules_of(plan)
+    margins = (
+        f"the margins, {study.margin_words.removeprefix('from ')}; <i>equivalent</i> needs the whole interval inside "
+        "them; all else is <i>inconclusive</i>, and so is every verdict about a server where the load generator was "
+        "the limit, unless its limit points the same way, which is marked as <i>at least</i>"
+        if rules.mirrored
+        else "1 ± that; <i>equivalent</i> needs the whole interval inside it; all else is <i>inconclusive</i>"
+    )
     return (
         f"<p>{qty.count(len(study.configurations), 'configuration')} in {qty.count(plan.blocks, 'block')}, "
         f"{qty.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
@@ -38,8 +47,7 @@ def section(study: FinishedStudy) -> str:
         "hypothesis declared before the run; all other comparisons are paired t tests, corrected by Holm in "
         f"one family for each metric. The smallest effect of interest is {100 * study.delta:g} %: "
         "<i>faster</i> and <i>slower</i> need an interval that leaves out 1, a p below 0.05 and a ratio "
-        "beyond 1 ± that; <i>equivalent</i> needs the whole interval inside it; all else is "
-        f"<i>inconclusive</i>.{again}</p><p>{_load_words(study)}</p>"
+        f"beyond {margins}.{again}</p><p>{_load_words(study)}</p>"
     )
 
 

@@ -21,7 +21,7 @@ def section(study: FinishedStudy) -> str:
         more = estimate if c.computed else esc(c.note or "no ratio")
         cards.append(
             tables.card(
-                f"{qty.ratio(c.ratio)}{tables.limits(c.limited_by)}",
+                f"{words.ratio_of(c)}{tables.limits(c.limited_by)}",
                 f"<b>{esc(part.side or part.title)}</b>: "
                 f"{esc(study.title(part.candidate))} against {esc(study.title(part.baseline))}",
                 more,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2
 
 from grpclab.cli.commands import main
 from grpclab.errors import GrpclabError, ServerError, UsageError
@@ -25,7 +27,8 @@ from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.target import App
 from grpclab.servers.targets import ServerStart, rehearse
 from grpclab.system import procfs
-from tests.support.applications import ask, ask_at_once, services_at, write
+from grpclab.system.channels import open_channel
+from tests.support.applications import ask, ask_at_once, call_inside, services_at, write
 from tests.support.command import assert_refused, run
 from tests.support.processes import gone, until
 
@@ -78,6 +81,15 @@ def test_an_application_of_package_greet_runs_in_a_process_without_our_own(sync_
 
 def test_health_and_reflection_are_added_where_the_application_has_none(sync_server: RunningServer) -> None:
     assert services_at(sync_server) == {"greet.GreeterService", HEALTH, REFLECTION}
+    with open_channel(sync_server.target) as channel:
+        check: Any = channel.unary_unary(
+            f"/{HEALTH}/Check",
+            health_pb2.HealthCheckRequest.SerializeToString,
+            health_pb2.HealthCheckResponse.FromString,
+        )
+        for name in ("", "greet.GreeterService"):
+            answer = check(health_pb2.HealthCheckRequest(service=name), timeout=60)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert not sync_server.own_health
 
 
@@ -129,11 +141,16 @@ def test_what_is_imported_later_is_known_in_the_end_and_the_application_is_close
     ended = tmp_path / "ended"
     caplog.set_level(logging.INFO)
     env = {"ENDED_FILE": str(ended), "PATH": None}
-    with launch_application("telling:register_async", ASYNCIO, app_dir=str(folder), env=env) as server:
+    with (
+        contextlib.ExitStack() as calls,
+        launch_application("telling:register_async", ASYNCIO, app_dir=str(folder), env=env) as server,
+    ):
         assert "late_part.py" not in {file.name for file in server.program.files}
         ask(server)
         assert not ended.exists()
-    assert ended.read_text() == "aclosed "
+        kept = calls.enter_context(call_inside(server, ended, service="greet.Other"))
+    assert kept.result()
+    assert ended.read_text() == "inside answered aclosed "
     assert server.program_at_end is not None
     assert "late_part.py" in {file.name for file in server.program_at_end.files}
     assert "late_part.py" in caplog.text
@@ -142,9 +159,11 @@ def test_what_is_imported_later_is_known_in_the_end_and_the_application_is_close
 def test_a_plain_object_is_closed_after_the_drain(folder: Path, tmp_path: Path) -> None:
     ended = tmp_path / "ended"
     env = {"ENDED_FILE": str(ended)}
-    with launch_application(
-        "telling:register", ServerConfig(processes=2, spare_threads=3), arguments=OWN, app_dir=str(folder), env=env
-    ) as server:
+    config = ServerConfig(processes=2, spare_threads=3)
+    with (
+        contextlib.ExitStack() as calls,
+        launch_application("telling:register", config, arguments=OWN, app_dir=str(folder), env=env) as server,
+    ):
         answered = set()
 
         def all_answered() -> bool:
@@ -157,7 +176,10 @@ def test_a_plain_object_is_closed_after_the_drain(folder: Path, tmp_path: Path) 
         assert all(word.endswith("host.py") for word in words)  # spawned: a forked one has its parent's arguments too
         assert len({psutil.Process(pid).ppid() for pid in server.pids}) == 1
         processes = [psutil.Process(pid) for pid in server.pids]
-    assert ended.read_text() == "closed closed "
+        calls.enter_context(call_inside(server, ended))
+    words = ended.read_text().split()
+    assert sorted(words) == ["answered", "closed", "closed", "inside"]
+    assert words[-1] == "closed"  # of the process that had the call inside
     assert all(map(gone, processes))
 
 
@@ -202,6 +224,8 @@ def test_what_cannot_be_right_is_refused(folder: Path, name: str, config: Server
 def test_a_module_that_is_not_there_is_refused_with_the_nearest_names(folder: Path) -> None:
     line = refusal(UsageError, "teling:register", folder)
     assert line.endswith("there is no teling; did you mean telling?")
+    line = refusal(UsageError, "foreground:register", folder)  # which lies beside the host, and is not meant
+    assert "there is no foreground" in line
 
 
 @pytest.mark.parametrize(
@@ -241,7 +265,7 @@ def test_an_exception_is_told_with_the_last_line_of_the_applications_own(
 
 
 def test_what_goes_wrong_while_it_is_closed_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with launch_application("telling:closing_badly", SYNC, app_dir=str(folder)) as server:
+    with launch_application("telling:closing_badly", ASYNCIO, app_dir=str(folder)) as server:
         pass
     assert "OSError: the till is locked (telling.py, line " in server.trouble
     assert [notice.text for notice in server.notices] == [server.trouble]

@@ -81,3 +81,8 @@ def test_a_name_that_another_command_has_a_level_for_needs_one_here() -> None:
     with pytest.raises(UsageError, match=r"expected a level of arg\.threads for \{threads\} in .*: A has none"):
         check_arguments(["./srv {port} {threads}"], {"A": {}}, planned=["threads"])
     check_arguments(["./srv {port} {other}"], {"A": {}}, planned=["threads"])
+
+
+def test_a_name_begins_with_a_letter_or_an_underscore() -> None:
+    assert placeholders("{1} {2b} {a} {b2} {_c} {ä}") == {"a", "b2", "_c"}
+    assert filled(["{1}", "{a}"], {"1": "x", "a": "y"}) == ["{1}", "y"]

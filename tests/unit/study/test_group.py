@@ -286,11 +286,11 @@ def test_one_whose_slice_would_be_too_long_is_measured_alone_and_the_others_go_o
     assert found.lengths == SliceLengths(ramp_s=0.025, counted_s=0.075), "those that are left decide"
 
 
-def test_a_warm_up_in_which_no_call_ended_is_repeated_once(tmp_path: Path) -> None:
+def test_a_warm_up_in_which_no_call_ended_is_repeated_twice(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "hub", "b")
-    bench["b"].first_warm = [NOTHING]
+    bench["b"].first_warm = [NOTHING] * 2
     assert bench.measure().alone == {}
-    bench["b"].first_warm = [NOTHING, NOTHING]
+    bench["b"].first_warm = [NOTHING] * 3
     assert bench.measure().alone["b"] == "no call of its warm-up ended"
 
 
