@@ -44,7 +44,8 @@ def test_slices_must_halve_the_noise_or_be_quiet_where_the_machine_is() -> None:
 
 def test_what_remains_is_split_into_within_and_between_pairs() -> None:
     within, between = interleaved_noise.parts(noise(0.01, 0.04, 0.04), "wire")
-    assert (within, between) == (pytest.approx(0.006), pytest.approx(0.008))
+    assert within == pytest.approx(0.006)
+    assert between == pytest.approx(0.008)
 
 
 def test_the_noise_of_every_kind_is_drawn() -> None:
