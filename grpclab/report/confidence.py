@@ -12,8 +12,10 @@ from grpclab.report.finished import FinishedStudy
 
 
 def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
-    """Pairs of a question and its answer, plain text: how sure, the noise, and what limits each side."""
-    return [pair for pair in [("How sure", sure(study)), ("Noise here", noise(study)), *_limits(study)] if pair[1]]
+    """Pairs of a question and its answer, plain text: how sure, the noise, what interleaving gave, and what
+    limits each side."""
+    pairs = [("How sure", sure(study)), ("Noise here", noise(study)), ("Measured together", _narrower(study))]
+    return [pair for pair in [*pairs, *_limits(study)] if pair[1]]
 
 
 def sure(study: FinishedStudy) -> str:
@@ -62,6 +64,11 @@ def noise(study: FinishedStudy) -> str:
         if differs
         else f"{measured}, so no difference is seen where there is none."
     )
+
+
+def _narrower(study: FinishedStudy) -> str:
+    """How many times narrower the interval is than without interleaving; "" where that is not known."""
+    return f"{study.narrowing.sentence()}." if study.narrowing else ""
 
 
 def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
