@@ -26,7 +26,9 @@ from grpclab.report.words import esc
 from grpclab.study import profile_window
 from grpclab.study.documents import manifest_document, read_json
 from grpclab.study.model import StoredResult
+from grpclab.study.store import Store
 from grpclab.study.stored_values import read, read_manifest
+from grpclab.study.trial_folders import GROUP, group_name
 from grpclab.system import procfs
 from grpclab.system.paths import project_root
 from grpclab.system.subprocesses import STUDY_VARIABLE, module_command
@@ -83,9 +85,10 @@ def default_study(results: Path) -> dict[str, float]:
         if plan is None or manifest.design != "default" or manifest.created_at <= newest:
             continue
         trials = list(_results(path.parent))
-        if len(trials) == len(plan.configurations or ()) * (plan.blocks or 0):
+        members = sum(len(group.members) for group in plan.groups) or len(plan.configurations)
+        if len(trials) == members * plan.blocks:
             newest = manifest.created_at
-            trials.sort(key=lambda trial: (trial.block, trial.order))
+            trials.sort(key=lambda trial: (trial.started_at, trial.block, trial.order))
             first, last = (datetime.fromisoformat(trials[at].started_at) for at in (0, -1))
             wall_s = (last - first).total_seconds()
             row = {"default_wall_s": wall_s, "default_share": sum(map(_measuring_s, trials[:-1])) / max(wall_s, 1e-9)}
@@ -147,7 +150,7 @@ def _start(root: Path) -> subprocess.Popen[bytes]:
 def _stored(root: Path) -> dict[str, int]:
     """The valid trials that are there, with the moment at which each was written."""
     study = root / "results" / STUDY
-    valid = [result.trial for result in _results(study) if result.valid]
+    valid = [result.trial for result in Store(study).results().values() if result.valid]
     return {name: (study / "trials" / name / "result.json").stat().st_mtime_ns for name in valid}
 
 
@@ -184,15 +187,17 @@ class _Trial:
     def of(cls, folder: Path) -> _Trial:
         """The trial in a folder, whatever is left of it."""
         files = {path.name for path in folder.iterdir()}
-        whole = {"trial.ipynb", "result.json", "latency.parquet", "timeline.parquet", "server.log"} <= files
+        whole = {"result.json", "latency.parquet", "timeline.parquet", "server.log"} <= files
         half, stored = folder.name.startswith(".") or not whole, folder / "result.json"
         if not stored.exists():
             return cls(trial=folder.name, valid=False, half=half, written_s=0.0, window_s=0.0)
         result = read(StoredResult, read_json(stored, inside=folder))
+        of_group = [] if result.group is None else [GROUP, "trial.ipynb"]
+        group = folder.parent.parent / "groups" / group_name(result.block, result.group or 0)
         return cls(
             trial=folder.name,
             valid=result.valid,
-            half=half,
+            half=half or not all((group / name).exists() for name in of_group),
             written_s=stored.stat().st_mtime,
             window_s=float(result.metrics.get("window_s") or 0) + float(result.factors.get("load.warmup_s") or 0),
         )
@@ -209,15 +214,25 @@ def _trials(root: Path) -> pd.DataFrame:
 
 
 def overheads(frame: pd.DataFrame) -> pd.Series:
-    """Seconds of each undisturbed trial beside warm-up and window, but for the first, before which nothing is."""
-    rows = frame[frame["run"] == "undisturbed"].sort_values("written_s")
-    return (rows["written_s"].diff() - rows["window_s"]).iloc[1:]
+    """Seconds of an undisturbed trial beside warm-up and counted time, group by group, the first one left out."""
+    groups = _groups(frame)
+    return ((groups["written_s"].diff() - groups["window_s"]) / groups["trials"]).iloc[1:]
 
 
 def measuring_share(frame: pd.DataFrame) -> float:
-    """The share of the undisturbed study's time that is warm-up and window, its first trial left out."""
-    rows = frame[frame["run"] == "undisturbed"].sort_values("written_s")
-    return float(rows["window_s"].iloc[1:].sum() / rows["written_s"].max())
+    """The share of the undisturbed study's time that is warm-up and counted time, its first group left out."""
+    groups = _groups(frame)
+    return float(groups["window_s"].iloc[1:].sum() / (groups["written_s"].iloc[-1] - groups["written_s"].iloc[0]))
+
+
+def _groups(frame: pd.DataFrame) -> pd.DataFrame:
+    """When each undisturbed group was written, its warm-ups and counted times, and how many trials it has."""
+    rows = frame[frame["run"] == "undisturbed"]
+    name = rows["trial"].str.extract(r"^(\d+-\d+)-", expand=False).fillna(rows["trial"])
+    found = rows.groupby(name).agg(
+        written_s=("written_s", "max"), window_s=("window_s", "sum"), trials=("trial", "size")
+    )
+    return found.sort_values("written_s")
 
 
 def claims(frame: pd.DataFrame) -> list[Claim]:

@@ -47,12 +47,12 @@ _MEASURED = (
     *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
-    *("blocks", "seed", "study", "start_timeout"),
+    *("blocks", "exclusive", "seed", "study", "start_timeout"),
     *(*target_options.SECURITY, *target_options.REMOTE),
 )
 """Options that say what is measured, and how."""
 
-DESCRIPTION = """Compare two servers, or two configurations, in interleaved blocks, and give a verdict on B.
+DESCRIPTION = """Compare two servers, or two configurations, in interleaved slices, and give a verdict on B.
 
 Each side is a variant (basic, optimized), an application of yours that grpclab hosts (--app MODULE:NAME), a command
 that starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a server that runs already
@@ -110,7 +110,10 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
     much = parser.add_argument_group("the load of a trial")
     add_load_options(much, LOAD)
     judged = parser.add_argument_group("the verdict")
-    judged.add_argument("--blocks", metavar="N|auto", help="auto: planned from a pilot (default: auto)")
+    judged.add_argument("--blocks", metavar="N|auto", help="auto: by the noise of the first four (default: auto)")
+    judged.add_argument(
+        "--exclusive", action="store_true", help="one side after the other, for servers that cannot be up together"
+    )
     judged.add_argument(
         "--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%%)"
     )
@@ -164,7 +167,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.quiet:
             for line in idle_lines(sides, _given(options)):
                 print(f"grpclab: {line}", file=sys.stderr)
-        with PAYLOAD_FOLDER.in_use():  # the pilot and the comparison send the same requests
+        with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
             running = comparing.prepare(
                 sides,
                 blocks=blocks,
@@ -174,9 +177,10 @@ def run(options: argparse.Namespace) -> int:
                 write=(lambda _: None) if silent else _say,
                 again=options.command_line,
                 start_timeout_s=timeout_s,
+                exclusive=options.exclusive,
             )
             if not silent:
-                _say(f"{running.plan.blocks} blocks of {len(sides)} trials, stored in results/{running.name}:")
+                _say(running.heading)
             running.run((lambda _: None) if silent else _say)
         result = comparing.judge(running)
     code = (

@@ -132,10 +132,10 @@ def kind_of(name: str, values: pd.Series) -> str:
     """Whether a column of trials.parquet is a factor, a metric, a note in words, or says which trial this is."""
     if name in FACTORS or is_own(name):
         return "factor"
-    measured = name in MEASURED or (pd.api.types.is_float_dtype(values) and name not in ("block", "order"))
+    measured = name in MEASURED or (pd.api.types.is_float_dtype(values) and name not in ("block", "order", "group"))
     if measured:
         return "metric"
-    identity = ("study", "trial", "scenario", "configuration", "block", "order", "started_at", "valid")
+    identity = ("study", "trial", "scenario", "configuration", "block", "order", "group", "started_at", "valid")
     return "identity" if name in identity else "note"
 
 

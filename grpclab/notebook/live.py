@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,10 @@ class TrialProgress:
         elsewhere.update(self._bar("measuring"))
 
     def write(self, line: str) -> None:
-        """One more trial is stored; `line` tells of it (see :class:`grpclab.study.trial_progress.Progress`)."""
+        """A line of :class:`grpclab.study.trial_progress.Progress`; one on a trial says how many are stored."""
         tenth = self.LINES_IN_TERMINAL * self._done // self._total
-        self._done += 1
+        if counted := _COUNTED.match(line):
+            self._done, self._total = int(counted["done"]), int(counted["total"])
         self._lines.append(line)
         another = self.LINES_IN_TERMINAL * self._done // self._total > tenth
         if another or len(self._lines) == 1 or _invalid(line):
@@ -87,6 +89,9 @@ class TrialProgress:
         lines = _lines(shown) if shown else ""
         every = f"<details><summary>Every trial</summary>{_lines(self._lines)}</details>"
         return Shown(html=f"{bar.html}{lines}{every if whole else ''}", text="\n".join([bar.text, *shown]))
+
+
+_COUNTED = re.compile(r"\[ *(?P<done>\d+)/(?P<total>\d+)\] ")
 
 
 def _lines(lines: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""``trial.ipynb``: one configuration, measured once, written into a folder."""
+"""``trial.ipynb``: one configuration, or a group of a study, measured once, written into a folder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,26 @@ from grpclab.load.core.failures import sentence
 from grpclab.report import tables
 from grpclab.report.blocks import Shown
 from grpclab.report.figures.trial import trial_picture
+from grpclab.study.group_order import GroupOrder
+from grpclab.study.parameters import number
 from grpclab.study.trial_order import TrialOrder
 from grpclab.study.trial_progress import outcome
 from grpclab.study.trial_result import TrialResult
 
+NO_GROUP = -1
+"""The parameter ``group`` of a notebook that measures one configuration."""
+group_number = number(int, minimum=NO_GROUP, maximum=10**6, wanted="the number of a group, or -1")
+"""What takes the parameter ``group`` as the number that it can mean."""
+
 
 class TrialNotebook(TrialOrder):
     """``trial.ipynb``: a trial that is measured where the notebook runs, and what its cells show of it."""
+
+    @classmethod
+    def of(cls, namespace: Mapping[str, Any]) -> TrialNotebook | GroupNotebook:
+        """The trial of the notebook's variables, or the group if they name one. Raises FactorError or DesignError."""
+        chosen = group_number("group", namespace.get("group", NO_GROUP))
+        return (cls if chosen == NO_GROUP else GroupNotebook).from_namespace(namespace)
 
     def settings_table(self) -> Shown:
         """The factors that are not at their default, with what they mean and whether they can act."""
@@ -43,12 +56,40 @@ class TrialNotebook(TrialOrder):
 
     def figure(self) -> Any:
         """The trial's own picture: the run over time, and its latencies by percentile."""
-        from IPython.display import Image
+        return _picture(self.result, f"{outcome(self.result)}, engine {self.config.load.engine}")
 
-        title = f"{outcome(self.result)}, engine {self.config.load.engine}"
-        png = trial_picture(self.result.timeline, self.result.latency, title)
-        alt = f"Calls per second over time, and latency by percentile: {' '.join(title.split())}"
-        return Image(data=png, alt=alt)  # type: ignore[no-untyped-call]
+
+class GroupNotebook(GroupOrder):
+    """``trial.ipynb`` with ``study``, ``block`` and ``group``: a group that is measured where the notebook runs."""
+
+    def settings_table(self) -> Shown:
+        """The factors in which its members differ, or that are not at their default, a column a member."""
+        columns = {}
+        for name in self.group.group.members:
+            config = self.manifest.plan.configuration(name).config
+            columns[name] = {factor: format_level(level) for factor, level in config.differences(TrialConfig()).items()}
+        return _table(pd.DataFrame(columns).fillna(""), f"Group {self.name}: settings")
+
+    def shown(self, results: Mapping[str, TrialResult]) -> Shown:
+        """The key figures, a column a member."""
+        columns = {name: key_figures(result)["value"] for name, result in results.items()}
+        return _table(pd.DataFrame(columns).fillna(""), "Key figures")
+
+    def figure(self) -> Any:
+        """The pictures of its members: the run over time, and its latencies by percentile."""
+        from IPython.display import display
+
+        for name, result in self.results.items():
+            if result.valid:
+                display(_picture(result, f"{name}: {outcome(result)}"))  # type: ignore[no-untyped-call]
+
+
+def _picture(result: TrialResult, title: str) -> Any:
+    from IPython.display import Image
+
+    png = trial_picture(result.timeline, result.latency, title)
+    alt = f"Calls per second over time, and latency by percentile: {' '.join(title.split())}"
+    return Image(data=png, alt=alt)  # type: ignore[no-untyped-call]
 
 
 def _table(frame: pd.DataFrame, label: str) -> Shown:

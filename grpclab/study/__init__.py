@@ -21,6 +21,8 @@ Each line imports only from those above it::
     stored_values  the reader of what is stored: types and bounds are checked on the way into the model
     stored_groups  the groups of a study as they are stored, and the slices of their members
     collection     the stored trials of a study together: one frame, and what a report shows beside it
+    trial_folders  the folders of a study's trials and groups: whole or not at all
+    block_count    how many blocks a study has, by the noise and the costs of its first ones
     program_watch  the programs of a study's servers: a configuration is measured with one
     store          the folder of a study: trials whole or not at all
     trial_result   what a trial brings, and the files that it leaves in its folder
@@ -34,8 +36,11 @@ Each line imports only from those above it::
     running_member  a member of a group while the group is measured
     sliced_passes  the slices of the members of a group, pass by pass
     group          one group measured
+    remaining      what of a study with groups is still to be measured
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
+    group_order    a group as it is ordered: by a study, or as the variables of ``trial.ipynb``
     manifests      the manifest of a study that is about to begin
+    measured_study  the run of a study: group after group, what is missing of it
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
     comparing_study  the study of two sides: its plan, its manifest, and trials that need no notebook
     stored_comparison  ``grpclab compare`` of two stored results

@@ -6,6 +6,7 @@ That is stacks, latencies, the settings that were announced, and the ends of log
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 
 from grpclab.analysis import Judgement
 from grpclab.analysis.answer_comparison import answers_cell
+from grpclab.analysis.inference.distribution import merge
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
 from grpclab.factors.own import is_own
@@ -57,7 +59,11 @@ class Evaluation:
 def frame(results: Iterable[StoredResult]) -> pd.DataFrame:
     """One row a trial, in the order in which they were measured; an empty frame where there is none."""
     rows = pd.DataFrame([row(result) for result in results])
-    return rows.sort_values(["block", "order"], ignore_index=True) if len(rows) else rows
+    if "group" not in rows:
+        return rows.sort_values(["block", "order"], ignore_index=True) if len(rows) else rows
+    began = rows.groupby(["block", "group"], dropna=False)["started_at"].transform("min")
+    ordered = rows.assign(began=began).sort_values(["block", "began", "group", "order"], ignore_index=True)
+    return ordered.drop(columns="began")
 
 
 def row(result: StoredResult) -> dict[str, Level]:
@@ -87,7 +93,9 @@ def profiles(folder: Path, names: Sequence[str], trials: pd.DataFrame) -> Profil
     for row in _valid(trials, names).itertuples():
         for key in ("stacks", "perf"):
             if stacks := _stacks(folder / str(row.trial) / f"{key}.folded", folder.parent):
-                by_file.setdefault(key, {}).setdefault(str(row.configuration), {})[int(str(row.block))] = stacks
+                blocks = by_file.setdefault(key, {}).setdefault(str(row.configuration), {})
+                block = int(str(row.block))  # a configuration may be in several groups of a block
+                blocks[block] = dict(Counter(blocks.get(block, {})) + Counter(stacks))
     order = {name: at for at, name in enumerate(names)}
     return {key: dict(sorted(of.items(), key=lambda item: order[item[0]])) for key, of in by_file.items()}
 
@@ -120,8 +128,18 @@ def histograms(results: Mapping[str, StoredResult], names: Sequence[str], trials
     for row in _valid(trials, names).itertuples():
         result = results.get(str(row.trial))
         if result and result.histogram:
-            by_configuration.setdefault(str(row.configuration), {})[int(str(row.block))] = result.histogram
+            blocks = by_configuration.setdefault(str(row.configuration), {})
+            blocks[int(str(row.block))] = _added(blocks.get(int(str(row.block)), ""), result.histogram)
     return by_configuration
+
+
+def _added(histogram: str, another: str) -> str:
+    """Two histograms of one configuration in a block, which may be in several groups, as one."""
+    if not histogram:
+        return another
+    whole = merge([histogram, another])
+    assert whole is not None
+    return str(whole.encode().decode())
 
 
 def details(folder: Path, results: Mapping[str, StoredResult]) -> Details:

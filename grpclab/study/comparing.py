@@ -1,8 +1,8 @@
-"""``grpclab compare``: two servers, or two configurations, in interleaved blocks; a study with one question.
+"""``grpclab compare``: two servers, or two configurations, in interleaved slices; a study with one question.
 
-A pilot says how noisy the blocks are, and so how many the comparison needs; that number is fixed then, and the
-pilot's trials are no part of it. What is measured lies under ``results/<study>/`` like every study, so that
-``grpclab report`` draws it.
+The first blocks say how noisy they are, and so how many the comparison needs; the number is fixed then from the noise
+alone, and so they count. What is measured lies under ``results/<study>/`` like every study, so that ``grpclab report``
+draws it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from grpclab.load.reachability import await_listener
 from grpclab.quantities import share
 from grpclab.servers.leave import RemoteLeave, require_address
 from grpclab.servers.target import Target
+from grpclab.study.block_count import PILOT_BLOCKS
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
-from grpclab.study.designs.compare_design import metric_of
 from grpclab.study.designs.design import no_verdict
+from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.manifests import link_check, surroundings
+from grpclab.study.model import StoredPilot
 from grpclab.study.parameters import study_name
-from grpclab.study.pilot import PILOT_BLOCKS, piloted, planned_blocks
 from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
@@ -59,9 +60,11 @@ def prepare(
     write: Callable[[str], None],
     again: str = "",
     start_timeout_s: float | None = None,
+    exclusive: bool = False,
     root: Path | None = None,
 ) -> ComparingStudy:
-    """Plan the comparison, by a pilot where `blocks` is None, and begin its folder or continue it.
+    """Plan the comparison, and begin its folder or continue it. Where `blocks` is None its first blocks say how many
+    there are; `exclusive` measures the sides one after the other.
 
     `again` is the command that does the same once more, for the report. A server by its command may take
     `start_timeout_s` until it listens.
@@ -74,38 +77,25 @@ def prepare(
     store = Store(root / "results" / name)
     stored = store.manifest()
     here = surroundings(root)
-    compare_design.plan(
-        sides, blocks=PILOT_BLOCKS, delta=delta
-    )  # what cannot be judged is refused before anything is measured
-    require_outputs(store.folder)
+    planned = compare_design.plan(sides, blocks=PILOT_BLOCKS if blocks is None else blocks, delta=delta)
+    require_outputs(store.folder)  # after the plan: what cannot be judged is refused before anything is measured
     subjects = {name: side.subject for name, side in sides.items()}
-    servers = servers_of(compare_design.plan(sides, blocks=PILOT_BLOCKS, delta=delta), subjects)
+    servers = servers_of(planned, subjects)
     for subject in () if stored else subjects.values():
         if subject.address:  # a server that is not there is told at once
             remote = subject.target.security.remote
             await_listener(host_port(subject.address, remote=bool(remote)), None, remote=remote)
-    if blocks is None:
-        if stored:
-            blocks = stored.plan.blocks
-        else:
-            write(f"pilot, {PILOT_BLOCKS} blocks that do not count:")
-            metric = metric_of(sides[A].config)
-            pilot = piloted(
-                sides,
-                metric=metric,
-                delta=delta,
-                seed=seed,
-                write=write,
-                start_timeout_s=start_timeout_s,
-                servers=servers,
-                rehearsed=True,
-            )
-            blocks, reason = planned_blocks(pilot)
-            write(reason)
-    if warning := no_verdict(blocks):
+    pilot = StoredPilot(blocks=PILOT_BLOCKS) if blocks is None else None
+    if stored and pilot and stored.pilot is None:  # its number of blocks was given
+        planned, pilot = replace(planned, blocks=stored.plan.blocks), None
+    if pilot and not (stored and stored.pilot and stored.pilot.fixed):
+        write(f"the first {PILOT_BLOCKS} blocks count, and their noise fixes how many there are")
+    elif warning := no_verdict(stored.plan.blocks if stored else planned.blocks):
         write(warning)
-    plan = compare_design.plan(sides, blocks=blocks, delta=delta)
-    manifest = comparison_manifest(here, plan, name=name, seed=seed, start_timeout_s=start_timeout_s, servers=servers)
+    plan = grouped(planned, apart=dict.fromkeys(sides, EXCLUSIVE) if exclusive else {})
+    manifest = comparison_manifest(
+        here, plan, name=name, seed=seed, start_timeout_s=start_timeout_s, servers=servers, pilot=pilot
+    )
     manifest = replace(manifest, again=again)
     if not stored:
         manifest = replace(manifest, link_check=link_check(manifest.plan))
@@ -140,6 +130,7 @@ def compare(
     seed: int = 1,
     study: str | None = None,
     start_timeout_s: float | None = None,
+    exclusive: bool = False,
     allow_mixed: bool = False,
     allow_remote: bool = False,
     max_rate_rps: float | None = None,
@@ -147,7 +138,7 @@ def compare(
     max_time_s: float | None = None,
     write: Callable[[str], None] = say,
 ) -> CompareResult:
-    """Compare B with A in interleaved blocks; for notebooks and scripts.
+    """Compare B with A in interleaved slices; for notebooks and scripts.
 
     A side is the name of a variant, a command that starts a server (``{port}`` in it becomes a free port),
     ``KIND:ARGUMENT`` of a target that another package has registered, a configuration (its load included), a
@@ -155,7 +146,8 @@ def compare(
     other's: a name beside a configuration is loaded as that one. `settings` are factors of both, `a_settings` and
     `b_settings` of one. `call` is ``package.Service/Method``, `data` its request as JSON, or Python values that JSON
     has; a list holds requests that are sent in turn, ``@FILE`` is a file of them, read as `data_options` say. Without
-    `blocks` a pilot says how many. `min_effect` is the smallest effect of interest, a share. Results go to
+    `blocks` the first four say how many, by their noise. `exclusive` measures the sides one after the other, where
+    their servers cannot be up together. `min_effect` is the smallest effect of interest, a share. Results go to
     ``results/<study>/``.
 
     Addresses on another machine (:func:`grpclab.Address`) are loaded only with `allow_remote` and the three ceilings
@@ -198,9 +190,16 @@ def compare(
                 write(f"no effect on {name.upper()}: {factor}: {reason}")
         if few := unreached_processes(side.config):
             write(f"{name.upper()}: {few}")
-    with PAYLOAD_FOLDER.in_use():  # the pilot and the comparison send the same requests
+    with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
         running = prepare(
-            sides, blocks=blocks, delta=delta, seed=seed, study=study, write=write, start_timeout_s=start_timeout_s
+            sides,
+            blocks=blocks,
+            delta=delta,
+            seed=seed,
+            study=study,
+            write=write,
+            start_timeout_s=start_timeout_s,
+            exclusive=exclusive,
         )
         running.run(write)
     return judge(running)

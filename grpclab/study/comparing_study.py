@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from grpclab.analysis.study_plan import StoredProgram, StudyPlan
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
+from grpclab.study.designs.design import ScheduledGroup
+from grpclab.study.group_order import measure_group
 from grpclab.study.manifests import manifest_of, with_outside
-from grpclab.study.model import Manifest
+from grpclab.study.model import Manifest, StoredPilot
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B
 from grpclab.study.store import Store
@@ -34,6 +37,13 @@ class ComparingStudy(Study):
         self._measured: set[str] = set()
         self.fresh = False
         """Whether its folder is new: one that holds nothing is then removed again."""
+
+    @property
+    def heading(self) -> str:
+        """How many blocks are measured, as far as that is known, and where they are stored."""
+        pilot = self.manifest.pilot
+        blocks = "blocks" if pilot and not pilot.fixed else f"{self.plan.blocks} blocks"
+        return f"{blocks} of {len(self.plan.configurations)} trials, stored in results/{self.name}:"
 
     @property
     def outputs(self) -> list[Path]:
@@ -68,6 +78,15 @@ class ComparingStudy(Study):
         self._measured.add(side)
         return ""
 
+    def measure_group(self, group: ScheduledGroup, folder: Path, folders: Mapping[str, Path]) -> str:
+        """Measure a group here. Raises MeasurementError if the first trial of a side is invalid."""
+        results = measure_group(group, folder, folders, manifest=self.manifest, subjects=self.subjects)
+        for side, result in results.items():
+            if not result.valid and side not in self._measured:
+                raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
+        self._measured.update(side for side, result in results.items() if result.valid)
+        return ""
+
 
 def comparison_manifest(
     here: Manifest,
@@ -77,9 +96,10 @@ def comparison_manifest(
     seed: int,
     start_timeout_s: float | None,
     servers: Mapping[str, StoredProgram] | None = None,
+    pilot: StoredPilot | None = None,
 ) -> Manifest:
     """The manifest of a comparison that is measured here; `servers` are the programs behind its sides."""
     parameters = {"study": name, "blocks": plan_.blocks, "seed": seed, "start_timeout_s": start_timeout_s}
     question = f"Is {plan_.configuration(B).title} faster than {plan_.configuration(A).title}?"
     manifest = manifest_of(here, plan_, design_name="compare", question=question, parameters=parameters)
-    return with_outside(manifest, servers or {})
+    return replace(with_outside(manifest, servers or {}), pilot=pilot)

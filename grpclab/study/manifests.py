@@ -13,10 +13,12 @@ from grpclab.analysis.study_plan import StoredCores, StoredProgram, StudyPlan
 from grpclab.factors.config import LinkConfig
 from grpclab.link.emulation import check_link
 from grpclab.load.calls.metadata import references
+from grpclab.study.block_count import PILOT_BLOCKS
 from grpclab.study.designs.file_design import FileDesign
+from grpclab.study.designs.grouping import grouped
 from grpclab.study.documents import SCHEMA_VERSION
-from grpclab.study.model import Manifest
-from grpclab.study.parameters import DESIGNS, StudyParameters, name_of_file, study_name
+from grpclab.study.model import Manifest, StoredPilot
+from grpclab.study.parameters import AUTO, DESIGNS, StudyParameters, name_of_file, study_name
 from grpclab.study.request_files import data_files_of
 from grpclab.study.server_programs import servers_of, with_programs
 from grpclab.study.stored_values import written
@@ -30,19 +32,32 @@ def manifest_for(parameters: StudyParameters, root: Path) -> Manifest:
     here = surroundings(root)
     design = DESIGNS[parameters.design]
     plan = design.plan(parameters, len(here.cores.server) if here.cores else 0)
+    plan = plan if plan.groups else grouped(plan)
     chosen = parameters.as_dict()
     if parameters.study == "auto":
-        known = {k: v for k, v in chosen.items() if k != "study"}
-        content = json.dumps([known, written(plan), here.identity], sort_keys=True, default=str)
+        known = {k: v for k, v in chosen.items() if k != "study" and (k, v) != ("budget", AUTO)}
+        content = json.dumps([known, written(replace(plan, groups=())), here.identity], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:6]
         chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"
-    return manifest_of(here, plan, design_name=parameters.design, question=design.question, parameters=chosen)
+    manifest = manifest_of(here, plan, design_name=parameters.design, question=design.question, parameters=chosen)
+    return replace(manifest, pilot=_pilot(parameters, plan))
+
+
+def _pilot(parameters: StudyParameters, plan: StudyPlan) -> StoredPilot | None:
+    """What the first blocks are to fix; None for a study without a budget, or too small for a pilot."""
+    if parameters.budget_s is None or plan.blocks <= PILOT_BLOCKS:
+        return None
+    given = parameters.blocks != StudyParameters().blocks
+    return StoredPilot(blocks=PILOT_BLOCKS, budget_s=parameters.budget_s, blocks_given=given)
 
 
 def manifest_of(
     here: Manifest, plan: StudyPlan, *, design_name: str, question: str, parameters: Mapping[str, Json]
 ) -> Manifest:
-    """A manifest; `here` are its :func:`surroundings`, `parameters` hold the study's name and its seed."""
+    """A manifest; `here` are its :func:`surroundings`, `parameters` hold the study's name and its seed.
+
+    A plan without groups stays as it is: see :func:`grpclab.study.designs.grouping.grouped`.
+    """
     return replace(
         here,
         study=parameters["study"],

@@ -27,13 +27,29 @@ class StoredOriginal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredPilot:
+    """The first blocks of a study, which count: their noise and costs fix how many blocks there are, never an effect.
+
+    `fixed`: the number is known, for the `reason`. With `budget_s` the study fits into so many seconds, and
+    `counted_s` is the counted time that was fitted, if it was; `blocks_given`: the plan's number of blocks stays.
+    """
+
+    blocks: int = 4
+    budget_s: float | None = None
+    blocks_given: bool = False
+    fixed: bool = False
+    reason: str = ""
+    counted_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The content of manifest.json: the plan and the seed, and where and with what it is measured.
 
     `again` is the command that measures it once more, `repeats` the study that it repeats, `identity` what has to be
     equal for results to be comparable, `servers` the files behind the commands of the plan, `references` digests of
     what its metadata refers to, `data_files` the files that hold its requests, and `seal` a digest of what it starts,
-    under a key of this user.
+    under a key of this user. With a `pilot` the plan's number of blocks is fixed by the first of them.
     """
 
     study: str = always("")
@@ -56,6 +72,7 @@ class Manifest:
     references: Mapping[str, str] | None = None
     data_files: tuple[StoredFile, ...] | None = None
     seal: Json = None
+    pilot: StoredPilot | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

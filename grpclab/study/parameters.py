@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SWEPT = ("stream_limits", "keepalive_s", "pool_sizes")
 NO_BULK = ("concurrency", "windows_kib", *SWEPT, "rtt_ms")
 """Parameters that several designs do not use."""
+AUTO, NO_BUDGET = "auto", "none"
+DEFAULT_BUDGET_S = 720.0
+"""Into which the default design is fitted."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 TAKEN_WORDS = (
@@ -65,6 +68,10 @@ class StudyParameters:
     profile: bool = _parameter(True, "sample basic and optimized with py-spy, after their windows")
     seed: int = _parameter(1, "order of the trials")
     max_trial_s: float = _parameter(2.0, "longest measured window, seconds")
+    budget: str = _parameter(
+        "auto",
+        "time for all blocks, as 12m, to which the study is fitted; none: no limit; auto: 12m for default",
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -82,6 +89,13 @@ class StudyParameters:
         changed = [f.name for f in dataclasses.fields(cls) if getattr(parameters, f.name) != getattr(standard, f.name)]
         refuse_without_part(parameters.design, changed)
         return parameters
+
+    @property
+    def budget_s(self) -> float | None:
+        """The time into which the study is fitted, in seconds; None without a limit."""
+        if self.budget == AUTO:
+            return DEFAULT_BUDGET_S if self.design == "default" else None
+        return None if self.budget == NO_BUDGET else float(self.budget)
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest: lists instead of tuples."""
@@ -186,6 +200,16 @@ def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[s
     return check
 
 
+def _budget(name: str, value: Any) -> str:
+    """A time in seconds as text, ``auto`` or ``none``."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word in (AUTO, NO_BUDGET):
+        return str(word)
+    wanted = f"seconds, 10 to 10^6, or 12m, or {NO_BUDGET}, or {AUTO}"
+    seconds: float = number(float, minimum=10, maximum=1e6, unit="s", wanted=wanted)(name, value)
+    return f"{seconds:g}"
+
+
 def _one_of(registry: Registry[Any]) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         word = value.strip().lower() if isinstance(value, str) else value
@@ -239,6 +263,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "engine": _one_of(ENGINES),
     "profile": switch,
     "seed": number(int, minimum=0, maximum=10**18, wanted="a whole number, 0 to 10^18"),
+    "budget": _budget,
     "max_trial_s": number(float, minimum=0.05, maximum=3600, unit="s", wanted="seconds, 0.05 to 3600, or 1m30s"),
 }
 """What takes each parameter as what it can mean, and raises DesignError where it can mean nothing."""

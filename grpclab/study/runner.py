@@ -3,15 +3,14 @@
 ::
 
     study = Study.prepare(StudyParameters(requests=2500))
-    study.run()                  # executes trial.ipynb for every trial that is missing
+    study.run()                  # executes trial.ipynb for every group that is missing
     trials = study.collect()     # trials.parquet
     judgement = study.judge()    # verdict.json
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -20,29 +19,19 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import Judgement, analyse
-from grpclab.analysis.study_plan import StoredCores
-from grpclab.errors import DesignError, GrpclabError, MeasurementError
-from grpclab.factors.config import TrialConfig
+from grpclab.errors import DesignError, MeasurementError
 from grpclab.factors.effective import unknown_factors
-from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.servers.leave import RemoteLeave
 from grpclab.study import collection
 from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
-from grpclab.study.documents import read_json, write_json
-from grpclab.study.kernel import KERNEL, execute_trial
+from grpclab.study.designs.grouping import group_s
+from grpclab.study.documents import write_json
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
-from grpclab.study.model import Manifest, StoredResult
+from grpclab.study.measured_study import MeasuredStudy
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.program_watch import ProgramWatch
+from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
-from grpclab.study.stored_values import read
-from grpclab.study.target import Subject, rehearse
-from grpclab.study.trial import run_trial
-from grpclab.study.trial_order import variables
-from grpclab.study.trial_progress import Failing, Progress, say
-from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
-from grpclab.system.environment import CorePlan
 from grpclab.system.paths import project_root, require_outputs, written_to
 from grpclab.text.printable import printable
 
@@ -50,45 +39,8 @@ SECONDS_BESIDE_WINDOW = 2.0
 """Rough cost of a trial beside its window: server start, warm-up, notebook. For the first estimate only."""
 
 
-class StudyInterruptedError(GrpclabError):
-    """Ctrl-C, or Jupyter's Interrupt, in the middle of a study."""
-
-    exit_code = 130
-
-
-class Study:
+class Study(MeasuredStudy):
     """One study: its folder, its manifest, its trials."""
-
-    CONTINUES = "the same command"
-    note = ""
-    """A line that its summary begins with."""
-    rehearsed = False
-    """Whether its applications have just been started once, by :func:`.server_programs.servers_of`."""
-
-    def __init__(
-        self, store: Store, manifest: Manifest, root: Path, subjects: Mapping[str, Subject] | None = None
-    ) -> None:
-        """`subjects`: those of the manifest's plan, with the secrets that a stored one does not hold."""
-        self.store = store
-        self.manifest = manifest
-        self.root = root
-        self.plan = manifest.plan
-        self.seed = manifest.seed or 0
-        self.trials = design.schedule(self.plan.names, blocks=self.plan.blocks, seed=self.seed)
-        cores = manifest.cores or StoredCores()
-        self._cores = CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared)
-        self._given = subjects or {}
-        self._programs = ProgramWatch({})
-
-    @functools.cached_property
-    def subjects(self) -> dict[str, Subject]:
-        """The servers and calls by configuration, where they are not our greeter's."""
-        return {name: Subject.of(target) for name, target in self.plan.subjects.items()} | dict(self._given)
-
-    @property
-    def name(self) -> str:
-        """The study's name."""
-        return self.store.name
 
     @classmethod
     def prepare(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
@@ -139,121 +91,33 @@ class Study:
             raise DesignError(f"no study in {folder}: there is no manifest.json")
         return cls(store, manifest, store.folder.parent.parent)
 
-    @property
-    def outputs(self) -> list[Path]:
-        """The folders that it writes into."""
-        return [self.store.folder, self.root / "reports"]
-
-    def missing(self) -> list[design.Trial]:
-        """The trials not yet there; invalid ones are measured again."""
-        valid = {name for name, result in self.store.results().items() if result.valid}
-        return [trial for trial in self.trials if trial.name not in valid]
-
     def summary(self) -> str:
         """The design in a few lines."""
-        missing = self.missing()
-        length = self.manifest.parameters["max_trial_s"] * 0.7 + SECONDS_BESIDE_WINDOW
+        missing, plan = self.missing(), self.plan
+        groups = f" in {qty.count(len(plan.groups), 'group')}" if plan.groups else ""
         lines = [
             *([self.note] if self.note else []),
-            f"study {self.name}: {len(self.plan.configurations)} configurations x {self.plan.blocks} blocks"
+            f"study {self.name}: {len(plan.configurations)} configurations{groups} x {plan.blocks} blocks"
             f" = {len(self.trials)} trials, order drawn from seed {self.seed}",
         ]
+        pilot = self.manifest.pilot
+        if pilot and pilot.budget_s is not None:
+            within = f"a budget of {qty.rough_duration(pilot.budget_s)}"
+            lines.append(pilot.reason or f"the first {pilot.blocks} blocks fit counted time and blocks into {within}")
         if len(missing) < len(self.trials):
             lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
         if missing:
-            lines.append(f"about {qty.rough_duration(len(missing) * length)} to go; Ctrl-C (Interrupt) loses nothing")
+            to_go = qty.rough_duration(self._seconds_of(missing))
+            lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) loses nothing")
         if warning := design.no_verdict(self.plan.blocks):
             lines.append(warning)
         return "\n".join(lines)
 
-    def run(self, write: Callable[[str], None] = say) -> None:
-        """Execute trial.ipynb for every trial that is missing, in the order of the design.
-
-        Raises StudyInterruptedError on Ctrl-C, and MeasurementError where no trial is valid: at the end, and as soon
-        as the first few failed alike; StorageError where one of its folders is full or cannot be written to. Everything
-        measured so far is stored.
-        """
-        require_outputs(*self.outputs)
-        solved = f"the stored trials are complete; once that is solved, {self.CONTINUES} continues there"
-        with written_to(self.store.folder, solved), self.store.lock(), PAYLOAD_FOLDER.in_use():
-            try:
-                for name, why in self.store.set_aside().items():
-                    write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
-                missing = self.missing()
-                self._programs = ProgramWatch(self.store.results())
-                if not self.rehearsed:
-                    rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
-                self.rehearsed = False
-                progress = Progress(total=len(self.trials), stored=len(self.trials) - len(missing), write=write)
-                failing = Failing(valid=len(missing) < len(self.trials))
-                for trial in missing:
-                    if reason := self.subjects.get(trial.configuration, Subject()).over:
-                        raise MeasurementError(reason)
-                    result = self._run_trial(trial)
-                    progress.finished(trial.name, result)
-                    if failing.enough(result):
-                        raise MeasurementError(f"stopped: {failing.summary(len(self.trials))}; {self._kept()}")
-                if missing and not failing.valid:
-                    raise MeasurementError(f"{failing.summary(len(self.trials))}; {self._kept()}")
-            except KeyboardInterrupt:
-                done = len(self.trials) - len(self.missing())
-                raise StudyInterruptedError(
-                    f"stopped: {done} of {len(self.trials)} trials are stored; {self.CONTINUES} continues there"
-                ) from None
-            finally:
-                KERNEL.stop()
-
-    def _kept(self) -> str:
-        return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
-
-    def _run_trial(self, trial: design.Trial) -> StoredResult:
-        planned = self.plan.configuration(trial.configuration)
-        config = planned.config
-        identity = TrialIdentity(
-            study=self.name,
-            trial=trial.name,
-            scenario=planned.scenario,
-            configuration=trial.configuration,
-            block=trial.block,
-            order=trial.order,
-        )
-        with self.store.writing(trial.name) as folder:
-            reason = self.measure(config, identity, folder)
-            if reason or not (folder / "result.json").exists():
-                result = TrialResult(identity=identity, config=config, started_at=now_text())
-                result.invalid_reason = reason or "trial.ipynb wrote no result"
-                result.write(folder)
-            return self._of_its_program(read(StoredResult, read_json(folder / "result.json", inside=folder)), folder)
-
-    def _of_its_program(self, result: StoredResult, folder: Path) -> StoredResult:
-        """The result of a trial, which does not count where its server's program changed. Raises DesignError."""
-        if not result.valid or not (reason := self._programs.change(result)):
-            return result
-        document = read_json(folder / "result.json", inside=folder)
-        write_json(folder / "result.json", {**document, "valid": False, "invalid_reason": reason})
-        return replace(result, valid=False, invalid_reason=reason)
-
-    def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
-        """Measure one trial into `folder`; the reason why that failed, or nothing.
-
-        A trial of our greeter is a notebook. One of another target is not: notebooks would keep the secrets of a call.
-        """
-        profiled_blocks = self.plan.blocks if self.plan.profiled_blocks is None else self.plan.profiled_blocks
-        profile = identity.configuration in self.plan.profiled and identity.block < profiled_blocks
-        if subject := self.subjects.get(identity.configuration):
-            known = (self.manifest.servers or {}).get(identity.configuration)
-            run_trial(
-                config,
-                folder,
-                cores=self._cores,
-                identity=identity,
-                profile=profile,
-                subject=subject,
-                expected=known,
-                data_files=self.manifest.data_files,
-            )
-            return ""
-        return execute_trial(folder, variables(config, identity, folder, profile=profile))
+    def _seconds_of(self, trials: Sequence[design.Trial]) -> float:
+        """What it takes to measure so many trials, for a first estimate."""
+        if self.plan.groups:
+            return sum(group_s(self.plan, self.plan.groups[at]) for _, at in {(t.block, t.group or 0) for t in trials})
+        return len(trials) * (float(self.manifest.parameters["max_trial_s"]) * 0.7 + SECONDS_BESIDE_WINDOW)
 
     def collect(self, *, allow_mixed: bool = False) -> pd.DataFrame:
         """Every stored trial as one tidy frame; writes trials.parquet.
@@ -291,6 +155,16 @@ class Study:
             " the study sets it aside and measures it again"
         )
 
+    def left_out_warnings(self) -> list[str]:
+        """The configurations that were left out after their first two blocks, each with the reason."""
+        if not self.plan.groups:
+            return []
+        remaining = Remaining(self.plan, self.seed, self.store.results().values())
+        return [
+            f"left out: {name} was invalid in its first two blocks and is in none of the others: {printable(why, 200)}"
+            for name, why in remaining.left_out(self.plan.blocks).items()
+        ]
+
     def evaluate(self, *, allow_mixed: bool = False) -> Evaluation:
         """Everything that a report shows of the study; writes trials.parquet and verdict.json.
 
@@ -320,8 +194,8 @@ class Study:
                 sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
                 warnings=(f"mixed: trials were {mixed}", *judgement.warnings),
             )
-        if damaged := self.damaged_warning():
-            judgement = replace(judgement, warnings=(damaged, *judgement.warnings))
+        first = [damaged] if (damaged := self.damaged_warning()) else []
+        judgement = replace(judgement, warnings=(*first, *self.left_out_warnings(), *judgement.warnings))
         with written_to(self.store.folder):
             write_json(self.store.folder / "verdict.json", judgement.as_dict())
         return judgement

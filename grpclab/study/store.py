@@ -1,33 +1,30 @@
 """Where a study lives: ``results/<study>/``, a folder for each trial, each there whole or not at all.
 
-A trial is written into a hidden folder and renamed when it is complete; a rename is atomic. What was cut off
-leaves a hidden folder, which the next run removes. A folder may come from somebody else: its files are read within
-bounds, and nothing is read or written through a symbolic link that leads out of it.
+What was cut off is removed by the next run. A folder may come from somebody else: its files are read within bounds, and
+nothing is read or written through a symbolic link that leads out of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import IO
 
 import pandas as pd
 
-from grpclab.analysis.study_plan import StudyPlan
+from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.errors import DesignError
-from grpclab.study.documents import SCHEMA_VERSION, manifest_document, read_json, write_json
-from grpclab.study.model import Manifest, StoredResult
+from grpclab.study.documents import SCHEMA_VERSION, manifest_document, write_json
+from grpclab.study.model import Manifest
 from grpclab.study.origin import seal
 from grpclab.study.program_watch import changed_programs
 from grpclab.study.request_files import changed_data_files
-from grpclab.study.stored_values import read_planned, read_result, written
-from grpclab.system.untrusted import is_inside, read_bytes
-from grpclab.text import redaction
+from grpclab.study.stored_values import read_planned, written
+from grpclab.study.trial_folders import TrialFolders, clause
+from grpclab.system.untrusted import read_bytes
 from grpclab.text.printable import printable
 from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, without_digits
 
@@ -35,12 +32,8 @@ MUST_AGREE = ("design", "plan", "seed", "identity")
 """Parts of a manifest that must be equal for two runs to be one study."""
 
 
-class Store:
+class Store(TrialFolders):
     """The folder of one study."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.trials_folder = folder / "trials"
 
     @property
     def name(self) -> str:
@@ -62,7 +55,7 @@ class Store:
         except OSError as error:
             raise DesignError(f"cannot read {path}: {error.strerror}") from None
         except ValueError as error:
-            raise DesignError(f"{path} {_clause(error)}: {self._rescue()}") from None
+            raise DesignError(f"{path} {clause(error)}: {self._rescue()}") from None
         number = "no schema version" if version is None else f"schema version {printable(str(version), 20)}"
         raise DesignError(
             f"{path} has {number}; this grpclab reads version {SCHEMA_VERSION}"
@@ -94,7 +87,8 @@ class Store:
             write_json(self.folder / "manifest.json", written(replace(clean, seal=seal(clean.plan) or None)))
             stored = self.manifest()
             assert stored is not None
-        stored, wanted = self._without_secrets(stored), self._without_secrets(manifest)
+        begun = stored
+        stored, wanted = _to_compare(self._without_secrets(stored), self._without_secrets(manifest))
         different = [key for key in MUST_AGREE if getattr(stored, key) != getattr(wanted, key)]
         if different == ["plan"] and without_digits(stored.plan) == without_digits(wanted.plan):
             raise DesignError(
@@ -111,7 +105,35 @@ class Store:
                 f"{self.folder} holds a study with another {' and '.join(different)}{_example(stored, wanted)}:"
                 " give this one a name of its own (study=...), or remove that folder"
             )
-        return stored
+        return self._without_secrets(begun)
+
+    def fix_blocks(self, blocks: int, reason: str, *, counted_s: float | None = None) -> Manifest:
+        """Write the number of blocks that the pilot's noise gave into the manifest, once; returns the manifest.
+
+        With `counted_s` the groups' times are scaled, so that the longest of them is that. Only the holder of the lock
+        may.
+        """
+        stored = self.manifest()
+        assert stored is not None
+        pilot = stored.pilot
+        if pilot is None or pilot.fixed:
+            return stored
+        fixed = replace(pilot, fixed=True, reason=reason, counted_s=counted_s or pilot.counted_s)
+        plan = replace(stored.plan, blocks=blocks, groups=_scaled(stored.plan.groups, counted_s))
+        changed = replace(stored, plan=plan, pilot=fixed)
+        write_json(self.folder / "manifest.json", written(changed))
+        return changed
+
+    def fit_counted(self, counted_s: float) -> Manifest:
+        """Scale the groups' counted times in the manifest, so that the longest is that, while the pilot goes on."""
+        stored = self.manifest()
+        assert stored is not None
+        if stored.pilot is None or stored.pilot.fixed:
+            return stored
+        plan = replace(stored.plan, groups=_scaled(stored.plan.groups, counted_s))
+        changed = replace(stored, plan=plan, pilot=replace(stored.pilot, counted_s=counted_s))
+        write_json(self.folder / "manifest.json", written(changed))
+        return changed
 
     def redactor(self) -> Redactor:
         """What takes the secrets out of a manifest of this study; under a salt of the moment where its own is gone."""
@@ -157,6 +179,7 @@ class Store:
     def discard(self) -> None:
         """Remove a study that holds no trial; what is not a study's own stays, and its folder with it."""
         shutil.rmtree(self.trials_folder, ignore_errors=True)
+        shutil.rmtree(self.groups_folder, ignore_errors=True)
         for name in ("manifest.json", ".lock", SALT):
             (self.folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -180,9 +203,8 @@ class Store:
                 raise DesignError(
                     f"study {self.name!r} is being measured by another process: wait for it, or give another name"
                 ) from None
-            self._require_own_folder()
-            for leftover in self.trials_folder.glob(".*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            self.require_own_folder()
+            self.remove_halves()
             yield
 
     def _open_lock(self) -> IO[bytes]:
@@ -190,69 +212,6 @@ class Store:
         if path.is_symlink():
             raise DesignError(f"{path} is a symbolic link: remove it")
         return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644), "wb")
-
-    def _require_own_folder(self) -> None:
-        """Raise DesignError if what is removed and written in the folder of trials would lie somewhere else."""
-        if not is_inside(self.trials_folder, self.folder):
-            raise DesignError(f"{self.trials_folder} is a symbolic link out of {self.folder}: remove it")
-
-    @contextlib.contextmanager
-    def writing(self, trial: str) -> Iterator[Path]:
-        """A hidden folder to write a trial into; it becomes the trial's folder when the block ends well."""
-        hidden = self.trials_folder / f".{trial}"
-        _remove(hidden)
-        hidden.mkdir(parents=True)
-        try:
-            yield hidden
-        except BaseException:
-            shutil.rmtree(hidden, ignore_errors=True)
-            raise
-        redaction.scrub(hidden)
-        final = self.trials_folder / trial
-        _remove(final)  # an invalid one that was measured again
-        hidden.replace(final)
-
-    def results(self) -> dict[str, StoredResult]:
-        """result.json of every trial that is there and whole, by the trial's name."""
-        return self._read()[0]
-
-    def damaged(self) -> dict[str, str]:
-        """The trials whose result.json cannot be used, each with the reason."""
-        return self._read()[1]
-
-    def _read(self) -> tuple[dict[str, StoredResult], dict[str, str]]:
-        whole: dict[str, StoredResult] = {}
-        damaged: dict[str, str] = {}
-        for folder in sorted(self.trials_folder.glob("[!.]*")):
-            try:
-                if not (folder.is_dir() and is_inside(folder, self.folder)):
-                    raise ValueError("is no folder of this study")
-                result = read_json(folder / "result.json", inside=self.folder)
-                if result.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
-                    raise ValueError(f"has schema version {printable(str(result['schema_version']), 20)}")
-                whole[folder.name] = read_result(result, folder.name)
-            except FileNotFoundError:
-                damaged[folder.name] = "there is no result.json"
-            except OSError as error:
-                damaged[folder.name] = f"result.json: {error.strerror}"
-            except ValueError as error:
-                damaged[folder.name] = f"result.json {_clause(error)}"
-        return whole, damaged
-
-    def set_aside(self) -> dict[str, str]:
-        """Move damaged trials into ``damaged/``, where nothing reads them; returns what :meth:`damaged` said of them.
-
-        Only the holder of the lock may.
-        """
-        damaged = self.damaged()
-        aside = self.folder / "damaged"
-        for name in damaged:
-            if not is_inside(aside, self.folder):
-                raise DesignError(f"{aside} is a symbolic link out of {self.folder}: remove it")
-            aside.mkdir(exist_ok=True)
-            free = next(path for n in itertools.count(1) if not os.path.lexists(path := aside / f"{name}.{n}"))
-            (self.trials_folder / name).rename(free)
-        return damaged
 
     def write_frame(self, frame: pd.DataFrame) -> None:
         """Write trials.parquet, whole or not at all."""
@@ -262,17 +221,29 @@ class Store:
         temporary.replace(self.folder / "trials.parquet")
 
 
-def _clause(error: ValueError) -> str:
-    """The reason on one line, after a file's name: ``is damaged (...)``."""
-    return f"is damaged ({printable(str(error), 200)})"
+def _scaled(groups: tuple[PlannedGroup, ...], counted_s: float | None) -> tuple[PlannedGroup, ...]:
+    """Groups whose counted times are scaled so that the longest is that; as they are for None."""
+    if counted_s is None or not groups:
+        return groups
+    longest = max(group.counted_s for group in groups)
+    return tuple(replace(group, counted_s=round(group.counted_s * counted_s / longest, 3)) for group in groups)
 
 
-def _remove(path: Path) -> None:
-    """Remove a folder; of a symbolic link or a file only that itself."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    else:
-        shutil.rmtree(path, ignore_errors=True)
+def _to_compare(stored: Manifest, wanted: Manifest) -> tuple[Manifest, Manifest]:
+    """Two manifests without what may differ in one study: its groups, and what a pilot has fixed.
+
+    A stored study goes on with its own groups, or without; only what is measured one after the other must agree.
+    """
+    grouped = bool(stored.plan.groups)
+    fitted = bool(stored.pilot and wanted.pilot)
+
+    def comparable(manifest: Manifest) -> Manifest:
+        apart = {name for group in manifest.plan.groups if not group.interleaved for name in group.members}
+        groups = (PlannedGroup(members=tuple(sorted(apart)), interleaved=False),) if grouped and apart else ()
+        blocks = 0 if fitted else manifest.plan.blocks
+        return replace(manifest, plan=replace(manifest.plan, groups=groups, blocks=blocks))
+
+    return comparable(stored), comparable(wanted)
 
 
 def _example(stored: Manifest, wanted: Manifest) -> str:

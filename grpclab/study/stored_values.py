@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from grpclab.analysis.inference.distribution import check_histogram
 from grpclab.analysis.judgement import Judgement
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.errors import DesignError, GrpclabError
 from grpclab.factors.levels import Level
 from grpclab.study.documents import SCHEMA_VERSION
@@ -28,6 +29,7 @@ MOST_BLOCKS = 1000
 MOST_CONFIGURATIONS = 2000
 MOST_TRIALS = 20_000
 MOST_COMPARISONS = 2000
+MOST_COUNTED_S = 3600
 MOST_ENTRIES = 10_000
 MOST_TEXT = 100_000
 MOST_NUMBER = 2**63
@@ -72,7 +74,24 @@ def read_planned(document: Mapping[str, Any]) -> Manifest:
         raise ValueError("two configurations have one name")
     _require_within("plan.configurations", len(names), 1, MOST_CONFIGURATIONS)
     _require_within("trials", len(names) * plan.blocks, 1, MOST_TRIALS)
+    _require_groups(plan)
+    if manifest.pilot is not None:
+        _require_within("pilot.blocks", manifest.pilot.blocks, 1, MOST_BLOCKS)
     return manifest
+
+
+def _require_groups(plan: StudyPlan) -> None:
+    """Raise ValueError for groups whose members are not those of the plan."""
+    known = set(plan.names)
+    for at, group in enumerate(plan.groups):
+        members = set(group.members)
+        if not members <= known or len(members) < len(group.members) or group.hub not in members:
+            raise ValueError(f"plan.groups[{at}]: expected configurations of the plan, each once, the hub among them")
+        if not 0 < group.counted_s <= MOST_COUNTED_S:
+            raise ValueError(f"plan.groups[{at}].counted_s={group.counted_s:g}: expected up to {MOST_COUNTED_S:,} s")
+    if plan.groups and (apart := known - {name for group in plan.groups for name in group.members}):
+        raise ValueError(f"plan.groups: {sorted(apart)[0]} is in none")
+    _require_within("trials", sum(len(group.members) for group in plan.groups) * plan.blocks, 0, MOST_TRIALS)
 
 
 def read_measurable(document: Mapping[str, Any], source: object) -> Manifest:

@@ -22,6 +22,8 @@ from grpclab.system.environment import machine, split_cores
 from grpclab.system.paths import project_root
 
 _IDENTITY = ("study", "trial", "scenario", "configuration", "block", "order")
+place = number(int, minimum=0, maximum=10**6, wanted="a whole number, 0 or more")
+"""What takes a block, an order or a group as the number that it can mean."""
 
 
 def variables(
@@ -42,30 +44,29 @@ class TrialOrder:
     """One configuration, to be measured once and written into a folder."""
 
     LOAD = ("requests", "duration_s", "concurrency")
-    NAMES = (*LOAD, "variant", "settings", "profile", "output_dir", *_IDENTITY)
+    NAMES = (*LOAD, "variant", "settings", "profile", "output_dir", *_IDENTITY, "group")
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        base = variant(_word(given, "variant")) if given["variant"] else TrialConfig()
+        base = variant(word(given, "variant")) if given["variant"] else TrialConfig()
         load = {f"load.{name}": FACTORS[f"load.{name}"].parse(str(given[name]), name) for name in self.LOAD}
-        self.config = base.replace(load).replace(settings_of(_word(given, "settings")))
-        place = number(int, minimum=0, maximum=10**6, wanted="a whole number, 0 or more")
+        self.config = base.replace(load).replace(settings_of(word(given, "settings")))
         self.identity = TrialIdentity(
-            study=_word(given, "study"),
-            trial=_word(given, "trial"),
-            scenario=_word(given, "scenario"),
-            configuration=_word(given, "configuration"),
+            study=word(given, "study"),
+            trial=word(given, "trial"),
+            scenario=word(given, "scenario"),
+            configuration=word(given, "configuration"),
             block=place("block", given["block"]),
             order=place("order", given["order"]),
         )
         self.profile = switch("profile", given["profile"])
-        self.folder = Path(_word(given, "output_dir") or _scratch_folder()).resolve()
+        self.folder = Path(word(given, "output_dir") or scratch_folder()).resolve()
         self.cores = split_cores(machine().affinity)
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> Self:
         """Out of the notebook's variables. Raises FactorError or DesignError, shown in one line."""
         given = plain_values(namespace, cls.NAMES)
-        missing = [name for name in cls.NAMES if name not in given]
+        missing = [name for name in cls.NAMES if name not in given and name != "group"]
         if missing:
             raise DesignError(f"parameter {missing[0]!r} is missing: run the parameters cell first")
         for name in ("study", "trial", "configuration"):
@@ -86,7 +87,7 @@ class TrialOrder:
         return result
 
 
-def _word(given: Mapping[str, Any], name: str) -> str:
+def word(given: Mapping[str, Any], name: str) -> str:
     """A parameter that is a word, whatever papermill made of it. Raises DesignError."""
     try:
         return values.text(given[name])
@@ -94,5 +95,6 @@ def _word(given: Mapping[str, Any], name: str) -> str:
         raise DesignError(invalid(name, given[name], "a word")) from None
 
 
-def _scratch_folder() -> Path:
+def scratch_folder() -> Path:
+    """A new folder under results/ for what belongs to no study."""
     return project_root() / "results" / "scratch" / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -54,12 +54,30 @@ class Progress:
 
     def finished(self, trial: str, result: Outcome) -> None:
         """One more trial is stored."""
-        self._done += 1
-        self._measured += 1
-        left = (self._clock() - self._begun) / self._measured * (self._total - self._done)
+        self.finished_together({trial: result})
+
+    def finished_together(self, results: Mapping[str, Outcome], *, again: Container[str] = ()) -> None:
+        """So many more trials, by name, are stored at once; those in `again` were counted before."""
+        counted = [name not in again for name in results]
+        self._measured += sum(counted)
+        left = self._total - self._done - sum(counted)
+        eta = f"{self._left(left)} left" if left > 0 else "done"
         width = len(str(self._total))
-        eta = f"{qty.rough_duration(left)} left" if self._done < self._total else "done"
-        self._write(f"[{self._done:{width}}/{self._total}] {trial:<38} {outcome(result):<34} {eta}")
+        for (name, result), counts in zip(results.items(), counted, strict=True):
+            self._done += counts
+            self._write(f"[{self._done:{width}}/{self._total}] {name:<38} {outcome(result):<34} {eta}")
+
+    def expect(self, total: int) -> None:
+        """From now on so many trials are expected in all."""
+        self._total = total
+
+    def say(self, line: str) -> None:
+        """A line of another kind."""
+        self._write(line)
+
+    def _left(self, trials: int) -> str:
+        """The time that so many trials take, in words."""
+        return qty.rough_duration((self._clock() - self._begun) / max(self._measured, 1) * max(trials, 0))
 
 
 def outcome(result: Outcome) -> str:

@@ -19,6 +19,8 @@ from grpclab.load.core.worker_window import Window
 from grpclab.load.run import LoadRun
 from grpclab.report.stored import StoredStudy, load_study
 from grpclab.status import OK
+from grpclab.study.designs.design import ScheduledGroup
+from grpclab.study.group_order import identity_of
 from grpclab.study.runner import Study
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.procfs import Usage
@@ -82,7 +84,8 @@ class _SyntheticStudy(Study):
     def measure(self, config: TrialConfig, identity: TrialIdentity, folder: Path) -> str:
         """Draw one trial into `folder`."""
         block = np.random.default_rng([self.seed, identity.block]).normal(0, self.drift)
-        random = np.random.default_rng([self.seed, identity.block, 1 + identity.order])
+        place = 1 + identity.order + 1000 * (identity.group or 0)
+        random = np.random.default_rng([self.seed, identity.block, place])
         throughput_rps = self.truth[identity.configuration] * np.exp(block + random.normal(0, self.noise))
         concurrency = config.load.concurrency or 1
         window = Window(
@@ -106,6 +109,13 @@ class _SyntheticStudy(Study):
         result.connections_by_process = [config.client.connections]
         result.metrics |= {"connections": config.client.connections, "server_processes": 1}
         result.write(folder)
+        return ""
+
+    def measure_group(self, group: ScheduledGroup, folder: Path, folders: Mapping[str, Path]) -> str:  # noqa: ARG002
+        """Draw the trials of a group."""
+        for trial in group.trials:
+            identity = identity_of(group, trial.configuration, self.manifest)
+            self.measure(self.plan.configuration(trial.configuration).config, identity, folders[trial.name])
         return ""
 
 

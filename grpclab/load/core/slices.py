@@ -219,7 +219,10 @@ def _why_alone(warmup: WarmUp, rate_rps: float | None) -> str:
 
 
 def growing(slices: Sequence[Slice]) -> str:
-    """Return why an open loop must be measured alone: its queue grew in most slices; nothing otherwise."""
+    """Return why an open loop must be measured alone: its queue grew in most slices; nothing otherwise.
+
+    By more, over all of them, than a queue that stands still does by chance.
+    """
     valid = [each for each in slices if not each.invalid]
     grew = sum(each.under_way_closed > each.under_way_opened for each in valid)
     # A queue that stands still is longer at one of two moments about half of the time, and by a call or two.

@@ -19,7 +19,9 @@ def relative(study: FinishedStudy) -> pd.DataFrame:
 
     `relative` is the throughput over the geometric mean of the configuration's valid trials; NaN if invalid.
     """
-    frame = study.trials.sort_values(["block", "order", "started_at"], kind="stable").reset_index(drop=True)
+    # The trials of a group are stored in the order in which the groups were measured.
+    order = ["block"] if "group" in study.trials else ["block", "order", "started_at"]
+    frame = study.trials.sort_values(order, kind="stable").reset_index(drop=True)
     started = pd.to_datetime(frame["started_at"], errors="coerce", utc=True, format="ISO8601")
     if len(frame) and started.notna().all() and started.nunique() == len(frame):
         frame = frame.iloc[np.argsort(started.to_numpy(), kind="stable")].reset_index(drop=True)

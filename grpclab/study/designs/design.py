@@ -1,14 +1,14 @@
 """What designs are made of: configurations, comparisons, the order of the trials. Pure.
 
 A design turns parameters into a :class:`~grpclab.analysis.study_plan.StudyPlan` (configurations, headline,
-comparisons, curves, ladder, ...), from which the analysis and the report are driven; :func:`schedule` lays the
-configurations out in randomized complete blocks.
+comparisons, curves, ladder, ...), from which the analysis and the report are driven; :func:`schedule_groups` lays its
+groups out in randomized complete blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from grpclab.analysis.study_plan import (
     PlannedComparison,
     PlannedConfiguration,
     PlannedEngines,
+    PlannedGroup,
     PlannedHeadline,
     PlannedPart,
     StudyPlan,
@@ -44,16 +45,43 @@ def no_verdict(blocks: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A place in the schedule."""
+    """A place in the schedule; `order` is that in its group, or in its block where there are no groups."""
 
     block: int
     order: int
     configuration: str
+    group: int | None = None
 
     @property
     def name(self) -> str:
         """Its folder's name."""
-        return f"{self.block:02d}-{self.order:03d}-{self.configuration}"
+        group = "" if self.group is None else f"{self.group:02d}-"
+        return f"{self.block:02d}-{group}{self.order:03d}-{self.configuration}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduledGroup:
+    """A group in one block, with its trials in their order. The `number` is None where the plan has no groups: then
+    it is one trial.
+
+    The number modulo the number of planned groups is the place of `group` in the plan: it grows by that with each time
+    that members of the group are measured again in the block.
+    """
+
+    block: int
+    number: int | None
+    group: PlannedGroup
+    trials: tuple[Trial, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, or of its only trial."""
+        return self.trials[0].name if self.number is None else f"{self.block:02d}-{self.number:02d}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its configurations in the order of its trials."""
+        return tuple(trial.configuration for trial in self.trials)
 
 
 @dataclass
@@ -141,10 +169,41 @@ def other_engine(engine: str) -> str:
     return other
 
 
-def schedule(configurations: Sequence[str], *, blocks: int, seed: int) -> list[Trial]:
+def schedule_groups(plan: StudyPlan, seed: int) -> list[ScheduledGroup]:
+    """Randomized complete blocks: every group once a block, in an order drawn from seed and block.
+
+    A plan without groups has a group of one trial for each configuration.
+    """
+    scheduled: list[ScheduledGroup] = []
+    for block in range(plan.blocks):
+        if plan.groups:
+            order = np.random.default_rng([seed, block]).permutation(len(plan.groups))
+            scheduled += [scheduled_group(plan, block, int(number), seed) for number in order]
+            continue
+        for trial in schedule(plan.names, blocks=1, seed=seed, first=block):
+            alone = PlannedGroup(hub=trial.configuration, members=(trial.configuration,))
+            scheduled.append(ScheduledGroup(block=block, number=None, group=alone, trials=(trial,)))
+    return scheduled
+
+
+def scheduled_group(
+    plan: StudyPlan, block: int, number: int, seed: int, members: Sequence[str] | None = None
+) -> ScheduledGroup:
+    """The group of this number in a block, or these `members` of it; their order is drawn from seed, block, number."""
+    planned = plan.groups[number % len(plan.groups)]
+    if members is not None and (names := [name for name in planned.members if name in members]):
+        planned = replace(planned, hub=planned.hub if planned.hub in names else names[0], members=tuple(names))
+    drawn = np.random.default_rng([seed, block, number + 1]).permutation(len(planned.members))
+    trials = tuple(
+        Trial(block=block, group=number, order=order, configuration=planned.members[k]) for order, k in enumerate(drawn)
+    )
+    return ScheduledGroup(block=block, number=number, group=planned, trials=trials)
+
+
+def schedule(configurations: Sequence[str], *, blocks: int, seed: int, first: int = 0) -> list[Trial]:
     """Randomized complete blocks: every configuration once a block, in an order drawn from seed and block."""
     trials = []
-    for block in range(blocks):
+    for block in range(first, first + blocks):
         order = np.random.default_rng([seed, block]).permutation(len(configurations))
         trials += [Trial(block=block, order=i, configuration=configurations[k]) for i, k in enumerate(order)]
     return trials

@@ -29,6 +29,7 @@ from grpclab.servers.target import Target
 from grpclab.study.designs.design import PROFILED_BLOCKS, Configurations, comparison, headline
 from grpclab.study.designs.file_tables import ScenarioTable
 from grpclab.study.designs.file_targets import interpreters_beside, merged, seen_from, subject_of, target_of
+from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.designs.study_file import StudyFile, study_file
 from grpclab.study.target import Subject
 from grpclab.system.inputs import read_text
@@ -168,10 +169,12 @@ def design(
     subjects = {name: measured[of] for (of, _), name in names.items() if of in measured}
     if chosen.subject:
         subjects[again] = chosen.subject
+    plan = replace(plan, subjects={name: subject.stored() for name, subject in subjects.items()})
+    apart = dict.fromkeys(plan.names, EXCLUSIVE) if file.target and file.target.exclusive else {}
     return FileDesign(
         question=file.question or f"Which levels of {', '.join(file.factors)} make the service faster?",
         seed=file.seed,
-        plan=replace(plan, subjects={name: subject.stored() for name, subject in subjects.items()}),
+        plan=grouped(plan, apart=apart),
         longest_s=max(one.start.load.duration_s or 10.0 for one in workloads),
         subjects=subjects,
         note=note,

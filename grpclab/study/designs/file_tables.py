@@ -61,6 +61,9 @@ class TargetTable:
     )
     prepare: str = text("A command that is run before each start.")
     cleanup: str = text("A command that is run after each stop.")
+    exclusive: bool = entry(
+        bool, default=False, meaning="Whether only one of its servers may be up at a time: then nothing is interleaved."
+    )
     tls: bool = entry(bool, default=False, meaning="Whether the server speaks TLS.")
     cacert: str = text("A file with the certificates that the server's has to be signed by, in PEM.")
     cert: str = text("A file with the client's own certificate, in PEM.")

@@ -33,6 +33,7 @@ CERTAINLY = 2.0
 """What is expected to last so many times as long as a slice may is not tried."""
 COUNTED_S, COUNTED_LARGE_S, COUNTED_ALONE_S = 1.0, 0.5, 0.5
 """Counted time of a member, where differences are large, and of a configuration that is in no comparison."""
+EXCLUSIVE = "its servers cannot be up together (exclusive)"
 NOT_COMPARED = "it is in no comparison"
 APART, LARGE = "apart", "large"
 NO_SLICES_NEEDED = "the differences between them are large"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ import pytest
 from grpclab.cli.commands import main
 from grpclab.errors import StorageError
 from grpclab.report.publish import publish
+from grpclab.study.designs.design import ScheduledGroup
+from grpclab.study.group_order import identity_of
 from grpclab.study.runner import Study
 from grpclab.study.trial_result import TrialResult
 from grpclab.system import paths
@@ -30,13 +32,16 @@ server.threads = [10, 4]
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a design, in which every trial is valid without being measured."""
 
-    def measure(_: Study, config: object, identity: object, folder: Path) -> str:
-        result = TrialResult(identity=identity, config=config, started_at="2026-01-01T00:00:00+00:00", valid=True)  # type: ignore[arg-type]
-        result.metrics["throughput_rps"] = 100.0
-        result.write(folder)
+    def measure(study: Study, group: ScheduledGroup, _: Path, folders: Mapping[str, Path]) -> str:
+        for trial in group.trials:
+            identity = identity_of(group, trial.configuration, study.manifest)
+            config = study.plan.configuration(trial.configuration).config
+            result = TrialResult(identity=identity, config=config, started_at="2026-01-01T00:00:00+00:00", valid=True)
+            result.metrics["throughput_rps"] = 100.0
+            result.write(folders[trial.name])
         return ""
 
-    monkeypatch.setattr(Study, "measure", measure)
+    monkeypatch.setattr(Study, "measure_group", measure)
     monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
     (tmp_path / "s.toml").write_text(DESIGN)
     return tmp_path
@@ -83,7 +88,7 @@ def test_a_folder_that_cannot_be_written_to_is_named_before_anything_is_measured
 ) -> None:
     options, why = state
     folder = mount(name, options)
-    monkeypatch.setattr(Study, "measure", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr(Study, "measure_group", lambda *_: pytest.fail("it was measured"))
     line = refused(root, capsys)
     assert str(folder) in line
     assert why in line
@@ -102,18 +107,18 @@ def test_a_full_folder_of_temporary_files_ends_a_study_before_anything_is_measur
 def test_a_disk_that_fills_in_the_middle_keeps_the_trials_and_says_how_to_continue(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measure, wanted = Study.measure, 5
+    measure, wanted = Study.measure_group, 6
 
     def until_full(study: Study, *arguments: object) -> str:
         if len(study.store.results()) == wanted:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
         return measure(study, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Study, "measure", until_full)
+    monkeypatch.setattr(Study, "measure_group", until_full)
     line = refused(root, capsys)
     assert str(root / "results" / "s") in line
     assert "No space left" in line
-    monkeypatch.setattr(Study, "measure", measure)
+    monkeypatch.setattr(Study, "measure_group", measure)
     study = Study.stored(root / "results" / "s")
     assert len(study.store.results()) == wanted
     study.run(lambda _: None)

@@ -31,10 +31,10 @@ def test_every_trial_of_the_design_is_there_whole(root: Path) -> None:
     folder = study_folder(root)
     manifest = json.loads((folder / "manifest.json").read_text())
     trials = sorted(path.name for path in (folder / "trials").iterdir())
-    names = [row["name"] for row in manifest["plan"]["configurations"]]
-    assert sorted(trial.split("-", 2)[2] for trial in trials) == sorted(names)
+    members = [name for group in manifest["plan"]["groups"] for name in group["members"]]
+    assert sorted(trial.split("-", 3)[3] for trial in trials) == sorted(members)
+    assert {row["name"] for row in manifest["plan"]["configurations"]} == set(members)
     whole = {
-        "trial.ipynb",
         "result.json",
         "latency.parquet",
         "timeline.parquet",
@@ -45,6 +45,8 @@ def test_every_trial_of_the_design_is_there_whole(root: Path) -> None:
     for trial in trials:
         found = {path.name for path in (folder / "trials" / trial).iterdir()}
         assert {name for name in found if not name.endswith(".speedscope.json")} == whole
+    for group in (folder / "groups").iterdir():
+        assert {"group.json", "trial.ipynb"} <= {path.name for path in group.iterdir()}
 
 
 def test_the_frame_has_every_factor_and_metric_and_a_row_for_each_trial(root: Path) -> None:
@@ -78,8 +80,9 @@ def test_profiled_trials_have_stacks_or_say_why_not(root: Path) -> None:
     folder = study_folder(root)
     profiled = json.loads((folder / "manifest.json").read_text())["plan"]["profiled"]
     frame = pd.read_parquet(folder / "trials.parquet")
-    for _, row in frame[frame["configuration"].isin(profiled)].iterrows():
-        assert row["profile_samples"] > 0 or row["profile_note"]
+    for _, rows in frame[frame["configuration"].isin(profiled)].groupby("configuration"):
+        looked = rows[(rows["profile_samples"] > 0) | (rows["profile_note"] != "")]
+        assert len(looked) == 1, "in one of its groups"
     assert frame.loc[~frame["configuration"].isin(profiled), "profile_samples"].isna().all()
 
 
@@ -135,8 +138,8 @@ def test_links_to_the_report_lead_there_from_the_notebook(root: Path) -> None:
         ]
 
 
-def test_every_trial_notebook_starts_from_a_clean_kernel(root: Path) -> None:
-    for path in study_folder(root).glob("trials/*/trial.ipynb"):
+def test_every_notebook_of_a_group_starts_from_a_clean_kernel(root: Path) -> None:
+    for path in study_folder(root).glob("groups/*/trial.ipynb"):
         cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
         assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
 

@@ -18,15 +18,13 @@ import pytest
 from bs4 import BeautifulSoup
 
 import grpclab
-from grpclab.analysis import Comparison, blocks_needed, smallest_effect, spread_of
-from grpclab.analysis.inference.verdict import judge
+from grpclab.analysis import blocks_needed, smallest_effect, spread_of
 from grpclab.cli import commands
 from grpclab.errors import ServerError, UsageError
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.servers.process.launcher import launch_command
 from grpclab.servers.target import Command
 from grpclab.study.designs import compare_design, default_design
-from grpclab.study.pilot import MOST_BLOCKS, planned_blocks
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
 from tests.support.plans import document
@@ -262,8 +260,10 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
     assert commands.main(words) == 0
     out = capsys.readouterr().out
-    assert "16 configurations x 6 blocks = 96 trials" in out
-    assert "pilot, 4 blocks that do not count" in out
+    assert re.search(r"16 configurations in \d+ groups x 6 blocks = \d+ trials", out)
+    assert "hub first" in out
+    assert "pilot, 4 blocks of its two sides that do not count" in out
+    assert "no difference (within 5 %)" in out
     assert re.search(r"with 6 blocks an effect of \d+\.\d % is found in four of five studies", out)
     assert not (tmp_path / "results").exists()
 
@@ -341,25 +341,6 @@ def test_a_command_ends_with_the_process_that_wanted_it() -> None:
 
 
 # ---- pure --------------------------------------------------------------------------------------------------------
-
-
-def pilot(ratio: float, half: float) -> Comparison:
-    low, high = ratio * math.exp(-half), ratio * math.exp(half)
-    verdict = judge(metric="throughput_rps", ratio=ratio, ci_low=low, ci_high=high, p_value=0.1, delta=0.05, blocks=4)
-    named = {"title": "", "scenario": "", "metric": "throughput_rps", "baseline": "a", "candidate": "b"}
-    judged = {"p_value": 0.1, "p_adjusted": 0.1, "family": "", "delta": 0.05, "blocks": 4, "verdict": verdict}
-    rest = {"blocks_needed": None, "limited_by": (), "note": ""}
-    return Comparison(ratio=ratio, ci_low=low, ci_high=high, **named, **judged, **rest)  # type: ignore[arg-type]
-
-
-def test_a_clear_pilot_plans_the_fewest_blocks_and_a_noisy_one_the_most() -> None:
-    assert planned_blocks(pilot(3.0, 0.02))[0] == 6
-    middle, told = planned_blocks(pilot(1.3, 0.3))
-    assert 6 < middle < MOST_BLOCKS
-    assert told.startswith(f"{middle} blocks are planned")
-    most, told = planned_blocks(pilot(1.0, 0.4))
-    assert most == MOST_BLOCKS
-    assert "would be needed" in told
 
 
 def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from grpclab.cli import commands
 from grpclab.study.runner import Study
+from grpclab.study.store import Store
 
 DESIGN = """
 headline = "server.threads=4"
@@ -28,35 +29,40 @@ RUNS = """
 import json, os, signal, sys
 from pathlib import Path
 import grpclab.analysis, pandas
-from grpclab.study import documents, runner, trial_result
+from grpclab.study import group_order, runner, trial_result
 from grpclab.study.trial_result import TrialResult
 
-real_write, real_json, real_replace = TrialResult.write, documents.write_json, Path.replace
+real_replace = Path.replace
 
 def run(root, moment, victim):
     die = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
-    def measure(self, config, identity, folder):
-        result = TrialResult(identity=identity, config=config, started_at="2026-01-01T00:00:00+00:00", valid=True)
-        result.metrics["throughput_rps"] = 100.0
-        (folder / "server.log").touch()
+    def measure_group(self, group, folder, folders):
         (folder / "trial.ipynb").touch()
-        if identity.trial == victim and moment == "before":
-            die()
-        if identity.trial == victim and moment == "during":
-            trial_result.write_json = lambda path, value: (path.with_name(".half").write_text('{"schema_'), die())
-        result.write(folder)
+        for trial in group.trials:
+            identity = group_order.identity_of(group, trial.configuration, self.manifest)
+            config = self.plan.configuration(trial.configuration).config
+            result = TrialResult(identity=identity, config=config, started_at="2026-01-01T00:00:00+00:00", valid=True)
+            result.metrics["throughput_rps"] = 100.0
+            (folders[trial.name] / "server.log").touch()
+            if group.name == victim and moment == "before":
+                die()
+            if group.name == victim and moment == "during":
+                trial_result.write_json = lambda path, value: (path.with_name(".half").write_text('{"schema_'), die())
+            result.write(folders[trial.name])
         return ""
 
     def replace(self, target):
-        if self.name == "." + victim and moment == "after":
+        of_group = self.parent.name == "groups" and self.name == "." + victim
+        of_member = self.parent.name == "members" and self.name.startswith(victim + "-")
+        if of_member and moment == "after" or of_group and moment == "group":
             die()
         moved = real_replace(self, target)
-        if self.name == "." + victim and moment == "renamed":
+        if of_member and moment == "member" or of_group and moment == "renamed":
             die()
         return moved
 
-    runner.Study.measure = measure
+    runner.Study.measure_group = measure_group
     Path.replace = replace
     study = runner.Study.described(root / "s.toml", root=root).begin()
     study.run(lambda line: None)
@@ -93,26 +99,39 @@ def run() -> Iterator[Runs]:
         yield Runs(process)
 
 
-@pytest.mark.parametrize("moment", ["before", "during", "after", "renamed"])
-def test_a_study_killed_while_it_writes_a_trial_ends_with_the_trials_of_an_undisturbed_one(
+@pytest.mark.parametrize("moment", ["before", "during", "after", "member", "group", "renamed"])
+def test_a_study_killed_while_it_writes_a_group_ends_with_the_trials_of_an_undisturbed_one(
     tmp_path: Path, moment: str, run: Runs
 ) -> None:
     (tmp_path / "s.toml").write_text(DESIGN)
-    planned = [trial.name for trial in Study.described(tmp_path / "s.toml", root=tmp_path).trials]
-    victim = planned[7]
+    study = Study.described(tmp_path / "s.toml", root=tmp_path)
+    planned = {group.name: sorted(trial.name for trial in group.trials) for group in study.groups}
+    names = list(planned)
+    victim = names[len(names) // 2]
     assert run(tmp_path, moment, victim) == -signal.SIGKILL
-    trials = tmp_path / "results" / "s" / "trials"
-    whole = {path.parent.name: path.stat().st_mtime_ns for path in trials.glob("[!.]*/result.json")}
-    assert sorted(whole) == planned[: 8 if moment == "renamed" else 7]
-    assert {path.name for path in trials.iterdir()} - set(whole) == (set() if moment == "renamed" else {f".{victim}"})
+    folder = tmp_path / "results" / "s"
+    whole = names[: names.index(victim) + (moment == "renamed")]
+    assert sorted(path.parent.name for path in folder.glob("groups/[!.]*/group.json")) == sorted(whole)
+    assert sorted(study.store.results()) == sorted(name for group in whole for name in planned[group])
+    assert study.store.damaged() == {}
+    before = written(folder)
+    assert bool(list(folder.glob("groups/.*"))) == (moment != "renamed")
 
     assert run(tmp_path, "never", victim) == 0
-    assert int((tmp_path / "trials").read_text()) == len(planned)
-    assert sorted(path.name for path in trials.iterdir()) == planned, "none twice, none half"
-    again = {path.parent.name: path.stat().st_mtime_ns for path in trials.glob("*/result.json")}
-    assert whole.items() <= again.items(), "what was there was not measured again"
-    for path in trials.glob("*/result.json"):
+    every = sorted(name for trials in planned.values() for name in trials)
+    assert int((tmp_path / "trials").read_text()) == len(every)
+    assert sorted(path.name for path in (folder / "trials").iterdir()) == every, "none twice, none half"
+    assert sorted(path.name for path in (folder / "groups").iterdir()) == sorted(planned)
+    kept = {path: at for path, at in before.items() if path.parent.name in study.store.results()}
+    assert kept.items() <= written(folder).items(), "what was there was not measured again"
+    for path in folder.glob("trials/*/result.json"):
         assert json.loads(path.read_text())["valid"]
+
+
+def written(folder: Path) -> dict[Path, int]:
+    """When each result of a whole group was written."""
+    whole = Store(folder).results()
+    return {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/result.json") if path.parent.name in whole}
 
 
 def test_a_report_of_trials_from_another_machine_or_version_is_refused_or_labelled(

@@ -44,7 +44,6 @@ LARGE: dict[str, str] = {
     "grpclab.factors.config": "one table, a row a factor",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
-    "grpclab.study.runner": "until the groups of a study have their own module",
 }
 """Modules above 16 kB, and why each is one module."""
 
@@ -88,6 +87,8 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",
+    "grpclab.study.group": "the measurement, where its user has the order; above 16 kB together",
+    "grpclab.study.pilot": "its user is a command",
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.analysis.inference.joint": "statistics with their own source, apart from the studies that are joined",
@@ -151,6 +152,7 @@ PASSES_JSON: dict[str, str] = {
     "study.designs.file_targets": "makes values of TOML",
     "study.designs.study_file": "makes a value of TOML",
     "study.documents": "reads and writes JSON files",
+    "study.group_order": "a notebook's variables, by their names; writes group.json",
     "study.group_result": "writes group.json",
     "study.joint_runs": "writes what --json asks for",
     "study.rejudging": "writes what --json asks for",

@@ -19,7 +19,7 @@ from grpclab.calibration.plan import Plan
 from grpclab.errors import DesignError
 from grpclab.notebook import explore
 from grpclab.notebook.replication import ReplicationNotebook
-from grpclab.notebook.trial import TrialNotebook
+from grpclab.notebook.trial import TrialNotebook, group_number
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters, plain_values
 from grpclab.system.paths import notebook
@@ -91,7 +91,8 @@ def trial(given: Mapping[str, Any]) -> dict[str, Any]:
     made = TrialNotebook.from_namespace(given)
     identity = {name: getattr(made.identity, name) for name in ("study", "trial", "block", "order")}
     load = {name: getattr(made.config.load, name) for name in TrialNotebook.LOAD}
-    return identity | load | {"profile": made.profile, "output_dir": made.folder.name}
+    group = group_number("group", given["group"])
+    return identity | load | {"group": group, "profile": made.profile, "output_dir": made.folder.name}
 
 
 def calibration(given: Mapping[str, Any]) -> dict[str, Any]:
