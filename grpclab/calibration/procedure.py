@@ -21,9 +21,8 @@ from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.report import tables
 from grpclab.report.words import esc
+from grpclab.study.block_count import MOST_BLOCKS, PILOT_BLOCKS
 
-PILOT_BLOCKS, MOST_BLOCKS = 4, 30
-"""As ``grpclab compare`` plans them."""
 NOISES = (0.008, 0.015, 0.03)
 """Standard deviations of ln ratio over blocks: a quiet machine, a usual one, a busy one."""
 WRONG, DECIDED, COVERED, FOUND = "called faster or slower", "equivalent", "interval covers the truth", "found"

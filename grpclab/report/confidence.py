@@ -12,9 +12,15 @@ from grpclab.report.finished import FinishedStudy
 
 
 def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
-    """Pairs of a question and its answer, plain text: how sure, the noise, and what limits each side."""
-    pairs = [("How sure", sure(study)), ("Noise here", noise(study)), ("What is seen", seen(study)), *_limits(study)]
-    return [pair for pair in pairs if pair[1]]
+    """Pairs of a question and its answer, plain text: how sure, the noise, what interleaving gave, what so many blocks
+    can show, and what limits each side."""
+    pairs = [
+        ("How sure", sure(study)),
+        ("Noise here", noise(study)),
+        ("Measured together", _narrower(study)),
+        ("What is seen", seen(study)),
+    ]
+    return [pair for pair in [*pairs, *_limits(study)] if pair[1]]
 
 
 def sure(study: FinishedStudy) -> str:
@@ -77,6 +83,11 @@ def seen(study: FinishedStudy) -> str:
         f"{qty.percent_as_set(least)} or more in four comparisons of five; {qty.percent_as_set(study.delta)} is the "
         "smallest of interest, and an effect near it may stay undecided."
     )
+
+
+def _narrower(study: FinishedStudy) -> str:
+    """How many times narrower the interval is than without interleaving; "" where that is not known."""
+    return f"{study.narrowing.sentence()}." if study.narrowing else ""
 
 
 def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
