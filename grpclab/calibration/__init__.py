@@ -20,6 +20,7 @@ Each line imports only from those above it::
     many_requests  what it costs to send another request with each call
     lateness      how late calls are sent, by rate and pacing, and what keeping the time costs
     memory        A worker's memory over a long run: bounded, and level
+    procedure     the error rates of a whole comparison, from its pilot to its verdict, simulated
     simulation    what intervals and verdicts are worth, on simulated studies whose truth is known
     store         results/<name>/
     tails         a distribution by percentile, as numbers and on axes

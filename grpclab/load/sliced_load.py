@@ -46,6 +46,8 @@ OVERDUE_S = 0.1
 """A slice that takes longer than its lengths by this is looked at meanwhile."""
 WARM_UP_S = 0.25
 """The shortest warm-up: the lengths of slices follow it."""
+WARM_UPS = 3
+"""The most attempts at a warm-up."""
 WARM_UP = -1
 """The number of the warm-up among the slices."""
 
@@ -85,15 +87,21 @@ class SlicedLoad:
     def warm_up(self) -> WarmUp:
         """Load for the configuration's warm-up. Raises WorkerError, StorageError, and MeasurementError where there is
         nothing left to send."""
-        half_s = max(self._load.warmup_s, WARM_UP_S) / 2
-        first = self._run(WARM_UP, SliceLengths(ramp_s=half_s, counted_s=half_s)).slice
-        if first.exhausted:
-            raise MeasurementError(f"the warm-up was not completed: {first.invalid}")
+        seconds, calls = max(self._load.warmup_s, WARM_UP_S), 0
+        for attempt in range(WARM_UPS):
+            ramp_s = 0.0 if attempt else seconds / 2
+            load = self._run(WARM_UP, SliceLengths(ramp_s=ramp_s, counted_s=seconds - ramp_s)).slice
+            calls += load.calls
+            if load.exhausted:
+                raise MeasurementError(f"the warm-up was not completed: {load.invalid}")
+            if load.started or load.drained_at >= load.closed_at + self.drain_s:
+                break
+            # No call began in the second half: calls are long, or the machine was busy. Then all of it counts.
         return WarmUp(
-            calls=first.calls,
-            latency_p50_s=first.latency_p50_s,
-            latency_p99_s=first.latency_p99_s,
-            throughput_rps=first.throughput_rps,
+            calls=calls,
+            latency_p50_s=load.latency_p50_s,
+            latency_p99_s=load.latency_p99_s,
+            throughput_rps=load.throughput_rps or load.calls / (load.drained_at - load.started_at),
         )
 
     def watch(self, parties: Mapping[str, Collection[int]]) -> None:

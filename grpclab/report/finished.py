@@ -13,6 +13,7 @@ import pandas as pd
 
 from grpclab import analysis
 from grpclab.analysis.inference.edition import rules_of
+from grpclab.analysis.inference.interleaving import Narrowing, narrowing
 from grpclab.analysis.setup import sides_of
 from grpclab.analysis.study_plan import PlannedConfiguration, PlannedHeadline, PlannedRung, StudyPlan
 from grpclab.factors.config import FACTORS
@@ -64,6 +65,14 @@ class FinishedStudy:
         groups = stored_groups(folder)
         slices = slices_of(groups, folder, (self.baseline, self.candidate)) if groups else pd.DataFrame()
         return replace(self, groups=tuple(group.measured for group in groups), slices=slices)
+
+    @functools.cached_property
+    def narrowing(self) -> Narrowing | None:
+        """How many times narrower its slices made the interval of the headline; None where too little is known."""
+        if self.slices.empty:
+            return None
+        metric = self.metric_of_headline if self.metric_of_headline in self.slices else "throughput_rps"
+        return narrowing(self.slices, self.baseline, self.candidate, metric)
 
     @property
     def name(self) -> str:

@@ -35,14 +35,14 @@ def run_group(
     group: PlannedGroup,
     cores: CorePlan,
     seed: int,
-    tools: GroupTools = GroupTools(),  # noqa: B008
+    tools: GroupTools | None = None,
 ) -> GroupResult:
     """Measure the members of a group, in their order where they are measured one after the other.
 
     Each trial goes into its member's folder, slices.parquet into `folder`. Raises UsageError if a target has no such
     call.
     """
-    run = _GroupRun(members, group, cores, seed, tools)
+    run = _GroupRun(members, group, cores, seed, tools or GroupTools())
     if group.interleaved and len(members) > 1:
         run.measure_together()
     elif len(members) > 1:
@@ -188,12 +188,12 @@ class _GroupRun:
             return False
         return True
 
-    def _any_left(self, reason: str) -> bool:
-        """Whether a hub and a candidate are left; where not, whoever runs is measured alone, for this reason."""
+    def _any_left(self) -> bool:
+        """Whether a hub and a candidate are left; where not, whoever runs is measured alone, for what was said last."""
         if not passes.few_left(self._running, self._group.hub):
             return True
         if self._running:
-            self._all_alone(reason or "nobody is left to be measured beside")
+            self._all_alone(self._reasons[-1] if self._reasons else "nobody is left to be measured beside")
         return False
 
     def _interleave(self, free_bytes: float) -> None:
@@ -222,7 +222,7 @@ class _GroupRun:
     def _disturbs(self, name: str, reason: str) -> bool:
         """Take a member out that disturbs the others; whether they go on together."""
         self._leave(name, reason, until_idle=True)
-        return self._any_left(reason)
+        return self._any_left()
 
     def _warm_up(self) -> None:
         order = self._up()
@@ -236,7 +236,7 @@ class _GroupRun:
         rates = {name: self._running[name].rate_rps for name in warm}
         for name, reason in slices.alone(warm, rates).items():
             self._leave(name, reason)
-        if not self._any_left(next(iter(self._reasons), "")):
+        if not self._any_left():
             return False
         left = [(each.warm, each.rate_rps) for each in self._up() if each.warm is not None]
         if not left:

@@ -34,8 +34,6 @@ from grpclab.system.programs import descendants, kill
 from grpclab.system.subprocesses import TRIAL_VARIABLE
 
 KILL_EVERY_S = 0.05
-WARM_UPS = 3
-"""So often a member is warmed up at most, where no call ended meanwhile."""
 
 
 class StartMember(Protocol):
@@ -201,10 +199,7 @@ class RunningMember:
     def warm_up(self) -> None:
         """Warm it up; its load is silent afterwards."""
         with self.noted_failures():
-            for _ in range(WARM_UPS):  # a machine that stood still for a moment is no reason
-                self.warm = self.up.generator.warm_up()
-                if not math.isnan(self.warm.latency_p99_s):
-                    break
+            self.warm = self.up.generator.warm_up()
 
     def usage(self) -> procfs.Usage:
         """The resources of its server so far. Raises ServerError where it has died."""

@@ -344,6 +344,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 "requests": "7",
                 "concurrency": "3",
                 "blocks": "9",
+                "budget": "7m",
                 "windows_kib": "7",
                 "stream_limits": "7",
                 "keepalive_s": "7",
@@ -483,6 +484,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "min_effect": [
             Acts(words="--min-effect 7%", proof="delta", after="basic basic"),
             Acts(words="--min-effect 7%", proof="delta", after=STORED),
+        ],
+        "exclusive": [
+            Acts(words="--exclusive", proof="exclusive", after="basic basic"),
+            Refused(words=f"{STORED} --exclusive", where=NOT_STORED),
         ],
         "seed": [
             Acts(words="--seed 7", proof="seed", after="basic basic"),

@@ -209,7 +209,7 @@ class Watched:
                 self.seen |= {f"{name}.call.options": side.subject.data_options}
                 self.seen |= {f"{name}.call.check": side.subject.answer_check}
             self.note(**more)
-            return SimpleNamespace(plan=StudyPlan(blocks=1), name="x", run=lambda write: None)
+            return SimpleNamespace(plan=StudyPlan(blocks=1), name="x", heading="", run=lambda write: None)
 
         def stored(words: Any, **more: Any) -> Any:
             self.note(**more)

@@ -41,7 +41,8 @@ PORTS_SHARE = 0.9
 class WarmUp:
     """The figures of a warm-up, which the lengths of slices follow.
 
-    Latencies and throughput are those of its second half: the first calls open connections.
+    Latencies and throughput are those of its second half, since the first calls open connections; of all of it where
+    no call began in that half.
     """
 
     calls: int
@@ -51,6 +52,7 @@ class WarmUp:
     latency_p99_s: float
     """Likewise: of fewer than a hundred calls, the longest."""
     throughput_rps: float
+    """Where no call ended in time: calls that were made, per second until the last of them had ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +221,10 @@ def _why_alone(warmup: WarmUp, rate_rps: float | None) -> str:
 
 
 def growing(slices: Sequence[Slice]) -> str:
-    """Return why an open loop must be measured alone: its queue grew in most slices; nothing otherwise."""
+    """Return why an open loop must be measured alone: its queue grew in most slices; nothing otherwise.
+
+    By more, over all of them, than a queue that stands still does by chance.
+    """
     valid = [each for each in slices if not each.invalid]
     grew = sum(each.under_way_closed > each.under_way_opened for each in valid)
     # A queue that stands still is longer at one of two moments about half of the time, and by a call or two.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.edition import rules_of
+from grpclab.analysis.study_plan import StudyPlan
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.words import esc
@@ -39,8 +40,8 @@ def section(study: FinishedStudy) -> str:
     return (
         f"<p>{qty.count(len(study.configurations), 'configuration')} in {qty.count(plan.blocks, 'block')}, "
         f"{qty.count(len(study.trials), 'trial')}, {valid:,} of them valid. Every trial has a freshly "
-        f"started server: warm-up, then the measured window{profiled}. A block is one pass over all "
-        "configurations in random order. The unit of evidence is the block, not the request: within each block the "
+        f"started server: warm-up, then the measured {'time' if plan.groups else 'window'}{profiled}. {_order(plan)} "
+        "The unit of evidence is the block, not the request: within each block the "
         "two sides of a comparison give one ratio, and what is reported is the geometric mean of these ratios with a "
         "95 % paired t interval on their logarithms. The p value of the headline is that of a sign flip (exact up to "
         "16 blocks) and not adjusted, since it is the one "
@@ -48,6 +49,16 @@ def section(study: FinishedStudy) -> str:
         f"one family for each metric. The smallest effect of interest is {100 * study.delta:g} %: "
         "<i>faster</i> and <i>slower</i> need an interval that leaves out 1, a p below 0.05 and a ratio "
         f"beyond {margins}.{again}</p><p>{_load_words(study)}</p>"
+    )
+
+
+def _order(plan: StudyPlan) -> str:
+    """What a block is."""
+    if not plan.groups:
+        return "A block is one pass over all configurations in random order."
+    return (
+        "A block measures all groups in random order. The servers of a group are up together, and their slices of load "
+        'interleave, or it is said why not (<a href="#groups">Measured together</a>).'
     )
 
 

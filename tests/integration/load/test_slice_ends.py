@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -17,11 +18,12 @@ from grpclab.factors.config import ClientConfig, ServerConfig
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.load.core.arrivals import planned
-from grpclab.load.core.slices import SliceLengths, outlasting
+from grpclab.load.core.slices import SliceLengths, alone, outlasting
 from grpclab.load.generator import Generator
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.accounting import is_stopped
 from grpclab.system.allowance import Allowance
+from grpclab.testing import FaultSpec, fault_server
 from tests.support.generator_help import counting, load, slices_until
 from tests.support.processes import until
 
@@ -45,7 +47,7 @@ def test_a_late_worker_makes_its_slice_invalid_and_not_the_run(quick_server: Run
         late = generator.pids[1]
         os.kill(late, signal.SIGSTOP)
         assert until(lambda: is_stopped(late))
-        threading.Timer(0.05, os.kill, (late, signal.SIGCONT)).start()
+        threading.Timer(0.5, os.kill, (late, signal.SIGCONT)).start()
         first = generator.slice(SHORT)
         others = [generator.slice(SHORT) for _ in range(8)]
         valid = [each for each in others if not each.invalid]
@@ -60,9 +62,9 @@ def test_a_slice_in_which_the_generator_was_stopped_does_not_count(quick_server:
     with Generator(load(engine="wire", concurrency=4), quick_server.target) as generator:
         generator.warm_up()
         (pid,) = generator.pids
-        threading.Timer(0.1, os.kill, (pid, signal.SIGSTOP)).start()
-        threading.Timer(0.5, os.kill, (pid, signal.SIGCONT)).start()
-        each = generator.slice(SliceLengths(ramp_s=0.01, counted_s=0.4))
+        threading.Timer(0.3, os.kill, (pid, signal.SIGSTOP)).start()
+        threading.Timer(0.8, os.kill, (pid, signal.SIGCONT)).start()
+        each = generator.slice(SliceLengths(ramp_s=0.01, counted_s=1.2))
     assert each.invalid.startswith("the load generator stood still for")
     assert not each.exhausted
 
@@ -128,15 +130,26 @@ def test_calls_that_hang_are_given_up_and_counted(slow_server: RunningServer, en
 
 
 @BOTH
-def test_only_failures_of_counted_calls_are_told(slow_server: RunningServer, engine: str) -> None:
+def test_only_failures_of_counted_calls_are_told(engine: str) -> None:
     client = ClientConfig(deadline_s=0.02)
-    with Generator(load(client, engine=engine, concurrency=4), slow_server.target) as generator:
+    config = load(client, engine=engine, concurrency=4)
+    # This server leaves deadlines to its clients: C-core's ends a call by its own clock, with a status of its own.
+    hanging = FaultSpec(service_time="constant:60s", pacing="timer")
+    with fault_server(hanging) as server, Generator(config, server.target) as generator:
         slices = counting(slices_until(generator, SHORT, 2))
         run = generator.close_slices()
     assert run.summary.errors_by_status == {"DEADLINE_EXCEEDED": run.summary.requests}
     assert sum(failure.calls for failure in run.failures) == run.summary.errors == sum(each.started for each in slices)
     assert run.calls_made > run.summary.requests
     assert all(0 <= failure.first_s <= run.summary.window_s for failure in run.failures)
+
+
+def test_a_warm_up_in_which_calls_last_tells_how_long_they_do(slow_server: RunningServer) -> None:
+    with Generator(load(warmup_s=0.1, concurrency=2), slow_server.target) as generator:
+        warmup = generator.warm_up()
+    assert warmup.latency_p50_s > 0.2
+    assert warmup.throughput_rps > 1
+    assert "above 2 s" in alone({"slow": dataclasses.replace(warmup, latency_p99_s=1.0)}, {})["slow"]
 
 
 # ---- nothing left to send ------------------------------------------------------------------------------------

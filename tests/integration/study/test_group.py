@@ -183,6 +183,6 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         measured(tmp_path, {"optimized": OPTIMIZED, "basic": BASIC})
     thread.join()
-    _, left = psutil.wait_procs(descendants(), timeout=10)
+    _, left = psutil.wait_procs(descendants(), timeout=60)
     assert left == []
     assert GroupTools().free_bytes() > 0

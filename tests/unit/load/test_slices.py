@@ -28,6 +28,7 @@ from grpclab.load.core.slices import (
 )
 from grpclab.load.core.summary import longest_silence, most_in_flight, summarise, timeline
 from grpclab.load.core.worker_window import SliceBounds, SlicedWindow, Window
+from grpclab.load.sliced_load import local_ports
 from grpclab.status import NOT_ENDED
 
 OK, UNAVAILABLE = 0, 14
@@ -253,3 +254,21 @@ def test_ports_are_refused_before_they_run_out_and_come_back() -> None:
     assert "800 of 1,000 local ports" in watch.refusal(2.0, 300)
     assert not watch.refusal(60.5, 300), "those of the first slice are free again"
     assert not PortWatch(None).refusal(0.0, 10**9)
+
+
+@pytest.mark.parametrize(
+    ("reuse", "target", "remote", "ports"),
+    [
+        ("2", "127.0.0.1:50051", False, None),
+        ("2", "10.0.0.7:50051", True, 28232),
+        ("0", "127.0.0.1:50051", False, 28232),
+        ("1", "10.0.0.7:50051", True, None),
+        ("0", "unix:/run/server.sock", False, None),
+    ],
+)
+def test_ports_are_watched_where_the_kernel_does_not_use_them_again_at_once(
+    monkeypatch: pytest.MonkeyPatch, reuse: str, target: str, remote: bool, ports: int | None
+) -> None:
+    files = {"tcp_tw_reuse": reuse + "\n", "ip_local_port_range": "32768\t60999\n"}
+    monkeypatch.setattr("grpclab.load.sliced_load.read_text", lambda path: files[path.name])
+    assert local_ports(target, remote=remote) == ports

@@ -53,6 +53,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.analysis.claims.network_claims": "claims on the network, apart from the table that lists all claims",
     "grpclab.analysis.inference.functions": "pure where its user is not",
     "grpclab.analysis.inference.interaction": "pure where its user is not",
+    "grpclab.analysis.inference.interleaving": "statistics with their own sources, apart from what shows them",
     "grpclab.analysis.inference.scalability": "pure where its user is not",
     "grpclab.analysis.inference.stability": "statistics with their own sources, apart from what warns by them",
     "grpclab.analysis.limits.rules": "the table of rules, apart from the answer",

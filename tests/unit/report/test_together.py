@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from grpclab.analysis.study_plan import PlannedGroup
-from grpclab.report import figures, together
+from grpclab.report import confidence, figures, together
 from grpclab.report.figures.slices import noise, passes
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.markdown import markdown
@@ -164,8 +164,27 @@ def test_a_comparison_whose_sides_are_measured_in_turn_says_so_with_its_reason(m
     pair = PlannedGroup(
         hub=made.baseline, members=(made.baseline, made.candidate), interleaved=False, reason="a fixed port"
     )
-    line = together.line(interleaved(made, groups=(pair,)))
+    line = together.line(replace(interleaved(made, groups=(pair,)), slices=pd.DataFrame()))
     assert line == "0 groups of 1 in slices; the others one after the other or alone (a fixed port)"
+
+
+def test_the_number_by_which_the_interval_is_narrower_is_told_where_slices_made_it_so(
+    made: FinishedStudy, groups: tuple[PlannedGroup, ...]
+) -> None:
+    drifting = interleaved(made, groups=groups)
+    wander = drifting.slices.groupby("block")["pass"].transform(lambda numbers: numbers - numbers.mean()) / 40
+    drift = drifting.slices["throughput_rps"] * np.exp(wander * drifting.slices["block"].map(lambda at: (-1) ** at))
+    study = replace(drifting, slices=drifting.slices.assign(throughput_rps=drift))
+    assert study.narrowing is not None
+    assert study.narrowing.low > 1
+    number = f"{study.narrowing.times:.1f} times narrower"
+    block = figures.slices(study)
+    assert block is not None
+    assert number in block.caption
+    assert number in together.line(study)
+    assert number in dict(confidence.reasons(study))["Measured together"]
+    assert made.narrowing is None
+    assert "Measured together" not in dict(confidence.reasons(made))
 
 
 # ---- as they are stored ---------------------------------------------------------------------------------------------

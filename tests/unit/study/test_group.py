@@ -34,7 +34,6 @@ from tests.support.slices import made_slice
 
 CORES = CorePlan(server=(0,), generator=(1,), shared=False)
 WARM = WarmUp(calls=1000, latency_p50_s=0.001, latency_p99_s=0.002, throughput_rps=2000.0)
-NOTHING = WarmUp(calls=0, latency_p50_s=math.nan, latency_p99_s=math.nan, throughput_rps=0.0)
 
 
 class World:
@@ -71,8 +70,6 @@ class FakeServer:
     """The CPU time that it uses after each of its slices."""
     rss: float = 1e7
     warm: WarmUp = WARM
-    first_warm: list[WarmUp] = dataclasses.field(default_factory=list)
-    """The warm-ups before that."""
     dies_in: int | None = None
     """The number of the slice in which it dies."""
     worker_dies_in: int | None = None
@@ -85,6 +82,7 @@ class FakeServer:
     process: str = "a process"
     prepare_s = None
     cleanup_s = None
+    program_at_end = None
     notices: tuple[Notice, ...] = ()
 
     def require_alive(self) -> None:
@@ -120,7 +118,7 @@ class FakeGenerator:
     def warm_up(self) -> WarmUp:
         self.server.world.wait(0.5, self.server.name)
         self.calls_made += self.server.warm.calls
-        return self.server.first_warm.pop() if self.server.first_warm else self.server.warm
+        return self.server.warm
 
     def open_slices(self) -> None:
         pass
@@ -286,12 +284,10 @@ def test_one_whose_slice_would_be_too_long_is_measured_alone_and_the_others_go_o
     assert found.lengths == SliceLengths(ramp_s=0.025, counted_s=0.075), "those that are left decide"
 
 
-def test_a_warm_up_in_which_no_call_ended_is_repeated_twice(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, "hub", "b")
-    bench["b"].first_warm = [NOTHING] * 2
-    assert bench.measure().alone == {}
-    bench["b"].first_warm = [NOTHING] * 3
-    assert bench.measure().alone["b"] == "no call of its warm-up ended"
+def test_a_member_whose_warm_up_has_no_call_is_measured_alone(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "hub", "b", "c")
+    bench["b"].warm = WarmUp(calls=0, latency_p50_s=math.nan, latency_p99_s=math.nan, throughput_rps=0.0)
+    assert bench.measure().alone == {"b": "no call of its warm-up ended"}
 
 
 def test_a_pair_is_measured_one_after_the_other_where_one_side_has_to_be(tmp_path: Path) -> None:
@@ -299,6 +295,7 @@ def test_a_pair_is_measured_one_after_the_other_where_one_side_has_to_be(tmp_pat
     bench["b"].warm = dataclasses.replace(WARM, latency_p50_s=1.0, latency_p99_s=1.5)
     found = bench.measure()
     assert set(found.alone) == {"hub", "b"}
+    assert found.alone["hub"] == f"b was measured alone: {found.alone['b']}"
     assert bench.visits() == {}
     assert not found.interleaved
 
