@@ -14,7 +14,7 @@ from grpclab.analysis.inference.interleaving import slices_spread
 from grpclab.calibration import resampling
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
-from grpclab.calibration.pairs import Measured, measure
+from grpclab.calibration.pairs import PairFigures, measure
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.resampling import Spread
 from grpclab.errors import MeasurementError
@@ -101,7 +101,7 @@ def equal_wall_s(counted_s: float, walls: dict[tuple[str, str], list[tuple[float
     return max(LEAST_SHARE * counted_s, counted_s + longer_s) if math.isfinite(longer_s) else counted_s
 
 
-def row(found: Measured, counted_s: float) -> dict[str, object]:
+def row(found: PairFigures, counted_s: float) -> dict[str, object]:
     """What one block brought."""
     mine = found.slices[found.slices["member"] == A]
     return {

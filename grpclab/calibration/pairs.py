@@ -26,7 +26,7 @@ FIRST_WORK_US = 50.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class PairFigures:
     """What a group brought: the figures of its members by name, its slices, and how long all of it took.
 
     `failed` says why there is nothing to be compared; "" where there is.
@@ -53,7 +53,7 @@ def measure(
     interleaved: bool,
     counted_s: float,
     profile: bool = False,
-) -> Measured:
+) -> PairFigures:
     """Measure fresh servers of these configurations, the first one being the hub, for `counted_s` seconds each.
 
     With `interleaved` in slices; otherwise each alone in one window, one after the other in random order.
@@ -72,7 +72,7 @@ def measure(
             config = configs[name].replace({"load.requests": None, "load.duration_s": counted_s})
             members.append(_member(root, name, config, block=block, order=order, profile=profile))
         result = run_group(members, root, group=group, cores=cores, seed=seed)
-    return Measured(
+    return PairFigures(
         metrics={name: dict(trial.metrics) for name, trial in result.trials.items()},
         limits={name: trial.limited_by for name, trial in result.trials.items()},
         slices=result.slices(),
@@ -103,7 +103,7 @@ def work_us(
 ) -> float:
     """The handler work, in µs, that makes a call of this configuration take `slower` times as long, by throughput.
 
-    Measured with work that makes it take half as long again at least, which noise hides less, and taken to be in
+    PairFigures with work that makes it take half as long again at least, which noise hides less, and taken to be in
     proportion. Raises MeasurementError where nothing can be measured.
     """
     slopes: list[float] = []

@@ -11,7 +11,7 @@ import pytest
 
 from grpclab.calibration import interleaved_noise, pairs, resampling
 from grpclab.calibration.interleaved_noise import COUNTED, SLICED, WALL
-from grpclab.calibration.pairs import Measured
+from grpclab.calibration.pairs import PairFigures
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
@@ -76,10 +76,10 @@ class Machine:
         self.call_us, self.failed = call_us, failed
         self.asked: list[tuple[bool, float]] = []
 
-    def __call__(self, configs: dict[str, TrialConfig], **given: Any) -> Measured:
+    def __call__(self, configs: dict[str, TrialConfig], **given: Any) -> PairFigures:
         self.asked.append((given["interleaved"], given["counted_s"]))
         rates = {name: 1e6 / (self.call_us + config.server.handler_work_us) for name, config in configs.items()}
-        return Measured(
+        return PairFigures(
             metrics={name: {"throughput_rps": rate, "latency_p50_s": 1 / rate} for name, rate in rates.items()},
             limits={},
             slices=pd.DataFrame({"member": []}),
