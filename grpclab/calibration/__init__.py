@@ -25,6 +25,9 @@ Each line imports only from those above it::
     pairs         groups that are measured as a study does it, and the work that plants a difference
     resampling    comparisons of a server with itself, resampled: how often an interval holds 1
     interleaved_noise  the noise of one block, in interleaved slices and without
+    sliced_stall  the reference server's stall in slices of an open loop, and in one window
+    slice_edges   the edges of slices: planted differences in slices of three lengths and in one window
+    deciding      verdicts that decide: whole comparisons by the command
     store         results/<name>/
     tails         a distribution by percentile, as numbers and on axes
     echo          this machine's own tail: a TCP echo between two pinned processes that do nothing but look

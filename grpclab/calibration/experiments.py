@@ -41,6 +41,8 @@ EXPERIMENTS: Registry[Experiment] = Registry(
         "simulation": "grpclab.calibration.simulation:EXPERIMENT",
         "procedure": "grpclab.calibration.procedure:EXPERIMENT",
         "interleaving": "grpclab.calibration.interleaved_noise:EXPERIMENT",
+        "slices": "grpclab.calibration.slice_edges:EXPERIMENT",
+        "deciding": "grpclab.calibration.deciding:EXPERIMENT",
         "verdicts": "grpclab.calibration.verdicts:EXPERIMENT",
         "crashes": "grpclab.calibration.crashes:EXPERIMENT",
         "disturbances": "grpclab.calibration.disturbances:EXPERIMENT",

@@ -95,7 +95,7 @@ def test_a_port_that_is_taken_is_left_for_another(monkeypatch: pytest.MonkeyPatc
 # ---- the whole, at tiny size -----------------------------------------------------------------------------------
 
 
-LONG = {"verdicts", "crashes", "disturbances", "interleaving"}
+LONG = {"verdicts", "crashes", "disturbances", "interleaving", "slices", "deciding"}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the calibration makes of interleaved slices: noise of each kind, intervals resampled."""
+"""What the calibration makes of interleaved slices: their noise, their edges, and the verdicts that follow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grpclab.calibration import interleaved_noise, pairs, resampling
+from grpclab.calibration import deciding, interleaved_noise, pairs, resampling, slice_edges
 from grpclab.calibration.interleaved_noise import COUNTED, SLICED, WALL
 from grpclab.calibration.pairs import PairFigures
 from grpclab.calibration.plan import Plan, core_plan
@@ -113,9 +113,95 @@ def test_planted_work_follows_from_what_work_does_here(monkeypatch: pytest.Monke
         pairs.work_us(TrialConfig(), 1.05, cores=core_plan(), seed=1, counted_s=1.0)
 
 
+EDGES = [*(f"latency_{name}_s" for name in ("p50", "p99")), "throughput_rps"]
+
+
+def edges(bias: float = 0.0, *, rounds: int = 20, side: str = "b") -> pd.DataFrame:
+    draw = np.random.default_rng(2)
+    rows: list[dict[str, Any]] = []
+    for number in range(rounds):
+        for times in (slice_edges.WINDOW, *slice_edges.TIMES):
+            for name in ("a", "b"):
+                shift = bias if times == 1 and name == side else 0.0
+                figures = {column: math.exp(shift + 0.01 * draw.standard_normal()) for column in EDGES}
+                given = {"slices": 10, "slice_s": 0.1, "limited_by": "", "failed": "", "stall_s": math.nan}
+                rows.append({"case": "large", "round": number, "times": times, "side": name, **figures, **given})
+    for times in (1, slice_edges.WINDOW):
+        stalled = {"case": slice_edges.STALL, "round": 0, "times": times, "side": "a", "latency_p99_s": 0.9}
+        rows.append({**stalled, "stall_s": 1.0, "limited_by": "", "failed": ""})
+    return pd.DataFrame(rows)
+
+
+def test_slices_of_every_length_must_show_what_the_window_shows() -> None:
+    assert [claim.holds for claim in slice_edges.claims(edges())] == [True] * 4
+    ratio, levels, *stall = slice_edges.claims(edges(-0.3))
+    assert (ratio.holds, levels.holds) == (False, False)
+    assert "at 1×: -30." in ratio.measured or "at 1×: -29." in ratio.measured
+    assert [claim.holds for claim in stall] == [True, True]
+    assert [claim.holds for claim in slice_edges.claims(edges(rounds=5))][:2] == [None, None]
+    late = edges()
+    late.loc[late["stall_s"].eq(1.0) & late["times"].eq(1), "latency_p99_s"] = 0.3
+    assert [claim.holds for claim in slice_edges.claims(late)][2:] == [False, True]
+
+
+def test_a_case_is_told_by_length_of_slice() -> None:
+    html = slice_edges.body(edges())
+    assert html.count("slices, 2×") == 1
+    assert "4× by work, 8 in flight" in html
+
+
+def test_the_cases_differ_in_what_is_planted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "measure", Machine())
+    for name, case in slice_edges.CASES.items():
+        both = slice_edges.sides(case, cores=core_plan(), seed=1, counted_s=1.0)
+        different = both["b"].differences(both["a"])
+        assert set(different) == {"server.handler_work_us" if case.slower else "server.handler_wait_ms"}, name
+
+
+def decided(same: list[str], five: list[str], ten: list[str], **columns: Any) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    draw = np.random.default_rng(3)
+    for kind, verdicts in (("same", same), ("five", five), ("ten", ten)):
+        for verdict in verdicts:
+            ratio = deciding.KINDS[kind].ratio
+            blocks = (math.log(ratio) + 0.01 * draw.standard_normal(12)).tolist()
+            rows.append({"kind": kind, "verdict": verdict, "ratio": ratio, "ln_ratios": blocks, "blocks": 12})
+    frame = pd.DataFrame(rows).assign(work_us=0.0, wall_s=60.0, failed="")
+    return frame.assign(ci_low=frame["ratio"] - 0.02, ci_high=frame["ratio"] + 0.02, **columns)
+
+
+def test_no_winner_in_a_a_and_planted_differences_in_time_are_asked_for() -> None:
+    found = ["slower"] * 9 + ["inconclusive"]
+    good = deciding.claims(decided(["equivalent"] * 38 + ["inconclusive"] * 2, found, found))
+    assert [claim.holds for claim in good] == [True] * 10
+    bad = deciding.claims(decided(["equivalent"] * 37 + ["faster"] * 3, found[1:], ["faster"] * 10, wall_s=91.0))
+    assert [claim.holds for claim in bad][:3] == [False, False, True]
+    assert [claim.holds for claim in bad][5:9] == [False] * 4
+    failed = decided(["equivalent"], ["slower"], ["slower"], failed="exit code 3")
+    assert [claim.holds for claim in deciding.claims(failed)][-1] is False
+
+
+def test_comparisons_of_every_kind_are_drawn() -> None:
+    html = deciding.body(decided(["equivalent", "inconclusive"], ["slower"], ["slower"]))
+    assert "optimized against itself: 1 equivalent, 1 inconclusive" in html
+    assert html.count('<div class="gl-narrow"><svg') >= 1
+
+
 @pytest.mark.long
 def test_one_block_of_each_kind_is_measured_on_real_servers() -> None:
     frame = interleaved_noise.measure_blocks(core_plan(), blocks=1, counted_s=0.2, seed=1, engines=("wire",))
     assert sorted(frame["kind"]) == sorted(interleaved_noise.KINDS)
     assert frame.loc[frame["failed"] == "", "ln_ratio"].notna().all()
     assert (frame.loc[frame["kind"] == SLICED, "slices"] >= 2).all()
+
+
+@pytest.mark.long
+def test_slices_and_windows_are_measured_in_turn_on_real_servers() -> None:
+    cases = {"small": slice_edges.CASES["waiting"]}
+    frame = slice_edges.measure_cases(
+        core_plan(), rounds=1, counted_s=0.2, window_s=0.2, stall_s=0.1, seed=1, cases=cases
+    )
+    told = frame[frame["case"] == "small"]
+    assert sorted(told["times"]) == sorted([slice_edges.WINDOW, *slice_edges.TIMES] * 2)
+    assert (told.loc[told["failed"] == "", "throughput_rps"] > 0).all()
+    assert frame.loc[frame["case"] == slice_edges.STALL, "latency_p99_s"].notna().all()
