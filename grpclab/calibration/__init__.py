@@ -20,7 +20,11 @@ Each line imports only from those above it::
     many_requests  what it costs to send another request with each call
     lateness      how late calls are sent, by rate and pacing, and what keeping the time costs
     memory        A worker's memory over a long run: bounded, and level
+    procedure     the error rates of a whole comparison, from its pilot to its verdict, simulated
     simulation    what intervals and verdicts are worth, on simulated studies whose truth is known
+    pairs         groups that are measured as a study does it, and the work that plants a difference
+    resampling    comparisons of a server with itself, resampled: how often an interval holds 1
+    interleaved_noise  the noise of one block, in interleaved slices and without
     store         results/<name>/
     tails         a distribution by percentile, as numbers and on axes
     echo          this machine's own tail: a TCP echo between two pinned processes that do nothing but look

@@ -87,19 +87,21 @@ class SlicedLoad:
     def warm_up(self) -> WarmUp:
         """Load for the configuration's warm-up. Raises WorkerError, StorageError, and MeasurementError where there is
         nothing left to send."""
-        half_s, calls = max(self._load.warmup_s, WARM_UP_S) / 2, 0
-        for _ in range(WARM_UPS):
-            load = self._run(WARM_UP, SliceLengths(ramp_s=half_s, counted_s=half_s)).slice
+        seconds, calls = max(self._load.warmup_s, WARM_UP_S), 0
+        for attempt in range(WARM_UPS):
+            ramp_s = 0.0 if attempt else seconds / 2
+            load = self._run(WARM_UP, SliceLengths(ramp_s=ramp_s, counted_s=seconds - ramp_s)).slice
             calls += load.calls
             if load.exhausted:
                 raise MeasurementError(f"the warm-up was not completed: {load.invalid}")
             if load.started or load.drained_at >= load.closed_at + self.drain_s:
-                break  # else no call began in its second half, and none hung: the machine was too busy for it
+                break
+            # No call began in the second half: calls are long, or the machine was busy. Then all of it counts.
         return WarmUp(
             calls=calls,
             latency_p50_s=load.latency_p50_s,
             latency_p99_s=load.latency_p99_s,
-            throughput_rps=load.throughput_rps,
+            throughput_rps=load.throughput_rps or load.calls / (load.drained_at - load.started_at),
         )
 
     def watch(self, parties: Mapping[str, Collection[int]]) -> None:

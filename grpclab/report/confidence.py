@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 
 from grpclab import quantities as qty
-from grpclab.analysis import block_ratios, fewest_blocks
+from grpclab.analysis import block_ratios, fewest_blocks, smallest_seen, spread_of
 from grpclab.metrics import lower_is_faster
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 
 
 def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
-    """Pairs of a question and its answer, plain text: how sure, the noise, what interleaving gave, and what
-    limits each side."""
-    pairs = [("How sure", sure(study)), ("Noise here", noise(study)), ("Measured together", _narrower(study))]
+    """Pairs of a question and its answer, plain text: how sure, the noise, what interleaving gave, what so many blocks
+    can show, and what limits each side."""
+    pairs = [
+        ("How sure", sure(study)),
+        ("Noise here", noise(study)),
+        ("Measured together", _narrower(study)),
+        ("What is seen", seen(study)),
+    ]
     return [pair for pair in [*pairs, *_limits(study)] if pair[1]]
 
 
@@ -63,6 +68,20 @@ def noise(study: FinishedStudy) -> str:
         f"{measured}: it differs from itself, so doubt every ratio here."
         if differs
         else f"{measured}, so no difference is seen where there is none."
+    )
+
+
+def seen(study: FinishedStudy) -> str:
+    """The smallest effect that the headline's blocks find at their noise; "" in a study of the first edition."""
+    c = study.headline
+    if not study.plan.groups or not c.has_interval or c.blocks < fewest_blocks() or not c.ci_high > c.ci_low:
+        return ""
+    spread = spread_of(ci_low=c.ci_low, ci_high=c.ci_high, blocks=c.blocks)
+    least = smallest_seen(spread, c.blocks, c.blocks - 1, delta=study.delta)
+    return (
+        f"{qty.count(c.blocks, 'block')} whose ratios differ by {100 * spread:.1f} % find an effect of "
+        f"{qty.percent_as_set(least)} or more in four comparisons of five; {qty.percent_as_set(study.delta)} is the "
+        "smallest of interest, and an effect near it may stay undecided."
     )
 
 

@@ -41,7 +41,8 @@ PORTS_SHARE = 0.9
 class WarmUp:
     """The figures of a warm-up, which the lengths of slices follow.
 
-    Latencies and throughput are those of its second half: the first calls open connections.
+    Latencies and throughput are those of its second half, since the first calls open connections; of all of it where
+    no call began in that half.
     """
 
     calls: int
@@ -51,6 +52,7 @@ class WarmUp:
     latency_p99_s: float
     """Likewise: of fewer than a hundred calls, the longest."""
     throughput_rps: float
+    """Where no call ended in time: calls that were made, per second until the last of them had ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from grpclab.factors.config import ClientConfig, ServerConfig
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.load.core.arrivals import planned
-from grpclab.load.core.slices import SliceLengths, outlasting
+from grpclab.load.core.slices import SliceLengths, alone, outlasting
 from grpclab.load.generator import Generator
 from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.accounting import is_stopped
@@ -141,6 +142,14 @@ def test_only_failures_of_counted_calls_are_told(engine: str) -> None:
     assert sum(failure.calls for failure in run.failures) == run.summary.errors == sum(each.started for each in slices)
     assert run.calls_made > run.summary.requests
     assert all(0 <= failure.first_s <= run.summary.window_s for failure in run.failures)
+
+
+def test_a_warm_up_in_which_calls_last_tells_how_long_they_do(slow_server: RunningServer) -> None:
+    with Generator(load(warmup_s=0.1, concurrency=2), slow_server.target) as generator:
+        warmup = generator.warm_up()
+    assert warmup.latency_p50_s > 0.2
+    assert warmup.throughput_rps > 1
+    assert "above 2 s" in alone({"slow": dataclasses.replace(warmup, latency_p99_s=1.0)}, {})["slow"]
 
 
 # ---- nothing left to send ------------------------------------------------------------------------------------

@@ -53,3 +53,17 @@ def test_each_side_says_what_limits_it() -> None:
     pairs = dict(confidence.reasons(study(synthetic.full_study())))
     assert pairs["Basic, 64 in flight is limited by"].startswith("client-cpu: ")
     assert "Optimized, 64 in flight is limited by" in pairs
+
+
+def test_a_study_with_groups_says_what_its_blocks_can_show() -> None:
+    made = synthetic.small_study()
+    assert confidence.seen(study(made)) == ""  # of the first edition
+    names = [row["name"] for row in made.manifest["plan"]["configurations"]]
+    plan = {**made.manifest["plan"], "groups": [{"hub": names[0], "members": names}]}
+    grouped = study(synthetic.MadeStudy({**made.manifest, "plan": plan}, made.trials, made.verdict))
+    told = confidence.seen(grouped)
+    assert told.startswith("6 blocks whose ratios differ by ")
+    assert "find an effect of " in told
+    assert ("What is seen", told) in confidence.reasons(grouped)
+    assert grouped.margins == (1 / (1 + grouped.delta), 1 + grouped.delta)
+    assert study(made).margins == (1 - grouped.delta, 1 + grouped.delta)
