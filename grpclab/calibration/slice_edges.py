@@ -220,7 +220,8 @@ def differences(frame: pd.DataFrame, case: str) -> pd.DataFrame:
     for quantity in QUANTITIES:
         if quantity not in rows or not rows[quantity].gt(0).any():
             continue
-        table = np.log(rows.pivot(index="round", columns=["side", "times"], values=quantity))
+        logs = rows.assign(ln=np.log(rows[quantity]))
+        table = logs.pivot(index="round", columns=["side", "times"], values="ln")
         for what in (A, B, RATIO):
             for times in TIMES:
                 values = {side: (table[side, times] - table[side, WINDOW]).to_numpy() for side in (A, B)}
@@ -262,7 +263,7 @@ def _worst(found: pd.DataFrame, agree: pd.Series) -> str:
     """How many agree, and the one that does so least."""
     if not len(found):
         return f"fewer than {FEWEST_ROUNDS} rounds"
-    worst = found.loc[(found["mean"].abs() - found["half"]).idxmax()]
+    worst = found.iloc[int((found["mean"].abs() - found["half"]).to_numpy().argmax())]
     side = "" if worst["what"] == RATIO else f" of {str(worst['what']).upper()}"
     name, times = QUANTITIES[str(worst["quantity"])], int(worst["times"])
     figure = f"{100 * float(worst['mean']):+.1f} ± {100 * float(worst['half']):.1f} %"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grpclab.calibration import deciding, interleaved_noise, pairs, resampling, slice_edges
+from grpclab.calibration import deciding, interleaved_noise, pairs, resampling, slice_edges, sliced_stall
 from grpclab.calibration.interleaved_noise import COUNTED, SLICED, WALL
 from grpclab.calibration.pairs import PairFigures
 from grpclab.calibration.plan import Plan, core_plan
@@ -120,13 +120,13 @@ def edges(bias: float = 0.0, *, rounds: int = 20, side: str = "b") -> pd.DataFra
     draw = np.random.default_rng(2)
     rows: list[dict[str, Any]] = []
     for number in range(rounds):
-        for times in (slice_edges.WINDOW, *slice_edges.TIMES):
+        for times in (sliced_stall.WINDOW, *slice_edges.TIMES):
             for name in ("a", "b"):
                 shift = bias if times == 1 and name == side else 0.0
                 figures = {column: math.exp(shift + 0.01 * draw.standard_normal()) for column in EDGES}
                 given = {"slices": 10, "slice_s": 0.1, "limited_by": "", "failed": "", "stall_s": math.nan}
                 rows.append({"case": "large", "round": number, "times": times, "side": name, **figures, **given})
-    for times in (1, slice_edges.WINDOW):
+    for times in (1, sliced_stall.WINDOW):
         stalled = {"case": slice_edges.STALL, "round": 0, "times": times, "side": "a", "latency_p99_s": 0.9}
         rows.append({**stalled, "stall_s": 1.0, "limited_by": "", "failed": ""})
     return pd.DataFrame(rows)
@@ -202,6 +202,6 @@ def test_slices_and_windows_are_measured_in_turn_on_real_servers() -> None:
         core_plan(), rounds=1, counted_s=0.2, window_s=0.2, stall_s=0.1, seed=1, cases=cases
     )
     told = frame[frame["case"] == "small"]
-    assert sorted(told["times"]) == sorted([slice_edges.WINDOW, *slice_edges.TIMES] * 2)
+    assert sorted(told["times"]) == sorted([sliced_stall.WINDOW, *slice_edges.TIMES] * 2)
     assert (told.loc[told["failed"] == "", "throughput_rps"] > 0).all()
     assert frame.loc[frame["case"] == slice_edges.STALL, "latency_p99_s"].notna().all()
