@@ -131,9 +131,15 @@ def measure_cases(
                     for side, row in brought.items():
                         rows.append({"case": name, "round": number, "times": int(times), "side": side, **row})
         say(f"slices: {case.title}, {qty.count(rounds, 'round')}")
-    for times in (1, WINDOW):
+    for length in (1, WINDOW):
         rows.append(
-            {"case": STALL, "round": 0, "times": times, "side": A, **sliced_stall.stalled(cores, times, stall_s, seed)}
+            {
+                "case": STALL,
+                "round": 0,
+                "times": length,
+                "side": A,
+                **sliced_stall.stalled(cores, length, stall_s, seed),
+            }
         )
     return pd.DataFrame(rows)
 
@@ -247,7 +253,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         near = found["mean"].abs() + found["half"] <= math.log1p(CLOSE)
         goals = {"B over A": (ratio, holds_0), "the figures of each side": (~ratio, holds_0 | near)}
         for what, (rows, agree) in goals.items():
-            about = "" if what == "B over A" else f", or lies within {CLOSE:.0%}"
+            about = "" if what == "B over A" else f", or lies within {qty.percent(CLOSE)}"
             told.append(
                 Claim(
                     claim=f"{CASES[case].title}: {what}, slices of 1, 2 and 4 times their length against one window",
