@@ -22,6 +22,9 @@ Each line imports only from those above it::
     memory        A worker's memory over a long run: bounded, and level
     procedure     the error rates of a whole comparison, from its pilot to its verdict, simulated
     simulation    what intervals and verdicts are worth, on simulated studies whose truth is known
+    pairs         groups that are measured as a study does it, and the work that plants a difference
+    resampling    comparisons of a server with itself, resampled: how often an interval holds 1
+    interleaved_noise  the noise of one block, in interleaved slices and without
     store         results/<name>/
     tails         a distribution by percentile, as numbers and on axes
     echo          this machine's own tail: a TCP echo between two pinned processes that do nothing but look

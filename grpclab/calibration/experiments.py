@@ -40,6 +40,7 @@ EXPERIMENTS: Registry[Experiment] = Registry(
         "agreement": "grpclab.calibration.agreement:EXPERIMENT",
         "simulation": "grpclab.calibration.simulation:EXPERIMENT",
         "procedure": "grpclab.calibration.procedure:EXPERIMENT",
+        "interleaving": "grpclab.calibration.interleaved_noise:EXPERIMENT",
         "verdicts": "grpclab.calibration.verdicts:EXPERIMENT",
         "crashes": "grpclab.calibration.crashes:EXPERIMENT",
         "disturbances": "grpclab.calibration.disturbances:EXPERIMENT",

@@ -36,7 +36,7 @@ class Plan:
     """
 
     name: str = _parameter(OWN, "folder under results/, report under reports/; calibration is the published one")
-    full: bool = _parameter(False, "all rounds and sizes, about 45 minutes; else a short run, about 8 minutes")
+    full: bool = _parameter(False, "all rounds and sizes, about 3 hours; else a short run, about 20 minutes")
     rounds: int = _parameter(6, "interleaved rounds of each comparison; figures are medians over them")
     seed: int = _parameter(1, "order within the rounds, and arrivals")
     only: str = _parameter("", "parts to make, their names separated by commas; empty: all")

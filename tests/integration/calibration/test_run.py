@@ -95,14 +95,14 @@ def test_a_port_that_is_taken_is_left_for_another(monkeypatch: pytest.MonkeyPatc
 # ---- the whole, at tiny size -----------------------------------------------------------------------------------
 
 
-LONG = {"verdicts", "crashes", "disturbances"}
+LONG = {"verdicts", "crashes", "disturbances", "interleaving"}
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the notebook has been run once."""
     folder = tmp_path_factory.mktemp("lab")
-    # These take minutes: test_compare, test_crash_safety and test_stopped have them small.
+    # These take minutes: test_compare, test_crash_safety, test_stopped and test_deciding have them small.
     only = ",".join(name for name in EXPERIMENTS if name not in LONG)
     run = papermill("calibration", folder, "-p", "rounds", "1", "-p", "scale", "0.05", "-p", "only", only)
     assert run.returncode == 0, run.stderr
