@@ -18,7 +18,16 @@ from grpclab.load.core.arrivals import count_stretches
 from grpclab.load.core.bounds import SILENCE_S
 from grpclab.load.core.failures import FailureEntry
 from grpclab.load.core.recorder import Floats
-from grpclab.load.core.slices import LATE_ALONE_S, LATE_START_S, PortWatch, Slice, SliceLengths, StretchFigures, WarmUp
+from grpclab.load.core.slices import (
+    LATE_ALONE_S,
+    LATE_START_S,
+    PortWatch,
+    Slice,
+    SliceLengths,
+    StretchFigures,
+    WarmUp,
+    why_none_counts,
+)
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import SliceBounds, SlicedWindow
 from grpclab.load.interference_watch import LOOK_S, SlicesWatch
@@ -197,8 +206,8 @@ class SlicedLoad:
             counting = [each for each in counting if each.slice.number in keep]
         records = workers.records(self._files)
         if not counting:
-            reasons = dict.fromkeys(each.slice.invalid for each in self._measured if each.slice.invalid)
-            raise MeasurementError(f"no slice of the load counts: {'; '.join(reasons) or 'none was measured'}")
+            reasons = why_none_counts(each.slice.invalid for each in self._measured)
+            raise MeasurementError(f"no slice of the load counts: {reasons or 'none was measured'}")
         slices = [each.slice for each in counting]
         bounds = [
             SliceBounds(

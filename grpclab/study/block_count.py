@@ -115,7 +115,7 @@ def within_budget(
     costs = _costs(trials, counted_s, block_s)
     sd, degrees = noise_of(trials, plan)
     noise = PairNoise(sd=sd if math.isfinite(sd) else 0.05, degrees=max(degrees, 1), counted_s=counted_s)
-    fewest = max(measured, fewest_blocks(), blocks or 0)
+    fewest = max(measured, fewest_blocks() if blocks is None else blocks)
     left_s = budget_s - measured * block_s
     fit = fit_budget(costs, noise, budget_s, delta=plan.smallest_effect, most_counted_s=counted_s)
     number = max(fewest, fit.blocks if blocks is None else 0)

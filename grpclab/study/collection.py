@@ -29,6 +29,9 @@ LOG_LINES, LOG_CHARACTERS = 20, 2000
 PROFILE_BYTES = 16 * MIB
 """A profile of a trial has some hundred kilobytes."""
 
+SINCE_SLICES = ("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores")
+"""Metrics that the first edition did not have: a study of it has no columns for them."""
+
 Stacks = dict[str, int]
 Profiles = dict[str, dict[str, dict[int, Stacks]]]
 """Stacks by file, configuration and block."""
@@ -72,7 +75,11 @@ def row(result: StoredResult) -> dict[str, Level]:
         **{name: value for name in IDENTITY if (value := getattr(result, name)) is not None},
         **{name: result.factors.get(name) for name in FACTORS},
         **{name: level for name, level in sorted(result.factors.items()) if is_own(name)},
-        **completed(result.metrics),
+        **{
+            name: value
+            for name, value in completed(result.metrics).items()
+            if name in result.metrics or name not in SINCE_SLICES
+        },
         "errors_by_status": json.dumps(result.errors_by_status),
         "failures": json.dumps([asdict(failure) for failure in result.failures]),
         "notices": json.dumps([asdict(notice) for notice in result.notices]),

@@ -114,11 +114,13 @@ class _GroupRun:
                 notices=() if planned or not reason else (Notice(kind="alone", severity="note", text=text),),
             )
             self._trials[member.name] = result
-            if (why := self._not_started.get(member.name)) and result.valid:
-                self.say(f"{member.name} was measured alone: {reason} ({why})")
-            elif why:  # nor does it start alone
+            if member.name not in self._not_started:
+                continue
+            if not result.valid:  # nor does it start alone
                 del self.alone[member.name]
-                self._all_alone_instead(f"{member.name} does not start beside the others", f"{member.name} is invalid")
+                self._all_alone_instead(self._not_beside(member.name), f"{member.name} is invalid")
+            elif self._not_beside(member.name) not in self._reasons:
+                self.say(f"{member.name} was measured alone: {reason}")
 
     def _all_alone(self, reason: str) -> None:
         """Measure the members that are still to be measured one after the other, for this reason."""
@@ -182,11 +184,15 @@ class _GroupRun:
         if not failed:
             return True
         name = self._group.hub if self._group.hub in failed else next(iter(failed))
-        self.alone |= dict.fromkeys(failed, BESIDE)
+        self.alone |= {each: f"{BESIDE} ({why})" for each, why in failed.items()}
         if passes.few_left(self._running, self._group.hub):
-            self._all_alone(f"{name} does not start beside the others")
+            self._all_alone(self._not_beside(name))
             return False
         return True
+
+    def _not_beside(self, name: str) -> str:
+        """Why the others, too, are measured alone where this one does not start beside them."""
+        return f"{name} does not start beside the others ({self._not_started[name]})"
 
     def _any_left(self) -> bool:
         """Whether a hub and a candidate are left; where not, whoever runs is measured alone, for what was said last."""

@@ -35,7 +35,7 @@ class Pairing:
 
 def block_columns(metric: str) -> tuple[str, ...]:
     """The columns that :func:`block_values` and :func:`pair_blocks` read."""
-    return "block", "group", "valid", metric, "invalid_reason"
+    return "block", "group", "pass_count", "valid", metric, "invalid_reason"
 
 
 def groups_of(trials: pd.DataFrame) -> pd.Series:
@@ -116,7 +116,8 @@ def without_groups(trials: pd.DataFrame) -> pd.DataFrame:
 def trials_of_pair(trials: pd.DataFrame, *, scenario: str, baseline: str, candidate: str) -> pd.DataFrame:
     """The trials that a comparison of the two rests on: those in the groups that hold both.
 
-    All of their trials where none was measured in a group.
+    Of a block in which some of these groups interleaved them, those alone. All of their trials where none was measured
+    in a group.
     """
     keep = column(trials, "configuration").isin([baseline, candidate]) & column(trials, "scenario").eq(scenario)
     rows = trials[keep]
@@ -133,17 +134,31 @@ def _shared(trials: pd.DataFrame, scenario: str, baseline: str, candidate: str) 
     for name in (baseline, candidate):
         rows = trials_of(trials, name, scenario, columns=("block", "group"))
         rows = rows[numbers(rows, "block").notna()]
-        places = set(zip(numbers(rows, "block").astype(int), groups_of(rows), strict=True))
+        places = _places(rows)
         shared = places if shared is None else shared & places
-    return shared or set()
+    return _preferred(shared or set(), trials, scenario, baseline, candidate)
+
+
+def _places(rows: pd.DataFrame) -> set[Place]:
+    return set(zip(numbers(rows, "block").astype(int), groups_of(rows), strict=True))
+
+
+def _preferred(shared: set[Place], trials: pd.DataFrame, scenario: str, *sides: str) -> set[Place]:
+    """Those of the shared groups in which the slices of both sides interleave; in a block without any, all of them."""
+    interleaved = set(shared)
+    for name in sides:
+        rows = trials_of(trials, name, scenario, columns=("block", "group", "valid", "pass_count"))
+        interleaved &= _places(rows[numbers(rows, "pass_count").gt(0) & column(rows, "valid").eq(True)])
+    blocks = {block for block, _ in interleaved}
+    return {place for place in shared if place[0] not in blocks or place in interleaved}
 
 
 def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> Pairing:
     """Pair the two configurations within each group of each block, and say what was left out and why.
 
-    A ratio is taken within a group alone. Where the two share several groups of a block, the block, which stays the
-    unit of evidence, has the mean of the logarithms of their ratios. Trials without groups, those of the first
-    edition, pair by block.
+    A ratio is taken within a group alone. Where the two share several groups of a block, those count in which their
+    slices interleave, if there are any, and the block, which stays the unit of evidence, has the mean of the logarithms
+    of their ratios. Trials without groups, those of the first edition, pair by block.
     """
     columns = block_columns(metric)
     sides = {name: trials_of(trials, name, scenario, columns=columns) for name in (baseline, candidate)}
@@ -153,7 +168,7 @@ def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
     (base, base_reasons), (other, other_reasons) = by_side[baseline], by_side[candidate]
     places = base.keys() | base_reasons.keys() | other.keys() | other_reasons.keys()
     both: dict[int, list[Place]] = {}
-    for place in sorted(base.keys() & other.keys()):
+    for place in sorted(_preferred(base.keys() & other.keys(), trials, scenario, baseline, candidate)):
         both.setdefault(place[0], []).append(place)
     if not absent:
         notes += _left_out(by_side, places, both)

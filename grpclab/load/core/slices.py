@@ -9,6 +9,7 @@ the warm-up, one for all configurations that are measured together: the slowest 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ PORTS_KEPT_S = 60.0
 """The time for which the port of a closed TCP connection is kept (TIME_WAIT, Linux)."""
 PORTS_SHARE = 0.9
 """The share of the local ports that connections of single calls may use up."""
+_TIME = re.compile(r"[\d.,]+ (?:us|ms|s)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,3 +278,13 @@ class PortWatch:
 
     def _recent(self, now: float) -> Iterator[tuple[float, int]]:
         return (entry for entry in self._closed if entry[0] > now - PORTS_KEPT_S)
+
+
+def why_none_counts(reasons: Iterable[str]) -> str:
+    """Why no slice counts, from the reasons of each: those that differ by their times alone are said once."""
+    kinds: dict[str, list[str]] = {}
+    for reason in filter(None, reasons):
+        kinds.setdefault(_TIME.sub("", reason), []).append(reason)
+    return "; ".join(
+        alike[0] if len(alike) == 1 else f"{alike[0]} (and {len(alike) - 1} more like it)" for alike in kinds.values()
+    )

@@ -65,19 +65,29 @@ def _known_settings(side: Side) -> dict[str, Level]:
 
 def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:
     """The metrics that need more calls than a trial will make at most, each with a sentence that says so."""
-    planned = min(_most_calls(side.config.load) for side in sides.values())
+    loads = [side.config.load for side in sides.values()]
+    planned = min(_most_calls(load) for load in loads)
     reasons = {}
     for metric in OTHERS:
         needed = metric_named(metric).fewest_calls
         if planned < needed:
+            bounds = {"-n": _bound_by_n, "-z": _bound_by_z}
+            short = [option for option, bound in bounds.items() if min(map(bound, loads)) < needed]
             reasons[metric] = (
-                f"{metric_words(metric)} needs {needed:,} calls in each trial, {planned:,.0f} are planned: raise -n"
+                f"{metric_words(metric)} needs {needed:,} calls in each trial, {planned:,.0f} are planned:"
+                f" raise {' and '.join(short)}"
             )
     return reasons
 
 
 def _most_calls(load: LoadConfig) -> float:
-    bounds = [math.inf if load.requests is None else load.requests]
-    if load.rate_rps is not None and load.duration_s is not None:
-        bounds.append(load.rate_rps * load.duration_s)
-    return min(bounds)
+    return min(_bound_by_n(load), _bound_by_z(load))
+
+
+def _bound_by_n(load: LoadConfig) -> float:
+    return math.inf if load.requests is None else load.requests
+
+
+def _bound_by_z(load: LoadConfig) -> float:
+    """The calls of an open loop in its longest window; a closed loop plans none."""
+    return math.inf if load.rate_rps is None or load.duration_s is None else load.rate_rps * load.duration_s

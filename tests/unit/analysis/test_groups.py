@@ -101,6 +101,17 @@ def test_sides_that_share_two_groups_give_one_ratio_a_block() -> None:
     assert pairs["ratio"].iloc[0] == pytest.approx(pairs["candidate"].iloc[0] / pairs["baseline"].iloc[0])
 
 
+def test_where_slices_interleave_in_one_shared_group_its_ratio_counts_alone() -> None:
+    rows = [
+        trial(name, block, group, value, pass_count=passes)
+        for block in (0, 1)
+        for group, passes, (hub, side) in [(0, 7, (100, 110)), (1, 0, (300, 900))]
+        for name, value in [("hub", hub), ("left", side)]
+        if (block, group, name) != (1, 0, "left")  # in that block only the other group holds both
+    ]
+    assert ratios(pd.DataFrame(rows), "left")["ratio"].tolist() == pytest.approx([1.1, 3.0])
+
+
 def test_sides_that_share_no_group_have_no_ratio_and_the_note_says_why() -> None:
     trials = two_groups()
     assert ratios(trials, "right", baseline="left").empty

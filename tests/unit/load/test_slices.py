@@ -25,6 +25,7 @@ from grpclab.load.core.slices import (
     growing,
     open_lengths,
     outlasting,
+    why_none_counts,
 )
 from grpclab.load.core.summary import longest_silence, most_in_flight, summarise, timeline
 from grpclab.load.core.worker_window import SliceBounds, SlicedWindow, Window
@@ -272,3 +273,19 @@ def test_ports_are_watched_where_the_kernel_does_not_use_them_again_at_once(
     files = {"tcp_tw_reuse": reuse + "\n", "ip_local_port_range": "32768\t60999\n"}
     monkeypatch.setattr("grpclab.load.sliced_load.read_text", lambda path: files[path.name])
     assert local_ports(target, remote=remote) == ports
+
+
+# ---- why none counts -------------------------------------------------------------------------------------------
+
+
+def test_reasons_that_differ_only_by_their_times_are_said_once() -> None:
+    still = "the load generator stood still for {}, as if it were stopped"
+    reasons = [
+        still.format("521 ms"),
+        "",
+        still.format("1.2 s"),
+        "it was ended before its time",
+        still.format("850 us"),
+    ]
+    assert why_none_counts(reasons) == f"{still.format('521 ms')} (and 2 more like it); it was ended before its time"
+    assert why_none_counts(["", ""]) == ""

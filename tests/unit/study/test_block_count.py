@@ -74,6 +74,7 @@ def test_a_slow_machine_counts_for_less_time_before_the_budget_is_exceeded() -> 
     assert fitted.counted_s is not None
     assert 0.5 <= fitted.counted_s < 1.0
     assert within_budget(long, PLAN, 130.0, 7200.0, blocks=8).blocks == 8
+    assert within_budget(long, PLAN, 130.0, 7200.0, blocks=5).blocks == 5, "as many as were asked for"
 
 
 def test_what_no_budget_can_hold_is_told() -> None:

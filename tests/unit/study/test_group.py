@@ -360,7 +360,13 @@ def test_where_two_servers_cannot_live_together_both_sides_are_measured_alone(tm
     bench.world.fails_beside = {"b"}
     found = bench.measure()
     assert set(found.alone) == {"hub", "b"}
-    assert found.alone["hub"] == "b does not start beside the others"
+    why = "the server could not be started: port 9000 is in use"
+    assert found.alone["hub"] == f"b does not start beside the others ({why})"
+    assert found.reasons == (found.alone["hub"],), "why is said, and once"
+    notices = bench.world.alone["b"]["notices"]
+    assert [each.text for each in notices] == [
+        f"measured alone in one window: it does not start beside the others ({why})"
+    ]
 
 
 def test_a_server_that_does_not_start_at_all_is_an_invalid_trial(tmp_path: Path) -> None:

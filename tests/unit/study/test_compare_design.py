@@ -1,0 +1,24 @@
+"""The design of a comparison: what cannot be judged, and what to change for it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from grpclab import OPTIMIZED, Side
+from grpclab.study.designs.compare_design import too_few_calls
+
+
+@pytest.mark.parametrize(
+    ("requests", "rate_rps", "planned", "option"),
+    [(600, None, 600, "-n"), (600, 400.0, 600, "-n and -z"), (2500, 300.0, 600, "-z"), (2500, 500.0, 1000, "")],
+)
+def test_what_is_to_be_raised_is_what_keeps_the_calls_few(
+    requests: int, rate_rps: float | None, planned: int, option: str
+) -> None:
+    load = dataclasses.replace(OPTIMIZED.load, requests=requests, rate_rps=rate_rps, duration_s=2.0)
+    side = Side(label="a", config=dataclasses.replace(OPTIMIZED, load=load))
+    said = too_few_calls({"a": side, "b": side}).get("latency_p99_s", "")
+    expected = f"p99 latency needs 1,000 calls in each trial, {planned} are planned: raise {option}"
+    assert said == (expected if option else "")
