@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from grpclab.analysis import fewest_blocks
 from grpclab.analysis.study_plan import (
     ArgumentRow,
     PlannedComparison,
@@ -39,6 +38,8 @@ PROFILED_BLOCKS = 4
 
 def no_verdict(blocks: int) -> str:
     """That so few blocks give no verdict, and how many do; "" where they can."""
+    from grpclab.analysis import fewest_blocks  # pandas and scipy, which a mistake does not need
+
     fewest = fewest_blocks()
     return "" if blocks >= fewest else f"no verdict with {blocks} blocks: it takes {fewest} or more (blocks={fewest})"
 
