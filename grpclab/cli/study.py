@@ -140,6 +140,8 @@ def _parameters(options: argparse.Namespace) -> StudyParameters:
         raise UsageError(f"{others[0]} does not go with --repeat: it measures the plan of {options.repeat}")
     if options.yes and not options.repeat:
         raise UsageError("--yes goes with --repeat only: nothing else asks")
+    if options.file and "budget" in chosen:  # no key of a file
+        raise UsageError(f"--budget does not go with --file: all blocks of {options.file} are measured; see --plan")
     if options.file and others:
         raise UsageError(f"{others[0]} does not go with --file: write it into {options.file}")
     if options.plan and options.json:
