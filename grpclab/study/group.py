@@ -260,8 +260,13 @@ class _GroupRun:
         return True
 
     def _note(self, each: RunningMember) -> None:
-        """Take a member's figures; where an open loop cannot be cut into slices, it is measured alone."""
-        parts = [reading.slice for reading in self._sliced.of(each.name) if reading.counts]
+        """Take a member's figures; it is measured alone where no slice counts, or its open loop cannot be cut."""
+        readings = self._sliced.of(each.name)
+        parts = [reading.slice for reading in readings if reading.counts]
+        invalid = [reading.slice for reading in readings if reading.slice.invalid]
+        if invalid and len(invalid) == len(readings) and not any(one.exhausted for one in invalid):
+            self._leave(each.name, f"none of its {len(invalid)} slices counts, the first since {invalid[0].invalid}")
+            return
         if each.rate_rps is not None and (reason := slices.growing(parts) or slices.outlasting(parts)):
             self._leave(each.name, reason)
             return

@@ -17,7 +17,7 @@ import psutil
 
 from grpclab.analysis.study_plan import StoredProgram
 from grpclab.errors import GrpclabError, MeasurementError, ServerError, TargetError, WorkerError
-from grpclab.load.core.slices import Slice, SliceLengths, WarmUp
+from grpclab.load.core.slices import Slice, SliceLengths, WarmUp, undisturbed
 from grpclab.profiling.profiler import Look
 from grpclab.study import profile_window
 from grpclab.study.group_result import GroupMember
@@ -199,7 +199,7 @@ class RunningMember:
     def warm_up(self) -> None:
         """Warm it up; its load is silent afterwards."""
         with self.noted_failures():
-            self.warm = self.up.generator.warm_up()
+            self.warm = undisturbed(self.up.generator.warm_up, self.rate_rps)
 
     def usage(self) -> procfs.Usage:
         """The resources of its server so far. Raises ServerError where it has died."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,8 @@ LATE_START_S = 0.002
 """A worker that begins a slice later than the others by more than this makes it invalid."""
 LATE_ALONE_S = 0.1
 """One worker alone begins its slices itself, soon after they are ordered; one that is later by this was stopped."""
+DISTURBED_S, DISTURBED_MEDIANS = 0.1, 10
+"""A warm-up whose p99 is above both, in seconds and in medians, may have been disturbed: it is worth another one."""
 MOST = 0.5
 """More than this share of the slices is most of them."""
 PORTS_KEPT_S = 60.0
@@ -200,6 +202,16 @@ def _known(warmups: Iterable[WarmUp]) -> list[WarmUp]:
 
 def _ramp_s(warmups: Sequence[WarmUp]) -> float:
     return max([RAMP_S, *(RAMP_TAILS * each.latency_p99_s for each in warmups)])
+
+
+def undisturbed(warm_up: Callable[[], WarmUp], rate_rps: float | None) -> WarmUp:
+    """A warm-up, or the better of two where the first is long: one stall must not choose the way of measuring."""
+    first = warm_up()
+    tail_s = first.latency_p99_s
+    if not (_why_alone(first, rate_rps) or tail_s > max(DISTURBED_S, DISTURBED_MEDIANS * first.latency_p50_s)):
+        return first
+    second = warm_up()
+    return first if tail_s <= second.latency_p99_s or math.isnan(second.latency_p99_s) else second
 
 
 def alone(warmups: Mapping[str, WarmUp], rates: Mapping[str, float | None]) -> dict[str, str]:

@@ -25,6 +25,7 @@ from grpclab.load.core.slices import (
     growing,
     open_lengths,
     outlasting,
+    undisturbed,
     why_none_counts,
 )
 from grpclab.load.core.summary import longest_silence, most_in_flight, summarise, timeline
@@ -289,3 +290,20 @@ def test_reasons_that_differ_only_by_their_times_are_said_once() -> None:
     ]
     assert why_none_counts(reasons) == f"{still.format('521 ms')} (and 2 more like it); it was ended before its time"
     assert why_none_counts(["", ""]) == ""
+
+
+STILL = WarmUp(calls=10, latency_p50_s=0.254, latency_p99_s=1.25, throughput_rps=40.0)
+QUIET = WarmUp(calls=900, latency_p50_s=0.009, latency_p99_s=0.012, throughput_rps=6000.0)
+
+
+@pytest.mark.parametrize(
+    ("warmups", "taken"),
+    [((QUIET,), QUIET), ((STILL, QUIET), QUIET), ((STILL, STILL), STILL)],
+    ids=["as it is", "disturbed once", "slow"],
+)
+def test_one_stall_in_a_warm_up_does_not_choose_how_its_configuration_is_measured(
+    warmups: tuple[WarmUp, ...], taken: WarmUp
+) -> None:
+    made = iter(warmups)
+    assert undisturbed(lambda: next(made), None) == taken
+    assert next(made, None) is None

@@ -413,6 +413,15 @@ def test_a_member_whose_slices_are_all_late_does_not_go_on_for_ever(tmp_path: Pa
     assert bench.visits()["b"] == 21
 
 
+def test_a_member_of_whose_slices_none_counts_is_measured_alone(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "hub", "a", "b")
+    bench["b"].late_in = range(1000)
+    found = bench.measure()
+    assert [name for name in ("hub", "a", "b") if name in found.alone] == ["b"]
+    assert "began 9 ms late" in found.alone["b"]
+    assert found.trials["b"].valid
+
+
 def test_an_open_loop_whose_queue_grows_is_measured_alone(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "hub", "b")
     bench.levels |= {"load.rate_rps": 1000.0, "load.arrival": "poisson"}
