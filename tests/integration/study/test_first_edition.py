@@ -12,6 +12,8 @@ from tests.support.rounding import as_rounded
 
 LONG = ("report-cut", "report-replication", "report-desk")
 """Reports much like others among them."""
+REWORDED = {"Server.threads=4 is limited by": "server.threads=4 is limited by"}
+"""What is said in other words by now: the name of a factor keeps its case at the beginning of a sentence."""
 
 
 @pytest.fixture(scope="module")
@@ -30,4 +32,6 @@ def test_all_that_was_said_is_compared() -> None:
 )
 def test_the_same_is_said_of_what_was_stored(root: Path, name: str) -> None:
     said, recorded = first_edition.SAYINGS[name](root), (first_edition.SAID / f"{name}.txt").read_text()
+    for then, now in REWORDED.items():
+        recorded = recorded.replace(then, now)
     assert as_rounded(said, recorded) == recorded
