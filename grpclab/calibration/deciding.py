@@ -106,16 +106,19 @@ def by_command(kind: str, work: float, *, seed: int) -> dict[str, object]:
         planted = ["--b-set", f"server.handler_work_us={work:g}"] if work else []
         effect = ["--min-effect", f"{KINDS[kind].min_effect:g}"]
         where = ["--json", str(answer), "--study", study, "--seed", str(seed), "-q"]
-        ended = subprocess.run(
-            module_command("grpclab", "compare", "optimized", "optimized", *planted, *effect, *where),
-            cwd=root,
-            env={**os.environ, ROOT_VARIABLE: str(root)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-            check=False,
-        )
+        try:
+            ended = subprocess.run(
+                module_command("grpclab", "compare", "optimized", "optimized", *planted, *effect, *where),
+                cwd=root,
+                env={**os.environ, ROOT_VARIABLE: str(root)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=LONGEST_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return _nothing(f"no verdict within {LONGEST_S:g} s", time.monotonic() - began)
         wall_s = time.monotonic() - began
         if ended.returncode not in EXIT_CODES.values() or not answer.exists():
             said = ended.stderr.strip().rpartition("\n")[2]

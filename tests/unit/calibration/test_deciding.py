@@ -181,6 +181,15 @@ def test_no_winner_in_a_a_and_planted_differences_in_time_are_asked_for() -> Non
     assert [claim.holds for claim in deciding.claims(failed)][-1] is False
 
 
+def test_a_comparison_that_does_not_end_is_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deciding, "LONGEST_S", 0.01)
+    row = deciding.by_command("ten", 20.0, seed=1)
+    assert row["failed"] == "no verdict within 0.01 s"
+    assert [claim.holds for claim in deciding.claims(pd.DataFrame([{"kind": "ten", "work_us": 20.0, **row}]))][
+        -1
+    ] is False
+
+
 def test_comparisons_of_every_kind_are_drawn() -> None:
     html = deciding.body(decided(["equivalent", "inconclusive"], ["slower"], ["slower"]))
     assert "optimized against itself: 1 equivalent, 1 inconclusive" in html
