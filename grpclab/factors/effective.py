@@ -88,17 +88,15 @@ def idle_processes(config: TrialConfig, connections: Sequence[int] = ()) -> dict
 def unreached_processes(config: TrialConfig) -> str:
     """The sentence on a server with more processes than the client has connections; "" where each may have one.
 
-    What is said beforehand, of what is known then: with a process for each core, or a connection for each generator
-    process, the number is not.
+    What is said beforehand, of what is known then: with a process for each core (0), or a connection for each
+    generator process, the number is not.
     """
     asked, client = config.server.processes, config.client
     connections = client.connections if client.pooling == "pool" else config.load.workers
-    if asked == 1 or client.pooling == "per_call" or not connections or (asked and connections >= asked):
+    if asked <= 1 or client.pooling == "per_call" or not connections or connections >= asked:
         return ""
     if connections == 1:
         return f"{PROCESSES}={asked}: one connection reaches one process: {MORE_CONNECTIONS}"
-    if not asked:
-        return ""
     return (
         f"{PROCESSES}={asked}: {connections} connections reach {connections} processes at most, the others get no call:"
         f" {MORE_CONNECTIONS}"

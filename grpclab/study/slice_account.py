@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -126,9 +127,10 @@ class ServerAccount:
         """The share of its time for which it waited for what others used."""
         return self.lost_s / self.seconds if self.seconds > 0 else math.nan
 
-    def works_on(self) -> bool:
-        """Whether it does too much of its work when its calls have ended."""
-        return self.outside_cores > IDLE_CORES and self.outside_s > BUSY_SHARE * (self.outside_s + self.cpu_s)
+    def works_on(self, common: float = 0.0) -> bool:
+        """Whether it does too much of its work when its calls have ended; `common`: see :func:`common_cores`."""
+        own_s = self.outside_s - common * self.outside_seconds
+        return own_s > IDLE_CORES * self.outside_seconds and own_s > BUSY_SHARE * (own_s + self.cpu_s)
 
     def metrics(self, kernel_share: float) -> dict[str, float]:
         """The columns of a trial that are of its slices; `kernel_share` of the server's CPU time was the kernel's."""
@@ -171,19 +173,39 @@ class ServerAccount:
         return found
 
 
+def common_cores(readings: Sequence[SliceReading], apart: Mapping[str, Collection[str]] | None = None) -> float:
+    """The share of a core that most servers of a group use while others are measured, at most BUSY_SHARE.
+
+    It is the lower median. A runtime's own timers are not work: the wake-ups of an idle gRPC server, seven a second,
+    cost up to 2 % of a core on a virtual machine. Where only one server is known, all that it uses counts as work.
+    """
+    shares = []
+    for name in sorted({name for each in readings for name in each.after.cpu_s}):
+        rows = [each for each in readings if name != each.member and name not in (apart or {}).get(each.member, ())]
+        if seconds := sum(each.seconds for each in rows):
+            shares.append(sum(_known(each.used_s(name)) for each in rows) / seconds)
+    return min(statistics.median_low(shares), BUSY_SHARE) if len(shares) > 1 else 0.0
+
+
 def disturber(readings: Sequence[SliceReading], apart: Mapping[str, Collection[str]] | None = None) -> str:
     """The busiest of the servers that together used too much of a core while another was measured; "" for none.
 
-    `apart`: by member, those that its own slices say nothing of: they call the same server.
+    What each of them uses beyond :func:`common_cores` counts. `apart`: by member, those that its own slices say nothing
+    of: they call the same server.
     """
+    common = common_cores(readings, apart)
+
+    def beyond_s(each: SliceReading, name: str) -> float:
+        return _known(each.used_s(name)) - common * each.seconds
+
     for visited in sorted({each.member for each in readings}):
         rows = [each for each in readings if each.member == visited]
         others = sorted(
             {name for each in rows for name in each.after.cpu_s} - {visited, *(apart or {}).get(visited, ())}
         )
-        used_s = {name: sum(_known(each.used_s(name)) for each in rows) for name in others}
+        used_s = {name: max(0.0, sum(beyond_s(each, name) for each in rows)) for name in others}
         seconds = sum(each.seconds for each in rows)
-        busy = sum(sum(_known(each.used_s(name)) for name in others) > BUSY_SHARE * each.seconds for each in rows)
+        busy = sum(sum(max(0.0, beyond_s(each, name)) for name in others) > BUSY_SHARE * each.seconds for each in rows)
         # One collection of garbage in a short slice is no reason.
         if sum(used_s.values()) > BUSY_SHARE * seconds and (busy >= BUSY_SLICES or seconds >= BUSY_SECONDS):
             return max(others, key=lambda name: used_s[name])

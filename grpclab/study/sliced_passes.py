@@ -11,7 +11,7 @@ from grpclab.load.core.slices import SliceLengths
 from grpclab.study import passes
 from grpclab.study.passes import Counted, Goal, Visits
 from grpclab.study.running_member import GroupTools, RunningMember
-from grpclab.study.slice_account import ServerAccount, SliceReading, disturber
+from grpclab.study.slice_account import ServerAccount, SliceReading, common_cores, disturber
 from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 
@@ -135,9 +135,10 @@ class SlicedPasses:
         if name in self._running:
             cores = ServerAccount.of(name, readings).outside_cores
             return name, f"its server uses {cores:.1%} of a core when it has no call"
+        common = common_cores(readings, shared)
         for each in self._up() if last or passed >= WORKS_ON_PASSES else ():
             account = ServerAccount.of(each.name, readings)
-            if not shared[each.name] and account.works_on():
+            if not shared[each.name] and account.works_on(common):
                 share = account.outside_s / (account.outside_s + account.cpu_s)
                 return each.name, f"its server does {share:.1%} of its work when its calls have ended"
         return "", ""

@@ -329,7 +329,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                     for design in DESIGNS
                     if name in DESIGNS[design].unused
                 ),
-                Refused(words=f"--file study.toml --{name.replace('_', '-')} {word}", where="write it into study.toml")
+                Refused(words=f"--file study.toml --{name.replace('_', '-')} {word}", where="does not go with --file")
                 if name != "study"
                 else Acts(words="--study mine", proof="name", after="--file study.toml"),
                 Refused(

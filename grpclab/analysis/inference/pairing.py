@@ -190,13 +190,13 @@ def _left_out(
 ) -> list[str]:
     """Why blocks are left out, a line for each side that lacks a value in a block without a pair."""
     known = [values.keys() | reasons.keys() for values, reasons in by_side.values()]
-    shared = known[0] & known[1]
+    shared = known[0] & known[-1]  # one alone where a configuration is compared with itself
     if not shared and any(group != UNGROUPED for _, group in places):
         return [f"{' and '.join(by_side)} share no group: a ratio is taken within a group alone"]
     lines = []
     for block in sorted({block for block, _ in places if block not in both}):
         there = [{place for place in of_side if place[0] == block} for of_side in known]
-        ways = there[0] & there[1] if all(there) else there[0] | there[1]
+        ways = there[0] & there[-1] if all(there) else there[0] | there[-1]
         lines += [
             f"block {block} left out: {name}, {reasons.get(place, 'no trial')}"
             for place in sorted(ways)

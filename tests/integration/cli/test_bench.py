@@ -86,7 +86,7 @@ def test_the_summary_says_what_was_seen(bench: Bench, quick_server: RunningServe
     assert re.search(r"calls +400\n", text)
     assert re.search(r"succeeded +400 +100\.0%\n", text)
     assert re.search(r"failed +0 +0\.0%\n", text)
-    assert re.search(r"throughput +[\d,.]+ requests/s\n", text)
+    assert re.search(r"throughput +[\d,.]+ requests/s\b", text)
     assert re.search(r"p95 +[\d.,]+ ms\n", text)
     assert re.search(r"p99 +- +needs 1,000 calls \(10 beyond it\), there were 400", text)
     assert re.search(r"connections +2 +open at the end, seen from outside\n", text)

@@ -9,7 +9,14 @@ import sys
 import pytest
 
 from grpclab.study.running_member import IdleReader
-from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, cpu_over_counted_time, disturber
+from grpclab.study.slice_account import (
+    IdleReading,
+    ServerAccount,
+    SliceReading,
+    common_cores,
+    cpu_over_counted_time,
+    disturber,
+)
 from tests.support.slices import made_slice
 
 
@@ -84,6 +91,35 @@ def test_a_server_that_does_next_to_nothing_without_calls_is_idle_however_little
 def test_the_busiest_of_the_others_is_found_by_its_share_of_a_core() -> None:
     assert disturber(readings("a", others=0.003)) == "b"
     assert disturber(readings("a", others=0.0015)) == ""
+
+
+def idling(**cores: float) -> list[SliceReading]:
+    """Four passes over servers that use so much of a core all the time, and 80 % more in their own slices of 0.1 s."""
+    found: list[SliceReading] = []
+    at, used = 0.0, dict.fromkeys(cores, 0.0)
+    for number in range(4):
+        for visited in cores:
+            before = IdleReading(at_s=at, cpu_s=dict(used))
+            at += 0.1
+            used = {name: spent + 0.1 * cores[name] + (0.08 if name == visited else 0) for name, spent in used.items()}
+            after = IdleReading(at_s=at, cpu_s=dict(used))
+            part = made_slice(number, before.at_s)
+            found.append(SliceReading(pass_number=number, member=visited, slice=part, before=before, after=after))
+    return found
+
+
+def test_what_most_servers_do_without_calls_is_their_runtime_and_no_reason_to_leave() -> None:
+    polling = idling(hub=0.01, a=0.014, b=0.009, c=0.011, d=0.01, e=0.012)
+    assert common_cores(polling) == pytest.approx(0.01)
+    assert disturber(polling) == ""
+    account = ServerAccount.of("a", polling)
+    assert account.works_on()
+    assert not account.works_on(common_cores(polling))
+
+
+@pytest.mark.parametrize("cores", [{"a": 0.001, "b": 0.03}, {"a": 0.1, "b": 0.11}, {"a": 0.01, "b": 0.01, "c": 0.04}])
+def test_whoever_does_more_than_most_is_found_and_where_all_do_much_the_busiest(cores: dict[str, float]) -> None:
+    assert disturber(idling(**cores)) == max(cores, key=cores.__getitem__)
 
 
 def test_one_collection_of_garbage_is_no_reason_to_leave() -> None:
