@@ -22,6 +22,8 @@ RAMP_S, RAMP_TAILS = 0.025, 2
 """The shortest ramp, in seconds and in p99 latencies of the warm-up."""
 COUNTED_S, COUNTED_MEDIANS = 0.075, 5
 """The shortest counted stretch of a closed loop, in seconds and in median latencies of the warm-up."""
+RAMP_COUNTED_S = 0.25
+"""A counted stretch is as long as the ramp, where that is no longer than this."""
 OPEN_S, OPEN_CALLS, OPEN_TAILS = 1.0, 200, 10
 """The shortest counted stretch of an open loop: in seconds, in planned calls, and in p99 latencies of the warm-up."""
 CLOSED_MOST_S, OPEN_MOST_S = 2.0, 5.0
@@ -179,11 +181,15 @@ class Slice(StretchFigures):
 
 
 def closed_lengths(warmups: Iterable[WarmUp]) -> SliceLengths:
-    """The lengths for closed loops that are measured together. Raises ValueError without a warm-up that has calls."""
+    """The lengths for closed loops that are measured together. Raises ValueError without a warm-up that has calls.
+
+    The counted stretch is not shorter than the ramp, up to RAMP_COUNTED_S: else most of a slice would not count where
+    tails are long.
+    """
     known = _known(warmups)
-    return SliceLengths(
-        ramp_s=_ramp_s(known), counted_s=max([COUNTED_S, *(COUNTED_MEDIANS * each.latency_p50_s for each in known)])
-    )
+    ramp_s = _ramp_s(known)
+    counted = [COUNTED_S, min(ramp_s, RAMP_COUNTED_S), *(COUNTED_MEDIANS * each.latency_p50_s for each in known)]
+    return SliceLengths(ramp_s=ramp_s, counted_s=max(counted))
 
 
 def open_lengths(warmups: Iterable[WarmUp], rates: Iterable[float]) -> SliceLengths:

@@ -50,7 +50,7 @@ warmups = st.builds(lambda p50, more: warmup(p50, p50 + more), latencies, latenc
 def test_one_length_suits_the_slowest_of_a_group(members: list[WarmUp]) -> None:
     lengths = closed_lengths(members)
     assert lengths.ramp_s == max([0.025, *(2 * each.latency_p99_s for each in members)])
-    assert lengths.counted_s == max([0.075, *(5 * each.latency_p50_s for each in members)])
+    assert lengths.counted_s == max([0.075, min(0.25, lengths.ramp_s), *(5 * each.latency_p50_s for each in members)])
     assert all(closed_lengths([each]).ramp_s <= lengths.ramp_s for each in members)
 
 
