@@ -164,11 +164,7 @@ class _RunningSlice:
             rows["start_s"], rows["latency_s"], rows["status"], opened_at=self._opens_at, closed_at=self._closes_at
         )
         counted = WindowEnded(
-            cpu_s=closed.cpu_s - opened.cpu_s,
-            spin_s=closed.spin_s - opened.spin_s,
-            busy_s=closed.at_s - opened.at_s,
-            loop_s=closed.loop_s - opened.loop_s,
-            waited_s=closed.waited_s - opened.waited_s,
+            **closed.since(opened),
             admitted=gate.admitted,
             ran_out_at=gate.ran_out_at,
             ceiling=gate.ceiling,

@@ -144,11 +144,7 @@ class _Worker:
         recorder.close()
         self.supplies.take(gate, recorder.calls - recorder.unsent)
         return WindowEnded(
-            cpu_s=end.cpu_s - opening.cpu_s,
-            spin_s=end.spin_s - opening.spin_s,
-            busy_s=end.at_s - opening.at_s,
-            loop_s=end.loop_s - opening.loop_s,
-            waited_s=end.waited_s - opening.waited_s,
+            **end.since(opening),
             admitted=gate.admitted,
             ran_out_at=gate.ran_out_at,
             ceiling=gate.ceiling,

@@ -49,6 +49,16 @@ class WorkerUsage:
             errors=recorder.errors,
         )
 
+    def since(self, earlier: WorkerUsage) -> dict[str, Any]:
+        """The seconds used from an earlier moment to this one, by the names that they have in `WindowEnded`."""
+        return {
+            "cpu_s": self.cpu_s - earlier.cpu_s,
+            "spin_s": self.spin_s - earlier.spin_s,
+            "busy_s": self.at_s - earlier.at_s,
+            "loop_s": self.loop_s - earlier.loop_s,
+            "waited_s": self.waited_s - earlier.waited_s,
+        }
+
 
 async def until(moment: float, running: asyncio.Task[None]) -> None:
     """Wait for a moment, or for the end of what is running."""

@@ -109,23 +109,6 @@ def _used_by(pid: int, *, families: bool) -> Usage:
     )
 
 
-def cpu_seconds_of_families(pids: Collection[int]) -> float:
-    """CPU time so far of these processes and of all that they started, as :func:`usage` counts it.
-
-    Raises psutil.NoSuchProcess if one of `pids` is gone.
-    """
-    total = sum(_cpu_with_ended_children(pid) for pid in pids)
-    for pid in descendants(pids):
-        with contextlib.suppress(psutil.Error, OSError):  # it has just ended
-            total += _cpu_with_ended_children(pid)
-    return total
-
-
-def _cpu_with_ended_children(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return cpu_seconds(pid) + float(times.children_user + times.children_system)
-
-
 def descendants(pids: Collection[int]) -> set[int]:
     """The processes that these have started, and they in turn, as far as they run and are not among `pids`."""
     found, known = set(pids), set(pids)

@@ -7,7 +7,7 @@ measured without groups, pair by block. The block stays the unit of evidence.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,24 +130,23 @@ def trials_of_pair(trials: pd.DataFrame, *, scenario: str, baseline: str, candid
 
 
 def _shared(trials: pd.DataFrame, scenario: str, baseline: str, candidate: str) -> set[Place]:
-    shared: set[Place] | None = None
-    for name in (baseline, candidate):
-        rows = trials_of(trials, name, scenario, columns=("block", "group"))
-        rows = rows[numbers(rows, "block").notna()]
-        places = _places(rows)
-        shared = places if shared is None else shared & places
-    return _preferred(shared or set(), trials, scenario, baseline, candidate)
+    columns = ("block", "group", "valid", "pass_count")
+    sides = [trials_of(trials, name, scenario, columns=columns) for name in (baseline, candidate)]
+    sides = [rows[numbers(rows, "block").notna()] for rows in sides]
+    return _preferred(set.intersection(*map(_places, sides)), sides)
 
 
 def _places(rows: pd.DataFrame) -> set[Place]:
     return set(zip(numbers(rows, "block").astype(int), groups_of(rows), strict=True))
 
 
-def _preferred(shared: set[Place], trials: pd.DataFrame, scenario: str, *sides: str) -> set[Place]:
-    """Those of the shared groups in which the slices of both sides interleave; in a block without any, all of them."""
+def _preferred(shared: Set[Place], sides: Iterable[pd.DataFrame]) -> set[Place]:
+    """Those of the shared groups in which the slices of both sides interleave; in a block without any, all of them.
+
+    `sides` are the rows of each side.
+    """
     interleaved = set(shared)
-    for name in sides:
-        rows = trials_of(trials, name, scenario, columns=("block", "group", "valid", "pass_count"))
+    for rows in sides:
         interleaved &= _places(rows[numbers(rows, "pass_count").gt(0) & column(rows, "valid").eq(True)])
     blocks = {block for block, _ in interleaved}
     return {place for place in shared if place[0] not in blocks or place in interleaved}
@@ -168,7 +167,7 @@ def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
     (base, base_reasons), (other, other_reasons) = by_side[baseline], by_side[candidate]
     places = base.keys() | base_reasons.keys() | other.keys() | other_reasons.keys()
     both: dict[int, list[Place]] = {}
-    for place in sorted(_preferred(base.keys() & other.keys(), trials, scenario, baseline, candidate)):
+    for place in sorted(_preferred(base.keys() & other.keys(), sides.values())):
         both.setdefault(place[0], []).append(place)
     if not absent:
         notes += _left_out(by_side, places, both)

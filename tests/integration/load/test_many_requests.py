@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,22 +24,9 @@ from grpclab.load.plan import CallRequest, choose_call
 from grpclab.status import OK, WRONG_ANSWER
 from grpclab.system.transport import PLAINTEXT
 from grpclab.testing import fake_target
+from tests.support.scribe import scribe
 
 BOTH = pytest.mark.parametrize("engine", ["wire", "grpcio"])
-
-
-@contextmanager
-def scribe() -> Iterator[tuple[str, list[bytes]]]:
-    """A server that answers with the request, and the requests in the order in which they came."""
-    came: list[bytes] = []
-
-    def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
-        came.append(request)
-        return request
-
-    handler = grpc.method_handlers_generic_handler("a.Shop", {"Buy": grpc.unary_unary_rpc_method_handler(answer)})
-    with fake_target(handler, answer=None) as target:
-        yield target.address, came
 
 
 def call_of(payloads: Payloads, worker: int = 0, workers: int = 1) -> CallSpec:

@@ -26,6 +26,7 @@ from grpclab.servers.hosting.application import launch_application
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.target import App
 from grpclab.servers.targets import ServerStart, rehearse
+from grpclab.study.running_member import IdleReader
 from grpclab.system import procfs
 from grpclab.system.channels import open_channel
 from tests.support.applications import ask, ask_at_once, call_inside, services_at, write
@@ -321,7 +322,7 @@ def test_the_cpu_of_processes_that_an_application_forks_is_the_servers(folder: P
         before = server.usage()
         worker_cpu_s = ask(server)["worker_cpu_s"]
         after = server.usage()
-        in_slices = procfs.cpu_seconds_of_families(server.pids)
+        in_slices = IdleReader()({"it": server.pids}, "it", ()).cpu_s["it"]
         (worker,) = procfs.descendants(server.pids)
         os.kill(worker, signal.SIGKILL)
         assert until(lambda: not procfs.descendants(server.pids))

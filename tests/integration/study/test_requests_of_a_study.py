@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -19,7 +17,7 @@ from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.servers.target import Address
 from grpclab.study import comparing
 from grpclab.study.sides import PairOptions, pair
-from grpclab.testing import fake_target
+from tests.support.scribe import scribe
 
 PROTO = """
 syntax = "proto3";
@@ -29,20 +27,6 @@ message Bill { int32 id = 1; }
 service Shop { rpc Buy(Order) returns (Bill); }
 """
 MANY = 10_000
-
-
-@contextmanager
-def shop() -> Iterator[tuple[str, list[bytes]]]:
-    """A running server, and the requests in the order in which they came."""
-    came: list[bytes] = []
-
-    def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
-        came.append(request)
-        return request
-
-    handler = grpc.method_handlers_generic_handler("a.Shop", {"Buy": grpc.unary_unary_rpc_method_handler(answer)})
-    with fake_target(handler, answer=None) as target:
-        yield target.address, came
 
 
 def id_of(request: bytes) -> int:
@@ -82,7 +66,7 @@ def test_ten_thousand_payloads_arrive_each_once_on_both_sides(
 
     monkeypatch.setattr("grpclab.load.calls.request_data.encoder", counting)
     settings: dict[str, Level] = {"load.engine": engine, "load.concurrency": concurrency, "load.requests": MANY}
-    with shop() as (a, came_a), shop() as (b, came_b):
+    with scribe() as (a, came_a), scribe() as (b, came_b):
         folder = measured(tmp_path, (a, b), file_reference(str(data)), settings)
     for came in (came_a, came_b):
         numbers = [id_of(request) for request in came]
