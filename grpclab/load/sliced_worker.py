@@ -164,7 +164,7 @@ class _RunningSlice:
             rows["start_s"], rows["latency_s"], rows["status"], opened_at=self._opens_at, closed_at=self._closes_at
         )
         counted = WindowEnded(
-            **closed.since(opened),
+            **dataclasses.asdict(closed.since(opened)),
             admitted=gate.admitted,
             ran_out_at=gate.ran_out_at,
             ceiling=gate.ceiling,

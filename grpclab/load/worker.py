@@ -144,7 +144,7 @@ class _Worker:
         recorder.close()
         self.supplies.take(gate, recorder.calls - recorder.unsent)
         return WindowEnded(
-            **end.since(opening),
+            **dataclasses.asdict(end.since(opening)),
             admitted=gate.admitted,
             ran_out_at=gate.ran_out_at,
             ceiling=gate.ceiling,

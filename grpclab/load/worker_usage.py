@@ -26,6 +26,17 @@ async def beat(heartbeat: Heartbeat) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SecondsUsed:
+    """The resources used between two moments, named as in :class:`grpclab.load.worker_messages.WindowEnded`."""
+
+    cpu_s: float
+    spin_s: float
+    busy_s: float
+    loop_s: float
+    waited_s: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkerUsage:
     """The resources used, and the calls made, up to a moment."""
 
@@ -49,15 +60,15 @@ class WorkerUsage:
             errors=recorder.errors,
         )
 
-    def since(self, earlier: WorkerUsage) -> dict[str, Any]:
-        """The seconds used from an earlier moment to this one, by the names that they have in `WindowEnded`."""
-        return {
-            "cpu_s": self.cpu_s - earlier.cpu_s,
-            "spin_s": self.spin_s - earlier.spin_s,
-            "busy_s": self.at_s - earlier.at_s,
-            "loop_s": self.loop_s - earlier.loop_s,
-            "waited_s": self.waited_s - earlier.waited_s,
-        }
+    def since(self, earlier: WorkerUsage) -> SecondsUsed:
+        """Return what was used from an earlier moment to this one."""
+        return SecondsUsed(
+            cpu_s=self.cpu_s - earlier.cpu_s,
+            spin_s=self.spin_s - earlier.spin_s,
+            busy_s=self.at_s - earlier.at_s,
+            loop_s=self.loop_s - earlier.loop_s,
+            waited_s=self.waited_s - earlier.waited_s,
+        )
 
 
 async def until(moment: float, running: asyncio.Task[None]) -> None:
