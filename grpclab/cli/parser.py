@@ -228,7 +228,11 @@ class LabCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does, after the words of each option have been told apart. Raises click.UsageError."""
-        left = super().parse_args(ctx, args if ctx.resilient_parsing else self._apart(ctx, args))
+        try:
+            left = super().parse_args(ctx, args if ctx.resilient_parsing else self._apart(ctx, args))
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
         if left and not ctx.resilient_parsing:
             path = ctx.command_path
             raise click.UsageError(f"unexpected argument {left[0]!r}: `{path} --help` shows what {path} takes", ctx)
@@ -249,6 +253,8 @@ class LabCommand(click.Command):
             name, equals, value = word.partition("=")
             flag = flags.get(name)
             if flag is None:
+                if equals and name in names:
+                    raise click.UsageError(f"invalid {name}={value}: expected {name} alone, it takes no value", ctx)
                 done.append(word)
                 continue
             if not equals:
@@ -292,7 +298,9 @@ def help_option() -> Flag:
 
 def _is_option(word: str, names: Iterable[str]) -> bool:
     """Whether a word is meant as an option, and as no value of one."""
-    return word.partition("=")[0] in names or (word.startswith("--") and len(word) > 2 and " " not in word)
+    return word.partition("=")[0] in names or (
+        word[:1] == "-" and word[1:2] not in ("", *"0123456789.") and " " not in word
+    )
 
 
 def explained(error: click.UsageError) -> str:
