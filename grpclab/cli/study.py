@@ -13,7 +13,7 @@ from grpclab.cli.options import add_remote_options, allowance_given
 from grpclab.cli.output import require_writable
 from grpclab.cli.report import show_result
 from grpclab.errors import UsageError
-from grpclab.study.parameters import StudyParameters, refuse_without_part
+from grpclab.study.parameters import NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import project_root
@@ -44,6 +44,11 @@ def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> Non
             help=f"{field.metadata['meaning']} (default: {words})",
         )
     study.add_argument("--file", type=Path, metavar="FILE", help="a study of your own, in TOML (see the README)")
+    study.add_argument(
+        "--exclusive",
+        action="store_true",
+        help="with --file: one server after the other, where two cannot be up together (exclusive = true in the file)",
+    )
     study.add_argument(
         "--repeat",
         type=Path,
@@ -88,7 +93,13 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"--plan does not go with the repeat of {kind}: its number of blocks is known")
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
-        study = Study.described(options.file, options.study, leave=RemoteLeave.within(allowance))
+        study = Study.described(
+            options.file,
+            options.study,
+            leave=RemoteLeave.within(allowance),
+            budget_s=budget_seconds("budget", options.budget or NO_BUDGET),
+            exclusive=options.exclusive,
+        )
     elif options.plan:
         study = Study.planned(parameters)
     else:
@@ -140,9 +151,9 @@ def _parameters(options: argparse.Namespace) -> StudyParameters:
         raise UsageError(f"{others[0]} does not go with --repeat: it measures the plan of {options.repeat}")
     if options.yes and not options.repeat:
         raise UsageError("--yes goes with --repeat only: nothing else asks")
-    if options.file and "budget" in chosen:  # no key of a file
-        raise UsageError(f"--budget does not go with --file: all blocks of {options.file} are measured; see --plan")
-    if options.file and others:
+    if options.exclusive and not options.file:
+        raise UsageError("--exclusive goes with --file only: the servers of other studies can be up together")
+    if options.file and (others := [one for one in others if one != "--budget"]):  # which is no key of a file
         raise UsageError(f"{others[0]} does not go with --file: write it into {options.file}")
     if options.plan and options.json:
         raise UsageError("--json does not go with --plan: a plan has no result yet")
