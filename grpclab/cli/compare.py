@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.cli import target_options
@@ -33,11 +34,13 @@ from grpclab.factors.config import parse_settings
 from grpclab.factors.effective import unreached_processes
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
+from grpclab.study.parameters import budget_seconds, study_name
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import is_stored
 
 if TYPE_CHECKING:
     from grpclab.servers.target import Target
+    from grpclab.study.comparison import CompareResult
     from grpclab.study.sides import GivenTarget, Side
 
 SIDES = ("a", "b")
@@ -46,7 +49,7 @@ _MEASURED = (
     *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
-    *("blocks", "exclusive", "seed", "study", "start_timeout"),
+    *("blocks", "budget", "plan", "exclusive", "seed", "study", "start_timeout"),
     *(*target_options.SECURITY, *target_options.REMOTE),
 )
 """Options that say what is measured, and how."""
@@ -82,7 +85,7 @@ def run(options: Options) -> int:
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
     if all(stored.values()):
         _refuse(options, _MEASURED, "two stored results are compared as they were measured: leave it out")
-        blocks, seed, study, timeout_s = None, 1, None, None
+        blocks, seed, study, timeout_s, budget_s = None, 1, None, None, None
         sides: dict[str, Side] = {}
     else:
         if any(stored.values()):
@@ -101,45 +104,63 @@ def run(options: Options) -> int:
         sides = _sides(options, servers, names, timeout_s)
         blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
         seed = 1 if options.seed is None else whole("--seed", options.seed)
-        study = _study_name(options.study)
+        study = None if options.study is None else study_name("--study", options.study)
+        budget_s = None if options.budget is None else budget_seconds("--budget", options.budget)
+        if options.plan:
+            _refuse(options, ("json",), "a plan has no result yet")
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
-        from grpclab.study import comparing
+        from grpclab.study import comparing, pilot
         from grpclab.study.stored_comparison import compare_stored
     tell_encoding(quiet=options.quiet)
-    silent = options.quiet or options.json == "-"
+    say = (lambda _: None) if options.quiet or options.json == "-" else _say
     if not sides:
         result = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
-        if not options.quiet:
-            for line in idle_lines(sides, _given(options)):
-                print(f"grpclab: {line}", file=sys.stderr)
+        for line in () if options.quiet else idle_lines(sides, _given(options)):
+            print(f"grpclab: {line}", file=sys.stderr)
         with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
+            if options.plan:
+                pilot.estimate_comparison(
+                    sides,
+                    blocks=blocks,
+                    delta=delta,
+                    seed=seed,
+                    write=_say,
+                    progress=say,
+                    start_timeout_s=timeout_s,
+                    exclusive=options.exclusive,
+                    budget_s=budget_s,
+                )
+                return 0
             running = comparing.prepare(
                 sides,
                 blocks=blocks,
                 delta=delta,
                 seed=seed,
                 study=study,
-                write=(lambda _: None) if silent else _say,
+                write=say,
                 again=options.command_line,
                 start_timeout_s=timeout_s,
                 exclusive=options.exclusive,
+                budget_s=budget_s,
             )
-            if not silent:
-                _say(running.heading)
-            running.run((lambda _: None) if silent else _say)
+            say(running.heading)
+            running.run(say)
         result = comparing.judge(running)
-    code = (
-        0 if result.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[result.verdict]
-    )
+    code = comparing.EXIT_CODES[result.verdict]
+    return _show(result, options, 0 if result.verdict == "inconclusive" and options.allow_inconclusive else code)
+
+
+def _show(result: CompareResult, options: Options, code: int) -> int:
+    """Print the result, write its JSON; returns the exit code."""
     if options.json:  # first: standard output may be read by `head`
         answer = result.as_dict() | {"exit_code": code}
         write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
         print("\n".join(result.conclusion) if options.quiet else f"\n{result}")
         if result.study and not options.quiet:
-            print(f"draw it: grpclab report {running.name}")
+            print(f"draw it: grpclab report {Path(result.study).name}")
     return code
 
 
@@ -193,12 +214,6 @@ def _blocks(text: str) -> int:
     if not 2 <= blocks <= 1000:
         raise UsageError(invalid("--blocks", text, "auto, or a whole number from 2 to 1,000"))
     return blocks
-
-
-def _study_name(name: str | None) -> str | None:
-    from grpclab.study.parameters import study_name
-
-    return None if name is None else study_name("--study", name)
 
 
 def _sides(
@@ -295,10 +310,12 @@ def _groups() -> list[OptionGroup]:
         members=[
             Flag("--blocks", metavar="N|auto", help="auto: by the noise of the first four (default: auto)"),
             Flag(
-                "--exclusive",
-                switch=True,
-                help="one side after the other, for servers that cannot be up together",
+                "--budget",
+                metavar="TIME",
+                help="time for all blocks, as 3m: fitted after the first four (default: none)",
             ),
+            Flag("--plan", switch=True, help="a pilot only: how long it takes, what it can show"),
+            Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot be up together"),
             Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),
             Flag("--seed", metavar="N", help="order within the blocks (default: 1)"),
             Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),

@@ -12,7 +12,7 @@ from grpclab.cli.output import require_writable
 from grpclab.cli.parser import FileName, Flag, LabCommand, OptionGroup, Options
 from grpclab.cli.report import show_result
 from grpclab.errors import UsageError
-from grpclab.study.parameters import StudyParameters, refuse_without_part
+from grpclab.study.parameters import NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import project_root
@@ -47,7 +47,13 @@ def run(options: Options) -> int:
             raise UsageError(f"--plan does not go with the repeat of {kind}: its number of blocks is known")
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
-        study = Study.described(options.file, options.study, leave=RemoteLeave.within(allowance))
+        study = Study.described(
+            options.file,
+            options.study,
+            leave=RemoteLeave.within(allowance),
+            budget_s=budget_seconds("budget", options.budget or NO_BUDGET),
+            exclusive=options.exclusive,
+        )
     elif options.plan:
         study = Study.planned(parameters)
     else:
@@ -99,9 +105,9 @@ def _parameters(options: Options) -> StudyParameters:
         raise UsageError(f"{others[0]} does not go with --repeat: it measures the plan of {options.repeat}")
     if options.yes and not options.repeat:
         raise UsageError("--yes goes with --repeat only: nothing else asks")
-    if options.file and "budget" in chosen:  # no key of a file
-        raise UsageError(f"--budget does not go with --file: all blocks of {options.file} are measured; see --plan")
-    if options.file and others:
+    if options.exclusive and not options.file:
+        raise UsageError("--exclusive goes with --file only: the servers of other studies can be up together")
+    if options.file and (others := [one for one in others if one != "--budget"]):  # which is no key of a file
         raise UsageError(f"{others[0]} does not go with --file: write it into {options.file}")
     if options.plan and options.json:
         raise UsageError("--json does not go with --plan: a plan has no result yet")
@@ -138,6 +144,12 @@ COMMAND = LabCommand(
                     kind=FileName(as_path=True),
                     metavar="FILE",
                     help="a study of your own, in TOML (see the README)",
+                ),
+                Flag(
+                    "--exclusive",
+                    switch=True,
+                    help="with --file: one server after the other, where two cannot be up together (exclusive = true in"
+                    " the file)",
                 ),
                 Flag(
                     "--repeat",

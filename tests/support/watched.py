@@ -165,6 +165,7 @@ class Watched:
         self.patch.setattr(stored, "runs_of", lambda *_: [])
         self._again()
         self.patch.setattr(pilot, "estimate", lambda *_, **__: self.note(foretold=True))
+        self.patch.setattr(pilot, "estimate_comparison", lambda *_, **more: self.note(foretold=True, **more))
 
         def published(study: Any, allow_mixed: bool = False) -> Any:
             self.note(allow_mixed=allow_mixed)

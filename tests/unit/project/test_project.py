@@ -238,8 +238,8 @@ def test_the_conda_environment_installs_what_the_project_asks_for() -> None:
     assert "pip" in environment
 
 
-def test_the_readmes_table_from_tonic_is_the_generated_one() -> None:
-    assert mapping_markdown() in (ROOT / "README.md").read_text()
+def test_the_guides_table_from_tonic_is_the_generated_one() -> None:
+    assert mapping_markdown() in (ROOT / "docs" / "from-tonic.md").read_text()
 
 
 def test_nothing_in_the_repository_knows_the_folder_it_was_written_in() -> None:
