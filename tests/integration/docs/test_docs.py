@@ -16,7 +16,7 @@ import pytest
 
 from grpclab import StoredStudy, load_study
 from grpclab.calibration import disturbances
-from grpclab.cli.commands import build_parser
+from grpclab.cli.commands import read
 from grpclab.errors import DesignError
 from grpclab.factors.channel_args import client_args, server_args
 from grpclab.factors.config import ClientConfig, ServerConfig, parse_settings
@@ -101,7 +101,7 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize(("name", "words"), commands(), ids=lambda value: str(value)[:60])
 def test_the_commands_are_what_grpclab_takes(name: str, words: list[str]) -> None:
-    options = build_parser().parse_args([word for word in words if word != "&"])
+    options = read([word for word in words if word != "&"])
     parse_settings(getattr(options, "settings", []))
 
 
