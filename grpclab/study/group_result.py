@@ -112,6 +112,7 @@ class GroupResult:
         for each in self.readings:
             name, part = each.member, each.slice
             before_s = each.before.cpu_s.get(name, math.nan)
+            figures = part.stretch
             others = [each.used_s(other) for other in each.after.cpu_s if other != name]
             rows.append(
                 {
@@ -124,10 +125,10 @@ class GroupResult:
                     "drain_s": part.drained_at - part.tail_ended_at,
                     "calls": part.calls,
                     "counted": part.started,
-                    "errors": part.errors,
+                    "errors": math.nan if figures is None else figures.errors,
                     "throughput_rps": part.throughput_rps,
-                    "latency_p50_s": part.latency_p50_s,
-                    "latency_p99_s": part.latency_p99_s,
+                    "latency_p50_s": math.nan if figures is None else figures.latency_p50_s,
+                    "latency_p99_s": math.nan if figures is None else figures.latency_p99_s,
                     "server_cpu_s": each.used_s(name),
                     "server_waited_s": each.waited_s,
                     "server_outside_s": before_s - last.get(name, math.nan),

@@ -27,6 +27,7 @@ from grpclab.study.set_up import SetUp
 from grpclab.study.slice_account import IdleReading
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system import procfs
+from grpclab.system.accounting import KernelCounts
 from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 from tests.support.bench_results import SAY_HELLO, result
@@ -107,6 +108,8 @@ class FakeGenerator:
     """A generator whose slices have 200 calls each."""
 
     workers = 1
+    pids: Collection[int] = ()
+    beside: Mapping[str, Collection[int]] = {}
     call = SAY_HELLO
 
     def __init__(self, server: FakeServer) -> None:
@@ -123,7 +126,8 @@ class FakeGenerator:
     def open_slices(self) -> None:
         pass
 
-    def slice(self, lengths: SliceLengths) -> Slice:
+    def slice(self, lengths: SliceLengths, *, counts: bool) -> Slice:
+        assert not counts, "the group reads them"
         server, number, world = self.server, len(self.slices), self.server.world
         world.log.append(f"visit {server.name}")
         if number == server.worker_dies_in:
@@ -138,14 +142,18 @@ class FakeGenerator:
             number, started_at, opened_at=started_at + lengths.ramp_s, **fields | dict(server.slice_fields)
         )
         self.slices.append(made)
+        made = dataclasses.replace(made, stretch=None)
         server.pending = server.works_on
         self.calls_made += made.calls
         if number == server.dies_in:
             server.alive = False
         return made
 
-    def close_slices(self, keep: Collection[int] | None = None) -> LoadRun:
-        assert keep is not None
+    def finish_slices(self) -> list[Slice]:
+        return self.slices
+
+    def close_slices(self, keep: Collection[int], idle: Mapping[int, tuple[KernelCounts, KernelCounts]]) -> LoadRun:
+        assert list(idle) == list(keep)
         self.kept = sorted(keep)
         return result([0.001] * 200 * len(self.kept)).run
 
@@ -194,8 +202,11 @@ class Bench:
                 server.up = False
                 world.log.append(f"stop {member.name}")
 
-        def read(pids: Mapping[str, Collection[int]], visited: str, cores: Collection[int]) -> IdleReading:
-            found = IdleReading(at_s=world.now, cpu_s={name: self[name].cpu_s for name in pids})
+        def read(
+            pids: Mapping[str, Collection[int]], visited: Mapping[str, Collection[int]], cores: Collection[int]
+        ) -> IdleReading:
+            used = {name: self[name].cpu_s for name in pids}
+            found = IdleReading(at_s=world.now, cpu_s=used, waited_s=dict.fromkeys(visited, 0.0))
             world.wait(0.0005)
             for server in world.servers.values():  # what follows the drain comes after the reading
                 server.cpu_s, server.pending = server.cpu_s + server.pending, 0.0
@@ -320,7 +331,7 @@ def test_the_busiest_of_those_that_work_without_calls_leaves_and_what_it_disturb
 
 def test_a_server_that_works_when_its_calls_have_ended_is_measured_until_it_is_idle(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "hub", "b", "c")
-    bench["b"].works_on = 0.004
+    bench["b"].works_on = 0.003
     found = bench.measure()
     assert set(found.alone) == {"b"}
     assert bench.world.alone["b"]["until_idle"]
@@ -501,7 +512,7 @@ def test_a_call_that_there_is_not_ends_everything(tmp_path: Path) -> None:
 def test_a_signal_in_the_middle_stops_everything(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "hub", "b")
 
-    def interrupted(lengths: SliceLengths) -> Slice:
+    def interrupted(lengths: SliceLengths, *, counts: bool) -> Slice:
         raise KeyboardInterrupt
 
     bench.generators["b"].slice = interrupted  # type: ignore[method-assign]
