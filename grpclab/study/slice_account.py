@@ -55,6 +55,8 @@ class SliceReading:
     before: IdleReading
     after: IdleReading
     left_out: str = ""
+    hand_over_s: float = math.nan
+    """The time since the drain of the slice before, whoever's that was; NaN where something else lay between."""
 
     def without(self, reason: str) -> SliceReading:
         """The same as one that does not count."""

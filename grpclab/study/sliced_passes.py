@@ -46,6 +46,8 @@ class SlicedPasses:
         """The members in the order in which they were visited, pass by pass."""
         self._idle: IdleReading | None = None
         """The reading of the idle moment that lasts; None where it has to be read."""
+        self._drained_at = math.nan
+        """The end of the slice before; NaN where something else lies between."""
 
     def of(self, name: str) -> list[SliceReading]:
         """The slices of a member."""
@@ -99,13 +101,27 @@ class SlicedPasses:
                 continue
             if before is None or name not in before.waited_s:
                 before = read(name)
-            self._idle = None
+            drained_at = self._drained_at
+            self._break_off()
             measured = each.slice(lengths)
-            if measured is not None:
-                self._idle = after = read(*{name, *self._following(visited[at + 1 :], name)})
-                self.readings.append(
-                    SliceReading(pass_number=number, member=name, slice=measured, before=before, after=after)
+            if measured is None:
+                continue
+            after = read(*{name, *self._following(visited[at + 1 :], name)})
+            self._idle, self._drained_at = after, measured.drained_at
+            self.readings.append(
+                SliceReading(
+                    pass_number=number,
+                    member=name,
+                    slice=measured,
+                    before=before,
+                    after=after,
+                    hand_over_s=measured.started_at - drained_at,
                 )
+            )
+
+    def _break_off(self) -> None:
+        """Something else lies between the slice before and the next one."""
+        self._idle, self._drained_at = None, math.nan
 
     def _following(self, still: Sequence[str], name: str) -> list[str]:
         """Whose slice comes after that of this member, as far as it is known; `still`: those still to be visited."""
@@ -174,7 +190,7 @@ class SlicedPasses:
         """Count nothing of what has been measured so far: it was disturbed."""
         self.readings = [each.without(reason) if each.pass_number >= self._since else each for each in self.readings]
         self._since = len(self.passes)
-        self._idle = None
+        self._break_off()
 
     def _shared(self) -> dict[str, Collection[str]]:
         """By member, the others that call the same server."""

@@ -26,6 +26,7 @@ from grpclab.load.core.slices import (
     growing,
     open_lengths,
     outlasting,
+    stretch_figures,
     undisturbed,
     why_none_counts,
 )
@@ -137,6 +138,23 @@ def test_the_figures_of_a_worker_are_those_of_the_summary(calls: list[tuple[floa
     assert figures.under_way_closed - figures.under_way_opened == sum(
         (10.0 < start <= 30.0) - (10.0 < end <= 30.0) for start, end, _ in calls
     )
+
+
+@given(st.lists(calls_of_a_run, min_size=1, max_size=4))
+def test_the_figures_of_each_slice_are_found_in_the_records_of_all(runs: list[list[tuple[float, float, int]]]) -> None:
+    """A warm-up, and slices after it: whatever is in one, the others do not see."""
+    slices, rows, expected = [], [(-5.0, -4.0, OK)], []
+    for number, calls in enumerate(runs):
+        own = [(start + 1000 * number, end + 1000 * number, status) for start, end, status in calls if start >= 5.0]
+        opened_at, closed_at = 1000.0 * number + 10.0, 1000.0 * number + 30.0
+        slices.append(made_slice(number, opened_at - 5.0, opened_at=opened_at, closed_at=closed_at))
+        alone = records(own)
+        expected.append(
+            StretchFigures.of(alone.start_s, alone.latency_s, alone.status, opened_at=opened_at, closed_at=closed_at)
+        )
+        rows += own
+    found = records(rows)
+    assert str(stretch_figures(found.start_s, found.latency_s, found.status, slices)) == str(expected)
 
 
 def test_ramp_tail_and_the_time_between_slices_do_not_count() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import math
 from collections import Counter
@@ -252,6 +253,22 @@ def test_every_member_is_visited_pass_by_pass_until_it_has_its_time_and_its_call
     assert found.interleaved
     assert found.alone == {}
     assert found.trials["b"].metrics["pass_count"] == 14
+
+
+def test_between_two_slices_everything_is_read_once(tmp_path: Path) -> None:
+    """A reading takes 0.5 ms here. Of three members it is not known who comes first in the next pass."""
+    for names in (("hub", "b"), ("hub", "b", "c")):
+        found = Bench(tmp_path, *names).measure()
+        frame = found.slices()
+        readings_s = frame["hand_over_s"].to_numpy() / 0.0005
+        assert math.isnan(readings_s[0])
+        again = (frame["pass"].diff() > 0) & (frame["member"] != frame["member"].shift()) & (len(names) > 2)
+        assert readings_s[1:] == pytest.approx(1.0 + again.to_numpy()[1:])
+        assert frame["throughput_rps"].notna().all(), "the figures are there when the slices are over"
+        pairs = itertools.pairwise(found.readings)
+        assert all(
+            before.after is after.before for (before, after), twice in zip(pairs, again[1:], strict=True) if not twice
+        )
 
 
 def test_calls_are_counted_until_there_are_enough(tmp_path: Path) -> None:
