@@ -27,11 +27,12 @@ long: $(VENV)/.dev  ## run the tests that take too long for test
 coverage: $(VENV)/.dev  ## what the tests cover of the pure rooms, and that it is not less than it was
 	$(BIN)/pytest -q -n 2 $(PURE_TESTS) $(PURE:%=--cov=grpclab.%) --cov-report=term:skip-covered --cov-fail-under=90
 
-check: $(VENV)/.dev  ## ruff, mypy, notebooks stripped, stubs in step with proto/
+check: $(VENV)/.dev  ## ruff, mypy, notebooks stripped, wording, stubs in step with proto/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify $(NOTEBOOKS)
+	$(BIN)/python -m tools.words
 	@fresh=$$(mktemp -d) && $(call PROTOC,"$$fresh") && diff -r "$$fresh/$(STUBS)" $(STUBS) -x __init__.py -x __pycache__ \
 	  && rm -r "$$fresh" && echo "stubs are in step with proto/"
 
