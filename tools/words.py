@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 
 from grpclab.text.printable import printable
+from tools.reference import command_names, help_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SPELLED = (
@@ -162,20 +163,10 @@ def texts() -> Iterator[tuple[str, str]]:
             path.relative_to(ROOT).as_posix(),
             "\n\n".join(str(cell.source) for cell in cells if cell.cell_type == "markdown"),
         )
-    for command in ("", *commands()):
-        yield f"grpclab {command} --help".replace("  ", " "), help_of(command)
-
-
-def help_of(command: str) -> str:
-    """What `grpclab COMMAND --help` prints; the program's own help without a command."""
-    words = [sys.executable, "-m", "grpclab", *command.split(), "--help"]
-    return subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-
-
-def commands() -> list[str]:
-    """The names of the commands, as `grpclab --help` lists them."""
-    listed = help_of("").lower().partition("commands:\n")[2].partition("\n\n")[0]
-    return re.findall(r"^\W{1,4}([a-z]+) {2,}", listed, re.MULTILINE)
+    program = help_of("")
+    yield "grpclab --help", program
+    for command in command_names(program):
+        yield f"grpclab {command} --help", help_of(command)
 
 
 def misspelt() -> list[str]:
