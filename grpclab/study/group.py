@@ -140,6 +140,7 @@ class _GroupRun:
         """Take a member out: it is measured alone; with `until_idle` its server is stopped, since it disturbs."""
         self.say(f"{name} was measured alone: {reason}")
         self.alone[name] = reason
+        self._sliced.finish(name)
         member = self._running.pop(name)
         if until_idle:
             self._until_idle.add(name)
@@ -263,6 +264,9 @@ class _GroupRun:
 
     def _note(self, each: RunningMember) -> None:
         """Take a member's figures; it is measured alone where no slice counts, or its open loop cannot be cut."""
+        self._sliced.finish(each.name)
+        if each.failed:
+            return
         readings = self._sliced.of(each.name)
         parts = [reading.slice for reading in readings if reading.counts]
         invalid = [reading.slice for reading in readings if reading.slice.invalid]

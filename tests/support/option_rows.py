@@ -261,7 +261,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 ("stream_interval_ms", "--stream-interval-ms 7", ""),
                 ("max_concurrent_streams", "--max-concurrent-streams 7", ""),
                 ("window_kib", "--window-kib 7", ""),
-                ("residence", "--no-residence", ""),
+                ("no_residence", "--no-residence", "residence"),
                 ("fault", "--fault goaway:7", ""),
             )
         },
