@@ -149,8 +149,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert run.stdout.strip() == "[]"
 
 
-def test_the_version_is_the_projects() -> None:
-    assert grpclab.__version__ == pyproject()["project"]["version"]
+def test_the_version_has_one_source() -> None:
+    source = ROOT / pyproject()["tool"]["hatch"]["version"]["path"]
+    assert f'__version__ = "{grpclab.__version__}"\n' in source.read_text()
+    assert pyproject()["project"]["dynamic"] == ["version"]
+    assert "version" not in pyproject()["project"]
 
 
 # ---- errors --------------------------------------------------------------------------------------------------
