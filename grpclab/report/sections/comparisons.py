@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from grpclab import quantities as qty
 from grpclab.metrics import metric_words
-from grpclab.report import figures, tables, words
+from grpclab.report import figures, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
-from grpclab.report.words import esc
+from grpclab.report.tables import Cells, Missing, Piece, Table, badge, below, bold, limits
 
-TITLE, ANCHOR = "All comparisons", "comparisons"
+TITLE, ANCHOR, PLACE, FOLDED = "All comparisons", "comparisons", 180, True
 
 
-def section(study: FinishedStudy) -> str:
+def section(study: FinishedStudy) -> list[Piece]:
     """The forest plots, and the table."""
-    blocks = figures.forest(study)
-    drawn = "".join(block.html() for block in blocks)
-    return (drawn or tables.none("No comparison has two blocks in which both sides are valid.")) + table(study)
+    lacking = Missing(text="No comparison has two blocks in which both sides are valid.")
+    drawn: list[Piece] = [*figures.forest(study)] or [lacking]
+    listed = table(study)
+    return [*drawn, listed] if listed else drawn
 
 
-def table(study: FinishedStudy) -> str:
-    """Every comparison with its interval, p, verdict and what there is to know about it; "" without any."""
-    rows: list[tables.Cells] = []
+def table(study: FinishedStudy) -> Table | None:
+    """Every comparison with its interval, p, verdict and what there is to know about it; None without any."""
+    rows: list[Cells] = []
     for group, members in grouped(study):
-        rows.append([esc(group)])
+        rows.append([group])
         for c in members:
             notes = [words.plain(c.note)]
             if c.verdict == "inconclusive" and c.blocks_needed:
@@ -35,15 +36,15 @@ def table(study: FinishedStudy) -> str:
             sides = f"{metric_words(c.metric)}, {c.candidate} against {c.baseline}"
             rows.append(
                 [
-                    f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(note)}</small>' if note else ''}",
-                    f"<b>{words.ratio_of(c)}</b>{tables.limits(c.limited_by)}",
+                    (title, below(sides), below(note) if note else ""),
+                    (bold(words.ratio_of(c)), *limits(c.limited_by)),
                     words.interval_of(c),
-                    tables.badge(c.verdict),
-                    esc(qty.p_value(c.p_adjusted)),
-                    esc(c.blocks),
+                    badge(c.verdict),
+                    qty.p_value(c.p_adjusted),
+                    str(c.blocks),
                 ]
             )
     if not rows:
-        return ""
+        return None
     header = ["comparison", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
-    return tables.table(header, rows, label="Every comparison", numeric={1, 2, 4, 5})
+    return Table(header=header, rows=rows, label="Every comparison", numeric={1, 2, 4, 5})
