@@ -15,7 +15,7 @@ from grpclab.calibration.store import About, Results
 from grpclab.report import files, tables, words
 from grpclab.report.blocks import Section, Shown
 from grpclab.report.renderers.html import Head, page
-from grpclab.report.tables import Facts, Missing, Paragraph, Piece
+from grpclab.report.tables import FactList, Missing, Paragraph, Piece
 
 TITLE = "The lab measures itself"
 QUESTION = (
@@ -66,7 +66,7 @@ def _answered(results: Results) -> list[Piece]:
     return [
         GoalsMet(sentence=_sentence(results), warnings=_warnings(about)),
         claims_table(_claims(results)),
-        Facts(pairs=_in_short(about)),
+        FactList(pairs=_in_short(about)),
     ]
 
 
@@ -154,11 +154,11 @@ def _load(averages: Sequence[float] | None) -> str:
     return f"{averages[0]:g}" if averages else "unknown"
 
 
-def _facts(about: About) -> list[tuple[str, Facts]]:
+def _facts(about: About) -> list[tuple[str, FactList]]:
     parts = {
         "Machine": vars(about.machine),
         "Versions": about.versions,
         "Source": vars(about.git),
         "Parameters": dataclasses.asdict(about.parameters),
     }
-    return [(title, Facts(pairs=tables.flat(facts))) for title, facts in parts.items()]
+    return [(title, FactList(pairs=tables.flat(facts))) for title, facts in parts.items()]

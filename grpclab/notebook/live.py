@@ -22,7 +22,7 @@ from grpclab.text.printable import harmless
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lines(Piece):
+class LineList(Piece):
     """A paragraph of lines."""
 
     lines: tuple[str, ...]

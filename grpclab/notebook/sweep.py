@@ -10,7 +10,7 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import Judgement
-from grpclab.notebook.live import Lines, Output, TrialProgress, note, report_link
+from grpclab.notebook.live import LineList, Output, TrialProgress, note, report_link
 from grpclab.report import Section, sections
 from grpclab.report.blocks import Folded, Shown
 from grpclab.report.finished import FinishedStudy
@@ -51,7 +51,7 @@ class SweepNotebook:
         )
         renamed = values.note("study", namespace.get("study", ""))
         summary = "\n".join(line for line in (self.study.summary(), renamed) if line)
-        return Shown(parts=[Lines(lines=tuple(summary.splitlines())), Folded(sections=[section])], text=summary)
+        return Shown(parts=[LineList(lines=tuple(summary.splitlines())), Folded(sections=[section])], text=summary)
 
     @staticmethod
     def parameters(namespace: Mapping[str, Any]) -> StudyParameters:

@@ -117,7 +117,7 @@ class Table(Piece):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts(Piece):
+class FactList(Piece):
     """A list of terms and what they are; both are plain text."""
 
     pairs: Sequence[tuple[str, str]]

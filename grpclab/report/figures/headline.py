@@ -53,7 +53,13 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
             ax.text(0, y - 0.34, title, transform=across, va="center", fontsize=9, fontweight=weight, in_layout=False)
             text = f"{words.ratio_of(row.comparison)} {row.comparison.verdict}"
             colour = theme.VERDICT.get(row.comparison.verdict, theme.QUIET)
-            style: dict[str, Any] = {"va": "center", "ha": "right", "fontsize": 9, "fontweight": weight, "color": colour}
+            style: dict[str, Any] = {
+                "va": "center",
+                "ha": "right",
+                "fontsize": 9,
+                "fontweight": weight,
+                "color": colour,
+            }
             ax.text(1, y - 0.34, text, transform=across, in_layout=False, **style)
         ax.set_ylim(len(rows) - 0.45, -0.75)
         ax.set_yticks([])

@@ -19,7 +19,7 @@ TITLE, ANCHOR, PLACE, FOLDED = "The answer", "answer", 10, False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class VerdictShown:
     """The verdict, its confidence, the figure that shows both, what the named configurations are, and two numbers.
 
     `verdict` is "" where claims are the answer: a word on one ratio would not be. `more` are what else the sentence of
@@ -36,10 +36,10 @@ class Answer:
     cards: tuple[Card, ...]
 
 
-def section(study: FinishedStudy) -> Answer:
+def section(study: FinishedStudy) -> VerdictShown:
     """The answer of a study, whatever is known of it."""
     headline = study.headline
-    return Answer(
+    return VerdictShown(
         verdict="" if study.plan.tests_claims else headline.verdict,
         sentence=answering.sentence(study),
         confidence=answering.confidence(study),

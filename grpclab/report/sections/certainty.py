@@ -18,8 +18,9 @@ class Reasons:
 
     @property
     def gist(self) -> str:
-        """The first of them."""
-        return self.pairs[0][1].partition(". ")[0]
+        """What limits the last side, where that is known."""
+        term, text = self.pairs[-1]
+        return f"{term} {text.partition(':')[0]}" if term.endswith("limited by") else ""
 
 
 def section(study: FinishedStudy) -> Reasons | None:

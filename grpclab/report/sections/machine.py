@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from grpclab.analysis.setup import foreign, server_versions
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import Facts, flat
+from grpclab.report.tables import FactList, flat
 from grpclab.system.environment import GitState, Machine
 
 TITLE, ANCHOR, PLACE, FOLDED = "Machine and versions", "machine", 260, True
 
 
-def section(study: FinishedStudy) -> list[tuple[str, Facts]]:
+def section(study: FinishedStudy) -> list[tuple[str, FactList]]:
     """Machine, versions, source and the check of the emulated link, as the manifest has them.
 
     The versions are those of the lab, and of the servers whose applications it hosts.
@@ -25,4 +25,4 @@ def section(study: FinishedStudy) -> list[tuple[str, Facts]]:
         "Source": flat(vars(manifest.git)) if recorded else [],
         "Check of the emulated link": flat(manifest.link_check),
     }
-    return [(title, Facts(pairs=facts)) for title, facts in named.items() if facts]
+    return [(title, FactList(pairs=facts)) for title, facts in named.items() if facts]
