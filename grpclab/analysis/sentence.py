@@ -33,7 +33,7 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
     if not headline.computed:
         return (
             f"{candidate} against {baseline} in {metric}{where}: inconclusive, there is no ratio "
-            f"({headline.note}); run at least {fewest_blocks()} blocks."
+            f"({headline.missing or headline.note}); run at least {fewest_blocks()} blocks."
         )
     between = ""
     if headline.has_interval:
@@ -68,11 +68,8 @@ def names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, str
 
 def advice(headline: Comparison) -> str:
     """What would decide a headline that is inconclusive."""
-    fewest = fewest_blocks()
-    if headline.generator_limited:
-        return f"the load generator was the limit: {headline.remedy}"
-    if headline.blocks < fewest:
-        return f"{headline.blocks} blocks are too few for a verdict, run at least {fewest}"
+    if headline.obstacles:
+        return "; ".join(headline.obstacles)
     if headline.blocks_needed is not None:
         return f"at this noise a new study of about {headline.blocks_needed} blocks would decide it"
     return (

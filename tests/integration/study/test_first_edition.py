@@ -34,8 +34,8 @@ def test_all_that_was_said_is_compared() -> None:
 )
 def test_the_same_is_said_of_what_was_stored(root: Path, name: str) -> None:
     said, recorded = first_edition.SAYINGS[name](root), (first_edition.SAID / f"{name}.txt").read_text()
-    for then, now in REWORDED.items():
-        recorded = recorded.replace(then, now)
+    for before, after in REWORDED.items():
+        recorded = recorded.replace(before, after)
     if not name.startswith("report-"):
         assert as_rounded(said, recorded) == recorded
         return

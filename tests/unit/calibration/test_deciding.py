@@ -49,6 +49,20 @@ def test_what_remains_is_split_into_within_and_between_pairs() -> None:
     assert between == pytest.approx(0.008)
 
 
+def test_a_hand_over_costs_at_most_5_ms_in_the_median() -> None:
+    frame = noise(0.01, 0.04, 0.04)
+    assert "hand-over" not in html_of(interleaved_noise.body(frame)), "an earlier version stored none"
+    sliced = frame["kind"] == SLICED
+    for median_s, holds in ((0.004, True), (0.006, False)):
+        stored = frame.assign(hand_over_s=np.where(sliced, median_s, math.nan), hand_over_p90_s=0.008)
+        (told,) = (claim for claim in interleaved_noise.claims(stored) if "hand-over" in claim.claim)
+        assert told.holds == holds
+        assert told.measured == f"{1000 * median_s:.2f} ms (median), 8.00 ms (90th percentile)"
+        assert f"A hand-over between slices took {1000 * median_s:.2f} ms with wire (median)." in (
+            html_of(interleaved_noise.body(stored))
+        )
+
+
 def test_the_noise_of_every_kind_is_drawn() -> None:
     both = [noise(0.01, 0.04, 0.04), noise(0.01, 0.04, 0.04, engine="grpcio")]
     html = html_of(interleaved_noise.body(pd.concat(both)))

@@ -140,6 +140,13 @@ def section(made: synthetic.MadeStudy, anchor: str) -> Page:
     return Page(html_of(part.section(made.finished()), anchor))
 
 
+def test_what_is_said_of_many_comparisons_is_said_once_beneath_their_table(made: synthetic.MadeStudy) -> None:
+    few = section(made.judged_again(made.trials[made.trials["block"] < 2]), "comparisons").text
+    said = "2 blocks are too few for a verdict, run at least 6"
+    assert few.count(said) == 1
+    assert few.index("see [") < few.index(said)
+
+
 def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: synthetic.MadeStudy) -> None:
     found = section(made, "engines")
     ratios = {c["title"]: f"{c['ratio']:.2f}×" for c in made.verdict["comparisons"]}
