@@ -131,6 +131,8 @@ PASSES_JSON: dict[str, str] = {
     "calibration.sliced_stall": "a row of a frame",
     "calibration.verdicts": "a row of a frame",
     "cli.bench": "options of the command line, by their names",
+    "cli.defaults": "reads a file of options in TOML",
+    "cli.layers": "options of the command line, by their names",
     "cli.init": "an example of a request, as JSON has it",
     "cli.options": "options of the command line, by their names",
     "cli.target_options": "options of the command line, by their names",
