@@ -415,7 +415,7 @@ _NUMBERS = (
 _NOTES = _of(
     _DETAILS,
     ("errors_by_status", "JSON", "failed calls by gRPC status", "", ""),
-    ("failures", "JSON", "what was said of the failed calls: status, text, calls", "", ""),
+    ("failures", "JSON", "failed calls: status, text, number", "", ""),
     ("notices", "JSON", "what to know of the trial: kind, severity, text, remedy", "", ""),
     ("connections_by_process", "JSON", "connections of each process of the server", "", ""),
     ("threads_per_call", "JSON", "what the server's threads used for one call, by name, warm-up included", "", ""),

@@ -134,9 +134,9 @@ def current_text(what: str, study: StoredStudy) -> str:
 
 
 def estimate(ratio: float, low: float, high: float) -> str:
-    """``3.7x (2.8 to 4.9)``: one digit after the point from 2 on, two below, none from 100 on."""
+    """``3.7× (2.8 to 4.9)``: one digit after the point from 2 on, two below, none from 100 on."""
     digits = 0 if ratio >= 100 else 1 if ratio >= 2 else 2
-    return f"{ratio:.{digits}f}x ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{ratio:.{digits}f}× ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def _ratio(row: pd.Series) -> str:
@@ -157,7 +157,7 @@ def _level(study: StoredStudy, column: str, configuration: str) -> str:
 
 
 def amount(column: str, interval: Interval) -> str:
-    """An interval with the unit of its column: ``535 us (485 to 586)``, ``44 % (40 to 48)``."""
+    """An interval with the unit of its column: ``535 µs (485 to 586)``, ``44 % (40 to 48)``."""
     scale, unit = 1.0, ""
     quantity = metric_named(column).quantity
     if quantity == "rate":
@@ -165,7 +165,7 @@ def amount(column: str, interval: Interval) -> str:
     elif quantity == "share":
         scale, unit = 100.0, " %"
     elif quantity == "time":
-        scale, unit = (1e6, " us") if interval.mean < 1e-3 else (1e3, " ms") if interval.mean < 1 else (1.0, " s")
+        scale, unit = (1e6, " µs") if interval.mean < 1e-3 else (1e3, " ms") if interval.mean < 1 else (1.0, " s")
     mean, low, high = (value * scale for value in (interval.mean, interval.low, interval.high))
     digits = 0 if abs(mean) >= (10 if unit == " %" else 20) else 1
     return f"{mean:,.{digits}f}{unit} ({low:,.{digits}f} to {high:,.{digits}f})"

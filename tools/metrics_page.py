@@ -21,11 +21,11 @@ UNITS: dict[Quantity, str] = {
 BEGINNING = """\
 # Columns of a study
 
-`results/STUDY/trials.parquet` has one row for each trial. Its columns are the factors (`grpclab factors` lists them)
-and those below. Every column is in its base unit; a number that a trial did not measure is NaN, a text is empty.
+`results/STUDY/trials.parquet` has one row per trial. Its columns are the factors (`grpclab factors` lists them) and the
+metrics below. Every column is in its base unit. Numbers that a trial did not measure are NaN, texts are empty.
 
-The last column says which direction is better, where one is: it decides whether a candidate is `faster` or `slower`.
-A percentile needs ten calls beyond it, so p50 needs 20 calls, p99 1,000 and p99.9 10,000; with fewer it is NaN.
+The last column says which direction is better, if one is; it decides whether a candidate is `faster` or `slower`. A
+percentile needs ten calls beyond it: p50 needs 20 calls, p99 1,000 and p99.9 10,000. With fewer, it is NaN.
 """
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.interleaving import slices_spread
+from grpclab.analysis.inference.ratios import numbers
 from grpclab.calibration import resampling
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
@@ -19,9 +20,9 @@ from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.resampling import Spread
 from grpclab.errors import MeasurementError
 from grpclab.factors.variants import LOAD, OPTIMIZED
-from grpclab.report import tables, theme
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
-from grpclab.report.words import esc
+from grpclab.report.tables import Cells, Piece, Table, bold
 from grpclab.study.trial_progress import say
 from grpclab.system.environment import CorePlan
 
@@ -40,6 +41,8 @@ SHARE_GOAL = 0.5
 SMALL, QUIET = 0.015, 0.03
 """Or it is no more than the first, where the other one is below the second."""
 FEWEST_BLOCKS = 6
+HAND_OVER_S = 0.005
+"""The most that a hand-over between slices may cost, in the median."""
 LEAST_SHARE = 0.2
 """The least counted time at equal wall time, as a share of that in slices."""
 
@@ -57,8 +60,10 @@ def measure_blocks(
 
     One row a block, engine and kind: block, engine, kind, ln_ratio (throughput of b over a; NaN where it failed),
     ln_p50 (likewise), counted_s (of each side), wall_s, within_sd (the part of the spread that comes from within the
-    pair of servers, sliced only), slices (of a), limited_by, failed. The counted time at equal wall time follows from
-    what earlier blocks took. Raises MeasurementError where no block of a kind could be measured.
+    pair of servers, sliced only), slices (of a), hand_over_s and hand_over_p90_s (from the drain of one slice to the
+    start of the next: median and 90th percentile of the block, sliced only), limited_by, failed. The counted time at
+    equal wall time follows from what earlier blocks took. Raises MeasurementError where no block of a kind could be
+    measured.
     """
     rows: list[dict[str, object]] = []
     walls: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -104,6 +109,7 @@ def equal_wall_s(counted_s: float, walls: dict[tuple[str, str], list[tuple[float
 def row(found: PairFigures, counted_s: float) -> dict[str, object]:
     """What one block brought."""
     mine = found.slices[found.slices["member"] == A]
+    hand_overs = numbers(found.slices, "hand_over_s")
     return {
         "ln_ratio": found.ln_ratio(A, B),
         "ln_p50": found.ln_ratio(A, B, "latency_p50_s"),
@@ -111,6 +117,8 @@ def row(found: PairFigures, counted_s: float) -> dict[str, object]:
         "wall_s": found.seconds,
         "within_sd": slices_spread(found.slices, A, B) if len(mine) and not found.failed else math.nan,
         "slices": int(mine["valid"].sum()) if len(mine) else 0,
+        "hand_over_s": hand_overs.median(),
+        "hand_over_p90_s": hand_overs.quantile(0.9),
         "limited_by": found.limits.get(A, ""),
         "failed": found.failed,
     }
@@ -135,6 +143,13 @@ def parts(frame: pd.DataFrame, engine: str) -> tuple[float, float]:
     within = math.sqrt(float((rows["within_sd"] ** 2).mean())) if rows["within_sd"].notna().any() else math.nan
     total = Spread.of(rows["ln_ratio"]).sd
     return within, math.sqrt(max(0.0, total**2 - within**2))
+
+
+def hand_overs(frame: pd.DataFrame, engine: str) -> tuple[float, float]:
+    """The median and the 90th percentile of a block's hand-overs, the median over blocks of each; NaN if not stored."""
+    rows = frame[(frame["engine"] == engine) & (frame["kind"] == SLICED)]
+    median, p90 = (float(numbers(rows, name).median()) for name in ("hand_over_s", "hand_over_p90_s"))
+    return median, p90
 
 
 def engines_of(frame: pd.DataFrame) -> list[str]:
@@ -167,13 +182,25 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
                 measured=f"{_digits(within)} within, {_digits(between)} between",
             )
         )
+        hand_over_s, p90_s = hand_overs(frame, engine)
+        known = math.isfinite(hand_over_s)
+        told.append(
+            Claim(
+                claim=f"{engine}: a hand-over, from the drain of one slice to the start of the next",
+                goal=f"at most {qty.milliseconds(HAND_OVER_S)} (median)",
+                measured=f"{qty.milliseconds(hand_over_s)} (median), {qty.milliseconds(p90_s)} (90th percentile)"
+                if known
+                else "",
+                holds=hand_over_s <= HAND_OVER_S if known else None,
+            )
+        )
         told += resampling.claims(ln_ratios(frame, engine, SLICED), f"{engine}, sliced")
     failed = int((frame["failed"] != "").sum())
     told.append(Claim(claim="blocks that could not be measured as planned", measured=f"{failed} of {len(frame)}"))
     return told
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """Each block's ratio by kind, and what a block took."""
     engines = engines_of(frame)
 
@@ -206,6 +233,10 @@ def body(frame: pd.DataFrame) -> str:
         for by_kind in [spreads(frame, engine)]
     ]
     caption = f"Standard deviation of ln ratio per block, with fresh servers for each. {'; '.join(told)}."
+    costs = {engine: hand_overs(frame, engine)[0] for engine in engines}
+    paid = [f"{qty.milliseconds(cost_s)} with {engine}" for engine, cost_s in costs.items() if math.isfinite(cost_s)]
+    if paid:
+        caption += f" A hand-over between slices took {' and '.join(paid)} (median)."
     block = figure_block(
         title="One server against itself, three ways",
         draw=draw,
@@ -221,15 +252,15 @@ def body(frame: pd.DataFrame) -> str:
         ),
         engines=f"engines: {' and '.join(engines)}",
     )
-    rows = []
+    rows: list[Cells] = []
     for engine in engines:
-        rows.append([esc(f"engine {engine}")])
+        rows.append([f"engine {engine}"])
         for kind, spread in spreads(frame, engine).items():
             mine = frame[(frame["engine"] == engine) & (frame["kind"] == kind)]
             wall_s, counted_s = float(mine["wall_s"].median()), float(mine["counted_s"].median())
-            rows.append([KINDS[kind], f"<b>{spread}</b>", str(spread.blocks), f"{counted_s:.2f}", f"{wall_s:.2f}"])
+            rows.append([KINDS[kind], bold(str(spread)), str(spread.blocks), f"{counted_s:.2f}", f"{wall_s:.2f}"])
     header = ["kind", "sd of ln ratio", "blocks", "counted s a side", "wall s a block"]
-    return block.html() + tables.table(header, rows, label="Noise of one block", numeric={1, 2, 3, 4})
+    return [block, Table(header=header, rows=rows, label="Noise of one block", numeric={1, 2, 3, 4})]
 
 
 def _digits(value: float) -> str:

@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpclab.cli import layers
 from grpclab.cli.options import (
-    AT,
-    Help,
-    add_call_options,
-    add_factor,
-    add_remote_options,
-    add_security_options,
     allowance_given,
+    call_options,
     check_call,
     data_options,
+    factor_option,
     metadata_given,
+    remote_group,
     request_data,
     schema_file,
     security_given,
-    settable,
+    security_group,
+    set_option,
     whole,
 )
-from grpclab.cli.options import levels as factor_levels
 from grpclab.cli.output import require_writable, tell_encoding, write
-from grpclab.cli.target_options import add_target_options, apart, application_factors, hosted
-from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import parse_settings
+from grpclab.cli.parser import Flag, LabCommand, OneOf, Operand, OptionGroup, Options
+from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
+from grpclab.errors import UsageError
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
-from grpclab.system.inputs import STDIN, beside, read_text
-from grpclab.system.transport import PLAINTEXT
-from grpclab.text import credentials
 
 if TYPE_CHECKING:
     from grpclab.factors.levels import Level
     from grpclab.load.bench import BenchResult
-    from grpclab.load.output.config_file import BenchFile
 
 TARGET = "localhost:50051"
 DESCRIPTION = """Load one running server on this machine, or an application of yours, and print a summary.
@@ -74,113 +66,17 @@ HINTS = {
 """What to type instead of the options of a target that compare has and bench has not."""
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """The parser of `bench`. Every option is None, empty or off unless given: a file may give it instead."""
-    parser = commands.add_parser(
-        "bench",
-        parents=[
-            *parents,
-            settable("a factor of client, load or link, as link.rtt_ms=20, and of the server with --app"),
-        ],
-        help="load one running server, print a summary",
-        usage="grpclab bench [ADDRESS|--app MODULE:NAME] [options]",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=Help,
-    )
-    parser.hints = HINTS
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        help="options in TOML or JSON, named as here or as in ghz; files named in it are looked for beside it; an"
-        " option on the command line wins",
-    )
-    what = parser.add_argument_group("what is called")
-    what.add_argument(
-        "target", nargs="?", metavar="ADDRESS", help=f"HOST:PORT or unix:PATH on this machine (default: {TARGET})"
-    )
-    add_target_options(what, leave_out=("cmd", "address", "ready", "prepare", "cleanup"))
-    add_call_options(what)
-    what.add_argument(
-        "--connect-timeout",
-        metavar="TIME",
-        help="longest wait for the server (default: 5 s for an answer; none where nothing listens)",
-    )
-
-    add_security_options(parser.add_argument_group("security"))
-
-    remote = parser.add_argument_group("a server on another machine", "Only this machine is loaded without these.")
-    add_remote_options(remote)
-
-    much = parser.add_argument_group("how much", "The window ends at --requests or --duration, whichever is first.")
-    add_factor(
-        much,
-        "requests",
-        "N",
-        "-n",
-        meaning="calls in the window (of a schedule, at each rate); more if --slo needs them",
-    )
-    add_factor(much, "duration", "TIME", "-z", meaning="longest window; 10 s at a --rate where neither is given")
-    add_factor(much, "warmup", "TIME")
-
-    sent = parser.add_argument_group("how it is sent")
-    add_factor(sent, "concurrency", "N", "-c")
-    sent.add_argument(
-        "-r",
-        "--rate",
-        metavar="RATE",
-        help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, as 500:5000:500@5s",
-    )
-    add_factor(sent, "arrival", "constant|poisson")
-    add_factor(sent, "pacing", "auto|spin|timer")
-    sent.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)")
-    add_factor(sent, "workers", "N|auto", meaning="generator processes; auto: one per core the generator may use")
-    add_factor(sent, "engine", "wire|grpcio")
-    add_factor(sent, "deadline", "TIME")
-    sent.add_argument("--seed", metavar="N", help="seed of a Poisson schedule (default: 1)")
-
-    limits = parser.add_argument_group("thresholds")
-    limits.add_argument(
-        "--slo",
-        metavar="NAME=LIMIT,...",
-        help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, as 5ms), errors (at most, as"
-        " 0.1%%; errors=1%% is implied), rps (at least, of successful calls)",
-    )
-    limits.add_argument("--abort-on-slo", action="store_true", help="end the load as soon as --slo is broken")
-
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--format",
-        choices=("summary", "json", "csv"),
-        metavar="summary|json|csv",
-        help="what to print (default: summary)",
-    )
-    output.add_argument("-o", "--output", metavar="FILE", help="print it into this file")
-    output.add_argument("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output")
-    output.add_argument(
-        "--details", action="store_true", help="list every call in the JSON (default: where there are 1,000 or fewer)"
-    )
-    parser._action_groups.append(parser._action_groups.pop(1))  # -h, -q and their like last, not first
-    parser.set_defaults(run=lambda options: run(parser, options))
-
-
-def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
     from grpclab.load.bench import run_bench
     from grpclab.load.output.progress import ProgressLine
     from grpclab.load.plan import CallRequest, planned
     from grpclab.load.slo import check_watchable, parse_slo
+    from grpclab.system.transport import PLAINTEXT
 
-    file = _read_config(parser, options.config)
-    flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
-    given: dict[str, Any] = _without_beaten(file.options, flags) | flags
+    file = layers.read_config(options.config, COMMAND.params)
+    given, levels = layers.layered(options, file, COMMAND.params)
     options.verbose = options.verbose or bool(file.options.get("verbose"))
-    own, of_file = parse_settings(options.settings), parse_settings(file.settings)
-    if "rate" in flags:
-        of_file.pop("load.rate_rps", None)
-    levels = factor_levels(file.options, of_file, "") | factor_levels(flags, own)
-    if "load.rate_rps" in own and "rate" not in flags:
-        given.pop("rate", None)
     objectives = parse_slo(given["slo"]) if "slo" in given else ()
     if given.get("abort_on_slo"):
         check_watchable(objectives)
@@ -254,59 +150,6 @@ def _begin(keeping: contextlib.ExitStack, warning: str) -> None:
     keeping.enter_context(interrupts.deferred())
 
 
-def _read_config(parser: argparse.ArgumentParser, path: str | None) -> BenchFile:
-    """The options that the file gives; what they may be called is what the parser's flags are called."""
-    from grpclab.load.output.config_file import BenchFile, read_bench_file
-
-    if path is None:
-        return BenchFile(options={}, settings=[])
-    kinds: dict[str, list[str]] = {"words": [], "lists": [], "switches": []}
-    choices: dict[str, Sequence[str]] = {}
-    for action in parser._actions:
-        if action.dest in ("help", "config", "settings"):
-            continue
-        kind = "switches" if action.nargs == 0 else "lists" if action.default == [] else "words"
-        kinds[kind].append(action.dest)
-        if action.choices:
-            choices[action.dest] = [str(choice) for choice in action.choices]
-    text = read_text("--config", path)
-    credentials.learn_from(text)
-    file = read_bench_file(text, path, **kinds)
-    if names := file.options.get("redact"):
-        credentials.redact(names)
-        credentials.learn_from(text)
-    if path != STDIN:
-        _look_beside(file.options, Path(path).parent)
-    for name, allowed in choices.items():
-        if name in file.options and file.options[name] not in allowed:
-            expected = f"one of {', '.join(allowed)}"
-            raise UsageError(f"{path}: {invalid(name, file.options[name], expected)}")
-    return file
-
-
-def _look_beside(options: dict[str, Any], folder: Path) -> None:
-    """Let the files that a configuration names lie beside it, not in the working folder."""
-    for name in ("proto", "protoset", "data_file", "metadata_file", "cacert", "cert", "key"):
-        if name in options:
-            options[name] = beside(options[name], folder)
-    if "proto_path" in options:
-        options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
-    if isinstance(data := options.get("data"), str) and data.startswith(AT):
-        options["data"] = AT + beside(data.removeprefix(AT) or STDIN, folder)
-
-
-def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The file's options without those that a flag replaces under another name, or key by key."""
-    kept = dict(file)
-    if "data" in flags or "data_file" in flags:
-        kept.pop("data", None)
-        kept.pop("data_file", None)
-    if "metadata" in flags and "metadata" in kept:
-        beaten = {word.partition("=")[0] for word in flags["metadata"]}
-        flags["metadata"][:0] = [word for word in kept["metadata"] if word.partition("=")[0] not in beaten]
-    return kept
-
-
 def _check_outputs(given: Mapping[str, Any]) -> None:
     """Raise UsageError where outputs cannot be written, or two would be written in one place."""
     where, json_file, format_ = given.get("output", "-"), given.get("json"), given.get("format")
@@ -337,3 +180,105 @@ def _answer(result: BenchResult, given: Mapping[str, Any], server_factors: Mappi
         answers[json_file] = "json"  # two answers in one place would be readable as neither
     for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
         write(one, lines(answers[one]))
+
+
+def _groups() -> list[OptionGroup]:
+    """The options. Each is None, empty or off unless given: a file may give it instead."""
+    what = OptionGroup(
+        title="what is called",
+        members=[
+            Operand("target", "ADDRESS", f"HOST:PORT or unix:PATH on this machine (default: {TARGET})"),
+            *target_flags(leave_out=("cmd", "address", "ready", "prepare", "cleanup")),
+            *call_options(),
+            Flag(
+                "--connect-timeout",
+                metavar="TIME",
+                help="longest wait for the server (default: 5 s for an answer; none where nothing listens)",
+            ),
+            set_option("a factor of client, load or link, as link.rtt_ms=20, and of the server with --app"),
+        ],
+    )
+    much = OptionGroup(
+        title="how much",
+        note="The window ends at --requests or --duration, whichever is first.",
+        members=[
+            factor_option(
+                "requests",
+                "N",
+                "-n",
+                meaning="calls in the window (of a schedule, at each rate); more if --slo needs them",
+            ),
+            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s at a --rate where neither is given"),
+            factor_option("warmup", "TIME"),
+        ],
+    )
+    sent = OptionGroup(
+        title="how it is sent",
+        members=[
+            factor_option("concurrency", "N", "-c"),
+            Flag(
+                "-r",
+                "--rate",
+                metavar="RATE",
+                help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, as 500:5000:500@5s",
+            ),
+            factor_option("arrival", "constant|poisson"),
+            factor_option("pacing", "auto|spin|timer"),
+            Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),
+            factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),
+            factor_option("engine", "wire|grpcio"),
+            factor_option("deadline", "TIME"),
+            Flag("--seed", metavar="N", help="seed of a Poisson schedule (default: 1)"),
+        ],
+    )
+    limits = OptionGroup(
+        title="thresholds",
+        members=[
+            Flag(
+                "--slo",
+                metavar="NAME=LIMIT,...",
+                help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, as 5ms), errors (at most,"
+                " as 0.1%; errors=1% is implied), rps (at least, of successful calls)",
+            ),
+            Flag("--abort-on-slo", switch=True, help="end the load as soon as --slo is broken"),
+        ],
+    )
+    output = OptionGroup(
+        title="output",
+        members=[
+            Flag(
+                "--format",
+                kind=OneOf(["summary", "json", "csv"]),
+                metavar="summary|json|csv",
+                help="what to print (default: summary)",
+            ),
+            Flag("-o", "--output", metavar="FILE", help="print it into this file"),
+            Flag("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"),
+            Flag(
+                "--details",
+                switch=True,
+                help="list every call in the JSON (default: where there are 1,000 or fewer)",
+            ),
+        ],
+    )
+    file = Flag(
+        "--config",
+        metavar="FILE",
+        help="options in TOML or JSON, named as here or as in ghz; files named in it are looked for beside it; an"
+        " option on the command line wins",
+    )
+    remote = remote_group("a server on another machine")
+    security = security_group("security")
+    return [what, security, remote, much, sent, limits, output, OptionGroup(members=[file])]
+
+
+COMMAND = LabCommand(
+    "bench",
+    run,
+    summary="load one running server, print a summary",
+    usage="grpclab bench [ADDRESS|--app MODULE:NAME] [options]",
+    description=DESCRIPTION,
+    epilog=EPILOG,
+    hints=HINTS,
+    groups=_groups(),
+)

@@ -6,57 +6,168 @@ server could not be started; 4 inconclusive; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP
 
 from __future__ import annotations
 
-import argparse
+import importlib
 import os
 import shlex
 import sys
 import textwrap
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
+
+import click
 
 from grpclab import __version__
-from grpclab.cli import bench, compare, doctor, factors, init, notebook, profile, report, serve, study
-from grpclab.cli.parser import Parser
-from grpclab.errors import GrpclabError
-from grpclab.factors.config import FACTORS
+from grpclab.cli import defaults
+from grpclab.cli.help_pages import HelpTable, page
+from grpclab.cli.parser import (
+    DEFAULTS_FILE,
+    Flag,
+    LabCommand,
+    OptionGroup,
+    Options,
+    did_you_mean,
+    explained,
+    help_option,
+)
+from grpclab.errors import GrpclabError, UsageError
 from grpclab.system import interrupts, terminal, ulimits
 from grpclab.text import credentials
 from grpclab.text.printable import printable
 
 INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
-COMMANDS = (serve, bench, init, study, compare, report, profile, notebook, doctor, factors)
-"""Modules of commands, in the order of ``grpclab --help``; each has an ``add_parser``."""
+COMMANDS = {
+    "serve": "run a server in the foreground",
+    "bench": "load one running server, print a summary",
+    "init": "write a study of a service of yours as a TOML file",
+    "study": "measure a sweep of configurations, judge it, write its report",
+    "compare": "two servers or configurations, interleaved, with a verdict and an exit code",
+    "report": "rebuild a report from stored results",
+    "profile": "profile a running Python process: families of work, flamegraph",
+    "notebook": "list the notebooks, or copy one into this folder",
+    "doctor": "what this machine can and cannot measure well",
+    "factors": "list every factor and its levels",
+}
+"""Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
 DESCRIPTION = "Performance studies of gRPC services that hold up."
+EXAMPLES = """examples:
+  grpclab compare basic optimized        is B faster than A, and by how much?
+  grpclab COMMAND --help                 what a command is for, its options, more examples"""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of every command."""
-    common = Parser(add_help=False)
-    common.add_argument("-q", "--quiet", action="store_true", help="print only the result, and errors")
-    common.add_argument("-v", "--verbose", action="store_true", help="show tracebacks of errors")
-    common.add_argument(
-        "--redact",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="keep what has this name (of metadata, a variable, an option of a command) out of all outputs, as what is"
-        " called token, password, key and the like; may be repeated",
-    )
-    parser = Parser(prog="grpclab", description=DESCRIPTION, usage="grpclab COMMAND [options]")
-    parser.add_argument("--version", action="version", version=f"grpclab {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="grpclab")
-
-    for command in COMMANDS:
-        command.add_parser(commands, [common])
-    return parser
+HELP = frozenset({"-h", "--help"})
 
 
-def _warn_of_unread_variables(options: argparse.Namespace) -> None:
+class Program(click.Group):
+    """The program: a command is loaded when it is named."""
+
+    usage = "grpclab COMMAND [options]"
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> LabCommand | None:  # noqa: ARG002
+        """Load a command; None for an unknown one."""
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does. Raises click.UsageError where no command is named."""
+        if not args and not ctx.resilient_parsing:
+            raise click.UsageError("no command was named: `grpclab --help` lists them", ctx)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Load the command that the first word names. Raises click.UsageError for an unknown one."""
+        command = self.get_command(ctx, args[0])
+        if command is None and not ctx.resilient_parsing:
+            hint = did_you_mean(args[0], COMMANDS) or f"expected one of {', '.join(COMMANDS)}"
+            raise click.UsageError(f"unknown command {args[0]!r}: {hint}", ctx)
+        if command is not None and not HELP & set(args):
+            file, words = defaults.of_file(args[0], command.flags, COMMANDS)
+            ctx.default_map = {args[0]: dict(words)}
+            ctx.meta[DEFAULTS_FILE] = file
+        return args[0] if command else None, command, args[1:]
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The page of ``--help``."""
+        flags = [param for param in self.get_params(ctx) if isinstance(param, Flag)]
+        tables = [
+            HelpTable(title="commands", meanings=COMMANDS, column=12),
+            OptionGroup(title="options", members=flags).table(column=14),
+        ]
+        return page(self.usage, DESCRIPTION, tables, EXAMPLES)
+
+
+def load_command(name: str) -> LabCommand:
+    """The command of this name."""
+    with interrupts.deferred():  # libraries that are being loaded lose an exception, or wrap it
+        command = importlib.import_module(f"grpclab.cli.{name}").COMMAND
+    assert isinstance(command, LabCommand)
+    return command
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        print(f"grpclab {__version__}")
+        ctx.exit()
+
+
+PROGRAM = Program(
+    "grpclab",
+    no_args_is_help=False,
+    add_help_option=False,
+    params=[
+        Flag(
+            "--version",
+            switch=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="show the version and exit",
+        ),
+        help_option(),
+    ],
+)
+
+
+def read(words: Sequence[str]) -> Options:
+    """The options that a command line gives.
+
+    Raises SystemExit: 0 where it asks for help, 2 where it is wrong, which two lines on standard error say.
+    """
+    try:
+        with PROGRAM.make_context("grpclab", list(words), auto_envvar_prefix="GRPCLAB") as context:
+            options = PROGRAM.invoke(context)
+    except click.exceptions.Exit as end:
+        raise SystemExit(end.exit_code) from None
+    except click.UsageError as error:
+        _refuse(error)
+    except UsageError as error:  # in a file of defaults
+        print(f"grpclab: {printable(str(error))}", file=sys.stderr)
+        raise SystemExit(2) from None
+    assert isinstance(options, Options)
+    return options
+
+
+def _refuse(error: click.UsageError) -> NoReturn:
+    """Say how the command is used and what is wrong; ends with exit code 2."""
+    command = error.ctx.command if error.ctx else PROGRAM
+    usage = command.usage if isinstance(command, LabCommand) else Program.usage
+    print(f"usage: {usage}\ngrpclab: {printable(explained(error))}", file=sys.stderr)
+    raise SystemExit(2) from None
+
+
+def _warn_of_unread_variables(options: Options) -> None:
     """Say on standard error which variables that name factors of a server are not read, where a load is measured."""
     command = f"serve {options.variant}" if options.command == "serve" else options.command
     if command not in ("bench", "compare", "study", "serve reference"):
         return
+    from grpclab.factors.config import FACTORS
+
     for factor in FACTORS.values():
         if factor.env and os.environ.get(factor.env):
             print(
@@ -86,20 +197,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     credentials.learn_words(given, files=credentials.OPTIONS_OF_FILES)
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.error("no command was named: `grpclab --help` lists them")
-    options.command_line = shlex.join(["grpclab", *given])
+    options = read(given)
+    inherited = _inherited_words(options)
+    credentials.learn_words(inherited, files=credentials.OPTIONS_OF_FILES)
+    options.command_line = shlex.join(["grpclab", *given, *inherited])
     if options.redact:
         credentials.redact(options.redact)
-        credentials.learn_words(given, files=credentials.OPTIONS_OF_FILES)
+        credentials.learn_words([*given, *inherited], files=credentials.OPTIONS_OF_FILES)
     try:
         if not options.quiet:
+            _warn_of_unknown_variables(options)
             _warn_of_unread_variables(options)
         return int(options.run(options))
     except GrpclabError as error:
-        _explain(error, str(error), options)
+        _explain(error, f"{error}{_places(str(error), options)}", options)
         return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
     except (MemoryError, RuntimeError) as error:
         if not ulimits.exhausted(error):
@@ -113,7 +224,39 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 3
 
 
-def _explain(error: BaseException, line: str, options: argparse.Namespace) -> None:
+def _inherited_words(options: Options) -> list[str]:
+    """The options that a variable or a file gives, as words of a command line."""
+    words: list[str] = []
+    for flag in load_command(options.command).flags if options.inherited else ():
+        if flag.name in options.inherited:
+            value = getattr(options, flag.name)
+            if flag.is_flag:
+                words += [flag.opts[-1]] if value else []
+            else:
+                words += [
+                    word
+                    for one in (value if isinstance(value, list) else [value])
+                    for word in (flag.opts[-1], str(one))
+                ]
+    return words
+
+
+def _places(line: str, options: Options) -> str:
+    """Where the options that an error names come from, if not from the command line."""
+    flags = {flag.name: flag.opts[-1] for flag in load_command(options.command).flags} if options.inherited else {}
+    found = [f"{flags[name]} is set by {place}" for name, place in options.inherited.items() if flags[name] in line]
+    return f" ({'; '.join(found)})" if found else ""
+
+
+def _warn_of_unknown_variables(options: Options) -> None:
+    """Say on standard error which variables are named as if they gave an option its default, and do not."""
+    prefix = f"GRPCLAB_{options.command.upper()}_"
+    if any(name.startswith(prefix) for name in os.environ):
+        for line in defaults.unknown_variables(options.command, load_command(options.command).flags, os.environ):
+            print(f"grpclab: {line}", file=sys.stderr)
+
+
+def _explain(error: BaseException, line: str, options: Options) -> None:
     """One line on standard error; with -v the traceback before it."""
     if options.verbose:
         trace = "".join(traceback.format_exception(error))

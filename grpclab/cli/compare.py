@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grpclab.cli import target_options
+from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import (
+    BEATS,
     FACTOR_OF,
-    Help,
-    add_call_options,
-    add_load_options,
-    add_remote_options,
-    add_security_options,
+    call_options,
     check_call,
     data_options,
     ignored_fields,
     load_levels,
+    load_options,
     metadata_given,
+    remote_group,
     request_data,
     schema_file,
-    settable,
+    security_group,
+    set_option,
     whole,
 )
 from grpclab.cli.output import require_writable, tell_encoding, write
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import parse_settings
-from grpclab.factors.effective import unreached_processes
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
+from grpclab.study.parameters import budget_seconds, study_name
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import is_stored
 
 if TYPE_CHECKING:
     from grpclab.servers.target import Target
+    from grpclab.study.comparison import CompareResult
     from grpclab.study.sides import GivenTarget, Side
 
 SIDES = ("a", "b")
@@ -47,10 +48,10 @@ _MEASURED = (
     *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
-    *("blocks", "exclusive", "seed", "study", "start_timeout"),
+    *("blocks", "budget", "plan", "exclusive", "seed", "study", "start_timeout"),
     *(*target_options.SECURITY, *target_options.REMOTE),
 )
-"""Options that say what is measured, and how."""
+"""What is measured, and how."""
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved slices, and give a verdict on B.
 
@@ -59,9 +60,7 @@ that starts any gRPC server (--cmd; {port} in it becomes a free port), the addre
 (--address), or a stored result, results/STUDY:CONFIGURATION; --a-app, --b-cmd and their like are for one side. --a-set
 and --b-set set factors of a side: those of the server are for variants and applications; arg.NAME fills {NAME} in a
 command or a parameter of an application, env.NAME is a variable of the server. A command is started without a shell:
-sh -c '...' runs what needs one.
-
-""" + "\n".join(textwrap.fill(f"{name}: {meaning}.", 118) for name, meaning in MEANINGS.items())
+sh -c '...' runs what needs one."""
 
 EPILOG = """examples:
   grpclab compare basic optimized
@@ -76,57 +75,7 @@ Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 a wrong option, 3 a si
 `grpclab report` draws it."""
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "compare",
-        parents=[*parents, settable("a factor of both sides, as server.window_kib=1024")],
-        help="two servers or configurations, interleaved, with a verdict and an exit code",
-        usage="grpclab compare [A B] [options]",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=Help,
-    )
-    sides = parser.add_argument_group("the two sides")
-    sides.add_argument("a", nargs="?", metavar="A", help="the baseline: a variant or a stored result")
-    sides.add_argument("b", nargs="?", metavar="B", help="the candidate")
-    for side in "ab":
-        meaning = f"a factor of {side.upper()} only"
-        sides.add_argument(f"--{side}-set", metavar="FACTOR=LEVEL", action="append", default=[], help=meaning)
-        sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what {side.upper()} is called in every output")
-    targets = parser.add_argument_group("servers of your own")
-    target_options.add_target_options(targets, sides=SIDES)
-    targets.add_argument("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)")
-    add_security_options(parser.add_argument_group("security, of a server by its command or its address"))
-    remote = parser.add_argument_group("an --address on another machine", "Only this machine is loaded without these.")
-    add_remote_options(remote)
-    calls = parser.add_argument_group("the call")
-    add_call_options(calls)
-    calls.add_argument(
-        "--ignore-fields",
-        metavar="FIELD,...",
-        help="fields of the answers that vary by nature, as time,trace.id: else different answers are told",
-    )
-    much = parser.add_argument_group("the load of a trial")
-    add_load_options(much, LOAD)
-    judged = parser.add_argument_group("the verdict")
-    judged.add_argument("--blocks", metavar="N|auto", help="auto: by the noise of the first four (default: auto)")
-    judged.add_argument(
-        "--exclusive", action="store_true", help="one side after the other, for servers that cannot be up together"
-    )
-    judged.add_argument(
-        "--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%%)"
-    )
-    judged.add_argument("--seed", metavar="N", help="order within the blocks (default: 1)")
-    judged.add_argument("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes")
-    judged.add_argument("--allow-inconclusive", action="store_true", help="exit with 0 if the verdict is inconclusive")
-    judged.add_argument("--allow-mixed", action="store_true", help="accept results of different machines or versions")
-    judged.add_argument("--json", metavar="FILE", help="write the verdict as JSON; - is standard output")
-    parser._action_groups.append(parser._action_groups.pop(1))  # -h, -q and their like last, not first
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Measure, judge, print; returns the exit code."""
     delta = share("--min-effect", options.min_effect)
     require_writable(options.json)
@@ -135,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
     if all(stored.values()):
         _refuse(options, _MEASURED, "two stored results are compared as they were measured: leave it out")
-        blocks, seed, study, timeout_s = None, 1, None, None
+        blocks, seed, study, timeout_s, budget_s = None, 1, None, None, None
         sides: dict[str, Side] = {}
     else:
         if any(stored.values()):
@@ -154,57 +103,75 @@ def run(options: argparse.Namespace) -> int:
         sides = _sides(options, servers, names, timeout_s)
         blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
         seed = 1 if options.seed is None else whole("--seed", options.seed)
-        study = _study_name(options.study)
+        study = None if options.study is None else study_name("--study", options.study)
+        budget_s = None if options.budget is None else budget_seconds("--budget", options.budget)
+        if options.plan:
+            _refuse(options, ("json",), "a plan has no result yet")
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
-        from grpclab.study import comparing
+        from grpclab.study import comparing, pilot
         from grpclab.study.stored_comparison import compare_stored
     tell_encoding(quiet=options.quiet)
-    silent = options.quiet or options.json == "-"
+    say = (lambda _: None) if options.quiet or options.json == "-" else _say
     if not sides:
         result = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
-        if not options.quiet:
-            for line in idle_lines(sides, _given(options)):
-                print(f"grpclab: {line}", file=sys.stderr)
+        for line in () if options.quiet else idle_lines(sides, _given(options)):
+            print(f"grpclab: {line}", file=sys.stderr)
         with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
+            if options.plan:
+                pilot.estimate_comparison(
+                    sides,
+                    blocks=blocks,
+                    delta=delta,
+                    seed=seed,
+                    write=_say,
+                    progress=say,
+                    start_timeout_s=timeout_s,
+                    exclusive=options.exclusive,
+                    budget_s=budget_s,
+                )
+                return 0
             running = comparing.prepare(
                 sides,
                 blocks=blocks,
                 delta=delta,
                 seed=seed,
                 study=study,
-                write=(lambda _: None) if silent else _say,
+                write=say,
                 again=options.command_line,
                 start_timeout_s=timeout_s,
                 exclusive=options.exclusive,
+                budget_s=budget_s,
             )
-            if not silent:
-                _say(running.heading)
-            running.run((lambda _: None) if silent else _say)
+            say(running.heading)
+            running.run(say)
         result = comparing.judge(running)
-    code = (
-        0 if result.verdict == "inconclusive" and options.allow_inconclusive else comparing.EXIT_CODES[result.verdict]
-    )
+    code = comparing.EXIT_CODES[result.verdict]
+    return _show(result, options, 0 if result.verdict == "inconclusive" and options.allow_inconclusive else code)
+
+
+def _show(result: CompareResult, options: Options, code: int) -> int:
+    """Print the result, write its JSON; returns the exit code."""
     if options.json:  # first: standard output may be read by `head`
         answer = result.as_dict() | {"exit_code": code}
         write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
         print("\n".join(result.conclusion) if options.quiet else f"\n{result}")
         if result.study and not options.quiet:
-            print(f"draw it: grpclab report {running.name}")
+            print(f"draw it: grpclab report {Path(result.study).name}")
     return code
 
 
-def _refuse(options: argparse.Namespace, names: Sequence[str], reason: str) -> None:
+def _refuse(options: Options, names: Sequence[str], reason: str) -> None:
     """Raise UsageError if one of these options was given."""
     for name in names:
-        if getattr(options, name) not in (None, [], False):
+        if options.insists_on(name):
             flag = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag} cannot be used here: {reason}")
 
 
-def _refuse_unused(options: argparse.Namespace, own: Sequence[Target]) -> None:
+def _refuse_unused(options: Options, own: Sequence[Target]) -> None:
     """Raise UsageError for an option that belongs to a server of the user's own, and that none here has a use for."""
     if not own:
         _refuse(options, ("start_timeout",), "it is for a server of your own: add --app, --a-cmd or --b-cmd")
@@ -215,7 +182,7 @@ def _refuse_unused(options: argparse.Namespace, own: Sequence[Target]) -> None:
         )
 
 
-def _given(options: argparse.Namespace) -> dict[str, set[str]]:
+def _given(options: Options) -> dict[str, set[str]]:
     """The factors that were given for each side, by --set, --a-set, --b-set or an option that is short for one."""
     short = {factor for option, factor in FACTOR_OF.items() if getattr(options, option, None) is not None}
     both = short | set(parse_settings(options.settings))
@@ -224,6 +191,9 @@ def _given(options: argparse.Namespace) -> dict[str, set[str]]:
 
 def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
     """The factors that were given and cannot act, a line for each."""
+    from grpclab.factors.channel_args import cannot_act
+    from grpclab.factors.effective import unreached_processes
+
     idle = {name: cannot_act(side.config, hosted=bool(side.subject.app)) for name, side in sides.items()}
     for factor in sorted(set().union(*given.values())):
         where = [name for name in sides if factor in given[name]]
@@ -248,14 +218,8 @@ def _blocks(text: str) -> int:
     return blocks
 
 
-def _study_name(name: str | None) -> str | None:
-    from grpclab.study.parameters import study_name
-
-    return None if name is None else study_name("--study", name)
-
-
 def _sides(
-    options: argparse.Namespace,
+    options: Options,
     servers: Mapping[str, GivenTarget | str],
     names: Mapping[str, str | None],
     start_timeout_s: float | None,
@@ -282,13 +246,15 @@ def _sides(
     return pair(servers["a"], servers["b"], both)
 
 
-def _server(options: argparse.Namespace, name: str) -> GivenTarget | str:
+def _server(options: Options, name: str) -> GivenTarget | str:
     """A variant's name, or a target and the option that gave it."""
     from grpclab.servers.target import Target
     from grpclab.servers.targets import is_registered
     from grpclab.study.sides import GivenTarget
 
     word, given = getattr(options, name), target_options.target_given(options, name)
+    if word and given and given[1].removeprefix("--").replace("-", "_") in options.inherited:
+        given = None
     if bool(word) == bool(given):
         found = f"both {word!r} and {given[1]}" if given else "neither"
         raise UsageError(
@@ -302,3 +268,85 @@ def _server(options: argparse.Namespace, name: str) -> GivenTarget | str:
     if word not in VARIANTS:
         raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
     return str(word)
+
+
+def _side_options(side: str) -> list[Flag]:
+    """What is set for one side, and its name."""
+    whose = side.upper()
+    return [
+        Flag(f"--{side}-set", metavar="FACTOR=LEVEL", many=True, help=f"a factor of {whose} only"),
+        Flag(f"--{side}-name", metavar="NAME", help=f"what {whose} is called in every output"),
+    ]
+
+
+def _groups() -> list[OptionGroup]:
+    """The options."""
+    sides = OptionGroup(
+        title="the two sides",
+        members=[
+            Operand("a", "A", "the baseline: a variant or a stored result"),
+            Operand("b", "B", "the candidate"),
+            set_option("a factor of both sides, as server.window_kib=1024"),
+            *_side_options("a"),
+            *_side_options("b"),
+        ],
+    )
+    targets = OptionGroup(
+        title="servers of your own",
+        members=[
+            *target_options.target_flags(sides=SIDES),
+            Flag("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)"),
+        ],
+    )
+    calls = OptionGroup(
+        title="the call",
+        members=[
+            *call_options(),
+            Flag(
+                "--ignore-fields",
+                metavar="FIELD,...",
+                help="fields of the answers that vary by nature, as time,trace.id",
+            ),
+        ],
+    )
+    judged = OptionGroup(
+        title="the verdict",
+        members=[
+            Flag("--blocks", metavar="N|auto", help="auto: by the noise of the first four (default: auto)"),
+            Flag(
+                "--budget",
+                metavar="TIME",
+                help="time for all blocks, as 3m: fitted after the first four (default: none)",
+            ),
+            Flag("--plan", switch=True, help="a pilot only: how long it takes, what it can show"),
+            Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot be up together"),
+            Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),
+            Flag("--seed", metavar="N", help="order within the blocks (default: 1)"),
+            Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),
+            Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
+            Flag("--allow-mixed", switch=True, help="accept results of different machines or versions"),
+            Flag("--json", metavar="FILE", help="write the verdict as JSON; - is standard output"),
+        ],
+    )
+    return [
+        sides,
+        targets,
+        security_group("security, of a server by its command or its address"),
+        remote_group("an --address on another machine"),
+        calls,
+        OptionGroup(title="the load of a trial", members=load_options(LOAD)),
+        judged,
+    ]
+
+
+COMMAND = LabCommand(
+    "compare",
+    run,
+    summary="two servers or configurations, interleaved, with a verdict and an exit code",
+    usage="grpclab compare [A B] [options]",
+    description=DESCRIPTION,
+    terms=[HelpTable(title="variants", meanings=MEANINGS)],
+    epilog=EPILOG,
+    beats=BEATS | {"app": ("cmd", "address"), "cmd": ("app", "address"), "address": ("app", "cmd")},
+    groups=_groups(),
+)

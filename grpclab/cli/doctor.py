@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from grpclab.cli.output import write
+from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 
 if TYPE_CHECKING:
     from grpclab.cli.findings import Finding
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "doctor",
-        parents=parents,
-        help="what this machine can and cannot measure well",
-        usage="grpclab doctor [options]",
-        description="Say what this machine can and cannot measure well; with -q only the problems.",
-    )
-    parser.add_argument("--json", metavar="FILE", help="write the findings as JSON; - is standard output")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Look at the machine, show the findings; returns the exit code."""
     from grpclab.cli.findings import diagnose
 
@@ -76,3 +63,17 @@ def summary(findings: Sequence[Finding]) -> str:
         return "This machine is fit to measure on."
     parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((fails, "problem"), (warns, "warning")) if n]
     return f"{' and '.join(parts)}: see the arrows."
+
+
+COMMAND = LabCommand(
+    "doctor",
+    run,
+    summary="what this machine can and cannot measure well",
+    usage="grpclab doctor [options]",
+    description="Say what this machine can and cannot measure well; with -q only the problems.",
+    groups=[
+        OptionGroup(
+            members=[Flag("--json", metavar="FILE", help="write the findings as JSON; - is standard output")],
+        )
+    ],
+)

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Sequence
-from typing import Any
 
 from grpclab.cli.output import write
+from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.errors import UsageError
 from grpclab.factors.config import FACTORS, table
 from grpclab.factors.levels import format_level
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "factors",
-        parents=parents,
-        help="list every factor and its levels",
-        usage="grpclab factors [options]",
-        description="List every factor, its levels and its default; with -q only the names.",
-    )
-    parser.add_argument("--tonic", action="store_true", help='the table "from tonic to grpcio", in Markdown')
-    parser.add_argument("--json", metavar="FILE", help="write the table as JSON; - is standard output")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """List the factors; returns the exit code."""
     if options.tonic:
         from grpclab.factors.channel_args import mapping_markdown
@@ -49,3 +33,20 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name:<{width}}  {factor.meaning}")
         print(f"{'':<{width}}  {factor.range_text}; default {format_level(factor.default)}")
     return 0
+
+
+COMMAND = LabCommand(
+    "factors",
+    run,
+    summary="list every factor and its levels",
+    usage="grpclab factors [options]",
+    description="List every factor, its levels and its default; with -q only the names.",
+    groups=[
+        OptionGroup(
+            members=[
+                Flag("--tonic", switch=True, help='the table "from tonic to grpcio", in Markdown'),
+                Flag("--json", metavar="FILE", help="write the table as JSON; - is standard output"),
+            ]
+        )
+    ],
+)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli import target_options
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
 
 if TYPE_CHECKING:
@@ -31,26 +30,7 @@ moment (--app MODULE:NAME). Read the file, make the request one that the service
 `grpclab study --file FILE`."""
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "init",
-        parents=parents,
-        help="write a study of a service of yours as a TOML file",
-        usage="grpclab init ADDRESS|--app MODULE:NAME [options]",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("target", nargs="?", metavar="ADDRESS", help="HOST:PORT of a server with reflection")
-    target_options.add_target_options(
-        parser, leave_out=("cmd", "address", "cwd", "ready", "prepare", "cleanup", "security")
-    )
-    parser.add_argument("--call", metavar="PKG.SERVICE/METHOD", help="the method (default: the first unary one)")
-    parser.add_argument("--file", metavar="FILE", default=FILE, help="the file to write (default: %(default)s)")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Write the file; returns the exit code."""
     path = Path(options.file)
     if path.exists():
@@ -209,3 +189,28 @@ def _toml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value)
+
+
+COMMAND = LabCommand(
+    "init",
+    run,
+    summary="write a study of a service of yours as a TOML file",
+    usage="grpclab init ADDRESS|--app MODULE:NAME [options]",
+    description=DESCRIPTION,
+    beats={"target": ("app", "python", "app_dir")},
+    groups=[
+        OptionGroup(
+            title="the service",
+            members=[
+                Operand("target", "ADDRESS", "HOST:PORT of a server with reflection"),
+                *target_options.target_flags(
+                    leave_out=("cmd", "address", "cwd", "ready", "prepare", "cleanup", "security")
+                ),
+                Flag("--call", metavar="PKG.SERVICE/METHOD", help="the method (default: the first unary one)"),
+            ],
+        ),
+        OptionGroup(
+            members=[Flag("--file", metavar="FILE", default=FILE, help=f"the file to write (default: {FILE})")],
+        ),
+    ],
+)

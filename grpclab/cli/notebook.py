@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import importlib.util
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options, did_you_mean
 from grpclab.errors import UsageError
 from grpclab.system.optional import needs
 from grpclab.system.paths import notebook, notebooks
@@ -23,24 +20,7 @@ EPILOG = """examples:
   papermill sweep.ipynb out.ipynb -p requests 2500"""
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "notebook",
-        parents=parents,
-        help="list the notebooks, or copy one into this folder",
-        usage="grpclab notebook [NAME] [options]",
-        description="List the notebooks that come with grpclab, or copy one into this folder.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the notebook to copy")
-    parser.add_argument("--force", action="store_true", help="replace a file of that name")
-    parser.add_argument("--open", action="store_true", help="open it in JupyterLab: the copy here, or a new one")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """List, or copy and open. Raises UsageError, MissingDependencyError."""
     if options.name is None:
         for flag in ("force", "open"):
@@ -65,8 +45,7 @@ def copy(name: str, folder: Path, *, force: bool) -> Path:
     known = notebooks()
     stem = name.removesuffix(".ipynb")
     if stem not in known:
-        near = difflib.get_close_matches(stem, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+        hint = did_you_mean(stem, known) or f"expected one of {', '.join(known)}"
         raise UsageError(f"unknown notebook {name!r}: {hint}")
     source, target = notebook(stem), folder / f"{stem}.ipynb"
     content = source.read_bytes()
@@ -91,3 +70,22 @@ def _title(path: Path) -> str:
             if line.startswith("# "):
                 return line.removeprefix("# ")
     return ""
+
+
+COMMAND = LabCommand(
+    "notebook",
+    run,
+    summary="list the notebooks, or copy one into this folder",
+    usage="grpclab notebook [NAME] [options]",
+    description="List the notebooks that come with grpclab, or copy one into this folder.",
+    epilog=EPILOG,
+    groups=[
+        OptionGroup(
+            members=[
+                Operand("name", "NAME", "the notebook to copy"),
+                Flag("--force", switch=True, help="replace a file of that name"),
+                Flag("--open", switch=True, help="open it in JupyterLab: the copy here, or a new one"),
+            ]
+        )
+    ],
+)

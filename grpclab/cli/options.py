@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from grpclab.cli.parser import Parser
+from grpclab.cli.parser import Flag, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
@@ -17,10 +15,10 @@ from grpclab.load.calls.call_options import FORMATS, IN_TURN, ORDERS, DataOption
 from grpclab.quantities import time_option
 from grpclab.system.inputs import STDIN, read_text, unreadable
 from grpclab.system.inputs import whole as at_least_one
-from grpclab.system.transport import Security, security_of
 
 if TYPE_CHECKING:
     from grpclab.system.allowance import Allowance
+    from grpclab.system.transport import Security
 
 FACTOR_OF = {
     "requests": "load.requests",
@@ -34,6 +32,8 @@ FACTOR_OF = {
     "deadline": "client.deadline_s",
 }
 """Options that are short for a factor."""
+BEATS = {"data": ("data_file",), "data_file": ("data",), "proto": ("protoset",), "protoset": ("proto",)}
+"""Options of the call of which one sets the default of another aside."""
 AT = "@"
 """The beginning of a --data that names a file."""
 
@@ -42,103 +42,104 @@ MOST_TEXT_BYTES = 1 << 16
 """A larger file of requests is named in what is stored, not copied."""
 
 
-class Help(argparse.RawDescriptionHelpFormatter):
-    """``-n, --requests N``: a value is named once, and options have room."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=min(104, shutil.get_terminal_size().columns - 2))
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings or action.nargs == 0:
-            return super()._format_action_invocation(action)
-        return f"{', '.join(action.option_strings)} {self._format_args(action, action.dest.upper())}"
-
-
-def add_call_options(group: Any) -> None:
-    """Add the options of the call, where it is not our own greeter's."""
-    group.add_argument(
-        "--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"
-    )
-    group.add_argument(
-        "--data", metavar="JSON", help="the request, a list of requests that are sent in turn, or @FILE (default: {})"
-    )
-    group.add_argument(
-        "--data-file",
-        metavar="FILE",
-        help="requests in a file: JSON, .jsonl, .csv with a header, .bin of length-delimited messages; - is standard"
-        " input",
-    )
-    group.add_argument("--data-format", metavar="|".join(FORMATS), help="what the requests are, whatever their file")
-    group.add_argument("--data-order", metavar="|".join(ORDERS), help=f"of many requests (default: {ORDERS[0]})")
-    group.add_argument(
-        "--data-repeat",
-        action="store_true",
-        help="requests with {{.RequestNumber}} and the like may begin again; else the load ends with them",
-    )
-    group.add_argument(
-        "--check",
-        metavar="EXPRESSION",
-        help="a call fails (WRONG_ANSWER) where this does not hold, as 'reply.total > 0'",
-    )
-    group.add_argument(
-        "--metadata", metavar="KEY=VALUE", action="append", default=[], help="sent with each call; may be repeated"
-    )
-    group.add_argument(
-        "--metadata-file",
-        metavar="FILE",
-        help="more of it, key=value a line; a value env:NAME, here and there, is that of a variable",
-    )
-    group.add_argument(
-        "--proto", metavar="FILE", help="the schema, where the server has no reflection: .proto, or a descriptor set"
-    )
-    group.add_argument("--protoset", metavar="FILE", help="the same as a descriptor set, made by protoc")
-    group.add_argument(
-        "--proto-path",
-        metavar="DIR",
-        action="append",
-        default=[],
-        help="a folder in which imports are looked for (protoc's -I); may be repeated",
-    )
+def call_options() -> list[Flag]:
+    """The options of the call, where it is not our own greeter's."""
+    return [
+        Flag("--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"),
+        Flag(
+            "--data",
+            metavar="JSON",
+            help="the request, a list of requests that are sent in turn, or @FILE (default: {})",
+        ),
+        Flag(
+            "--data-file",
+            metavar="FILE",
+            help="requests in a file: JSON, .jsonl, .csv with a header, .bin of length-delimited messages; - is"
+            " standard input",
+        ),
+        Flag("--data-format", metavar="|".join(FORMATS), help="what the requests are, whatever their file"),
+        Flag("--data-order", metavar="|".join(ORDERS), help=f"of many requests (default: {ORDERS[0]})"),
+        Flag(
+            "--data-repeat",
+            switch=True,
+            help="requests with {{.RequestNumber}} and the like may begin again; else the load ends with them",
+        ),
+        Flag(
+            "--check",
+            metavar="EXPRESSION",
+            help="a call fails (WRONG_ANSWER) where this does not hold, as 'reply.total > 0'",
+        ),
+        Flag("--metadata", metavar="KEY=VALUE", many=True, help="sent with each call; may be repeated"),
+        Flag(
+            "--metadata-file",
+            metavar="FILE",
+            help="more of it, key=value a line; a value env:NAME, here and there, is that of a variable",
+        ),
+        Flag(
+            "--proto",
+            metavar="FILE",
+            help="the schema, where the server has no reflection: .proto, or a descriptor set",
+        ),
+        Flag("--protoset", metavar="FILE", help="the same as a descriptor set, made by protoc"),
+        Flag(
+            "--proto-path",
+            metavar="DIR",
+            many=True,
+            help="a folder in which imports are looked for (protoc's -I); may be repeated",
+        ),
+    ]
 
 
-def add_security_options(group: Any) -> None:
-    """Add the options of TLS, and of the names that a server goes by."""
-    group.add_argument("--tls", action="store_true", help="speak TLS; trust whom this machine trusts, or --cacert")
-    group.add_argument("--cacert", metavar="FILE", help="the roots of the server's certificate, in PEM; implies --tls")
-    group.add_argument("--cert", metavar="FILE", help="the client's certificate, in PEM, where the server demands one")
-    group.add_argument("--key", metavar="FILE", help="the key of --cert, in PEM, without a passphrase")
-    group.add_argument(
-        "--server-name", metavar="NAME", help="the name that the server's certificate holds (default: its address)"
-    )
-    group.add_argument("--authority", metavar="NAME", help="the :authority of calls (default: as above)")
-    group.add_argument(
-        "--insecure-skip-verify", action="store_true", help="speak TLS with anybody: the certificate is not checked"
-    )
+def security_group(title: str) -> OptionGroup:
+    """The options of TLS, and of the names that a server goes by."""
+    members = [
+        Flag("--tls", switch=True, help="speak TLS; trust whom this machine trusts, or --cacert"),
+        Flag("--cacert", metavar="FILE", help="the roots of the server's certificate, in PEM; implies --tls"),
+        Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, where the server demands one"),
+        Flag("--key", metavar="FILE", help="the key of --cert, in PEM, without a passphrase"),
+        Flag(
+            "--server-name", metavar="NAME", help="the name that the server's certificate holds (default: its address)"
+        ),
+        Flag("--authority", metavar="NAME", help="the :authority of calls (default: as above)"),
+        Flag("--insecure-skip-verify", switch=True, help="speak TLS with anybody: the certificate is not checked"),
+    ]
+    return OptionGroup(title=title, members=members)
 
 
 def security_given(given: Mapping[str, Any]) -> Security:
-    """The security of connections that :func:`add_security_options` ask for. Raises UsageError."""
+    """The security of connections that :func:`security_group` ask for. Raises UsageError."""
+    from grpclab.system.transport import security_of
+
     words = {name: str(given[name]) for name in ("cacert", "cert", "key", "server_name", "authority") if name in given}
     return security_of(
         tls=bool(given.get("tls")), insecure_skip_verify=bool(given.get("insecure_skip_verify")), **words
     )
 
 
-def add_remote_options(group: Any) -> None:
-    """Add the leave to load a server on another machine, and the ceilings that it needs."""
-    group.add_argument(
-        "--allow-remote", action="store_true", help="load a server on another machine, within all three ceilings"
-    )
-    group.add_argument("--max-rate", metavar="N", help="calls per second at most, warm-up and resends included")
-    group.add_argument("--max-calls", metavar="N", help="calls at most, warm-up and resends included")
-    group.add_argument("--max-time", metavar="TIME", help="the longest time in which calls are sent and awaited")
+def remote_group(title: str) -> OptionGroup:
+    """The leave to load a server on another machine, and the ceilings that it needs."""
+    members = [
+        Flag(
+            "--allow-remote",
+            switch=True,
+            explicit=True,
+            help="load a server on another machine, within all three ceilings",
+        ),
+        Flag("--max-rate", metavar="N", help="calls per second at most, warm-up and resends included"),
+        Flag("--max-calls", metavar="N", help="calls at most, warm-up and resends included"),
+        Flag("--max-time", metavar="TIME", help="the longest time in which calls are sent and awaited"),
+    ]
+    return OptionGroup(title=title, note="Only this machine is loaded without these.", members=members)
 
 
 def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
-    """The leave that :func:`add_remote_options` ask for; None without --allow-remote. Raises UsageError."""
+    """The leave that :func:`remote_group` ask for; None without --allow-remote. Raises UsageError."""
     from grpclab.system.allowance import allowed
 
-    rate, calls, time = (given.get(name) for name in ("max_rate", "max_calls", "max_time"))
+    unused = () if given.get("allow_remote") else given.get("inherited", {})
+    rate, calls, time = (
+        given.get(name) if name not in unused else None for name in ("max_rate", "max_calls", "max_time")
+    )
     try:
         rate_rps = None if rate is None else float(rate)
     except ValueError:
@@ -151,23 +152,25 @@ def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
     )
 
 
-def add_load_options(group: Any, defaults: Mapping[str, Level]) -> None:
-    """Add the load of one window, for commands that measure several; `defaults` by factor."""
-    for option, metavar, *short in (
+def load_options(defaults: Mapping[str, Level]) -> list[Flag]:
+    """The load of one window, for commands that measure several; `defaults` by factor."""
+    short = (
         ("requests", "N", "-n"),
         ("duration", "TIME", "-z"),
         ("warmup", "TIME"),
         ("concurrency", "N", "-c"),
         ("engine", "wire|grpcio"),
         ("deadline", "TIME"),
-    ):
-        add_factor(group, option, metavar, *short, defaults=defaults)
-    group.add_argument("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)")
-    group.add_argument("--connections", metavar="N", help="TCP connections; more than one is a pool")
+    )
+    return [
+        *(factor_option(option, metavar, *names, defaults=defaults) for option, metavar, *names in short),
+        Flag("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)"),
+        Flag("--connections", metavar="N", help="TCP connections; more than one is a pool"),
+    ]
 
 
-def load_levels(options: argparse.Namespace, defaults: Mapping[str, Level]) -> dict[str, Level]:
-    """The factors' levels that :func:`add_load_options` and --set ask for. Raises UsageError."""
+def load_levels(options: Options, defaults: Mapping[str, Level]) -> dict[str, Level]:
+    """The factors' levels that :func:`load_options` and --set ask for. Raises UsageError."""
     given = {name: value for name, value in vars(options).items() if value is not None}
     settings = parse_settings(options.settings)
     chosen: dict[str, Level] = {**defaults, **levels(given, settings)}
@@ -179,24 +182,18 @@ def load_levels(options: argparse.Namespace, defaults: Mapping[str, Level]) -> d
     return chosen
 
 
-def add_factor(
-    group: Any,
+def factor_option(
     option: str,
     metavar: str,
     *short: str,
     meaning: str | None = None,
     defaults: Mapping[str, Level] | None = None,
-) -> None:
-    """Add the option that is short for a factor, with its meaning and default out of the table."""
+) -> Flag:
+    """The option that is short for a factor, with its meaning and default out of the table."""
     factor = FACTORS[FACTOR_OF[option]]
     level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
     default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
-    group.add_argument(
-        *short,
-        f"--{option}",
-        metavar=metavar,
-        help=f"{meaning or factor.meaning} (default: {default})".replace("%", "%%"),
-    )
+    return Flag(*short, f"--{option}", metavar=metavar, help=f"{meaning or factor.meaning} (default: {default})")
 
 
 def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
@@ -225,8 +222,13 @@ def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str 
     Raises UsageError where an option and --set say the same factor.
     """
     chosen: dict[str, Level] = {}
+    settings, inherited = dict(settings), given.get("inherited", {})
     for option, name in FACTOR_OF.items():
         if option in given:
+            if name in settings and (option in inherited) != ("settings" in inherited):  # what was typed wins
+                if option in inherited:
+                    continue
+                del settings[name]
             word = str(given[option])
             word = "0" if (option, word) == ("workers", "auto") else word
             chosen[name] = FACTORS[name].parse(word, f"{dashes}{option}")
@@ -310,15 +312,12 @@ def _of_file(option: str, name: str, options: DataOptions) -> Any:
     return f"{AT}{os.path.abspath(name)}"
 
 
-def settable(what: str) -> Parser:
+def set_option(what: str) -> Flag:
     """The option --set, by which `what` is set."""
-    parser = Parser(add_help=False)
-    parser.add_argument(
+    return Flag(
         "--set",
-        dest="settings",
+        "settings",
         metavar="FACTOR=LEVEL",
-        action="append",
-        default=[],
+        many=True,
         help=f"set {what} (`grpclab factors` lists them); may be repeated",
     )
-    return parser

@@ -1,83 +1,376 @@
-"""The parser of every command: one line that says what is wrong, under the usage of the command that was meant.
+"""Commands on click: options in groups, and errors in two lines, a short usage and what is wrong with its remedy.
 
-``argparse`` answers a mistake with the whole list of options, and one in a command with the usage of another parser.
+::
+
+    COMMAND = LabCommand("doctor", run, summary="...", usage="grpclab doctor [options]", groups=[...])
+    options = COMMAND.invoke(context)  # the values of its options; `run` does what they ask for
+
+Options are not abbreviated: what ``--co`` means would change with every new option.
 """
 
 from __future__ import annotations
 
-import argparse
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from grpclab.text.printable import printable
+import click
+from click.core import ParameterSource
 
-KINDS: dict[type, str] = {int: "a whole number", float: "a number"}
+from grpclab.cli.help_pages import COLUMN, HelpTable, page
+from grpclab.errors import invalid
+
+DEFAULTS_FILE = "grpclab.defaults_file"
+"""The key of click's context under which the file is named that gives defaults."""
+UNSET_VARIABLE = "not nothing: is a variable unset?"
 
 
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are two lines: a short usage, and what is wrong with its remedy.
+def is_given(value: object) -> bool:
+    """Whether a value is that of an option that was given: 0 is, None, False and an empty list are not."""
+    return not (value is None or value is False or value == [])
 
-    Options are not abbreviated: what ``--co`` means would change with every new option.
+
+class Options(SimpleNamespace):
+    """The values of a command's options and arguments, by their names; None, empty or False where one was not given.
+
+    ``run`` is the function of the command, ``command`` its name.
     """
 
-    hints: Mapping[str, str] = {}
-    """What to type instead of an option that this command does not have, by the option."""
+    inherited: Mapping[str, str] = {}
+    """Where the values come from that are not of the command line: a variable or a file, by the options' names."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **options})
+    def insists_on(self, name: str) -> bool:
+        """Whether the command line itself gives this option: without use it is an error there, a default is not."""
+        return name not in self.inherited and is_given(getattr(self, name, None))
 
-    def error(self, message: str) -> NoReturn:
-        """End with exit code 2."""
-        self.exit(2, f"{self.format_usage()}grpclab: {printable(message)}\n")
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Parse as argparse does; what is left over is an error of this parser, not of the one above it."""
-        parsed, left = super().parse_known_args(args, namespace)
-        if left:
-            self.error(self._unknown(left))
-        return parsed, left
+class Whole(click.ParamType[int]):
+    """A whole number."""
 
-    def _unknown(self, left: Sequence[str]) -> str:
-        option = next((word for word in left if word.startswith("-") and len(word) > 1), None)
-        if option is None:
-            return f"unexpected argument {left[0]!r}: `{self.prog} --help` shows what {self.prog} takes"
-        name = option.partition("=")[0]
-        return f"unknown option {name}: {self._hint(name, self._option_string_actions)}"
+    name = "whole number"
 
-    def _hint(self, word: str, known: Iterable[str]) -> str:
-        if word in self.hints:
-            return self.hints[word]
-        near = difflib.get_close_matches(word, list(known), n=1)
-        return f"did you mean {near[0]}?" if near else f"`{self.prog} --help` lists them"
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is None or value in action.choices:
-            return
-        choices = [str(choice) for choice in action.choices]
-        if isinstance(action, argparse._SubParsersAction):
-            near = difflib.get_close_matches(str(value), choices, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(choices)}"
-            raise argparse.ArgumentError(None, f"unknown command {value!r}: {hint}")
-        raise argparse.ArgumentError(None, f"invalid {_name(action)}={value}: expected {either(choices)}")
-
-    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        if not arg_string.strip() and action.nargs != argparse.PARSER:  # whose words are those of its command
-            expected = action.metavar if isinstance(action.metavar, str) else "a value"
-            message = f"invalid {_name(action)}={arg_string}: expected {expected}, not nothing: is a variable unset?"
-            raise argparse.ArgumentError(None, message)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number. Raises click.UsageError."""
         try:
-            return super()._get_value(action, arg_string)
-        except argparse.ArgumentError:
-            kind = KINDS.get(action.type, "another value") if isinstance(action.type, type) else "another value"
-            raise argparse.ArgumentError(None, f"invalid {_name(action)}={arg_string}: expected {kind}") from None
+            return int(value)
+        except ValueError:
+            raise click.UsageError(invalid(written(param), value, "a whole number"), ctx) from None
 
-    def _match_argument(self, action: argparse.Action, arg_strings_pattern: str) -> int:
+
+class Decimal(click.ParamType[float]):
+    """A number."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises click.UsageError."""
         try:
-            return super()._match_argument(action, arg_strings_pattern)
-        except argparse.ArgumentError:
-            expected = action.metavar if isinstance(action.metavar, str) else "a value"
-            raise argparse.ArgumentError(None, f"no value for {_name(action)}: expected {expected}") from None
+            return float(value)
+        except ValueError:
+            raise click.UsageError(invalid(written(param), value, "a number"), ctx) from None
+
+
+class OneOf(click.Choice[str]):
+    """One of a few words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word. Raises click.UsageError."""
+        words = [str(word) for word in self.choices]
+        if value in words:
+            return str(value)
+        raise click.UsageError(invalid(written(param), value, either(words)), ctx)
+
+
+class FileName(click.Path):
+    """The path of a file, or of a folder, which need not be there."""
+
+    def __init__(self, *, folder: bool = False, as_path: bool = False) -> None:
+        super().__init__(file_okay=not folder)
+        self.as_path = as_path
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Return the path as it was given, or as a Path."""
+        return Path(value) if self.as_path else value
+
+
+PATHS = {"FILE": FileName(), "DIR": FileName(folder=True)}
+"""Types of options by what stands for their value, where they have no other."""
+
+
+class Flag(click.Option):
+    """An option of a command.
+
+    `many`: it may be repeated, and its value is a list. `several`: it takes all words up to the next option, too.
+    `switch`: it takes no value. `explicit`: neither a variable nor a file gives it.
+    """
+
+    def __init__(
+        self,
+        *names: str,
+        help: str,
+        metavar: str | None = None,
+        kind: click.ParamType[Any] | None = None,
+        many: bool = False,
+        several: bool = False,
+        switch: bool = False,
+        explicit: bool = False,
+        default: object = None,
+        **more: Any,
+    ) -> None:
+        self.several = several
+        kind = kind or PATHS.get(metavar or "", click.STRING)
+        shape: dict[str, Any] = {"is_flag": True} if switch else {"type": kind, "multiple": many or several}
+        if default is not None:
+            shape["default"] = default
+        super().__init__(list(names), help=help, metavar=metavar, allow_from_autoenv=not explicit, **shape, **more)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Return the value in its type. Raises click.UsageError for one that is nothing."""
+        place = _place(ctx, str(self.name))
+        try:
+            for word in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(word, str) and not word.strip():
+                    raise click.UsageError(_nothing(self, word), ctx)
+            return super().type_cast_value(ctx, value)
+        except click.BadParameter:
+            raise click.UsageError(invalid(place or written(self), value, "true or false"), ctx) from None
+        except click.UsageError as error:
+            if not place:
+                raise
+            raise click.UsageError(f"{error.format_message()} ({written(self)} is set by {place})", ctx) from None
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for the value in the help; nothing for a switch."""
+        return "" if self.is_flag else self.metavar or str(self.name).upper()
+
+    @property
+    def word(self) -> str:
+        """The option in the help: ``-n, --requests N``."""
+        return f"{', '.join(self.opts)} {self.placeholder}".rstrip()
+
+
+class Operand(click.Argument):
+    """An argument of a command, which may be left out."""
+
+    def __init__(self, name: str, metavar: str, help: str, **more: Any) -> None:
+        super().__init__([name], required=False, metavar=metavar, **more)
+        self.help = help
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Return the value. Raises click.UsageError for one that is nothing."""
+        if isinstance(value, str) and not value.strip():
+            raise click.UsageError(_nothing(self, value), ctx)
+        return super().type_cast_value(ctx, value)
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for the value in the help."""
+        return str(self.metavar)
+
+    @property
+    def word(self) -> str:
+        """The argument in the help."""
+        return self.placeholder
+
+
+def _nothing(param: Flag | Operand, word: str) -> str:
+    return f"invalid {written(param)}={word}: expected {param.placeholder or 'a value'}, {UNSET_VARIABLE}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionGroup:
+    """Options that stand together in the help, under a title; those without one stand with the common ones."""
+
+    title: str = ""
+    note: str = ""
+    members: Sequence[Flag | Operand]
+
+    def table(self, column: int = COLUMN) -> HelpTable:
+        """The group in the help."""
+        meanings = {member.word: member.help or "" for member in self.members}
+        return HelpTable(title=self.title, note=self.note, meanings=meanings, column=column)
+
+
+def common_options() -> list[Flag]:
+    """The options that every command has."""
+    return [
+        Flag("-q", "--quiet", switch=True, help="print only the result, and errors"),
+        Flag("-v", "--verbose", switch=True, help="show tracebacks of errors"),
+        Flag(
+            "--redact",
+            metavar="NAME",
+            many=True,
+            help="keep what has this name (of metadata, a variable, an option of a command) out of all outputs, as what"
+            " is called token, password, key and the like; may be repeated",
+        ),
+    ]
+
+
+class LabCommand(click.Command):
+    """A command of grpclab. To invoke it is to read its options: the caller runs it."""
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Options], int],
+        *,
+        summary: str,
+        usage: str,
+        description: str,
+        groups: Sequence[OptionGroup],
+        terms: Sequence[HelpTable] = (),
+        closing: Sequence[HelpTable] = (),
+        epilog: str = "",
+        beats: Mapping[str, Sequence[str]] | None = None,
+        hints: Mapping[str, str] | None = None,
+    ) -> None:
+        own = [member for group in groups if not group.title for member in group.members]
+        self.groups = [
+            *(group for group in groups if group.title),
+            OptionGroup(title="options", members=[*own, *common_options(), help_option()]),
+        ]
+        super().__init__(
+            name,
+            params=[member for group in self.groups for member in group.members],
+            help=description,
+            epilog=epilog,
+            short_help=summary,
+            add_help_option=False,
+            context_settings={"allow_extra_args": True},
+        )
+        self.run, self.usage, self.terms, self.closing = run, usage, terms, closing
+        self.beats = dict(beats or {})
+        """The defaults of other options that an option on the command line sets aside, by its name."""
+        self.hints = dict(hints or {})
+        """What to type instead of an option that this command does not have, by the option."""
+
+    @property
+    def flags(self) -> list[Flag]:
+        """The options, without the arguments."""
+        return [param for param in self.params if isinstance(param, Flag)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does, after the words of each option have been told apart. Raises click.UsageError."""
+        try:
+            left = super().parse_args(ctx, args if ctx.resilient_parsing else self._apart(ctx, args))
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+        if left and not ctx.resilient_parsing:
+            path = ctx.command_path
+            raise click.UsageError(f"unexpected argument {left[0]!r}: `{path} --help` shows what {path} takes", ctx)
+        return left
+
+    def _apart(self, ctx: click.Context, words: Sequence[str]) -> list[str]:
+        """The words, with each value of an option behind a name of its own: ``--name=value`` and ``-n=value`` alike.
+
+        Raises click.UsageError for an option without its value: another option is none.
+        """
+        flags = {name: flag for flag in self.flags for name in flag.opts if not flag.is_flag}
+        names = {name for flag in self.flags for name in flag.opts}
+        left, done = list(words), list[str]()
+        while left:
+            word = left.pop(0)
+            if word == "--":
+                return [*done, word, *left]
+            name, equals, value = word.partition("=")
+            flag = flags.get(name)
+            if flag is None:
+                if equals and name in names:
+                    raise click.UsageError(f"invalid {name}={value}: expected {name} alone, it takes no value", ctx)
+                done.append(word)
+                continue
+            if not equals:
+                if not left or _is_option(left[0], names):
+                    raise click.UsageError(f"no value for {written(flag)}: expected {flag.placeholder}", ctx)
+                value = left.pop(0)
+            done += [name, value]
+            while flag.several and left and not left[0].startswith("-"):
+                done += [name, left.pop(0)]
+        return done
+
+    def invoke(self, ctx: click.Context) -> Options:
+        """Return the values of the options."""
+        values = {name: list(one) if isinstance(one, tuple) else one for name, one in ctx.params.items()}
+        inherited = {name: place for name in values if (place := _place(ctx, name))}
+        for name in set(self.beats) - set(inherited):
+            if is_given(values[name]):
+                for other in set(self.beats[name]) & set(inherited):
+                    values[other] = [] if isinstance(values[other], list) else None
+                    del inherited[other]
+        return Options(**values, run=self.run, command=self.name, inherited=inherited)
+
+    def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002
+        """The page of ``--help``."""
+        tables = [*self.terms, *(group.table() for group in self.groups), *self.closing]
+        return page(self.usage, self.help or "", tables, "\n\n".join(filter(None, (self.epilog, self._defaults))))
+
+    @property
+    def _defaults(self) -> str:
+        """How an option gets another default, for the help."""
+        flag = next(flag for flag in self.flags if not flag.is_flag and flag.allow_from_autoenv)
+        variable = f"GRPCLAB_{self.name}_{flag.name}".upper()
+        return (
+            f"Defaults of your own: [{self.name}] in grpclab.toml, or [tool.grpclab.{self.name}] in pyproject.toml, of"
+            f" the working folder; or a variable, as {variable} for {flag.opts[-1]}. The command line wins, then the"
+            " variable."
+        )
+
+
+def _place(ctx: click.Context, name: str) -> str:
+    """The variable or the file that gives an option; nothing for one of the command line, or none."""
+    source = ctx.get_parameter_source(name)
+    if source is ParameterSource.ENVIRONMENT:
+        return f"{ctx.auto_envvar_prefix}_{name.upper()}"
+    return str(ctx.meta.get(DEFAULTS_FILE, "a file")) if source is ParameterSource.DEFAULT_MAP else ""
+
+
+def help_option() -> Flag:
+    """The option that shows the help and ends."""
+
+    def show(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            print(ctx.get_help())
+            ctx.exit()
+
+    return Flag(
+        "-h",
+        "--help",
+        switch=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="show this help message and exit",
+    )
+
+
+def _is_option(word: str, names: Iterable[str]) -> bool:
+    """Whether a word is meant as an option, and as no value of one."""
+    return word.partition("=")[0] in names or (
+        word[:1] == "-" and word[1:2] not in ("", *"0123456789.") and " " not in word
+    )
+
+
+def explained(error: click.UsageError) -> str:
+    """The error of a command line in one line, with a remedy."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return error.format_message()
+    command, name = error.ctx.command, error.option_name
+    if isinstance(command, LabCommand) and name in command.hints:
+        return f"unknown option {name}: {command.hints[name]}"
+    known = [word for param in command.params if isinstance(param, click.Option) for word in param.opts]
+    return f"unknown option {name}: {did_you_mean(name, known) or f'`{error.ctx.command_path} --help` lists them'}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean NAME?`` with the nearest of the words; nothing where none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def either(words: Sequence[str]) -> str:
@@ -85,6 +378,8 @@ def either(words: Sequence[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
-def _name(action: argparse.Action) -> str:
-    """An option as it is written in full, or a positional argument's name."""
-    return action.option_strings[-1] if action.option_strings else str(action.metavar or action.dest)
+def written(param: click.Parameter | None) -> str:
+    """An option as it is written in full, or what stands for an argument."""
+    if isinstance(param, click.Option):
+        return param.opts[-1]
+    return str((param.metavar or param.name) if param else "the value")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import itertools
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.cli.output import require_writable, write
+from grpclab.cli.parser import FileName, Flag, LabCommand, OptionGroup, Options, Whole
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, processes, pyspy, speedscope, threads
 from grpclab.profiling.stacks import at_work, readable
@@ -33,45 +33,10 @@ EPILOG = """py-spy looks at Python's threads and names their functions; perf, wh
 at every thread while it runs. py-spy pauses the process briefly for each sample. Files: .html is a flamegraph,
 .folded and .speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
 
-Writer = Callable[[Mapping[str, int], argparse.Namespace], bytes]
+Writer = Callable[[Mapping[str, int], Options], bytes]
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "profile",
-        parents=parents,
-        help="profile a running Python process: families of work, flamegraph",
-        description="Profile a running Python process of this machine.",
-        epilog=EPILOG,
-        usage="grpclab profile (--pid N | --server HOST:PORT) [options]",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    which = parser.add_argument_group("the process")
-    which.add_argument("--pid", type=int, help="a process, with its child processes that run Python")
-    which.add_argument("--server", metavar="HOST:PORT", help="the processes that listen there; HOST is this machine")
-    parser.add_argument("--duration", default="5s", metavar="TIME", help="whole seconds (default: %(default)s)")
-    parser.add_argument("--rate", type=int, default=100, metavar="HZ", help="samples a second (default: %(default)s)")
-    parser.add_argument(
-        "--handler",
-        default=families.HANDLER,
-        metavar="FILE",
-        help="end of the path of the file with the handlers (default: %(default)s)",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="write py-spy's stacks there: *.html, *.folded, *.speedscope.json or *.pb.gz; may be repeated",
-    )
-    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - is standard output")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Profile, print, write. Raises UsageError, TargetError, MeasurementError."""
 
     if (options.pid is None) == (options.server is None):
@@ -122,7 +87,7 @@ class Figures:
     took_s: float
 
 
-def _by_perf(options: argparse.Namespace, pids: Sequence[int]) -> perf.PerfProfile:
+def _by_perf(options: Options, pids: Sequence[int]) -> perf.PerfProfile:
     """perf's pass. Where it has no samples, what the processes used in it says why, not what they used before."""
     if shutil.which("perf") is None:
         return perf.PerfProfile(note=perf.MISSING_ADVICE)
@@ -143,7 +108,7 @@ def _some(pids: Sequence[int]) -> str:
 
 
 @contextlib.contextmanager
-def _pass(options: argparse.Namespace, line: str) -> Iterator[None]:
+def _pass(options: Options, line: str) -> Iterator[None]:
     """Say on standard error what is done while the block runs, on a terminal with the seconds that have passed."""
     if options.quiet:
         yield
@@ -202,22 +167,22 @@ def _writer(path: Path) -> Writer:
     raise UsageError(f"--output {path}: its ending is none of {', '.join(_WRITERS)}")
 
 
-def _html(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
+def _html(stacks: Mapping[str, int], options: Options) -> bytes:
     note = f"{_name(options)}, {options.duration} s at {options.rate} Hz by py-spy, of Python's threads at work."
     return flamegraph.page(
         stacks, heading=f"{sum(stacks.values()):,} samples at work", note=note, handler=options.handler
     ).encode()
 
 
-def _folded(stacks: Mapping[str, int], _options: argparse.Namespace) -> bytes:
+def _folded(stacks: Mapping[str, int], _options: Options) -> bytes:
     return "".join(f"{stack} {count}\n" for stack, count in sorted(readable(stacks).items())).encode(errors="replace")
 
 
-def _speedscope(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
+def _speedscope(stacks: Mapping[str, int], options: Options) -> bytes:
     return json.dumps(speedscope.convert(readable(stacks), name=_name(options))).encode(errors="replace")
 
 
-def _pprof(stacks: Mapping[str, int], options: argparse.Namespace) -> bytes:
+def _pprof(stacks: Mapping[str, int], options: Options) -> bytes:
     started = time.time_ns() - options.duration * 10**9
     return pprof.cpu(readable(stacks), rate_hz=options.rate, duration_s=options.duration, time_ns=started)
 
@@ -230,7 +195,7 @@ _WRITERS: dict[str, Writer] = {
 }
 
 
-def _name(options: argparse.Namespace) -> str:
+def _name(options: Options) -> str:
     return f"process {options.pid}" if options.pid is not None else f"server {options.server}"
 
 
@@ -251,7 +216,7 @@ def _self_shares(stacks: Mapping[str, int]) -> dict[str, float]:
     return {leaf: count / total for leaf, count in sorted(counts.items(), key=lambda item: -item[1])[:MOST_FUNCTIONS]}
 
 
-def _as_json(options: argparse.Namespace, figures: Figures) -> dict[str, Any]:
+def _as_json(options: Options, figures: Figures) -> dict[str, Any]:
     python, native = figures.python, figures.native
     work, wait = _work(python.stacks, options.handler)
     return {
@@ -271,7 +236,7 @@ def _as_json(options: argparse.Namespace, figures: Figures) -> dict[str, Any]:
     }
 
 
-def _lines(options: argparse.Namespace, figures: Figures) -> list[str]:
+def _lines(options: Options, figures: Figures) -> list[str]:
     """The figures for people."""
     python, native = figures.python, figures.native
     whole = threads.total(figures.threads_used)
@@ -300,3 +265,44 @@ def _lines(options: argparse.Namespace, figures: Figures) -> list[str]:
             *(f"  {100 * share:>5.1f} %  {leaf}" for leaf, share in top.items()),
         ]
     return lines
+
+
+COMMAND = LabCommand(
+    "profile",
+    run,
+    summary="profile a running Python process: families of work, flamegraph",
+    usage="grpclab profile (--pid N | --server HOST:PORT) [options]",
+    description="Profile a running Python process of this machine.",
+    epilog=EPILOG,
+    beats={"pid": ("server",), "server": ("pid",)},
+    groups=[
+        OptionGroup(
+            title="the process",
+            members=[
+                Flag("--pid", kind=Whole(), help="a process, with its child processes that run Python"),
+                Flag("--server", metavar="HOST:PORT", help="the processes that listen there; HOST is this machine"),
+            ],
+        ),
+        OptionGroup(
+            members=[
+                Flag("--duration", default="5s", metavar="TIME", help="whole seconds (default: 5s)"),
+                Flag("--rate", kind=Whole(), default=100, metavar="HZ", help="samples a second (default: 100)"),
+                Flag(
+                    "--handler",
+                    default=families.HANDLER,
+                    metavar="FILE",
+                    help=f"end of the path of the file with the handlers (default: {families.HANDLER})",
+                ),
+                Flag(
+                    "-o",
+                    "--output",
+                    kind=FileName(as_path=True),
+                    many=True,
+                    metavar="FILE",
+                    help="write py-spy's stacks there: *.html, *.folded, *.speedscope.json or *.pb.gz; may be repeated",
+                ),
+                Flag("--json", metavar="FILE", help="write the figures as JSON; - is standard output"),
+            ]
+        ),
+    ],
+)

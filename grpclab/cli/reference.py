@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import Any, Final
 
+from grpclab.cli.help_pages import HelpTable
+from grpclab.cli.parser import Decimal, Flag, Options, Whole, is_given
 from grpclab.errors import UsageError
 from grpclab.servers.reference.faults import FAULTS
 from grpclab.servers.reference.spec import ReferenceSpec
@@ -21,78 +22,79 @@ _FIELDS: Final = {
     "stream_interval_ms": "stream_interval_ms",
     "max_concurrent_streams": "max_concurrent_streams",
     "window_kib": "window_kib",
-    "residence": "residence",
     "fault": "fault",
     "seed": "seed",
 }
 """Option to field of the specification."""
 
-EPILOG = """
-serve reference, for example:
+EPILOG = """examples of serve reference:
   grpclab serve reference --service-time exponential:2ms
   grpclab serve reference --service-time constant:1ms --stall 1s@3s --error 1%:UNAVAILABLE
   grpclab serve reference --fault goaway:100
-The trailer grpclab-residence-ns of each reply says how long the call was in the server, in ns.
-Faults of --fault (default of N in brackets):
-"""
+
+The trailer grpclab-residence-ns of each reply says how long the call was in the server, in ns."""
+
+FAULT_TERMS = HelpTable(
+    title="faults of serve reference --fault (default of N in brackets)",
+    meanings={
+        name: fault.meaning if fault.n is None else f"{fault.meaning} [{fault.n}]" for name, fault in FAULTS.items()
+    },
+)
 
 
-def epilog() -> str:
-    """Examples, and every fault with its meaning."""
-    width = max(map(len, FAULTS)) + 1
-    rows = (
-        f"  {name:<{width}} {fault.meaning}{'' if fault.n is None else f' [{fault.n}]'}"
-        for name, fault in FAULTS.items()
-    )
-    return EPILOG + "\n".join(rows)
+def reference_options() -> list[Flag]:
+    """The options; all are None, empty or False unless given."""
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options; all are None, or empty, unless given."""
-    group = parser.add_argument_group("serve reference")
-
-    def add(flag: str, metavar: str, meaning: str, default: object, **more: Any) -> None:
+    def flag(name: str, metavar: str, meaning: str, default: object, **more: Any) -> Flag:
         text = f"{meaning} (default: {default})" if default is not None else meaning
-        group.add_argument(flag, metavar=metavar, help=text.replace("%", "%%"), **more)
+        return Flag(name, metavar=metavar, help=text, **more)
 
-    add("--service-time", "LAW", "constant:1ms, exponential:2ms, lognormal:2ms,0.5, uniform:1ms,3ms", "none")
-    add("--pacing", "auto|spin|timer", "how times are kept: spin takes a core; auto spins where there are two", "auto")
-    add("--stall", "1s@3s", "no reply for 1 s, 3 s after the first request; may be repeated", None, action="append")
-    add("--error", "1%:STATUS", "this share of the calls fails; may be repeated", None, action="append")
-    add("--response-bytes", "N", "length of the reply's text; 0 = a greeting", 0, type=int)
-    add("--stream-messages", "N", "messages of SayHelloStream", _DEFAULTS.stream_messages, type=int)
-    add("--stream-interval-ms", "MS", "pause between two of them", f"{_DEFAULTS.stream_interval_ms:g}", type=float)
-    add("--max-concurrent-streams", "N", "calls open at once on one connection", "unlimited", type=int)
-    add("--window-kib", "N", "HTTP/2 window for what the server receives", _DEFAULTS.window_kib, type=int)
-    group.add_argument(
-        "--no-residence",
-        dest="residence",
-        action="store_const",
-        const=False,
-        help="send no trailer with the time in the server",
-    )
-    add("--fault", "NAME[:N]", "misbehave: see below", None)
-    add("--seed", "N", "seed of what is drawn at random", _DEFAULTS.seed, type=int)
+    unset = _DEFAULTS
+    interval = f"{unset.stream_interval_ms:g}"
+    return [
+        flag("--service-time", "LAW", "constant:1ms, exponential:2ms, lognormal:2ms,0.5, uniform:1ms,3ms", "none"),
+        flag(
+            "--pacing",
+            "auto|spin|timer",
+            "how times are kept: spin takes a core; auto spins where there are two",
+            "auto",
+        ),
+        flag("--stall", "1s@3s", "no reply for 1 s, 3 s after the first request; may be repeated", None, many=True),
+        flag("--error", "1%:STATUS", "this share of the calls fails; may be repeated", None, many=True),
+        flag("--response-bytes", "N", "length of the reply's text; 0 = a greeting", 0, kind=Whole()),
+        flag("--stream-messages", "N", "messages of SayHelloStream", unset.stream_messages, kind=Whole()),
+        flag("--stream-interval-ms", "MS", "pause between two of them", interval, kind=Decimal()),
+        flag("--max-concurrent-streams", "N", "calls open at once on one connection", "unlimited", kind=Whole()),
+        flag("--window-kib", "N", "HTTP/2 window for what the server receives", unset.window_kib, kind=Whole()),
+        Flag("--no-residence", switch=True, help="send no trailer with the time in the server"),
+        flag("--fault", "NAME[:N]", "misbehave: see below", None),
+        flag("--seed", "N", "seed of what is drawn at random", unset.seed, kind=Whole()),
+    ]
 
 
-def refuse_options(options: argparse.Namespace) -> None:
+def _given(options: Options) -> list[str]:
+    """The names of the options that were given."""
+    return [name for name in (*_FIELDS, "no_residence") if is_given(getattr(options, name))]
+
+
+def refuse_options(options: Options) -> None:
     """Raise UsageError if an option was given that another server does not have."""
-    for option in _FIELDS:
-        if getattr(options, option) is not None:
-            flag = "--no-residence" if option == "residence" else f"--{option.replace('_', '-')}"
-            raise UsageError(f"{flag} is an option of `serve reference`; serve {options.variant} has --set")
+    for option in filter(options.insists_on, _given(options)):
+        flag = f"--{option.replace('_', '-')}"
+        raise UsageError(f"{flag} is an option of `serve reference`; serve {options.variant} has --set")
 
 
-def run(options: argparse.Namespace, port: int) -> int:
+def run(options: Options, port: int) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     from grpclab.servers.process.child import leave
     from grpclab.servers.reference.foreground import serve_reference_in_foreground
 
-    if options.settings:
+    if options.insists_on("settings"):
         raise UsageError(f"--set {options.settings[0]}: serve reference has options of its own, see `serve --help`")
-    if options.desk_host is not None:
+    if options.insists_on("desk_host"):
         raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: reference has no desk")
-    given = {field: getattr(options, name) for name, field in _FIELDS.items() if getattr(options, name) is not None}
+    given = {_FIELDS[name]: getattr(options, name) for name in _given(options) if name in _FIELDS}
+    given |= {"residence": False} if options.no_residence else {}
     spec = ReferenceSpec(host=options.host, port=port, **given)
     if "seed" in given and not spec.draws and not options.quiet:
         print("grpclab: no effect: --seed: nothing is drawn at random: see --service-time and --error", file=sys.stderr)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import json
 import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from grpclab.cli.output import require_writable, write
+from grpclab.cli.parser import FileName, Flag, LabCommand, Operand, OptionGroup, Options, did_you_mean
 from grpclab.errors import DesignError, UsageError
 from grpclab.study.documents import plain
 from grpclab.system.optional import needs_extra
@@ -23,42 +22,13 @@ if TYPE_CHECKING:
     from grpclab.report.publish import Published
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add ``report`` to the command line."""
-    report = commands.add_parser(
-        "report",
-        parents=parents,
-        help="rebuild a report from stored results",
-        usage="grpclab report STUDY [options]",
-        description="Rebuild the report of a stored study, without measuring.",
-    )
-    report.add_argument("study", nargs="?", metavar="STUDY", help="its name, or its folder: results/STUDY")
-    report.add_argument("--allow-mixed", action="store_true", help="accept trials of different machines or versions")
-    report.add_argument(
-        "--rejudge",
-        action="store_true",
-        help="judge it by today's rules and say which rows change; what is stored, and the report, stay as they are",
-    )
-    report.add_argument(
-        "--joint",
-        nargs="+",
-        metavar="OTHER",
-        help="one verdict over this study and others of the same plan: results/STUDY, or a report",
-    )
-    report.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as an SVG and a PNG file, too")
-    report.add_argument("--site", type=Path, metavar="DIR", help="build a static site of all reports and guides there")
-    report.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
-    report.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Rebuild a report, build the site; returns the exit code."""
     if options.joint or options.rejudge:
         _judge_again(options)
     elif options.study or not options.site:
         _rebuild(options)
-    elif options.allow_mixed or options.figures or options.json:
-        option = next(name for name in ("allow_mixed", "figures", "json") if getattr(options, name))
+    elif option := next(filter(options.insists_on, ("allow_mixed", "figures", "json")), ""):
         raise UsageError(f"no study was named: --{option.replace('_', '-')} goes with grpclab report STUDY")
     if options.site:
         with needs_extra("study"):
@@ -69,13 +39,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _judge_again(options: argparse.Namespace) -> None:
+def _judge_again(options: Options) -> None:
     """Print a study by today's rules, or a joint verdict over several; no report is written."""
-    if unfit := next((name for name in ("site", "figures") if getattr(options, name)), ""):
+    if unfit := next(filter(options.insists_on, ("site", "figures")), ""):
         raise UsageError(f"--{unfit} does not go with --{'joint' if options.joint else 'rejudge'}: it writes no report")
     if options.joint and options.rejudge:
         raise UsageError("--rejudge does not go with --joint: join the runs as they were judged")
-    if options.joint and options.allow_mixed:
+    if options.joint and options.insists_on("allow_mixed"):
         raise UsageError("--allow-mixed does not go with --joint: its runs may be of several machines")
     folder = stored_folder(options.study)
     require_writable(options.json)
@@ -98,7 +68,7 @@ def _judge_again(options: argparse.Namespace) -> None:
         print("\n".join(found.lines()))
 
 
-def _rebuild(options: argparse.Namespace) -> None:
+def _rebuild(options: Options) -> None:
     """Write the report of a stored study anew, and its figures as files where they are asked for."""
     folder = stored_folder(options.study)
     require_writable(options.json)
@@ -117,7 +87,7 @@ def _rebuild(options: argparse.Namespace) -> None:
             print(f"figures: {len(written)} in {options.figures}")
 
 
-def show_result(published: Published, options: argparse.Namespace) -> Judgement:
+def show_result(published: Published, options: Options) -> Judgement:
     """Print the answer of a study, and write it as JSON where that is asked for; returns its verdict."""
     from grpclab.report import glossary
     from grpclab.report.renderers.json import as_json
@@ -152,8 +122,7 @@ def stored_folder(name: str | None) -> Path:
     for folder in places:
         if (folder / "manifest.json").is_file():
             return folder
-    near = difflib.get_close_matches(Path(name).name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else _some(known, results)
+    hint = did_you_mean(Path(name).name, known) or _some(known, results)
     where = ", nor in ".join(map(str, places))
     raise DesignError(f"no study in {where}: there is no manifest.json; {hint}")
 
@@ -163,3 +132,45 @@ def _some(known: Sequence[str], results: Path) -> str:
         return f"{results} holds no study yet"
     more = f" and {len(known) - 5} more" if len(known) > 5 else ""
     return f"{results} holds {', '.join(known[:5])}{more}"
+
+
+COMMAND = LabCommand(
+    "report",
+    run,
+    summary="rebuild a report from stored results",
+    usage="grpclab report STUDY [options]",
+    description="Rebuild the report of a stored study, without measuring.",
+    groups=[
+        OptionGroup(
+            members=[
+                Operand("study", "STUDY", "its name, or its folder: results/STUDY"),
+                Flag("--allow-mixed", switch=True, help="accept trials of different machines or versions"),
+                Flag(
+                    "--rejudge",
+                    switch=True,
+                    help="judge it by today's rules and say which rows change; what is stored, and the report, stay as"
+                    " they are",
+                ),
+                Flag(
+                    "--joint",
+                    several=True,
+                    metavar="OTHER...",
+                    help="one verdict over this study and others of the same plan: results/STUDY, or a report",
+                ),
+                Flag(
+                    "--figures",
+                    kind=FileName(folder=True, as_path=True),
+                    metavar="DIR",
+                    help="write every figure as an SVG and a PNG file, too",
+                ),
+                Flag(
+                    "--site",
+                    kind=FileName(folder=True, as_path=True),
+                    metavar="DIR",
+                    help="build a static site of all reports and guides there",
+                ),
+                Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output"),
+            ]
+        )
+    ],
+)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any
 
 from grpclab.cli import reference
-from grpclab.cli.options import settable
-from grpclab.cli.parser import either
-from grpclab.cli.target_options import add_target_options, target_given
+from grpclab.cli.help_pages import HelpTable
+from grpclab.cli.options import set_option
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options, Whole, either
+from grpclab.cli.target_options import target_flags, target_given
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, from_environment, parse_settings
@@ -22,46 +20,18 @@ from grpclab.factors.own import PYTHON, OwnLevels
 from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 
 APPLICATION_PORT = 50051
+PORTS = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, then lets running calls end; a second
 signal cuts them off.
+
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
 PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 unless --desk-host
 names another address; there it wants the token that is printed with its address.
 A flag beats a variable, a variable beats the default; other commands do not read them."""
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "serve",
-        parents=[*parents, settable("a factor of the server, as server.window_kib=1024")],
-        help="run a server in the foreground",
-        usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)}|--app MODULE:NAME [options]",
-        description="\n".join(
-            [
-                "Run a server in the foreground.",
-                "",
-                *(textwrap.fill(f"{name}: {meaning}.", 78) for name, meaning in MEANINGS.items()),
-            ]
-        ),
-        epilog=SERVE_HELP + reference.epilog(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("variant", nargs="?", metavar="VARIANT", help=either(sorted(DEFAULT_PORTS)))
-    ports = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
-    parser.add_argument(
-        "--port", type=int, help=f"TCP port, 0 for any free one (default: {ports}, --app {APPLICATION_PORT})"
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--desk-host", metavar="HOST", help="address of the profiling desk (default: 127.0.0.1)")
-    group = parser.add_argument_group("serve --app")
-    add_target_options(group, leave_out=("cmd", "address", "ready", "prepare", "cleanup"))
-    reference.add_options(parser)
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Serve until a signal; returns the exit code."""
     from grpclab.servers.process.child import configure_logging
 
@@ -77,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     return reference.run(options, port) if options.variant == "reference" else _serve_greeter(options, port)
 
 
-def _serve_greeter(options: argparse.Namespace, port: int) -> int:
+def _serve_greeter(options: Options, port: int) -> int:
     from grpclab.servers.process.child import leave
     from grpclab.servers.process.exposure import listen_address
     from grpclab.servers.process.foreground import serve_in_foreground
@@ -104,14 +74,14 @@ def _serve_greeter(options: argparse.Namespace, port: int) -> int:
     leave(0)
 
 
-def _serve_application(options: argparse.Namespace) -> int:
+def _serve_application(options: Options) -> int:
     from grpclab.servers.hosting.foreground import serve_application
     from grpclab.servers.process.child import leave
     from grpclab.servers.process.exposure import listen_address
 
     if options.variant is not None:
         raise UsageError(f"{options.variant} and --app both name the server: give one")
-    if options.desk_host is not None:
+    if options.insists_on("desk_host"):
         raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: an application has no desk")
     reference.refuse_options(options)
     given = parse_settings(options.settings)
@@ -164,8 +134,41 @@ def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
     return number
 
 
-def _log_level(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
+def _log_level(options: Options, environ: Mapping[str, str]) -> str:
     level = environ.get("GRPCLAB_LOG", "info").lower()
     if level not in LOG_LEVELS:
         raise UsageError(invalid("GRPCLAB_LOG", level, f"one of {', '.join(LOG_LEVELS)}"))
     return "debug" if options.verbose else level
+
+
+COMMAND = LabCommand(
+    "serve",
+    run,
+    summary="run a server in the foreground",
+    usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)}|--app MODULE:NAME [options]",
+    description="Run a server in the foreground.",
+    terms=[HelpTable(title="variants", meanings=MEANINGS)],
+    closing=[reference.FAULT_TERMS],
+    beats={"variant": ("app", "python", "app_dir", "cwd")},
+    epilog=f"{SERVE_HELP}\n\n{reference.EPILOG}",
+    groups=[
+        OptionGroup(
+            title="the server",
+            members=[
+                Operand("variant", "VARIANT", either(sorted(DEFAULT_PORTS))),
+                Flag(
+                    "--port",
+                    kind=Whole(),
+                    help=f"TCP port, 0 for any free one (default: {PORTS}, --app {APPLICATION_PORT})",
+                ),
+                Flag("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"),
+                Flag("--desk-host", metavar="HOST", help="address of the profiling desk (default: 127.0.0.1)"),
+                set_option("a factor of the server, as server.window_kib=1024"),
+            ],
+        ),
+        OptionGroup(
+            title="serve --app", members=target_flags(leave_out=("cmd", "address", "ready", "prepare", "cleanup"))
+        ),
+        OptionGroup(title="serve reference", members=reference.reference_options()),
+    ],
+)

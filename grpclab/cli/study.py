@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from grpclab.cli.options import add_remote_options, allowance_given
+from grpclab.cli.options import allowance_given, remote_group
 from grpclab.cli.output import require_writable
+from grpclab.cli.parser import FileName, Flag, LabCommand, OptionGroup, Options
 from grpclab.cli.report import show_result
 from grpclab.errors import UsageError
-from grpclab.study.parameters import StudyParameters, refuse_without_part
+from grpclab.study.parameters import DESIGNS, NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import project_root
@@ -23,47 +22,7 @@ if TYPE_CHECKING:
     from grpclab.study.repeat import Original
 
 
-def add_parser(commands: Any, parents: Sequence[argparse.ArgumentParser]) -> None:
-    """Add ``study`` to the command line."""
-    study = commands.add_parser(
-        "study",
-        parents=parents,
-        help="measure a sweep of configurations, judge it, write its report",
-        usage="grpclab study [options]",
-        description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
-        " to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the study.",
-        epilog="Exit codes: 0 done, whatever the verdict, 2 a wrong option, 3 nothing could be measured, 130 Ctrl-C,"
-        " 143 SIGTERM, 129 SIGHUP.",
-    )
-    for field in dataclasses.fields(StudyParameters):
-        words = field.default if not isinstance(field.default, tuple) else ",".join(f"{v:g}" for v in field.default)
-        study.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            metavar=field.name.upper(),
-            dest=field.name,
-            help=f"{field.metadata['meaning']} (default: {words})",
-        )
-    study.add_argument("--file", type=Path, metavar="FILE", help="a study of your own, in TOML (see the README)")
-    study.add_argument(
-        "--repeat",
-        type=Path,
-        metavar="STUDY",
-        help="measure a study once more: results/STUDY, its manifest.json, or a report; --study names the repeat",
-    )
-    study.add_argument(
-        "--yes",
-        action="store_true",
-        help="with --repeat: start the commands of a study that another user or machine recorded without asking",
-    )
-    study.add_argument(
-        "--plan", action="store_true", help="measure a short pilot only; say how long it takes and what it can show"
-    )
-    add_remote_options(study)
-    study.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
-    study.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Plan or measure a study; returns the exit code."""
     parameters = _parameters(options)
     allowance = allowance_given({name: value for name, value in vars(options).items() if value is not None})
@@ -88,7 +47,13 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"--plan does not go with the repeat of {kind}: its number of blocks is known")
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
-        study = Study.described(options.file, options.study, leave=RemoteLeave.within(allowance))
+        study = Study.described(
+            options.file,
+            options.study,
+            leave=RemoteLeave.within(allowance),
+            budget_s=budget_seconds("budget", options.budget or NO_BUDGET),
+            exclusive=options.exclusive,
+        )
     elif options.plan:
         study = Study.planned(parameters)
     else:
@@ -131,20 +96,90 @@ def _agreed(original: Original) -> bool:
     return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _parameters(options: argparse.Namespace) -> StudyParameters:
+def _parameters(options: Options) -> StudyParameters:
     """The parameters of a study, as they were given. Raises UsageError for those that have no part in it."""
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
     chosen = {name: value for name, value in given.items() if value is not None}
-    others = [f"--{name.replace('_', '-')}" for name in sorted(set(chosen) - {"study"})]
+    typed = [name for name in chosen if options.insists_on(name)]
+    unused = DESIGNS[design].unused if (design := chosen.get("design", "default")) in DESIGNS else ()
+    chosen = {name: value for name, value in chosen.items() if name in typed or name not in unused}
+    others = [f"--{name.replace('_', '-')}" for name in sorted(set(typed) - {"study"})]
     if options.repeat and (others := [*others, *(["--file"] if options.file else [])]):
         raise UsageError(f"{others[0]} does not go with --repeat: it measures the plan of {options.repeat}")
     if options.yes and not options.repeat:
         raise UsageError("--yes goes with --repeat only: nothing else asks")
-    if options.file and "budget" in chosen:  # no key of a file
-        raise UsageError(f"--budget does not go with --file: all blocks of {options.file} are measured; see --plan")
-    if options.file and others:
+    if options.insists_on("exclusive") and not options.file:
+        raise UsageError("--exclusive goes with --file only: the servers of other studies can be up together")
+    if options.file and (others := [one for one in others if one != "--budget"]):  # which is no key of a file
         raise UsageError(f"{others[0]} does not go with --file: write it into {options.file}")
-    if options.plan and options.json:
+    if options.plan and options.insists_on("json"):
         raise UsageError("--json does not go with --plan: a plan has no result yet")
-    refuse_without_part(chosen.get("design", "default"), [name for name in chosen if name != "study"], written="--{}")
+    refuse_without_part(design, [name for name in typed if name != "study"], written="--{}")
     return StudyParameters(**chosen)
+
+
+def parameter_options() -> list[Flag]:
+    """An option for each parameter of a study."""
+    found = []
+    for one in dataclasses.fields(StudyParameters):
+        words = one.default if not isinstance(one.default, tuple) else ",".join(f"{v:g}" for v in one.default)
+        flag = f"--{one.name.replace('_', '-')}"
+        found.append(Flag(flag, metavar=one.name.upper(), help=f"{one.metadata['meaning']} (default: {words})"))
+    return found
+
+
+COMMAND = LabCommand(
+    "study",
+    run,
+    summary="measure a sweep of configurations, judge it, write its report",
+    usage="grpclab study [options]",
+    description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
+    " to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the study.",
+    epilog="Exit codes: 0 done, whatever the verdict, 2 a wrong option, 3 nothing could be measured, 130 Ctrl-C,"
+    " 143 SIGTERM, 129 SIGHUP.",
+    groups=[
+        OptionGroup(title="the parameters of a study", members=parameter_options()),
+        OptionGroup(
+            title="another study",
+            members=[
+                Flag(
+                    "--file",
+                    kind=FileName(as_path=True),
+                    metavar="FILE",
+                    help="a study of your own, in TOML (see the README)",
+                ),
+                Flag(
+                    "--exclusive",
+                    switch=True,
+                    help="with --file: one server after the other, where two cannot be up together (exclusive = true in"
+                    " the file)",
+                ),
+                Flag(
+                    "--repeat",
+                    kind=FileName(as_path=True),
+                    metavar="STUDY",
+                    help="measure a study once more: results/STUDY, its manifest.json, or a report; --study names the"
+                    " repeat",
+                ),
+                Flag(
+                    "--yes",
+                    switch=True,
+                    explicit=True,
+                    help="with --repeat: start the commands of a study that another user or machine recorded without"
+                    " asking",
+                ),
+            ],
+        ),
+        remote_group("a server on another machine"),
+        OptionGroup(
+            members=[
+                Flag(
+                    "--plan",
+                    switch=True,
+                    help="measure a short pilot only; say how long it takes and what it can show",
+                ),
+                Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output"),
+            ]
+        ),
+    ],
+)

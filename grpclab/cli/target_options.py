@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,11 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.options import allowance_given, load_levels, security_given
+from grpclab.cli.parser import Flag, Options
 from grpclab.errors import UsageError
 from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD
-from grpclab.servers.leave import RemoteLeave, require_address
-from grpclab.system.transport import UNVERIFIED
 
 if TYPE_CHECKING:
     from grpclab.factors.levels import Level
@@ -43,29 +41,32 @@ MEANINGS = {
 }
 
 
-def add_target_options(group: Any, *, sides: Sequence[str] = (), leave_out: Sequence[str] = ()) -> None:
-    """Add the options of a target, and those of each side of a comparison; what `leave_out` names is left out."""
+def target_flags(*, sides: Sequence[str] = (), leave_out: Sequence[str] = ()) -> list[Flag]:
+    """The options of a target, and those of each side of a comparison; what `leave_out` names is left out."""
     whose = "the" if not sides else "both sides'"
-    for option in ("app", "cmd", "address", "python", "app-dir", "cwd", "ready", "prepare", "cleanup"):
-        if option not in leave_out:
-            _add(group, option, option, whose)
-    for side in sides:
-        for option in (*KINDS.values(), *OF_A_SIDE.values()):
-            _add(group, f"{side}-{option}", option, f"{side.upper()}'s")
+    common = ("app", "cmd", "address", "python", "app-dir", "cwd", "ready", "prepare", "cleanup")
+    return [
+        *(_target_flag(option, option, whose) for option in common if option not in leave_out),
+        *(
+            _target_flag(f"{side}-{option}", option, f"{side.upper()}'s")
+            for side in sides
+            for option in (*KINDS.values(), *OF_A_SIDE.values())
+        ),
+    ]
 
 
-def _add(group: Any, option: str, kind: str, whose: str) -> None:
+def _target_flag(option: str, kind: str, whose: str) -> Flag:
     metavar, meaning = MEANINGS[kind]
-    group.add_argument(f"--{option}", metavar=metavar, help=meaning.format(whose=whose))
+    return Flag(f"--{option}", metavar=metavar, help=meaning.format(whose=whose))
 
 
 def names(sides: Sequence[str] = ()) -> tuple[str, ...]:
-    """The destinations of the options that :func:`add_target_options` adds."""
+    """The destinations of the options that :func:`target_flags` adds."""
     common = (*KINDS.values(), *FURTHER)
     return (*common, *(f"{side}_{option}" for side in sides for option in (*KINDS.values(), *OF_A_SIDE.values())))
 
 
-def target_given(options: argparse.Namespace, side: str = "") -> tuple[Target, str] | None:
+def target_given(options: Options, side: str = "") -> tuple[Target, str] | None:
     """The target that the options of a side, or of both, name, and the option that named it; None for none.
 
     An option of a side goes before one of both. Raises UsageError.
@@ -111,7 +112,7 @@ def takes_security(target: Target) -> bool:
     return target.kind in BELONGS["security"]
 
 
-def refuse_unused(options: argparse.Namespace, targets: Sequence[Target], sides: Sequence[str] = ()) -> None:
+def refuse_unused(options: Options, targets: Sequence[Target], sides: Sequence[str] = ()) -> None:
     """Raise UsageError for an option that none of the targets has a use for."""
     from grpclab.servers.target import BELONGS
 
@@ -119,7 +120,7 @@ def refuse_unused(options: argparse.Namespace, targets: Sequence[Target], sides:
     for name in FURTHER:
         options_of = [name, *(f"{side}_{OF_A_SIDE[name]}" for side in sides if name in OF_A_SIDE)]
         for option in options_of:
-            if getattr(options, option, None) and not kinds & set(BELONGS[name]):
+            if options.insists_on(option) and not kinds & set(BELONGS[name]):
                 wanted = " or ".join(f"--{KINDS[kind]}" for kind in BELONGS[name])
                 raise UsageError(f"{_flag(option)} cannot be used here: it belongs to {wanted}")
 
@@ -150,7 +151,7 @@ def hosted(given: Mapping[str, Any], levels: Mapping[str, Level]) -> AbstractCon
     from grpclab.factors.config import TrialConfig
     from grpclab.servers import targets
 
-    chosen = target_given(argparse.Namespace(**given))
+    chosen = target_given(Options(**given))
     assert chosen is not None
     targets.require_call(chosen[0], given.get("call") or "")
     config = TrialConfig().replace(levels)
@@ -173,19 +174,23 @@ def application_factors(levels: Mapping[str, Level]) -> dict[str, Level]:
 # ---- security, and where load may go -----------------------------------------------------------------------------
 
 
-def secured(target: Target, options: argparse.Namespace) -> Target:
+def secured(target: Target, options: Options) -> Target:
     """The target with the security that the options ask for, where it is one that may have some."""
     given = {name: value for name in SECURITY if (value := getattr(options, name)) not in (None, False)}
     if not given or not takes_security(target):
         return target
     security = security_given(given)
     if not security.verify and not options.quiet:
+        from grpclab.system.transport import UNVERIFIED
+
         print(f"grpclab: {UNVERIFIED}", file=sys.stderr)
     return replace(target, security=security)
 
 
-def allowed(servers: Mapping[str, GivenTarget | str], options: argparse.Namespace) -> dict[str, GivenTarget | str]:
+def allowed(servers: Mapping[str, GivenTarget | str], options: Options) -> dict[str, GivenTarget | str]:
     """The servers, of which those on another machine may be loaded, all within the same ceilings. Raises UsageError."""
+    from grpclab.servers.leave import RemoteLeave, require_address
+
     allowance = allowance_given({name: value for name, value in vars(options).items() if value is not None})
     leave = RemoteLeave.within(allowance)
     if leave is None:

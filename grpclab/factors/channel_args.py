@@ -1,8 +1,8 @@
 """The one table from factor to grpcio's channel argument.
 
 A row says which side's factor it reads, which arguments it sets, and what people should know. The servers and
-the engine build their argument lists from it (:func:`server_args`, :func:`client_args`); the report and the
-README print it (:func:`mapping_rows`). Facts about the arguments: grpc/grpc,
+the engine build their argument lists from it (:func:`server_args`, :func:`client_args`); the report and
+docs/from-tonic.md print it (:func:`mapping_rows`). Facts about the arguments: grpc/grpc,
 ``include/grpc/impl/channel_arg_names.h`` and ``doc/keepalive.md``.
 """
 
@@ -340,7 +340,7 @@ def mapping_rows() -> list[dict[str, str]]:
 
 
 def mapping_markdown() -> str:
-    """The rows of :func:`mapping_rows` that have a tonic name, as a table in Markdown (the README's)."""
+    """The rows of :func:`mapping_rows` that have a tonic name, as a table in Markdown (docs/from-tonic.md)."""
     lines = ["| tonic | factor | grpcio | what to know |", "| --- | --- | --- | --- |"]
     for row in mapping_rows():
         if row["tonic"]:

@@ -2,7 +2,7 @@
 
 `basic` is what a first gRPC server and client look like. `optimized` holds what helped, or did no harm, when
 it was measured; what was tried and rejected stays on the ladder as a rung of its own, so that every study shows
-why. The README's table says which study decided.
+why. docs/basic-and-optimized.md says which study decided.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ from grpclab.load.run import LoadProgress, LoadRun, assemble, merge_reports
 from grpclab.load.sliced_load import SlicedLoad
 from grpclab.load.worker_messages import WindowEnded, WindowProgress, WorkerAnswer
 from grpclab.load.workers import Workers
+from grpclab.system.accounting import KernelCounts
 from grpclab.system.allowance import Allowance
 from grpclab.system.interference import GENERATOR, Interference
 from grpclab.system.interrupts import hurried, raised
@@ -272,7 +273,7 @@ class Generator:
         return self._opened_slices().warm_up()
 
     def open_slices(self, *, drain_s: float | None = None) -> None:
-        """Make ready for slices: this takes some milliseconds, which the first slice would take otherwise.
+        """Make ready for slices: this takes some milliseconds.
 
         Calls that are under way `drain_s` after a counted stretch are given up; DRAIN_S and the deadline by default.
         """
@@ -281,23 +282,34 @@ class Generator:
             slices.drain_s = drain_s
         slices.watch({GENERATOR: self.pids, **self.beside})
 
-    def slice(self, lengths: SliceLengths) -> Slice:
-        """Measure one slice, and wait until its last call has ended. Raises WorkerError, StorageError."""
-        return self._opened_slices().slice(lengths)
+    def slice(self, lengths: SliceLengths, *, counts: bool = True) -> Slice:
+        """Measure one slice, to the end of its last call; without `counts` the caller reads the kernel's around it.
 
-    def close_slices(self, keep: Collection[int] | None = None) -> LoadRun:
+        Raises WorkerError, StorageError.
+        """
+        return self._opened_slices().slice(lengths, counts=counts)
+
+    def finish_slices(self) -> list[Slice]:
+        """End the slices; return all of them, with their figures now. Raises WorkerError, StorageError."""
+        return self._opened_slices().finish()
+
+    def close_slices(
+        self,
+        keep: Collection[int] | None = None,
+        idle: Mapping[int, tuple[KernelCounts, KernelCounts]] | None = None,
+    ) -> LoadRun:
         """End the slices and return one run over all that are valid; of `keep`, numbers of slices, where it is given.
 
-        Raises MeasurementError where no slice counts, WorkerError, StorageError.
+        `idle`: the kernel's counts around each that was measured without. Raises as :meth:`SlicedLoad.close` does.
         """
         slices, self._slices = self._opened_slices(), None
-        return slices.close(keep)
+        return slices.close(keep, idle)
 
     def _opened_slices(self) -> SlicedLoad:
         if self._slices is None:
             remote = bool(self._security.remote)
             self._slices = SlicedLoad(
-                self._workers, self.target, remote=remote, seed=self._seed, drain_s=DRAIN_S, why_out=self._why_out
+                self._workers, self.target, remote=remote, seed=self._seed, drain_s=DRAIN_S, why_out=self._words_out
             )
         return self._slices
 
@@ -344,9 +356,11 @@ class Generator:
 
     def _why_out(self, ended: Collection[WindowEnded]) -> str:
         """Return what a worker had no more of: its part of the allowance, or requests."""
-        ceilings = [answer.ceiling for answer in ended if answer.ceiling]
-        if ceilings and self._allowance is not None:
-            return self._allowance.reached(ceilings[0])
+        return self._words_out(next((answer.ceiling for answer in ended if answer.ceiling), ""))
+
+    def _words_out(self, ceiling: str) -> str:
+        if ceiling and self._allowance is not None:
+            return self._allowance.reached(ceiling)
         return (
             f"all {self._call.supply or 0:,} requests were sent, and they are not to repeat: give more of them, ask"
             " for fewer calls, or repeat them with --data-repeat"

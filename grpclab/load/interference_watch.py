@@ -99,9 +99,9 @@ class SlicesWatch:
         self._before: KernelCounts | None = None
         self._looked_at = math.inf
 
-    def begin(self) -> None:
-        """Begin a slice."""
-        self._before = KernelCounts.take(self._pids, root=self._root, quotas=False)
+    def begin(self, *, counts: bool = True) -> None:
+        """Begin a slice; without `counts`, whoever orders it reads those."""
+        self._before = KernelCounts.take(self._pids, root=self._root, quotas=False) if counts else None
         self._looked_at = math.inf
 
     def look(self, now: float) -> None:
@@ -121,11 +121,16 @@ class SlicesWatch:
         assert self._before is not None
         self._readings[number] = (self._before, KernelCounts.take(self._pids, root=self._root, quotas=False))
 
-    def interference(self, numbers: Collection[int]) -> Interference:
-        """What happened during these slices."""
-        readings = [reading for number, reading in self._readings.items() if number in numbers]
+    def interference(
+        self, numbers: Collection[int], readings: Mapping[int, tuple[KernelCounts, KernelCounts]]
+    ) -> Interference:
+        """What happened during these slices; `readings`: those that somebody else took, by number."""
+        known = {**self._readings, **readings}
+        parts = [known[number] for number in numbers if number in known]
+        if not parts:
+            return Interference()
         whole = KernelCounts.take(self._pids, root=self._root) - self._opening
-        counts = functools.reduce(operator.add, (after - before for before, after in readings))
+        counts = functools.reduce(operator.add, ((after - before).of(self._pids) for before, after in parts))
         return between(
             KernelCounts(at_s=0.0, wall_s=0.0),
             dataclasses.replace(counts, throttling=whole.throttling),

@@ -1,6 +1,7 @@
 """The slices of one worker: one engine, one file of records, any number of slices (:mod:`grpclab.load.core.slices`).
 
-Between slices the engine keeps its connections, and an open loop its schedule, whose time stands still.
+Between slices the engine keeps its connections, and an open loop its schedule, whose time stands still. The end of a
+slice is said at once: what it brought is worked out later, and the records in memory are written in the next ramp.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 import math
 import time
 
+from grpclab.errors import StorageError
 from grpclab.load.core.arrivals import StandingSchedule, planned
 from grpclab.load.core.budget import RationedGate, Supplies
 from grpclab.load.core.failures import FailureLog
@@ -31,7 +33,7 @@ from grpclab.load.worker_messages import (
     WindowEnded,
     WorkerOrder,
 )
-from grpclab.load.worker_usage import GIVE_UP_S, WorkerUsage, beat, beside, until
+from grpclab.load.worker_usage import GIVE_UP_S, SecondsUsed, WorkerUsage, beat, beside, until
 from grpclab.system.allowance import TIME
 from grpclab.system.pacing import Pacer
 from grpclab.system.subprocesses import say
@@ -52,12 +54,14 @@ class SlicedWorker:
         self._supplies = supplies
         self._recorder = Recorder(None)
         self._schedule: StandingSchedule | None = None
+        self._counted: list[WindowEnded] = []
 
     def open(self, order: OpenSlices) -> None:
         """Begin a file of records, and the schedule of an open loop."""
         setup = self._setup
         self._recorder = Recorder(order.record, residence=setup.residence)
         self._schedule = None
+        self._counted = []
         if order.rate_rps is not None:
             arrivals = planned(
                 order.rate_rps,
@@ -73,11 +77,14 @@ class SlicedWorker:
         """End the file. Raises StorageError where it cannot be written."""
         self._recorder.close()
         return SlicesClosed(
-            made=self._supplies.made, traffic=self._engine.traffic(), answers=self._recorder.answers.samples()
+            counted=tuple(self._counted),
+            made=self._supplies.made,
+            traffic=self._engine.traffic(),
+            answers=self._recorder.answers.samples(),
         )
 
-    async def run(self, order: RunSlice) -> SliceEnded:
-        """Measure one slice. Raises StorageError where its records cannot be written."""
+    async def run(self, order: RunSlice) -> None:
+        """Measure one slice, and say when it has ended. Raises StorageError where the records cannot be written."""
         running = _RunningSlice(
             engine=self._engine,
             setup=self._setup,
@@ -87,7 +94,10 @@ class SlicedWorker:
             supplies=self._supplies,
         )
         async with beside(running.obey(self._orders)):
-            return await running.run()
+            ended = await running.run()
+        say(ended)  # before anything else: another configuration waits for its turn
+        if not order.warm_up:
+            self._counted.append(running.counted())
 
 
 class _RunningSlice:
@@ -109,6 +119,10 @@ class _RunningSlice:
         self._gate: Gate = supplies.gate(opens_at=math.inf)
         self._give_up_at = math.inf
         self._tails_ended = asyncio.Event()
+        self._used = SecondsUsed()
+        """Within the counted stretch."""
+        self._still_s = 0.0
+        self._held = self._unsent = 0
 
     async def obey(self, orders: asyncio.Queue[WorkerOrder]) -> None:
         """Obey what is ordered while the slice runs."""
@@ -121,7 +135,7 @@ class _RunningSlice:
                 self._give_up_at = min(self._give_up_at, time.perf_counter() + order.drain_s)
 
     async def run(self) -> SliceEnded:
-        """Measure the slice. Raises StorageError where its records cannot be written."""
+        """Measure the slice. Raises StorageError where the records cannot be written."""
         pacer = Pacer(asyncio.get_running_loop(), spin=self._setup.spin)
         started = asyncio.Event()
         pacer.wake_at(self._order.starts_at, started.set)
@@ -134,7 +148,7 @@ class _RunningSlice:
         self._give_up_at = min(self._give_up_at, self._closes_at + self._order.drain_s)
         if self._supplies.budget is not None:
             self._give_up_at = min(self._give_up_at, self._supplies.budget.ends_at)
-        order, recorder, gate, counters = self._order, self._recorder, self._gate, self._engine.counters
+        order, recorder, gate = self._order, self._recorder, self._gate
         first, unsent = recorder.calls, recorder.unsent
         recorder.failures = FailureLog(opens_at=self._opens_at, counts_until=self._closes_at)
         recorder.encodings = {}
@@ -142,11 +156,13 @@ class _RunningSlice:
         before = WorkerUsage.take(recorder, pacer)
         load = asyncio.create_task(self._load(pacer))
         async with beside(beat(heartbeat)):
+            await asyncio.sleep(0)  # the first calls are on their way
+            recorder.flush()
             await until(self._opens_at, load)
-            counters.reset()
+            self._engine.counters.reset()
             opened = WorkerUsage.take(recorder, pacer)
             await until(self._closes_at, load)
-            closed, held = WorkerUsage.take(recorder, pacer), counters.held
+            closed, self._held = WorkerUsage.take(recorder, pacer), self._engine.counters.held
             await self._tail(load)
         cut, tail_ended_at = gate.closed, time.perf_counter()
         if not cut and tail_ended_at < self._give_up_at:
@@ -156,27 +172,12 @@ class _RunningSlice:
         await self._drain(load)
         after = WorkerUsage.take(recorder, pacer)
         pacer.close()
-        unsent = recorder.unsent - unsent
-        calls = recorder.calls - first - unsent
+        if recorder.failure:
+            raise StorageError(recorder.failure)
+        self._unsent = recorder.unsent - unsent
+        calls = recorder.calls - first - self._unsent
         self._supplies.take(gate, calls)
-        rows = recorder.written(first)
-        stretch = StretchFigures.of(
-            rows["start_s"], rows["latency_s"], rows["status"], opened_at=self._opens_at, closed_at=self._closes_at
-        )
-        counted = WindowEnded(
-            **dataclasses.asdict(closed.since(opened)),
-            admitted=gate.admitted,
-            ran_out_at=gate.ran_out_at,
-            ceiling=gate.ceiling,
-            spent=self._supplies.spent,
-            made=self._supplies.made,
-            unsent=unsent,
-            still_s=heartbeat.still_s,
-            traffic=Traffic(),
-            encodings=recorder.encodings,
-            failures=recorder.failures.entries(),
-            **dataclasses.asdict(counters) | {"held": held},
-        )
+        self._used, self._still_s = closed.since(opened), heartbeat.still_s
         return SliceEnded(
             number=order.number,
             started_at=self._starts_at,
@@ -185,10 +186,41 @@ class _RunningSlice:
             drained_at=after.at_s,
             cut=cut,
             calls=calls,
+            started=gate.admitted + self._unsent,
             cpu_s=after.cpu_s - before.cpu_s,
             waited_s=after.waited_s - before.waited_s,
-            stretch=stretch,
-            counted=counted,
+            busy_s=max(0.0, self._used.cpu_s - self._used.spin_s),
+            still_s=self._still_s,
+            out=gate.ran_out_at is not None,
+            ceiling=gate.ceiling,
+            spent=self._supplies.spent,
+            made=self._supplies.made,
+            stretch=self._figures(first) if order.warm_up else None,
+        )
+
+    def counted(self) -> WindowEnded:
+        """The figures of the counted stretch, once the slice has ended."""
+        gate, recorder = self._gate, self._recorder
+        return WindowEnded(
+            **dataclasses.asdict(self._used),
+            admitted=gate.admitted,
+            ran_out_at=gate.ran_out_at,
+            ceiling=gate.ceiling,
+            spent=self._supplies.spent,
+            made=self._supplies.made,
+            unsent=self._unsent,
+            still_s=self._still_s,
+            traffic=Traffic(),
+            encodings=recorder.encodings,
+            failures=recorder.failures.entries(),
+            **dataclasses.asdict(self._engine.counters) | {"held": self._held},
+        )
+
+    def _figures(self, first: int) -> StretchFigures:
+        """The figures of the counted stretch, from call number `first` on."""
+        rows = self._recorder.written(first)
+        return StretchFigures.of(
+            rows["start_s"], rows["latency_s"], rows["status"], opened_at=self._opens_at, closed_at=self._closes_at
         )
 
     async def _load(self, pacer: Pacer) -> None:

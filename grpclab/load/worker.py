@@ -85,7 +85,7 @@ async def _work(orders: Orders) -> None:
             elif isinstance(order, OpenSlices):
                 slices.open(order)
             elif isinstance(order, RunSlice):
-                say(await slices.run(order))
+                await slices.run(order)
             elif isinstance(order, CloseSlices):
                 say(slices.close())
         except StorageError as error:

@@ -118,6 +118,8 @@ class RunSlice(WorkerOrder):
     """The time of an open loop's schedule at `starts_at`."""
     together: bool
     """Other workers run the slice as well: wait for EndTail."""
+    warm_up: bool
+    """It is a warm-up: its figures are needed at once, and it is none of the slices."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +221,10 @@ class TailEnded(WorkerAnswer):
 
 @dataclass(frozen=True, kw_only=True)
 class SliceEnded(WorkerAnswer):
-    """One slice in one worker. See :class:`grpclab.load.core.slices.Slice`."""
+    """One slice in one worker, as far as whoever goes on has to know it. See :class:`grpclab.load.core.slices.Slice`.
+
+    It is sent when the last call has ended, before anything of the slice is worked out.
+    """
 
     number: int
     started_at: float
@@ -230,19 +235,33 @@ class SliceEnded(WorkerAnswer):
     cut: bool
     """The slice was ended before its time."""
     calls: int
-    stretch: StretchFigures
+    started: int
+    """The calls that started in the counted stretch, or were planned to."""
     cpu_s: float
     """From start to drained, spinning included."""
     waited_s: float
     """From start to drained, of the event loop."""
-    counted: WindowEnded
-    """The figures of the counted stretch, and what failed of its calls; without traffic and answers."""
+    busy_s: float
+    """CPU time within the counted stretch, without spinning."""
+    still_s: float
+    """The time in which the event loop stood still."""
+    out: bool
+    """There is nothing left to send."""
+    ceiling: str
+    """This and the next two as WindowEnded has them."""
+    spent: int
+    made: int
+    stretch: StretchFigures | None = None
+    """Of a warm-up."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlicesClosed(WorkerAnswer):
     """The end of the slices."""
 
+    counted: tuple[WindowEnded, ...]
+    """Of each slice, in their order: the figures of the counted stretch, and what failed of its calls; without traffic
+    and answers."""
     made: int
     traffic: Traffic
     answers: tuple[AnswerSample, ...]

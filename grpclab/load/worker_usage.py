@@ -29,11 +29,11 @@ async def beat(heartbeat: Heartbeat) -> None:
 class SecondsUsed:
     """The resources used between two moments, named as in :class:`grpclab.load.worker_messages.WindowEnded`."""
 
-    cpu_s: float
-    spin_s: float
-    busy_s: float
-    loop_s: float
-    waited_s: float
+    cpu_s: float = 0.0
+    spin_s: float = 0.0
+    busy_s: float = 0.0
+    loop_s: float = 0.0
+    waited_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -270,9 +270,8 @@ class Workers:
         return True
 
     def _note(self, pid: int, answer: WorkerAnswer) -> None:
-        ended = answer.counted if isinstance(answer, SliceEnded) else answer
-        if isinstance(ended, WindowEnded):
-            self._made[pid], self._spent[pid] = ended.made, ended.spent
+        if isinstance(answer, SliceEnded | WindowEnded):
+            self._made[pid], self._spent[pid] = answer.made, answer.spent
 
     def in_order(self, answers: Mapping[int, WorkerAnswer], kind: type[T]) -> list[T]:
         """Return the workers' answers in their order. Raises the error of one that failed."""

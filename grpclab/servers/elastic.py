@@ -1,9 +1,9 @@
 """A thread pool that stays small under load and grows only while all of its threads are blocked.
 
 ``ThreadPoolExecutor(10_000)`` starts a thread for every call that finds none idle; under load that is one for
-each call in flight, and they fight for the interpreter's lock (0.81x to 0.96x of ten threads at 64 in
-flight, see the README). A small pool is faster, but ten handlers that wait for something else stop it. This
-one keeps `threads` and lends up to `spare` more as long as nothing moves; they leave when they are idle.
+each call in flight, and they fight for the interpreter's lock (0.81× to 0.96× of ten threads at 64 in flight, see
+docs/basic-and-optimized.md). A small pool is faster, but ten handlers that wait for something else stop it. This one
+keeps `threads` and lends up to `spare` more as long as nothing moves; they leave when they are idle.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ Each line imports only from those above it::
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
     comparing_study  the study of two sides: its plan, its manifest, and trials that need no notebook
     stored_comparison  ``grpclab compare`` of two stored results
-    pilot          a few blocks that do not count, and what their noise says of a study: ``grpclab study --plan``
     comparing      ``grpclab compare``
+    pilot          a few blocks that do not count, and what their noise says: ``--plan`` of a study or a comparison
     repeat         ``grpclab study --repeat``
     joint_runs     a joint verdict over the runs of one plan
     rejudging      ``grpclab report --rejudge``

@@ -29,8 +29,12 @@ from grpclab.analysis import (
 from grpclab.analysis.study_plan import PlannedComparison, StudyPlan
 
 PILOT_BLOCKS = 4
-MOST_BLOCKS = 30
-"""No more are planned for the noise alone, however noisy the machine."""
+MOST_BLOCKS = 60
+"""No more are planned for the noise alone, however noisy the machine: about six minutes of a comparison.
+
+They decide at the noise that measurements show: 3 to 5 % one after the other at margins of 5 %, 2.4 % in slices at
+margins of 2 %. Whoever wants to wait longer says how many, or for how long.
+"""
 SLICE_OVERHEAD = 1.6
 """The wall time of a second of counted time: ramp, tail, drain, hand-over."""
 LEAST_COUNTED_S = 0.5
@@ -92,14 +96,23 @@ def by_noise(trials: pd.DataFrame, plan: StudyPlan, block_s: float, *, most: int
     delta, fewest = plan.smallest_effect, max(fewest_blocks(), PILOT_BLOCKS)
     needed = blocks_for(sd, degrees, delta=delta)
     lines = tuple(effect_lines(effect_table(sd, degrees, delta=delta, block_s=block_s), delta=delta))
-    noise = f"the ratio varies by {100 * sd:.1f} % from block to block" if math.isfinite(sd) else "its noise is unknown"
+    noise = f"the ratio varies by {100 * sd:.1f} % from block to block"
+    if not math.isfinite(sd):
+        return BlockCount(blocks=most, reason=f"no two blocks have a ratio: {most} are planned, the most", lines=lines)
     if needed is None or needed > most:
-        about = "more than 1,000" if needed is None else f"about {needed:,}"
-        reason = f"{noise}: {about} blocks would be needed; {most} are planned, the most"
+        reason = f"{noise}: {_needed(needed, block_s)}; {most} are planned, the most that noise alone asks for"
         return BlockCount(blocks=most, reason=reason, lines=lines)
     blocks = max(fewest, needed)
     reason = f"{noise}: {blocks} blocks are planned, enough to decide in four of five cases"
     return BlockCount(blocks=blocks, reason=reason, lines=lines)
+
+
+def _needed(blocks: int | None, block_s: float) -> str:
+    """How many blocks a decision takes, more than are planned, and how to get them."""
+    if blocks is None:
+        return "more than 1,000 blocks would be needed, so it takes a larger --min-effect or a quieter machine"
+    takes = qty.rough_duration(blocks * block_s)
+    return f"about {blocks:,} blocks would be needed, which --blocks {blocks} measures in about {takes}"
 
 
 def within_budget(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.analysis.setup import described
-from grpclab.errors import MeasurementError
+from grpclab.errors import MeasurementError, UsageError, invalid
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unreached_processes
@@ -23,7 +23,7 @@ from grpclab.factors.variants import LOAD
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.load.reachability import await_listener
-from grpclab.quantities import share
+from grpclab.quantities import rough_duration, share
 from grpclab.servers.leave import RemoteLeave, require_address
 from grpclab.servers.target import Target
 from grpclab.study.block_count import PILOT_BLOCKS
@@ -40,6 +40,7 @@ from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
+from grpclab.study.target import Subject
 from grpclab.study.trial_progress import say
 from grpclab.system.addresses import host_port
 from grpclab.system.allowance import allowed
@@ -61,10 +62,12 @@ def prepare(
     again: str = "",
     start_timeout_s: float | None = None,
     exclusive: bool = False,
+    budget_s: float | None = None,
     root: Path | None = None,
 ) -> ComparingStudy:
     """Plan the comparison, and begin its folder or continue it. Where `blocks` is None its first blocks say how many
-    there are; `exclusive` measures the sides one after the other.
+    there are; `exclusive` measures the sides one after the other. With `budget_s` the first blocks fit counted time
+    and the number of blocks into so many seconds, only the time where `blocks` are given.
 
     `again` is the command that does the same once more, for the report. A server by its command may take
     `start_timeout_s` until it listens.
@@ -81,15 +84,18 @@ def prepare(
     require_outputs(store.folder)  # after the plan: what cannot be judged is refused before anything is measured
     subjects = {name: side.subject for name, side in sides.items()}
     servers = servers_of(planned, subjects)
-    for subject in () if stored else subjects.values():
-        if subject.address:  # a server that is not there is told at once
-            remote = subject.target.security.remote
-            await_listener(host_port(subject.address, remote=bool(remote)), None, remote=remote)
-    pilot = StoredPilot(blocks=PILOT_BLOCKS) if blocks is None else None
+    if not stored:
+        require_listeners(subjects)
+    pilot = pilot_of(blocks, budget_s)
     if stored and pilot and stored.pilot is None:  # its number of blocks was given
-        planned, pilot = replace(planned, blocks=stored.plan.blocks), None
+        planned = replace(planned, blocks=stored.plan.blocks) if blocks is None else planned
+        pilot = None
     if pilot and not (stored and stored.pilot and stored.pilot.fixed):
-        write(f"the first {PILOT_BLOCKS} blocks count, and their noise fixes how many there are")
+        what = "their noise fixes how many there are"
+        if budget_s is not None:
+            fitted = "counted time" if pilot.blocks_given else "counted time and blocks"
+            what = f"their noise and costs fit {fitted} into {rough_duration(budget_s)}"
+        write(f"the first {PILOT_BLOCKS} blocks count, and {what}")
     elif warning := no_verdict(stored.plan.blocks if stored else planned.blocks):
         write(warning)
     plan = grouped(planned, apart=dict.fromkeys(sides, EXCLUSIVE) if exclusive else {})
@@ -106,6 +112,23 @@ def prepare(
     running = ComparingStudy(store, opened, root, {name: side.subject for name, side in sides.items()})
     running.fresh, running.rehearsed = stored is None, True
     return running
+
+
+def require_listeners(subjects: Mapping[str, Subject]) -> None:
+    """Raise MeasurementError where a server that runs already, by its address, is not there."""
+    for subject in subjects.values():
+        if subject.address:
+            remote = subject.target.security.remote
+            await_listener(host_port(subject.address, remote=bool(remote)), None, remote=remote)
+
+
+def pilot_of(blocks: int | None, budget_s: float | None) -> StoredPilot | None:
+    """What the first blocks of a comparison are to fix; None where nothing is left to fix. Raises UsageError."""
+    if blocks is not None and budget_s is None:
+        return None
+    if blocks is not None and blocks <= PILOT_BLOCKS:
+        raise UsageError(invalid("blocks", blocks, f"more than {PILOT_BLOCKS} beside a budget"))
+    return StoredPilot(blocks=PILOT_BLOCKS, budget_s=budget_s, blocks_given=blocks is not None)
 
 
 def compare(
@@ -131,6 +154,7 @@ def compare(
     study: str | None = None,
     start_timeout_s: float | None = None,
     exclusive: bool = False,
+    budget_s: float | None = None,
     allow_mixed: bool = False,
     allow_remote: bool = False,
     max_rate_rps: float | None = None,
@@ -147,7 +171,8 @@ def compare(
     `b_settings` of one. `call` is ``package.Service/Method``, `data` its request as JSON, or Python values that JSON
     has; a list holds requests that are sent in turn, ``@FILE`` is a file of them, read as `data_options` say. Without
     `blocks` the first four say how many, by their noise. `exclusive` measures the sides one after the other, where
-    their servers cannot be up together. `min_effect` is the smallest effect of interest, a share. Results go to
+    their servers cannot be up together. `budget_s` is the time for all blocks, in seconds, to which counted time and
+    blocks are fitted after the first four. `min_effect` is the smallest effect of interest, a share. Results go to
     ``results/<study>/``.
 
     Addresses on another machine (:func:`grpclab.Address`) are loaded only with `allow_remote` and the three ceilings
@@ -200,6 +225,7 @@ def compare(
             write=write,
             start_timeout_s=start_timeout_s,
             exclusive=exclusive,
+            budget_s=budget_s,
         )
         running.run(write)
     return judge(running)

@@ -105,13 +105,15 @@ class GroupResult:
     def slices(self) -> pd.DataFrame:
         """One row a slice, in the order in which they were measured; moments in seconds since the group began.
 
-        `server_outside_s` is the CPU time that the server used between its slice before and this one.
+        `server_outside_s` is the CPU time that the server used between its slice before and this one, `hand_over_s` the
+        time from the drain of the slice before, another member's as a rule, to the start of this one.
         """
         rows = []
         last: dict[str, float] = {}
         for each in self.readings:
             name, part = each.member, each.slice
             before_s = each.before.cpu_s.get(name, math.nan)
+            figures = part.stretch
             others = [each.used_s(other) for other in each.after.cpu_s if other != name]
             rows.append(
                 {
@@ -124,10 +126,10 @@ class GroupResult:
                     "drain_s": part.drained_at - part.tail_ended_at,
                     "calls": part.calls,
                     "counted": part.started,
-                    "errors": part.errors,
+                    "errors": math.nan if figures is None else figures.errors,
                     "throughput_rps": part.throughput_rps,
-                    "latency_p50_s": part.latency_p50_s,
-                    "latency_p99_s": part.latency_p99_s,
+                    "latency_p50_s": math.nan if figures is None else figures.latency_p50_s,
+                    "latency_p99_s": math.nan if figures is None else figures.latency_p99_s,
                     "server_cpu_s": each.used_s(name),
                     "server_waited_s": each.waited_s,
                     "server_outside_s": before_s - last.get(name, math.nan),
@@ -136,8 +138,9 @@ class GroupResult:
                     "client_busy_share": part.client_busy_s / part.counted_s if part.counted_s > 0 else math.nan,
                     "client_waited_s": part.client_waited_s,
                     "late_s": part.late_s,
-                    "valid": each.counts,
-                    "reason": each.left_out or part.invalid,
+                    "hand_over_s": each.hand_over_s,
+                    "valid": each.counts and figures is not None,
+                    "reason": each.left_out or part.invalid or ("" if figures else self.trials[name].invalid_reason),
                 }
             )
             last[name] = each.after.cpu_s.get(name, math.nan)
@@ -151,6 +154,7 @@ class GroupResult:
 SLICE_COLUMNS = [
     *("pass", "member", "started_at", "ramp_s", "counted_s", "tail_s", "drain_s", "calls", "counted", "errors"),
     *("throughput_rps", "latency_p50_s", "latency_p99_s", "server_cpu_s", "server_waited_s", "server_outside_s"),
-    *("others_cpu_s", "client_cpu_s", "client_busy_share", "client_waited_s", "late_s", "valid", "reason"),
+    *("others_cpu_s", "client_cpu_s", "client_busy_share", "client_waited_s", "late_s", "hand_over_s", "valid"),
+    "reason",
 ]
 """The columns of slices.parquet."""

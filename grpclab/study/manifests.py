@@ -40,15 +40,15 @@ def manifest_for(parameters: StudyParameters, root: Path) -> Manifest:
         digest = hashlib.sha256(content.encode()).hexdigest()[:6]
         chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"
     manifest = manifest_of(here, plan, design_name=parameters.design, question=design.question, parameters=chosen)
-    return replace(manifest, pilot=_pilot(parameters, plan))
-
-
-def _pilot(parameters: StudyParameters, plan: StudyPlan) -> StoredPilot | None:
-    """What the first blocks are to fix; None for a study without a budget, or too small for a pilot."""
-    if parameters.budget_s is None or plan.blocks <= PILOT_BLOCKS:
-        return None
     given = parameters.blocks != StudyParameters().blocks
-    return StoredPilot(blocks=PILOT_BLOCKS, budget_s=parameters.budget_s, blocks_given=given)
+    return replace(manifest, pilot=_pilot(plan, parameters.budget_s, blocks_given=given))
+
+
+def _pilot(plan: StudyPlan, budget_s: float | None, *, blocks_given: bool) -> StoredPilot | None:
+    """What the first blocks are to fix; None for a study without a budget, or too small for a pilot."""
+    if budget_s is None or plan.blocks <= PILOT_BLOCKS:
+        return None
+    return StoredPilot(blocks=PILOT_BLOCKS, budget_s=budget_s, blocks_given=blocks_given)
 
 
 def manifest_of(
@@ -69,8 +69,10 @@ def manifest_of(
     )
 
 
-def manifest_of_file(path: Path, own: FileDesign, name: str | None, root: Path) -> Manifest:
-    """The manifest of a study that a TOML file describes.
+def manifest_of_file(
+    path: Path, own: FileDesign, name: str | None, root: Path, *, budget_s: float | None = None
+) -> Manifest:
+    """The manifest of a study that a TOML file describes; its first blocks fit it into `budget_s`.
 
     Without a `name` it is called after the file and, where its servers are not ours, after their programs: with others
     it is another study.
@@ -79,11 +81,12 @@ def manifest_of_file(path: Path, own: FileDesign, name: str | None, root: Path) 
     servers = servers_of(own.plan, own.subjects)
     name = with_programs(named, servers) if name is None else named
     chosen = {"study": name, "seed": own.seed, "max_trial_s": own.longest_s}
-    again = shlex.join(["grpclab", "study", "--file", str(path), "--study", name])
+    budget = [] if budget_s is None else ["--budget", f"{budget_s:g}"]
+    again = shlex.join(["grpclab", "study", "--file", str(path), "--study", name, *budget, *own.options])
     manifest = manifest_of(surroundings(root), own.plan, design_name="file", question=own.question, parameters=chosen)
     if own.subjects:
         manifest = with_outside(manifest, servers)
-    return replace(manifest, again=again)
+    return replace(manifest, again=again, pilot=_pilot(own.plan, budget_s, blocks_given=own.blocks_given))
 
 
 def surroundings(root: Path) -> Manifest:

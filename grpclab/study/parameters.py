@@ -50,7 +50,7 @@ class StudyParameters:
     study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
     design: str = _parameter(
         "default",
-        "default: all; quick: 16 configurations; idle: keepalive; desk: its cost; replication: claims",
+        "default: all; quick: 15 configurations; idle: keepalive; desk: its cost; replication: claims",
     )
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
@@ -93,9 +93,9 @@ class StudyParameters:
     @property
     def budget_s(self) -> float | None:
         """The time into which the study is fitted, in seconds; None without a limit."""
-        if self.budget == AUTO:
-            return DEFAULT_BUDGET_S if self.design == "default" else None
-        return None if self.budget == NO_BUDGET else float(self.budget)
+        if self.budget == AUTO and self.design == "default":
+            return DEFAULT_BUDGET_S
+        return budget_seconds("budget", self.budget)
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest: lists instead of tuples."""
@@ -198,6 +198,12 @@ def _levels(factor: str, wanted: str, zero_is_none: bool = False) -> Callable[[s
         return tuple(dict.fromkeys(levels))
 
     return check
+
+
+def budget_seconds(name: str, value: Any) -> float | None:
+    """The seconds of a budget; None for ``none`` and for ``auto``. Raises DesignError."""
+    word = _budget(name, value)
+    return None if word in (AUTO, NO_BUDGET) else float(word)
 
 
 def _budget(name: str, value: Any) -> str:

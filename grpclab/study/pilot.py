@@ -1,26 +1,43 @@
-"""``grpclab study --plan``: the groups of a study, and by a pilot what it would take, and what it can show."""
+"""``--plan`` of a study and of a comparison: the groups, and by a pilot what it would take and what it can show."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import effect_lines, effect_table, smallest_seen
 from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StudyPlan
-from grpclab.study.block_count import PILOT_BLOCKS, noise_of
+from grpclab.study.block_count import PILOT_BLOCKS, by_noise, noise_of, seconds_of_blocks, within_budget
+from grpclab.study.comparing import pilot_of, require_listeners
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.design import DELTA, no_verdict
-from grpclab.study.designs.grouping import group_s, grouped
+from grpclab.study.designs.grouping import EXCLUSIVE, group_s, grouped
 from grpclab.study.manifests import surroundings
-from grpclab.study.measured_study import StudyInterruptedError
+from grpclab.study.measured_study import BESIDE_GROUP_S, StudyInterruptedError
 from grpclab.study.runner import Study
+from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, Side
 from grpclab.study.store import Store
 from grpclab.study.target import Subject
 from grpclab.system.temporary import TemporaryFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piloted:
+    """What a pilot measured: its trials, the plan of its two sides, and the wall time of a block of them."""
+
+    trials: pd.DataFrame
+    plan: StudyPlan
+    block_s: float
+
+    @property
+    def noise(self) -> tuple[float, int]:
+        """The sd of ln ratio from block to block, and its degrees of freedom."""
+        return noise_of(self.trials, self.plan)
 
 
 def piloted(
@@ -32,15 +49,20 @@ def piloted(
     start_timeout_s: float | None = None,
     servers: Mapping[str, StoredProgram] | None = None,
     rehearsed: bool = False,
-) -> tuple[pd.DataFrame, StudyPlan]:
-    """The trials of the two sides in a few blocks that do not count, and their plan: nothing of them is kept.
+    apart: str = "",
+) -> Piloted:
+    """The two sides in a few blocks that do not count: nothing of them is kept.
 
-    `servers`: see comparison_manifest. `rehearsed`: their applications have been started once already.
+    `servers`: see comparison_manifest. `rehearsed`: their applications have been started once already. `apart`: why
+    the sides are measured one after the other; in slices without a reason.
     """
     with TemporaryFolder() as root:
         store = Store(root / "results" / "pilot")
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
-        plan_ = grouped(compare_design.plan(sides, blocks=PILOT_BLOCKS, delta=delta))
+        plan_ = grouped(
+            compare_design.plan(sides, blocks=PILOT_BLOCKS, delta=delta),
+            apart=dict.fromkeys(sides, apart) if apart else {},
+        )
         manifest = comparison_manifest(
             surroundings(root),
             plan_,
@@ -55,7 +77,8 @@ def piloted(
             pilot.run(write)
         except StudyInterruptedError:
             raise StudyInterruptedError("stopped in the pilot, of which nothing is kept") from None
-        return pilot.collect(), plan_
+        trials, seconds = pilot.collect(), store.seconds_of_groups(PILOT_BLOCKS)
+        return Piloted(trials=trials, plan=plan_, block_s=seconds_of_blocks(trials, seconds, BESIDE_GROUP_S))
 
 
 def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[str], None]) -> None:
@@ -73,8 +96,10 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     headline = plan.headline or PlannedHeadline()
     sides = {A: _side(study, headline.baseline), B: _side(study, headline.candidate)}
     write(f"\nheadline: {headline.title}; pilot, {PILOT_BLOCKS} blocks of its two sides that do not count:")
-    trials, piloted_plan = piloted(sides, delta=delta, seed=study.seed, write=progress, rehearsed=study.rehearsed)
-    sd, degrees = noise_of(trials, piloted_plan)
+    both = {headline.baseline, headline.candidate}
+    apart = next((group.reason for group in plan.groups if not group.interleaved and both <= set(group.members)), "")
+    found = piloted(sides, delta=delta, seed=study.seed, write=progress, rehearsed=study.rehearsed, apart=apart)
+    sd, degrees = found.noise
     block_s = sum(group_s(plan, group) for group in plan.groups)
     least = smallest_seen(sd, blocks, degrees, delta=delta)
     write(
@@ -88,6 +113,59 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
         )
     write("\nblocks that show an effect in four of five studies, and how long they take:")
     write("\n".join(effect_lines(effect_table(sd, degrees, delta=delta, block_s=block_s), delta=delta)))
+
+
+def estimate_comparison(
+    sides: Mapping[str, Side],
+    *,
+    blocks: int | None,
+    delta: float,
+    seed: int,
+    write: Callable[[str], None],
+    progress: Callable[[str], None],
+    start_timeout_s: float | None = None,
+    exclusive: bool = False,
+    budget_s: float | None = None,
+) -> None:
+    """Say which groups a comparison has, how long a block takes, and what its blocks can show, by a pilot.
+
+    The parameters are those of :func:`.comparing.prepare`; nothing is stored. The pilot's trials go to `progress`.
+    Raises DesignError, UsageError, MeasurementError.
+    """
+    fitted = pilot_of(blocks, budget_s)
+    apart = EXCLUSIVE if exclusive else ""
+    planned = compare_design.plan(sides, blocks=blocks or PILOT_BLOCKS, delta=delta)
+    plan = grouped(planned, apart=dict.fromkeys(sides, apart) if apart else {})
+    subjects = {name: side.subject for name, side in sides.items()}
+    servers = servers_of(plan, subjects)
+    require_listeners(subjects)
+    write("\n".join(configuration.title for configuration in plan.configurations))
+    write("\n".join(group_lines(plan)))
+    write(f"\npilot, {PILOT_BLOCKS} blocks that do not count:")
+    found = piloted(
+        sides,
+        delta=delta,
+        seed=seed,
+        write=progress,
+        start_timeout_s=start_timeout_s,
+        servers=servers,
+        rehearsed=True,
+        apart=apart,
+    )
+    sd, degrees = found.noise
+    write(f"\na block takes {qty.rough_duration(found.block_s)}")
+    if budget_s is not None:
+        given = blocks if fitted and fitted.blocks_given else None
+        write(within_budget(found.trials, found.plan, found.block_s, budget_s, blocks=given).reason)
+    elif blocks is None:
+        write(by_noise(found.trials, found.plan, found.block_s).reason)
+    else:
+        least = smallest_seen(sd, blocks, degrees, delta=delta)
+        noise = f"the ratio varies by {100 * sd:.1f} % from block to block"
+        seen = f"{blocks} blocks find an effect of {100 * least:.1f} % in four of five comparisons"
+        write(f"{noise}: {no_verdict(blocks) or seen}")
+    write("\nblocks that show an effect in four of five comparisons, and how long they take:")
+    write("\n".join(effect_lines(effect_table(sd, degrees, delta=delta, block_s=found.block_s), delta=delta)))
 
 
 def group_lines(plan: StudyPlan) -> list[str]:

@@ -51,28 +51,41 @@ class Study(MeasuredStudy):
 
     @classmethod
     def described(
-        cls, path: Path, name: str | None = None, root: Path | None = None, *, leave: RemoteLeave | None = None
+        cls,
+        path: Path,
+        name: str | None = None,
+        root: Path | None = None,
+        *,
+        leave: RemoteLeave | None = None,
+        budget_s: float | None = None,
+        exclusive: bool = False,
     ) -> Study:
         """The study that a TOML file describes, without beginning its folder.
 
         Without a `name` it is called after the file and the programs of its servers. `leave`: its server may run on
-        another machine. Raises DesignError.
+        another machine. `budget_s`: its first blocks fit counted time and blocks into so many seconds. `exclusive`: its
+        servers are measured one after the other. Raises DesignError.
         """
         root = root or project_root()
-        own = file_design.read(path, leave)
-        manifest = manifest_of_file(path, own, name, root)
+        own = file_design.read(path, leave, exclusive=exclusive)
+        manifest = manifest_of_file(path, own, name, root, budget_s=budget_s)
         study = cls(Store(root / "results" / manifest.study), manifest, root, own.subjects)
         study.note, study.rehearsed = own.note, True
         return study
 
     def begin(self) -> Self:
         """Begin the folder of a study that is only planned so far, or go on with it. Raises DesignError."""
-        manifest = self.manifest
-        if self.store.manifest() is None:
+        manifest, note = self.manifest, self.note
+        if (stored := self.store.manifest()) is None:
             require_outputs(*self.outputs)
             manifest = replace(manifest, link_check=link_check(self.plan))
+        elif manifest.design == "file":
+            if manifest.pilot and (before := stored.pilot and stored.pilot.budget_s) != manifest.pilot.budget_s:
+                what = f"a budget of {qty.rough_duration(before)}" if before else "no budget"
+                note = "\n".join(filter(None, (note, f"this study was begun with {what}, and goes on with that")))
+            manifest = replace(manifest, pilot=stored.pilot)
         begun = type(self)(self.store, self.store.open(manifest), self.root, self.subjects)
-        begun.note, begun.rehearsed = self.note, self.rehearsed
+        begun.note, begun.rehearsed = note, self.rehearsed
         return begun
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from grpclab.study.trial import run_trial
 from grpclab.study.trial_notes import note_calls, note_end, note_evidence, note_load, note_start
 from grpclab.study.trial_result import TrialResult, now_text
 from grpclab.system import procfs
-from grpclab.system.accounting import core_seconds, waited_seconds
+from grpclab.system.accounting import KernelCounts, waited_seconds
 from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 from grpclab.system.programs import descendants, kill
@@ -83,24 +84,44 @@ def _measure_alone(
 
 
 class IdleReader:
-    """Reads what the servers of a group have used, with what their processes started."""
+    """Reads what the servers of a group have used, with what their processes started.
+
+    It runs between two slices, where every millisecond is one of hand-over: nothing is read twice.
+    """
 
     def __init__(self) -> None:
         self._started: dict[str, frozenset[int]] = {}
         """By member: the processes that its server had started when it was visited last."""
 
-    def __call__(self, servers: Mapping[str, Collection[int]], visited: str, cores: Collection[int]) -> IdleReading:
-        """The servers now, by the processes of each; `visited` is the one whose slice begins or has ended."""
-        for name in [visited] if visited else servers:
+    def __call__(
+        self,
+        servers: Mapping[str, Collection[int]],
+        visited: Mapping[str, Collection[int]],
+        cores: Collection[int],
+    ) -> IdleReading:
+        """The servers now, by the processes of each.
+
+        `visited`: those whose slice has ended or begins, by all processes of the measurement of each.
+        """
+        for name in visited:
             self._started[name] = frozenset(procfs.descendants(servers.get(name, ())))
-        waited = [waited_seconds(pid) for pid in (*servers.get(visited, ()), *self._started.get(visited, ()))]
-        known = [seconds for seconds in waited if seconds is not None]
+        at_s = time.perf_counter()
+        used = {name: _used_s(pids, self._started.get(name, ())) for name, pids in servers.items()}
+        counts = KernelCounts.take({os.getpid(), *(pid for pids in visited.values() for pid in pids)}, quotas=False)
         return IdleReading(
-            at_s=time.perf_counter(),
-            cpu_s={name: _used_s(pids, self._started.get(name, ())) for name, pids in servers.items()},
-            waited_s=math.fsum(known) if known and len(known) == len(waited) else math.nan,
-            cores_s=core_seconds(cores),
+            at_s=at_s,
+            cpu_s=used,
+            waited_s={name: self._waited_s(name, servers.get(name, ()), counts) for name in visited},
+            cores_s=counts.core_seconds(cores),
+            counts=counts,
         )
+
+    def _waited_s(self, name: str, pids: Collection[int], counts: KernelCounts) -> float:
+        """The time for which a server's threads have waited; NaN where it is not known of one of its processes."""
+        everyone = (*pids, *self._started[name])
+        waited = [counts.waited_s[pid] if pid in counts.waited_s else waited_seconds(pid) for pid in everyone]
+        known = [seconds for seconds in waited if seconds is not None]
+        return math.fsum(known) if known and len(known) == len(waited) else math.nan
 
 
 def _used_s(pids: Collection[int], started: Collection[int]) -> float:
@@ -121,8 +142,8 @@ class GroupTools:
 
     start: StartMember = _start
     begin: Callable[[TrialResult, SetUp, StoredProgram | None], None] = note_start
-    read: Callable[[Mapping[str, Collection[int]], str, Collection[int]], IdleReading] = field(
-        default_factory=IdleReader
+    read: Callable[[Mapping[str, Collection[int]], Mapping[str, Collection[int]], Collection[int]], IdleReading] = (
+        field(default_factory=IdleReader)
     )
     alone: MeasureAlone = _measure_alone
     observe: Callable[..., profile_window.Evidence] = profile_window.observe
@@ -164,6 +185,14 @@ class RunningMember:
     def pids(self) -> list[int]:
         """The processes of its server; none where they are not known, or it is not up."""
         return [] if self._up is None else self._up.server.pids
+
+    @property
+    def processes(self) -> list[int]:
+        """All processes of its measurement: those of its server, its link and its load."""
+        if self._up is None:
+            return []
+        generator = self._up.generator
+        return [*generator.pids, *(pid for pids in generator.beside.values() for pid in pids)]
 
     @property
     def failed(self) -> bool:
@@ -221,15 +250,26 @@ class RunningMember:
         found = None
         with self.noted_failures():
             self.up.require_alive()
-            found = self.up.generator.slice(lengths)
+            found = self.up.generator.slice(lengths, counts=False)
+        return found
+
+    def finished_slices(self) -> list[Slice]:
+        """Its slices with their figures, where none follows; none where it has failed."""
+        found: list[Slice] = []
+        if not self.failed:
+            with self.noted_failures():
+                found = self.up.generator.finish_slices()
         return found
 
     def note(self, readings: Sequence[SliceReading], account: ServerAccount) -> None:
         """Take the figures of the slices that count."""
         with self.noted_failures():
-            kept = [each.slice.number for each in readings if each.member == self.name and each.counts]
+            own = [each for each in readings if each.member == self.name and each.counts]
             generator = self.up.generator
-            run = generator.close_slices(kept)
+            run = generator.close_slices(
+                [each.slice.number for each in own],
+                {each.slice.number: (each.before.counts, each.after.counts) for each in own},
+            )
             opened, closed = self._opened, self.usage()
             assert self._look is not None
             assert opened is not None

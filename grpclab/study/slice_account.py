@@ -1,6 +1,7 @@
 """What the servers of a group used in the slices and between them, by readings at the idle moments. Pure.
 
-A slice is read twice: before its first call and after its last one. CPU for a call is all CPU between these two moments
+A slice lies between two readings: one before its first call, one after its last, which is the one before the next slice
+as well. CPU for a call is all CPU between these two moments
 over all calls made between them.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from grpclab.load.core.slices import Slice
+from grpclab.system.accounting import KernelCounts
 from grpclab.system.notices import Notice
 
 BUSY_SHARE = 0.02
@@ -34,10 +36,13 @@ class IdleReading:
     """On time.perf_counter's clock."""
     cpu_s: Mapping[str, float] = field(default_factory=dict)
     """By member: CPU time of all processes of its server so far; NaN where they are not known."""
-    waited_s: float = math.nan
-    """The time in which threads of the visited server could have run and had no core, so far."""
+    waited_s: Mapping[str, float] = field(default_factory=dict)
+    """By member, of those whose slice has ended or begins: the time in which threads of its server could have run and
+    had no core, so far; NaN where it is not known."""
     cores_s: float = math.nan
     """CPU time of all processes on the servers' cores so far, and what the host of a virtual machine took of them."""
+    counts: KernelCounts = field(default_factory=lambda: KernelCounts(at_s=0.0, wall_s=0.0))
+    """The kernel's, of the machine and of the processes of those members' measurements."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,8 @@ class SliceReading:
     before: IdleReading
     after: IdleReading
     left_out: str = ""
+    hand_over_s: float = math.nan
+    """The time since the drain of the slice before, whoever's that was; NaN where something else lay between."""
 
     def without(self, reason: str) -> SliceReading:
         """The same as one that does not count."""
@@ -72,7 +79,7 @@ class SliceReading:
     @property
     def waited_s(self) -> float:
         """The time for which the server's threads waited for a core."""
-        return self.after.waited_s - self.before.waited_s
+        return self.after.waited_s.get(self.member, math.nan) - self.before.waited_s.get(self.member, math.nan)
 
     @property
     def lost_s(self) -> float:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.load.core.slices import SliceLengths
 from grpclab.study import passes
 from grpclab.study.passes import Counted, Goal, Visits
 from grpclab.study.running_member import GroupTools, RunningMember
-from grpclab.study.slice_account import ServerAccount, SliceReading, common_cores, disturber
+from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading, common_cores, disturber
 from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 
 SPARE_SLICES = 20
 """So many slices may be invalid before a member is visited no more."""
+PAIR = 2
+"""Of so many members it is known who comes next, if not the same."""
 WORKS_ON_PASSES = 4
 """After so many passes it is known whether a server works when its calls have ended."""
 
@@ -41,6 +44,10 @@ class SlicedPasses:
         self.readings: list[SliceReading] = []
         self.passes: list[tuple[str, ...]] = []
         """The members in the order in which they were visited, pass by pass."""
+        self._idle: IdleReading | None = None
+        """The reading of the idle moment that lasts; None where it has to be read."""
+        self._drained_at = math.nan
+        """The end of the slice before; NaN where something else lies between."""
 
     def of(self, name: str) -> list[SliceReading]:
         """The slices of a member."""
@@ -83,17 +90,53 @@ class SlicedPasses:
         number = len(self.passes)
         self.passes.append(tuple(visited))
         pids = {each.name: each.pids for each in self._up()}
-        for name in visited:
-            each = self._running[name]
+        processes = {each.name: each.processes for each in self._up()}
+
+        def read(*names: str) -> IdleReading:
+            return self._tools.read(pids, {name: processes[name] for name in names}, self._cores.server)
+
+        for at, name in enumerate(visited):
+            each, before = self._running[name], self._idle
             if each.failed:
                 continue
-            before = self._tools.read(pids, name, self._cores.server)
+            if before is None or name not in before.waited_s:
+                before = read(name)
+            drained_at = self._drained_at
+            self._break_off()
             measured = each.slice(lengths)
-            if measured is not None:
-                after = self._tools.read(pids, name, self._cores.server)
-                self.readings.append(
-                    SliceReading(pass_number=number, member=name, slice=measured, before=before, after=after)
+            if measured is None:
+                continue
+            after = read(*{name, *self._following(visited[at + 1 :], name)})
+            self._idle, self._drained_at = after, measured.drained_at
+            self.readings.append(
+                SliceReading(
+                    pass_number=number,
+                    member=name,
+                    slice=measured,
+                    before=before,
+                    after=after,
+                    hand_over_s=measured.started_at - drained_at,
                 )
+            )
+
+    def _break_off(self) -> None:
+        """Something else lies between the slice before and the next one."""
+        self._idle, self._drained_at = None, math.nan
+
+    def _following(self, still: Sequence[str], name: str) -> list[str]:
+        """Whose slice comes after that of this member, as far as it is known; `still`: those still to be visited."""
+        up = [each.name for each in self._up()]
+        following = [other for other in still if other in up]
+        return following[:1] or ([other for other in up if other != name] if len(up) <= PAIR else [])
+
+    def finish(self, name: str) -> None:
+        """Take the figures of a member's slices: none follows."""
+        if self.of(name):
+            finished = {each.number: each for each in self._running[name].finished_slices()}
+            self.readings = [
+                replace(each, slice=finished.get(each.slice.number, each.slice)) if each.member == name else each
+                for each in self.readings
+            ]
 
     def _left(self, each: RunningMember, lengths: SliceLengths) -> int:
         """The slices that a member still needs."""
@@ -147,6 +190,7 @@ class SlicedPasses:
         """Count nothing of what has been measured so far: it was disturbed."""
         self.readings = [each.without(reason) if each.pass_number >= self._since else each for each in self.readings]
         self._since = len(self.passes)
+        self._break_off()
 
     def _shared(self) -> dict[str, Collection[str]]:
         """By member, the others that call the same server."""

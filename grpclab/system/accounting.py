@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -118,6 +118,21 @@ class KernelCounts:
             },
         )
 
+    def core_seconds(self, cores: Collection[int]) -> float:
+        """CPU time of all processes on these cores, with what the host of a virtual machine took; NaN if unknown."""
+        if not self.used_s:
+            return math.nan
+        return sum(self.used_s.get(core, 0.0) + self.stolen_s.get(core, 0.0) for core in cores)
+
+    def of(self, pids: Collection[int]) -> KernelCounts:
+        """The same without any other process."""
+        return replace(
+            self,
+            cpu_s={pid: seconds for pid, seconds in self.cpu_s.items() if pid in pids},
+            waited_s={pid: seconds for pid, seconds in self.waited_s.items() if pid in pids},
+            throttling={pid: counts for pid, counts in self.throttling.items() if pid in pids},
+        )
+
     def __add__(self, other: KernelCounts) -> KernelCounts:
         """The sum of two differences."""
         return KernelCounts(
@@ -141,31 +156,22 @@ def _sum(one: Mapping[K, float], other: Mapping[K, float]) -> dict[K, float]:
 
 def _cores(root: Path) -> tuple[dict[int, float], dict[int, float]]:
     used, stolen = {}, {}
-    for line in (read_text(root / "proc/stat") or "").splitlines():
+    for line in procfs.read_bytes(os.path.join(root, "proc/stat"), 1 << 17).decode().splitlines():
         name, _, rest = line.partition(" ")
-        if name.startswith("cpu") and name[3:].isdigit():
+        if not name.startswith("cpu"):
+            break  # the lines of the cores come first
+        if name[3:].isdigit():
             ticks = [int(field) for field in rest.split()]
             used[int(name[3:])] = sum(ticks[at] for at in _USED) * _TICK_S
             stolen[int(name[3:])] = ticks[_STOLEN] * _TICK_S if len(ticks) > _STOLEN else 0.0
     return used, stolen
 
 
-def core_seconds(cores: Collection[int], root: Path = Path("/")) -> float:
-    """The CPU time of all processes on these cores so far, with what the host of a virtual machine took of them.
-
-    NaN where the system does not tell.
-    """
-    used, stolen = _cores(root)
-    if not used:
-        return math.nan
-    return sum(used.get(core, 0.0) + stolen.get(core, 0.0) for core in cores)
-
-
 def _pressure(root: Path) -> dict[str, float]:
     """The totals of the lines ``some`` of /proc/pressure (Documentation/accounting/psi.rst), in seconds."""
     seconds = {}
     for resource in ("cpu", "memory", "io"):
-        line = (read_text(root / "proc/pressure" / resource) or "").partition("\n")[0]
+        line = procfs.read_bytes(os.path.join(root, "proc/pressure", resource)).decode().partition("\n")[0]
         total = line.rpartition("total=")[2]
         if line.startswith("some") and total.isdigit():
             seconds[resource] = int(total) / 1e6
@@ -192,7 +198,7 @@ def waited_seconds(pid: int, root: Path = Path("/")) -> float | None:
 
 def thread_waited_seconds(root: Path = Path("/")) -> float:
     """The time that the calling thread alone has waited for a core, in seconds; 0 where that is not known."""
-    fields = (read_text(root / "proc/thread-self/schedstat") or "").split()
+    fields = procfs.read_bytes(os.path.join(root, "proc/thread-self/schedstat")).split()
     return int(fields[1]) / 1e9 if len(fields) > 1 else 0.0
 
 

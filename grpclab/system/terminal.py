@@ -6,7 +6,7 @@
         print(text)                 # without escape sequences, whoever wrote them
         erase(sys.stderr)           # the one sequence of our own
 
-Commands, tables, progress, errors, warnings, logs, tracebacks and argparse all write to ``sys.stdout`` and
+Commands, tables, progress, errors, warnings, logs, tracebacks and click all write to ``sys.stdout`` and
 ``sys.stderr``, and none of it passes unread; :func:`grpclab.text.redaction.mask` takes the secrets out of it, too. A
 text of others that belongs on one line of ours goes through :func:`grpclab.text.printable.printable` where that line is
 made: here a line that they forged looks like any other.

@@ -70,7 +70,7 @@ def encoded(outcome: str, encoding: str, body: bytes) -> Shape:
     return shape(outcome, headers(BEGIN, ("grpc-encoding", encoding)), data(body), trailers())
 
 
-NOT_A_NUMBER = "a grpc-status that is no number"
+NOT_A_NUMBER = "a grpc-status that is not a number"
 SPACED = "a grpc-status with blanks or a sign"
 INTERIM = "an interim answer (1xx) before the answer"
 NO_STATUS = "an answer without :status"

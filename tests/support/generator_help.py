@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
-from grpclab.load.core.slices import Slice, SliceLengths
+from grpclab.load.core.slices import Slice, SliceLengths, StretchFigures
 from grpclab.load.generator import Generator
 from grpclab.load.run import LoadRun
 
@@ -29,6 +29,11 @@ def slices_until(generator: Generator, lengths: SliceLengths, count: int) -> lis
         slices.append(generator.slice(lengths))
         assert len(slices) < 20 * count, slices[-1].invalid
     return slices
+
+
+def stretches(generator: Generator) -> list[StretchFigures]:
+    """The figures of the slices that count, none of which follows."""
+    return [each.stretch for each in counting(generator.finish_slices()) if each.stretch is not None]
 
 
 def counting(slices: list[Slice]) -> list[Slice]:

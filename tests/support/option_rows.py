@@ -222,6 +222,8 @@ def hosted_rows(seen: str, *, other: str, app: str = CALLED) -> dict[str, list[R
     }
 
 
+GO_WITH_FILES = {"study": "name", "budget": "budget_s"}
+"""Parameters of a study that may be given beside a file, and what they change."""
 OPTIONS: dict[str, dict[str, list[Row]]] = {
     "serve": {
         "quiet": [Acts(words="basic -q", proof="quiet")],
@@ -259,7 +261,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 ("stream_interval_ms", "--stream-interval-ms 7", ""),
                 ("max_concurrent_streams", "--max-concurrent-streams 7", ""),
                 ("window_kib", "--window-kib 7", ""),
-                ("residence", "--no-residence", ""),
+                ("no_residence", "--no-residence", "residence"),
                 ("fault", "--fault goaway:7", ""),
             )
         },
@@ -330,8 +332,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                     if name in DESIGNS[design].unused
                 ),
                 Refused(words=f"--file study.toml --{name.replace('_', '-')} {word}", where="does not go with --file")
-                if name != "study"
-                else Acts(words="--study mine", proof="name", after="--file study.toml"),
+                if name not in GO_WITH_FILES
+                else Acts(words=f"--{name} {word}", proof=GO_WITH_FILES[name], after="--file study.toml"),
                 Refused(
                     words=f"--repeat results/x --{name.replace('_', '-')} {word}", where="does not go with --repeat"
                 )
@@ -359,6 +361,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "file": [
             Acts(words="--file study.toml", proof="file"),
             Refused(words="--repeat results/x --file study.toml", where="does not go with --repeat"),
+        ],
+        "exclusive": [
+            Acts(words="--exclusive", proof="exclusive", after="--file study.toml"),
+            Refused(words="--exclusive", where="--exclusive goes with --file only"),
         ],
         "repeat": [Acts(words="--repeat results/x", proof="repeat")],
         "allow_remote": [
@@ -484,6 +490,16 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "min_effect": [
             Acts(words="--min-effect 7%", proof="delta", after="basic basic"),
             Acts(words="--min-effect 7%", proof="delta", after=STORED),
+        ],
+        "budget": [
+            Acts(words="--budget 3m", proof="budget_s", after="basic basic"),
+            Refused(words=f"{STORED} --budget 3m", where=NOT_STORED),
+            Refused(words="basic basic --budget soon", where="invalid --budget=soon: expected seconds"),
+        ],
+        "plan": [
+            Acts(words="--plan", proof="foretold", after="basic basic"),
+            Refused(words=f"{STORED} --plan", where=NOT_STORED),
+            Refused(words="basic basic --plan --json plan.json", where="a plan has no result yet"),
         ],
         "exclusive": [
             Acts(words="--exclusive", proof="exclusive", after="basic basic"),

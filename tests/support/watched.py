@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import io
@@ -18,6 +17,7 @@ import pytest
 from grpclab.analysis.judgement import Judgement
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.cli import commands
+from grpclab.cli.parser import Options
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load import bench as bench_module
@@ -54,17 +54,15 @@ class Watched:
     def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
         self.patch, self.folder = patch, folder
         self.seen: Observed = {}
-        self.options: argparse.Namespace | None = None
-        parser = commands.build_parser()
-        parse = parser.parse_args
+        self.options: Options | None = None
+        read = commands.read
 
-        def parsed(words: list[str]) -> argparse.Namespace:
-            options = parse(words)
+        def parsed(words: list[str]) -> Options:
+            options = read(words)
             self.options = options
             return options
 
-        patch.setattr(parser, "parse_args", parsed)
-        patch.setattr(commands, "build_parser", lambda: parser)
+        patch.setattr(commands, "read", parsed)
         patch.chdir(folder)
         patch.setenv("GRPCLAB_ROOT", str(folder))
         for name in ("GRPC_SERVER_PORT", *filter(None, (factor.env for factor in FACTORS.values()))):
@@ -167,6 +165,7 @@ class Watched:
         self.patch.setattr(stored, "runs_of", lambda *_: [])
         self._again()
         self.patch.setattr(pilot, "estimate", lambda *_, **__: self.note(foretold=True))
+        self.patch.setattr(pilot, "estimate_comparison", lambda *_, **more: self.note(foretold=True, **more))
 
         def published(study: Any, allow_mixed: bool = False) -> Any:
             self.note(allow_mixed=allow_mixed)

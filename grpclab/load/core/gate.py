@@ -50,7 +50,8 @@ class Gate:
         if (self.closes_at is not None and now >= self.closes_at) or self.admitted == self.requests:
             self.closed = True
             return False
-        self.admitted += 1
+        if now < self.counts_until:
+            self.admitted += 1
         return True
 
     @property

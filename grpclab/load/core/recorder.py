@@ -164,7 +164,7 @@ class Recorder:
         """Record calls that were due and have not been sent by `now`: NOT_ENDED, and as late as they took."""
         if not len(planned):
             return
-        self._flush()
+        self.flush()
         waited = array("d", (now - planned).tobytes())
         self.starts.frombytes(planned.tobytes())
         self.latencies.extend(waited)
@@ -172,7 +172,7 @@ class Recorder:
         self.statuses.frombytes(bytes([NOT_ENDED]) * len(planned))
         self.unsent += len(planned)
         self.failures.note(NOT_ENDED, NEVER_SENT, float(planned[0]), now, calls=len(planned))
-        self._flush()
+        self.flush()
 
     def residence(self, seconds: float) -> None:
         """Note the time inside the server of the call that is recorded next; NaN where it is unknown."""
@@ -206,14 +206,14 @@ class Recorder:
     def flush_full(self) -> None:
         """Write what has come together if it fills a chunk."""
         if len(self.starts) >= CHUNK or len(self._messages) >= 2 * CHUNK:
-            self._flush()
+            self.flush()
 
     def written(self, first: int) -> npt.NDArray[np.void]:
         """Write the rest, and return the calls from number `first` on: columns start_s, latency_s, late_s, status.
 
         Raises StorageError if not everything could be written.
         """
-        self._flush()
+        self.flush()
         if self.failure:
             raise StorageError(self.failure)
         assert self._path is not None
@@ -222,13 +222,14 @@ class Recorder:
 
     def close(self) -> None:
         """Write the rest. Raises StorageError if not everything could be written."""
-        self._flush()
+        self.flush()
         for file in self._files.values():
             file.close()
         if self.failure:
             raise StorageError(self.failure)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what has come together."""
         if self._path is not None and not self.failure:
             self._append(self._path, self._rows().tobytes())
             if self._messages:

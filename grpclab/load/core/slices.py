@@ -132,13 +132,36 @@ class StretchFigures:
         )
 
 
+def stretch_figures(start_s: Floats, latency_s: Floats, status: Codes, slices: Sequence[Slice]) -> list[StretchFigures]:
+    """The figures of each slice, of one worker's calls in the order in which they ended; slices in their order.
+
+    The calls of one slice follow one another, since it ends with the last of them. Calls from before the first slice
+    are left out.
+    """
+    number = np.searchsorted([each.started_at for each in slices], start_s, side="right") - 1
+    firsts = np.searchsorted(number, np.arange(len(slices) + 1))
+    return [
+        StretchFigures.of(
+            start_s[first:end],
+            latency_s[first:end],
+            status[first:end],
+            opened_at=each.opened_at,
+            closed_at=each.closed_at,
+        )
+        for each, first, end in zip(slices, firsts[:-1], firsts[1:], strict=True)
+    ]
+
+
 def _worst(values: Iterable[float]) -> float:
     return max((value for value in values if not math.isnan(value)), default=math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slice(StretchFigures):
-    """One slice of one configuration, all workers together. Moments are seconds of ``time.perf_counter``."""
+class Slice:
+    """One slice of one configuration, all workers together. Moments are seconds of ``time.perf_counter``.
+
+    All but `stretch` is known when its last call has ended; that is worked out of the records, when no slice follows.
+    """
 
     number: int
     """From 0, in the order in which the configuration's slices were measured."""
@@ -153,6 +176,8 @@ class Slice(StretchFigures):
     """The last call has ended."""
     calls: int
     """All calls that were sent, those of ramp and tail included."""
+    started: int
+    """The calls that started in the counted stretch, or were planned to."""
     late_s: float
     """The late start of the worst worker."""
     client_cpu_s: float
@@ -165,6 +190,8 @@ class Slice(StretchFigures):
     """The reason why nothing of the slice counts; its calls were made all the same."""
     exhausted: bool = False
     """No further slice can be measured, for the reason in `invalid`."""
+    stretch: StretchFigures | None = None
+    """None until the slices are finished."""
 
     @property
     def counted_s(self) -> float:
@@ -173,8 +200,10 @@ class Slice(StretchFigures):
 
     @property
     def throughput_rps(self) -> float:
-        """Successful calls that ended in the stretch, per second."""
-        return self.counted_ok / self.counted_s if self.counted_s > 0 else 0.0
+        """Successful calls that ended in the stretch, per second; NaN until the slices are finished."""
+        if self.stretch is None:
+            return math.nan
+        return self.stretch.counted_ok / self.counted_s if self.counted_s > 0 else 0.0
 
 
 # ---- lengths ---------------------------------------------------------------------------------------------------
@@ -241,11 +270,11 @@ def _why_alone(warmup: WarmUp, rate_rps: float | None) -> str:
 
 
 def growing(slices: Sequence[Slice]) -> str:
-    """Return why an open loop must be measured alone: its queue grew in most slices; nothing otherwise.
+    """Return why an open loop must be measured alone, from finished slices: its queue grew in most; nothing otherwise.
 
     By more, over all of them, than a queue that stands still does by chance.
     """
-    valid = [each for each in slices if not each.invalid]
+    valid = [each.stretch for each in slices if not each.invalid and each.stretch is not None]
     grew = sum(each.under_way_closed > each.under_way_opened for each in valid)
     # A queue that stands still is longer at one of two moments about half of the time, and by a call or two.
     longer = sum(each.under_way_closed - each.under_way_opened for each in valid)
@@ -254,15 +283,16 @@ def growing(slices: Sequence[Slice]) -> str:
     return f"more calls were under way at the end of {grew} of {len(valid)} slices than at their beginning"
 
 
-def _under_way(each: Slice) -> int:
+def _under_way(each: StretchFigures) -> int:
     return each.under_way_opened + each.under_way_closed
 
 
 def outlasting(slices: Sequence[Slice]) -> str:
     """Return why an open loop must be measured alone: a call took longer than a slice; nothing otherwise."""
     for each in slices:
-        if not each.invalid and each.longest_s > each.counted_s:
-            return f"a call took {each.longest_s:.2g} s, longer than a slice of {each.counted_s:.2g} s"
+        longest_s = math.nan if each.stretch is None else each.stretch.longest_s
+        if not each.invalid and longest_s > each.counted_s:
+            return f"a call took {longest_s:.2g} s, longer than a slice of {each.counted_s:.2g} s"
     return ""
 
 

@@ -46,7 +46,8 @@ NAMED = "scenario"
 class FileDesign:
     """What a file asks for; `subjects` are the servers and calls by configuration, where they are not the greeter's.
 
-    `note` says which configuration the headline is about, where the file does not.
+    `note` says which configuration the headline is about, where the file does not. `blocks_given`: the file says how
+    many blocks there are. `options` are those that were given beside the file.
     """
 
     question: str
@@ -55,6 +56,8 @@ class FileDesign:
     longest_s: float
     subjects: Mapping[str, Subject] = field(default_factory=dict)
     note: str = ""
+    blocks_given: bool = False
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +87,8 @@ class Workload:
         return " ".join(setting_word(name, level) for name, level in changed.items()) + self.words
 
 
-def read(path: Path, leave: RemoteLeave | None = None) -> FileDesign:
-    """The design in a file; `leave` to load a server on another machine.
+def read(path: Path, leave: RemoteLeave | None = None, *, exclusive: bool = False) -> FileDesign:
+    """The design in a file; `leave` to load a server on another machine. `exclusive` as the key under ``[target]``.
 
     Raises DesignError, one line that names the file and the key.
     """
@@ -96,7 +99,7 @@ def read(path: Path, leave: RemoteLeave | None = None) -> FileDesign:
     except UsageError as error:
         raise DesignError(str(error)) from None
     try:
-        return design(content, Path(path).parent, leave)
+        return design(content, Path(path).parent, leave, exclusive=exclusive)
     except UsageError as error:
         raise DesignError(f"{path}: {error}") from None
 
@@ -105,9 +108,12 @@ def design(
     content: Mapping[str, Any],
     folder: Path = Path(),  # a path is immutable
     leave: RemoteLeave | None = None,
+    *,
+    exclusive: bool = False,
 ) -> FileDesign:
     """The design that the values of a file describe; another package plans a study with it, too.
 
+    `exclusive`: only one of its servers may be up at a time, as the key under ``[target]`` says it.
     What they name by a path lies beside `folder`. Raises UsageError.
     """
     file = interpreters_beside(study_file(content), folder)
@@ -170,7 +176,7 @@ def design(
     if chosen.subject:
         subjects[again] = chosen.subject
     plan = replace(plan, subjects={name: subject.stored() for name, subject in subjects.items()})
-    apart = dict.fromkeys(plan.names, EXCLUSIVE) if file.target and file.target.exclusive else {}
+    apart = dict.fromkeys(plan.names, EXCLUSIVE) if exclusive or (file.target and file.target.exclusive) else {}
     return FileDesign(
         question=file.question or f"Which levels of {', '.join(file.factors)} make the service faster?",
         seed=file.seed,
@@ -178,6 +184,8 @@ def design(
         longest_s=max(one.start.load.duration_s or 10.0 for one in workloads),
         subjects=subjects,
         note=note,
+        blocks_given=file.blocks is not None,
+        options=("--exclusive",) if exclusive else (),
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from grpclab import StoredStudy, load_study
 from grpclab.calibration import disturbances
-from grpclab.cli.commands import build_parser
+from grpclab.cli.commands import main, read
 from grpclab.errors import DesignError
 from grpclab.factors.channel_args import client_args, server_args
 from grpclab.factors.config import ClientConfig, ServerConfig, parse_settings
@@ -26,8 +26,9 @@ from grpclab.servers.process.launcher import RunningServer
 from tools.guides import EXAMPLE, Mark, current_text, marks, with_tables
 
 ROOT = Path(__file__).resolve().parents[3]
-GUIDES = sorted((ROOT / "docs").glob("*.md"))
-TEXTS = {path.name: path.read_text(encoding="utf-8") for path in GUIDES}
+DOCS = ROOT / "docs"
+GUIDES = sorted(DOCS.rglob("*.md"))
+TEXTS = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in GUIDES}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MARKED = [(name, mark) for name, text in [("README.md", README), *TEXTS.items()] for mark in marks(text)]
 each = pytest.mark.parametrize("name", TEXTS)
@@ -64,9 +65,9 @@ def test_every_disturbance_in_the_table_is_marked_or_does_not_matter() -> None:
 
 @pytest.mark.parametrize(
     ("section", "never"),
-    [("What helps", {"slower"}), ("What does nothing", {"faster", "slower"}), ("What harms", {"faster"})],
+    [("What helps", {"slower"}), ("What does nothing", {"faster", "slower"}), ("What hurts", {"faster"})],
 )
-def test_what_helps_does_nothing_or_harms_stands_under_its_heading(section: str, never: set[str]) -> None:
+def test_what_helps_does_nothing_or_hurts_stands_under_its_heading(section: str, never: set[str]) -> None:
     (text,) = re.findall(rf"^## {section}$(.*?)^## ", TEXTS["optimizing.md"], re.MULTILINE | re.DOTALL)
     verdicts = [mark.text for mark in marks(text) if mark.what.startswith("verdict of ")]
     assert verdicts
@@ -100,8 +101,26 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize(("name", "words"), commands(), ids=lambda value: str(value)[:60])
 def test_the_commands_are_what_grpclab_takes(name: str, words: list[str]) -> None:
-    options = build_parser().parse_args([word for word in words if word != "&"])
+    options = read([word for word in words if word != "&"])
     parse_settings(getattr(options, "settings", []))
+
+
+LOAD = [(name, words) for name, words in commands() if words[0] == "bench" and not {"--call", "--app"} & set(words)]
+SMALL = ["--requests", "20", "--warmup", "0", "--concurrency", "4", "--connect-timeout", "60s"]
+"""What makes a load small; the last of two equal options counts."""
+
+
+@pytest.mark.parametrize(("name", "words"), LOAD, ids=lambda value: str(value)[:60])
+def test_the_loads_of_the_guides_run_at_small_size(
+    name: str, words: list[str], quick_server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write a file
+    options = [word for word in words[1:] if word != "&" and not word.startswith("localhost:")]
+    steps = any("@" in word for word in options)
+    rate = ["--rate", "100:200:100@0.2s" if steps else "100"] if "--rate" in options else []
+    duration = [] if steps else ["--duration", "0.3"]
+    slo = ["--slo", "errors=50%"] if "--slo" in options else []
+    assert main(["bench", quick_server.target, *options, *SMALL, *rate, *duration, *slo]) == 0
 
 
 @pytest.mark.parametrize(("name", "block"), code("python"), ids=lambda value: str(value)[:40])
@@ -160,7 +179,7 @@ def test_links_lead_somewhere(name: str) -> None:
         if href.startswith(("http:", "https:")):
             continue
         path, _, anchor = unquote(href).partition("#")
-        target = (ROOT / "docs" / path).resolve() if path else ROOT / "docs" / name
+        target = ((DOCS / name).parent / path).resolve() if path else DOCS / name
         assert target.exists(), href
         if anchor and target.suffix == ".md":
             assert anchor in anchors(target.read_text()), href
@@ -169,8 +188,19 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 def test_the_guides_are_all_listed() -> None:
-    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", TEXTS["README.md"]))
-    assert linked == set(TEXTS) - {"README.md"}
+    linked = set(re.findall(r"\]\(([\w-]+(?:/README)?\.md)\)", TEXTS["README.md"]))
+    assert linked == {name for name in TEXTS if "/" not in name or name.endswith("/README.md")} - {"README.md"}
+
+
+def test_the_decisions_are_all_listed() -> None:
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", TEXTS["decisions/README.md"]))
+    assert listed == {path.name for path in (DOCS / "decisions").glob("*.md")} - {"README.md"}
+
+
+def test_the_readme_fits_on_a_few_screens_and_its_links_lead_somewhere() -> None:
+    assert README.count("\n") <= 150
+    for href in re.findall(r"\]\(([^)\s#]+)", README):
+        assert href.startswith("https:") or (ROOT / href).exists(), href
 
 
 @each
@@ -180,11 +210,15 @@ def test_a_guide_is_short_and_begins_with_its_title(name: str) -> None:
 
 
 WRITTEN = re.compile(r"(?:papermill \S+| -o| --json| --figures| >) ([\w./-]+)")
-"""What a command of the README writes, by the option or argument that names it."""
+"""What a command writes, by the option or argument that names it."""
 
 
-def test_git_ignores_what_the_commands_of_the_readme_write(tmp_path: Path) -> None:
-    commands = "\n".join(re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+def test_git_ignores_what_the_first_commands_of_a_reader_write(tmp_path: Path) -> None:
+    shown = [
+        README,
+        *(TEXTS[f"{name}.md"] for name in ("first-steps", "load-generator", "studies", "diagnostics-server")),
+    ]
+    commands = "\n".join(re.findall(r"^```\w*\n(.*?)^```$", "\n".join(shown), re.MULTILINE | re.DOTALL))
     written = {name.removesuffix("/") for name in WRITTEN.findall(commands)}
     assert {"out.ipynb", "result.json", "figures", "cpu.pb.gz"} <= written
     written |= {"sweep.ipynb", "site/index.html", "results/mine/manifest.json", "grpclab-0.1.0-py3-none-any.whl"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
@@ -18,7 +17,7 @@ import grpc
 import numpy as np
 import pytest
 
-from grpclab.cli.commands import build_parser, main
+from grpclab.cli.commands import load_command, main
 from grpclab.errors import FactorError, UsageError
 from grpclab.factors.config import ClientConfig, parse_settings
 from grpclab.load.core.gate import Gate
@@ -208,15 +207,14 @@ def test_an_empty_value_of_any_option_of_any_command_is_refused(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An unset variable of a shell would else mean something: no deadline, no end."""
-    (commands,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
-    for action in commands.choices[command]._actions:
-        if action.nargs == 0 or not action.option_strings:
+    for flag in load_command(command).flags:
+        if flag.is_flag:
             continue
         for empty in ("", " "):
             with pytest.raises(SystemExit) as refused:
-                main([command, action.option_strings[-1], empty])
+                main([command, flag.opts[-1], empty])
             assert refused.value.code == 2
-            assert f"invalid {action.option_strings[-1]}=" in capsys.readouterr().err
+            assert f"invalid {flag.opts[-1]}=" in capsys.readouterr().err
 
 
 def test_a_factor_that_is_set_to_nothing_is_refused() -> None:

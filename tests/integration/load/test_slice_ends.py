@@ -24,7 +24,7 @@ from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.accounting import is_stopped
 from grpclab.system.allowance import Allowance
 from grpclab.testing import FaultSpec, fault_server
-from tests.support.generator_help import counting, load, slices_until
+from tests.support.generator_help import counting, load, slices_until, stretches
 from tests.support.processes import until
 
 SHORT = SliceLengths(ramp_s=0.01, counted_s=0.03)
@@ -105,9 +105,10 @@ def test_ctrl_c_ends_a_slice_and_everything(slow_server: RunningServer, ours: Ca
 @BOTH
 def test_a_slice_waits_for_calls_that_are_longer_than_it_is(slow_server: RunningServer, engine: str) -> None:
     with Generator(load(engine=engine, concurrency=3), slow_server.target) as generator:
-        (each,) = counting(slices_until(generator, SliceLengths(ramp_s=0.0, counted_s=0.05), 1))
+        slices_until(generator, SliceLengths(ramp_s=0.0, counted_s=0.05), 1)
+        (each,), (figures,) = counting(generator.finish_slices()), stretches(generator)
         run = generator.close_slices()
-    assert (each.started, each.counted_ok, each.errors) == (3, 0, 0)
+    assert (each.started, figures.started, figures.counted_ok, figures.errors) == (3, 3, 0, 0)
     assert each.tail_ended_at - each.closed_at > 0.15
     assert run.summary.latency_min_s > 0.25
     assert run.silence[0] > 0.15
@@ -120,9 +121,10 @@ def test_calls_that_hang_are_given_up_and_counted(slow_server: RunningServer, en
     with Generator(load(client, engine=engine, concurrency=3), slow_server.target) as generator:
         generator.open_slices(drain_s=0.05)
         slices = counting(slices_until(generator, SliceLengths(ramp_s=0.0, counted_s=0.05), 2))
+        figures = stretches(generator)
         run = generator.close_slices()
     assert [each.started for each in slices] == [3, 3]
-    assert [each.errors for each in slices] == [3, 3]
+    assert [(each.started, each.errors) for each in figures] == [(3, 3), (3, 3)]
     assert run.summary.not_ended == 6
     assert sum(failure.calls for failure in run.failures) == 6
     assert run.summary.throughput_rps == 0.0
@@ -223,10 +225,12 @@ def test_calls_that_are_planned_in_a_stretch_count_however_long_they_wait() -> N
     with launch(ServerConfig(implementation="sync", threads=1, handler_wait_ms="20")) as server:
         with Generator(load(engine="wire", rate_rps=100.0, max_in_flight=4), server.target) as generator:
             (each,) = counting(slices_until(generator, SliceLengths(ramp_s=0.05, counted_s=0.4), 1))
+            (figures,) = stretches(generator)
             run = generator.close_slices()
         server.stop()
     assert run.summary.requests == run.planned == pytest.approx(40, abs=1)
     assert run.summary.latency_max_s > 0.3
-    assert each.under_way_closed > each.under_way_opened
+    assert each.started == figures.started
+    assert figures.under_way_closed > figures.under_way_opened
     assert run.held_back
     assert server.calls == run.calls_made

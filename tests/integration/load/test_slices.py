@@ -13,7 +13,7 @@ from grpclab.load.core.slices import SliceLengths, closed_lengths
 from grpclab.load.core.worker_window import SlicedWindow
 from grpclab.load.generator import Generator
 from grpclab.servers.process.launcher import RunningServer, launch
-from tests.support.generator_help import counting, load, slices_until
+from tests.support.generator_help import counting, load, slices_until, stretches
 
 SHORT = SliceLengths(ramp_s=0.01, counted_s=0.03)
 
@@ -30,6 +30,7 @@ def test_the_server_has_seen_every_call_and_those_of_the_stretches_count(
             warmup = generator.warm_up()
             generator.open_slices()
             slices = slices_until(generator, SHORT, 3)
+            figures = stretches(generator)
             run = generator.close_slices()
             made = generator.calls_made
         server.stop()
@@ -38,7 +39,8 @@ def test_the_server_has_seen_every_call_and_those_of_the_stretches_count(
     assert server.calls == run.calls_made == made == warmup.calls + sum(each.calls for each in slices)
     valid = counting(slices)
     assert run.summary.requests == sum(each.started for each in valid)
-    assert run.summary.throughput_rps * run.summary.window_s == pytest.approx(sum(each.counted_ok for each in valid))
+    assert [each.started for each in valid] == [each.started for each in figures], "known at the drain, and exact"
+    assert run.summary.throughput_rps * run.summary.window_s == pytest.approx(sum(each.counted_ok for each in figures))
     assert run.summary.window_s == pytest.approx(len(valid) * SHORT.counted_s)
     for each in slices:
         assert each.started_at < each.opened_at < each.closed_at <= each.tail_ended_at <= each.drained_at

@@ -322,7 +322,7 @@ def test_the_cpu_of_processes_that_an_application_forks_is_the_servers(folder: P
         before = server.usage()
         worker_cpu_s = ask(server)["worker_cpu_s"]
         after = server.usage()
-        in_slices = IdleReader()({"it": server.pids}, "it", ()).cpu_s["it"]
+        in_slices = IdleReader()({"it": server.pids}, {"it": server.pids}, ()).cpu_s["it"]
         (worker,) = procfs.descendants(server.pids)
         os.kill(worker, signal.SIGKILL)
         assert until(lambda: not procfs.descendants(server.pids))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import re
@@ -18,14 +17,8 @@ from tests.support.option_rows import OPTIONS, Acts, Refused, Row
 from tests.support.watched import Watched
 
 
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    """Every command's parser."""
-    found = next(a for a in commands.build_parser()._actions if isinstance(a, argparse._SubParsersAction))
-    return dict(found.choices)
-
-
-def options_of(parser: argparse.ArgumentParser) -> set[str]:
-    return {action.dest for action in parser._actions if action.dest != "help"}
+def options_of(command: str) -> set[str]:
+    return {str(param.name) for param in commands.load_command(command).params if param.name != "help"}
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +31,9 @@ def observe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def test_every_option_of_every_command_has_its_rows() -> None:
-    assert set(OPTIONS) == set(parsers())
-    for command, parser in parsers().items():
-        assert set(OPTIONS[command]) == options_of(parser), command
+    assert set(OPTIONS) == set(commands.COMMANDS)
+    for command in commands.COMMANDS:
+        assert set(OPTIONS[command]) == options_of(command), command
         for option, rows in OPTIONS[command].items():
             assert any(isinstance(row, Acts) for row in rows), f"{command} {option} never acts"
 
@@ -71,8 +64,8 @@ def test_an_option_does_what_its_row_says(observe: Watched, command: str, option
 
 def as_file(words: str) -> str:
     """The options of a command line of `bench` as a file in the working folder, and how that is given."""
-    options = vars(commands.build_parser().parse_args(["bench", *words.split()]))
-    names = options_of(parsers()["bench"]) - {"settings"}
+    options = vars(commands.read(["bench", *words.split()]))
+    names = options_of("bench") - {"settings"}
     given = {name.replace("_", "-"): options[name] for name in names if options[name] not in (None, [], False)}
     levels = [word.partition("=")[::2] for word in options["settings"]]
     lines = [f"{name} = {json.dumps(value)}" for name, value in given.items()]

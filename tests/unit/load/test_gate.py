@@ -8,6 +8,12 @@ from hypothesis import strategies as st
 from grpclab.load.core.gate import Gate, share
 
 
+def test_calls_of_a_tail_are_admitted_and_not_counted() -> None:
+    gate = Gate(opens_at=10.0, counts_until=12.0)
+    assert [gate.admit(now) for now in (9.0, 10.0, 11.9, 12.0, 13.0)] == [True] * 5
+    assert gate.admitted == 2
+
+
 def test_warm_up_calls_are_admitted_and_not_counted() -> None:
     gate = Gate(opens_at=10, requests=2)
     assert [gate.admit(now) for now in (9.0, 9.5, 9.999)] == [True] * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from grpclab.load.core.slices import (
     growing,
     open_lengths,
     outlasting,
+    stretch_figures,
     undisturbed,
     why_none_counts,
 )
@@ -32,6 +34,7 @@ from grpclab.load.core.summary import longest_silence, most_in_flight, summarise
 from grpclab.load.core.worker_window import SliceBounds, SlicedWindow, Window
 from grpclab.load.sliced_load import local_ports
 from grpclab.status import NOT_ENDED
+from tests.support.slices import made_slice
 
 OK, UNAVAILABLE = 0, 14
 
@@ -137,6 +140,23 @@ def test_the_figures_of_a_worker_are_those_of_the_summary(calls: list[tuple[floa
     )
 
 
+@given(st.lists(calls_of_a_run, min_size=1, max_size=4))
+def test_the_figures_of_each_slice_are_found_in_the_records_of_all(runs: list[list[tuple[float, float, int]]]) -> None:
+    """A warm-up, and slices after it: whatever is in one, the others do not see."""
+    slices, rows, expected = [], [(-5.0, -4.0, OK)], []
+    for number, calls in enumerate(runs):
+        own = [(start + 1000 * number, end + 1000 * number, status) for start, end, status in calls if start >= 5.0]
+        opened_at, closed_at = 1000.0 * number + 10.0, 1000.0 * number + 30.0
+        slices.append(made_slice(number, opened_at - 5.0, opened_at=opened_at, closed_at=closed_at))
+        alone = records(own)
+        expected.append(
+            StretchFigures.of(alone.start_s, alone.latency_s, alone.status, opened_at=opened_at, closed_at=closed_at)
+        )
+        rows += own
+    found = records(rows)
+    assert str(stretch_figures(found.start_s, found.latency_s, found.status, slices)) == str(expected)
+
+
 def test_ramp_tail_and_the_time_between_slices_do_not_count() -> None:
     calls = [
         (9.2, 9.9, OK),  # in the ramp
@@ -212,28 +232,8 @@ def test_the_planned_calls_of_stretches_are_counted_as_they_are_sent(arrival: st
 
 
 def one_slice(*, opened: int = 5, closed: int = 5, longest_s: float = 0.01, invalid: str = "") -> Slice:
-    return Slice(
-        number=0,
-        started_at=0.0,
-        opened_at=0.1,
-        closed_at=1.1,
-        tail_ended_at=1.2,
-        drained_at=1.3,
-        calls=100,
-        counted_ok=90,
-        started=90,
-        errors=0,
-        late_s=0.0,
-        under_way_opened=opened,
-        under_way_closed=closed,
-        client_cpu_s=0.1,
-        client_busy_s=0.1,
-        client_waited_s=0.0,
-        longest_s=longest_s,
-        latency_p50_s=0.01,
-        latency_p99_s=0.01,
-        invalid=invalid,
-    )
+    figures: dict[str, Any] = {"under_way_opened": opened, "under_way_closed": closed, "longest_s": longest_s}
+    return made_slice(opened_at=0.1, closed_at=1.1, tail_ended_at=1.2, drained_at=1.3, invalid=invalid, **figures)
 
 
 def test_a_queue_that_grows_and_a_call_that_outlasts_its_slice_are_reasons_to_measure_alone() -> None:

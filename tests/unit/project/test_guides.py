@@ -26,18 +26,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StoredStudy:
 
 
 def test_marks_are_found_with_their_lines() -> None:
-    text = "# A\n\nIt is <!-- example: b against a -->1.20x (1.10 to 1.30)<!-- /example --> here,\nnot <!-- this -->.\n"
+    text = "# A\n\nIt is <!-- example: b against a -->1.20× (1.10 to 1.30)<!-- /example --> here,\nnot <!-- this -->.\n"
     (mark,) = guides.marks(text)
-    assert mark == guides.Mark(what="b against a", text="1.20x (1.10 to 1.30)", line=3)
-    assert unmarked(text) == "# A\n\nIt is 1.20x (1.10 to 1.30) here,\nnot .\n"
+    assert mark == guides.Mark(what="b against a", text="1.20× (1.10 to 1.30)", line=3)
+    assert unmarked(text) == "# A\n\nIt is 1.20× (1.10 to 1.30) here,\nnot .\n"
 
 
 @pytest.mark.parametrize(
     ("numbers", "said"),
     [
-        ((3.72, 2.82, 4.9), "3.7x (2.8 to 4.9)"),
-        ((0.855, 0.75, 0.974), "0.85x (0.75 to 0.97)"),
-        ((123.4, 99.6, 150.2), "123x (100 to 150)"),
+        ((3.72, 2.82, 4.9), "3.7× (2.8 to 4.9)"),
+        ((0.855, 0.75, 0.974), "0.85× (0.75 to 0.97)"),
+        ((123.4, 99.6, 150.2), "123× (100 to 150)"),
     ],
 )
 def test_a_ratio_has_as_many_digits_as_matter(numbers: tuple[float, float, float], said: str) -> None:
@@ -47,7 +47,7 @@ def test_a_ratio_has_as_many_digits_as_matter(numbers: tuple[float, float, float
 @pytest.mark.parametrize(
     ("column", "numbers", "said"),
     [
-        ("server_cpu_per_call_s", (535e-6, 485e-6, 586e-6), "535 us (485 to 586)"),
+        ("server_cpu_per_call_s", (535e-6, 485e-6, 586e-6), "535 µs (485 to 586)"),
         ("server_kernel_share", (0.437, 0.396, 0.478), "44 % (40 to 48)"),
         ("throughput_rps", (1400.2, 1178.0, 1665.0), "1,400 requests/s (1,178 to 1,665)"),
         ("syscalls_per_call", (7.49, 7.37, 7.61), "7.5 (7.4 to 7.6)"),
@@ -65,7 +65,7 @@ def test_a_mark_says_what_the_study_holds(study: StoredStudy) -> None:
     estimate = guides.estimate(headline["ratio"], headline["ci_low"], headline["ci_high"])
     assert guides.current_text("optimized against basic", study) == estimate
     assert guides.current_text("verdict of optimized against basic", study) == "faster"
-    assert guides.current_text("server_cpu_per_call_s of basic-c64", study) == "318 us (315 to 322)"
+    assert guides.current_text("server_cpu_per_call_s of basic-c64", study) == "318 µs (315 to 322)"
     assert guides.current_text("throughput_rps of optimized-c64", study).endswith(")")
 
 

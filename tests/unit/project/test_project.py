@@ -149,8 +149,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert run.stdout.strip() == "[]"
 
 
-def test_the_version_is_the_projects() -> None:
-    assert grpclab.__version__ == pyproject()["project"]["version"]
+def test_the_version_has_one_source() -> None:
+    source = ROOT / pyproject()["tool"]["hatch"]["version"]["path"]
+    assert f'__version__ = "{grpclab.__version__}"\n' in source.read_text()
+    assert pyproject()["project"]["dynamic"] == ["version"]
+    assert "version" not in pyproject()["project"]
 
 
 # ---- errors --------------------------------------------------------------------------------------------------
@@ -238,8 +241,8 @@ def test_the_conda_environment_installs_what_the_project_asks_for() -> None:
     assert "pip" in environment
 
 
-def test_the_readmes_table_from_tonic_is_the_generated_one() -> None:
-    assert mapping_markdown() in (ROOT / "README.md").read_text()
+def test_the_guides_table_from_tonic_is_the_generated_one() -> None:
+    assert mapping_markdown() in (ROOT / "docs" / "from-tonic.md").read_text()
 
 
 def test_nothing_in_the_repository_knows_the_folder_it_was_written_in() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +50,9 @@ def test_a_quiet_pilot_plans_the_fewest_blocks_and_a_noisy_one_the_most() -> Non
     most = by_noise(trials(0.3), PLAN, 3.0)
     assert most.blocks == MOST_BLOCKS
     assert "would be needed" in most.reason
+    named = by_noise(trials(0.1), PLAN, 3.0)
+    assert named.blocks == MOST_BLOCKS
+    assert re.search(r"which --blocks (\d+) measures in about \d+ min", named.reason), "how to lift the cap"
     assert len(most.lines) == 6
 
 

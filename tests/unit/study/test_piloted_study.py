@@ -8,13 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from grpclab import OPTIMIZED, Side
+from grpclab.errors import UsageError
+from grpclab.study import pilot
+from grpclab.study.block_count import PILOT_BLOCKS
+from grpclab.study.designs import compare_design
 from grpclab.study.designs.design import ScheduledGroup
+from grpclab.study.designs.grouping import grouped
 from grpclab.study.documents import write_json
 from grpclab.study.group_order import identity_of, unmeasured
 from grpclab.study.measured_study import StudyInterruptedError
 from grpclab.study.model import StoredPilot
+from grpclab.study.pilot import Piloted, estimate_comparison
 from grpclab.study.runner import Study
 from grpclab.study.trial_folders import GROUP
 from grpclab.study.trial_result import TrialResult
@@ -151,3 +159,82 @@ def test_a_member_that_fails_once_is_measured_again_with_its_hub_at_once(tmp_pat
         "threads-4",
     }
     assert lines[-1].startswith(f"[{len(study.trials)}/{len(study.trials)}]")
+
+
+def test_a_budget_beside_a_file_is_kept_when_the_study_goes_on_without_one(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(DESIGN)
+    begun = Study.described(tmp_path / "s.toml", "mine", root=tmp_path, budget_s=600.0).begin()
+    assert begun.manifest.pilot == StoredPilot(budget_s=600.0)
+    assert (begun.manifest.again or "").endswith("--budget 600")
+    assert Study.described(tmp_path / "s.toml", "mine", root=tmp_path).begin().manifest.pilot == begun.manifest.pilot
+    other = Study.described(tmp_path / "s.toml", "mine", root=tmp_path, budget_s=60.0).begin()
+    assert other.manifest.pilot == begun.manifest.pilot
+    assert "begun with a budget of 10 min" in other.summary()
+
+
+def test_a_file_measured_exclusively_has_one_server_up_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(DESIGN)
+    study = Study.described(tmp_path / "s.toml", root=tmp_path, exclusive=True)
+    assert not any(group.interleaved for group in study.plan.groups)
+    assert (study.manifest.again or "").endswith("--exclusive")
+
+
+def sided(monkeypatch: pytest.MonkeyPatch, noise: float = 0.02) -> list[str]:
+    """Two sides of which a drawn pilot is measured; the list is filled with why they were kept apart."""
+    reasons: list[str] = []
+
+    def piloted(sides: Mapping[str, Side], *, delta: float, apart: str, **_: object) -> Piloted:
+        reasons.append(apart)
+        plan = grouped(compare_design.plan(sides, blocks=PILOT_BLOCKS, delta=delta))
+        logs = noise * np.array([-1.0, 1.0, -1.0, 1.0])
+        rows = [
+            {
+                **{"scenario": "compare", "configuration": name, "block": block, "group": 0, "valid": True},
+                **{"throughput_rps": float(np.exp(log)) if name == "b" else 1.0, "window_s": 1.0},
+            }
+            for block, log in enumerate(logs)
+            for name in "ab"
+        ]
+        return Piloted(trials=pd.DataFrame(rows), plan=plan, block_s=5.0)
+
+    monkeypatch.setattr(pilot, "piloted", piloted)
+    return reasons
+
+
+@pytest.mark.parametrize(
+    ("blocks", "budget_s", "exclusive", "told"),
+    [
+        (None, None, False, "blocks are planned, enough to decide in four of five cases"),
+        (None, 60.0, False, "budget 60 s: "),
+        (None, None, True, "one after the other: its servers cannot be up together"),
+        (20, None, False, "20 blocks find an effect of"),
+        (5, None, False, "no verdict with 5 blocks"),
+    ],
+)
+def test_the_plan_of_a_comparison_says_groups_seconds_and_effects(
+    monkeypatch: pytest.MonkeyPatch, blocks: int | None, budget_s: float | None, exclusive: bool, told: str
+) -> None:
+    reasons, lines = sided(monkeypatch), list[str]()
+    sides = {name: Side(label=name, config=OPTIMIZED) for name in "ab"}
+    estimate_comparison(
+        sides,
+        blocks=blocks,
+        delta=0.05,
+        seed=1,
+        write=lines.append,
+        progress=lines.append,
+        exclusive=exclusive,
+        budget_s=budget_s,
+    )
+    text = "\n".join(lines)
+    assert told in text
+    assert "00  a, b" in text
+    assert "a block takes 5 s" in text
+    assert "an effect of 10 %" in text
+    assert [bool(reason) for reason in reasons] == [exclusive]
+
+
+def test_a_budget_beside_fewer_blocks_than_the_pilot_has_is_refused() -> None:
+    sides = {name: Side(label=name, config=OPTIMIZED) for name in "ab"}
+    with pytest.raises(UsageError, match="blocks=3: expected more than 4"):
+        estimate_comparison(sides, blocks=3, delta=0.05, seed=1, write=print, progress=print, budget_s=60.0)

@@ -38,13 +38,13 @@ def readings(
     at, used, waits, cores = 0.0, {"a": 0.0, "b": 0.0}, 0.0, 0.0
     for number in range(passes):
         for name in ("a", "b"):
-            before = IdleReading(at_s=at, cpu_s=dict(used), waited_s=waits, cores_s=cores)
+            before = IdleReading(at_s=at, cpu_s=dict(used), waited_s={name: waits}, cores_s=cores)
             at += 0.1
             used[name] += inside if name == visited else 0.08
             used["b" if name == "a" else "a"] += others if name == visited else 0.0
             waits += waited if name == visited else 0.0
             cores += core
-            after = IdleReading(at_s=at, cpu_s=dict(used), waited_s=waits, cores_s=cores)
+            after = IdleReading(at_s=at, cpu_s=dict(used), waited_s={name: waits}, cores_s=cores)
             part = made_slice(number, before.at_s)
             found.append(SliceReading(pass_number=number, member=name, slice=part, before=before, after=after))
             at += 0.01
@@ -172,10 +172,10 @@ def test_what_a_server_forks_counts_as_its_own() -> None:
         assert server.stdin is not None
         assert server.stdout is not None
         read = IdleReader()
-        before = read({"a": [server.pid]}, "a", [0]).cpu_s["a"]
+        before = read({"a": [server.pid]}, {"a": [server.pid]}, [0]).cpu_s["a"]
         server.stdin.write("\n")
         server.stdin.flush()
         assert server.stdout.readline() == "done\n"
-        assert read({"a": [server.pid]}, "a", [0]).cpu_s["a"] - before > 0.02
+        assert read({"a": [server.pid]}, {"a": [server.pid]}, [0]).cpu_s["a"] - before > 0.02
         server.kill()
-    assert math.isnan(read({"a": [server.pid]}, "a", [0]).cpu_s["a"])
+    assert math.isnan(read({"a": [server.pid]}, {"a": [server.pid]}, [0]).cpu_s["a"])

@@ -1,0 +1,75 @@
+"""The pages of ``--help``: what a command is for, its options in groups, examples."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+COLUMN = 28
+"""Where the meaning of an option begins."""
+WIDEST = 104
+
+
+def width() -> int:
+    """The columns that a page may take."""
+    import shutil  # here: it loads compression, which a usage error has no use for
+
+    return max(40, min(WIDEST, shutil.get_terminal_size().columns - 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HelpTable:
+    """Words and their meanings, under a title and perhaps a note."""
+
+    title: str
+    meanings: Mapping[str, str]
+    note: str = ""
+    column: int = COLUMN
+
+    def lines(self) -> list[str]:
+        """The lines of the table."""
+        note = [*_wrapped(self.note, "  "), ""] if self.note else []
+        return [f"{self.title}:", *note, *rows(self.meanings, column=self.column)]
+
+
+def page(usage: str, description: str, tables: Sequence[HelpTable], epilog: str) -> str:
+    """The page of a command: its usage, what it is for, its options, and examples."""
+    parts = [f"usage: {usage}", text(description), *("\n".join(table.lines()) for table in tables), text(epilog)]
+    return "\n\n".join(filter(None, parts))
+
+
+def text(words: str) -> str:
+    """Paragraphs, of which each is filled; those with lines that are set in stay as they are."""
+    return "\n\n".join(_paragraph(one) for one in words.strip("\n").split("\n\n"))
+
+
+def _paragraph(words: str) -> str:
+    lines = words.split("\n")
+    if any(line.startswith(" ") for line in lines):
+        return words
+    return "\n".join(_wrapped(" ".join(lines)))
+
+
+def _wrapped(words: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        words,
+        width(),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def rows(meanings: Mapping[str, str], *, column: int = COLUMN) -> list[str]:
+    """Words and their meanings side by side; a word that is too long has a line of its own."""
+    lines = []
+    for word, meaning in meanings.items():
+        first, *rest = _wrapped(meaning, " " * (column + 2)) or [""]
+        if len(word) > column - 2:
+            lines += [f"  {word}", first]
+        else:
+            lines.append(f"  {word:<{column}}{first.lstrip()}".rstrip())
+        lines += rest
+    return lines

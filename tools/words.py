@@ -1,0 +1,196 @@
+"""The wording of what people read: spelling by codespell, and phrases that had to be corrected before.
+
+``python -m tools.words`` (part of ``make check``) reads README, guides, the text of notebooks and every command's
+``--help``. Code, file names and link targets are not judged. A new phrase is one line in :data:`PHRASES`, with the
+sentence in which it was found.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from grpclab.text.printable import printable
+from tools.reference import command_names, help_of
+
+ROOT = Path(__file__).resolve().parent.parent
+SPELLED = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CODE_OF_CONDUCT.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs",
+    "grpclab",
+    "tools",
+)
+"""What codespell reads."""
+NOT_MISSPELT = "als,fro,lates,rocess,te"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phrase:
+    """A regular expression, what to write instead, and the sentence it was found in."""
+
+    pattern: str
+    instead: str
+    source: str
+
+
+def _phrase(pattern: str, instead: str, source: str) -> Phrase:
+    return Phrase(pattern=pattern, instead=instead, source=source)
+
+
+PHRASES = (
+    _phrase(r"\bgone on with\b", "resumes", "An interrupted one is gone on with."),
+    _phrase(r"\bgoes on\b", "continues", "Without it, the report says so and goes on."),
+    _phrase(r"\bhow sure\b", "with what confidence", "grpclab finds out how sure one can be."),
+    _phrase(r"\bfinds out whether\b", "measures whether", "grpclab finds out whether a setting makes it faster."),
+    _phrase(
+        r"\bis not possible: it takes\b", "invalid X: expected", "server.tls=2 is not possible: it takes true or false."
+    ),
+    _phrase(r"\d ?us\b", "µs", "A request costs the server 748 us."),
+    _phrase(r"\d(?:\.\d+)?x\b", "×", "optimized is 3.2x basic in throughput."),
+    _phrase(r"\beveryday A/B\b", "an A/B test", "grpclab compare is an everyday A/B: about a minute."),
+    _phrase(r", each tested\b", "a study tests each of them", "The claims of that demo's README, each tested."),
+    _phrase(r"\b(?:is|are|be|was|were) told\b", "is reported", "Many requests are told, with the time left."),
+    _phrase(r"\bof before\b", "an earlier", "Take a site of before out of the folder."),
+    _phrase(r"\bbut for\b", "except", "Every trial has a fresh server, but for an address."),
+    _phrase(r"\bas ever\b", "as always", "Whether that was the limit is shown as ever."),
+    _phrase(r"\bone's\b", "your", "A study of one's own is a file of 15 lines."),
+    _phrase(r"\bto be known\b", "to know", "What is to be known before a number of the study is used."),
+    _phrase(r"\bwas made because\b", "was written because", "It was made because a README said +277 %."),
+    _phrase(
+        r"\bwhere there (?:is|are) (?:one|any)\b",
+        "if there is one",
+        "It turns the guides into pages, where there are any.",
+    ),
+    _phrase(
+        r"\b(?:made|writes?|write|starts?|started|built) .{0,30}\banew\b",
+        "again",
+        "make guides writes the numbers anew.",
+    ),
+    _phrase(r"\bdoes meanwhile\b", "does in the meantime", "What the machine does meanwhile happens to both."),
+    _phrase(
+        r"\bstands? (?:beside|there|in its place|between)\b",
+        "is printed beside",
+        "The uncorrected figure stands beside it.",
+    ),
+    _phrase(r"\btake[ns]? out of all\b", "removed from all", "A token is taken out of all outputs."),
+    _phrase(r"\bthe leave\b", "the permission", "The leave is not stored."),
+    _phrase(r"\bmend(?:s|ed|ing)?\b", "fix", "Only the latest version is mended."),
+    _phrase(r"\bwhat harms\b", "what hurts", "What helps, what does nothing and what harms."),
+    _phrase(r"\b(?:where|there|here)(?:of|in|by|upon)\b", "of it", "A block, or a part thereof."),
+    _phrase(r"\bfurther (?:keys|options|trials are|parameters)\b", "other", "Further keys: variant, grid, blocks."),
+    _phrase(
+        r"(?<=[:,] )who (?:repeats|compares|measures|has|reads)\b",
+        "whoever",
+        "The paths are kept: who repeats one needs the files.",
+    ),
+    _phrase(r"\b(?:by|of|after) so many\b", "that many", "It cannot be told from noise by so many blocks."),
+    _phrase(r"\bsa(?:y|ys|id) of\b", "says about", "What a result says of disturbances."),
+    _phrase(r"\bknown of\b", "known about", "A table with all that is known of each."),
+    _phrase(r"\bin clear\b", "in plain text", "Older manifests may hold secrets in clear."),
+    _phrase(r"\ba (?:row|line|module|folder|page|process) each\b", "one per line", "Lines of JSON, a line each."),
+    _phrase(r"\bone (?:row|file|line|executed notebook) a\b", "one row per", "The frame has one row a trial."),
+    _phrase(
+        r"(?<!there )\b(?:is|are) no (?!longer|more|less|different|better|worse|narrower|wider|need|reason)\w+",
+        "is not a",
+        "WRONG_ANSWER is no code of gRPC.",
+    ),
+    _phrase(r"\bprofiling desk\b", "diagnostics server", "serve opens a profiling desk beside the server."),
+    _phrase(r"\ball that (?:is|are|was|it)\b", "everything that", "It ends with all that it started."),
+    _phrase(r"\bbelongs? to the lab\b", "is grpclab's", "The notebook belongs to the lab."),
+    _phrase(r"\btaken, too\b", "accepted as well", "A name in quotes is taken, too."),
+    _phrase(r"\bon purpose; (?:it|they)\b", "deliberately", "It stops processes on purpose; they go on later."),
+    _phrase(
+        r"\bthe questions? of server reflection\b",
+        "reflection requests",
+        "The questions of server reflection count as calls.",
+    ),
+    _phrase(r"\bas many (?:as|threads) it takes\b", "enough", "It measures as many as it takes."),
+    _phrase(r"\bputs? the question\b", "asks", "It puts the question to a stored study."),
+    _phrase(r"\bit is measured by\b", "measure it with", "What it costs, it is measured by a study."),
+    _phrase(r"\bat once\b(?= with a| by a)", "immediately", "A second one is answered at once with a 409."),
+    _phrase(r"\bone after another one\b", "one after the other", "Servers are measured one after another one."),
+    _phrase(r"\binformations|softwares|datas|feedbacks\b", "the singular", "The informations are in the manifest."),
+)
+"""What not to write, in the order in which it was found."""
+
+FENCE = re.compile(r"^(`{3,})[^\n]*\n.*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
+NOT_PROSE = re.compile(r"<!--.*?-->|`[^`\n]+`|\]\([^)\s]+\)|https?://\S+", re.DOTALL)
+
+
+def prose(text: str) -> str:
+    """The text without code, comments and link targets; its lines stay where they were."""
+
+    def blank(match: re.Match[str]) -> str:
+        return "\n" * match[0].count("\n")
+
+    return NOT_PROSE.sub(
+        lambda match: blank(match) or ("]" if match[0].startswith("](") else "_"), FENCE.sub(blank, text)
+    )
+
+
+def findings(name: str, text: str) -> Iterator[str]:
+    """Every phrase in a text, a line each: where, what, and what to write instead. A phrase may break over a line."""
+    spoken = prose(text)
+    flat = spoken.replace("\n", " ")
+    for phrase in PHRASES:
+        for match in re.finditer(phrase.pattern, flat, re.IGNORECASE):
+            line = spoken.count("\n", 0, match.start()) + 1
+            yield f"{name}:{line}: {printable(match[0])!r}: write {phrase.instead!r}, or say it in another way"
+
+
+NOT_YET = frozenset({"grpclab serve --help", "grpclab study --help", "grpclab compare --help"})
+"""Texts whose wording is being changed elsewhere; they are read again when that is done."""
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """What people read, by where it is: pages, the text of notebooks, help."""
+    pages = [path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"]
+    for path in sorted([*pages, *(ROOT / "docs").rglob("*.md"), *(ROOT / "reports").glob("README.md")]):
+        yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        yield (
+            path.relative_to(ROOT).as_posix(),
+            "\n\n".join(str(cell.source) for cell in cells if cell.cell_type == "markdown"),
+        )
+    program = help_of("")
+    yield "grpclab --help", program
+    for command in command_names(program):
+        yield f"grpclab {command} --help", help_of(command)
+
+
+def misspelt() -> list[str]:
+    """What codespell finds, a line each."""
+    words = [
+        sys.executable,
+        "-m",
+        "codespell_lib",
+        "-L",
+        NOT_MISSPELT,
+        "--skip",
+        "*.json,*.jsonl,*.js,*_pb2*,*.svg,words.py",
+        *SPELLED,
+    ]
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT).stdout.splitlines()
+
+
+def main() -> int:
+    """Print every finding; exit code 1 if there is one."""
+    found = [line for name, text in texts() if name not in NOT_YET for line in findings(name, text)] + misspelt()
+    for line in found:
+        print(line)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
