@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from grpclab.cli import target_options
 from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import (
+    BEATS,
     FACTOR_OF,
     call_options,
     check_call,
@@ -19,19 +20,17 @@ from grpclab.cli.options import (
     load_levels,
     load_options,
     metadata_given,
-    remote_options,
+    remote_group,
     request_data,
     schema_file,
-    security_options,
+    security_group,
     set_option,
     whole,
 )
 from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import parse_settings
-from grpclab.factors.effective import unreached_processes
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
 from grpclab.study.parameters import budget_seconds, study_name
@@ -52,7 +51,7 @@ _MEASURED = (
     *("blocks", "budget", "plan", "exclusive", "seed", "study", "start_timeout"),
     *(*target_options.SECURITY, *target_options.REMOTE),
 )
-"""Options that say what is measured, and how."""
+"""What is measured, and how."""
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved slices, and give a verdict on B.
 
@@ -167,7 +166,7 @@ def _show(result: CompareResult, options: Options, code: int) -> int:
 def _refuse(options: Options, names: Sequence[str], reason: str) -> None:
     """Raise UsageError if one of these options was given."""
     for name in names:
-        if getattr(options, name) not in (None, [], False):
+        if options.insists_on(name):
             flag = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag} cannot be used here: {reason}")
 
@@ -192,6 +191,9 @@ def _given(options: Options) -> dict[str, set[str]]:
 
 def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
     """The factors that were given and cannot act, a line for each."""
+    from grpclab.factors.channel_args import cannot_act
+    from grpclab.factors.effective import unreached_processes
+
     idle = {name: cannot_act(side.config, hosted=bool(side.subject.app)) for name, side in sides.items()}
     for factor in sorted(set().union(*given.values())):
         where = [name for name in sides if factor in given[name]]
@@ -251,6 +253,8 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     from grpclab.study.sides import GivenTarget
 
     word, given = getattr(options, name), target_options.target_given(options, name)
+    if word and given and given[1].removeprefix("--").replace("-", "_") in options.inherited:
+        given = None
     if bool(word) == bool(given):
         found = f"both {word!r} and {given[1]}" if given else "neither"
         raise UsageError(
@@ -301,7 +305,7 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--ignore-fields",
                 metavar="FIELD,...",
-                help="fields of the answers that vary by nature, as time,trace.id: else different answers are told",
+                help="fields of the answers that vary by nature, as time,trace.id",
             ),
         ],
     )
@@ -327,12 +331,8 @@ def _groups() -> list[OptionGroup]:
     return [
         sides,
         targets,
-        OptionGroup(title="security, of a server by its command or its address", members=security_options()),
-        OptionGroup(
-            title="an --address on another machine",
-            note="Only this machine is loaded without these.",
-            members=remote_options(),
-        ),
+        security_group("security, of a server by its command or its address"),
+        remote_group("an --address on another machine"),
         calls,
         OptionGroup(title="the load of a trial", members=load_options(LOAD)),
         judged,
@@ -347,5 +347,6 @@ COMMAND = LabCommand(
     description=DESCRIPTION,
     terms=[HelpTable(title="variants", meanings=MEANINGS)],
     epilog=EPILOG,
+    beats=BEATS | {"app": ("cmd", "address"), "cmd": ("app", "address"), "address": ("app", "cmd")},
     groups=_groups(),
 )

@@ -197,6 +197,7 @@ COMMAND = LabCommand(
     summary="write a study of a service of yours as a TOML file",
     usage="grpclab init ADDRESS|--app MODULE:NAME [options]",
     description=DESCRIPTION,
+    beats={"target": ("app", "python", "app_dir")},
     groups=[
         OptionGroup(
             title="the service",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from grpclab.cli.parser import Flag, Options
+from grpclab.cli.parser import Flag, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
@@ -15,10 +15,10 @@ from grpclab.load.calls.call_options import FORMATS, IN_TURN, ORDERS, DataOption
 from grpclab.quantities import time_option
 from grpclab.system.inputs import STDIN, read_text, unreadable
 from grpclab.system.inputs import whole as at_least_one
-from grpclab.system.transport import Security, security_of
 
 if TYPE_CHECKING:
     from grpclab.system.allowance import Allowance
+    from grpclab.system.transport import Security
 
 FACTOR_OF = {
     "requests": "load.requests",
@@ -32,6 +32,8 @@ FACTOR_OF = {
     "deadline": "client.deadline_s",
 }
 """Options that are short for a factor."""
+BEATS = {"data": ("data_file",), "data_file": ("data",), "proto": ("protoset",), "protoset": ("proto",)}
+"""Options of the call of which one sets the default of another aside."""
 AT = "@"
 """The beginning of a --data that names a file."""
 
@@ -88,9 +90,9 @@ def call_options() -> list[Flag]:
     ]
 
 
-def security_options() -> list[Flag]:
+def security_group(title: str) -> OptionGroup:
     """The options of TLS, and of the names that a server goes by."""
-    return [
+    members = [
         Flag("--tls", switch=True, help="speak TLS; trust whom this machine trusts, or --cacert"),
         Flag("--cacert", metavar="FILE", help="the roots of the server's certificate, in PEM; implies --tls"),
         Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, where the server demands one"),
@@ -101,31 +103,43 @@ def security_options() -> list[Flag]:
         Flag("--authority", metavar="NAME", help="the :authority of calls (default: as above)"),
         Flag("--insecure-skip-verify", switch=True, help="speak TLS with anybody: the certificate is not checked"),
     ]
+    return OptionGroup(title=title, members=members)
 
 
 def security_given(given: Mapping[str, Any]) -> Security:
-    """The security of connections that :func:`security_options` ask for. Raises UsageError."""
+    """The security of connections that :func:`security_group` ask for. Raises UsageError."""
+    from grpclab.system.transport import security_of
+
     words = {name: str(given[name]) for name in ("cacert", "cert", "key", "server_name", "authority") if name in given}
     return security_of(
         tls=bool(given.get("tls")), insecure_skip_verify=bool(given.get("insecure_skip_verify")), **words
     )
 
 
-def remote_options() -> list[Flag]:
+def remote_group(title: str) -> OptionGroup:
     """The leave to load a server on another machine, and the ceilings that it needs."""
-    return [
-        Flag("--allow-remote", switch=True, help="load a server on another machine, within all three ceilings"),
+    members = [
+        Flag(
+            "--allow-remote",
+            switch=True,
+            explicit=True,
+            help="load a server on another machine, within all three ceilings",
+        ),
         Flag("--max-rate", metavar="N", help="calls per second at most, warm-up and resends included"),
         Flag("--max-calls", metavar="N", help="calls at most, warm-up and resends included"),
         Flag("--max-time", metavar="TIME", help="the longest time in which calls are sent and awaited"),
     ]
+    return OptionGroup(title=title, note="Only this machine is loaded without these.", members=members)
 
 
 def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
-    """The leave that :func:`remote_options` ask for; None without --allow-remote. Raises UsageError."""
+    """The leave that :func:`remote_group` ask for; None without --allow-remote. Raises UsageError."""
     from grpclab.system.allowance import allowed
 
-    rate, calls, time = (given.get(name) for name in ("max_rate", "max_calls", "max_time"))
+    unused = () if given.get("allow_remote") else given.get("inherited", {})
+    rate, calls, time = (
+        given.get(name) if name not in unused else None for name in ("max_rate", "max_calls", "max_time")
+    )
     try:
         rate_rps = None if rate is None else float(rate)
     except ValueError:
@@ -208,8 +222,13 @@ def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str 
     Raises UsageError where an option and --set say the same factor.
     """
     chosen: dict[str, Level] = {}
+    settings, inherited = dict(settings), given.get("inherited", {})
     for option, name in FACTOR_OF.items():
         if option in given:
+            if name in settings and (option in inherited) != ("settings" in inherited):  # what was typed wins
+                if option in inherited:
+                    continue
+                del settings[name]
             word = str(given[option])
             word = "0" if (option, word) == ("workers", "auto") else word
             chosen[name] = FACTORS[name].parse(word, f"{dashes}{option}")

@@ -274,6 +274,7 @@ COMMAND = LabCommand(
     usage="grpclab profile (--pid N | --server HOST:PORT) [options]",
     description="Profile a running Python process of this machine.",
     epilog=EPILOG,
+    beats={"pid": ("server",), "server": ("pid",)},
     groups=[
         OptionGroup(
             title="the process",

@@ -28,8 +28,7 @@ def run(options: Options) -> int:
         _judge_again(options)
     elif options.study or not options.site:
         _rebuild(options)
-    elif options.allow_mixed or options.figures or options.json:
-        option = next(name for name in ("allow_mixed", "figures", "json") if getattr(options, name))
+    elif option := next(filter(options.insists_on, ("allow_mixed", "figures", "json")), ""):
         raise UsageError(f"no study was named: --{option.replace('_', '-')} goes with grpclab report STUDY")
     if options.site:
         with needs_extra("study"):
@@ -42,11 +41,11 @@ def run(options: Options) -> int:
 
 def _judge_again(options: Options) -> None:
     """Print a study by today's rules, or a joint verdict over several; no report is written."""
-    if unfit := next((name for name in ("site", "figures") if getattr(options, name)), ""):
+    if unfit := next(filter(options.insists_on, ("site", "figures")), ""):
         raise UsageError(f"--{unfit} does not go with --{'joint' if options.joint else 'rejudge'}: it writes no report")
     if options.joint and options.rejudge:
         raise UsageError("--rejudge does not go with --joint: join the runs as they were judged")
-    if options.joint and options.allow_mixed:
+    if options.joint and options.insists_on("allow_mixed"):
         raise UsageError("--allow-mixed does not go with --joint: its runs may be of several machines")
     folder = stored_folder(options.study)
     require_writable(options.json)

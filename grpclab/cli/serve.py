@@ -81,7 +81,7 @@ def _serve_application(options: Options) -> int:
 
     if options.variant is not None:
         raise UsageError(f"{options.variant} and --app both name the server: give one")
-    if options.desk_host is not None:
+    if options.insists_on("desk_host"):
         raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: an application has no desk")
     reference.refuse_options(options)
     given = parse_settings(options.settings)
@@ -149,6 +149,7 @@ COMMAND = LabCommand(
     description="Run a server in the foreground.",
     terms=[HelpTable(title="variants", meanings=MEANINGS)],
     closing=[reference.FAULT_TERMS],
+    beats={"variant": ("app", "python", "app_dir", "cwd")},
     epilog=f"{SERVE_HELP}\n\n{reference.EPILOG}",
     groups=[
         OptionGroup(

@@ -24,6 +24,7 @@ from grpclab.study.designs.grouping import NOT_COMPARED, grouped
 from grpclab.study.stored_groups import slices_of, stored_groups
 from tests.support import synthetic
 from tests.support.interleaved import interleaved, slices
+from tests.support.pages import html_of
 
 
 @pytest.fixture(scope="module")
@@ -117,14 +118,15 @@ def test_without_slices_of_both_sides_there_is_no_figure_and_a_line_says_so(
     study: FinishedStudy, frame: pd.DataFrame
 ) -> None:
     assert figures.slices(replace(study, slices=frame)) is None
-    assert "were not measured in slices" in interleaving.section(replace(study, slices=frame))
+    assert "were not measured in slices" in html_of(interleaving.section(replace(study, slices=frame)), "groups")
 
 
 # ---- the groups -----------------------------------------------------------------------------------------------------
 
 
 def test_a_study_of_the_first_edition_says_nothing_of_groups(made: FinishedStudy) -> None:
-    assert interleaving.section(made) == together.line(made) == ""
+    assert interleaving.section(made) is None
+    assert together.line(made) == ""
     assert "measured together" not in table(made) + markdown(made)
 
 
@@ -135,7 +137,7 @@ def test_the_groups_are_told_with_hub_members_slices_and_passes(study: FinishedS
     assert (first.how, first.slices, first.passes) == (together.TOGETHER, "80 ms", "14")
     assert set(first.others) == set(study.plan.groups[0].members) - {first.hub}
     assert {one.reasons for one in found if one.how == together.ALONE} == {(NOT_COMPARED,)}
-    page = interleaving.section(study)
+    page = html_of(interleaving.section(study), "groups")
     assert study.title(first.hub) in page
     assert page.count(NOT_COMPARED) == 2, "once in the sentence, once in the table"
 
