@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.cli import target_options
+from grpclab.cli.completion import offering
 from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import (
     BEATS,
@@ -16,6 +17,7 @@ from grpclab.cli.options import (
     call_options,
     check_call,
     data_options,
+    idle_lines,
     ignored_fields,
     load_levels,
     load_options,
@@ -29,13 +31,13 @@ from grpclab.cli.options import (
 )
 from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
-from grpclab.errors import UsageError, invalid
+from grpclab.errors import UsageError, did_you_mean, invalid
 from grpclab.factors.config import parse_settings
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
 from grpclab.study.parameters import budget_seconds, study_name
 from grpclab.system.optional import needs_extra
-from grpclab.system.paths import is_stored
+from grpclab.system.paths import is_stored, stored_studies
 
 if TYPE_CHECKING:
     from grpclab.servers.target import Target
@@ -92,8 +94,8 @@ def run(options: Options) -> int:
             name = next(name for name in SIDES if stored[name])
             other = next(name for name in SIDES if not stored[name])
             raise UsageError(
-                f"{name.upper()}={words[name]} is a stored result, {other.upper()} is not: expected two stored results,"
-                " or two servers to measure"
+                f"{name.upper()}={words[name]} is a stored result, {other.upper()}={words[other]} is not: expected two"
+                f" stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
             )
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
         servers = target_options.allowed({name: _server(options, name) for name in SIDES}, options)
@@ -190,24 +192,6 @@ def _given(options: Options) -> dict[str, set[str]]:
     return {name: both | set(parse_settings(getattr(options, f"{name}_set"))) for name in SIDES}
 
 
-def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
-    """The factors that were given and cannot act, a line for each."""
-    from grpclab.factors.channel_args import cannot_act
-    from grpclab.factors.effective import unreached_processes
-
-    idle = {name: cannot_act(side.config, hosted=bool(side.subject.app)) for name, side in sides.items()}
-    for factor in sorted(set().union(*given.values())):
-        where = [name for name in sides if factor in given[name]]
-        if where and all(factor in idle[name] for name in where):
-            on = " and ".join(name.upper() for name in where)
-            yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
-    # One process, which is not idle, may stand on the other side.
-    few = {name: unreached_processes(side.config) for name, side in sides.items()}
-    for text in dict.fromkeys(filter(None, few.values())):
-        on = " and ".join(name.upper() for name, reason in few.items() if reason == text)
-        yield f"{on}: {text}"
-
-
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -267,8 +251,19 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     if word not in VARIANTS and is_registered(word):
         return GivenTarget(Target(command=word), name.upper())
     if word not in VARIANTS:
-        raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
+        missing = f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study"
+        raise UsageError(f"{missing}; {_near(word)}".rstrip("; "))
     return str(word)
+
+
+def _near(word: str) -> str:
+    """The variant or the stored study that a word may mean."""
+    return did_you_mean(word.partition(":")[0], _sides_there())
+
+
+def _sides_there() -> list[str]:
+    """What a side of a comparison may be called: the variants, and the stored studies."""
+    return [*VARIANTS, *(f"results/{study}" for study in stored_studies())]
 
 
 def _side_options(side: str) -> list[Flag]:
@@ -285,8 +280,8 @@ def _groups() -> list[OptionGroup]:
     sides = OptionGroup(
         title="the two sides",
         members=[
-            Operand("a", "A", "the baseline: a variant or a stored result"),
-            Operand("b", "B", "the candidate"),
+            Operand("a", "A", "the baseline: a variant or a stored result", offer=offering(_sides_there)),
+            Operand("b", "B", "the candidate", offer=offering(_sides_there)),
             set_option("a factor of both sides, as server.window_kib=1024"),
             *_side_options("a"),
             *_side_options("b"),

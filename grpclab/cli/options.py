@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.parser import Flag, OptionGroup, Options
@@ -17,6 +17,7 @@ from grpclab.system.inputs import STDIN, read_text, unreadable
 from grpclab.system.inputs import whole as at_least_one
 
 if TYPE_CHECKING:
+    from grpclab.study.sides import Side
     from grpclab.system.allowance import Allowance
     from grpclab.system.transport import Security
 
@@ -321,3 +322,21 @@ def set_option(what: str) -> Flag:
         many=True,
         help=f"set {what} (`grpclab factors` lists them); can be repeated",
     )
+
+
+def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
+    """The factors that were given and cannot act, a line for each."""
+    from grpclab.factors.channel_args import cannot_act
+    from grpclab.factors.effective import unreached_processes
+
+    idle = {name: cannot_act(side.config, hosted=bool(side.subject.app)) for name, side in sides.items()}
+    for factor in sorted(set().union(*given.values())):
+        where = [name for name in sides if factor in given[name]]
+        if where and all(factor in idle[name] for name in where):
+            on = " and ".join(name.upper() for name in where)
+            yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
+    # One process, which is not idle, may stand on the other side.
+    few = {name: unreached_processes(side.config) for name, side in sides.items()}
+    for text in dict.fromkeys(filter(None, few.values())):
+        on = " and ".join(name.upper() for name, reason in few.items() if reason == text)
+        yield f"{on}: {text}"

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from grpclab.cli import reference
+from grpclab.cli.completion import offering
 from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import set_option
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options, Whole, either
@@ -40,8 +41,10 @@ def run(options: Options) -> int:
     if given := next((name for name in ("python", "app_dir", "cwd") if getattr(options, name) is not None), None):
         raise UsageError(f"--{given.replace('_', '-')} cannot be used here: it belongs to --app")
     if options.variant not in DEFAULT_PORTS:
-        given = "no server was named" if options.variant is None else f"invalid VARIANT={options.variant}"
-        raise UsageError(f"{given}: expected grpclab serve {either(sorted(DEFAULT_PORTS))}")
+        expected = f"grpclab serve {either(sorted(DEFAULT_PORTS))}"
+        if options.variant is None:
+            raise UsageError(f"no server was named: expected {expected}")
+        raise UsageError(invalid("VARIANT", options.variant, expected, DEFAULT_PORTS))
     configure_logging(_log_level(options, os.environ))
     port = _port(options.port, os.environ, DEFAULT_PORTS[options.variant])
     return reference.run(options, port) if options.variant == "reference" else _serve_greeter(options, port)
@@ -155,7 +158,7 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the server",
             members=[
-                Operand("variant", "VARIANT", either(sorted(DEFAULT_PORTS))),
+                Operand("variant", "VARIANT", either(sorted(DEFAULT_PORTS)), offer=offering(lambda: DEFAULT_PORTS)),
                 Flag(
                     "--port",
                     kind=Whole(),
