@@ -35,7 +35,7 @@ LATE_ALONE_S = 0.1
 DISTURBED_S, DISTURBED_MEDIANS = 0.1, 10
 """A warm-up whose p99 is above both, in seconds and in medians, may have been disturbed: it is worth another one."""
 STILL, GREW = 3.0, 0.02
-"""A queue that grows does so by more than so many standard deviations, and by more than this share of the calls."""
+"""A queue grows by more than so many standard deviations, and by more than this share of the calls."""
 PORTS_KEPT_S = 60.0
 """The time for which the port of a closed TCP connection is kept (TIME_WAIT, Linux)."""
 PORTS_SHARE = 0.9
