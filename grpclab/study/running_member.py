@@ -248,11 +248,15 @@ class RunningMember:
             self._opened = self.usage()
             self.up.generator.open_slices()
 
+    def prepare(self, lengths: SliceLengths) -> None:
+        """Be ready for the next slice, of these lengths."""
+        with self.noted_failures():
+            self.up.generator.prepare_slice(lengths)
+
     def slice(self, lengths: SliceLengths) -> Slice | None:
         """One slice; None where it failed."""
         found = None
         with self.noted_failures():
-            self.up.require_alive()
             found = self.up.generator.slice(lengths, counts=False)
         return found
 

@@ -44,6 +44,9 @@ class SlicedPasses:
         self.readings: list[SliceReading] = []
         self.passes: list[tuple[str, ...]] = []
         """The members in the order in which they were visited, pass by pass."""
+        self._look_after = passes.FEWEST_PASSES
+        """After so many passes that count, the members are looked at again: who leaves does so early, and a look takes
+        the longer the more slices there are."""
         self._idle: IdleReading | None = None
         """The reading of the idle moment that lasts; None where it has to be read."""
         self._drained_at = math.nan
@@ -106,7 +109,10 @@ class SlicedPasses:
             measured = each.slice(lengths)
             if measured is None:
                 continue
-            after = read(*{name, *self._following(visited[at + 1 :], name)})
+            following = self._following(visited[at + 1 :])
+            if following:  # its workers get ready while the servers are read
+                self._running[following].prepare(lengths)
+            after = read(*{name, *([following] if following else self._others_of_pair(name))})
             self._idle, self._drained_at = after, measured.drained_at
             self.readings.append(
                 SliceReading(
@@ -123,11 +129,14 @@ class SlicedPasses:
         """Something else lies between the slice before and the next one."""
         self._idle, self._drained_at = None, math.nan
 
-    def _following(self, still: Sequence[str], name: str) -> list[str]:
-        """Whose slice comes after that of this member, as far as it is known; `still`: those still to be visited."""
-        up = [each.name for each in self._up()]
-        following = [other for other in still if other in up]
-        return following[:1] or ([other for other in up if other != name] if len(up) <= PAIR else [])
+    def _following(self, still: Sequence[str]) -> str:
+        """The next of those that are still to be visited in a pass; "" for none."""
+        return next((name for name in still if not self._running[name].failed), "")
+
+    def _others_of_pair(self, name: str) -> list[str]:
+        """The other one of two, who may come next when a pass is over."""
+        others = [each.name for each in self._up() if each.name != name]
+        return others if len(others) < PAIR else []
 
     def finish(self, name: str) -> None:
         """Take the figures of a member's slices: none follows."""
@@ -170,8 +179,9 @@ class SlicedPasses:
     def _disturbing(self, *, last: bool) -> tuple[str, str]:
         """The member that disturbs the others, or works when its calls have ended, and the words for that."""
         passed = len(self.passes) - self._since
-        if passed < passes.FEWEST_PASSES and not last:
+        if passed < self._look_after and not last:
             return "", ""
+        self._look_after = passed + max(1, passed // 2)
         readings = [each for each in self.readings if each.pass_number >= self._since]
         shared = self._shared()
         name = disturber(readings, shared)
@@ -190,6 +200,7 @@ class SlicedPasses:
         """Count nothing of what has been measured so far: it was disturbed."""
         self.readings = [each.without(reason) if each.pass_number >= self._since else each for each in self.readings]
         self._since = len(self.passes)
+        self._look_after = passes.FEWEST_PASSES
         self._break_off()
 
     def _shared(self) -> dict[str, Collection[str]]:

@@ -150,6 +150,9 @@ class FakeGenerator:
             server.alive = False
         return made
 
+    def prepare_slice(self, lengths: SliceLengths) -> None:
+        self.server.world.log.append(f"prepare {self.server.name}")
+
     def finish_slices(self) -> list[Slice]:
         return self.slices
 
@@ -269,6 +272,15 @@ def test_between_two_slices_everything_is_read_once(tmp_path: Path) -> None:
         assert all(
             before.after is after.before for (before, after), twice in zip(pairs, again[1:], strict=True) if not twice
         )
+
+
+def test_who_comes_next_in_a_pass_gets_ready_while_the_servers_are_read(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "hub", "b", "c")
+    found = bench.measure()
+    log = [line for line in bench.world.log if line.startswith(("prepare", "visit"))]
+    first, second, third = found.passes[0]
+    assert log[:5] == [f"visit {first}", f"prepare {second}", f"visit {second}", f"prepare {third}", f"visit {third}"]
+    assert log.count("visit b") == len(found.passes)
 
 
 def test_calls_are_counted_until_there_are_enough(tmp_path: Path) -> None:
