@@ -6,8 +6,8 @@ A worker receives one :class:`Connect` and answers :class:`Connected` or :class:
 
 A window may be cut into slices: :class:`OpenSlices` (no answer), any number of :class:`PrepareSlice` and
 :class:`BeginSlice`, which are answered by :class:`SliceEnded` or Failed, and :class:`CloseSlices`, answered by
-:class:`SlicesClosed` or Failed. EndWindow cuts a slice short. Several workers say :class:`TailEnded` during a slice, and
-each waits for :class:`EndTail` then, so that the load goes on until none of them has a counted call under way.
+:class:`SlicesClosed` or Failed. EndWindow cuts a slice short. Several workers say :class:`TailEnded` during a slice,
+and each waits for :class:`EndTail` then, so that the load goes on until none of them has a counted call under way.
 
 Moments are seconds of ``time.perf_counter``, which all processes of a machine share.
 """

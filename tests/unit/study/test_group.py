@@ -151,6 +151,7 @@ class FakeGenerator:
         return made
 
     def prepare_slice(self, lengths: SliceLengths) -> None:
+        assert lengths.counted_s > 0
         self.server.world.log.append(f"prepare {self.server.name}")
 
     def finish_slices(self) -> list[Slice]:
