@@ -8,7 +8,7 @@ PURE := analysis load.core http2 link.model
 PURE_TESTS := $(addprefix tests/unit/,analysis load http2 link study/test_replication.py)
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I$(STUBS)=proto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) proto/greet.proto
 
-.PHONY: study test long coverage check format stubs guides publish clean help
+.PHONY: study test long coverage check format stubs guides docs publish clean help
 
 help:  ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,8 +49,11 @@ guides: $(VENV)/.lab  ## write the numbers and tables of docs/ anew
 	$(BIN)/python -m tools.metrics_page
 	$(BIN)/python -m tools.schemas
 
-publish: $(VENV)/.lab  ## build site/: reports and guides as a static site
-	$(BIN)/grpclab report --site site
+docs: $(VENV)/.docs  ## build site/: guides, reference and reports as a site, without a network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
+	@echo "site: python -m http.server -d site"
+
+publish: docs  ## the same, for the pages workflow
 
 clean:  ## remove the virtual environment and caches (never results or reports)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis out.ipynb site
@@ -62,6 +65,10 @@ $(BIN)/python:
 
 $(VENV)/.lab: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,docs]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python

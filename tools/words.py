@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 
 from grpclab.text.printable import printable
+from tools.reference import command_names, help_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SPELLED = (
@@ -92,7 +93,7 @@ PHRASES = (
         "whoever",
         "The paths are kept: who repeats one needs the files.",
     ),
-    _phrase(r"\b(?:by|of|after) so many\b", "that many", "It cannot be told from noise by so many blocks."),
+    _phrase(r"\b(?:by|of) so many\b", "that many", "It cannot be told from noise by so many blocks."),
     _phrase(r"\bsa(?:y|ys|id) of\b", "says about", "What a result says of disturbances."),
     _phrase(r"\bknown of\b", "known about", "A table with all that is known of each."),
     _phrase(r"\bin clear\b", "in plain text", "Older manifests may hold secrets in clear."),
@@ -147,10 +148,6 @@ def findings(name: str, text: str) -> Iterator[str]:
             yield f"{name}:{line}: {printable(match[0])!r}: write {phrase.instead!r}, or say it in another way"
 
 
-NOT_YET = frozenset({"grpclab serve --help", "grpclab study --help", "grpclab compare --help"})
-"""Texts whose wording is being changed elsewhere; they are read again when that is done."""
-
-
 def texts() -> Iterator[tuple[str, str]]:
     """What people read, by where it is: pages, the text of notebooks, help."""
     pages = [path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"]
@@ -162,20 +159,10 @@ def texts() -> Iterator[tuple[str, str]]:
             path.relative_to(ROOT).as_posix(),
             "\n\n".join(str(cell.source) for cell in cells if cell.cell_type == "markdown"),
         )
-    for command in ("", *commands()):
-        yield f"grpclab {command} --help".replace("  ", " "), help_of(command)
-
-
-def help_of(command: str) -> str:
-    """What `grpclab COMMAND --help` prints; the program's own help without a command."""
-    words = [sys.executable, "-m", "grpclab", *command.split(), "--help"]
-    return subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-
-
-def commands() -> list[str]:
-    """The names of the commands, as `grpclab --help` lists them."""
-    listed = help_of("").lower().partition("commands:\n")[2].partition("\n\n")[0]
-    return re.findall(r"^\W{1,4}([a-z]+) {2,}", listed, re.MULTILINE)
+    program = help_of("")
+    yield "grpclab --help", program
+    for command in command_names(program):
+        yield f"grpclab {command} --help", help_of(command)
 
 
 def misspelt() -> list[str]:
@@ -195,7 +182,7 @@ def misspelt() -> list[str]:
 
 def main() -> int:
     """Print every finding; exit code 1 if there is one."""
-    found = [line for name, text in texts() if name not in NOT_YET for line in findings(name, text)] + misspelt()
+    found = [line for name, text in texts() for line in findings(name, text)] + misspelt()
     for line in found:
         print(line)
     return 1 if found else 0

@@ -41,6 +41,8 @@ from grpclab.errors import DesignError
 from grpclab.system.json_fields import Json
 from grpclab.system.notices import Notice
 
+IN_TURN = "measured one after the other"
+"""What is said of a comparison whose sides do not interleave; the reason may follow."""
 SCHEMA_VERSION = 2  # 1: the first; 2: limits
 
 
@@ -165,7 +167,7 @@ def not_interleaved(trials: pd.DataFrame, planned: PlannedComparison, plan: Stud
     shared = [group for group in plan.groups if sides <= set(group.members)]
     if shared and not any(group.interleaved for group in shared):
         reasons = dict.fromkeys(group.reason for group in shared if group.reason)
-        return "measured one after the other" + (f": {'; '.join(reasons)}" if reasons else "")
+        return IN_TURN + (f": {', '.join(reasons)}" if reasons else "")
     pair = valid_trials(
         trials_of_pair(trials, scenario=planned.scenario, baseline=planned.baseline, candidate=planned.candidate)
     )
@@ -245,7 +247,7 @@ def _warnings(
         invalid_note(trials),
         errors_note(connected, names),
         outages_note(connected),
-        _gaps_warning(comparisons),
+        *_gaps_warnings(comparisons),
         *answers_notes(trials, compared),
         _reconnections(plan, headline),
         *(str(notice) for notice in study_notices(trials)),
@@ -283,7 +285,7 @@ def _aa_warning(aa: Comparison | None) -> str:
     if aa is None:
         return "the study has no A/A arm: this machine's noise has not been checked"
     if not aa.computed:
-        return f"the A/A arm could not be computed ({aa.note}): this machine's noise has not been checked"
+        return f"the A/A arm could not be computed ({aa.missing}): this machine's noise has not been checked"
     if not aa.has_interval:
         return f"the A/A arm has {aa.blocks} blocks, too few for an interval: this machine's noise has not been checked"
     if not aa.excludes_one:
@@ -299,7 +301,7 @@ def _aa_warning(aa: Comparison | None) -> str:
 def _blocks_warning(plan: StudyPlan, headline: Comparison) -> str:
     fewest, counted = fewest_blocks(), headline.blocks
     planned = plan.blocks or counted
-    note = f"; {headline.note}" if headline.note else ""
+    note = f"; {headline.missing}" if headline.missing else ""
     have = f"the headline rests on {counted} of {planned} planned blocks" if counted < planned else ""
     if counted < fewest:
         have = have or f"the study has {counted} block{'' if counted == 1 else 's'}"
@@ -317,13 +319,15 @@ def _bounds_warning(comparisons: Iterable[Comparison]) -> str:
     )
 
 
-def _gaps_warning(comparisons: Iterable[Comparison]) -> str:
-    gaps = [c for c in comparisons if not c.computed]
-    if not gaps:
-        return ""
+def _gaps_warnings(comparisons: Sequence[Comparison]) -> list[str]:
+    """One warning for each reason why comparisons have no ratio; each comparison is named once."""
+    titles: dict[str, list[str]] = {}
+    for c in comparisons:
+        if not c.computed:
+            titles.setdefault(c.missing, []).append(c.title)
     # The sides of one comparison in several metrics have one title; a metric that is missing names itself.
-    named = f" for {_some([c.title for c in gaps])}" if len({c.title for c in comparisons}) > 1 else ""
-    return f"there is no ratio{named}: {gaps[0].note}"
+    several = len({c.title for c in comparisons}) > 1
+    return [f"there is no ratio{f' for {_some(of)}' if several else ''}: {reason}" for reason, of in titles.items()]
 
 
 def _some(titles: Sequence[str]) -> str:

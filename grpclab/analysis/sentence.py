@@ -27,13 +27,13 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
     side. A part with an `already` is told once more with its interval, for readers to whom the other parts are nothing
     new: ``a client that already keeps its channel``.
     """
-    candidate, baseline, at = _names(headline, planned)
+    candidate, baseline, at = names(headline, planned)
     where = f" {at}" if at else ""
     metric = metric_words(headline.metric)
     if not headline.computed:
         return (
             f"{candidate} against {baseline} in {metric}{where}: inconclusive, there is no ratio "
-            f"({headline.note}); run at least {fewest_blocks()} blocks."
+            f"({headline.missing or headline.note}); run at least {fewest_blocks()} blocks."
         )
     between = ""
     if headline.has_interval:
@@ -48,12 +48,13 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
     if headline.verdict == "equivalent":
         text += f", the whole interval lies within {qty.percent_as_set(headline.delta)} of 1"
     if headline.verdict == "inconclusive":
-        text += f"; {_advice(headline)}"
+        text += f"; {advice(headline)}"
     shares = _parts(headline, parts)
     return " ".join([f"{text}; {shares}." if shares else f"{text}.", *_already(parts)])
 
 
-def _names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, str]:
+def names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, str]:
+    """The candidate, the baseline, and the condition that both share, in words; see :func:`sentence`."""
     title = _TITLE.fullmatch(planned.title.strip())
     parsed = title.groupdict() if title else {}
     if (at := parsed.get("at")) and at in planned.baseline_label:
@@ -65,12 +66,10 @@ def _names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, st
     )
 
 
-def _advice(headline: Comparison) -> str:
-    fewest = fewest_blocks()
-    if headline.generator_limited:
-        return f"the load generator was the limit: {headline.remedy}"
-    if headline.blocks < fewest:
-        return f"{headline.blocks} blocks are too few for a verdict, run at least {fewest}"
+def advice(headline: Comparison) -> str:
+    """What would decide a headline that is inconclusive."""
+    if headline.obstacles:
+        return "; ".join(headline.obstacles)
     if headline.blocks_needed is not None:
         return f"at this noise a new study of about {headline.blocks_needed} blocks would decide it"
     return (

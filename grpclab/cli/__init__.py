@@ -3,10 +3,13 @@
 Each line imports only from those above it::
 
     help_pages      the pages of ``--help``
+    completion      what the TAB key offers
     parser          commands on click: options in groups, errors in two lines
+    defaults        defaults of options, from a file of the working folder
     options         what several commands share: the call, the load out of the table of factors, --set
     target_options  an application, a command, an address, and what belongs to each
     output          files and standard output, where answers go
+    layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     bench           ``grpclab bench``
     compare         ``grpclab compare``
     findings        what this machine can and cannot measure well, and what to do about it

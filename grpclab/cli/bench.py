@@ -4,52 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpclab.cli import layers
 from grpclab.cli.options import (
-    AT,
     allowance_given,
     call_options,
     check_call,
     data_options,
     factor_option,
     metadata_given,
-    remote_options,
+    remote_group,
     request_data,
     schema_file,
     security_given,
-    security_options,
+    security_group,
     set_option,
     whole,
 )
-from grpclab.cli.options import levels as factor_levels
 from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, OneOf, Operand, OptionGroup, Options
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
-from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import parse_settings
+from grpclab.errors import UsageError
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
-from grpclab.system.inputs import STDIN, beside, read_text
-from grpclab.system.transport import PLAINTEXT
-from grpclab.text import credentials
 
 if TYPE_CHECKING:
     from grpclab.factors.levels import Level
     from grpclab.load.bench import BenchResult
-    from grpclab.load.output.config_file import BenchFile
 
 TARGET = "localhost:50051"
-DESCRIPTION = """Load one running server on this machine, or an application of yours, and print a summary.
+DESCRIPTION = """Load a running server on this machine, or your own application, and print a summary.
 
-Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again; its
+Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again. Its
 figure is the throughput. With --rate the loop is open: calls are sent when they are due, whether or not earlier ones
-have ended, and latency counts from the planned send time."""
+have finished, and latency counts from the planned send time."""
 
 EPILOG = """examples:
   grpclab bench -n 2500 -c 50
@@ -58,12 +51,12 @@ EPILOG = """examples:
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
 
-Calls still under way 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are given up and counted as failed,
-with the status NOT_ENDED. Latency thresholds are judged over the calls that succeeded and those given up, which count
-with the time that they had been under way.
+Calls still in flight 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are abandoned and count as failed,
+with the status NOT_ENDED. Latency thresholds apply to the calls that succeeded and to those abandoned, which count with
+the time they had been in flight.
 
-Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met or every call failed, 2 a wrong
-option, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (what had been measured is printed)."""
+Times are in seconds, or have a unit: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met or every call failed, 2 bad
+input, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (results so far are printed)."""
 
 
 HINTS = {
@@ -79,17 +72,11 @@ def run(options: Options) -> int:
     from grpclab.load.output.progress import ProgressLine
     from grpclab.load.plan import CallRequest, planned
     from grpclab.load.slo import check_watchable, parse_slo
+    from grpclab.system.transport import PLAINTEXT
 
-    file = _read_config(options.config)
-    flags = {name: value for name, value in vars(options).items() if value not in (None, [], False)}
-    given: dict[str, Any] = _without_beaten(file.options, flags) | flags
+    file = layers.read_config(options.config, COMMAND.params)
+    given, levels = layers.layered(options, file, COMMAND.params)
     options.verbose = options.verbose or bool(file.options.get("verbose"))
-    own, of_file = parse_settings(options.settings), parse_settings(file.settings)
-    if "rate" in flags:
-        of_file.pop("load.rate_rps", None)
-    levels = factor_levels(file.options, of_file, "") | factor_levels(flags, own)
-    if "load.rate_rps" in own and "rate" not in flags:
-        given.pop("rate", None)
     objectives = parse_slo(given["slo"]) if "slo" in given else ()
     if given.get("abort_on_slo"):
         check_watchable(objectives)
@@ -163,60 +150,6 @@ def _begin(keeping: contextlib.ExitStack, warning: str) -> None:
     keeping.enter_context(interrupts.deferred())
 
 
-def _read_config(path: str | None) -> BenchFile:
-    """The options that the file gives; what they may be called is what the command's options are called."""
-    from grpclab.load.output.config_file import BenchFile, read_bench_file
-
-    if path is None:
-        return BenchFile(options={}, settings=[])
-    kinds: dict[str, list[str]] = {"words": [], "lists": [], "switches": []}
-    choices: dict[str, Sequence[str]] = {}
-    for param in COMMAND.params:
-        name = str(param.name)
-        if name in ("help", "config", "settings"):
-            continue
-        switch = isinstance(param, Flag) and param.is_flag
-        kinds["switches" if switch else "lists" if param.multiple else "words"].append(name)
-        if isinstance(param.type, OneOf):
-            choices[name] = param.type.choices
-    text = read_text("--config", path)
-    credentials.learn_from(text)
-    file = read_bench_file(text, path, **kinds)
-    if names := file.options.get("redact"):
-        credentials.redact(names)
-        credentials.learn_from(text)
-    if path != STDIN:
-        _look_beside(file.options, Path(path).parent)
-    for name, allowed in choices.items():
-        if name in file.options and file.options[name] not in allowed:
-            expected = f"one of {', '.join(allowed)}"
-            raise UsageError(f"{path}: {invalid(name, file.options[name], expected)}")
-    return file
-
-
-def _look_beside(options: dict[str, Any], folder: Path) -> None:
-    """Let the files that a configuration names lie beside it, not in the working folder."""
-    for name in ("proto", "protoset", "data_file", "metadata_file", "cacert", "cert", "key"):
-        if name in options:
-            options[name] = beside(options[name], folder)
-    if "proto_path" in options:
-        options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
-    if isinstance(data := options.get("data"), str) and data.startswith(AT):
-        options["data"] = AT + beside(data.removeprefix(AT) or STDIN, folder)
-
-
-def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The file's options without those that a flag replaces under another name, or key by key."""
-    kept = dict(file)
-    if "data" in flags or "data_file" in flags:
-        kept.pop("data", None)
-        kept.pop("data_file", None)
-    if "metadata" in flags and "metadata" in kept:
-        beaten = {word.partition("=")[0] for word in flags["metadata"]}
-        flags["metadata"][:0] = [word for word in kept["metadata"] if word.partition("=")[0] not in beaten]
-    return kept
-
-
 def _check_outputs(given: Mapping[str, Any]) -> None:
     """Raise UsageError where outputs cannot be written, or two would be written in one place."""
     where, json_file, format_ = given.get("output", "-"), given.get("json"), given.get("format")
@@ -260,7 +193,7 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--connect-timeout",
                 metavar="TIME",
-                help="longest wait for the server (default: 5 s for an answer; none where nothing listens)",
+                help="longest wait for the server (default: 5 s for an answer; no wait if nothing listens)",
             ),
             set_option("a factor of client, load or link, as link.rtt_ms=20, and of the server with --app"),
         ],
@@ -273,9 +206,9 @@ def _groups() -> list[OptionGroup]:
                 "requests",
                 "N",
                 "-n",
-                meaning="calls in the window (of a schedule, at each rate); more if --slo needs them",
+                meaning="calls in the window (in a schedule, at each rate); more if --slo needs them",
             ),
-            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s at a --rate where neither is given"),
+            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s with --rate if neither is given"),
             factor_option("warmup", "TIME"),
         ],
     )
@@ -287,7 +220,7 @@ def _groups() -> list[OptionGroup]:
                 "-r",
                 "--rate",
                 metavar="RATE",
-                help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, as 500:5000:500@5s",
+                help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, e.g. 500:5000:500@5s",
             ),
             factor_option("arrival", "constant|poisson"),
             factor_option("pacing", "auto|spin|timer"),
@@ -304,8 +237,8 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--slo",
                 metavar="NAME=LIMIT,...",
-                help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, as 5ms), errors (at most,"
-                " as 0.1%; errors=1% is implied), rps (at least, of successful calls)",
+                help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, e.g. 5ms), errors (at"
+                " most, e.g. 0.1%; errors=1% is implied), rps (at least, successful calls)",
             ),
             Flag("--abort-on-slo", switch=True, help="end the load as soon as --slo is broken"),
         ],
@@ -319,27 +252,23 @@ def _groups() -> list[OptionGroup]:
                 metavar="summary|json|csv",
                 help="what to print (default: summary)",
             ),
-            Flag("-o", "--output", metavar="FILE", help="print it into this file"),
+            Flag("-o", "--output", metavar="FILE", help="print to this file"),
             Flag("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"),
             Flag(
                 "--details",
                 switch=True,
-                help="list every call in the JSON (default: where there are 1,000 or fewer)",
+                help="list every call in the JSON (default: if there are 1,000 or fewer)",
             ),
         ],
     )
     file = Flag(
         "--config",
         metavar="FILE",
-        help="options in TOML or JSON, named as here or as in ghz; files named in it are looked for beside it; an"
-        " option on the command line wins",
+        help="options in TOML or JSON, named as here or as in ghz; paths in it are relative to the file; the command"
+        " line takes precedence",
     )
-    remote = OptionGroup(
-        title="a server on another machine",
-        note="Only this machine is loaded without these.",
-        members=remote_options(),
-    )
-    security = OptionGroup(title="security", members=security_options())
+    remote = remote_group("a server on another machine")
+    security = security_group("security")
     return [what, security, remote, much, sent, limits, output, OptionGroup(members=[file])]
 
 

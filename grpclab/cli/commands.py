@@ -13,17 +13,29 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from grpclab import __version__
+from grpclab.cli import completion, defaults
 from grpclab.cli.help_pages import HelpTable, page
-from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options, did_you_mean, explained, help_option
-from grpclab.errors import GrpclabError
+from grpclab.cli.parser import (
+    DEFAULTS_FILE,
+    Flag,
+    LabCommand,
+    OptionGroup,
+    Options,
+    explained,
+    help_option,
+)
+from grpclab.errors import GrpclabError, UsageError, did_you_mean
 from grpclab.system import interrupts, terminal, ulimits
 from grpclab.text import credentials
 from grpclab.text.printable import printable
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
@@ -46,6 +58,9 @@ EXAMPLES = """examples:
   grpclab COMMAND --help                 what a command is for, its options, more examples"""
 
 
+HELP = frozenset({"-h", "--help"})
+
+
 class Program(click.Group):
     """The program: a command is loaded when it is named."""
 
@@ -60,8 +75,11 @@ class Program(click.Group):
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does. Raises click.UsageError where no command is named."""
+        """Parse as click does. Where no command is named: show them in a terminal, else raise click.UsageError."""
         if not args and not ctx.resilient_parsing:
+            if sys.stdin.isatty() and sys.stdout.isatty():
+                print(ctx.get_help())
+                ctx.exit(2)
             raise click.UsageError("no command was named: `grpclab --help` lists them", ctx)
         return super().parse_args(ctx, args)
 
@@ -73,7 +91,18 @@ class Program(click.Group):
         if command is None and not ctx.resilient_parsing:
             hint = did_you_mean(args[0], COMMANDS) or f"expected one of {', '.join(COMMANDS)}"
             raise click.UsageError(f"unknown command {args[0]!r}: {hint}", ctx)
+        if command is not None and not ctx.resilient_parsing and not HELP & set(args):
+            file, words = defaults.of_file(args[0], command.flags, COMMANDS)
+            ctx.default_map = {args[0]: dict(words)}
+            ctx.meta[DEFAULTS_FILE] = file
         return args[0] if command else None, command, args[1:]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands, none of which is loaded for it, and the options of the program."""
+        from click.shell_completion import CompletionItem
+
+        items = [CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def get_help(self, ctx: click.Context) -> str:
         """The page of ``--help``."""
@@ -123,12 +152,15 @@ def read(words: Sequence[str]) -> Options:
     Raises SystemExit: 0 where it asks for help, 2 where it is wrong, which two lines on standard error say.
     """
     try:
-        with PROGRAM.make_context("grpclab", list(words)) as context:
+        with PROGRAM.make_context("grpclab", list(words), auto_envvar_prefix="GRPCLAB") as context:
             options = PROGRAM.invoke(context)
     except click.exceptions.Exit as end:
         raise SystemExit(end.exit_code) from None
     except click.UsageError as error:
         _refuse(error)
+    except UsageError as error:  # in a file of defaults
+        print(f"grpclab: {printable(str(error))}", file=sys.stderr)
+        raise SystemExit(2) from None
     assert isinstance(options, Options)
     return options
 
@@ -175,19 +207,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    if arguments is None and (instruction := os.environ.get(completion.VARIABLE)):
+        return completion.respond(PROGRAM, instruction)
     given = sys.argv[1:] if arguments is None else arguments
     credentials.learn_words(given, files=credentials.OPTIONS_OF_FILES)
     options = read(given)
-    options.command_line = shlex.join(["grpclab", *given])
+    inherited = _inherited_words(options)
+    credentials.learn_words(inherited, files=credentials.OPTIONS_OF_FILES)
+    options.command_line = shlex.join(["grpclab", *given, *inherited])
     if options.redact:
         credentials.redact(options.redact)
-        credentials.learn_words(given, files=credentials.OPTIONS_OF_FILES)
+        credentials.learn_words([*given, *inherited], files=credentials.OPTIONS_OF_FILES)
     try:
         if not options.quiet:
+            _warn_of_unknown_variables(options)
             _warn_of_unread_variables(options)
         return int(options.run(options))
     except GrpclabError as error:
-        _explain(error, str(error), options)
+        _explain(error, f"{error}{_places(str(error), options)}", options)
         return interrupts.exit_code() if error.exit_code == INTERRUPTED else error.exit_code
     except (MemoryError, RuntimeError) as error:
         if not ulimits.exhausted(error):
@@ -199,6 +236,38 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}", options)
         return 3
+
+
+def _inherited_words(options: Options) -> list[str]:
+    """The options that a variable or a file gives, as words of a command line."""
+    words: list[str] = []
+    for flag in load_command(options.command).flags if options.inherited else ():
+        if flag.name in options.inherited:
+            value = getattr(options, flag.name)
+            if flag.is_flag:
+                words += [flag.opts[-1]] if value else []
+            else:
+                words += [
+                    word
+                    for one in (value if isinstance(value, list) else [value])
+                    for word in (flag.opts[-1], str(one))
+                ]
+    return words
+
+
+def _places(line: str, options: Options) -> str:
+    """Where the options that an error names come from, if not from the command line."""
+    flags = {flag.name: flag.opts[-1] for flag in load_command(options.command).flags} if options.inherited else {}
+    found = [f"{flags[name]} is set by {place}" for name, place in options.inherited.items() if flags[name] in line]
+    return f" ({'; '.join(found)})" if found else ""
+
+
+def _warn_of_unknown_variables(options: Options) -> None:
+    """Say on standard error which variables are named as if they gave an option its default, and do not."""
+    prefix = f"GRPCLAB_{options.command.upper()}_"
+    if any(name.startswith(prefix) for name in os.environ):
+        for line in defaults.unknown_variables(options.command, load_command(options.command).flags, os.environ):
+            print(f"grpclab: {line}", file=sys.stderr)
 
 
 def _explain(error: BaseException, line: str, options: Options) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ WIDEST = 104
 
 def width() -> int:
     """The columns that a page may take."""
+    import shutil  # here: it loads compression, which a usage error has no use for
+
     return max(40, min(WIDEST, shutil.get_terminal_size().columns - 2))
 
 

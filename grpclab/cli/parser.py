@@ -10,7 +10,6 @@ Options are not abbreviated: what ``--co`` means would change with every new opt
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from grpclab.cli import completion
 from grpclab.cli.help_pages import COLUMN, HelpTable, page
-from grpclab.errors import invalid
+from grpclab.errors import did_you_mean, invalid
 
+DEFAULTS_FILE = "grpclab.defaults_file"
+"""The key of click's context under which the file is named that gives defaults."""
 UNSET_VARIABLE = "not nothing: is a variable unset?"
+
+
+def is_given(value: object) -> bool:
+    """Whether a value is that of an option that was given: 0 is, None, False and an empty list are not."""
+    return not (value is None or value is False or value == [])
 
 
 class Options(SimpleNamespace):
@@ -30,6 +38,13 @@ class Options(SimpleNamespace):
 
     ``run`` is the function of the command, ``command`` its name.
     """
+
+    inherited: Mapping[str, str] = {}
+    """Where the values come from that are not of the command line: a variable or a file, by the options' names."""
+
+    def insists_on(self, name: str) -> bool:
+        """Whether the command line itself gives this option: without use it is an error there, a default is not."""
+        return name not in self.inherited and is_given(getattr(self, name, None))
 
 
 class Whole(click.ParamType[int]):
@@ -66,7 +81,7 @@ class OneOf(click.Choice[str]):
         words = [str(word) for word in self.choices]
         if value in words:
             return str(value)
-        raise click.UsageError(invalid(written(param), value, either(words)), ctx)
+        raise click.UsageError(invalid(written(param), value, either(words), words), ctx)
 
 
 class FileName(click.Path):
@@ -89,7 +104,8 @@ class Flag(click.Option):
     """An option of a command.
 
     `many`: it may be repeated, and its value is a list. `several`: it takes all words up to the next option, too.
-    `switch`: it takes no value.
+    `switch`: it takes no value. `explicit`: neither a variable nor a file gives it.
+    `offer`: what TAB offers for its value.
     """
 
     def __init__(
@@ -101,6 +117,8 @@ class Flag(click.Option):
         many: bool = False,
         several: bool = False,
         switch: bool = False,
+        explicit: bool = False,
+        offer: completion.Offer | None = None,
         default: object = None,
         **more: Any,
     ) -> None:
@@ -109,14 +127,25 @@ class Flag(click.Option):
         shape: dict[str, Any] = {"is_flag": True} if switch else {"type": kind, "multiple": many or several}
         if default is not None:
             shape["default"] = default
-        super().__init__(list(names), help=help, metavar=metavar, **shape, **more)
+        offer = offer or completion.of_placeholder(metavar or "")
+        if offer is not None:
+            shape["shell_complete"] = offer
+        super().__init__(list(names), help=help, metavar=metavar, allow_from_autoenv=not explicit, **shape, **more)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """Return the value in its type. Raises click.UsageError for one that is nothing."""
-        for word in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(word, str) and not word.strip():
-                raise click.UsageError(_nothing(self, word), ctx)
-        return super().type_cast_value(ctx, value)
+        place = _place(ctx, str(self.name))
+        try:
+            for word in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(word, str) and not word.strip():
+                    raise click.UsageError(_nothing(self, word), ctx)
+            return super().type_cast_value(ctx, value)
+        except click.BadParameter:
+            raise click.UsageError(invalid(place or written(self), value, "true or false"), ctx) from None
+        except click.UsageError as error:
+            if not place:
+                raise
+            raise click.UsageError(f"{error.format_message()} ({written(self)} is set by {place})", ctx) from None
 
     @property
     def placeholder(self) -> str:
@@ -132,8 +161,8 @@ class Flag(click.Option):
 class Operand(click.Argument):
     """An argument of a command, which may be left out."""
 
-    def __init__(self, name: str, metavar: str, help: str, **more: Any) -> None:
-        super().__init__([name], required=False, metavar=metavar, **more)
+    def __init__(self, name: str, metavar: str, help: str, *, offer: completion.Offer | None = None) -> None:
+        super().__init__([name], required=False, metavar=metavar, shell_complete=offer)
         self.help = help
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
@@ -180,8 +209,8 @@ def common_options() -> list[Flag]:
             "--redact",
             metavar="NAME",
             many=True,
-            help="keep what has this name (of metadata, a variable, an option of a command) out of all outputs, as what"
-            " is called token, password, key and the like; may be repeated",
+            help="treat metadata, variables and command options of this name as secret, like those called token,"
+            " password or key, and keep them out of all outputs; can be repeated",
         ),
     ]
 
@@ -201,6 +230,7 @@ class LabCommand(click.Command):
         terms: Sequence[HelpTable] = (),
         closing: Sequence[HelpTable] = (),
         epilog: str = "",
+        beats: Mapping[str, Sequence[str]] | None = None,
         hints: Mapping[str, str] | None = None,
     ) -> None:
         own = [member for group in groups if not group.title for member in group.members]
@@ -218,6 +248,8 @@ class LabCommand(click.Command):
             context_settings={"allow_extra_args": True},
         )
         self.run, self.usage, self.terms, self.closing = run, usage, terms, closing
+        self.beats = dict(beats or {})
+        """The defaults of other options that an option on the command line sets aside, by its name."""
         self.hints = dict(hints or {})
         """What to type instead of an option that this command does not have, by the option."""
 
@@ -269,12 +301,37 @@ class LabCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Options:
         """Return the values of the options."""
         values = {name: list(one) if isinstance(one, tuple) else one for name, one in ctx.params.items()}
-        return Options(**values, run=self.run, command=self.name)
+        inherited = {name: place for name in values if (place := _place(ctx, name))}
+        for name in set(self.beats) - set(inherited):
+            if is_given(values[name]):
+                for other in set(self.beats[name]) & set(inherited):
+                    values[other] = [] if isinstance(values[other], list) else None
+                    del inherited[other]
+        return Options(**values, run=self.run, command=self.name, inherited=inherited)
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002
         """The page of ``--help``."""
         tables = [*self.terms, *(group.table() for group in self.groups), *self.closing]
-        return page(self.usage, self.help or "", tables, self.epilog or "")
+        return page(self.usage, self.help or "", tables, "\n\n".join(filter(None, (self.epilog, self._defaults))))
+
+    @property
+    def _defaults(self) -> str:
+        """How an option gets another default, for the help."""
+        flag = next(flag for flag in self.flags if not flag.is_flag and flag.allow_from_autoenv)
+        variable = f"GRPCLAB_{self.name}_{flag.name}".upper()
+        return (
+            f"Change a default with [{self.name}] in grpclab.toml, or [tool.grpclab.{self.name}] in pyproject.toml, in"
+            f" the working folder, or with a variable, e.g. {variable} for {flag.opts[-1]}. The command line takes"
+            " precedence, then the variable."
+        )
+
+
+def _place(ctx: click.Context, name: str) -> str:
+    """The variable or the file that gives an option; nothing for one of the command line, or none."""
+    source = ctx.get_parameter_source(name)
+    if source is ParameterSource.ENVIRONMENT:
+        return f"{ctx.auto_envvar_prefix}_{name.upper()}"
+    return str(ctx.meta.get(DEFAULTS_FILE, "a file")) if source is ParameterSource.DEFAULT_MAP else ""
 
 
 def help_option() -> Flag:
@@ -312,12 +369,6 @@ def explained(error: click.UsageError) -> str:
         return f"unknown option {name}: {command.hints[name]}"
     known = [word for param in command.params if isinstance(param, click.Option) for word in param.opts]
     return f"unknown option {name}: {did_you_mean(name, known) or f'`{error.ctx.command_path} --help` lists them'}"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``did you mean NAME?`` with the nearest of the words; nothing where none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def either(words: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import sys
 from typing import Any, Final
 
 from grpclab.cli.help_pages import HelpTable
-from grpclab.cli.parser import Decimal, Flag, Options, Whole
+from grpclab.cli.parser import Decimal, Flag, Options, Whole, is_given
 from grpclab.errors import UsageError
 from grpclab.servers.reference.faults import FAULTS
 from grpclab.servers.reference.spec import ReferenceSpec
@@ -74,12 +74,12 @@ def reference_options() -> list[Flag]:
 
 def _given(options: Options) -> list[str]:
     """The names of the options that were given."""
-    return [name for name in (*_FIELDS, "no_residence") if getattr(options, name) not in (None, [], False)]
+    return [name for name in (*_FIELDS, "no_residence") if is_given(getattr(options, name))]
 
 
 def refuse_options(options: Options) -> None:
     """Raise UsageError if an option was given that another server does not have."""
-    for option in _given(options):
+    for option in filter(options.insists_on, _given(options)):
         flag = f"--{option.replace('_', '-')}"
         raise UsageError(f"{flag} is an option of `serve reference`; serve {options.variant} has --set")
 
@@ -89,9 +89,9 @@ def run(options: Options, port: int) -> int:
     from grpclab.servers.process.child import leave
     from grpclab.servers.reference.foreground import serve_reference_in_foreground
 
-    if options.settings:
+    if options.insists_on("settings"):
         raise UsageError(f"--set {options.settings[0]}: serve reference has options of its own, see `serve --help`")
-    if options.desk_host is not None:
+    if options.insists_on("desk_host"):
         raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: reference has no desk")
     given = {_FIELDS[name]: getattr(options, name) for name in _given(options) if name in _FIELDS}
     given |= {"residence": False} if options.no_residence else {}

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from grpclab.cli.options import allowance_given, remote_options
+from grpclab.cli.completion import offering
+from grpclab.cli.options import allowance_given, remote_group
 from grpclab.cli.output import require_writable
 from grpclab.cli.parser import FileName, Flag, LabCommand, OptionGroup, Options
 from grpclab.cli.report import show_result
 from grpclab.errors import UsageError
-from grpclab.study.parameters import NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
+from grpclab.study.parameters import DESIGNS, NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import project_root
@@ -100,18 +101,21 @@ def _parameters(options: Options) -> StudyParameters:
     """The parameters of a study, as they were given. Raises UsageError for those that have no part in it."""
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(StudyParameters)}
     chosen = {name: value for name, value in given.items() if value is not None}
-    others = [f"--{name.replace('_', '-')}" for name in sorted(set(chosen) - {"study"})]
+    typed = [name for name in chosen if options.insists_on(name)]
+    unused = DESIGNS[design].unused if (design := chosen.get("design", "default")) in DESIGNS else ()
+    chosen = {name: value for name, value in chosen.items() if name in typed or name not in unused}
+    others = [f"--{name.replace('_', '-')}" for name in sorted(set(typed) - {"study"})]
     if options.repeat and (others := [*others, *(["--file"] if options.file else [])]):
         raise UsageError(f"{others[0]} does not go with --repeat: it measures the plan of {options.repeat}")
     if options.yes and not options.repeat:
         raise UsageError("--yes goes with --repeat only: nothing else asks")
-    if options.exclusive and not options.file:
+    if options.insists_on("exclusive") and not options.file:
         raise UsageError("--exclusive goes with --file only: the servers of other studies can be up together")
     if options.file and (others := [one for one in others if one != "--budget"]):  # which is no key of a file
         raise UsageError(f"{others[0]} does not go with --file: write it into {options.file}")
-    if options.plan and options.json:
+    if options.plan and options.insists_on("json"):
         raise UsageError("--json does not go with --plan: a plan has no result yet")
-    refuse_without_part(chosen.get("design", "default"), [name for name in chosen if name != "study"], written="--{}")
+    refuse_without_part(design, [name for name in typed if name != "study"], written="--{}")
     return StudyParameters(**chosen)
 
 
@@ -121,7 +125,9 @@ def parameter_options() -> list[Flag]:
     for one in dataclasses.fields(StudyParameters):
         words = one.default if not isinstance(one.default, tuple) else ",".join(f"{v:g}" for v in one.default)
         flag = f"--{one.name.replace('_', '-')}"
-        found.append(Flag(flag, metavar=one.name.upper(), help=f"{one.metadata['meaning']} (default: {words})"))
+        meaning = f"{one.metadata['meaning']} (default: {words})"
+        offer = offering(lambda: DESIGNS) if one.name == "design" else None
+        found.append(Flag(flag, metavar=one.name.upper(), help=meaning, offer=offer))
     return found
 
 
@@ -143,7 +149,7 @@ COMMAND = LabCommand(
                     "--file",
                     kind=FileName(as_path=True),
                     metavar="FILE",
-                    help="a study of your own, in TOML (see the README)",
+                    help="your own study, in TOML (docs/your-own-service.md)",
                 ),
                 Flag(
                     "--exclusive",
@@ -161,16 +167,13 @@ COMMAND = LabCommand(
                 Flag(
                     "--yes",
                     switch=True,
+                    explicit=True,
                     help="with --repeat: start the commands of a study that another user or machine recorded without"
                     " asking",
                 ),
             ],
         ),
-        OptionGroup(
-            title="a server on another machine",
-            note="Only this machine is loaded without these.",
-            members=remote_options(),
-        ),
+        remote_group("a server on another machine"),
         OptionGroup(
             members=[
                 Flag(

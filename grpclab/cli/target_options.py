@@ -13,8 +13,6 @@ from grpclab.cli.parser import Flag, Options
 from grpclab.errors import UsageError
 from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD
-from grpclab.servers.leave import RemoteLeave, require_address
-from grpclab.system.transport import UNVERIFIED
 
 if TYPE_CHECKING:
     from grpclab.factors.levels import Level
@@ -31,14 +29,14 @@ REMOTE = ("allow_remote", "max_rate", "max_calls", "max_time")
 FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
 MEANINGS = {
     "app": ("MODULE:NAME", "{whose} application: a function that registers servicers on a server"),
-    "cmd": ("COMMAND", "starts {whose} server; {{port}} in it becomes a free port"),
-    "address": ("HOST:PORT", "{whose} server, which runs already: blocks are reconnections"),
+    "cmd": ("COMMAND", "command that starts {whose} server; {{port}} becomes a free port"),
+    "address": ("HOST:PORT", "{whose} server, already running: blocks are reconnections"),
     "python": ("PATH", "the interpreter that hosts {whose} application (default: this one)"),
     "app-dir": ("DIR", "the folder that {whose} application is imported from (default: the working folder)"),
     "dir": ("DIR", "the folder that {whose} application is imported from"),
-    "cwd": ("DIR", "the folder in which the server runs"),
-    "ready": ("HOW", "when a command's server is ready: tcp, health or log:REGEX (default: tcp)"),
-    "prepare": ("COMMAND", "run before each start of the server; its exit code counts"),
+    "cwd": ("DIR", "the working folder of the server"),
+    "ready": ("HOW", "how to tell that the server is ready: tcp, health or log:REGEX (default: tcp)"),
+    "prepare": ("COMMAND", "run before each start of the server; has to exit with 0"),
     "cleanup": ("COMMAND", "run after each stop of the server"),
 }
 
@@ -122,7 +120,7 @@ def refuse_unused(options: Options, targets: Sequence[Target], sides: Sequence[s
     for name in FURTHER:
         options_of = [name, *(f"{side}_{OF_A_SIDE[name]}" for side in sides if name in OF_A_SIDE)]
         for option in options_of:
-            if getattr(options, option, None) and not kinds & set(BELONGS[name]):
+            if options.insists_on(option) and not kinds & set(BELONGS[name]):
                 wanted = " or ".join(f"--{KINDS[kind]}" for kind in BELONGS[name])
                 raise UsageError(f"{_flag(option)} cannot be used here: it belongs to {wanted}")
 
@@ -183,12 +181,16 @@ def secured(target: Target, options: Options) -> Target:
         return target
     security = security_given(given)
     if not security.verify and not options.quiet:
+        from grpclab.system.transport import UNVERIFIED
+
         print(f"grpclab: {UNVERIFIED}", file=sys.stderr)
     return replace(target, security=security)
 
 
 def allowed(servers: Mapping[str, GivenTarget | str], options: Options) -> dict[str, GivenTarget | str]:
     """The servers, of which those on another machine may be loaded, all within the same ceilings. Raises UsageError."""
+    from grpclab.servers.leave import RemoteLeave, require_address
+
     allowance = allowance_given({name: value for name, value in vars(options).items() if value is not None})
     leave = RemoteLeave.within(allowance)
     if leave is None:

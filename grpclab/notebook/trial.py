@@ -15,7 +15,7 @@ from grpclab.factors.levels import format_level
 from grpclab.load.core.failures import sentence
 from grpclab.report import tables
 from grpclab.report.blocks import Shown
-from grpclab.report.figures.trial import trial_picture
+from grpclab.report.figures.trial import group_picture, trial_picture
 from grpclab.study.group_order import GroupOrder
 from grpclab.study.parameters import number
 from grpclab.study.trial_order import TrialOrder
@@ -56,7 +56,8 @@ class TrialNotebook(TrialOrder):
 
     def figure(self) -> Any:
         """The trial's own picture: the run over time, and its latencies by percentile."""
-        return _picture(self.result, f"{outcome(self.result)}, engine {self.config.load.engine}")
+        title = f"{outcome(self.result)}, engine {self.config.load.engine}"
+        return _shown(trial_picture(self.result.timeline, self.result.latency, title), title)
 
 
 class GroupNotebook(GroupOrder):
@@ -76,24 +77,20 @@ class GroupNotebook(GroupOrder):
         return _table(pd.DataFrame(columns).fillna(""), "Key figures")
 
     def figure(self) -> Any:
-        """The pictures of its members: the run over time, and its latencies by percentile."""
-        from IPython.display import display
-
-        for name, result in self.results.items():
-            if result.valid:
-                display(_picture(result, f"{name}: {outcome(result)}"))  # type: ignore[no-untyped-call]
+        """The picture of its members: their runs over time, and their latencies by percentile."""
+        members = {name: (each.timeline, each.latency) for name, each in self.results.items() if each.valid}
+        return _shown(group_picture(members, f"Group {self.name}"), ", ".join(members))
 
 
-def _picture(result: TrialResult, title: str) -> Any:
+def _shown(png: bytes, what: str) -> Any:
     from IPython.display import Image
 
-    png = trial_picture(result.timeline, result.latency, title)
-    alt = f"Calls per second over time, and latency by percentile: {' '.join(title.split())}"
+    alt = f"Calls per second over time, and latency by percentile: {' '.join(what.split())}"
     return Image(data=png, alt=alt)  # type: ignore[no-untyped-call]
 
 
 def _table(frame: pd.DataFrame, label: str) -> Shown:
-    return Shown(html=tables.frame(frame, label=label), text=frame.to_string())
+    return Shown(parts=[tables.frame(frame, label=label)], text=frame.to_string())
 
 
 def _server_cpu(metrics: Mapping[str, float]) -> str:

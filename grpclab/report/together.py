@@ -72,8 +72,13 @@ def _reasons(study: FinishedStudy, planned: PlannedGroup, measured: Sequence[Mea
         yield words.plain(planned.reason)
     times: dict[str, int] = {}
     for one in measured:
-        alone = [f"{study.title(each.configuration)} alone: {each.alone}" for each in one.members if each.alone]
-        for reason in dict.fromkeys([*one.reasons, *(alone if planned.interleaved else [])]):
+        alone: dict[str, list[str]] = {}
+        for each in one.members if planned.interleaved else ():
+            if each.alone and each.alone not in one.reasons:
+                alone.setdefault(each.alone, []).append(each.configuration)
+        said = {f"{name} was measured alone: {why}" for why, names in alone.items() for name in names}
+        of_members = [f"{words.listing(map(study.title, names))} alone: {why}" for why, names in alone.items()]
+        for reason in dict.fromkeys([*(reason for reason in one.reasons if reason not in said), *of_members]):
             times[words.plain(reason)] = times.get(words.plain(reason), 0) + 1
     for reason, count in times.items():
         yield reason if count == len(measured) else f"{reason} (in {count} of {qty.count(len(measured), 'block')})"

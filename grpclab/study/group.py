@@ -24,6 +24,7 @@ from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 
 BESIDE = "it does not start beside the others"
+NOBODY_LEFT = "nobody is left beside it"
 CLOSING_S = 4.0
 """So long it may take to stop them all."""
 
@@ -196,11 +197,12 @@ class _GroupRun:
         return f"{name} does not start beside the others ({self._not_started[name]})"
 
     def _any_left(self) -> bool:
-        """Whether a hub and a candidate are left; where not, whoever runs is measured alone, for what was said last."""
+        """Whether a hub and a candidate are left; where not, whoever runs is measured alone, too."""
         if not passes.few_left(self._running, self._group.hub):
             return True
-        if self._running:
-            self._all_alone(self._reasons[-1] if self._reasons else "nobody is left to be measured beside")
+        why = [f", since {name} was measured alone ({reason})" for name, reason in self.alone.items()]
+        self.alone |= dict.fromkeys(self._running, f"{NOBODY_LEFT}{why[-1] if why else ''}")
+        self._running.clear()
         return False
 
     def _interleave(self, free_bytes: float) -> None:

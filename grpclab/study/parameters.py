@@ -50,7 +50,7 @@ class StudyParameters:
     study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
     design: str = _parameter(
         "default",
-        "default: all; quick: 16 configurations; idle: keepalive; desk: its cost; replication: claims",
+        "default: all; quick: 15 configurations; idle: keepalive; desk: its cost; replication: claims",
     )
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
@@ -220,7 +220,7 @@ def _one_of(registry: Registry[Any]) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         word = value.strip().lower() if isinstance(value, str) else value
         if word not in registry:
-            raise _refusal(name, value, f"one of {', '.join(registry)}")
+            raise DesignError(invalid(name, value, f"one of {', '.join(registry)}", registry))
         return word
 
     return check

@@ -27,7 +27,7 @@ class ChangedRow:
     def line(self) -> str:
         """What changed, and why where a rule says it."""
         one = self.after
-        why = f": the load generator was the limit, {one.remedy}" if one.generator_limited else ""
+        why = f": {'; '.join(one.obstacles)}" if one.obstacles else ""
         sides = f"{one.title}, {metric_words(one.metric)}"
         return printable(f"{sides}: {self.before.verdict_words} -> {one.verdict_words}{why}")
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis.inference.edition import TODAY, Rules
 from grpclab.analysis.inference.pairing import pair_blocks, trials_of_pair
 from grpclab.analysis.inference.ratios import ALPHA, fewest_blocks, log_t_interval, paired_t_p, sign_flip_p
@@ -40,8 +41,8 @@ from grpclab.system.json_fields import Json
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 SideName = Literal["baseline", "candidate"]
 
-_WRITTEN_IF_SET = frozenset({"bound_sides", "at_least", "remedy"})
-"""What verdict.json says of a bound alone."""
+_WRITTEN_IF_SET = frozenset({"bound_sides", "at_least", "remedy", "missing"})
+"""What verdict.json says where there is something to say."""
 _AT_LEAST: dict[Verdict, SideName] = {"faster": "candidate", "slower": "baseline"}
 """The side that is truly as good as measured or better where such a verdict is at least as large."""
 
@@ -55,7 +56,8 @@ class Comparison:
     none. `blocks_needed` is None when the verdict stands, and where no number can be given. `limited_by` holds the
     distinct labels of either side. `bound_sides` are those at which the load generator was the limit of a verdict about
     a server, which then stands as "at least" (`at_least`) or not at all; `remedy` says what to change. In verdict.json
-    a number that cannot be computed is null; `note` says why.
+    a number that cannot be computed is null; `missing` says why, and which blocks were left out, and `note` all that is
+    to be known of the comparison, that included.
     """
 
     title: str = ""
@@ -78,6 +80,7 @@ class Comparison:
     bound_sides: tuple[str, ...] = ()
     at_least: bool = False
     remedy: str = ""
+    missing: str = ""
 
     @property
     def directed(self) -> tuple[str, str, str, str]:
@@ -103,6 +106,18 @@ class Comparison:
     def generator_limited(self) -> bool:
         """Whether there is no verdict since the load generator was the limit."""
         return bool(self.bound_sides) and self.verdict == "inconclusive"
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """What stands in the way of a verdict beside the noise: too few blocks, which are mended first, then the load
+        generator. Without a ratio `missing` says it."""
+        if self.verdict != "inconclusive" or not self.computed:
+            return ()
+        few = f"{qty.count(self.blocks, 'block')} {'is' if self.blocks == 1 else 'are'} too few for a verdict"
+        return (
+            *((f"{few}, run at least {fewest_blocks()}",) if self.blocks < fewest_blocks() else ()),
+            *((f"the load generator was the limit: {self.remedy}",) if self.generator_limited else ()),
+        )
 
     @property
     def bound_word(self) -> str:
@@ -216,13 +231,13 @@ def compare(
         raise UsageError(invalid("delta", f"{delta:g}", "a share above 0 and below 1, as 0.05 for 5 %"))
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     interval = log_t_interval(paired.frame["ratio"])
-    notes = list(paired.notes)
+    missing = list(paired.notes)
     ratio = interval.mean
     p_value = math.nan
     if interval.blocks < 2:
         few = too_few_calls(trials, metric, (baseline, candidate))
         counted = f"{_blocks(interval.blocks)} with both sides valid: a ratio needs at least 2"
-        notes = [few] if few else [counted, *notes]
+        missing = [few] if few else [counted, *missing]
         ratio = math.nan
     else:
         ln_ratios = np.log(paired.frame["ratio"].to_numpy())
@@ -234,7 +249,7 @@ def compare(
     limited = [name for name, limits in labels.items() if GENERATOR in limits]
     bound = bound_note(metric, baseline=baseline, candidate=candidate, limited=limited)
     clients = [name for name, limits in labels.items() if CLIENT in limits]
-    notes += [bound] if bound else []
+    notes = [*missing, *([bound] if bound else [])]
     if clients:
         notes.append(f"{' and '.join(clients)}: the client, the factor under test, reached its limit")
     return Comparison(
@@ -253,6 +268,7 @@ def compare(
         blocks=interval.blocks,
         limited_by=tuple(sorted({label for limits in labels.values() for label in limits})),
         note="; ".join(notes),
+        missing="; ".join(missing),
         bound_sides=tuple(limited) if rules.about_server(metric) else (),
         remedy=generator_remedy(pair, limited) if limited and rules.about_server(metric) else "",
     ).adjusted(p_value, tests=1, rules=rules)

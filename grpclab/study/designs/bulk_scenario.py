@@ -5,7 +5,7 @@ from __future__ import annotations
 from grpclab.study.designs.scenario import Scenario
 
 BULK = "bulk"
-BULK_WARMUP_S = 0.6
+BULK_WARMUP_S = 0.5
 BULK_BYTES = 256 * 1024
 BULK_CONCURRENCY = 8
 

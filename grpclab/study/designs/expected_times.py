@@ -20,6 +20,8 @@ QUEUE_TAIL, WAIT_TAIL = 2.0, 1.3
 RAMP_S, COUNTED_S, HAND_OVER_S = 0.025, 0.075, 0.005
 RAMP_P99, COUNTED_P50 = 2.0, 5.0
 """A ramp lasts at least so many p99 latencies, a counted stretch so many medians."""
+RAMP_COUNTED_S = 0.25
+"""And as long as the ramp, up to this."""
 OPEN_SLICE_S, OPEN_CALLS, OPEN_P99 = 1.0, 200, 10.0
 """A slice of an open loop lasts at least so long, so many planned calls, and so many p99 latencies."""
 LONGEST_SLICE_S, LONGEST_OPEN_S = 2.0, 5.0
@@ -51,10 +53,10 @@ class ExpectedTimes:
         in_flight = load.concurrency if load.rate_rps is None else 1  # an open loop is planned such that none waits
         waited_s, queued_s = _waited_s(config, in_flight), in_flight * _work_s(config)
         p50_s, p99_s = max(waited_s, queued_s), max(WAIT_TAIL * waited_s, QUEUE_TAIL * queued_s)
-        counted_s = max(COUNTED_S, COUNTED_P50 * p50_s)
+        ramp_s = max(RAMP_S, RAMP_P99 * p99_s)
+        counted_s = max(COUNTED_S, COUNTED_P50 * p50_s, min(ramp_s, RAMP_COUNTED_S))
         if load.rate_rps is not None:
             counted_s = max(OPEN_SLICE_S, OPEN_CALLS / load.rate_rps, OPEN_P99 * p99_s)
-        ramp_s = max(RAMP_S, RAMP_P99 * p99_s)
         return cls(
             config=config,
             p50_s=p50_s,

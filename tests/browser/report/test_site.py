@@ -229,4 +229,4 @@ def test_the_workflow_publishes_what_make_publish_builds() -> None:
     assert deploy["permissions"] == {"pages": "write", "id-token": "write"}
     assert any(step.get("run") == "make publish" for step in build["steps"])
     (path,) = [step["with"]["path"] for step in build["steps"] if "upload-pages" in step.get("uses", "")]
-    assert f"report --site {path}\n" in (ROOT / "Makefile").read_text()
+    assert f"--site-dir {path}\n" in (ROOT / "Makefile").read_text()

@@ -16,7 +16,7 @@ import pytest
 
 from grpclab import StoredStudy, load_study
 from grpclab.calibration import disturbances
-from grpclab.cli.commands import read
+from grpclab.cli.commands import main, read
 from grpclab.errors import DesignError
 from grpclab.factors.channel_args import client_args, server_args
 from grpclab.factors.config import ClientConfig, ServerConfig, parse_settings
@@ -103,6 +103,24 @@ def test_there_are_commands_to_check() -> None:
 def test_the_commands_are_what_grpclab_takes(name: str, words: list[str]) -> None:
     options = read([word for word in words if word != "&"])
     parse_settings(getattr(options, "settings", []))
+
+
+LOAD = [(name, words) for name, words in commands() if words[0] == "bench" and not {"--call", "--app"} & set(words)]
+SMALL = ["--requests", "20", "--warmup", "0", "--concurrency", "4", "--connect-timeout", "60s"]
+"""What makes a load small; the last of two equal options counts."""
+
+
+@pytest.mark.parametrize(("name", "words"), LOAD, ids=lambda value: str(value)[:60])
+def test_the_loads_of_the_guides_run_at_small_size(
+    name: str, words: list[str], quick_server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write a file
+    options = [word for word in words[1:] if word != "&" and not word.startswith("localhost:")]
+    steps = any("@" in word for word in options)
+    rate = ["--rate", "100:200:100@0.2s" if steps else "100"] if "--rate" in options else []
+    duration = [] if steps else ["--duration", "0.3"]
+    slo = ["--slo", "errors=50%"] if "--slo" in options else []
+    assert main(["bench", quick_server.target, *options, *SMALL, *rate, *duration, *slo]) == 0
 
 
 @pytest.mark.parametrize(("name", "block"), code("python"), ids=lambda value: str(value)[:40])

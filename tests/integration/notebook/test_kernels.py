@@ -61,8 +61,8 @@ from grpclab.study.runner import Study
 study = Study.described(Path(sys.argv[1]), sys.argv[2]).begin()
 study.trials = study.trials[:1]
 study.run(lambda line: None)
-(result,) = study.store.results().values()
-print(result.valid, result.invalid_reason or "")
+results = study.store.results().values()
+print(*{(result.valid, result.invalid_reason) for result in results})
 """
 
 

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -69,6 +70,15 @@ def test_the_health_service_says_serving(server: RunningServer, service: str) ->
         stub: Any = health_pb2_grpc.HealthStub(channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@each_library
+def test_what_was_imported_is_out_of_garbage_collections(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import gc, pathlib\ngc.freeze = lambda: pathlib.Path({str(tmp_path / 'frozen')!r}).touch()\n"
+    )
+    with launch(CONFIGS[kind], env={"PYTHONPATH": str(tmp_path)}):
+        assert (tmp_path / "frozen").exists()
 
 
 def test_reflection_lists_the_services(server: RunningServer) -> None:

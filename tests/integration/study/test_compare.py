@@ -260,7 +260,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
     assert commands.main(words) == 0
     out = capsys.readouterr().out
-    assert re.search(r"16 configurations in \d+ groups x 6 blocks = \d+ trials", out)
+    assert re.search(r"15 configurations in \d+ groups x 6 blocks = \d+ trials", out)
     assert "hub first" in out
     assert "pilot, 4 blocks of its two sides that do not count" in out
     assert "no difference (within 5 %)" in out

@@ -20,6 +20,7 @@ from grpclab.analysis.inference.pairing import pair_blocks, share_a_group
 from grpclab.analysis.inference.ratios import numbers
 from grpclab.analysis.inference.verdict import SideName
 from grpclab.analysis.neighbours import Neighbours
+from grpclab.analysis.sentence import sentence
 from grpclab.analysis.study_plan import PlannedComparison, PlannedGroup, PlannedHeadline, StudyPlan
 from tests.support.frames import VALID
 
@@ -292,6 +293,19 @@ def test_a_verdict_about_a_server_needs_a_generator_that_is_not_the_limit(
         "equivalent" if ratio == 1.0 else "faster" if (ratio > 1) == (metric == THROUGHPUT) else "slower",
         (),
     )
+
+
+def test_too_few_blocks_are_mended_before_the_generator() -> None:
+    trials = bound_pair(1.2, "hub", "left")
+    few = trials[trials["block"] < 2]
+    found = compare(few, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
+    first, second = found.obstacles
+    assert first == "2 blocks are too few for a verdict, run at least 6"
+    assert second == f"the load generator was the limit: {found.remedy}"
+    whole = compare(trials, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
+    assert whole.obstacles == (second,)
+    said = sentence(found, PlannedHeadline(title="left against hub"), [])
+    assert said.endswith(f"2 blocks: inconclusive; {first}; {second}.")
 
 
 def test_a_client_that_is_the_factor_is_judged_at_its_limit() -> None:

@@ -22,7 +22,7 @@ def test_without_trials_nothing_is_claimed_and_nothing_raises() -> None:
     for frame in (pd.DataFrame(), trials().iloc[:0]):
         found = judged(frame)
         assert "inconclusive, there is no ratio" in found.sentence
-        assert found.headline.note in found.sentence
+        assert found.headline.missing in found.sentence
         assert "has not been checked" in warning(found, "A/A arm could not be computed")
         assert "there is no ratio for" in warning(found, "reuse over basic")
 
@@ -33,6 +33,15 @@ def test_a_headline_with_one_valid_block_is_inconclusive() -> None:
     found = judged(frame)
     assert found.headline.blocks == 1
     assert "the headline rests on 1 of 6 planned blocks: too few for a verdict" in warning(found, "headline")
+
+
+def test_comparisons_without_a_ratio_are_named_once_each_with_their_reason() -> None:
+    frame = trials()
+    frame.loc[frame["block"] > 0, "valid"] = False
+    gaps = [text for text in judged(frame).warnings if text.startswith("there is no ratio")]
+    reasons = [text.rpartition("': ")[2] for text in gaps]
+    assert len(set(reasons)) == len(reasons)
+    assert sum("'reuse over basic'" in text for text in gaps) == 1
 
 
 def test_failed_blocks_are_warned_of_even_when_enough_remain() -> None:

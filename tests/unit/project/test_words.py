@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools import words
+from tools.reference import help_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -44,7 +45,7 @@ def test_a_phrase_that_breaks_over_a_line_is_found_on_its_first() -> None:
 
 
 def test_pages_notebooks_and_the_help_of_every_command_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = words.help_of("")
+    listed = help_of("")
     monkeypatch.setattr(words, "help_of", lambda command: command or listed)
     read = dict(words.texts())
     assert {"README.md", "docs/README.md", "docs/decisions/README.md", "notebooks/sweep.ipynb"} <= set(read)

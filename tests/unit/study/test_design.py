@@ -85,8 +85,8 @@ any_parameters = st.builds(
 def test_the_default_design_is_the_quick_one_and_the_ladder_sweeps_and_uploads() -> None:
     default, quick = planned(), planned(design="quick")
     assert set(names(quick)) < set(names(default))
-    assert len(names(quick)) == 16
-    assert len(names(default)) == 42
+    assert len(names(quick)) == 15
+    assert len(names(default)) == 41
     assert quick["ladder"] == quick["sweeps"] == []
     assert [row["factor"] for row in quick["windows"]] == ["client.window_kib"]
     assert [row["factor"] for row in default["windows"]] == ["client.window_kib", "server.window_kib"]
@@ -184,7 +184,7 @@ def test_a_configuration_comes_back_from_the_plan_as_it_went_in() -> None:
     found = json.loads(json.dumps(planned()))
     basic = trial_config(found, "basic-c8")
     assert (basic.server, basic.client) == (BASIC.server, BASIC.client)
-    assert (basic.load.concurrency, basic.load.requests, basic.load.duration_s) == (8, 2500, 1.0)
+    assert (basic.load.concurrency, basic.load.requests, basic.load.duration_s) == (8, 2500, 0.6)
     assert trial_config(found, "basic-c64").load.duration_s == 2.0, "no small difference is at stake at other loads"
     optimized = trial_config(found, "optimized-c64")
     assert (optimized.server, optimized.client) == (OPTIMIZED.server, OPTIMIZED.client)
@@ -337,11 +337,6 @@ def test_each_part_changes_its_own_side_only() -> None:
         baseline, candidate = trial_config(found, part["baseline"]), trial_config(found, part["candidate"])
         assert in_parts(baseline, without={part["side"]}) == in_parts(candidate, without={part["side"]})
         assert part["side"] in part["title"]
-
-
-def test_the_two_halves_are_compared_in_the_other_order_too() -> None:
-    pairs = {(row["baseline"], row["candidate"]) for row in planned()["comparisons"]}
-    assert {("basic-c64", "server-only-c64"), ("server-only-c64", "optimized-c64")} <= pairs
 
 
 # ---- the ladder ----------------------------------------------------------------------------------------------
@@ -531,7 +526,7 @@ def test_the_headline_is_interleaved_with_its_own_noise_and_large_differences_ar
 
 
 def test_a_block_measures_few_configurations_twice() -> None:
-    for design, most in (("default", 51), ("quick", 21)):
+    for design, most in (("default", 50), ("quick", 20)):
         found = planned(design=design)
         assert sum(len(group["members"]) for group in found["groups"]) <= most
 

@@ -339,7 +339,8 @@ def test_a_pair_is_measured_one_after_the_other_where_one_side_has_to_be(tmp_pat
     bench["b"].warm = dataclasses.replace(WARM, latency_p50_s=1.0, latency_p99_s=1.5)
     found = bench.measure()
     assert set(found.alone) == {"hub", "b"}
-    assert found.alone["hub"] == f"b was measured alone: {found.alone['b']}"
+    assert found.alone["hub"] == f"nobody is left beside it, since b was measured alone ({found.alone['b']})"
+    assert found.reasons == (f"b was measured alone: {found.alone['b']}",)
     assert bench.visits() == {}
     assert not found.interleaved
 

@@ -1,0 +1,104 @@
+"""What ``grpclab bench`` is asked for: its defaults, above them the file of --config, above it the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from grpclab.cli.options import AT
+from grpclab.cli.options import levels as factor_levels
+from grpclab.cli.parser import Flag, OneOf, Options, is_given
+from grpclab.errors import UsageError, invalid
+from grpclab.factors.config import parse_settings
+from grpclab.system.inputs import STDIN, beside, read_text
+from grpclab.text import credentials
+
+if TYPE_CHECKING:
+    from grpclab.factors.levels import Level
+    from grpclab.load.output.config_file import BenchFile
+
+
+def layered(
+    options: Options, file: BenchFile, params: Sequence[click.Parameter]
+) -> tuple[dict[str, Any], dict[str, Level]]:
+    """The options and the levels of factors: defaults, above them the file of --config, above it the command line."""
+    names = [str(param.name) for param in params if param.expose_value]
+    given = {name: value for name in names if is_given(value := getattr(options, name))}
+    unused = () if options.allow_remote else ("max_rate", "max_calls", "max_time")
+    inherited = {name: given[name] for name in options.inherited if name in given and name not in unused}
+    flags = {name: value for name, value in given.items() if name not in options.inherited}
+    layers = (
+        (inherited, inherited.get("settings", []), "--"),
+        (file.options, file.settings, ""),
+        (flags, flags.get("settings", []), "--"),
+    )
+    found: dict[str, Any] = {}
+    levels: dict[str, Level] = {}
+    for layer, settings, dashes in layers:
+        own = parse_settings(settings)
+        if "rate" in layer:
+            levels.pop("load.rate_rps", None)
+        elif "load.rate_rps" in own:
+            found.pop("rate", None)
+        found = _without_beaten(found, layer) | layer
+        levels |= factor_levels(layer, own, dashes)
+    return found, levels
+
+
+def read_config(path: str | None, params: Sequence[click.Parameter]) -> BenchFile:
+    """The options that the file gives; what they may be called is what the command's options are called."""
+    from grpclab.load.output.config_file import BenchFile, read_bench_file
+
+    if path is None:
+        return BenchFile(options={}, settings=[])
+    kinds: dict[str, list[str]] = {"words": [], "lists": [], "switches": []}
+    choices: dict[str, Sequence[str]] = {}
+    for param in params:
+        name = str(param.name)
+        if name in ("help", "config", "settings"):
+            continue
+        switch = isinstance(param, Flag) and param.is_flag
+        kinds["switches" if switch else "lists" if param.multiple else "words"].append(name)
+        if isinstance(param.type, OneOf):
+            choices[name] = param.type.choices
+    text = read_text("--config", path)
+    credentials.learn_from(text)
+    file = read_bench_file(text, path, **kinds)
+    if names := file.options.get("redact"):
+        credentials.redact(names)
+        credentials.learn_from(text)
+    if path != STDIN:
+        _look_beside(file.options, Path(path).parent)
+    for name, allowed in choices.items():
+        if name in file.options and file.options[name] not in allowed:
+            expected = f"one of {', '.join(allowed)}"
+            raise UsageError(f"{path}: {invalid(name, file.options[name], expected)}")
+    return file
+
+
+def _look_beside(options: dict[str, Any], folder: Path) -> None:
+    """Let the files that a configuration names lie beside it, not in the working folder."""
+    for name in ("proto", "protoset", "data_file", "metadata_file", "cacert", "cert", "key"):
+        if name in options:
+            options[name] = beside(options[name], folder)
+    if "proto_path" in options:
+        options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
+    if isinstance(data := options.get("data"), str) and data.startswith(AT):
+        options["data"] = AT + beside(data.removeprefix(AT) or STDIN, folder)
+
+
+def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's options without those that a flag replaces under another name, or key by key."""
+    kept = dict(file)
+    for name in ("app", "python", "app_dir", "cwd") if "target" in flags else ("target",) if "app" in flags else ():
+        kept.pop(name, None)
+    if "data" in flags or "data_file" in flags:
+        kept.pop("data", None)
+        kept.pop("data_file", None)
+    if "metadata" in flags and "metadata" in kept:
+        beaten = {word.partition("=")[0] for word in flags["metadata"]}
+        flags["metadata"][:0] = [word for word in kept["metadata"] if word.partition("=")[0] not in beaten]
+    return kept

@@ -1,0 +1,51 @@
+"""How a command starts: what it loads, and what the program says that is called with nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from grpclab.cli import commands
+
+HEAVY = ("numpy", "grpc", "google.protobuf", "pandas", "matplotlib", "scipy", "psutil", "rich", "asyncio", "ssl")
+"""Packages that help and mistakes have no use for."""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--version"], 0),
+        (["--help"], 0),
+        (["benhc"], 2),
+        (["bench", "--help"], 0),
+        (["bench", "--rat", "5"], 2),
+        (["compare", "--help"], 0),
+        (["compare", "--rat", "5"], 2),
+        (["study", "--help"], 0),
+        (["report", "--hlep"], 2),
+        (["factors", "--help"], 0),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_help_and_mistakes_start_without_the_heavy_packages(words: list[str], code: int) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "grpclab", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "grpclab.cli.commands" in loaded
+    assert done.returncode == code
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_no_command_but_the_one_that_is_named_is_loaded() -> None:
+    code = "import sys\nfrom grpclab.cli import commands\ncommands.load_command('doctor')\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.removeprefix("grpclab.cli.") for name in done.stdout.split() if name.startswith("grpclab.cli.")}
+    assert loaded & set(commands.COMMANDS) == {"doctor"}
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_a_commands_line_in_the_list_is_its_own(name: str) -> None:
+    command = commands.load_command(name)
+    assert (command.name, command.short_help) == (name, commands.COMMANDS[name])
