@@ -22,6 +22,7 @@ from grpclab.study.model import Manifest, StoredPilot, StoredResult
 from grpclab.study.program_watch import ProgramWatch
 from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
+from grpclab.study.stored_groups import noise_of_slices
 from grpclab.study.stored_values import read
 from grpclab.study.target import Subject, rehearse
 from grpclab.study.trial import run_trial
@@ -194,7 +195,8 @@ class MeasuredStudy:
             found = by_noise(trials, self.plan, block_s)
         else:
             given = self.plan.blocks if pilot.blocks_given else None
-            found = within_budget(trials, self.plan, block_s, pilot.budget_s, blocks=given)
+            slices_sd = noise_of_slices(self.store.folder, self.plan.headline)
+            found = within_budget(trials, self.plan, block_s, pilot.budget_s, blocks=given, slices_sd=slices_sd)
         self._take(self.store.fix_blocks(found.blocks, found.reason, counted_s=found.counted_s))
         progress.expect(len(self.trials))
         for line in (found.reason, *found.lines):

@@ -83,6 +83,11 @@ def is_stored(word: str) -> bool:
     return (Path(word.partition(":")[0]) / "manifest.json").exists()
 
 
+def stored_studies() -> list[str]:
+    """The names of the studies that lie under results/."""
+    return sorted(path.parent.name for path in (project_root() / "results").glob("*/manifest.json"))
+
+
 def notebook(name: str) -> Path:
     """The path of a notebook, in the installed package, or beside it in a clone."""
     return _notebook_folder() / f"{name}.ipynb"
