@@ -19,8 +19,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from grpclab.cli import completion
 from grpclab.cli.help_pages import COLUMN, HelpTable, page
-from grpclab.errors import invalid
+from grpclab.errors import did_you_mean, invalid
 
 DEFAULTS_FILE = "grpclab.defaults_file"
 """The key of click's context under which the file is named that gives defaults."""
@@ -80,7 +81,7 @@ class OneOf(click.Choice[str]):
         words = [str(word) for word in self.choices]
         if value in words:
             return str(value)
-        raise click.UsageError(invalid(written(param), value, either(words)), ctx)
+        raise click.UsageError(invalid(written(param), value, either(words), words), ctx)
 
 
 class FileName(click.Path):
@@ -104,6 +105,7 @@ class Flag(click.Option):
 
     `many`: it may be repeated, and its value is a list. `several`: it takes all words up to the next option, too.
     `switch`: it takes no value. `explicit`: neither a variable nor a file gives it.
+    `offer`: what TAB offers for its value.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class Flag(click.Option):
         several: bool = False,
         switch: bool = False,
         explicit: bool = False,
+        offer: completion.Offer | None = None,
         default: object = None,
         **more: Any,
     ) -> None:
@@ -124,6 +127,9 @@ class Flag(click.Option):
         shape: dict[str, Any] = {"is_flag": True} if switch else {"type": kind, "multiple": many or several}
         if default is not None:
             shape["default"] = default
+        offer = offer or completion.of_placeholder(metavar or "")
+        if offer is not None:
+            shape["shell_complete"] = offer
         super().__init__(list(names), help=help, metavar=metavar, allow_from_autoenv=not explicit, **shape, **more)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
@@ -155,8 +161,8 @@ class Flag(click.Option):
 class Operand(click.Argument):
     """An argument of a command, which may be left out."""
 
-    def __init__(self, name: str, metavar: str, help: str, **more: Any) -> None:
-        super().__init__([name], required=False, metavar=metavar, **more)
+    def __init__(self, name: str, metavar: str, help: str, *, offer: completion.Offer | None = None) -> None:
+        super().__init__([name], required=False, metavar=metavar, shell_complete=offer)
         self.help = help
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
@@ -203,8 +209,8 @@ def common_options() -> list[Flag]:
             "--redact",
             metavar="NAME",
             many=True,
-            help="keep what has this name (of metadata, a variable, an option of a command) out of all outputs, as what"
-            " is called token, password, key and the like; may be repeated",
+            help="treat metadata, variables and command options of this name as secret, like those called token,"
+            " password or key, and keep them out of all outputs; can be repeated",
         ),
     ]
 
@@ -314,9 +320,9 @@ class LabCommand(click.Command):
         flag = next(flag for flag in self.flags if not flag.is_flag and flag.allow_from_autoenv)
         variable = f"GRPCLAB_{self.name}_{flag.name}".upper()
         return (
-            f"Defaults of your own: [{self.name}] in grpclab.toml, or [tool.grpclab.{self.name}] in pyproject.toml, of"
-            f" the working folder; or a variable, as {variable} for {flag.opts[-1]}. The command line wins, then the"
-            " variable."
+            f"Change a default with [{self.name}] in grpclab.toml, or [tool.grpclab.{self.name}] in pyproject.toml, in"
+            f" the working folder, or with a variable, e.g. {variable} for {flag.opts[-1]}. The command line takes"
+            " precedence, then the variable."
         )
 
 
@@ -363,14 +369,6 @@ def explained(error: click.UsageError) -> str:
         return f"unknown option {name}: {command.hints[name]}"
     known = [word for param in command.params if isinstance(param, click.Option) for word in param.opts]
     return f"unknown option {name}: {did_you_mean(name, known) or f'`{error.ctx.command_path} --help` lists them'}"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``did you mean NAME?`` with the nearest of the words; nothing where none is near."""
-    import difflib
-
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def either(words: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from grpclab.cli.completion import offering
 from grpclab.cli.options import allowance_given, remote_group
 from grpclab.cli.output import require_writable
 from grpclab.cli.parser import FileName, Flag, LabCommand, OptionGroup, Options
@@ -124,7 +125,9 @@ def parameter_options() -> list[Flag]:
     for one in dataclasses.fields(StudyParameters):
         words = one.default if not isinstance(one.default, tuple) else ",".join(f"{v:g}" for v in one.default)
         flag = f"--{one.name.replace('_', '-')}"
-        found.append(Flag(flag, metavar=one.name.upper(), help=f"{one.metadata['meaning']} (default: {words})"))
+        meaning = f"{one.metadata['meaning']} (default: {words})"
+        offer = offering(lambda: DESIGNS) if one.name == "design" else None
+        found.append(Flag(flag, metavar=one.name.upper(), help=meaning, offer=offer))
     return found
 
 
@@ -146,7 +149,7 @@ COMMAND = LabCommand(
                     "--file",
                     kind=FileName(as_path=True),
                     metavar="FILE",
-                    help="a study of your own, in TOML (see the README)",
+                    help="your own study, in TOML (docs/your-own-service.md)",
                 ),
                 Flag(
                     "--exclusive",
