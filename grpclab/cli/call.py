@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from grpclab.cli.completion import offering
 from grpclab.cli.options import (
     allowance_given,
     call_options,
@@ -276,8 +277,8 @@ def _groups() -> list[OptionGroup]:
     call = OptionGroup(
         title="what is looked at",
         members=[
-            Operand("what", "WHAT", EXPECTED),
-            Operand("names", "NAME|ADDRESS", f"HOST:PORT or unix:PATH on this machine (default: {TARGET})", nargs=-1),
+            Operand("what", "WHAT", EXPECTED, offer=offering(lambda: (LIST, DESCRIBE, DEMO))),
+            Operand("names", "NAME|ADDRESS", f"HOST:PORT or unix:PATH on this machine (default: {TARGET})", many=True),
         ],
     )
     sent = OptionGroup(
