@@ -57,12 +57,13 @@ _MEASURED = (
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved slices, and give a verdict on B.
 
-Each side is a variant (basic, optimized), an application of yours that grpclab hosts (--app MODULE:NAME), a command
-that starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a server that runs already
-(--address), or a stored result, results/STUDY:CONFIGURATION; --a-app, --b-cmd and their like are for one side. --a-set
-and --b-set set factors of a side: those of the server are for variants and applications; arg.NAME fills {NAME} in a
-command or a parameter of an application, env.NAME is a variable of the server. A command is started without a shell:
-sh -c '...' runs what needs one."""
+Each side is a variant (basic, optimized), your own application, hosted by grpclab (--app MODULE:NAME), a command that
+starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a running server (--address), or a
+stored result, results/STUDY:CONFIGURATION. Options such as --a-app and --b-cmd apply to one side.
+
+--a-set and --b-set set factors of one side. Factors of the server are for variants and applications; arg.NAME fills
+{NAME} in a command or a parameter of an application; env.NAME sets an environment variable of the server. Commands run
+without a shell: use sh -c '...' if you need one."""
 
 EPILOG = """examples:
   grpclab compare basic optimized
@@ -72,9 +73,9 @@ EPILOG = """examples:
   grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
-Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 a wrong option, 3 a side cannot be measured, 4 inconclusive
-(0 with --allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. What is measured is stored under results/;
-`grpclab report` draws it."""
+Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 bad input, 3 a side cannot be measured, 4 inconclusive (0 with
+--allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. Results are stored under results/; `grpclab report` draws
+them."""
 
 
 def run(options: Options) -> int:
@@ -266,7 +267,7 @@ def _side_options(side: str) -> list[Flag]:
     whose = side.upper()
     return [
         Flag(f"--{side}-set", metavar="FACTOR=LEVEL", many=True, help=f"a factor of {whose} only"),
-        Flag(f"--{side}-name", metavar="NAME", help=f"what {whose} is called in every output"),
+        Flag(f"--{side}-name", metavar="NAME", help=f"the name of {whose} in every output"),
     ]
 
 
@@ -296,23 +297,27 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--ignore-fields",
                 metavar="FIELD,...",
-                help="fields of the answers that vary by nature, as time,trace.id",
+                help="answer fields that always differ, e.g. time,trace.id",
             ),
         ],
     )
     judged = OptionGroup(
         title="the verdict",
         members=[
-            Flag("--blocks", metavar="N|auto", help="auto: by the noise of the first four (default: auto)"),
+            Flag(
+                "--blocks",
+                metavar="N|auto",
+                help="number of blocks; auto: from the noise of the first four (default: auto)",
+            ),
             Flag(
                 "--budget",
                 metavar="TIME",
-                help="time for all blocks, as 3m: fitted after the first four (default: none)",
+                help="time for all blocks, e.g. 3m: fitted after the first four (default: none)",
             ),
-            Flag("--plan", switch=True, help="a pilot only: how long it takes, what it can show"),
+            Flag("--plan", switch=True, help="only run a pilot: how long it would take, and what it could show"),
             Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot be up together"),
             Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),
-            Flag("--seed", metavar="N", help="order within the blocks (default: 1)"),
+            Flag("--seed", metavar="N", help="seed of the order within blocks (default: 1)"),
             Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),
             Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
             Flag("--allow-mixed", switch=True, help="accept results of different machines or versions"),

@@ -158,8 +158,8 @@ def common_options() -> list[Flag]:
             "--redact",
             metavar="NAME",
             many=True,
-            help="keep what has this name (of metadata, a variable, an option of a command) out of all outputs, as what"
-            " is called token, password, key and the like; may be repeated",
+            help="treat metadata, variables and command options of this name as secret, like those called token,"
+            " password or key, and keep them out of all outputs; can be repeated",
         ),
     ]
 
@@ -269,9 +269,9 @@ class LabCommand(click.Command):
         flag = next(flag for flag in self.flags if not flag.is_flag and flag.allow_from_autoenv)
         variable = f"GRPCLAB_{self.name}_{flag.name}".upper()
         return (
-            f"Defaults of your own: [{self.name}] in grpclab.toml, or [tool.grpclab.{self.name}] in pyproject.toml, of"
-            f" the working folder; or a variable, as {variable} for {flag.opts[-1]}. The command line wins, then the"
-            " variable."
+            f"Change a default with [{self.name}] in grpclab.toml, or [tool.grpclab.{self.name}] in pyproject.toml, in"
+            f" the working folder, or with a variable, e.g. {variable} for {flag.opts[-1]}. The command line takes"
+            " precedence, then the variable."
         )
 
 

@@ -30,9 +30,9 @@ LONGEST_S = 600
 MOST_FUNCTIONS = 10
 FEW_SAMPLES = 5
 """Of so few, none is no surprise."""
-EPILOG = """py-spy looks at Python's threads and names their functions; perf, where it is installed and permitted, looks
-at every thread while it runs. py-spy pauses the process briefly for each sample. Files: .html is a flamegraph,
-.folded and .speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
+EPILOG = """py-spy samples Python threads and names their functions. perf, if it is installed and permitted, samples
+every running thread. py-spy pauses the process briefly for each sample. Files: .html is a flamegraph, .folded and
+.speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
 
 Writer = Callable[[Mapping[str, int], Options], bytes]
 
@@ -288,19 +288,19 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the process",
             members=[
-                Flag("--pid", kind=Whole(), help="a process, with its child processes that run Python"),
-                Flag("--server", metavar="HOST:PORT", help="the processes that listen there; HOST is this machine"),
+                Flag("--pid", kind=Whole(), help="a process, including child processes that run Python"),
+                Flag("--server", metavar="HOST:PORT", help="the processes listening there; HOST is this machine"),
             ],
         ),
         OptionGroup(
             members=[
                 Flag("--duration", default="5s", metavar="TIME", help="whole seconds (default: 5s)"),
-                Flag("--rate", kind=Whole(), default=100, metavar="HZ", help="samples a second (default: 100)"),
+                Flag("--rate", kind=Whole(), default=100, metavar="HZ", help="samples per second (default: 100)"),
                 Flag(
                     "--handler",
                     default=families.HANDLER,
                     metavar="FILE",
-                    help=f"end of the path of the file with the handlers (default: {families.HANDLER})",
+                    help=f"file with the handlers, by the end of its path (default: {families.HANDLER})",
                 ),
                 Flag(
                     "-o",
@@ -308,7 +308,7 @@ COMMAND = LabCommand(
                     kind=FileName(as_path=True),
                     many=True,
                     metavar="FILE",
-                    help="write py-spy's stacks there: *.html, *.folded, *.speedscope.json or *.pb.gz; may be repeated",
+                    help="write py-spy's stacks to *.html, *.folded, *.speedscope.json or *.pb.gz; can be repeated",
                 ),
                 Flag("--json", metavar="FILE", help="write the figures as JSON; - is standard output"),
             ]

@@ -154,7 +154,7 @@ COMMAND = LabCommand(
                 Flag(
                     "--rejudge",
                     switch=True,
-                    help="judge it by today's rules and say which rows change; what is stored, and the report, stay as"
+                    help="apply today's rules and list the rows that change; stored results and the report stay as"
                     " they are",
                 ),
                 Flag(
@@ -167,13 +167,13 @@ COMMAND = LabCommand(
                     "--figures",
                     kind=FileName(folder=True, as_path=True),
                     metavar="DIR",
-                    help="write every figure as an SVG and a PNG file, too",
+                    help="also write every figure as an SVG and a PNG file",
                 ),
                 Flag(
                     "--site",
                     kind=FileName(folder=True, as_path=True),
                     metavar="DIR",
-                    help="build a static site of all reports and guides there",
+                    help="build a static site of all reports and guides in this folder",
                 ),
                 Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output"),
             ]

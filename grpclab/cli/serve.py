@@ -24,13 +24,13 @@ from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 APPLICATION_PORT = 50051
 PORTS = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
 LOG_LEVELS = ("debug", "info", "warning", "error")
-SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, then lets running calls end; a second
-signal cuts them off.
+SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, and then lets running calls finish; a
+second signal ends them.
 
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
-PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 unless --desk-host
-names another address; there it wants the token that is printed with its address.
-A flag beats a variable, a variable beats the default; other commands do not read them."""
+PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the diagnostics server, on 127.0.0.1 unless --desk-host names
+another address, where it requires the token that is printed with its address. A flag overrides a variable, and a
+variable overrides the default; other commands do not read these variables."""
 
 
 def run(options: Options) -> int:
@@ -166,7 +166,7 @@ COMMAND = LabCommand(
                     help=f"TCP port, 0 for any free one (default: {PORTS}, --app {APPLICATION_PORT})",
                 ),
                 Flag("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"),
-                Flag("--desk-host", metavar="HOST", help="address of the profiling desk (default: 127.0.0.1)"),
+                Flag("--desk-host", metavar="HOST", help="address of the diagnostics server (default: 127.0.0.1)"),
                 set_option("a factor of the server, as server.window_kib=1024"),
             ],
         ),

@@ -152,7 +152,7 @@ COMMAND = LabCommand(
                     "--file",
                     kind=FileName(as_path=True),
                     metavar="FILE",
-                    help="a study of your own, in TOML (see the README)",
+                    help="your own study, in TOML (docs/your-own-service.md)",
                 ),
                 Flag(
                     "--exclusive",
