@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli import layers
+from grpclab.cli.option_types import OneOf
 from grpclab.cli.options import (
     allowance_given,
     call_options,
@@ -26,7 +27,7 @@ from grpclab.cli.options import (
     whole,
 )
 from grpclab.cli.output import require_writable, tell_encoding, write
-from grpclab.cli.parser import Flag, LabCommand, OneOf, Operand, OptionGroup, Options
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
 from grpclab.errors import UsageError
 from grpclab.load.calls.call_options import IN_TURN
