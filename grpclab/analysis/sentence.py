@@ -27,7 +27,7 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
     side. A part with an `already` is told once more with its interval, for readers to whom the other parts are nothing
     new: ``a client that already keeps its channel``.
     """
-    candidate, baseline, at = _names(headline, planned)
+    candidate, baseline, at = names(headline, planned)
     where = f" {at}" if at else ""
     metric = metric_words(headline.metric)
     if not headline.computed:
@@ -48,12 +48,13 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
     if headline.verdict == "equivalent":
         text += f", the whole interval lies within {qty.percent_as_set(headline.delta)} of 1"
     if headline.verdict == "inconclusive":
-        text += f"; {_advice(headline)}"
+        text += f"; {advice(headline)}"
     shares = _parts(headline, parts)
     return " ".join([f"{text}; {shares}." if shares else f"{text}.", *_already(parts)])
 
 
-def _names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, str]:
+def names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, str]:
+    """The candidate, the baseline, and the condition that both share, in words; see :func:`sentence`."""
     title = _TITLE.fullmatch(planned.title.strip())
     parsed = title.groupdict() if title else {}
     if (at := parsed.get("at")) and at in planned.baseline_label:
@@ -65,7 +66,8 @@ def _names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, st
     )
 
 
-def _advice(headline: Comparison) -> str:
+def advice(headline: Comparison) -> str:
+    """What would decide a headline that is inconclusive."""
     if headline.obstacles:
         return "; ".join(headline.obstacles)
     if headline.blocks_needed is not None:

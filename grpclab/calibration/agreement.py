@@ -19,8 +19,9 @@ from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.variants import BASIC, OPTIMIZED
 from grpclab.load.generator import Generator
-from grpclab.report import tables, theme, words
+from grpclab.report import theme, words
 from grpclab.report.blocks import figure_block
+from grpclab.report.tables import Cells, Piece, Table, limits
 from grpclab.servers.process.launcher import launch
 from grpclab.system.environment import CorePlan
 
@@ -133,7 +134,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """The two ratios with their intervals."""
     by_engine = comparisons(frame)
 
@@ -182,20 +183,22 @@ def body(frame: pd.DataFrame) -> str:
         engines="engines: grpcio and wire",
     )
     levels = frame.pivot_table(index="server", columns="engine", values="throughput_rps", aggfunc="median")
-    limits = frame[frame["limited_by"] != ""].groupby(["server", "engine"]).size()
-    rows = [
+    bounds = frame[frame["limited_by"] != ""].groupby(["server", "engine"]).size()
+    rows: list[Cells] = [
         [
             server,
             *(
-                qty.amount(levels.loc[server, engine])
-                + (tables.limits(["generator-bound"]) if (server, engine) in limits.index else "")
+                (
+                    qty.amount(levels.loc[server, engine]),
+                    *limits(["generator-bound"] if (server, engine) in bounds.index else []),
+                )
                 for engine in ENGINES
             ),
         ]
         for server in SERVERS
     ]
     header = ["server", *(f"requests/s with {engine}" for engine in ENGINES)]
-    return block.html() + tables.table(header, rows, label="Requests per second, medians", numeric=(1, 2))
+    return [block, Table(header=header, rows=rows, label="Requests per second, medians", numeric=(1, 2))]
 
 
 EXPERIMENT = Experiment(

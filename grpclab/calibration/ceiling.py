@@ -26,7 +26,7 @@ from grpclab.http2.messages import prefixed
 from grpclab.load.calls.method import greeting
 from grpclab.load.generator import Generator
 from grpclab.report import theme
-from grpclab.report.blocks import figure_block
+from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.system.environment import CorePlan
 
 CONNECTIONS, IN_FLIGHT_EACH = 4, 16
@@ -172,7 +172,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> FigureBlock:
     """The figure."""
     medians = frame.groupby("tool")[["rps", "cpu_us_per_call"]].median()
 
@@ -208,7 +208,7 @@ def body(frame: pd.DataFrame) -> str:
             "be measured with it."
         ),
         engines="engines: grpcio and wire",
-    ).html()
+    )
 
 
 def _dots(ax: Axes, frame: pd.DataFrame, column: str, title: str, text: Callable[[float], str]) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grpclab import quantities as qty
-from grpclab.report import tables
-from grpclab.report.words import esc
+from grpclab.report.tables import BREAK, Cell, Cells, Span, Table, badge, below, bold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +19,13 @@ class Claim:
     holds: bool | None = None
 
 
-def claims_table(groups: Mapping[str, Sequence[Claim]]) -> str:
-    """The claims as an HTML table, in groups that have a name."""
-    rows: list[list[str]] = []
+def claims_table(groups: Mapping[str, Sequence[Claim]]) -> Table:
+    """The claims as a table, in groups that have a name."""
+    rows: list[Cells] = []
     for name, claims in groups.items():
-        rows.append([esc(name)])
-        rows += [[_asked(c), _badge(c), f"<b>{_unbroken(c.measured)}</b>"] for c in claims]
-    return tables.table(["claim and goal", "holds?", "measured"], rows, label="Claims and what was measured")
+        rows.append([name])
+        rows += [[_asked(c), _badge(c), bold(_unbroken(c.measured))] for c in claims]
+    return Table(header=["claim and goal", "holds?", "measured"], rows=rows, label="Claims and what was measured")
 
 
 def verdict(claims: Sequence[Claim]) -> str:
@@ -40,18 +39,19 @@ def verdict(claims: Sequence[Claim]) -> str:
     return f"{len(judged) - len(failed)} of {len(judged)} goals are met on this machine. Not met: {'; '.join(failed)}."
 
 
-def _asked(claim: Claim) -> str:
+def _asked(claim: Claim) -> Cell:
     """The goal stands under the claim, so that whether it holds is in sight on a phone."""
-    return esc(claim.claim) + (f"<small>goal: {esc(claim.goal)}</small>" if claim.goal else "")
+    return claim.claim, below(f"goal: {claim.goal}") if claim.goal else ""
 
 
-def _unbroken(text: str) -> str:
+def _unbroken(text: str) -> Cell:
     """A line for each part between commas, none broken."""
-    return ",<br>".join(esc(part).replace(" ", "&nbsp;") for part in (text or qty.MISSING).split(", "))
+    first, *others = (part.replace(" ", "\N{NO-BREAK SPACE}") for part in (text or qty.MISSING).split(", "))
+    return [first, *((",", BREAK, part) for part in others)]
 
 
-def _badge(claim: Claim) -> str:
+def _badge(claim: Claim) -> Cell:
     if claim.holds is None:
-        return f'<span class="gl-note">{"undecided" if claim.goal else "for information"}</span>'
+        return Span("quiet", ("undecided" if claim.goal else "for information",))
     word, kind = ("holds", "faster") if claim.holds else ("does not hold", "slower")
-    return f'<span class="gl-badge gl-{kind}">{word}</span>'
+    return badge(word, kind)

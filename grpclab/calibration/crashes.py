@@ -21,8 +21,7 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.errors import WorkerError
-from grpclab.report import tables
-from grpclab.report.words import esc
+from grpclab.report.tables import Table
 from grpclab.study import profile_window
 from grpclab.study.documents import manifest_document, read_json
 from grpclab.study.model import StoredResult
@@ -292,7 +291,7 @@ def _of_the_default(wall_s: float, share: float) -> list[Claim]:
     ]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> Table:
     """Both runs in a table."""
     rows = []
     for run, trials in frame.groupby("run", sort=False):
@@ -304,9 +303,9 @@ def body(frame: pd.DataFrame) -> str:
             str(int(trials["rewritten"].max())),
             str(int(trials["left_behind"].max())),
         ]
-        rows.append([esc(run), *cells])
+        rows.append([str(run), *cells])
     header = ["run", "kills", "trials", "valid", "half", "lost or again", "left behind"]
-    return tables.table(header, rows, label="A study killed and resumed", numeric={1, 2, 3, 4, 5, 6})
+    return Table(header=header, rows=rows, label="A study killed and resumed", numeric={1, 2, 3, 4, 5, 6})
 
 
 EXPERIMENT = Experiment(

@@ -23,9 +23,9 @@ from grpclab.calibration.pairs import work_us
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
 from grpclab.factors.variants import LOAD, OPTIMIZED
-from grpclab.report import tables, theme
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
-from grpclab.report.words import esc
+from grpclab.report.tables import Piece, Table
 from grpclab.study.comparing import EXIT_CODES
 from grpclab.study.designs.compare_design import SCENARIO
 from grpclab.study.documents import read_json
@@ -207,7 +207,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     return [*told, Claim(claim="comparisons that failed", goal="0", measured=str(failed), holds=not failed)]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """Every comparison with its interval, and what they took."""
     kinds = [kind for kind in KINDS if len(measured(frame, kind))]
 
@@ -259,7 +259,7 @@ def body(frame: pd.DataFrame) -> str:
         mean = math.exp(float(np.log(mine["ratio"]).mean()))
         rows.append(
             [
-                esc(KINDS[kind].title),
+                KINDS[kind].title,
                 f"{work:g}",
                 f"{mean:.3f}",
                 span,
@@ -268,7 +268,7 @@ def body(frame: pd.DataFrame) -> str:
             ]
         )
     header = ["comparison", "work, µs", "ratio, mean", "blocks", "time, median", "longest"]
-    return block.html() + tables.table(header, rows, label="Comparisons and their time", numeric=range(1, 6))
+    return [block, Table(header=header, rows=rows, label="Comparisons and their time", numeric=range(1, 6))]
 
 
 EXPERIMENT = Experiment(

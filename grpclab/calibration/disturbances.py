@@ -27,8 +27,7 @@ from grpclab.calibration.disturbing import (
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.load.run import GENERATOR_BOUND
-from grpclab.report import tables
-from grpclab.report.words import esc
+from grpclab.report.tables import Paragraph, Piece, Table
 from grpclab.system.environment import CorePlan
 
 ENGINES, LOOPS = ("wire", "grpcio"), ("closed", "open")
@@ -204,13 +203,14 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """The table."""
-    shown = [[esc(cell) for cell in row] for row in rows(frame)]
-    return tables.table([esc(cell) for cell in HEADER], shown, label="What the results say of disturbances") + (
-        "<p>In brackets the throughput and the p99 over those of undisturbed windows. What a result says is its limit "
-        "and the kinds of its notices.</p>"
+    table = Table(header=HEADER, rows=rows(frame), label="What the results say of disturbances")
+    text = (
+        "In brackets the throughput and the p99 over those of undisturbed windows. What a result says is its limit and "
+        "the kinds of its notices."
     )
+    return [table, Paragraph(text=text)]
 
 
 EXPERIMENT = Experiment(

@@ -15,7 +15,7 @@ from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
 from grpclab.metrics import calls_needed
 from grpclab.report import theme
-from grpclab.report.blocks import figure_block
+from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.system.environment import CorePlan
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child
 from grpclab.system.temporary import TemporaryFolder
@@ -73,7 +73,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     return [Claim(claim="TCP echo between two cores of this machine, both looking all the time", measured=words)]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> FigureBlock:
     """The curve."""
     inner = frame[frame["share"] < 1]
     at, rtt_s = inner["share"].to_numpy(), inner["rtt_s"].to_numpy()
@@ -117,7 +117,7 @@ def body(frame: pd.DataFrame) -> str:
             "this one says nothing of the server."
         ),
         engines="",
-    ).html()
+    )
 
 
 EXPERIMENT = Experiment(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,18 +10,22 @@ import pandas as pd
 import grpclab.report.backend  # noqa: F401  # before an experiment loads matplotlib
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.plan import Plan
+from grpclab.report.tables import Piece
 from grpclab.system.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One question to the lab. `claims` and `body` (HTML) are made of the frame alone."""
+    """One question to the lab. `claims` and `body`, what the report shows, are made of the frame alone.
+
+    A `body` that is a string is HTML: that of an experiment which another package wrote for the first edition.
+    """
 
     title: str
     question: str
     sized: Callable[[Plan], pd.DataFrame]
     claims: Callable[[pd.DataFrame], list[Claim]]
-    body: Callable[[pd.DataFrame], str]
+    body: Callable[[pd.DataFrame], Piece | Sequence[Piece] | str]
 
 
 EXPERIMENTS: Registry[Experiment] = Registry(

@@ -20,9 +20,9 @@ from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.resampling import Spread
 from grpclab.errors import MeasurementError
 from grpclab.factors.variants import LOAD, OPTIMIZED
-from grpclab.report import tables, theme
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
-from grpclab.report.words import esc
+from grpclab.report.tables import Cells, Piece, Table, bold
 from grpclab.study.trial_progress import say
 from grpclab.system.environment import CorePlan
 
@@ -200,7 +200,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     return told
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """Each block's ratio by kind, and what a block took."""
     engines = engines_of(frame)
 
@@ -252,15 +252,15 @@ def body(frame: pd.DataFrame) -> str:
         ),
         engines=f"engines: {' and '.join(engines)}",
     )
-    rows = []
+    rows: list[Cells] = []
     for engine in engines:
-        rows.append([esc(f"engine {engine}")])
+        rows.append([f"engine {engine}"])
         for kind, spread in spreads(frame, engine).items():
             mine = frame[(frame["engine"] == engine) & (frame["kind"] == kind)]
             wall_s, counted_s = float(mine["wall_s"].median()), float(mine["counted_s"].median())
-            rows.append([KINDS[kind], f"<b>{spread}</b>", str(spread.blocks), f"{counted_s:.2f}", f"{wall_s:.2f}"])
+            rows.append([KINDS[kind], bold(str(spread)), str(spread.blocks), f"{counted_s:.2f}", f"{wall_s:.2f}"])
     header = ["kind", "sd of ln ratio", "blocks", "counted s a side", "wall s a block"]
-    return block.html() + tables.table(header, rows, label="Noise of one block", numeric={1, 2, 3, 4})
+    return [block, Table(header=header, rows=rows, label="Noise of one block", numeric={1, 2, 3, 4})]
 
 
 def _digits(value: float) -> str:

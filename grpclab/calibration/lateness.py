@@ -19,7 +19,7 @@ from grpclab.factors.levels import Level
 from grpclab.load.generator import Generator
 from grpclab.load.run import LoadRun
 from grpclab.report import theme
-from grpclab.report.blocks import figure_block
+from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.system.environment import CorePlan
 
@@ -116,7 +116,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> FigureBlock:
     """Lateness by rate, and the share of a core that it takes."""
     table = frame[frame["part"] == BY_RATE].sort_values("rate_rps")
 
@@ -157,7 +157,7 @@ def body(frame: pd.DataFrame) -> str:
             "time."
         ),
         engines="engine: wire",
-    ).html()
+    )
 
 
 def _late(ax: Axes, table: pd.DataFrame) -> None:

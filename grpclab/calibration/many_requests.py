@@ -17,8 +17,7 @@ from grpclab.factors.levels import Level
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.load.generator import Generator
-from grpclab.report import tables
-from grpclab.report.words import esc
+from grpclab.report.tables import Paragraph, Piece, Table
 from grpclab.system.environment import CorePlan
 
 ONE = 1
@@ -111,7 +110,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     return told
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """A table and a sentence."""
     rows = []
     for count in COUNTS:
@@ -124,7 +123,7 @@ def body(frame: pd.DataFrame) -> str:
         f"Requests of {SIZE} bytes, {qty.count(frame['round'].nunique(), 'round')}, interleaved. They lie in one file"
         " that each worker maps; a call takes the next one, and pays for what of it no cache of the processor holds."
     )
-    return f"<p>{esc(sentence)}</p>{tables.table(header, rows, label='Cost of many requests', numeric=range(4))}"
+    return [Paragraph(text=sentence), Table(header=header, rows=rows, label="Cost of many requests", numeric=range(4))]
 
 
 EXPERIMENT = Experiment(

@@ -16,7 +16,7 @@ from grpclab.calibration.servers import reference
 from grpclab.factors.config import TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.report import theme
-from grpclab.report.blocks import figure_block
+from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.system import procfs
 from grpclab.system.environment import CorePlan
@@ -101,7 +101,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> FigureBlock:
     """Memory over calls."""
     peak, calls = float(frame["rss_bytes"].max()), int(frame["calls"].max())
 
@@ -136,7 +136,7 @@ def body(frame: pd.DataFrame) -> str:
             "whole process, Python and its libraries included."
         ),
         engines="engine: wire",
-    ).html()
+    )
 
 
 EXPERIMENT = Experiment(

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim, claims_table, verdict
 from grpclab.calibration.experiments import EXPERIMENTS
@@ -13,7 +15,7 @@ from grpclab.calibration.store import About, Results
 from grpclab.report import files, tables, words
 from grpclab.report.blocks import Section, Shown
 from grpclab.report.renderers.html import Head, page
-from grpclab.report.words import esc
+from grpclab.report.tables import FactList, Missing, Paragraph, Piece
 
 TITLE = "The lab measures itself"
 QUESTION = (
@@ -24,32 +26,53 @@ OTHERS_LIMIT = 0.05
 """What others may use of the machine before the report warns of it."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GoalsMet(Piece):
+    """How many goals are met, and what makes the figures worth less than those of another run."""
+
+    sentence: str
+    warnings: tuple[str, ...]
+
+    TEMPLATE = "calibration/goals.html.j2"
+
+
 def sections(results: Results, made: Mapping[str, Section] | None = None) -> list[Section]:
-    """The report, section by section: the question, the claims, an experiment each, the machine.
+    """The report, section by section: the claims, an experiment each, the machine.
 
     `made`: the sections of experiments, by name, that have been drawn already.
     """
     made = made or {}
     about = results.about()
     return [
-        Section(title="The question", anchor="question", html=f'<p class="gl-question">{esc(QUESTION)}</p>'),
-        Section(
-            title="Claims", anchor="answer", html=f"{answer(results).html}{claims(results).html}{_in_short(about)}"
-        ),
+        Section(title="Claims", anchor="answer", data=_answered(results), template="calibration/answer.html.j2"),
         *(made.get(name) or section(results, name) for name in EXPERIMENTS),
-        Section(title="Machine and versions", anchor="machine", html=_facts(about)),
+        Section(title="Machine and versions", anchor="machine", data=_facts(about)),
     ]
 
 
 def answer(results: Results) -> Shown:
     """How many goals are met, and what makes the figures worth less than those of another run."""
-    sentence = verdict([claim for claims in _claims(results).values() for claim in claims])
-    return Shown(html=f'<p class="gl-verdict">{esc(sentence)}</p>{_warning(results.about())}', text=sentence)
+    met = GoalsMet(sentence=_sentence(results), warnings=_warnings(results.about()))
+    return Shown(parts=[met], text=met.sentence)
+
+
+def _sentence(results: Results) -> str:
+    return verdict([claim for claims in _claims(results).values() for claim in claims])
+
+
+def _answered(results: Results) -> list[Piece]:
+    """The answer of the page: how many goals are met, every claim, and the machine in short."""
+    about = results.about()
+    return [
+        GoalsMet(sentence=_sentence(results), warnings=_warnings(about)),
+        claims_table(_claims(results)),
+        FactList(pairs=_in_short(about)),
+    ]
 
 
 def claims(results: Results) -> Section:
     """Every claim with its goal and what was measured."""
-    return Section(title="Claims", anchor="claims", html=claims_table(_claims(results)))
+    return Section(title="Claims", data=claims_table(_claims(results)), template="pieces_in_order.html.j2")
 
 
 def _claims(results: Results) -> dict[str, list[Claim]]:
@@ -69,10 +92,12 @@ def section(results: Results, name: str) -> Section:
     experiment = EXPERIMENTS[name]
     frame = results.frame(name)
     if frame is None:
-        body = f'<p class="gl-none">Not measured: {esc(_why_not(results, name))}</p>'
+        body: object = Missing(text=f"Not measured: {_why_not(results, name)}")
     else:
         body = experiment.body(frame)
-    return Section(title=experiment.title, anchor=name, html=f"<p>{esc(experiment.question)}</p>{body}")
+        body = Markup(body) if isinstance(body, str) else body
+    parts = [Paragraph(text=experiment.question), body]
+    return Section(title=experiment.title, anchor=name, data=parts, template="pieces_in_order.html.j2")
 
 
 def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
@@ -86,7 +111,6 @@ def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
     head = Head(
         kicker="Calibration",
         title=TITLE,
-        heading=TITLE,
         created_at=about.created_at,
         machine=", ".join(filter(None, (machine.host, machine.cpu_model))),
     )
@@ -97,7 +121,7 @@ def _why_not(results: Results, name: str) -> str:
     return results.about().notes.get(name) or "the run was ended before it"
 
 
-def _warning(about: About) -> str:
+def _warnings(about: About) -> tuple[str, ...]:
     """What makes these figures worth less than those of another run."""
     warnings = []
     if not about.parameters.full:
@@ -110,14 +134,13 @@ def _warning(about: About) -> str:
         warnings.append(f"Others used this machine at the same time, of all its cores: {shares}. Tails tell of them.")
     if len(about.machine.affinity) == 1:
         warnings.append("There is one core: generator and server take it from each other.")
-    items = "".join(f"<li>{esc(text)}</li>" for text in warnings)
-    return f'<ul class="gl-warnings">{items}</ul>' if warnings else ""
+    return tuple(warnings)
 
 
-def _in_short(about: About) -> str:
+def _in_short(about: About) -> list[tuple[str, str]]:
     machine, versions, parameters = about.machine, about.versions, about.parameters
     names = ("python", "grpcio", "uvloop")
-    pairs = [
+    return [
         ("machine", f"{machine.cpu_model or machine.architecture}, {len(machine.affinity)} cores"),
         ("virtual machine", {True: "yes", False: "no", None: "unknown"}[machine.virtual_machine]),
         ("kernel", f"{machine.system} {machine.kernel}"),
@@ -125,18 +148,17 @@ def _in_short(about: About) -> str:
         ("rounds", f"{parameters.rounds}, seed {parameters.seed}"),
         ("load average", f"{_load(machine.load_average)} before, {_load(about.load_average_after)} after"),
     ]
-    return tables.facts(pairs)
 
 
 def _load(averages: Sequence[float] | None) -> str:
     return f"{averages[0]:g}" if averages else "unknown"
 
 
-def _facts(about: About) -> str:
+def _facts(about: About) -> list[tuple[str, FactList]]:
     parts = {
         "Machine": vars(about.machine),
         "Versions": about.versions,
         "Source": vars(about.git),
         "Parameters": dataclasses.asdict(about.parameters),
     }
-    return "".join(f"<h3>{title}</h3>{tables.facts(tables.flat(facts))}" for title, facts in parts.items())
+    return [(title, FactList(pairs=tables.flat(facts))) for title, facts in parts.items()]

@@ -19,8 +19,7 @@ from grpclab.analysis.inference.ratios import Floats
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
-from grpclab.report import tables
-from grpclab.report.words import esc
+from grpclab.report.tables import Cells, Paragraph, Piece, Table, bold
 from grpclab.study.block_count import MOST_BLOCKS, PILOT_BLOCKS
 
 NOISES = (0.008, 0.015, 0.03)
@@ -151,28 +150,29 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     return drawn
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """Every cell in a table."""
-    rows = []
+    rows: list[Cells] = []
     for what in GOALS:
-        rows.append([esc(what)])
+        rows.append([what])
         rows += [
             [
                 f"{float(str(cell.truth)):.2f}×",
                 qty.percent(float(str(cell.delta))),
                 f"{float(str(cell.noise)):.1%}",
                 f"{float(str(cell.blocks)):.0f}",
-                f"<b>{float(str(cell.share)):.1%}</b>",
+                bold(f"{float(str(cell.share)):.1%}"),
             ]
             for cell in frame[frame["what"].eq(what)].itertuples()
         ]
     header = ["truth", "smallest effect", "block noise", "blocks, median", "share of comparisons"]
-    return (
-        f"<p>{int(frame['comparisons'].iloc[0]):,} simulated comparisons in each case, each with a pilot of "
+    text = (
+        f"{int(frame['comparisons'].iloc[0]):,} simulated comparisons in each case, each with a pilot of "
         f"{PILOT_BLOCKS} blocks that count. The number of blocks is fixed from the upper 80 % bound of their noise, at "
-        f"most {MOST_BLOCKS}, never from their effect.</p>"
-        f"{tables.table(header, rows, label='Simulated comparisons', numeric={0, 1, 2, 3, 4})}"
+        f"most {MOST_BLOCKS}, never from their effect."
     )
+    table = Table(header=header, rows=rows, label="Simulated comparisons", numeric={0, 1, 2, 3, 4})
+    return [Paragraph(text=text), table]
 
 
 EXPERIMENT = Experiment(

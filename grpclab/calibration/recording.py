@@ -12,8 +12,7 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, shuffled
 from grpclab.load.core.recorder import Recorder
-from grpclab.report import tables
-from grpclab.report.words import esc
+from grpclab.report.tables import Paragraph, Piece, Table
 from grpclab.status import OK
 from grpclab.system.temporary import TemporaryFolder
 
@@ -80,7 +79,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """A table and a sentence."""
     table = frame.groupby("variant").agg(
         middle=("ns_per_call", "median"),
@@ -89,7 +88,7 @@ def body(frame: pd.DataFrame) -> str:
         size=("bytes_per_call", "median"),
     )
     rows = [
-        [esc(name), f"{row['middle']:.0f} ns", f"{row['low']:.0f} to {row['high']:.0f} ns", f"{row['size']:.0f}"]
+        [str(name), f"{row['middle']:.0f} ns", f"{row['low']:.0f} to {row['high']:.0f} ns", f"{row['size']:.0f}"]
         for name, row in table.loc[list(VARIANTS)].iterrows()
     ]
     header = ["a call is", "CPU per call", "over the rounds", "bytes on disk"]
@@ -100,7 +99,7 @@ def body(frame: pd.DataFrame) -> str:
         f"{float(table['size'][DISK]):.0f} MB of disk. Nothing is sampled, and nothing is averaged before it is "
         "written."
     )
-    return f"<p>{esc(sentence)}</p>{tables.table(header, rows, label='Cost of recording', numeric=range(1, 4))}"
+    return [Paragraph(text=sentence), Table(header=header, rows=rows, label="Cost of recording", numeric=range(1, 4))]
 
 
 EXPERIMENT = Experiment(

@@ -15,7 +15,7 @@ from grpclab.factors.config import LinkConfig, ServerConfig, TrialConfig
 from grpclab.link.emulation import running_link
 from grpclab.load.generator import Generator
 from grpclab.report import theme
-from grpclab.report.blocks import figure_block
+from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.servers.process.launcher import launch
 from grpclab.system.environment import CorePlan
 
@@ -120,7 +120,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> FigureBlock:
     """Ratios of relay to direct."""
     by_name = ratios(frame)
 
@@ -167,7 +167,7 @@ def body(frame: pd.DataFrame) -> str:
             "it alike. Times over a link are kept on a grid of one millisecond, late at most and never early."
         ),
         engines="engine: wire",
-    ).html()
+    )
 
 
 EXPERIMENT = Experiment(

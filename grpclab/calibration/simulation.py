@@ -17,8 +17,7 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.load.core.recorder import Floats
-from grpclab.report import tables
-from grpclab.report.words import esc
+from grpclab.report.tables import Cells, Paragraph, Piece, Table, bold
 
 DELTA = 0.05
 TREND = 0.8
@@ -116,28 +115,29 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     return drawn
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """Every cell in a table."""
-    rows = []
+    rows: list[Cells] = []
     for what, (low, high) in GOALS.items():
         cells = frame[frame["what"] == what]
-        rows.append([esc(what)])
+        rows.append([what])
         for cell in cells.itertuples():
             share = float(str(cell.share))
             outliers = "yes" if cell.outliers else "no"
             mark = "" if low <= share <= high else " (outside its goal)"
             rows.append(
-                [f"{qty.percent(float(str(cell.noise)))}", str(cell.blocks), outliers, f"<b>{share:.1%}</b>{mark}"]
+                [f"{qty.percent(float(str(cell.noise)))}", str(cell.blocks), outliers, (bold(f"{share:.1%}"), mark)]
             )
     studies = int(frame["studies"].iloc[0])
     header = ["block noise", "blocks", "outliers", "share of studies"]
-    return (
-        f"<p>{studies:,} simulated studies in each case. Both sides of a block follow the machine, which loses "
+    text = (
+        f"{studies:,} simulated studies in each case. Both sides of a block follow the machine, which loses "
         f"{qty.percent(1 - TREND)} of its speed over the study; with outliers, one side of "
         f"{qty.percent(OUTLIERS)} of the blocks loses four times the noise. Noise is the standard deviation of the "
-        "logarithm of a block's ratio: what it is on this machine stands in the next part.</p>"
-        f"{tables.table(header, rows, label='Simulated studies', numeric={0, 1, 3})}"
+        "logarithm of a block's ratio: what it is on this machine stands in the next part."
     )
+    table = Table(header=header, rows=rows, label="Simulated studies", numeric={0, 1, 3})
+    return [Paragraph(text=text), table]
 
 
 EXPERIMENT = Experiment(

@@ -26,8 +26,7 @@ from grpclab.factors.variants import LOAD, OPTIMIZED
 from grpclab.load.core.slices import SliceLengths, closed_lengths
 from grpclab.load.run import LoadRun
 from grpclab.metrics import PERCENTILES
-from grpclab.report import tables
-from grpclab.report.words import esc
+from grpclab.report.tables import Cell, Cells, Table, bold
 from grpclab.study.set_up import SetUp, set_up
 from grpclab.study.target import Subject
 from grpclab.study.trial_progress import say
@@ -276,12 +275,12 @@ def _worst(found: pd.DataFrame, agree: pd.Series) -> str:
     return f"{int(agree.sum())} of {len(found)}, at worst {name}{side} at {times}×: {figure}"
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> Table:
     """The ratio of both sides by case and length, with what slices make of each."""
-    rows = []
+    rows: list[Cells] = []
     for case in cases_of(frame):
         mine = frame[frame["case"] == case]
-        rows.append([esc(CASES[case].title)])
+        rows.append([CASES[case].title])
         table = mine.pivot(index="round", columns=["side", "times"])
         for times in (*TIMES, WINDOW):
             cells = []
@@ -294,10 +293,10 @@ def body(frame: pd.DataFrame) -> str:
             name = "one window" if times == WINDOW else f"slices, {times}×"
             rows.append([name, qty.duration(length), *cells, "yes" if (first["limited_by"] != "").any() else "no"])
     header = ["measured in", "counted", "throughput, B over A", "p50", "p99", "generator at its limit"]
-    return tables.table(header, rows, label="Planted differences by length of slice", numeric={1, 2, 3, 4})
+    return Table(header=header, rows=rows, label="Planted differences by length of slice", numeric={1, 2, 3, 4})
 
 
-def _ratio(logs: Floats) -> str:
+def _ratio(logs: Floats) -> Cell:
     """A geometric mean with its 95 % interval."""
     if not len(logs):
         return qty.MISSING
@@ -305,7 +304,7 @@ def _ratio(logs: Floats) -> str:
     if len(logs) < FEWEST_ROUNDS:
         return f"{math.exp(mean):.3f}"
     half = t_quantile(1 - ALPHA / 2, len(logs) - 1) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    return f"<b>{math.exp(mean):.3f}</b> ({math.exp(mean - half):.3f} to {math.exp(mean + half):.3f})"
+    return bold(f"{math.exp(mean):.3f}"), f" ({math.exp(mean - half):.3f} to {math.exp(mean + half):.3f})"
 
 
 EXPERIMENT = Experiment(

@@ -19,8 +19,9 @@ from grpclab.factors.levels import Level
 from grpclab.load.core.recorder import Floats
 from grpclab.load.core.summary import percentile
 from grpclab.load.generator import Generator
-from grpclab.report import tables, theme
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
+from grpclab.report.tables import Piece, Table
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.system.environment import CorePlan
 
@@ -143,7 +144,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """The picture, and what each way of measuring says."""
     stall_s = float(frame["stall_s"].iloc[0])
     curves = {mode: tails.curve(shown(frame, mode)) for mode in MODES}
@@ -212,7 +213,7 @@ def body(frame: pd.DataFrame) -> str:
             cells = [qty.duration(percentile(values, q)) for q in tails.PERCENTILES.values()]
             rows.append([name, f"{len(values):,}", *cells])
     header = ["load", "calls", *tails.PERCENTILES]
-    return block.html() + tables.table(header, rows, label="Percentiles of each load", numeric=range(1, 6))
+    return [block, Table(header=header, rows=rows, label="Percentiles of each load", numeric=range(1, 6))]
 
 
 def _over_time(ax: Axes, frame: pd.DataFrame) -> None:

@@ -18,8 +18,9 @@ from grpclab.factors.config import TrialConfig
 from grpclab.load.core.recorder import Floats
 from grpclab.load.core.summary import percentile
 from grpclab.load.generator import Generator
-from grpclab.report import tables, theme
+from grpclab.report import theme
 from grpclab.report.blocks import figure_block
+from grpclab.report.tables import Piece, Table
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.system.environment import CorePlan
 
@@ -116,7 +117,7 @@ def percentile_errors(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> list[Piece]:
     """Both distributions, what is added, and the table of errors."""
     truth, truth_s = tails.curve(frame["residence_s"].to_numpy())
     measured, measured_s = tails.curve(frame["latency_s"].to_numpy())
@@ -176,7 +177,7 @@ def body(frame: pd.DataFrame) -> str:
         ]
         for name, row in errors.iterrows()
     ]
-    return block.html() + tables.table(header, rows, label="Percentiles, true and measured", numeric=range(1, 6))
+    return [block, Table(header=header, rows=rows, label="Percentiles, true and measured", numeric=range(1, 6))]
 
 
 def _percent(share: float) -> str:

@@ -21,7 +21,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD, OPTIMIZED
 from grpclab.report import theme
-from grpclab.report.blocks import figure_block
+from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.servers.target import Command
 from grpclab.study.comparing import judge, prepare
 from grpclab.study.designs.compare_design import SCENARIO
@@ -168,7 +168,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def body(frame: pd.DataFrame) -> str:
+def body(frame: pd.DataFrame) -> FigureBlock:
     """Every comparison with its interval, and the truth."""
     colours = {"faster": theme.CANDIDATE, "slower": theme.CANDIDATE}
 
@@ -216,7 +216,7 @@ def body(frame: pd.DataFrame) -> str:
             "minus 5 %."
         ),
         engines="engines: grpcio (left), wire (right)",
-    ).html()
+    )
 
 
 EXPERIMENT = Experiment(

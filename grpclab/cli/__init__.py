@@ -3,6 +3,8 @@
 Each line imports only from those above it::
 
     help_pages      the pages of ``--help``
+    completion      what the TAB key offers
+    option_types    numbers, words and paths that options take
     parser          commands on click: options in groups, errors in two lines
     defaults        defaults of options, from a file of the working folder
     options         what several commands share: the call, the load out of the table of factors, --set

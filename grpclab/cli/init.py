@@ -23,11 +23,10 @@ NOT_THEIRS = ("grpc.health.", "grpc.reflection.", "grpc.channelz.")
 DEEPEST, LONGEST = 2, 400
 """Messages within messages that an example has, and its longest text."""
 
-DESCRIPTION = """Write a study of a service of yours as a TOML file: the method, an example of its request, and factors.
+DESCRIPTION = """Write a study of your own service as a TOML file: the method, an example request, and factors.
 
-The service is found by the reflection of a running server (ADDRESS), or in an application that grpclab hosts for a
-moment (--app MODULE:NAME). Read the file, make the request one that the service answers, then run
-`grpclab study --file FILE`."""
+grpclab finds the service by the reflection of a running server (ADDRESS), or by hosting an application for a moment
+(--app MODULE:NAME). Edit the file so that the service can answer the request, then run `grpclab study --file FILE`."""
 
 
 def run(options: Options) -> int:

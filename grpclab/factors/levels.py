@@ -149,7 +149,7 @@ class Factor:
         if unit:
             expected = f"{expected.replace('number', unit, 1)}, or {TIMES}"
         shown = f"{level:.12g}" if isinstance(level, float) else level  # 100 * 1e-6 is 9.999999999999999e-05
-        return FactorError(invalid(called or self.dotted, shown, expected))
+        return FactorError(invalid(called or self.dotted, shown, expected, self.registry or self.choices))
 
 
 def _whole(word: str) -> int:

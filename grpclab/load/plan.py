@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -239,6 +239,8 @@ class CallRequest:
     proto: str | Path | None = None
     proto_path: Sequence[str | Path] = ()
     descriptors: tuple[bytes, ...] = ()
+    server: Hashable = None
+    """What stands for the server in a study, whose reflection is asked once; None: it is asked for each call spec."""
 
 
 GREETING = CallRequest()
@@ -309,6 +311,7 @@ def choose_call(
         callers=config.load.concurrency,
         security=security,
         ledger=ledger,
+        server=request.server,
     )
     if request.check:
         from grpclab.load.calls.checks import answer_check

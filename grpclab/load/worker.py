@@ -35,7 +35,7 @@ from grpclab.load.worker_messages import (
     Failed,
     MeasureWindow,
     OpenSlices,
-    RunSlice,
+    PrepareSlice,
     WindowEnded,
     WindowProgress,
     WorkerOrder,
@@ -84,7 +84,7 @@ async def _work(orders: Orders) -> None:
                 say(await worker.window(order))
             elif isinstance(order, OpenSlices):
                 slices.open(order)
-            elif isinstance(order, RunSlice):
+            elif isinstance(order, PrepareSlice):
                 await slices.run(order)
             elif isinstance(order, CloseSlices):
                 say(slices.close())

@@ -14,7 +14,7 @@ from grpclab.calibration.store import Results
 from grpclab.errors import DesignError, MeasurementError, MissingDependencyError, invalid
 from grpclab.notebook.live import Output, note, report_link
 from grpclab.report import tables
-from grpclab.report.blocks import Section, Shown, folded
+from grpclab.report.blocks import Folded, Section, Shown
 from grpclab.study.trial_progress import say, tell_terminal
 from grpclab.system.paths import project_root
 
@@ -43,8 +43,8 @@ class CalibrationNotebook:
         self.results = Results(project_root(), self.plan.name)
         self.results.begin(self.plan)
         facts = tables.flat(vars(self.results.about().machine))
-        section = Section(title="The machine", html=tables.facts(facts))
-        return Shown(html=folded([section]), text="\n".join(f"{term}: {text}" for term, text in facts))
+        section = Section(title="The machine", data=tables.FactList(pairs=facts), template="pieces_in_order.html.j2")
+        return Shown(parts=[Folded(sections=[section])], text="\n".join(f"{term}: {text}" for term, text in facts))
 
     def measure(self, name: str) -> Section:
         """Make one experiment and store it; returns its section of the report.
@@ -93,5 +93,5 @@ class CalibrationNotebook:
 
     def _answer(self, link: Shown | None = None) -> None:
         answer = page.answer(self.results)
-        more = f"{link.html if link else ''}{folded([page.claims(self.results)])}"
-        self._top.update(Shown(html=f"{answer.html}{more}", text=answer.text))
+        more = [*(link.parts if link else []), Folded(sections=[page.claims(self.results)])]
+        self._top.update(Shown(parts=[*answer.parts, *more], text=answer.text))

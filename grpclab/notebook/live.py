@@ -6,10 +6,10 @@ notebook, in the cell that showed the first; there are no widgets, which would l
 
 from __future__ import annotations
 
-import html
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +17,49 @@ from urllib.parse import quote
 import psutil
 
 from grpclab.report.blocks import Shown
-from grpclab.report.words import esc
+from grpclab.report.tables import Missing, Piece
+from grpclab.text.printable import harmless
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineList(Piece):
+    """A paragraph of lines."""
+
+    lines: tuple[str, ...]
+
+    TEMPLATE = "cells/lines.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar(Piece):
+    """The number of trials that are stored, as a bar with words."""
+
+    total: int
+    done: int
+    text: str
+
+    TEMPLATE = "cells/bar.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialLines(Piece):
+    """Some lines on trials, and every one of them to unfold; "" for none."""
+
+    shown: str
+    every: str
+
+    TEMPLATE = "cells/trial_lines.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportLink(Piece):
+    """A link to a report, and the path of its file."""
+
+    href: str
+    name: str
+    path: str
+
+    TEMPLATE = "cells/report_link.html.j2"
 
 
 class Output:
@@ -40,7 +82,7 @@ class Output:
 
 def note(text: str) -> Shown:
     """A line that says what will stand in its place."""
-    return Shown(html=f'<p class="gl-none">{esc(text)}</p>', text=text)
+    return Shown(parts=[Missing(text=text)], text=text)
 
 
 class TrialProgress:
@@ -77,8 +119,7 @@ class TrialProgress:
 
     def _bar(self, state: str) -> Shown:
         text = f"{self._done} of {self._total} trials, {state}"
-        bar = f'<progress max="{self._total}" value="{self._done}"></progress>'
-        return Shown(html=f"<p>{bar}{esc(text)}</p>", text=text)
+        return Shown(parts=[Bar(total=self._total, done=self._done, text=text)], text=text)
 
     def _state(self, state: str, *, whole: bool = False) -> Shown:
         bar = self._bar(state)
@@ -86,16 +127,15 @@ class TrialProgress:
             return bar
         latest = self._lines[-self.LATEST :]
         shown = [line for line in self._lines if _invalid(line)] if whole else latest
-        lines = _lines(shown) if shown else ""
-        every = f"<details><summary>Every trial</summary>{_lines(self._lines)}</details>"
-        return Shown(html=f"{bar.html}{lines}{every if whole else ''}", text="\n".join([bar.text, *shown]))
+        trials = TrialLines(shown=_lines(shown), every=_lines(self._lines) if whole else "")
+        return Shown(parts=[*bar.parts, trials], text="\n".join([bar.text, *shown]))
 
 
 _COUNTED = re.compile(r"\[ *(?P<done>\d+)/(?P<total>\d+)\] ")
 
 
 def _lines(lines: Sequence[str]) -> str:
-    return f"<pre>{html.escape(chr(10).join(lines))}</pre>"  # as they are, with their columns
+    return harmless("\n".join(lines))  # as they are, with their columns
 
 
 def _invalid(line: str) -> bool:
@@ -105,8 +145,7 @@ def _invalid(line: str) -> bool:
 def report_link(path: Path) -> Shown:
     """A link to a report that leads there from the notebook, in JupyterLab and on a page made of it; and its path."""
     href = quote(os.path.relpath(path, notebook_folder()).replace(os.sep, "/"))
-    link = f'<p>Report: <a href="{href}" target="_blank"><b>{esc(path.name)}</b></a> <small>{esc(path)}</small></p>'
-    return Shown(html=link, text=f"report: {path}")
+    return Shown(parts=[ReportLink(href=href, name=path.name, path=str(path))], text=f"report: {path}")
 
 
 def notebook_folder() -> Path:

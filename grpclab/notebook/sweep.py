@@ -10,20 +10,19 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import Judgement
-from grpclab.notebook.live import Output, TrialProgress, note, report_link
+from grpclab.notebook.live import LineList, Output, TrialProgress, note, report_link
 from grpclab.report import Section, sections
-from grpclab.report.blocks import Shown, folded
+from grpclab.report.blocks import Folded, Shown
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.publish import publish
 from grpclab.report.sections import configurations
-from grpclab.report.words import esc
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import Study
 from grpclab.study.trial_progress import tell_terminal
 
-VERDICT = ("answer", "warnings", "sides", "claims")
-LAST = ("question", "method", "machine", "again")
+VERDICT = ("answer", "warnings", "sides", "claims", "certainty")
+LAST = ("question", "method", "machine", "terms", "again")
 """Sections of a report by their anchors: what a notebook of a study shows on top, and what it leaves to the report."""
 
 
@@ -47,10 +46,12 @@ class SweepNotebook:
         self.study = Study.prepare(self.parameters(namespace))
         planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), Judgement())
         title = qty.count(len(planned.configurations), "configuration")
-        section = Section(title=title, html=configurations.table(planned, measured=False))
+        section = Section(
+            title=title, data=configurations.table(planned, measured=False), template="pieces_in_order.html.j2"
+        )
         renamed = values.note("study", namespace.get("study", ""))
         summary = "\n".join(line for line in (self.study.summary(), renamed) if line)
-        return Shown(html=f"<p>{'<br>'.join(map(esc, summary.splitlines()))}</p>{folded([section])}", text=summary)
+        return Shown(parts=[LineList(lines=tuple(summary.splitlines())), Folded(sections=[section])], text=summary)
 
     @staticmethod
     def parameters(namespace: Mapping[str, Any]) -> StudyParameters:
@@ -78,7 +79,9 @@ class SweepNotebook:
     def figures(self) -> Shown:
         """The sections of the report that hold figures and tables, in its order, all but the first folded."""
         rest = [section for section in self._sections if section.anchor not in (*VERDICT, *LAST)]
-        return Shown(html=folded(rest, unfolded=self.OPEN), text="\n".join(section.title for section in rest))
+        return Shown(
+            parts=[Folded(sections=rest, unfolded=self.OPEN)], text="\n".join(section.title for section in rest)
+        )
 
     def report(self) -> Shown:
         """Write the HTML report; returns the way to it, which then stands on top, too."""
@@ -90,10 +93,10 @@ class SweepNotebook:
 
     def _answered(self, link: Shown | None = None) -> Shown:
         """The answer, with the link to the report where there is one; what it rests on is folded."""
-        top = "".join(section.html for section in self._sections if section.anchor in self.TOP)
+        top = [section for section in self._sections if section.anchor in self.TOP]
         more = [section for section in self._sections if section.anchor in VERDICT and section.anchor not in self.TOP]
-        links = link.html if link else ""
-        return Shown(html=f"{top}{links}{folded(more)}", text=self.evaluation.judgement.sentence)
+        links = link.parts if link else []
+        return Shown(parts=[*top, *links, Folded(sections=more)], text=self.evaluation.judgement.sentence)
 
     @functools.cached_property
     def _sections(self) -> list[Section]:

@@ -90,7 +90,7 @@ def _shown(png: bytes, what: str) -> Any:
 
 
 def _table(frame: pd.DataFrame, label: str) -> Shown:
-    return Shown(html=tables.frame(frame, label=label), text=frame.to_string())
+    return Shown(parts=[tables.frame(frame, label=label)], text=frame.to_string())
 
 
 def _server_cpu(metrics: Mapping[str, float]) -> str:

@@ -3,19 +3,21 @@
 Each line imports only from those above it::
 
     backend     matplotlib, whatever MPLBACKEND names
-    words       numbers and names as a reader sees them, escaping
+    words       numbers and names as a reader sees them
     files       files written whole, times in words
     data        the study inside its report
     svg         a drawing inside a page, and back into a file
     assets      templates, style sheets and scripts of the pages, the policy that lets nothing else run
     theme       colours, type, axes, the way to an SVG
+    tables      pieces of a section as data: tables, facts, badges, marks
+    shifts      levels of a profile and their changes, as cells
     blocks      figures with their words, sections, what a notebook cell shows
-    tables      pieces of HTML: tables, facts, badges, marks
     tidy        the trials as the report reads them: every column there, of its type
     finished    a finished study, and the questions asked of it
     together    which configurations were measured together, and what alone, in words
     grouping    its comparisons, each in the group that it is made for
     glossary    the lab's own words, each with what it means
+    answering   the verdict in at most 15 words, its confidence in a line, the title of the study
     confidence  with what confidence, and what limits each side, in words
     past        the summary of a study that stands in its report
     recurrence  what recurs from study to study

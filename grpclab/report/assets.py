@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import re
 from pathlib import Path
 
-import jinja2
+from markupsafe import Markup
 
 from grpclab.profiling.flamegraph import SCRIPT_HASH
+from grpclab.text import pages
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-@functools.cache
 def style(name: str) -> str:
-    """A style sheet or script of the template, as text."""
-    return (TEMPLATES / "grpclab" / name).read_text(encoding="utf-8")
+    """A style sheet or script of the pages, as text."""
+    return pages.style(TEMPLATES / "grpclab", name)
 
 
 def light_colours(*names: str) -> dict[str, str]:
     """Colours of the style sheet, as it has them on a light ground, by the names of its variables."""
-    known = dict(re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]+),", style("content.css")))
+    known = dict(re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]+),", pages.style(pages.SHARED, "content.css")))
     return {name: known[name].upper() for name in names}
 
 
-def rendered(template: str, **values: object) -> str:
-    """A page out of its template. Text is escaped unless the template marks it as safe."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES / "grpclab"), autoescape=True)
-    return environment.get_template(template).render(**values)
+def rendered(template: str, *, in_cell: bool = False, **values: object) -> Markup:
+    """HTML out of a template of the report, for a page or for a notebook cell; see :mod:`grpclab.text.pages`."""
+    return pages.rendered(TEMPLATES / "grpclab", template, in_cell=in_cell, **values)
 
 
 def _hash(script: str) -> str:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
-import re
-from collections.abc import Container, Iterable
-from dataclasses import dataclass, field
-from html import unescape
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from grpclab.load.output.notebook_html import in_cell
-from grpclab.report import svg, theme, words
-from grpclab.report.assets import style
-from grpclab.report.words import esc
+from grpclab.report import assets, svg, theme, words
+from grpclab.report.tables import Piece
+from grpclab.text import pages
 
 
 @dataclass(frozen=True, kw_only=True)
-class FigureBlock:
+class FigureBlock(Piece):
     """A figure in two widths with the words that belong to it.
 
     `alt` tells what is to be seen, numbers included, to who cannot see it; `caption` is the one sentence to
-    take away; `how_to_read` explains marks and axes. All text is plain and is escaped here. `above` stands on the
-    picture, so that it is there wherever the picture goes.
+    take away; `how_to_read` explains marks and axes. All text is plain. `above` stands on the picture, so that it is
+    there wherever the picture goes.
     """
 
     title: str
@@ -32,6 +33,8 @@ class FigureBlock:
     alt: str
     caption: str
     how_to_read: str
+
+    TEMPLATE = "figure.html.j2"
 
     @functools.cached_property
     def svg_wide(self) -> str:
@@ -47,70 +50,126 @@ class FigureBlock:
         """The picture for a page, as a PNG file of 200 dots an inch."""
         return theme.draw_png(self.draw, height_in=self.wide_height_in, above=self.above)
 
+    @functools.cached_property
+    def wide(self) -> str:
+        """The picture for a page, as an element that follows its theme."""
+        return svg.inline(self.svg_wide)
+
+    @functools.cached_property
+    def narrow(self) -> str:
+        """The picture for a phone, as such an element."""
+        return svg.inline(self.svg_narrow)
+
+    @property
+    def image(self) -> str:
+        """The picture as the address of an image."""
+        encoded = base64.b64encode(svg.themed(self.wide).encode()).decode("ascii")
+        return f"data:image/svg+xml;base64,{encoded}"
+
     def html(self) -> str:
         """A ``<figure>`` whose picture is chosen by the width of the window and follows the theme of the page."""
-        return (
-            f'<figure class="gl-figure"><h3>{esc(self.title)}</h3>'
-            f'<div class="gl-picture" role="img" aria-label="{esc(self.alt)}">'
-            f'<div class="gl-wide">{svg.inline(self.svg_wide)}</div>'
-            f'<div class="gl-narrow">{svg.inline(self.svg_narrow)}</div></div>'
-            f"<figcaption>{esc(self.caption)}</figcaption>"
-            f"<details><summary>How to read this</summary><p>{esc(self.how_to_read)}</p></details></figure>"
-        )
+        return self.rendered()
 
     def _repr_html_(self) -> str:
-        return in_notebook(self.html())
+        return in_notebook(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
-    """A part of the page. `html` is complete and escaped; `anchor` names it within the page."""
+class Section(Piece):
+    """A part of the page: a title, and the data that a template shows as `it`.
+
+    `anchor` names it within the page, and its template, ``sections/<anchor>.html.j2``, unless `template` does. One
+    that is `folded` shows its title alone until it is opened.
+    """
 
     title: str
-    html: str = field(repr=False)
     anchor: str = ""
+    data: object = None
+    template: str = ""
+    folded: bool = False
+
+    def rendered(self, *, in_cell: bool = False) -> Markup:
+        """All below the title."""
+        template = self.template or f"sections/{self.anchor}.html.j2"
+        return assets.rendered(template, in_cell=in_cell, it=self.data).strip()
+
+    @functools.cached_property
+    def html(self) -> Markup:
+        """All below the title, for a page."""
+        return self.rendered()
+
+    @property
+    def figures(self) -> list[FigureBlock]:
+        """Its figures, in their order."""
+        return list(figures_in(self.data))
+
+    @property
+    def gist(self) -> str:
+        """What stands beside the title while the section is folded: the caption of its first figure, or a count."""
+        if self.figures:
+            return words.short(self.figures[0].caption, _GIST)
+        return str(getattr(self.data, "gist", ""))
 
     def _repr_html_(self) -> str:
-        return in_notebook(f"<h2>{esc(self.title)}</h2>{self.html}")
+        return in_notebook(TitledPart(title=self.title, part=self))
+
+
+_GIST = 140
+"""So many letters of a caption stand beside a folded section's title."""
+
+
+def figures_in(data: object) -> Iterator[FigureBlock]:
+    """The figures that some data hold, at any depth."""
+    if isinstance(data, FigureBlock):
+        yield data
+    elif dataclasses.is_dataclass(data):
+        for each in dataclasses.fields(data):
+            yield from figures_in(getattr(data, each.name))
+    elif isinstance(data, list | tuple):
+        for part in data:
+            yield from figures_in(part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TitledPart(Piece):
+    """A part below its title."""
+
+    title: str
+    part: Piece
+
+    TEMPLATE = "cells/titled.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded(Piece):
+    """Sections one below the other, each folded to its title and its gist, but for the anchors `unfolded`.
+
+    A reader sees on one screen what there is.
+    """
+
+    sections: Sequence[Section]
+    unfolded: Container[str] = ()
+
+    TEMPLATE = "cells/folded.html.j2"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """The output of a notebook cell: HTML in the report's style, and the same as text for readers without HTML."""
+    """The output of a notebook cell: its parts in the report's style, and the same as text for readers without HTML."""
 
-    html: str
+    parts: Sequence[Piece]
     text: str
 
     def __repr__(self) -> str:
         return self.text
 
+    @property
+    def html(self) -> str:
+        """The parts as HTML, without the style that a cell needs."""
+        return _in_cell(self.parts)
+
     def _repr_html_(self) -> str:
-        return in_notebook(self.html)
-
-
-def folded(parts: Iterable[Section], *, unfolded: Container[str] = ()) -> str:
-    """Sections one below the other, each folded to its title and what it shows first, but for the anchors `unfolded`.
-
-    A reader sees on one screen what there is.
-    """
-    return "".join(
-        f'<details class="gl-fold"{" open" if part.anchor in unfolded else ""}>'
-        f"<summary><b>{esc(part.title)}</b>{_gist(part.html)}</summary>{part.html}</details>"
-        for part in parts
-    )
-
-
-_CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.DOTALL)
-_WARNINGS = re.compile(r'<ul class="gl-warnings">(.*?)</ul>', re.DOTALL)
-_GIST = 140
-"""So many letters of a caption stand beside a folded section's title."""
-
-
-def _gist(html: str) -> str:
-    if match := _WARNINGS.search(html):
-        return f" <small>({match[1].count('<li>')})</small>"
-    caption = _CAPTION.search(html)
-    return f" <small>{esc(words.short(unescape(caption[1]), _GIST))}</small>" if caption else ""
+        return in_notebook(*self.parts)
 
 
 def figure_block(
@@ -137,21 +196,11 @@ def figure_block(
     )
 
 
-_PICTURE = re.compile(
-    r'<div class="gl-picture" role="img" aria-label="([^"]*)"><div class="gl-wide">(<svg.*?</svg>)</div>'
-    r'<div class="gl-narrow">.*?</svg></div></div>',
-    re.DOTALL,
-)
+def in_notebook(*parts: Piece) -> str:
+    """Parts of the page on their own, as a notebook shows them: with their style, in the theme of the notebook."""
+    style = pages.style(pages.SHARED, "content.css") + assets.style("cell.css")
+    return in_cell(style, Markup('<div class="gl">{}</div>').format(_in_cell(parts)))
 
 
-def in_notebook(body: str) -> str:
-    """A part of the page on its own, as a notebook shows it: with its style, in the theme of the notebook.
-
-    Pictures become images: viewers that do not trust a notebook drop drawings, and keep images.
-    """
-    shown = _PICTURE.sub(lambda match: f'<img src="{_data_uri(svg.themed(match[2]))}" alt="{match[1]}">', body)
-    return in_cell(style("content.css") + style("cell.css"), f'<div class="gl">{shown}</div>')
-
-
-def _data_uri(picture: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode('ascii')}"
+def _in_cell(parts: Iterable[Piece]) -> Markup:
+    return Markup().join(part.rendered(in_cell=True) for part in parts)

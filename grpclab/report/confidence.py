@@ -86,8 +86,8 @@ def seen(study: FinishedStudy) -> str:
 
 
 def _narrower(study: FinishedStudy) -> str:
-    """How many times narrower the interval is than without interleaving; "" where that is not known."""
-    return f"{study.narrowing.sentence()}." if study.narrowing else ""
+    """How many times narrower the interval is for being interleaved; "" where that is not known."""
+    return f"{words.typeset(study.narrowing.sentence())}." if study.narrowing else ""
 
 
 def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
@@ -98,5 +98,10 @@ def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
             what = words.plain(limit.resource or "unknown")
             unsure = "" if limit.certain or what == "unknown" else " (not certain)"
             evidence = words.plain(limit.evidence or "no reason given")
-            pairs.append((f"{words.sentence_case(study.title(side))} is limited by", f"{what}{unsure}: {evidence}."))
+            pairs.append(
+                (
+                    f"{words.sentence_case(study.title(side))} is limited by",
+                    f"{what}{unsure}: {words.typeset(evidence)}.",
+                )
+            )
     return pairs

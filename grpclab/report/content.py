@@ -2,54 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import importlib
+import pkgutil
+from typing import Protocol, cast
 
+from grpclab.report import sections as room
 from grpclab.report.blocks import Section
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import (
-    again,
-    answer,
-    claims,
-    comparisons,
-    configurations,
-    engines,
-    flamegraphs,
-    idle,
-    interleaving,
-    invalid,
-    ladder,
-    latency,
-    limits,
-    machine,
-    mapping,
-    method,
-    offered,
-    profile,
-    question,
-    sides,
-    sweeps,
-    throughput,
-    timeline,
-    waiting,
-    warnings,
-    windows,
-)
 
 
 class Part(Protocol):
-    """A module of `sections/`. Its `section` is "" where the study has nothing that it is about."""
+    """A module of `sections/`: see there. Its `section` is None where the study has nothing that it is about."""
 
     TITLE: str
     ANCHOR: str
+    PLACE: int
+    FOLDED: bool
 
-    def section(self, study: FinishedStudy) -> str: ...
+    def section(self, study: FinishedStudy) -> object: ...
 
 
-ORDER: tuple[Part, ...] = (
-    *(question, answer, warnings, sides, claims, engines, throughput, latency, offered, idle, waiting, ladder),
-    *(windows, sweeps, profile, flamegraphs, comparisons, configurations, limits, mapping, interleaving),
-    *(timeline, invalid, method, machine, again),
-)
+def _found() -> tuple[Part, ...]:
+    """Every module of the room, by its place."""
+    modules = (
+        importlib.import_module(f"{room.__name__}.{found.name}") for found in pkgutil.iter_modules(room.__path__)
+    )
+    return tuple(sorted((cast("Part", module) for module in modules), key=lambda part: part.PLACE))
+
+
+ORDER: tuple[Part, ...] = _found()
 
 
 def sections(study: FinishedStudy) -> list[Section]:
@@ -59,4 +40,8 @@ def sections(study: FinishedStudy) -> list[Section]:
     invalid trial, no stacks, no ladder in the plan) are left out. In a notebook each section displays itself.
     """
     made = [(part, part.section(study)) for part in ORDER]
-    return [Section(title=part.TITLE, anchor=part.ANCHOR, html=html) for part, html in made if html]
+    return [
+        Section(title=part.TITLE, anchor=part.ANCHOR, data=data, folded=part.FOLDED)
+        for part, data in made
+        if data is not None
+    ]

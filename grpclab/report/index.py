@@ -78,13 +78,13 @@ def write_index(reports_dir: Path | str, *, links: Sequence[tuple[str, str]] = (
     entries = [_entry(file, about) for file in sorted(folder.glob("*.html")) if (about := _about(file))]
     entries.sort(key=lambda entry: entry.about.age, reverse=True)
     studies = [entry.about for entry in entries]
-    figures = [block.html() for block in history(studies)]
+    figures = history(studies)
     page = assets.rendered(
         "studies.html.j2",
         entries=entries,
         links=links,
         figures=figures,
-        palette=palette("".join(figures)),
+        palette=palette("".join(picture for one in figures for picture in (one.wide, one.narrow))),
         policy=assets.POLICY,
         scripts=assets.WITHOUT_DATA,
         changes=_changes(studies),

@@ -1,107 +1,174 @@
-"""Pieces of HTML that sections are made of: tables, facts, badges, names of programs, marks.
-
-Cells are escaped where they are made; `table` takes them as they are.
-"""
+"""Pieces that sections are made of, as data: tables, facts, cards, spans of text. Their templates write the HTML."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import pandas as pd
+from markupsafe import Markup
 
 from grpclab import quantities as qty
-from grpclab.report import words
-from grpclab.report.words import esc
+from grpclab.report import assets, words
 
-Cells = Sequence[str]
+
+@dataclass(frozen=True)
+class Span:
+    """Text that is shown as its kind says: ``bold``, ``small``, ``code``; see ``pieces.html.j2`` for all."""
+
+    kind: str
+    parts: tuple[Cell, ...] = ()
+
+
+Cell: TypeAlias = "str | Span | Sequence[Cell]"
+"""What stands in a cell or a line: text, a span, or several of them one after the other."""
+Cells = Sequence[Cell]
 _JOINTS = re.compile(r"(?<=[._=])(?=\w)")
+_VERDICTS = frozenset({"faster", "slower", "equivalent", "inconclusive"})
+
+BREAK = Span("break")
 
 
-def none(text: str) -> str:
-    """A line that says what is missing, where it would have stood."""
-    return f'<p class="gl-none">{esc(text)}</p>'
+def bold(*parts: Cell) -> Span:
+    """Text in bold type."""
+    return Span("bold", parts)
 
 
-def card(value: str, what: str, more: str) -> str:
-    """A number in large type, what it is, and what there is to know about it; all of it HTML."""
-    return f'<div class="gl-card"><div class="gl-big">{value}</div><div>{what}</div><small>{more}</small></div>'
+def small(*parts: Cell) -> Span:
+    """Text in small type beside what it belongs to."""
+    return Span("small", parts)
 
 
-def table(header: Cells, rows: Iterable[Cells], *, label: str, numeric: Iterable[int] = (), widest: int = 0) -> str:
-    """A table in a container that scrolls sideways on its own.
-
-    The first cell of a row is its heading; a row of one cell heads those that follow. The column `widest`
-    takes the room that is left, none if it is -1.
-    """
-    right = set(numeric)
-
-    def cell(at: int, text: str) -> str:
-        kind = ' class="gl-num"' if at in right else ' class="gl-widest"' if at == widest else ""
-        return f'<th scope="row"{kind}>{text}</th>' if at == 0 else f"<td{kind}>{text}</td>"
-
-    head = "".join(
-        f'<th scope="col"{" class=gl-num" if at in right else ""}>{esc(text)}</th>' for at, text in enumerate(header)
-    )
-
-    def line(row: Cells) -> str:
-        if len(row) == 1 < len(header):
-            return f'<tr class="gl-group"><th scope="rowgroup" colspan="{len(header)}">{row[0]}</th></tr>'
-        return f"<tr>{''.join(cell(at, text) for at, text in enumerate(row))}</tr>"
-
-    bodies: list[list[str]] = [[]]
-    for row in rows:
-        if len(row) == 1 < len(header) and bodies[-1]:
-            bodies.append([])
-        bodies[-1].append(line(row))
-    body = "".join(f"<tbody>{''.join(lines)}</tbody>" for lines in bodies)
-    return (
-        f'<div class="gl-scroll" tabindex="0" role="region" aria-label="{esc(label)}">'
-        f"<table><thead><tr>{head}</tr></thead>{body}</table></div>"
-    )
+def below(*parts: Cell) -> Span:
+    """The same on a line of its own."""
+    return Span("below", parts)
 
 
-def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """A list of terms and what they are; both are plain text."""
-    items = "".join(f"<div><dt>{esc(term)}</dt><dd>{esc(text)}</dd></div>" for term, text in pairs)
-    return f'<dl class="gl-facts">{items}</dl>'
-
-
-def badge(verdict: str) -> str:
-    """A verdict on its colour."""
-    word = words.plain(verdict)
-    known = word if word in {"faster", "slower", "equivalent", "inconclusive"} else "inconclusive"
-    return f'<span class="gl-badge gl-{known}">{esc(word)}</span>'
-
-
-def code(text: object) -> str:
+def code(text: object) -> Cell:
     """A name of a program, which may break after its dots and underscores; a dash for none."""
-    if not text:
-        return qty.MISSING
-    parts = "<wbr>".join(esc(part) for part in _JOINTS.split(words.plain(text)))
-    return f"<code>{parts}</code>"
+    return Span("code", tuple(_JOINTS.split(words.plain(text)))) if text else qty.MISSING
 
 
-def limits(labels: Iterable[object]) -> str:
+def name(text: object) -> Span:
+    """A name of a program in one piece."""
+    return Span("code", (words.plain(text),))
+
+
+def badge(verdict: str, colour: str = "") -> Span:
+    """A verdict on its colour, or a word on that of another verdict."""
+    word = words.plain(verdict)
+    known = colour or word
+    return Span("badge", (word, known if known in _VERDICTS else "inconclusive"))
+
+
+def limits(labels: Iterable[object]) -> tuple[Span, ...]:
     """The marks of what limited a number, to stand beside it."""
-    return "".join(f' <span class="gl-limit">{esc(label)}</span>' for label in labels if label)
+    return tuple(Span("limit", (words.plain(label),)) for label in labels if label)
 
 
-def frame(values: pd.DataFrame, *, label: str) -> str:
+def text_of(cell: Cell) -> str:
+    """A cell as plain text, for media without marks."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, Span):
+        if cell.kind == "badge":
+            return str(cell.parts[0])
+        apart = "" if cell.kind in ("bold", "code", "small", "quiet", "idle") else " "
+        return "" if cell.kind == "trials" else apart + "".join(map(text_of, cell.parts))
+    return "".join(map(text_of, cell))
+
+
+class Piece:
+    """What has a template of its own, which shows it as `it`."""
+
+    TEMPLATE = ""
+
+    def rendered(self, *, in_cell: bool = False) -> Markup:
+        """The piece as HTML: for a page, or for the output of a notebook cell."""
+        return assets.rendered(self.TEMPLATE, in_cell=in_cell, it=self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Piece):
+    """A table. The first cell of a row is its heading; a row of one cell heads those that follow.
+
+    The columns `numeric` are aligned to the right; the column `widest` takes the room that is left, none if it is -1.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Cells]
+    label: str
+    numeric: Collection[int] = ()
+    widest: int = 0
+
+    TEMPLATE = "table.html.j2"
+
+    @property
+    def groups(self) -> list[list[Cells]]:
+        """The rows, a list for each heading and those that follow."""
+        found: list[list[Cells]] = [[]]
+        for row in self.rows:
+            if len(row) == 1 < len(self.header) and found[-1]:
+                found.append([])
+            found[-1].append(row)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactList(Piece):
+    """A list of terms and what they are; both are plain text."""
+
+    pairs: Sequence[tuple[str, str]]
+
+    TEMPLATE = "facts.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card(Piece):
+    """A number in large type, what it is, and what there is to know about it."""
+
+    value: Cell
+    what: Cell
+    more: Cell
+
+    TEMPLATE = "card.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing(Piece):
+    """A line that says what is missing, where it would have stood."""
+
+    text: str
+
+    TEMPLATE = "missing.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paragraph(Piece):
+    """A paragraph of plain text."""
+
+    text: str
+
+    TEMPLATE = "paragraph.html.j2"
+
+
+def frame(values: pd.DataFrame, *, label: str) -> Table:
     """A frame of words as it stands, its index as headings."""
-    rows = [[esc(name), *map(esc, row)] for name, row in zip(values.index, values.to_numpy(), strict=True)]
-    return table(["", *map(str, values.columns)], rows, label=label, widest=-1)
+    rows = [[str(index), *map(str, row)] for index, row in zip(values.index, values.to_numpy(), strict=True)]
+    return Table(header=["", *map(str, values.columns)], rows=rows, label=label, widest=-1)
 
 
 def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     """A nested mapping as pairs of words: ``load_average.before`` becomes ``load average, before``."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
-        name = f"{prefix}{str(key).replace('_', ' ')}"
+        term = f"{prefix}{str(key).replace('_', ' ')}"
         if isinstance(value, Mapping):
-            pairs.extend(flat(value, f"{name}, ") or [(name, qty.MISSING)])
+            pairs.extend(flat(value, f"{term}, ") or [(term, qty.MISSING)])
         else:
-            pairs.append((name, _plain(value)))
+            pairs.append((term, _plain(value)))
     return pairs
 
 

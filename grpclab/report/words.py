@@ -1,8 +1,7 @@
-"""Names and sentences as a reader sees them. All functions return plain text; `esc` makes it safe in HTML."""
+"""Names and sentences as a reader sees them. All functions return plain text."""
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable
 
@@ -31,11 +30,6 @@ def factor(name: str) -> str:
         section, _, own = name.partition(".")
         return {"arg": f"argument {own}", "env": f"environment variable {own}"}.get(section, "Python interpreter")
     return FACTORS[name].meaning if name in FACTORS else name
-
-
-def esc(text: object) -> str:
-    """Plain text as HTML, safe in an element and in a quoted attribute."""
-    return html.escape(plain(text), quote=True)
 
 
 def title_of(comparison: Comparison, otherwise: str = "") -> str:
@@ -79,6 +73,14 @@ def sentence_case(text: str) -> str:
     first = text.split(maxsplit=1)[0] if text.strip() else ""
     return text if _NAME.search(first) else text[:1].upper() + text[1:]
 
+
+def typeset(text: str) -> str:
+    """A sentence that was written for a terminal too, with the signs of a page: ``2.1x`` as 2.1×, ``us`` as µs."""
+    return _MICRO.sub(" µs", _TIMES.sub("×", text))
+
+
+_TIMES = re.compile(r"(?<=\d)x(?![\w=.])")
+_MICRO = re.compile(r"(?<=\d) us\b")
 
 _NAME = re.compile(r"[._=/:\\{}]\S")
 """What no word of English has inside it."""

@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+from grpclab.report.blocks import Section
 from grpclab.report.svg import alone
 
 EVIL = (
     " <script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)>"
     " $x_1^2$ $\\frac{1}$ & </script><!-- \x00\x1b \N{SNOWMAN WITHOUT SNOW}\N{GOTHIC LETTER AHSA}"
 )
+
+
+def html_of(data: object, anchor: str = "") -> str:
+    """What the section of that anchor shows of its data, or pieces one after the other; "" for None."""
+    template = f"sections/{anchor}.html.j2" if anchor else "pieces_in_order.html.j2"
+    return "" if data is None else str(Section(title="", data=data, template=template).html)
 
 
 VOID = {"meta", "img", "source", "br", "link", "input", "hr"}

@@ -10,6 +10,7 @@ Each line imports only from those above it::
     ladder        the ladder
     offered       latency over the offered rate of an open loop, with the knee: where calls begin to queue
     ratio_marks   ratios as dots with intervals: the marks that the forest plot and the sweeps share
+    headline      every block of the headline as a dot, the mean with its interval, the A/A below
     forest        every comparison of the study as a dot with its interval: the forest plot
     shares        where the time of the profiled configurations goes
     slices        both sides of the headline slice by slice, and their ratio: whether the noise is shared
@@ -29,6 +30,7 @@ from grpclab.report.figures.curves import latency, throughput
 from grpclab.report.figures.distribution import latency_distribution
 from grpclab.report.figures.engines import engines
 from grpclab.report.figures.forest import forest
+from grpclab.report.figures.headline import headline
 from grpclab.report.figures.idle import idle
 from grpclab.report.figures.ladder import ladder
 from grpclab.report.figures.offered import offered_rates
@@ -43,6 +45,7 @@ __all__ = [
     "VIEWS",
     "engines",
     "forest",
+    "headline",
     "idle",
     "ladder",
     "latency",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpclab.report import assets, files
-from grpclab.report.blocks import Section
+from grpclab.report import answering, assets, files
+from grpclab.report.blocks import Section, figures_in
 from grpclab.report.content import sections
 from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
@@ -23,8 +23,8 @@ def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path
     """
     past = summary(study)
     head = Head(
-        title=f"{past.study}: a performance study",
-        heading=past.study,
+        title=answering.title(study),
+        study=past.study,
         created_at=past.created_at,
         machine=past.machine,
         summary=past.embedded(),
@@ -37,12 +37,13 @@ def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path
 class Head:
     """The parts of a page around its sections.
 
-    `title` is the window's; `summary` is what the index reads, as JSON; `data` are the elements that hold the study.
+    `study` is the name of the study, "" where there is none;
+    `summary` is what the index reads, as JSON; `data` are the elements that hold the study.
     """
 
     kicker: str = "Performance study"
     title: str
-    heading: str
+    study: str = ""
     created_at: str
     machine: str
     summary: str = "{}"
@@ -56,7 +57,9 @@ def page(parts: Sequence[Section], head: Head) -> str:
         head=head,
         sections=parts,
         when=files.when(head.created_at),
-        palette=palette("".join(part.html for part in parts)),
+        palette=palette(
+            "".join(picture for part in parts for one in figures_in(part) for picture in (one.wide, one.narrow))
+        ),
         policy=assets.POLICY,
         scripts=assets.ELEMENTS if head.data else assets.WITHOUT_DATA,
     )

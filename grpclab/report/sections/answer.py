@@ -1,93 +1,79 @@
-"""The answer: the verdict in a sentence, what its words mean, the numbers it stands on, and how sure it is."""
+"""The answer: the verdict in at most 15 words, a line on its confidence, one figure, and the numbers behind it."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.validity import first_texts
 from grpclab.metrics import metric_words, value_text
-from grpclab.report import confidence, glossary, tables, words
+from grpclab.report import answering, figures, glossary, words
+from grpclab.report.blocks import FigureBlock
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
+from grpclab.report.tables import BREAK, Card, Cell
 
-_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
-
-TITLE, ANCHOR = "The answer", "answer"
+TITLE, ANCHOR, PLACE, FOLDED = "The answer", "answer", 10, False
 
 
-def section(study: FinishedStudy) -> str:
-    """The verdict in a sentence, its words, the numbers it stands on, and how sure it is."""
+@dataclass(frozen=True, kw_only=True)
+class VerdictShown:
+    """The verdict, its confidence, the figure that shows both, what the named configurations are, and two numbers.
+
+    `verdict` is "" where claims are the answer: a word on one ratio would not be. `more` are what else the sentence of
+    the study says, and the note on its headline.
+    """
+
+    verdict: str
+    sentence: str
+    confidence: str
+    limits: tuple[str, ...]
+    more: tuple[str, ...]
+    variants: tuple[tuple[str, str], ...]
+    picture: FigureBlock | None
+    cards: tuple[Card, ...]
+
+
+def section(study: FinishedStudy) -> VerdictShown:
+    """The answer of a study, whatever is known of it."""
     headline = study.headline
-    sentence = study.verdict.sentence or "There is no verdict."
-    noted = f'<p class="gl-note">{esc(headline.note)}</p>' if headline.note else ""
-    # Of a replication the claims are the answer: a word on one ratio would not be.
-    badge = "" if study.plan.tests_claims else f"{tables.badge(headline.verdict)} "
-    first, *more = _SENTENCES.split(words.plain(sentence), maxsplit=1)
-    rest = "".join(f' <span class="gl-more">{esc(text)}</span>' for text in more)
-    return (
-        f'<p class="gl-verdict">{badge}{esc(first)}{rest}</p>{meanings(study)}'
-        f'<div class="gl-cards">{_ratio_card(study)}{_level_card(study)}{_errors_card(study)}</div>{noted}'
-        f"{reasons(study)}"
+    return VerdictShown(
+        verdict="" if study.plan.tests_claims else headline.verdict,
+        sentence=answering.sentence(study),
+        confidence=answering.confidence(study),
+        limits=tuple(words.plain(label) for label in headline.limited_by if label),
+        more=tuple(answering.more(study)),
+        variants=tuple(glossary.variants(study)),
+        picture=figures.headline(study),
+        cards=(_level_card(study), _errors_card(study)),
     )
 
 
-def reasons(study: FinishedStudy) -> str:
-    """The reasons as a list; "" without any."""
-    items = "".join(f"<dt>{esc(term)}</dt><dd>{esc(text)}</dd>" for term, text in confidence.reasons(study))
-    return f'<dl class="gl-reasons">{items}</dl>' if items else ""
-
-
-def meanings(study: FinishedStudy) -> str:
-    """The words as a note, the named configurations first, all others folded; "" for none."""
-    first = dict(glossary.variants(study))
-    rest = {word: meaning for word, meaning in glossary.explained(study) if word not in first}
-    note = f'<p class="gl-note">{_meanings(first)}</p>' if first else ""
-    folded = f'<details class="gl-note"><summary>Other words used here</summary><p>{_meanings(rest)}</p></details>'
-    return note + (folded if rest else "")
-
-
-def _meanings(explained: Mapping[str, str]) -> str:
-    return "; ".join(f"<b>{esc(word)}</b>: {esc(meaning)}" for word, meaning in explained.items()) + "."
-
-
-def _ratio_card(study: FinishedStudy) -> str:
-    c = study.headline
-    if not c.computed:
-        return tables.card(qty.MISSING, "ratio", "could not be computed")
-    blocks = qty.count(c.blocks, "block")
-    engines = esc(study.engines([study.baseline, study.candidate]))
-    sides = f"{metric_words(c.metric)}, {words.title_of(c)}"
-    return tables.card(
-        f"{words.ratio_of(c)}{tables.limits(c.limited_by)}",
-        esc(sides),
-        f"{words.with_interval(c)}, {blocks}{f'<br>{engines}' if engines else ''}",
-    )
-
-
-def _level_card(study: FinishedStudy) -> str:
+def _level_card(study: FinishedStudy) -> Card:
     metric = study.metric_of_headline
     table = study.levels_of_pair(metric, study.baseline, study.candidate)
     values = [value_text(metric, v).removesuffix(" requests/s") for v in table["mean"]]
-    unit = "requests per second" if metric == "throughput_rps" else esc(metric_words(metric))
-    sides = []
+    unit = "requests per second" if metric == "throughput_rps" else metric_words(metric)
+    sides: list[Cell] = []
     for row in table.itertuples(index=False):
         between = qty.interval(row.ci_low, row.ci_high)
-        shown = between if metric == "throughput_rps" and between != qty.MISSING else ""
-        sides.append(f"{esc(study.title(str(row.configuration)))}{f': {shown}' if shown else ''}")
-    return tables.card(f'{values[0]} <span class="gl-arrow">→</span> {values[1]}', unit, "<br>".join(sides))
+        shown = f": {between}" if metric == "throughput_rps" and between != qty.MISSING else ""
+        sides += [*([BREAK] if sides else []), f"{study.title(str(row.configuration))}{shown}"]
+    if engines := study.engines([study.baseline, study.candidate]):
+        sides += [BREAK, engines]
+    return Card(value=f"{values[0]} → {values[1]}", what=unit, more=sides)
 
 
-def _errors_card(study: FinishedStudy) -> str:
+def _errors_card(study: FinishedStudy) -> Card:
     failed, made, by_status = failed_calls(study, [study.baseline, study.candidate])
     everywhere, all_made, _ = failed_calls(study, list(study.trials["configuration"].unique()))
-    what = f"failed of {made:,} calls in the headline's trials"
-    more = f"{esc(by_status)}<br>" if by_status else ""
-    return tables.card(
-        f"{failed:,}", what, f"{more}{everywhere:,} of {all_made:,} in the whole study{_on_purpose(study, everywhere)}"
+    whole = f"{everywhere:,} of {all_made:,} in the whole study{_on_purpose(study, everywhere)}"
+    return Card(
+        value=f"{failed:,}",
+        what=f"failed of {made:,} calls in the headline's trials",
+        more=[by_status, BREAK, whole] if by_status else whole,
     )
 
 
@@ -100,7 +86,7 @@ def _on_purpose(study: FinishedStudy, failed: int) -> str:
     inside = sum(named.values())
     share = "all of them" if inside == failed else f"{inside:,} of them"
     places = "; ".join(f"{study.title(name)}: {count:,}" for name, count in named.items())
-    return f", {share} where failing is what is measured ({esc(places)})"
+    return f", {share} where failing is what is measured ({places})"
 
 
 def failed_calls(study: FinishedStudy, names: Sequence[str]) -> tuple[int, int, str]:

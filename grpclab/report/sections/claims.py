@@ -3,47 +3,52 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 from grpclab import quantities as qty
 from grpclab.analysis.claims import claim as rules
 from grpclab.analysis.claims import replication
-from grpclab.report import tables, words
+from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
+from grpclab.report.tables import BREAK, Cell, Cells, Table, badge, below, small
 
-TITLE, ANCHOR = "The claims", "claims"
+TITLE, ANCHOR, PLACE, FOLDED = "The claims", "claims", 40, False
 
 _COLOURS = {rules.HOLDS: "faster", rules.CONDITION: "equivalent", rules.FAILS: "slower"}
 
 
-def section(study: FinishedStudy) -> str:
-    """The number of claims that hold, and the table; "" where the plan tests none."""
+@dataclass(frozen=True, kw_only=True)
+class ClaimsTested:
+    """How many claims have which verdict, and the table of all."""
+
+    number: str
+    counted: str
+    table: Table
+
+
+def section(study: FinishedStudy) -> ClaimsTested | None:
+    """The number of claims that hold, and the table; None where the plan tests none."""
     if not study.plan.tests_claims:
-        return ""
+        return None
     claims = replication.claims(study.trials, study.verdict.judged, study.plan)
-    rows = [
+    rows: list[Cells] = [
         [
-            f"{esc(claim)}<small>{esc(claimed)}</small>{_badge(verdict)}",
-            f"<small>{esc(words.sentence_case(done))}.</small><br>{_lines(result)}",
+            (claim, below(claimed), badge(verdict, _COLOURS.get(verdict, "inconclusive"))),
+            (small(f"{words.sentence_case(done)}."), BREAK, *_lines(result)),
         ]
         for claim, claimed, done, result, verdict in claims.itertuples(index=False)
     ]
     counts = Counter(claims["verdict"])
     counted = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
-    lead = (
-        f"<p>{qty.count(len(claims), 'claim')} of the Rust demo's README: a gRPC server in Rust (tonic), which says "
-        f"what its settings give. {esc(words.sentence_case(counted))}. Intervals are "
-        "95 % over blocks. A claim that is made without a condition is tested at several places, and holds under a "
-        "condition where it is confirmed at some of them only.</p>"
-    )
     header = ["claim and verdict", "what was done, and the result"]
-    return lead + tables.table(header, rows, label="The claims of the Rust demo", widest=1)
+    table = Table(header=header, rows=rows, label="The claims of the Rust demo", widest=1)
+    number = qty.count(len(claims), "claim")
+    return ClaimsTested(number=number, counted=words.sentence_case(counted), table=table)
 
 
-def _lines(result: str) -> str:
+def _lines(result: str) -> list[Cell]:
     """Each part of a result on a line of its own."""
-    return "<br>".join(esc(words.sentence_case(part)) for part in result.split("; "))
-
-
-def _badge(verdict: str) -> str:
-    return f'<span class="gl-badge gl-{_COLOURS.get(verdict, "inconclusive")}">{esc(verdict)}</span>'
+    parts: list[Cell] = []
+    for part in result.split("; "):
+        parts += [*([BREAK] if parts else []), words.sentence_case(part)]
+    return parts

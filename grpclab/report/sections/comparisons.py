@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison
 from grpclab.analysis.judgement import IN_TURN
 from grpclab.metrics import metric_words
-from grpclab.report import figures, tables, words
+from grpclab.report import figures, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
-from grpclab.report.words import esc
+from grpclab.report.tables import Cells, Missing, Piece, Table, badge, below, bold, limits
 
-TITLE, ANCHOR = "All comparisons", "comparisons"
+TITLE, ANCHOR, PLACE, FOLDED = "All comparisons", "comparisons", 180, True
 OFTEN = 3
 """What is said of more comparisons than this is said once, beneath the table."""
 
 
-def section(study: FinishedStudy) -> str:
+@dataclass(frozen=True, kw_only=True)
+class EveryComparison:
+    """The forest plots, the table, and what it refers to by number, since it is to be said of many."""
+
+    drawn: tuple[Piece, ...]
+    table: Table | None
+    often: tuple[str, ...]
+
+
+def section(study: FinishedStudy) -> EveryComparison:
     """The forest plots, and the table."""
-    blocks = figures.forest(study)
-    drawn = "".join(block.html() for block in blocks)
-    return (drawn or tables.none("No comparison has two blocks in which both sides are valid.")) + table(study)
+    lacking = Missing(text="No comparison has two blocks in which both sides are valid.")
+    often = _often([c for _, members in grouped(study) for c in members])
+    return EveryComparison(drawn=tuple(figures.forest(study)) or (lacking,), table=table(study), often=tuple(often))
 
 
-def table(study: FinishedStudy) -> str:
-    """Every comparison with its interval, p, verdict and what there is to know about it; "" without any."""
-    rows: list[tables.Cells] = []
+def table(study: FinishedStudy) -> Table | None:
+    """Every comparison with its interval, p, verdict and what there is to know about it; None without any."""
+    rows: list[Cells] = []
     often = _often([c for _, members in grouped(study) for c in members])
     for group, members in grouped(study):
-        rows.append([esc(group)])
+        rows.append([group])
         for c in members:
             notes = _notes(c)
             marks = " ".join(f"[{number}]" for number, text in enumerate(often, 1) if text in notes)
@@ -41,20 +51,18 @@ def table(study: FinishedStudy) -> str:
             sides = f"{metric_words(c.metric)}, {c.candidate} against {c.baseline}"
             rows.append(
                 [
-                    f"{esc(title)}<small>{esc(sides)}</small>{f'<small>{esc(note)}</small>' if note else ''}",
-                    f"<b>{words.ratio_of(c)}</b>{tables.limits(c.limited_by)}",
+                    (title, below(sides), below(note) if note else ""),
+                    (bold(words.ratio_of(c)), *limits(c.limited_by)),
                     words.interval_of(c),
-                    tables.badge(c.verdict),
-                    esc(qty.p_value(c.p_adjusted)),
-                    esc(c.blocks),
+                    badge(c.verdict),
+                    qty.p_value(c.p_adjusted),
+                    str(c.blocks),
                 ]
             )
     if not rows:
-        return ""
+        return None
     header = ["comparison", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
-    beneath = "".join(f"<li>{esc(text)}</li>" for text in often)
-    drawn = tables.table(header, rows, label="Every comparison", numeric={1, 2, 4, 5})
-    return f"{drawn}{f'<ol>{beneath}</ol>' if beneath else ''}"
+    return Table(header=header, rows=rows, label="Every comparison", numeric={1, 2, 4, 5})
 
 
 def _notes(c: Comparison) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference import functions
@@ -11,11 +12,10 @@ from grpclab.profiling import flamegraph
 from grpclab.profiling.stacks import at_work, readable
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.sections import profile
-from grpclab.report.tables import code, table
-from grpclab.report.words import esc
+from grpclab.report.shifts import change, level, points
+from grpclab.report.tables import Cells, Table, code
 
-TITLE, ANCHOR = "Flamegraphs", "flamegraphs"
+TITLE, ANCHOR, PLACE, FOLDED = "Flamegraphs", "flamegraphs", 170, True
 
 LOOKS = {
     "stacks": ("py-spy", "Python's threads, by py-spy"),
@@ -24,10 +24,28 @@ LOOKS = {
 """The files of stacks that a trial holds: the tool, and what it looks at."""
 
 
-def section(study: FinishedStudy) -> str:
-    """The section; "" where there are no stacks."""
-    drawn = "".join(_look(study, key, looked) for key in LOOKS if (looked := _at_work(study.profiles.get(key, {}))))
-    return f"<style>{flamegraph.STYLE}</style>{drawn}<script>{flamegraph.SCRIPT}</script>" if drawn else ""
+@dataclass(frozen=True, kw_only=True)
+class Stacks:
+    """The flamegraph of a configuration: its heading, and its stacks as the page's script takes them."""
+
+    heading: str
+    packed: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookAtStacks:
+    """What a tool saw: a flamegraph for each configuration, and the functions whose shares differ most."""
+
+    title: str
+    opened: bool
+    graphs: tuple[Stacks, ...]
+    differences: Table | None
+
+
+def section(study: FinishedStudy) -> list[LookAtStacks] | None:
+    """What each tool saw; None where there are no stacks."""
+    looks = [_look(study, key, looked) for key in LOOKS if (looked := _at_work(study.profiles.get(key, {})))]
+    return looks or None
 
 
 def _at_work(by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]) -> dict[str, dict[int, dict[str, int]]]:
@@ -43,37 +61,43 @@ def _readable(blocks: Mapping[int, Mapping[str, int]]) -> dict[int, dict[str, in
     return {block: readable(stacks) for block, stacks in blocks.items()}
 
 
-def _look(study: FinishedStudy, key: str, by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]) -> str:
+def _look(
+    study: FinishedStudy, key: str, by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]
+) -> LookAtStacks:
     tool, title = LOOKS[key]
-    parts = [f"<h3>{esc(words.sentence_case(title))}</h3>"]
+    graphs = []
     for name, blocks in by_configuration.items():
         whole: Counter[str] = Counter()
         for stacks in blocks.values():
             whole.update(stacks)
         samples = qty.count(sum(whole.values()), "sample")
         heading = f"{study.title(name)}: {samples} at work in {qty.count(len(blocks), 'block')}"
-        opened = " open" if tool == "py-spy" else ""
-        parts.append(f"<details{opened}><summary>{esc(heading)}</summary>{flamegraph.fragment(whole)}</details>")
-    return "".join(parts) + _differences(study, tool, by_configuration)
+        graphs.append(Stacks(heading=heading, packed=flamegraph.pack(whole)))
+    return LookAtStacks(
+        title=words.sentence_case(title),
+        opened=tool == "py-spy",
+        graphs=tuple(graphs),
+        differences=_differences(study, tool, by_configuration),
+    )
 
 
 def _differences(
     study: FinishedStudy, tool: str, by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]
-) -> str:
+) -> Table | None:
     if not {study.baseline, study.candidate} <= set(by_configuration):
-        return ""
+        return None
     largest = functions.largest(*(_readable(by_configuration[side]) for side in (study.baseline, study.candidate)))
-    rows = [
+    rows: list[Cells] = [
         [
             code(one.function),
-            profile.level(one.shares.baseline, profile.points),
-            profile.level(one.shares.candidate, profile.points),
-            profile.change(one.shares, profile.points),
+            level(one.shares.baseline, points),
+            level(one.shares.candidate, points),
+            change(one.shares, points),
         ]
         for one in largest
     ]
     if not rows:
-        return ""
+        return None
     header = ["on the stack", study.title(study.baseline), study.title(study.candidate), "change"]
     label = f"Functions whose share of the samples changed most, by {tool}"
-    return f"<p>{esc(label)}:</p>{table(header, rows, label=label, numeric={1, 2, 3})}"
+    return Table(header=header, rows=rows, label=label, numeric={1, 2, 3})

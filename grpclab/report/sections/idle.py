@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from grpclab.report import figures, tables
+from grpclab.report import figures
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Missing, Piece
 
-TITLE, ANCHOR = "Silent connections", "idle"
+TITLE, ANCHOR, PLACE, FOLDED = "Silent connections", "idle", 110, False
 
 
-def section(study: FinishedStudy) -> str:
-    """The figure; "" where the plan has no such scenario."""
+def section(study: FinishedStudy) -> Piece | None:
+    """The figure; None where the plan has no such scenario."""
     if not (study.plan.idle and study.plan.idle.configurations):
-        return ""
+        return None
     block = figures.idle(study)
-    return block.html() if block else tables.none("No trial of the scenario idle is valid.")
+    return block or Missing(text="No trial of the scenario idle is valid.")

@@ -3,52 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from grpclab import quantities as qty
-from grpclab.report import figures, tables, together, words
+from grpclab.report import figures, together, words
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import BREAK, Cell, Cells, Missing, Piece, Table, small
 from grpclab.report.together import GroupFacts
-from grpclab.report.words import esc
 
-TITLE, ANCHOR = "Measured together", "groups"
+TITLE, ANCHOR, PLACE, FOLDED = "Measured together", "groups", 220, True
 
 
-def section(study: FinishedStudy) -> str:
-    """The figure and the table of groups; "" for a study of the first edition."""
+@dataclass(frozen=True, kw_only=True)
+class MeasuredTogether:
+    """The figure of the slices, the groups, and a sentence on them."""
+
+    picture: Piece
+    line: str
+    groups: Table
+
+
+def section(study: FinishedStudy) -> MeasuredTogether | None:
+    """The figure and the table of groups; None for a study of the first edition."""
     found = together.groups(study)
     if not found:
-        return ""
+        return None
     block = figures.slices(study)
-    picture = block.html() if block else tables.none("The sides of the headline were not measured in slices.")
+    picture = block or Missing(text="The sides of the headline were not measured in slices.")
     header = ["hub", "measured with it", "how", "counted in a slice", "passes", "a block takes"]
-    body = tables.table(header, _rows(study, found), label="Groups", numeric={3, 4, 5}, widest=1)
-    return f"{picture}<h3>Groups</h3><p>{esc(_lead(study))}</p>{body}"
+    table = Table(header=header, rows=[*_rows(study, found)], label="Groups", numeric={3, 4, 5}, widest=1)
+    return MeasuredTogether(picture=picture, line=words.sentence_case(together.line(study)), groups=table)
 
 
-def _lead(study: FinishedStudy) -> str:
-    return (
-        "In each block the configurations of a group are started fresh at the same time, and the load generator visits "
-        "them in random order, slice by slice, until each has its measured time. A configuration in several groups is "
-        f"measured once in each, and a comparison pairs within a group. {words.sentence_case(together.line(study))}."
-    )
-
-
-def _rows(study: FinishedStudy, found: list[GroupFacts]) -> Iterator[list[str]]:
+def _rows(study: FinishedStudy, found: list[GroupFacts]) -> Iterator[Cells]:
     alone: dict[tuple[str, ...], list[str]] = {}
     for one in found:
         if one.how == together.ALONE:
             alone.setdefault(one.reasons, []).append(one.hub)
             continue
         numbers = [text or qty.MISSING for text in (one.slices, one.passes, one.seconds)]
-        yield [esc(study.title(one.hub)), _titles(study, one.others), _way(one.how, one.reasons), *numbers]
+        yield [study.title(one.hub), _titles(study, one.others), _way(one.how, one.reasons), *numbers]
     for reasons, names in alone.items():
         yield [_titles(study, names), qty.MISSING, _way(together.ALONE, reasons), *[qty.MISSING] * 3]
 
 
 def _titles(study: FinishedStudy, names: Iterable[str]) -> str:
-    return "; ".join(esc(study.title(name)) for name in names)
+    return "; ".join(study.title(name) for name in names)
 
 
-def _way(how: str, reasons: Iterable[str]) -> str:
+def _way(how: str, reasons: Iterable[str]) -> Cell:
     """How a group was measured, and why so where not in slices."""
-    return esc(how) + "".join(f"<br><small>{esc(reason)}</small>" for reason in reasons)
+    return [how, *((BREAK, small(reason)) for reason in reasons)]

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from grpclab.report import tables
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
+from grpclab.report.tables import Cells, Table, name
 
-TITLE, ANCHOR = "Invalid trials", "invalid"
+TITLE, ANCHOR, PLACE, FOLDED = "Invalid trials", "invalid", 240, True
 
 
-def section(study: FinishedStudy) -> str:
-    """The trials that do not count, each with its reason; "" for none."""
+def section(study: FinishedStudy) -> Table | None:
+    """The trials that do not count, each with its reason; None without any."""
     bad = study.trials[~study.trials["valid"]].sort_values(["block", "order"])
-    rows = [
+    rows: list[Cells] = [
         [
-            f"<code>{esc(row.trial or row.configuration)}</code>",
-            esc(study.title(str(row.configuration))),
+            name(row.trial or row.configuration),
+            study.title(str(row.configuration)),
             str(row.block),
-            esc(row.invalid_reason or "no reason given"),
+            str(row.invalid_reason or "no reason given"),
         ]
         for row in bad.itertuples(index=False)
     ]
-    return (
-        tables.table(["trial", "configuration", "block", "reason"], rows, label="Invalid trials", numeric={2})
-        if rows
-        else ""
-    )
+    header = ["trial", "configuration", "block", "reason"]
+    return Table(header=header, rows=rows, label="Invalid trials", numeric={2}) if rows else None

@@ -9,25 +9,51 @@ from grpclab import quantities as qty
 from grpclab.analysis import Comparison
 from grpclab.analysis.inference.interaction import MeasuredRung, rungs
 from grpclab.factors.variants import LADDER
-from grpclab.report import figures, tables, words
+from grpclab.report import figures, words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
+from grpclab.report.tables import Cell, Cells, Missing, Piece, Table, bold, small
 
-TITLE, ANCHOR = "The ladder", "ladder"
+TITLE, ANCHOR, PLACE, FOLDED = "The ladder", "ladder", 130, False
 
 
 _WHY = {rung.title: rung.why for rung in LADDER}
 """For plans of before a rung said it itself."""
 
 
-def section(study: FinishedStudy) -> str:
-    """The figure, why each rung is kept or rejected, and the ladder from its top; "" where the plan has none."""
+@dataclass(frozen=True, kw_only=True)
+class LadderReasons:
+    """Why each rung is kept or rejected: a sentence, a table, and whether handlers that wait are another case."""
+
+    lead: str
+    waiting: bool
+    table: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderFromTop:
+    """The rungs taken away from the top one at a time: a sentence and a table."""
+
+    sentence: str
+    table: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderShown:
+    """The figure, the reasons and the ladder from its top, as far as there are any."""
+
+    picture: Piece
+    reasons: LadderReasons | None = None
+    top: LadderFromTop | None = None
+
+
+def section(study: FinishedStudy) -> LadderShown | None:
+    """The figure, why each rung is kept or rejected, and the ladder from its top; None where the plan has none."""
     if not study.plan.ladder:
-        return ""
+        return None
     block = figures.ladder(study)
     if not block:
-        return tables.none("No rung of the ladder has two blocks in which both sides are valid.")
-    return block.html() + _reasons(study) + from_the_top(study)
+        return LadderShown(picture=Missing(text="No rung of the ladder has two blocks in which both sides are valid."))
+    return LadderShown(picture=block, reasons=_reasons(study), top=from_the_top(study))
 
 
 # ---- why each rung is kept or rejected ------------------------------------------------------------------------------
@@ -91,55 +117,51 @@ def lead(decided: list[Decision]) -> str:
     return f"{text} It points the other way for {words.listing(against)}." if against else text
 
 
-def _reasons(study: FinishedStudy) -> str:
-    """The sentence and the table; "" without a rung above the first."""
+def _reasons(study: FinishedStudy) -> LadderReasons | None:
+    """The sentence and the table; None without a rung above the first."""
     decided = list(decisions(study))
     if not decided:
-        return ""
-    rows = [
+        return None
+    rows: list[Cells] = [
         [
-            esc(d.title),
-            f"<b>{qty.ratio(d.ratio)}</b> <small>{qty.interval(d.comparison.ci_low, d.comparison.ci_high)}</small>",
+            d.title,
+            _estimated(d.ratio, d.comparison.ci_low, d.comparison.ci_high),
             "kept" if d.kept else "rejected",
-            esc(d.why) or qty.MISSING,
-            esc(d.stands),
+            d.why or qty.MISSING,
+            d.stands,
         ]
         for d in decided
     ]
     header = ["rung", "here", "in optimized", "decided on", "this study"]
-    body = tables.table(header, rows, label="Why each rung is kept or rejected", numeric={1}, widest=3)
-    other = (
-        " The ladder's handlers do not wait, so threads and asyncio do not help them; handlers that wait are another "
-        'case: see <a href="#waiting">Handlers that wait</a>.'
-        if study.plan.waiting
-        else ""
-    )
-    return f"<h3>Why each rung is kept or rejected</h3><p>{esc(lead(decided))}{other}</p>{body}"
+    table = Table(header=header, rows=rows, label="Why each rung is kept or rejected", numeric={1}, widest=3)
+    return LadderReasons(lead=lead(decided), waiting=bool(study.plan.waiting), table=table)
+
+
+def _estimated(ratio: float, low: float, high: float) -> Cell:
+    """A ratio with its interval."""
+    return bold(qty.ratio(ratio)), " ", small(qty.interval(low, high))
 
 
 # ---- the ladder from its top ----------------------------------------------------------------------------------------
 
 
-def from_the_top(study: FinishedStudy) -> str:
-    """The table and a sentence; "" where the plan takes no rung away."""
+def from_the_top(study: FinishedStudy) -> LadderFromTop | None:
+    """The table and a sentence; None where the plan takes no rung away."""
     measured = rungs(study.trials, study.plan, study.metric)
     if not measured:
-        return ""
-    rows: list[tables.Cells] = [
+        return None
+    rows: list[Cells] = [
         [
-            esc(rung.title),
-            f"<b>{qty.ratio(rung.step.mean)}</b> <small>{qty.interval(rung.step.low, rung.step.high)}</small>",
-            f"<b>{qty.ratio(rung.top.mean)}</b> <small>{qty.interval(rung.top.low, rung.top.high)}</small>",
+            rung.title,
+            _estimated(rung.step.mean, rung.step.low, rung.step.high),
+            _estimated(rung.top.mean, rung.top.low, rung.top.high),
             _apart(rung),
         ]
         for rung in measured
     ]
     header = ["rung", "on the way up", "at the top", "way up / top"]
-    body = tables.table(header, rows, label="The ladder from its top", numeric={1, 2, 3})
-    return (
-        f"<h3>The same rungs from the top</h3><p>{esc(order_sentence(measured))} A rung's factors go back to what they "
-        f"were below it, all others stay.</p>{body}"
-    )
+    table = Table(header=header, rows=rows, label="The ladder from its top", numeric={1, 2, 3})
+    return LadderFromTop(sentence=order_sentence(measured), table=table)
 
 
 def order_sentence(measured: list[MeasuredRung]) -> str:
@@ -153,8 +175,8 @@ def order_sentence(measured: list[MeasuredRung]) -> str:
     return "No rung is seen to give something else on the way up than at the top, within what these blocks can tell."
 
 
-def _apart(rung: MeasuredRung) -> str:
+def _apart(rung: MeasuredRung) -> Cell:
     if rung.apart.blocks == 0:
         return "the same comparison" if rung.step == rung.top else qty.MISSING
-    mark = " <b>(differs)</b>" if rung.disagree else ""
-    return f"{qty.ratio(rung.apart.mean)}{mark} <small>{qty.interval(rung.apart.low, rung.apart.high)}</small>"
+    mark = (" ", bold("(differs)")) if rung.disagree else ""
+    return qty.ratio(rung.apart.mean), mark, " ", small(qty.interval(rung.apart.low, rung.apart.high))

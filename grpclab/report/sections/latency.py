@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from grpclab.report import figures, tables
+from grpclab.report import figures
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Missing, Piece
 
-TITLE, ANCHOR = "Latency", "latency"
+TITLE, ANCHOR, PLACE, FOLDED = "Latency", "latency", 90, False
 
 
-def section(study: FinishedStudy) -> str:
-    """A figure for each curve of the plan, then the distributions, where trials hold them."""
-    drawn = []
+def section(study: FinishedStudy) -> list[Piece] | None:
+    """A figure for each curve of the plan, then the distributions, where trials hold them; None without any."""
+    drawn: list[Piece] = []
     for curve in study.plan.curves:
         block = figures.latency(study, curve)
         lacking = "no trial of it is valid, or none has requests enough for a percentile."
-        drawn.append(block.html() if block else tables.none(f"{curve.title or 'A curve'}: {lacking}"))
-    block = figures.latency_distribution(study)
-    return "".join(drawn) + (block.html() if block else "")
+        drawn.append(block or Missing(text=f"{curve.title or 'A curve'}: {lacking}"))
+    if block := figures.latency_distribution(study):
+        drawn.append(block)
+    return drawn or None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from grpclab.report import tables, words
-from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
+from dataclasses import dataclass
 
-TITLE, ANCHOR = "What limited each configuration", "limits"
+from grpclab.report import words
+from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import BREAK, Cells, Table, below, bold, name, small
+
+TITLE, ANCHOR, PLACE, FOLDED = "What limited each configuration", "limits", 200, True
 
 
 _REMEDIES = {
@@ -23,37 +25,40 @@ _REMEDIES = {
 """What raises the throughput, by resource."""
 
 
-def section(study: FinishedStudy) -> str:
-    """The table with a sentence on its rules; "" where the verdict does not say."""
+@dataclass(frozen=True, kw_only=True)
+class LimitsFound:
+    """The table, and whether a factor of the user's own is among the limits."""
+
+    table: Table
+    own: bool
+
+
+def section(study: FinishedStudy) -> LimitsFound | None:
+    """The table with a sentence on its rules; None where the verdict does not say."""
     drawn = table(study)
     if not drawn:
-        return ""
+        return None
     named = {limit.resource for limit in study.resources.values()}
-    own = "; a factor of your own where another level of it is" if "own-factor" in named else ""
-    return (
-        "<p>The resource that held each configuration back, by the first rule that its numbers meet; windows and "
-        "stream limits are named only where a configuration that has more of them, and differs in nothing else, is "
-        f"faster{own}.</p>{drawn}"
-    )
+    return LimitsFound(table=drawn, own="own-factor" in named)
 
 
-def table(study: FinishedStudy) -> str:
-    """The resource that limited each configuration, with its evidence; "" where the verdict does not say."""
-    rows: list[tables.Cells] = []
+def table(study: FinishedStudy) -> Table | None:
+    """The resource that limited each configuration, with its evidence; None where the verdict does not say."""
+    rows: list[Cells] = []
     scenario = None
-    for name, limit in study.resources.items():
-        if study.configuration(name).scenario != scenario:
-            scenario = study.configuration(name).scenario
-            rows.append([esc(scenario or "other")])
+    for configuration, limit in study.resources.items():
+        if study.configuration(configuration).scenario != scenario:
+            scenario = study.configuration(configuration).scenario
+            rows.append([scenario or "other"])
         resource = words.plain(limit.resource or "unknown")
         unsure = [] if limit.certain or resource == "unknown" else ["not certain"]
-        more = "".join(f"<br><small>{esc(text)}</small>" for text in [*unsure, _REMEDIES.get(resource, "")] if text)
+        more = [(BREAK, small(text)) for text in [*unsure, _REMEDIES.get(resource, "")] if text]
         rows.append(
             [
-                f"{esc(study.title(name))}<small><code>{esc(name)}</code></small>",
-                f"<b>{esc(resource)}</b>{more}",
-                esc(words.sentence_case(words.plain(limit.evidence or "no reason given"))),
+                (study.title(configuration), below(name(configuration))),
+                (bold(resource), *more),
+                words.typeset(words.sentence_case(words.plain(limit.evidence or "no reason given"))),
             ]
         )
     header = ["configuration", "limited by", "evidence"]
-    return tables.table(header, rows, label="What limited each configuration", widest=2) if rows else ""
+    return Table(header=header, rows=rows, label="What limited each configuration", widest=2) if rows else None

@@ -10,10 +10,9 @@ from grpclab.factors.effective import CHECKED
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
-from grpclab.report.tables import Cells, badge, code, table
-from grpclab.report.words import esc
+from grpclab.report.tables import BREAK, Cell, Cells, Span, Table, badge, below, bold, code, small
 
-TITLE, ANCHOR = "From tonic to grpcio", "mapping"
+TITLE, ANCHOR, PLACE, FOLDED = "From tonic to grpcio", "mapping", 210, True
 
 MOST_TRIED = 2
 """So many comparisons tell of one setting: those that change the fewest others."""
@@ -27,12 +26,12 @@ class Tried:
     others: int
 
 
-def section(study: FinishedStudy) -> str:
-    """The table; "" where the plan has none. Of a comparison it holds only what was set on a side."""
+def section(study: FinishedStudy) -> Table | None:
+    """The table; None where the plan has none. Of a comparison it holds only what was set on a side."""
     rows: list[Cells] = [
         [
-            code(row.tonic) + (f"<small>{code(row.factor)}</small>" if row.factor else ""),
-            f"{code(row.grpcio)}<small>{esc(row.note)}</small>",
+            (code(row.tonic), below(code(row.factor)) if row.factor else ""),
+            (code(row.grpcio), below(row.note)),
             _effect(study, row.factor),
             _moved(study, row.factor),
         ]
@@ -40,11 +39,7 @@ def section(study: FinishedStudy) -> str:
         if not study.plan.subjects or _where_set(study, row.factor)
     ]
     header = ["tonic, factor", "grpcio", "takes effect", "moved the result by"]
-    lead = (
-        "<p>tonic is the gRPC library of the Rust demo, whose README claims +277 % for such settings. Beside each: "
-        "what it is in grpcio, whether it acted here, and how far it moved the result.</p>"
-    )
-    return lead + table(header, rows, label="From tonic to grpcio", widest=1) if rows else ""
+    return Table(header=header, rows=rows, label="From tonic to grpcio", widest=1) if rows else None
 
 
 def tried(study: FinishedStudy, factor: str) -> list[Tried]:
@@ -83,23 +78,21 @@ def _effect(study: FinishedStudy, factor: str) -> str:
     silent = [reason for reason in reasons if reason]
     if not silent:
         return "yes, as advertised" if factor in CHECKED else "set; does not show from outside"
-    reason = esc(silent[0])
+    reason = silent[0]
     if len(silent) == len(where):
         return f"no: {reason}"
     return f"set, but without effect in {qty.count(len(silent), 'configuration')}: {reason}"
 
 
-def _moved(study: FinishedStudy, factor: str) -> str:
+def _moved(study: FinishedStudy, factor: str) -> Cell:
     results = tried(study, factor) if factor else []
     if not results:
         return qty.MISSING
-    return "<br>".join(_result(one) for one in results)
+    return [(BREAK if at else "", *_result(one)) for at, one in enumerate(results)]
 
 
-def _result(one: Tried) -> str:
+def _result(one: Tried) -> tuple[str | Span, ...]:
     c = one.comparison
     with_others = f", with {qty.count(one.others, 'other setting')}" if one.others else ""
-    return (
-        f"<b>{words.ratio_of(c)}</b> {words.interval_of(c)} "
-        f"{badge(c.verdict)}<br><small>{esc(c.scenario)}: {esc(c.title)}{with_others}</small>"
-    )
+    where = small(f"{c.scenario}: {c.title}{with_others}")
+    return bold(words.ratio_of(c)), f" {words.interval_of(c)} ", badge(c.verdict), BREAK, where

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from grpclab.report import figures
+from grpclab.report.blocks import FigureBlock
 from grpclab.report.finished import FinishedStudy
 
-TITLE, ANCHOR = "Latency over the offered rate", "offered"
+TITLE, ANCHOR, PLACE, FOLDED = "Latency over the offered rate", "offered", 100, False
 
 
-def section(study: FinishedStudy) -> str:
-    """The figure; "" where no two configurations differ in their rate alone."""
-    block = figures.offered_rates(study)
-    return block.html() if block else ""
+def section(study: FinishedStudy) -> FigureBlock | None:
+    """The figure; None where no two configurations differ in their rate alone."""
+    return figures.offered_rates(study)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference import evidence
-from grpclab.analysis.inference.evidence import Shift
-from grpclab.analysis.inference.ratios import Interval, numbers
+from grpclab.analysis.inference.ratios import numbers
 from grpclab.profiling.families import SHOWN as FAMILIES
-from grpclab.report import figures
+from grpclab.report import figures, words
+from grpclab.report.blocks import FigureBlock
 from grpclab.report.figures.shares import VIEWS, View
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import Cells, code, none, table
-from grpclab.report.words import esc
+from grpclab.report.shifts import Format, change, level, points
+from grpclab.report.tables import BREAK, Cell, Cells, Table, code, small
 
-TITLE, ANCHOR = "Profile", "profile"
+TITLE, ANCHOR, PLACE, FOLDED = "Profile", "profile", 160, True
 
 MOST_CALLS = 8
 """So many system calls are listed by name, the most frequent ones."""
@@ -26,23 +26,33 @@ LEAST_CPU = 0.002
 """Threads with less than this share of the CPU time of a call are not listed."""
 _TO_US = 1e6
 
-Format = Callable[[float], str]
+
+@dataclass(frozen=True, kw_only=True)
+class Profiled:
+    """What changed most, the pictures, the profilers that gave none and why, and the tables; or why there is nothing.
+
+    `nothing` is "" where there are pictures.
+    """
+
+    nothing: str = ""
+    lead: str = ""
+    pictures: tuple[FigureBlock, ...] = ()
+    lacking: tuple[tuple[str, str], ...] = ()
+    tables: tuple[Table, ...] = ()
 
 
-def section(study: FinishedStudy) -> str:
-    """The largest changes, the figures of the profilers, and the tables; "" where the plan profiles nothing."""
+def section(study: FinishedStudy) -> Profiled | None:
+    """The largest changes, the figures of the profilers, and the tables; None where the plan profiles nothing."""
     drawn = [block for view in VIEWS if (block := figures.profile(study, view)) is not None]
     if not drawn:
         reasons = notes(study)
         text = "; ".join(reasons) if reasons else "no trial was sampled"
-        return none(f"There is no profile: {text}.") if study.plan.profiled else ""
-    lacking = [
-        f"<p>No picture by {view.name}: {esc(note)}</p>" for view in VIEWS if (note := _lacking(study, view.note))
-    ]
+        return Profiled(nothing=text) if study.plan.profiled else None
+    lacking = tuple((view.name, note) for view in VIEWS if (note := _lacking(study, view.note)))
     pair = _sides(study)
     text = evidence.moved(study.trials, *pair, {key: name for key, (name, _) in FAMILIES.items()}) if pair else ""
-    lead = f"<p>{esc(text)}</p>" if text else ""
-    return lead + "".join(block.html() for block in drawn) + "".join(lacking) + _families(study) + _accounts(study)
+    tables = tuple(table for table in (_families(study), _accounts(study)) if table)
+    return Profiled(lead=words.typeset(text), pictures=tuple(drawn), lacking=lacking, tables=tables)
 
 
 def notes(study: FinishedStudy) -> list[str]:
@@ -67,18 +77,18 @@ def _sides(study: FinishedStudy) -> tuple[str, str] | None:
     return pair if set(pair) <= set(_profiled(study)) else None
 
 
-def _families(study: FinishedStudy) -> str:
+def _families(study: FinishedStudy) -> Table | None:
     """The shares of both views with their intervals."""
     rows: list[Cells] = []
     for view in VIEWS:
         trials = study.trials[numbers(study.trials, view.samples) > 0]
         if trials.empty:
             continue
-        rows.append([f"{esc(view.name)} <small>{esc(view.sees)}</small>"])
+        rows.append([(f"{view.name} ", small(view.sees))])
         for key, (name, _) in FAMILIES.items():
             shares = evidence.work_shares(trials, view.prefix, key)
             if (shares > 0).any():
-                rows.append([esc(name), *_cells(study, trials, shares, points)])
+                rows.append([name, *_cells(study, trials, shares, points)])
         if view.prefix == evidence.PYSPY:
             waits = numbers(trials, f"{view.prefix}{evidence.WAIT}")
             rows.append(["waiting, of all samples", *_cells(study, trials, waits, points)])
@@ -86,7 +96,7 @@ def _families(study: FinishedStudy) -> str:
     return _table(study, "share of the samples at work", rows, "Profile shares")
 
 
-def _accounts(study: FinishedStudy) -> str:
+def _accounts(study: FinishedStudy) -> Table | None:
     """The kernel's accounting and the counts of system calls."""
     trials = study.trials
     figure: list[tuple[str, pd.Series[float], Format]] = [
@@ -96,25 +106,31 @@ def _accounts(study: FinishedStudy) -> str:
         ("context switches, voluntary", numbers(trials, "server_voluntary_switches_per_call"), _each),
         ("context switches, involuntary", numbers(trials, "server_involuntary_switches_per_call"), _each),
     ]
-    rows = [
+    rows: list[Cells] = [
         [
-            "/proc <small>the kernel's own accounting of every thread, beside the measured window and without a "
-            "disturbance; it does not say what the time was spent on</small>"
+            (
+                "/proc ",
+                small(
+                    "the kernel's own accounting of every thread, beside the measured window and without a "
+                    "disturbance; it does not say what the time was spent on"
+                ),
+            )
         ],
-        *(
-            [esc(name), *_cells(study, trials, values, text_of)]
-            for name, values, text_of in figure
-            if values.notna().any()
-        ),
+        *([name, *_cells(study, trials, values, text_of)] for name, values, text_of in figure if values.notna().any()),
         *_threads(study),
     ]
     calls = numbers(trials, "syscalls_per_call")
     if calls.notna().any():
         rows.append(
             [
-                "strace <small>every system call by name, in a pass of its own: it slows the server several times, "
-                "and a slower server waits and wakes more, so compare the two sides, not the counts with another "
-                "tool's</small>"
+                (
+                    "strace ",
+                    small(
+                        "every system call by name, in a pass of its own: it slows the server several times, and a "
+                        "slower server waits and wakes more, so compare the two sides, not the counts with another "
+                        "tool's"
+                    ),
+                )
             ]
         )
         rows.append(["system calls for a request", *_cells(study, trials, calls, _each)])
@@ -122,7 +138,7 @@ def _accounts(study: FinishedStudy) -> str:
         for name in evidence.keys(trials, column)[:MOST_CALLS]:
             rows.append([code(name), *_cells(study, trials, evidence.keyed(trials, column, name), _each)])
     elif note := _lacking(study, "strace_note"):
-        rows.append([f"strace <small>{esc(note)}</small>"])
+        rows.append([("strace ", small(note))])
     return _table(study, "for one request", rows, "Kernel accounting and system calls")
 
 
@@ -133,64 +149,32 @@ def _threads(study: FinishedStudy) -> Iterator[Cells]:
     for name in evidence.keys(trials, column, "user_s"):
         used = sum(evidence.keyed(trials, column, name, kind) for kind in ("user_s", "kernel_s"))
         if isinstance(used, pd.Series) and used.max() > LEAST_CPU * whole:
-            yield [f"threads named {code(name)}", *_cells(study, trials, used * _TO_US, _us)]
+            yield [("threads named ", code(name)), *_cells(study, trials, used * _TO_US, _us)]
 
 
-def _samples(study: FinishedStudy, view: View) -> list[str]:
+def _samples(study: FinishedStudy, view: View) -> list[Cell]:
     """The number of samples of each side, of those at work, and of blocks."""
-    cells = []
+    cells: list[Cell] = []
     for name in _profiled(study):
         trials = study.rows(name)
         counts = numbers(trials, view.samples)
         work = (counts * (1 - numbers(trials, f"{view.prefix}{evidence.WAIT}"))).sum()
         blocks = qty.count(int((counts > 0).sum()), "block")
-        cells.append(f"{counts.sum():,.0f} in {blocks}<br><small>{work:,.0f} of them at work</small>")
-    return cells + [""] * (_sides(study) is not None)
+        cells.append((f"{counts.sum():,.0f} in {blocks}", BREAK, small(f"{work:,.0f} of them at work")))
+    return [*cells, *[""] * (_sides(study) is not None)]
 
 
-def _cells(study: FinishedStudy, trials: pd.DataFrame, values: pd.Series[float], text_of: Format) -> list[str]:
+def _cells(study: FinishedStudy, trials: pd.DataFrame, values: pd.Series[float], text_of: Format) -> list[Cell]:
     """A level for each profiled configuration, and the change between the headline's two."""
     cells = [level(evidence.level(trials, name, values), text_of) for name in _profiled(study)]
     pair = _sides(study)
     return cells + ([change(evidence.shift(trials, *pair, values), text_of)] if pair else [])
 
 
-def level(interval: Interval, text_of: Format) -> str:
-    """A level with its interval."""
-    if not math.isfinite(interval.mean):
-        return qty.MISSING
-    between = ""
-    if math.isfinite(interval.low):
-        high = min(1.0, interval.high) if text_of is points else interval.high
-        between = f" <small>{text_of(max(0.0, interval.low))} to {text_of(high)}</small>"
-    return f"{text_of(interval.mean)}{between}"
-
-
-def change(shift: Shift, text_of: Format) -> str:
-    """A change with its sign and interval, bold where it is clear."""
-    interval = shift.change
-    if not math.isfinite(interval.mean):
-        return qty.MISSING
-
-    def signed(value: float) -> str:
-        text = text_of(abs(value))  # the difference of two shares is in percentage points
-        return f"{'−' if value < 0 else '+'}{text.replace(' %', ' points')}"
-
-    between = ""
-    if math.isfinite(interval.low):
-        between = f" <small>{signed(interval.low).removesuffix(' points')} to {signed(interval.high)}</small>"
-    return f"<b>{signed(interval.mean)}</b>{between}" if shift.clear else f"{signed(interval.mean)}{between}"
-
-
-def _table(study: FinishedStudy, of: str, rows: list[Cells], label: str) -> str:
+def _table(study: FinishedStudy, of: str, rows: list[Cells], label: str) -> Table | None:
     header = [of, *(study.title(name) for name in _profiled(study))]
     header += ["change"] if _sides(study) else []
-    return table(header, rows, label=label, numeric=range(1, len(header))) if rows else ""
-
-
-def points(share: float) -> str:
-    """A share as per cent, with one digit."""
-    return f"{100 * share:.1f} %"
+    return Table(header=header, rows=rows, label=label, numeric=range(1, len(header))) if rows else None
 
 
 def _us(value: float) -> str:

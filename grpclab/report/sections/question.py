@@ -1,17 +1,15 @@
-"""The question that a study asks, and what a comparison called, how, and of which servers."""
+"""What a comparison called, how, and of which servers."""
 
 from __future__ import annotations
 
 from grpclab.analysis.setup import described
-from grpclab.report import tables
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
+from grpclab.report.tables import FactList
 
-TITLE, ANCHOR = "The question", "question"
+TITLE, ANCHOR, PLACE, FOLDED = "What was compared", "question", 60, True
 
 
-def section(study: FinishedStudy) -> str:
-    """The question, as it was written down."""
-    asked = f'<p class="gl-question">{esc(study.manifest.question or "No question was written down.")}</p>'
+def section(study: FinishedStudy) -> FactList | None:
+    """The setup of a comparison; None for studies of other designs, whose configurations say it."""
     setup = described(study.plan, study.manifest.servers, study.manifest.versions)
-    return asked + (tables.facts(setup) if setup else "")
+    return FactList(pairs=setup) if setup else None

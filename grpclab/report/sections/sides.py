@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from grpclab import quantities as qty
-from grpclab.report import tables, words
+from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
+from grpclab.report.tables import Card, badge, bold, limits
 
-TITLE, ANCHOR = "What each side gives", "sides"
+TITLE, ANCHOR, PLACE, FOLDED = "What each side gives", "sides", 30, False
 
 
-def section(study: FinishedStudy) -> str:
-    """The parts of the headline as a chain of numbers; "" where the plan has none."""
+def section(study: FinishedStudy) -> list[Card] | None:
+    """The parts of the headline, each a factor of the last card; None where the plan has none."""
     if not study.plan.parts:
-        return ""
+        return None
     cards = []
     for part in study.plan.parts:
         c = study.comparison(part.scenario, part.metric or study.metric, part.baseline, part.candidate)
-        estimate = f"{words.with_interval(c)} {tables.badge(c.verdict)}"
-        more = estimate if c.computed else esc(c.note or "no ratio")
+        more = (f"{words.with_interval(c)} ", badge(c.verdict)) if c.computed else c.note or "no ratio"
         cards.append(
-            tables.card(
-                f"{words.ratio_of(c)}{tables.limits(c.limited_by)}",
-                f"<b>{esc(part.side or part.title)}</b>: "
-                f"{esc(study.title(part.candidate))} against {esc(study.title(part.baseline))}",
-                more,
+            Card(
+                value=(words.ratio_of(c), *limits(c.limited_by)),
+                what=(
+                    bold(part.side or part.title),
+                    f": {study.title(part.candidate)} against {study.title(part.baseline)}",
+                ),
+                more=more,
             )
         )
     whole = study.headline
-    cards.append(tables.card(qty.ratio(whole.ratio), "<b>both together</b>, the headline", words.with_interval(whole)))
-    signs = ["×"] * (len(cards) - 2) + ["="]
-    chain = cards[0] + "".join(
-        f'<span class="gl-sign">{sign}</span>{card}' for sign, card in zip(signs, cards[1:], strict=True)
-    )
-    return f'<div class="gl-cards gl-chain">{chain}</div>'
+    together = (bold("both together"), ", the headline")
+    cards.append(Card(value=qty.ratio(whole.ratio), what=together, more=words.with_interval(whole)))
+    return cards

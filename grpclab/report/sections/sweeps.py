@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from grpclab.report import figures, tables
+from grpclab.report import figures
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Missing, Piece
 
-TITLE, ANCHOR = "Sweeps", "sweeps"
+TITLE, ANCHOR, PLACE, FOLDED = "Sweeps", "sweeps", 150, False
 
 
-def section(study: FinishedStudy) -> str:
-    """The figure; "" where the plan sweeps no factor."""
+def section(study: FinishedStudy) -> Piece | None:
+    """The figure; None where the plan sweeps no factor."""
     if not study.plan.sweeps:
-        return ""
+        return None
     block = figures.sweeps(study)
-    return (
-        block.html() if block else tables.none("No level of a sweep has two blocks in which it and the base are valid.")
-    )
+    return block or Missing(text="No level of a sweep has two blocks in which it and the base are valid.")

@@ -3,49 +3,52 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.scalability import FEWEST_LEVELS, Scalability, fit
 from grpclab.analysis.study_plan import PlannedCurve
-from grpclab.report import figures, tables
+from grpclab.report import figures
 from grpclab.report.blocks import FigureBlock
 from grpclab.report.figures.curves import lines
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
+from grpclab.report.tables import Missing, Piece
 
-TITLE, ANCHOR = "Throughput", "throughput"
+TITLE, ANCHOR, PLACE, FOLDED = "Throughput", "throughput", 80, False
 
 
-def section(study: FinishedStudy) -> str:
-    """A figure for each curve of the plan, then what the law says of each; "" where the plan has none."""
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """A figure for each curve, and what the law says of each series of a curve, where it has levels enough."""
+
+    curves: tuple[Piece, ...]
+    laws: tuple[list[tuple[str, str]], ...]
+    fewest: int
+
+
+def section(study: FinishedStudy) -> Throughput | None:
+    """A figure for each curve of the plan, then what the law says of each; None where the plan has none."""
     curves = study.plan.curves
-    drawn = [_drawn(curve, figures.throughput(study, curve)) for curve in curves]
-    return "".join(drawn + [scalability(study, curve) for curve in curves])
+    if not curves:
+        return None
+    laws = [fits for curve in curves if (fits := scalability(study, curve))]
+    drawn = tuple(_drawn(curve, figures.throughput(study, curve)) for curve in curves)
+    return Throughput(curves=drawn, laws=tuple(laws), fewest=FEWEST_LEVELS)
 
 
-def _drawn(curve: PlannedCurve, block: FigureBlock | None) -> str:
-    if block:
-        return block.html()
-    return tables.none(f"{curve.title or 'A curve'}: no trial of it is valid.")
+def _drawn(curve: PlannedCurve, block: FigureBlock | None) -> Piece:
+    return block or Missing(text=f"{curve.title or 'A curve'}: no trial of it is valid.")
 
 
-def scalability(study: FinishedStudy, curve: PlannedCurve) -> str:
-    """A sentence for each series; "" where none has FEWEST_LEVELS levels of concurrency."""
+def scalability(study: FinishedStudy, curve: PlannedCurve) -> list[tuple[str, str]]:
+    """A series and a sentence on it for each; none where none has FEWEST_LEVELS levels of concurrency."""
     if curve.factor != "load.concurrency":
-        return ""
-    items = [
-        f"<li><b>{esc(line.name)}</b>: {esc(sentence(model))}</li>"
+        return []
+    return [
+        (line.name, sentence(model))
         for line in lines(study, curve, "throughput_rps")
         if (model := fit([point.x for point in line.points], [point.mean for point in line.points]))
     ]
-    if not items:
-        return ""
-    return (
-        "<details><summary>The Universal Scalability Law</summary><p>Throughput over concurrency N as "
-        "λN / (1 + σ(N − 1) + κN(N − 1)): σ is what is done one after the other, κ what each caller "
-        f"costs every other one. Fitted to the means over blocks, from {FEWEST_LEVELS} levels on.</p>"
-        f"<ul>{''.join(items)}</ul></details>"
-    )
 
 
 def sentence(model: Scalability) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from grpclab.report import figures, tables
+from grpclab.report import figures
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Missing, Piece
 
-TITLE, ANCHOR = "Timeline", "timeline"
+TITLE, ANCHOR, PLACE, FOLDED = "Timeline", "timeline", 230, True
 
 
-def section(study: FinishedStudy) -> str:
+def section(study: FinishedStudy) -> Piece | None:
     """The figure, or that there are too few trials for one."""
     block = figures.timeline(study)
-    return block.html() if block else tables.none("There are no two valid trials of one configuration to compare.")
+    return block or Missing(text="There are no two valid trials of one configuration to compare.")

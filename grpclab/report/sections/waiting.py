@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from grpclab.analysis.study_plan import PlannedWaiting
-from grpclab.report import figures, tables, words
+from grpclab.report import figures, words
 from grpclab.report.figures.waiting import comparisons, pair
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
+from grpclab.report.tables import Missing, Paragraph, Piece
 
-TITLE, ANCHOR = "Handlers that wait", "waiting"
+TITLE, ANCHOR, PLACE, FOLDED = "Handlers that wait", "waiting", 120, False
 
 
-def section(study: FinishedStudy) -> str:
-    """The sentence and the figure; "" where the plan has no such scenario."""
+def section(study: FinishedStudy) -> list[Piece] | None:
+    """The sentence and the figure; None where the plan has no such scenario."""
     if not study.plan.waiting:
-        return ""
+        return None
     block = figures.waiting(study)
     if not block:
-        return tables.none("No trial of the scenario waiting is valid.")
-    return f"<p>{esc(lead(study))}</p>{block.html()}"
+        return [Missing(text="No trial of the scenario waiting is valid.")]
+    return [Paragraph(text=lead(study)), block]
 
 
 def lead(study: FinishedStudy) -> str:

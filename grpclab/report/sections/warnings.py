@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.words import esc
 
-TITLE, ANCHOR = "Warnings", "warnings"
+TITLE, ANCHOR, PLACE, FOLDED = "Warnings", "warnings", 20, False
 
 
-def section(study: FinishedStudy) -> str:
-    """The warnings, the most serious first; "" for none."""
-    texts = [text for text in study.verdict.warnings if text]
-    if not texts:
-        return ""
-    return f'<ul class="gl-warnings">{"".join(f"<li>{esc(text)}</li>" for text in texts)}</ul>'
+@dataclass(frozen=True, kw_only=True)
+class ListedWarnings:
+    """The warnings, the most serious first."""
+
+    texts: tuple[str, ...]
+
+    @property
+    def gist(self) -> str:
+        """Their number, in brackets."""
+        return f"({len(self.texts)})"
+
+
+def section(study: FinishedStudy) -> ListedWarnings | None:
+    """The warnings; None without any."""
+    return ListedWarnings(texts=tuple(map(words.typeset, study.warnings))) if study.warnings else None

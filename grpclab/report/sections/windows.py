@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from grpclab.report import figures, tables
+from grpclab.report import figures
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Missing, Piece
 
-TITLE, ANCHOR = "Windows", "windows"
+TITLE, ANCHOR, PLACE, FOLDED = "Windows", "windows", 140, False
 
 
-def section(study: FinishedStudy) -> str:
-    """The figure; "" where the plan has no such curves."""
+def section(study: FinishedStudy) -> Piece | None:
+    """The figure; None where the plan has no such curves."""
     if not study.plan.windows:
-        return ""
+        return None
     block = figures.windows(study)
-    return block.html() if block else tables.none("No trial of the window curves is valid.")
+    return block or Missing(text="No trial of the window curves is valid.")

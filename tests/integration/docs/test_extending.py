@@ -92,7 +92,7 @@ def test_its_experiment_is_made_of_its_frame(my_lab: ModuleType) -> None:
     clock = EXPERIMENTS["clock"]
     frame = clock.sized(Plan(rounds=2))
     assert [claim.holds for claim in clock.claims(frame)] == [True]
-    assert clock.body(frame).startswith("<p>")
+    assert str(clock.body(frame)).startswith("<p>")
 
 
 def test_its_tests_pass(my_lab: ModuleType, tmp_path: Path) -> None:

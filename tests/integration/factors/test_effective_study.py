@@ -19,6 +19,7 @@ from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity, TrialResult
 from grpclab.system.environment import machine, split_cores
 from tests.support.finished import finished
+from tests.support.pages import html_of
 from tests.support.stored_studies import row_of
 
 
@@ -111,6 +112,6 @@ def test_a_study_of_before_shows_what_was_planned(cells: tuple[str | None, ...])
 
 
 def test_the_reason_stands_beside_its_setting_even_where_all_share_it() -> None:
-    html = configurations.section(study(json.dumps({"server.max_frame_kib": "4 < 5"})))
+    html = html_of(configurations.section(study(json.dumps({"server.max_frame_kib": "4 < 5"}))))
     assert html.count("no effect: 4 &lt; 5") == 1
     assert html.count("no effect: planned") == 1

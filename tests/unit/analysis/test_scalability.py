@@ -17,6 +17,7 @@ from grpclab.report.sections import ladder, throughput
 from grpclab.study.designs.leave_one_out import without
 from tests.support import plans, synthetic
 from tests.support.finished import finished
+from tests.support.pages import html_of
 
 LEVELS = [1, 2, 4, 8, 16, 32, 64]
 
@@ -94,13 +95,13 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
 
 def test_the_report_shows_the_ladder_from_its_top_and_leaves_it_out_where_the_plan_has_none() -> None:
     made = synthetic.full_study()
-    assert ladder.from_the_top(made.finished()) == ""
+    assert ladder.from_the_top(made.finished()) is None
     plan = made.manifest["plan"]
     rung = [one for one in plan["ladder"] if one["kept"] and one["configuration"]][-1]
     scenario = plan["headline"]["scenario"]
     entry = {"name": rung["name"], "title": "<i>a rung", "scenario": scenario}
     entry |= {"without": plan["headline"]["baseline"], "top": plan["headline"]["candidate"]}
     with_top = {**made.manifest, "plan": {**plan, "leave_one_out": [entry]}}
-    html = ladder.from_the_top(finished(with_top, made.trials, made.verdict))
+    html = html_of(ladder.section(finished(with_top, made.trials, made.verdict)), "ladder")
     assert "&lt;i&gt;a rung" in html
     assert "at the top" in html

@@ -15,6 +15,7 @@ from grpclab.calibration.pairs import PairFigures
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
+from tests.support.pages import html_of
 
 
 def blocks_of(kind: str, sd: float, *, blocks: int = 40, engine: str = "wire", within: float = 0.0) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def test_what_remains_is_split_into_within_and_between_pairs() -> None:
 
 def test_a_hand_over_costs_at_most_5_ms_in_the_median() -> None:
     frame = noise(0.01, 0.04, 0.04)
-    assert "hand-over" not in interleaved_noise.body(frame), "an earlier version stored none"
+    assert "hand-over" not in html_of(interleaved_noise.body(frame)), "an earlier version stored none"
     sliced = frame["kind"] == SLICED
     for median_s, holds in ((0.004, True), (0.006, False)):
         stored = frame.assign(hand_over_s=np.where(sliced, median_s, math.nan), hand_over_p90_s=0.008)
@@ -58,12 +59,13 @@ def test_a_hand_over_costs_at_most_5_ms_in_the_median() -> None:
         assert told.holds == holds
         assert told.measured == f"{1000 * median_s:.2f} ms (median), 8.00 ms (90th percentile)"
         assert f"A hand-over between slices took {1000 * median_s:.2f} ms with wire (median)." in (
-            interleaved_noise.body(stored)
+            html_of(interleaved_noise.body(stored))
         )
 
 
 def test_the_noise_of_every_kind_is_drawn() -> None:
-    html = interleaved_noise.body(pd.concat([noise(0.01, 0.04, 0.04), noise(0.01, 0.04, 0.04, engine="grpcio")]))
+    both = [noise(0.01, 0.04, 0.04), noise(0.01, 0.04, 0.04, engine="grpcio")]
+    html = html_of(interleaved_noise.body(pd.concat(both)))
     assert "engine grpcio" in html
     assert html.count("one after the other, equal wall time") >= 2
 
@@ -159,7 +161,7 @@ def test_slices_of_every_length_must_show_what_the_window_shows() -> None:
 
 
 def test_a_case_is_told_by_length_of_slice() -> None:
-    html = slice_edges.body(edges())
+    html = html_of(slice_edges.body(edges()))
     assert html.count("slices, 2×") == 1
     assert "4× by work, 8 in flight" in html
 
@@ -205,7 +207,7 @@ def test_a_comparison_that_does_not_end_is_one_that_failed(monkeypatch: pytest.M
 
 
 def test_comparisons_of_every_kind_are_drawn() -> None:
-    html = deciding.body(decided(["equivalent", "inconclusive"], ["slower"], ["slower"]))
+    html = html_of(deciding.body(decided(["equivalent", "inconclusive"], ["slower"], ["slower"])))
     assert "optimized against itself: 1 equivalent, 1 inconclusive" in html
     assert html.count('<div class="gl-narrow"><svg') >= 1
 

@@ -22,6 +22,7 @@ from grpclab.calibration.procedure import (
     simulate,
     verdicts,
 )
+from tests.support.pages import html_of
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_a_goal_that_is_missed_is_told(frame: pd.DataFrame) -> None:
     assert by_what[WRONG].holds is False
     assert "20.0%" in by_what[WRONG].measured
     assert by_what[DECIDED].holds
-    assert "25 simulated comparisons" in body(frame)
+    assert "25 simulated comparisons" in html_of(body(frame))
     assert EXPERIMENT.claims is claims
 
 

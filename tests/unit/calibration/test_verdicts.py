@@ -17,6 +17,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.notebook.calibration import CalibrationNotebook
 from grpclab.study import profile_window
 from grpclab.study.sides import A, B
+from tests.support.pages import html_of
 from tests.support.stored_studies import plan_of_two, result
 
 
@@ -47,7 +48,7 @@ def test_the_expected_ratio_is_that_of_the_residence_times_with_and_without_the_
 
 
 def test_both_kinds_of_comparison_are_drawn() -> None:
-    html = verdicts.body(compared(["inconclusive", "faster"], ["slower"]))
+    html = html_of(verdicts.body(compared(["inconclusive", "faster"], ["slower"])))
     assert html.count('<div class="gl-narrow"><svg') >= 1
     assert "Of 2 comparisons of optimized with itself 1 came out faster or slower" in html
 
@@ -87,7 +88,7 @@ def test_a_killed_study_must_end_with_the_trials_of_the_undisturbed_one() -> Non
     assert (half[0].holds, half[0].measured) == (False, "2 of 3")
     lost = trials("killed", ["a", "b", "c"], rewritten=1, left_behind=2)
     assert [c.holds for c in crashes.claims(pd.concat([whole, lost], ignore_index=True))][1:3] == [False, False]
-    assert "undisturbed" in crashes.body(pd.concat([whole, lost], ignore_index=True))
+    assert "undisturbed" in html_of(crashes.body(pd.concat([whole, lost], ignore_index=True)))
 
 
 def test_the_default_study_is_told_with_its_time_and_what_it_was_spent_on(tmp_path: Path) -> None:

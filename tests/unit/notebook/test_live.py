@@ -9,7 +9,9 @@ from bs4 import BeautifulSoup
 
 from grpclab.notebook import live
 from grpclab.notebook.live import Output, TrialProgress, note, papermill_output, report_link
-from grpclab.report.blocks import Section, Shown, folded
+from grpclab.report.blocks import FigureBlock, Folded, Section, Shown
+from grpclab.report.sections.warnings import ListedWarnings
+from grpclab.report.tables import Paragraph
 
 
 class Kept(Output):
@@ -106,20 +108,20 @@ def test_jupyters_server_says_where_the_notebook_is(monkeypatch: pytest.MonkeyPa
 
 
 def test_folded_sections_tell_their_title_and_their_first_caption() -> None:
-    figure = "<figure><figcaption>A &lt; B, twice.</figcaption></figure><figcaption>second</figcaption>"
-    warned = '<ul class="gl-warnings"><li>one</li><li>two</li></ul>'
-    page = BeautifulSoup(
-        folded(
-            [
-                Section(title="Throughput", anchor="throughput", html=figure),
-                Section(title="Warnings", anchor="warnings", html=warned),
-                Section(title="<b>", anchor="x", html="<p>plain</p>"),
-            ],
-            unfolded=("throughput",),
-        ),
-        "html.parser",
+    def figure(caption: str) -> FigureBlock:
+        made = {"title": "t", "above": "", "alt": "a", "how_to_read": "h"}
+        return FigureBlock(draw=lambda _f, _n: None, wide_height_in=1, narrow_height_in=1, caption=caption, **made)
+
+    folded = Folded(
+        sections=[
+            Section(title="Latency", anchor="latency", data=[figure("A < B, twice."), figure("second")]),
+            Section(title="Warnings", anchor="warnings", data=ListedWarnings(texts=("one", "two"))),
+            Section(title="<b>", data=Paragraph(text="plain"), template="pieces_in_order.html.j2"),
+        ],
+        unfolded=("latency",),
     )
-    assert [" ".join(s.get_text().split()) for s in page.find_all("summary")] == [
-        *("Throughput A < B, twice.", "Warnings (2)", "<b>")
+    page = BeautifulSoup(folded.rendered(), "html.parser")
+    assert [" ".join(s.get_text().split()) for s in page.select(".gl-fold > summary")] == [
+        *("Latency A < B, twice.", "Warnings (2)", "<b>")
     ]
-    assert [fold.has_attr("open") for fold in page.find_all("details")] == [True, False, False]
+    assert [fold.has_attr("open") for fold in page.select(".gl-fold")] == [True, False, False]

@@ -59,7 +59,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.analysis.limits.rules": "the table of rules, apart from the answer",
     "grpclab.analysis.study_notices": "what happened around the trials, apart from the statistics of a judgement",
     "grpclab.analysis.offered": "pure where its user is not",
-    "grpclab.analysis.sentence": "English, apart from the statistics of a judgement",
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
     "grpclab.http2.answers": "a part that its user owns, with a subject of its own; above 16 kB together",
@@ -217,7 +216,20 @@ def test_the_doors_of_the_ground_floor_are_those_of_the_design() -> None:
     assert there - {"__init__", "__main__"} == DOORS
 
 
-@pytest.mark.parametrize("room", ROOMS)
+OWN_MAP = ("grpclab.report.sections",)
+"""Registries whose members are found by their files: the first line of each docstring is the map, none is drawn."""
+
+
+@pytest.mark.parametrize("room", OWN_MAP)
+def test_a_member_of_a_room_without_a_map_says_what_it_is_and_imports_no_other(room: str) -> None:
+    members = {module for module in MODULES if child(room, module)}
+    assert members
+    for module in members:
+        assert (ast.get_docstring(tree(module)) or "").partition("\n")[0].endswith("."), module
+        assert not imported(module) & members, f"{module} imports a member beside it"
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in OWN_MAP])
 def test_the_map_of_a_room_is_complete_and_nothing_on_it_imports_from_below(room: str) -> None:
     names = drawn(room)
     assert len(names) == len(set(names))

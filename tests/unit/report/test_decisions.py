@@ -12,8 +12,9 @@ from grpclab.report import glossary
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.markdown import markdown
 from grpclab.report.renderers.terminal import table
-from grpclab.report.sections import answer, ladder
+from grpclab.report.sections import answer, ladder, terms
 from tests.support import synthetic
+from tests.support.pages import html_of
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,6 @@ def test_the_named_configurations_are_explained_where_they_are_what_they_are_cal
 
 
 def test_the_words_stand_under_the_verdict_and_in_the_markdown(study: FinishedStudy) -> None:
-    assert answer.meanings(study).startswith('<p class="gl-note"><b>basic</b>: ')
-    assert "<b>chatter</b>: small unary calls" in answer.meanings(study)
+    assert [name for name, _ in answer.section(study).variants][:1] == ["basic"]
+    assert "<b>chatter</b>: small unary calls" in html_of(terms.section(study), "terms")
     assert "basic: what a first server and client look like" in markdown(study)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -267,7 +266,7 @@ def test_a_block_is_a_figure_with_its_words(study: FinishedStudy) -> None:
         how_to_read="so",
     )
     html = block.html()
-    assert 'role="img" aria-label="say &quot;x&quot;"' in html
+    assert 'role="img" aria-label="say &#34;x&#34;"' in html
     assert "<figcaption>&lt;b&gt;</figcaption>" in html
     assert "<summary>How to read this</summary>" in html
 
@@ -299,7 +298,8 @@ def test_ticks_of_ratios_keep_their_distance(low: float, high: float) -> None:
         (qty.level(10_000), "10,000"),
         (words.plain("a\x00b\n\tc"), "ab c"),
         (words.short("abcdef", 4), "abc…"),
-        (words.esc("<&\"'>"), "&lt;&amp;&quot;&#x27;&gt;"),
+        (words.typeset("2.0x at 64x, 182 us of CPU"), "2.0× at 64×, 182 µs of CPU"),
+        (words.typeset("arg.n=5x1 uses"), "arg.n=5x1 uses"),
     ],
 )
 def test_numbers_and_names_as_a_reader_sees_them(made: str, shown: str) -> None:
@@ -308,9 +308,8 @@ def test_numbers_and_names_as_a_reader_sees_them(made: str, shown: str) -> None:
 
 def test_the_templates_are_part_of_the_package() -> None:
     from grpclab.report.assets import TEMPLATES
+    from grpclab.report.content import ORDER
 
-    names = {path.name for path in Path(TEMPLATES / "grpclab").iterdir()}
-    assert names == {
-        *("cell.css", "content.css", "page.css", "page.js"),
-        *("report.html.j2", "studies.html.j2", "guide.html.j2"),
-    }
+    written = {path.name for path in (TEMPLATES / "grpclab" / "sections").iterdir()}
+    assert written == {f"{part.ANCHOR}.html.j2" for part in ORDER}, "one section, one template"
+    assert len({part.PLACE for part in ORDER}) == len(ORDER), "one section, one place"

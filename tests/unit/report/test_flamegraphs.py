@@ -17,6 +17,7 @@ from grpclab.study.designs.design import schedule
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import Study
 from tests.support import synthetic
+from tests.support.pages import html_of
 
 WAITING = "main (a.py:1);epoll_wait (libc.so.6)"
 
@@ -35,13 +36,13 @@ def profiles(first: str, second: str) -> Profiles:
 def test_both_sides_are_drawn_once_and_what_changed_most_is_listed() -> None:
     made = synthetic.full_study()
     study = made.finished()
-    html = section(made.finished(profiles=profiles(study.baseline, study.candidate)))
+    html = html_of(section(made.finished(profiles=profiles(study.baseline, study.candidate))), "flamegraphs")
     packed = re.findall(r'data-stacks="([^"]*)"', html)
     assert [sum(flamegraph.unpack(text).values()) for text in packed] == [20, 8], "what waited is left out"
     assert "8 samples at work in 2 blocks" in html
     assert "−60.0 points" in html
     assert "+60.0 points" in html
-    assert section(made.finished(profiles={"stacks": {study.baseline: {0: {WAITING: 5}}}})) == ""
+    assert section(made.finished(profiles={"stacks": {study.baseline: {0: {WAITING: 5}}}})) is None
 
 
 def test_the_only_script_that_may_run_is_ours(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.report import confidence, figures, together
 from grpclab.report.figures.slices import noise, passes
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
 from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.report.sections import interleaving
@@ -24,6 +25,7 @@ from grpclab.study.designs.grouping import NOT_COMPARED, grouped
 from grpclab.study.stored_groups import slices_of, stored_groups
 from tests.support import synthetic
 from tests.support.interleaved import interleaved, slices
+from tests.support.pages import html_of
 
 
 @pytest.fixture(scope="module")
@@ -117,14 +119,15 @@ def test_without_slices_of_both_sides_there_is_no_figure_and_a_line_says_so(
     study: FinishedStudy, frame: pd.DataFrame
 ) -> None:
     assert figures.slices(replace(study, slices=frame)) is None
-    assert "were not measured in slices" in interleaving.section(replace(study, slices=frame))
+    assert "were not measured in slices" in html_of(interleaving.section(replace(study, slices=frame)), "groups")
 
 
 # ---- the groups -----------------------------------------------------------------------------------------------------
 
 
 def test_a_study_of_the_first_edition_says_nothing_of_groups(made: FinishedStudy) -> None:
-    assert interleaving.section(made) == together.line(made) == ""
+    assert interleaving.section(made) is None
+    assert together.line(made) == ""
     assert "measured together" not in table(made) + markdown(made)
 
 
@@ -135,7 +138,7 @@ def test_the_groups_are_told_with_hub_members_slices_and_passes(study: FinishedS
     assert (first.how, first.slices, first.passes) == (together.TOGETHER, "80 ms", "14")
     assert set(first.others) == set(study.plan.groups[0].members) - {first.hub}
     assert {one.reasons for one in found if one.how == together.ALONE} == {(NOT_COMPARED,)}
-    page = interleaving.section(study)
+    page = html_of(interleaving.section(study), "groups")
     assert study.title(first.hub) in page
     assert page.count(NOT_COMPARED) == 2, "once in the sentence, once in the table"
 
@@ -182,8 +185,12 @@ def test_the_number_by_which_the_interval_is_narrower_is_told_where_slices_made_
     assert block is not None
     assert number in block.caption
     assert number in together.line(study)
-    assert number in dict(confidence.reasons(study))["Measured together"]
+    assert dict(confidence.reasons(study))["Measured together"].startswith(number)
+    told = as_json(study)["narrowing"]
+    assert told["times"] == pytest.approx(study.narrowing.times)
+    assert told["ci_low"] < told["times"] < told["ci_high"]
     assert made.narrowing is None
+    assert "narrowing" not in as_json(made)
     assert "Measured together" not in dict(confidence.reasons(made))
 
 

@@ -47,6 +47,17 @@ const trials = once(async () => {
 });
 const failing = (home, work) => work().catch(error => home.append(made('p', {className: 'gl-none', textContent: `This browser cannot do that: ${error.message}.`})));
 
+// ---- folded sections: opened by a link that leads into one, and for paper
+const unfold = () => {
+  const home = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const fold = home && (home.querySelector(':scope > .page-fold') ?? home.closest('.page-fold'));
+  if (fold && !fold.open) { fold.open = true; home.scrollIntoView(); }
+};
+addEventListener('hashchange', unfold);
+for (const link of all('a[href^="#"]')) link.addEventListener('click', () => { if (link.hash === location.hash) unfold(); });
+unfold();
+addEventListener('beforeprint', () => { for (const fold of all('.page-fold')) fold.open = true; });
+
 // ---- copies and downloads
 async function copy(text, button) {
   try { await navigator.clipboard.writeText(text); }

@@ -1,0 +1,91 @@
+"""The answer of a study in words: the verdict in at most 15 words, its confidence in a line, the title of the study."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from grpclab import quantities as qty
+from grpclab.analysis import block_ratios
+from grpclab.analysis.sentence import advice, names
+from grpclab.analysis.study_plan import PlannedHeadline
+from grpclab.metrics import lower_is_faster, metric_words
+from grpclab.report import words
+from grpclab.report.finished import FinishedStudy
+
+MOST_WORDS = 15
+"""So many words at most are the verdict."""
+_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
+_NO_VERDICT = "There is no verdict."
+
+
+def title(study: FinishedStudy) -> str:
+    """The title of a study: its question, else one made of its headline, else its name."""
+    if study.manifest.question:
+        return words.plain(study.manifest.question)
+    candidate, baseline, _ = _names(study)
+    return f"Is {candidate} faster than {baseline}?" if candidate and baseline else study.name
+
+
+def sentence(study: FinishedStudy) -> str:
+    """The verdict; of a study that tests claims, how many hold."""
+    whole = study.verdict.sentence
+    if study.plan.tests_claims and whole:
+        return words.typeset(_SENTENCES.split(words.plain(whole), maxsplit=1)[0])
+    c, (candidate, baseline, at) = study.headline, _names(study)
+    if not candidate or not baseline:
+        return _NO_VERDICT
+    metric = metric_words(study.metric_of_headline)
+    if not c.computed:
+        return f"There is no ratio of {candidate} to {baseline}."
+    ratio = words.ratio_of(c)
+    ways = {
+        "equivalent": f"{candidate} makes no difference that matters: {ratio} {baseline} in {metric}",
+        "inconclusive": f"Not decided: {candidate} measured {ratio} {baseline} in {metric}",
+    }
+    text = ways.get(c.verdict, f"{candidate} is {ratio} {baseline} in {metric}")
+    full = f"{text} {at}" if at else text
+    return f"{full if len(full.split()) <= MOST_WORDS else text}."
+
+
+def confidence(study: FinishedStudy) -> str:
+    """The interval, how many blocks agree, and what would decide where nothing is decided; "" without a headline."""
+    c = study.headline
+    if study.plan.tests_claims or not c.baseline:
+        return ""
+    if not c.computed:
+        return words.typeset(
+            words.sentence_case(words.plain(f"{c.note}. {words.sentence_case(advice(c))}.".lstrip(". ")))
+        )
+    less = lower_is_faster(study.metric_of_headline)
+    ratios = list(
+        block_ratios(
+            study.trials,
+            scenario=c.scenario,
+            metric=study.metric_of_headline,
+            baseline=study.baseline,
+            candidate=study.candidate,
+        )["ratio"]
+    )
+    faster = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
+    agree, way = (faster, "faster") if 2 * faster >= len(ratios) else (len(ratios) - faster, "slower")
+    of_blocks = f"{way} in {agree} of {qty.count(len(ratios), 'block')}" if ratios else qty.count(c.blocks, "block")
+    parts = [f"{words.sentence_case(words.with_interval(c))}; {of_blocks}"]
+    if less:
+        parts.append("less is faster")
+    if c.verdict == "inconclusive":
+        parts.append(advice(c))
+    return words.typeset(f"{'; '.join(parts)}.")
+
+
+def more(study: FinishedStudy) -> Iterator[str]:
+    """What else the sentence of the study says, and the note on its headline."""
+    yield from map(words.typeset, _SENTENCES.split(words.plain(study.verdict.sentence))[1:])
+    if study.headline.note and study.headline.computed:
+        yield words.typeset(words.plain(study.headline.note))
+
+
+def _names(study: FinishedStudy) -> tuple[str, str, str]:
+    """The candidate, the baseline, and where they were compared, in words."""
+    candidate, baseline, at = names(study.headline, study.plan.headline or PlannedHeadline())
+    return words.plain(candidate), words.plain(baseline), words.plain(at)
