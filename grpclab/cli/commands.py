@@ -43,6 +43,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "serve": "run a server in the foreground",
     "bench": "load one running server, print a summary",
+    "call": "look at a service: its methods, a message's fields, one call",
     "init": "write a study of a service of yours as a TOML file",
     "study": "measure a sweep of configurations, judge it, write its report",
     "compare": "two servers or configurations, interleaved, with a verdict and an exit code",
