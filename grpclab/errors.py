@@ -20,6 +20,8 @@ command line returns for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from grpclab.text.printable import printable
 from grpclab.text.redaction import mask
 
@@ -85,8 +87,21 @@ class StorageError(MeasurementError):
     """A result cannot be written: the disk is full, or the folder is not ours to write."""
 
 
-def invalid(name: str, value: object, expected: str) -> str:
-    """The text of an error about one value: ``invalid NAME=VALUE: expected ...``, on one line, the value cut short."""
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean NAME?`` with the nearest of the words; nothing where none is near."""
+    import difflib  # here: only a mistake needs it
+
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def invalid(name: str, value: object, expected: str, known: Iterable[str] = ()) -> str:
+    """The text of an error about one value: ``invalid NAME=VALUE: expected ...``, on one line, the value cut short.
+
+    With the `known` values the nearest of them is named.
+    """
+    hint = did_you_mean(str(value), known)
+    expected = f"{expected}; {hint}" if hint else expected
     shown = " ".join(str(value).split())
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
     return f"invalid {name}={shown if len(shown) <= 200 else shown[:197] + '...'}: expected {expected}"

@@ -139,7 +139,7 @@ def _signature(room: str, name: str, found: Any) -> str:
 def _plain(text: str) -> str:
     """A signature without the quotes of postponed annotations and the addresses of default objects."""
     text = re.sub(r": '([^']*)'", r": \1", re.sub(r"-> '([^']*)'", r"-> \1", text))
-    return re.sub(r"<factory>|<[\w.]+ object at 0x[0-9a-f]+>", "...", text)
+    return re.sub(r"<factory>|<[^<>]+ at 0x[0-9a-f]+>", "...", text)
 
 
 def _members(found: type) -> Iterator[str]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli import layers
+from grpclab.cli.option_types import OneOf
 from grpclab.cli.options import (
     allowance_given,
     call_options,
@@ -26,9 +27,10 @@ from grpclab.cli.options import (
     whole,
 )
 from grpclab.cli.output import require_writable, tell_encoding, write
-from grpclab.cli.parser import Flag, LabCommand, OneOf, Operand, OptionGroup, Options
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
 from grpclab.errors import UsageError
+from grpclab.factors.config import FACTORS
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
@@ -38,11 +40,11 @@ if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
 
 TARGET = "localhost:50051"
-DESCRIPTION = """Load one running server on this machine, or an application of yours, and print a summary.
+DESCRIPTION = """Load a running server on this machine, or your own application, and print a summary.
 
-Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again; its
+Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again. Its
 figure is the throughput. With --rate the loop is open: calls are sent when they are due, whether or not earlier ones
-have ended, and latency counts from the planned send time."""
+have finished, and latency counts from the planned send time."""
 
 EPILOG = """examples:
   grpclab bench -n 2500 -c 50
@@ -50,13 +52,14 @@ EPILOG = """examples:
   grpclab bench --app shop.server:register --call shop.Cart/Get --set server.threads=64
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
+  grpclab bench --arrival replay:times.txt
 
-Calls still under way 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are given up and counted as failed,
-with the status NOT_ENDED. Latency thresholds are judged over the calls that succeeded and those given up, which count
-with the time that they had been under way.
+Calls still in flight 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are abandoned and count as failed,
+with the status NOT_ENDED. Latency thresholds apply to the calls that succeeded and to those abandoned, which count with
+the time they had been in flight.
 
-Times are seconds, or have units: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met or every call failed, 2 a wrong
-option, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (what had been measured is printed)."""
+Times are in seconds, or have a unit: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met or every call failed, 2 bad
+input, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (results so far are printed)."""
 
 
 HINTS = {
@@ -193,7 +196,7 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--connect-timeout",
                 metavar="TIME",
-                help="longest wait for the server (default: 5 s for an answer; none where nothing listens)",
+                help="longest wait for the server (default: 5 s for an answer; no wait if nothing listens)",
             ),
             set_option("a factor of client, load or link, as link.rtt_ms=20, and of the server with --app"),
         ],
@@ -206,9 +209,9 @@ def _groups() -> list[OptionGroup]:
                 "requests",
                 "N",
                 "-n",
-                meaning="calls in the window (of a schedule, at each rate); more if --slo needs them",
+                meaning="calls in the window (in a schedule, at each rate); more if --slo needs them",
             ),
-            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s at a --rate where neither is given"),
+            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s with --rate if neither is given"),
             factor_option("warmup", "TIME"),
         ],
     )
@@ -220,15 +223,18 @@ def _groups() -> list[OptionGroup]:
                 "-r",
                 "--rate",
                 metavar="RATE",
-                help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, as 500:5000:500@5s",
+                help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, e.g. 500:5000:500@5s, or a ramp"
+                " FROM:TO@TIME, e.g. 500:5000@60s",
             ),
-            factor_option("arrival", "constant|poisson"),
+            factor_option(
+                "arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {FACTORS['load.arrival'].range_text}"
+            ),
             factor_option("pacing", "auto|spin|timer"),
             Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),
             factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),
             factor_option("engine", "wire|grpcio"),
             factor_option("deadline", "TIME"),
-            Flag("--seed", metavar="N", help="seed of a Poisson schedule (default: 1)"),
+            Flag("--seed", metavar="N", help="seed of a schedule that is drawn: poisson, gamma (default: 1)"),
         ],
     )
     limits = OptionGroup(
@@ -237,8 +243,8 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--slo",
                 metavar="NAME=LIMIT,...",
-                help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, as 5ms), errors (at most,"
-                " as 0.1%; errors=1% is implied), rps (at least, of successful calls)",
+                help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, e.g. 5ms), errors (at"
+                " most, e.g. 0.1%; errors=1% is implied), rps (at least, successful calls)",
             ),
             Flag("--abort-on-slo", switch=True, help="end the load as soon as --slo is broken"),
         ],
@@ -252,20 +258,20 @@ def _groups() -> list[OptionGroup]:
                 metavar="summary|json|csv",
                 help="what to print (default: summary)",
             ),
-            Flag("-o", "--output", metavar="FILE", help="print it into this file"),
+            Flag("-o", "--output", metavar="FILE", help="print to this file"),
             Flag("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"),
             Flag(
                 "--details",
                 switch=True,
-                help="list every call in the JSON (default: where there are 1,000 or fewer)",
+                help="list every call in the JSON (default: if there are 1,000 or fewer)",
             ),
         ],
     )
     file = Flag(
         "--config",
         metavar="FILE",
-        help="options in TOML or JSON, named as here or as in ghz; files named in it are looked for beside it; an"
-        " option on the command line wins",
+        help="options in TOML or JSON, named as here or as in ghz; paths in it are relative to the file; the command"
+        " line takes precedence",
     )
     remote = remote_group("a server on another machine")
     security = security_group("security")
@@ -275,7 +281,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "bench",
     run,
-    summary="load one running server, print a summary",
+    summary="load a running server and print a summary",
     usage="grpclab bench [ADDRESS|--app MODULE:NAME] [options]",
     description=DESCRIPTION,
     epilog=EPILOG,

@@ -13,12 +13,12 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from grpclab import __version__
-from grpclab.cli import defaults
+from grpclab.cli import completion, defaults
 from grpclab.cli.help_pages import HelpTable, page
 from grpclab.cli.parser import (
     DEFAULTS_FILE,
@@ -26,34 +26,38 @@ from grpclab.cli.parser import (
     LabCommand,
     OptionGroup,
     Options,
-    did_you_mean,
     explained,
     help_option,
+    show_page,
 )
-from grpclab.errors import GrpclabError, UsageError
+from grpclab.errors import GrpclabError, UsageError, did_you_mean
 from grpclab.system import interrupts, terminal, ulimits
 from grpclab.text import credentials
 from grpclab.text.printable import printable
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
 COMMANDS = {
     "serve": "run a server in the foreground",
-    "bench": "load one running server, print a summary",
-    "init": "write a study of a service of yours as a TOML file",
-    "study": "measure a sweep of configurations, judge it, write its report",
-    "compare": "two servers or configurations, interleaved, with a verdict and an exit code",
-    "report": "rebuild a report from stored results",
-    "profile": "profile a running Python process: families of work, flamegraph",
+    "bench": "load a running server and print a summary",
+    "call": "look at a service: its methods, a message's fields, one call",
+    "init": "write a study of your own service as a TOML file",
+    "study": "measure many configurations, judge them, write a report",
+    "compare": "compare two servers or settings: a verdict and an exit code",
+    "report": "rebuild the report of a stored study",
+    "profile": "profile a running Python process: families of work, a flamegraph",
     "notebook": "list the notebooks, or copy one into this folder",
-    "doctor": "what this machine can and cannot measure well",
-    "factors": "list every factor and its levels",
+    "doctor": "check what this machine can and cannot measure well",
+    "factors": "list every factor with its levels",
 }
 """Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 EXAMPLES = """examples:
-  grpclab compare basic optimized        is B faster than A, and by how much?
-  grpclab COMMAND --help                 what a command is for, its options, more examples"""
+  grpclab compare basic optimized      is B faster than A, and by how much?
+  grpclab COMMAND --help               its options, and more examples"""
 
 
 HELP = frozenset({"-h", "--help"})
@@ -73,8 +77,11 @@ class Program(click.Group):
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does. Raises click.UsageError where no command is named."""
+        """Parse as click does. Where no command is named: show them in a terminal, else raise click.UsageError."""
         if not args and not ctx.resilient_parsing:
+            if sys.stdin.isatty() and sys.stdout.isatty():
+                show_page(ctx)
+                ctx.exit(2)
             raise click.UsageError("no command was named: `grpclab --help` lists them", ctx)
         return super().parse_args(ctx, args)
 
@@ -86,11 +93,18 @@ class Program(click.Group):
         if command is None and not ctx.resilient_parsing:
             hint = did_you_mean(args[0], COMMANDS) or f"expected one of {', '.join(COMMANDS)}"
             raise click.UsageError(f"unknown command {args[0]!r}: {hint}", ctx)
-        if command is not None and not HELP & set(args):
+        if command is not None and not ctx.resilient_parsing and not HELP & set(args):
             file, words = defaults.of_file(args[0], command.flags, COMMANDS)
             ctx.default_map = {args[0]: dict(words)}
             ctx.meta[DEFAULTS_FILE] = file
         return args[0] if command else None, command, args[1:]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands, none of which is loaded for it, and the options of the program."""
+        from click.shell_completion import CompletionItem
+
+        items = [CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def get_help(self, ctx: click.Context) -> str:
         """The page of ``--help``."""
@@ -147,7 +161,7 @@ def read(words: Sequence[str]) -> Options:
     except click.UsageError as error:
         _refuse(error)
     except UsageError as error:  # in a file of defaults
-        print(f"grpclab: {printable(str(error))}", file=sys.stderr)
+        _say(printable(str(error)))
         raise SystemExit(2) from None
     assert isinstance(options, Options)
     return options
@@ -157,7 +171,8 @@ def _refuse(error: click.UsageError) -> NoReturn:
     """Say how the command is used and what is wrong; ends with exit code 2."""
     command = error.ctx.command if error.ctx else PROGRAM
     usage = command.usage if isinstance(command, LabCommand) else Program.usage
-    print(f"usage: {usage}\ngrpclab: {printable(explained(error))}", file=sys.stderr)
+    print(f"usage: {usage}", file=sys.stderr)
+    _say(printable(explained(error)))
     raise SystemExit(2) from None
 
 
@@ -195,6 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    if arguments is None and (instruction := os.environ.get(completion.VARIABLE)):
+        return completion.respond(PROGRAM, instruction)
     given = sys.argv[1:] if arguments is None else arguments
     credentials.learn_words(given, files=credentials.OPTIONS_OF_FILES)
     options = read(given)
@@ -261,4 +278,10 @@ def _explain(error: BaseException, line: str, options: Options) -> None:
     if options.verbose:
         trace = "".join(traceback.format_exception(error))
         print(textwrap.indent(trace, "  "), end="", file=sys.stderr)  # no line of others looks like one of ours
-    print(f"grpclab: {printable(line)}", file=sys.stderr)
+    _say(printable(line))
+
+
+def _say(line: str) -> None:
+    """An error on standard error, in a terminal in colour."""
+    name = "\x1b[1;31mgrpclab:\x1b[0m" if terminal.in_colour(sys.stderr) else "grpclab:"
+    terminal.paint(sys.stderr, f"{name} {line}\n")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.cli import target_options
+from grpclab.cli.completion import offering
 from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import (
     BEATS,
@@ -16,6 +17,7 @@ from grpclab.cli.options import (
     call_options,
     check_call,
     data_options,
+    idle_lines,
     ignored_fields,
     load_levels,
     load_options,
@@ -27,15 +29,15 @@ from grpclab.cli.options import (
     set_option,
     whole,
 )
-from grpclab.cli.output import require_writable, tell_encoding, write
+from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
-from grpclab.errors import UsageError, invalid
+from grpclab.errors import UsageError, did_you_mean, invalid
 from grpclab.factors.config import parse_settings
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
 from grpclab.study.parameters import budget_seconds, study_name
 from grpclab.system.optional import needs_extra
-from grpclab.system.paths import is_stored
+from grpclab.system.paths import is_stored, stored_studies
 
 if TYPE_CHECKING:
     from grpclab.servers.target import Target
@@ -55,12 +57,13 @@ _MEASURED = (
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved slices, and give a verdict on B.
 
-Each side is a variant (basic, optimized), an application of yours that grpclab hosts (--app MODULE:NAME), a command
-that starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a server that runs already
-(--address), or a stored result, results/STUDY:CONFIGURATION; --a-app, --b-cmd and their like are for one side. --a-set
-and --b-set set factors of a side: those of the server are for variants and applications; arg.NAME fills {NAME} in a
-command or a parameter of an application, env.NAME is a variable of the server. A command is started without a shell:
-sh -c '...' runs what needs one."""
+Each side is a variant (basic, optimized), your own application, hosted by grpclab (--app MODULE:NAME), a command that
+starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a running server (--address), or a
+stored result, results/STUDY:CONFIGURATION. Options such as --a-app and --b-cmd apply to one side.
+
+--a-set and --b-set set factors of one side. Factors of the server are for variants and applications; arg.NAME fills
+{NAME} in a command or a parameter of an application; env.NAME sets an environment variable of the server. Commands run
+without a shell: use sh -c '...' if you need one."""
 
 EPILOG = """examples:
   grpclab compare basic optimized
@@ -70,9 +73,9 @@ EPILOG = """examples:
   grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
-Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 a wrong option, 3 a side cannot be measured, 4 inconclusive
-(0 with --allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. What is measured is stored under results/;
-`grpclab report` draws it."""
+Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 bad input, 3 a side cannot be measured, 4 inconclusive (0 with
+--allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. Results are stored under results/; `grpclab report` draws
+them."""
 
 
 def run(options: Options) -> int:
@@ -91,8 +94,8 @@ def run(options: Options) -> int:
             name = next(name for name in SIDES if stored[name])
             other = next(name for name in SIDES if not stored[name])
             raise UsageError(
-                f"{name.upper()}={words[name]} is a stored result, {other.upper()} is not: expected two stored results,"
-                " or two servers to measure"
+                f"{name.upper()}={words[name]} is a stored result, {other.upper()}={words[other]} is not: expected two"
+                f" stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
             )
         _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
         servers = target_options.allowed({name: _server(options, name) for name in SIDES}, options)
@@ -112,20 +115,20 @@ def run(options: Options) -> int:
         from grpclab.study import comparing, pilot
         from grpclab.study.stored_comparison import compare_stored
     tell_encoding(quiet=options.quiet)
-    say = (lambda _: None) if options.quiet or options.json == "-" else _say
     if not sides:
         result = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
         for line in () if options.quiet else idle_lines(sides, _given(options)):
             print(f"grpclab: {line}", file=sys.stderr)
-        with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
+        # All blocks send the same requests.
+        with PAYLOAD_FOLDER.in_use(), trial_lines(silent=options.quiet or options.json == "-") as say:
             if options.plan:
                 pilot.estimate_comparison(
                     sides,
                     blocks=blocks,
                     delta=delta,
                     seed=seed,
-                    write=_say,
+                    write=print,
                     progress=say,
                     start_timeout_s=timeout_s,
                     exclusive=options.exclusive,
@@ -157,9 +160,9 @@ def _show(result: CompareResult, options: Options, code: int) -> int:
         answer = result.as_dict() | {"exit_code": code}
         write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
-        print("\n".join(result.conclusion) if options.quiet else f"\n{result}")
+        show("\n".join(result.conclusion) if options.quiet else f"\n{result}")
         if result.study and not options.quiet:
-            print(f"draw it: grpclab report {Path(result.study).name}")
+            show(f"draw it: grpclab report {Path(result.study).name}")
     return code
 
 
@@ -187,28 +190,6 @@ def _given(options: Options) -> dict[str, set[str]]:
     short = {factor for option, factor in FACTOR_OF.items() if getattr(options, option, None) is not None}
     both = short | set(parse_settings(options.settings))
     return {name: both | set(parse_settings(getattr(options, f"{name}_set"))) for name in SIDES}
-
-
-def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
-    """The factors that were given and cannot act, a line for each."""
-    from grpclab.factors.channel_args import cannot_act
-    from grpclab.factors.effective import unreached_processes
-
-    idle = {name: cannot_act(side.config, hosted=bool(side.subject.app)) for name, side in sides.items()}
-    for factor in sorted(set().union(*given.values())):
-        where = [name for name in sides if factor in given[name]]
-        if where and all(factor in idle[name] for name in where):
-            on = " and ".join(name.upper() for name in where)
-            yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
-    # One process, which is not idle, may stand on the other side.
-    few = {name: unreached_processes(side.config) for name, side in sides.items()}
-    for text in dict.fromkeys(filter(None, few.values())):
-        on = " and ".join(name.upper() for name, reason in few.items() if reason == text)
-        yield f"{on}: {text}"
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _blocks(text: str) -> int:
@@ -266,8 +247,19 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     if word not in VARIANTS and is_registered(word):
         return GivenTarget(Target(command=word), name.upper())
     if word not in VARIANTS:
-        raise UsageError(f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study")
+        missing = f"{name.upper()}={word} is neither a variant ({', '.join(VARIANTS)}) nor the folder of a stored study"
+        raise UsageError(f"{missing}; {_near(word)}".rstrip("; "))
     return str(word)
+
+
+def _near(word: str) -> str:
+    """The variant or the stored study that a word may mean."""
+    return did_you_mean(word.partition(":")[0], _sides_there())
+
+
+def _sides_there() -> list[str]:
+    """What a side of a comparison may be called: the variants, and the stored studies."""
+    return [*VARIANTS, *(f"results/{study}" for study in stored_studies())]
 
 
 def _side_options(side: str) -> list[Flag]:
@@ -275,7 +267,7 @@ def _side_options(side: str) -> list[Flag]:
     whose = side.upper()
     return [
         Flag(f"--{side}-set", metavar="FACTOR=LEVEL", many=True, help=f"a factor of {whose} only"),
-        Flag(f"--{side}-name", metavar="NAME", help=f"what {whose} is called in every output"),
+        Flag(f"--{side}-name", metavar="NAME", help=f"the name of {whose} in every output"),
     ]
 
 
@@ -284,8 +276,8 @@ def _groups() -> list[OptionGroup]:
     sides = OptionGroup(
         title="the two sides",
         members=[
-            Operand("a", "A", "the baseline: a variant or a stored result"),
-            Operand("b", "B", "the candidate"),
+            Operand("a", "A", "the baseline: a variant or a stored result", offer=offering(_sides_there)),
+            Operand("b", "B", "the candidate", offer=offering(_sides_there)),
             set_option("a factor of both sides, as server.window_kib=1024"),
             *_side_options("a"),
             *_side_options("b"),
@@ -305,23 +297,27 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--ignore-fields",
                 metavar="FIELD,...",
-                help="fields of the answers that vary by nature, as time,trace.id",
+                help="answer fields that always differ, e.g. time,trace.id",
             ),
         ],
     )
     judged = OptionGroup(
         title="the verdict",
         members=[
-            Flag("--blocks", metavar="N|auto", help="auto: by the noise of the first four (default: auto)"),
+            Flag(
+                "--blocks",
+                metavar="N|auto",
+                help="number of blocks; auto: from the noise of the first four (default: auto)",
+            ),
             Flag(
                 "--budget",
                 metavar="TIME",
-                help="time for all blocks, as 3m: fitted after the first four (default: none)",
+                help="time for all blocks, e.g. 3m: fitted after the first four (default: none)",
             ),
-            Flag("--plan", switch=True, help="a pilot only: how long it takes, what it can show"),
+            Flag("--plan", switch=True, help="only run a pilot: how long it would take, and what it could show"),
             Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot be up together"),
             Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),
-            Flag("--seed", metavar="N", help="order within the blocks (default: 1)"),
+            Flag("--seed", metavar="N", help="seed of the order within blocks (default: 1)"),
             Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),
             Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
             Flag("--allow-mixed", switch=True, help="accept results of different machines or versions"),
@@ -342,7 +338,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "compare",
     run,
-    summary="two servers or configurations, interleaved, with a verdict and an exit code",
+    summary="compare two servers or settings: a verdict and an exit code",
     usage="grpclab compare [A B] [options]",
     description=DESCRIPTION,
     terms=[HelpTable(title="variants", meanings=MEANINGS)],

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from grpclab.cli.parser import Flag, did_you_mean
-from grpclab.errors import UsageError, invalid
+from grpclab.cli.parser import Flag
+from grpclab.errors import UsageError, did_you_mean, invalid
 
 FILES = {"grpclab.toml": (), "pyproject.toml": ("tool", "grpclab")}
 """Files that may hold defaults, and the table of each that holds those of all commands; the first that has some."""

@@ -8,8 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options, did_you_mean
-from grpclab.errors import UsageError
+from grpclab.cli.completion import offering
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
+from grpclab.errors import UsageError, did_you_mean
 from grpclab.system.optional import needs
 from grpclab.system.paths import notebook, notebooks
 from grpclab.system.subprocesses import module_command
@@ -82,7 +83,7 @@ COMMAND = LabCommand(
     groups=[
         OptionGroup(
             members=[
-                Operand("name", "NAME", "the notebook to copy"),
+                Operand("name", "NAME", "the notebook to copy", offer=offering(notebooks)),
                 Flag("--force", switch=True, help="replace a file of that name"),
                 Flag("--open", switch=True, help="open it in JupyterLab: the copy here, or a new one"),
             ]

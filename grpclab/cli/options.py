@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.parser import Flag, OptionGroup, Options
@@ -17,6 +17,7 @@ from grpclab.system.inputs import STDIN, read_text, unreadable
 from grpclab.system.inputs import whole as at_least_one
 
 if TYPE_CHECKING:
+    from grpclab.study.sides import Side
     from grpclab.system.allowance import Allowance
     from grpclab.system.transport import Security
 
@@ -57,35 +58,37 @@ def call_options() -> list[Flag]:
             help="requests in a file: JSON, .jsonl, .csv with a header, .bin of length-delimited messages; - is"
             " standard input",
         ),
-        Flag("--data-format", metavar="|".join(FORMATS), help="what the requests are, whatever their file"),
-        Flag("--data-order", metavar="|".join(ORDERS), help=f"of many requests (default: {ORDERS[0]})"),
+        Flag(
+            "--data-format", metavar="|".join(FORMATS), help="format of the requests (default: by the name of the file)"
+        ),
+        Flag("--data-order", metavar="|".join(ORDERS), help=f"order of several requests (default: {ORDERS[0]})"),
         Flag(
             "--data-repeat",
             switch=True,
-            help="requests with {{.RequestNumber}} and the like may begin again; else the load ends with them",
+            help="start over when generated requests ({{.RequestNumber}} etc.) run out, instead of ending the load",
         ),
         Flag(
             "--check",
             metavar="EXPRESSION",
-            help="a call fails (WRONG_ANSWER) where this does not hold, as 'reply.total > 0'",
+            help="fail a call (WRONG_ANSWER) unless this is true, e.g. 'reply.total > 0'",
         ),
-        Flag("--metadata", metavar="KEY=VALUE", many=True, help="sent with each call; may be repeated"),
+        Flag("--metadata", metavar="KEY=VALUE", many=True, help="metadata of each call; can be repeated"),
         Flag(
             "--metadata-file",
             metavar="FILE",
-            help="more of it, key=value a line; a value env:NAME, here and there, is that of a variable",
+            help="more metadata, one key=value per line; a value env:NAME is read from that environment variable",
         ),
         Flag(
             "--proto",
             metavar="FILE",
-            help="the schema, where the server has no reflection: .proto, or a descriptor set",
+            help="the schema, if the server has no reflection: a .proto file or a descriptor set",
         ),
-        Flag("--protoset", metavar="FILE", help="the same as a descriptor set, made by protoc"),
+        Flag("--protoset", metavar="FILE", help="the schema as a descriptor set, made by protoc"),
         Flag(
             "--proto-path",
             metavar="DIR",
             many=True,
-            help="a folder in which imports are looked for (protoc's -I); may be repeated",
+            help="a folder to search for imports (protoc's -I); can be repeated",
         ),
     ]
 
@@ -93,15 +96,13 @@ def call_options() -> list[Flag]:
 def security_group(title: str) -> OptionGroup:
     """The options of TLS, and of the names that a server goes by."""
     members = [
-        Flag("--tls", switch=True, help="speak TLS; trust whom this machine trusts, or --cacert"),
-        Flag("--cacert", metavar="FILE", help="the roots of the server's certificate, in PEM; implies --tls"),
-        Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, where the server demands one"),
+        Flag("--tls", switch=True, help="use TLS; trust this machine's certificate authorities, or --cacert"),
+        Flag("--cacert", metavar="FILE", help="root certificates to trust, in PEM; implies --tls"),
+        Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, if the server demands one"),
         Flag("--key", metavar="FILE", help="the key of --cert, in PEM, without a passphrase"),
-        Flag(
-            "--server-name", metavar="NAME", help="the name that the server's certificate holds (default: its address)"
-        ),
+        Flag("--server-name", metavar="NAME", help="the name in the server's certificate (default: its address)"),
         Flag("--authority", metavar="NAME", help="the :authority of calls (default: as above)"),
-        Flag("--insecure-skip-verify", switch=True, help="speak TLS with anybody: the certificate is not checked"),
+        Flag("--insecure-skip-verify", switch=True, help="use TLS without checking the server's certificate"),
     ]
     return OptionGroup(title=title, members=members)
 
@@ -125,11 +126,11 @@ def remote_group(title: str) -> OptionGroup:
             explicit=True,
             help="load a server on another machine, within all three ceilings",
         ),
-        Flag("--max-rate", metavar="N", help="calls per second at most, warm-up and resends included"),
-        Flag("--max-calls", metavar="N", help="calls at most, warm-up and resends included"),
-        Flag("--max-time", metavar="TIME", help="the longest time in which calls are sent and awaited"),
+        Flag("--max-rate", metavar="N", help="most calls per second, including warm-up and resends"),
+        Flag("--max-calls", metavar="N", help="most calls in total, including warm-up and resends"),
+        Flag("--max-time", metavar="TIME", help="longest time for sending calls and waiting for answers"),
     ]
-    return OptionGroup(title=title, note="Only this machine is loaded without these.", members=members)
+    return OptionGroup(title=title, note="Without these, only this machine is loaded.", members=members)
 
 
 def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
@@ -319,5 +320,23 @@ def set_option(what: str) -> Flag:
         "settings",
         metavar="FACTOR=LEVEL",
         many=True,
-        help=f"set {what} (`grpclab factors` lists them); may be repeated",
+        help=f"set {what} (`grpclab factors` lists them); can be repeated",
     )
+
+
+def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iterator[str]:
+    """The factors that were given and cannot act, a line for each."""
+    from grpclab.factors.channel_args import cannot_act
+    from grpclab.factors.effective import unreached_processes
+
+    idle = {name: cannot_act(side.config, hosted=bool(side.subject.app)) for name, side in sides.items()}
+    for factor in sorted(set().union(*given.values())):
+        where = [name for name in sides if factor in given[name]]
+        if where and all(factor in idle[name] for name in where):
+            on = " and ".join(name.upper() for name in where)
+            yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
+    # One process, which is not idle, may stand on the other side.
+    few = {name: unreached_processes(side.config) for name, side in sides.items()}
+    for text in dict.fromkeys(filter(None, few.values())):
+        on = " and ".join(name.upper() for name, reason in few.items() if reason == text)
+        yield f"{on}: {text}"

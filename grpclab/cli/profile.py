@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grpclab.cli.option_types import FileName, Whole
 from grpclab.cli.output import require_writable, write
-from grpclab.cli.parser import FileName, Flag, LabCommand, OptionGroup, Options, Whole
+from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, processes, pyspy, speedscope, threads
 from grpclab.profiling.stacks import at_work, readable
@@ -29,9 +30,9 @@ LONGEST_S = 600
 MOST_FUNCTIONS = 10
 FEW_SAMPLES = 5
 """Of so few, none is no surprise."""
-EPILOG = """py-spy looks at Python's threads and names their functions; perf, where it is installed and permitted, looks
-at every thread while it runs. py-spy pauses the process briefly for each sample. Files: .html is a flamegraph,
-.folded and .speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
+EPILOG = """py-spy samples Python threads and names their functions. perf, if it is installed and permitted, samples
+every running thread. py-spy pauses the process briefly for each sample. Files: .html is a flamegraph, .folded and
+.speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
 
 Writer = Callable[[Mapping[str, int], Options], bytes]
 
@@ -128,9 +129,17 @@ def _pass(options: Options, line: str) -> Iterator[None]:
 
 
 def _tick(over: threading.Event, duration_s: int) -> None:
+    from grpclab.load.output.progress import with_bar
+
     for second in itertools.count():
         terminal.erase(sys.stderr)
-        print(f"{min(second, duration_s)} of {duration_s} s", end="", file=sys.stderr, flush=True)
+        passed = min(second, duration_s)
+        print(
+            with_bar(f"{passed} of {duration_s} s", passed / duration_s, sys.stderr),
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
         if over.wait(1):
             return
 
@@ -270,7 +279,7 @@ def _lines(options: Options, figures: Figures) -> list[str]:
 COMMAND = LabCommand(
     "profile",
     run,
-    summary="profile a running Python process: families of work, flamegraph",
+    summary="profile a running Python process: families of work, a flamegraph",
     usage="grpclab profile (--pid N | --server HOST:PORT) [options]",
     description="Profile a running Python process of this machine.",
     epilog=EPILOG,
@@ -279,19 +288,19 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the process",
             members=[
-                Flag("--pid", kind=Whole(), help="a process, with its child processes that run Python"),
-                Flag("--server", metavar="HOST:PORT", help="the processes that listen there; HOST is this machine"),
+                Flag("--pid", kind=Whole(), help="a process, including child processes that run Python"),
+                Flag("--server", metavar="HOST:PORT", help="the processes listening there; HOST is this machine"),
             ],
         ),
         OptionGroup(
             members=[
                 Flag("--duration", default="5s", metavar="TIME", help="whole seconds (default: 5s)"),
-                Flag("--rate", kind=Whole(), default=100, metavar="HZ", help="samples a second (default: 100)"),
+                Flag("--rate", kind=Whole(), default=100, metavar="HZ", help="samples per second (default: 100)"),
                 Flag(
                     "--handler",
                     default=families.HANDLER,
                     metavar="FILE",
-                    help=f"end of the path of the file with the handlers (default: {families.HANDLER})",
+                    help=f"file with the handlers, by the end of its path (default: {families.HANDLER})",
                 ),
                 Flag(
                     "-o",
@@ -299,7 +308,7 @@ COMMAND = LabCommand(
                     kind=FileName(as_path=True),
                     many=True,
                     metavar="FILE",
-                    help="write py-spy's stacks there: *.html, *.folded, *.speedscope.json or *.pb.gz; may be repeated",
+                    help="write py-spy's stacks to *.html, *.folded, *.speedscope.json or *.pb.gz; can be repeated",
                 ),
                 Flag("--json", metavar="FILE", help="write the figures as JSON; - is standard output"),
             ]

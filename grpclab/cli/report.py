@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grpclab.cli.output import require_writable, write
-from grpclab.cli.parser import FileName, Flag, LabCommand, Operand, OptionGroup, Options, did_you_mean
-from grpclab.errors import DesignError, UsageError
+from grpclab.cli.completion import offering
+from grpclab.cli.option_types import FileName
+from grpclab.cli.output import require_writable, show, write
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
+from grpclab.errors import DesignError, UsageError, did_you_mean
 from grpclab.study.documents import plain
 from grpclab.system.optional import needs_extra
-from grpclab.system.paths import project_root
+from grpclab.system.paths import project_root, stored_studies
 from grpclab.text.printable import printable
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def _judge_again(options: Options) -> None:
     if options.json:
         write(options.json, [json.dumps(plain(found.as_json()), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
-        print("\n".join(found.lines()))
+        show("\n".join(found.lines()))
 
 
 def _rebuild(options: Options) -> None:
@@ -98,21 +100,20 @@ def show_result(published: Published, options: Options) -> Judgement:
         write(options.json, [json.dumps(as_json(study), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
-            print(f"\n{table(study)}\n")
-        print(printable(study.verdict.sentence))
-        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(study), WIDTH)), end="")
-        for warning in study.verdict.warnings:
-            print(f"warning: {printable(warning)}")
-        print(f"report: {path}")
+            show(f"\n{table(study)}\n")
+        lines = [printable(study.verdict.sentence), *textwrap.wrap(glossary.line(study), WIDTH)]
+        lines += [f"warning: {printable(warning)}" for warning in study.verdict.warnings]
+        lines.append(f"report: {path}")
         if not options.quiet:
-            print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
+            lines += [f"for a pull request: {path.with_suffix('.md')}", f"for a machine: {path.with_suffix('.json')}"]
+        show("\n".join(lines))
     return study.verdict
 
 
 def stored_folder(name: str | None) -> Path:
     """The folder of a stored study, by its path or its name. Raises UsageError, with the names that are near."""
     results = project_root() / "results"
-    known = sorted(path.parent.name for path in results.glob("*/manifest.json"))
+    known = stored_studies()
     if name is None:
         raise UsageError(f"no study was named: expected grpclab report STUDY; {_some(known, results)}")
     if Path(name).is_file():
@@ -137,18 +138,23 @@ def _some(known: Sequence[str], results: Path) -> str:
 COMMAND = LabCommand(
     "report",
     run,
-    summary="rebuild a report from stored results",
+    summary="rebuild the report of a stored study",
     usage="grpclab report STUDY [options]",
     description="Rebuild the report of a stored study, without measuring.",
     groups=[
         OptionGroup(
             members=[
-                Operand("study", "STUDY", "its name, or its folder: results/STUDY"),
+                Operand(
+                    "study",
+                    "STUDY",
+                    "its name, or its folder: results/STUDY",
+                    offer=offering(stored_studies),
+                ),
                 Flag("--allow-mixed", switch=True, help="accept trials of different machines or versions"),
                 Flag(
                     "--rejudge",
                     switch=True,
-                    help="judge it by today's rules and say which rows change; what is stored, and the report, stay as"
+                    help="apply today's rules and list the rows that change; stored results and the report stay as"
                     " they are",
                 ),
                 Flag(
@@ -161,13 +167,13 @@ COMMAND = LabCommand(
                     "--figures",
                     kind=FileName(folder=True, as_path=True),
                     metavar="DIR",
-                    help="write every figure as an SVG and a PNG file, too",
+                    help="also write every figure as an SVG and a PNG file",
                 ),
                 Flag(
                     "--site",
                     kind=FileName(folder=True, as_path=True),
                     metavar="DIR",
-                    help="build a static site of all reports and guides there",
+                    help="build a static site of all reports and guides in this folder",
                 ),
                 Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output"),
             ]

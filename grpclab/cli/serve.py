@@ -8,9 +8,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from grpclab.cli import reference
+from grpclab.cli.completion import offering
 from grpclab.cli.help_pages import HelpTable
+from grpclab.cli.option_types import Whole, either
 from grpclab.cli.options import set_option
-from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options, Whole, either
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import target_flags, target_given
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
@@ -22,13 +24,13 @@ from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 APPLICATION_PORT = 50051
 PORTS = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
 LOG_LEVELS = ("debug", "info", "warning", "error")
-SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, then lets running calls end; a second
-signal cuts them off.
+SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, and then lets running calls finish; a
+second signal ends them.
 
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
-PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the profiling desk, on 127.0.0.1 unless --desk-host
-names another address; there it wants the token that is printed with its address.
-A flag beats a variable, a variable beats the default; other commands do not read them."""
+PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the diagnostics server, on 127.0.0.1 unless --desk-host names
+another address, where it requires the token that is printed with its address. A flag overrides a variable, and a
+variable overrides the default; other commands do not read these variables."""
 
 
 def run(options: Options) -> int:
@@ -40,8 +42,10 @@ def run(options: Options) -> int:
     if given := next((name for name in ("python", "app_dir", "cwd") if getattr(options, name) is not None), None):
         raise UsageError(f"--{given.replace('_', '-')} cannot be used here: it belongs to --app")
     if options.variant not in DEFAULT_PORTS:
-        given = "no server was named" if options.variant is None else f"invalid VARIANT={options.variant}"
-        raise UsageError(f"{given}: expected grpclab serve {either(sorted(DEFAULT_PORTS))}")
+        expected = f"grpclab serve {either(sorted(DEFAULT_PORTS))}"
+        if options.variant is None:
+            raise UsageError(f"no server was named: expected {expected}")
+        raise UsageError(invalid("VARIANT", options.variant, expected, DEFAULT_PORTS))
     configure_logging(_log_level(options, os.environ))
     port = _port(options.port, os.environ, DEFAULT_PORTS[options.variant])
     return reference.run(options, port) if options.variant == "reference" else _serve_greeter(options, port)
@@ -155,14 +159,14 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the server",
             members=[
-                Operand("variant", "VARIANT", either(sorted(DEFAULT_PORTS))),
+                Operand("variant", "VARIANT", either(sorted(DEFAULT_PORTS)), offer=offering(lambda: DEFAULT_PORTS)),
                 Flag(
                     "--port",
                     kind=Whole(),
                     help=f"TCP port, 0 for any free one (default: {PORTS}, --app {APPLICATION_PORT})",
                 ),
                 Flag("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"),
-                Flag("--desk-host", metavar="HOST", help="address of the profiling desk (default: 127.0.0.1)"),
+                Flag("--desk-host", metavar="HOST", help="address of the diagnostics server (default: 127.0.0.1)"),
                 set_option("a factor of the server, as server.window_kib=1024"),
             ],
         ),

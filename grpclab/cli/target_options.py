@@ -29,14 +29,14 @@ REMOTE = ("allow_remote", "max_rate", "max_calls", "max_time")
 FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
 MEANINGS = {
     "app": ("MODULE:NAME", "{whose} application: a function that registers servicers on a server"),
-    "cmd": ("COMMAND", "starts {whose} server; {{port}} in it becomes a free port"),
-    "address": ("HOST:PORT", "{whose} server, which runs already: blocks are reconnections"),
+    "cmd": ("COMMAND", "command that starts {whose} server; {{port}} becomes a free port"),
+    "address": ("HOST:PORT", "{whose} server, already running: blocks are reconnections"),
     "python": ("PATH", "the interpreter that hosts {whose} application (default: this one)"),
     "app-dir": ("DIR", "the folder that {whose} application is imported from (default: the working folder)"),
     "dir": ("DIR", "the folder that {whose} application is imported from"),
-    "cwd": ("DIR", "the folder in which the server runs"),
-    "ready": ("HOW", "when a command's server is ready: tcp, health or log:REGEX (default: tcp)"),
-    "prepare": ("COMMAND", "run before each start of the server; its exit code counts"),
+    "cwd": ("DIR", "the working folder of the server"),
+    "ready": ("HOW", "how to tell that the server is ready: tcp, health or log:REGEX (default: tcp)"),
+    "prepare": ("COMMAND", "run before each start of the server; has to exit with 0"),
     "cleanup": ("COMMAND", "run after each stop of the server"),
 }
 

@@ -78,8 +78,7 @@ class Generator:
         self._slices: SlicedLoad | None = None
         self.aim(target, security=security, call=call, allowance=allowance)
         self.beside: dict[str, list[int]] = {}
-        """The processes of the other parties (:mod:`grpclab.system.interference`), for the
-        notices of the window's interference: those of the server and the link, as far as they are known."""
+        """The processes of the other parties (:mod:`grpclab.system.interference`), as far as they are known."""
 
     def __enter__(self) -> Generator:
         try:
@@ -168,16 +167,15 @@ class Generator:
         drain_s: float = DRAIN_S,
         watch_s: Sequence[float] = (),
     ) -> LoadRun:
-        """Warm up, be silent for as long as the load asks, then measure one window.
-
-        `on_open` is called when it opens, `tick` now and then.
+        """Warm up, be silent for as long as the load asks, then measure one window: `on_open` is called when it opens.
 
         `rate_rps` and `warmup_s` take the place of the configuration's, `window_s` that of its requests and its
-        duration. About four times a second, `progress` is called with the figures so far, and `stop_when` may end the
-        window by returning a reason; `watch_s` are the limits of latency in those figures. With `keep_on_interrupt`,
-        Ctrl-C ends the window early instead of raising KeyboardInterrupt, and a second one the calls under way. Calls
-        that are under way `drain_s` after the end of the window are given up: recorded as NOT_ENDED. Raises WorkerError
-        if a worker dies or does not come to an end, StorageError if the records cannot be written.
+        duration. `tick` is called every `every_s`. About four times a second, `progress` is called with the figures so
+        far, and `stop_when` may end the window by returning a reason; `watch_s` are the limits of latency in those
+        figures. With `keep_on_interrupt`, Ctrl-C ends the window early instead of raising KeyboardInterrupt, and a
+        second one the calls under way. Calls that are under way `drain_s` after the end of the window are given up:
+        recorded as NOT_ENDED. Raises WorkerError if a worker dies or does not come to an end, StorageError if the
+        records cannot be written.
         """
         if self.config.load.pause_s and warmup_s is None:
             with raised():
@@ -185,7 +183,6 @@ class Generator:
                     time.sleep(self.config.load.warmup_s)
                 time.sleep(self.config.load.pause_s)
             warmup_s = 0.0
-        # This takes some milliseconds: before the start is fixed.
         watch = InterferenceWatch({GENERATOR: self.pids, **self.beside})
         bounds = plan_bounds(
             self.config.load,
@@ -267,8 +264,7 @@ class Generator:
     def warm_up(self) -> WarmUp:
         """Load for the configuration's warm-up, then be idle: slices follow, or a window without warm-up.
 
-        Raises WorkerError if a worker dies, StorageError if the records cannot be written, MeasurementError where
-        there is nothing left to send.
+        Raises WorkerError, StorageError, and MeasurementError where there is nothing left to send.
         """
         return self._opened_slices().warm_up()
 
@@ -281,6 +277,10 @@ class Generator:
         if drain_s is not None:
             slices.drain_s = drain_s
         slices.watch({GENERATOR: self.pids, **self.beside})
+
+    def prepare_slice(self, lengths: SliceLengths) -> None:
+        """Have the workers ready for the next slice. Raises WorkerError."""
+        self._opened_slices().prepare(lengths)
 
     def slice(self, lengths: SliceLengths, *, counts: bool = True) -> Slice:
         """Measure one slice, to the end of its last call; without `counts` the caller reads the kernel's around it.
@@ -337,7 +337,7 @@ class Generator:
         run = assemble(
             windows,
             ended,
-            rate_rps=bounds.rate_rps,
+            rate_rps=bounds.offered_rps(planned),
             planned=planned,
             interrupted=interrupted,
             stopped=stopped,

@@ -31,9 +31,10 @@ from grpclab.load.interference_watch import LOOK_S, SlicesWatch
 from grpclab.load.run import LoadRun, assemble
 from grpclab.load.slice_parts import joined_slice, joined_window, nothing_sent
 from grpclab.load.worker_messages import (
+    BeginSlice,
     CloseSlices,
     EndWindow,
-    RunSlice,
+    PrepareSlice,
     SliceEnded,
     SlicesClosed,
     WorkerAnswer,
@@ -90,6 +91,8 @@ class SlicedLoad:
         """The reason why there can be no further slice."""
         self._out: list[SliceEnded] = []
         """The workers that had nothing left to send."""
+        self._prepared: SliceLengths | None = None
+        """The lengths of the slice for which the workers are ready, if they are."""
         self._finished: _Finished | None = None
 
     def warm_up(self) -> WarmUp:
@@ -118,6 +121,10 @@ class SlicedLoad:
         """Watch the machine and the processes of these parties during the slices; this takes some milliseconds."""
         self._watch = SlicesWatch(parties)
 
+    def prepare(self, lengths: SliceLengths) -> None:
+        """Have the workers ready for the next slice; it may begin much later. Raises WorkerError."""
+        self._prepare(len(self._measured), lengths)
+
     def slice(self, lengths: SliceLengths, *, counts: bool = True) -> Slice:
         """Measure one slice. Without `counts` the kernel's are left to the caller. Raises WorkerError, StorageError."""
         number = len(self._measured)
@@ -129,25 +136,36 @@ class SlicedLoad:
         self._measured.append(measured)
         return measured.slice
 
-    def _run(self, number: int, lengths: SliceLengths) -> _MeasuredSlice:
-        workers = self._workers
+    def _prepare(self, number: int, lengths: SliceLengths) -> None:
+        if self._prepared is not None or self._out_because:
+            return
         length_s = lengths.ramp_s + lengths.counted_s
-        starts_at = time.perf_counter() + (DELAY_EACH_S * workers.count if workers.count > 1 else 0.0)
-        self._out_because = self._out_because or self._ports.refusal(starts_at, round(self._rate_rps * length_s))
+        self._out_because = self._ports.refusal(time.perf_counter(), round(self._rate_rps * length_s))
         if self._out_because:
-            return _MeasuredSlice(slice=nothing_sent(number, starts_at, self._out_because))
-        workers.send(
-            RunSlice(
+            return
+        self._prepared = lengths
+        self._workers.send(
+            PrepareSlice(
                 number=number,
-                starts_at=starts_at,
                 ramp_s=lengths.ramp_s,
                 counted_s=lengths.counted_s,
                 drain_s=self.drain_s,
                 schedule_s=self._schedule_s,
-                together=workers.count > 1,
+                together=self._workers.count > 1,
                 warm_up=number == WARM_UP,
             )
         )
+
+    def _run(self, number: int, lengths: SliceLengths) -> _MeasuredSlice:
+        workers = self._workers
+        self._prepare(number, lengths)
+        length_s = lengths.ramp_s + lengths.counted_s
+        starts_at = time.perf_counter() + (DELAY_EACH_S * workers.count if workers.count > 1 else 0.0)
+        if self._out_because:
+            return _MeasuredSlice(slice=nothing_sent(number, starts_at, self._out_because))
+        assert self._prepared == lengths, "the lengths of all slices are one"
+        workers.send(BeginSlice(starts_at=starts_at))
+        self._prepared = None
         answers: dict[int, WorkerAnswer] = {}
         with raised():
             if not workers.collect(answers, length_s + OVERDUE_S, every_s=length_s + OVERDUE_S):

@@ -22,11 +22,12 @@ from grpclab.load.core.slices import StretchFigures
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.engines.engine import Engine
 from grpclab.load.worker_messages import (
+    BeginSlice,
     Connect,
     EndTail,
     EndWindow,
     OpenSlices,
-    RunSlice,
+    PrepareSlice,
     SliceEnded,
     SlicesClosed,
     TailEnded,
@@ -83,7 +84,7 @@ class SlicedWorker:
             answers=self._recorder.answers.samples(),
         )
 
-    async def run(self, order: RunSlice) -> None:
+    async def run(self, order: PrepareSlice) -> None:
         """Measure one slice, and say when it has ended. Raises StorageError where the records cannot be written."""
         running = _RunningSlice(
             engine=self._engine,
@@ -110,7 +111,7 @@ class _RunningSlice:
         setup: Connect,
         recorder: Recorder,
         schedule: StandingSchedule | None,
-        order: RunSlice,
+        order: PrepareSlice,
         supplies: Supplies,
     ) -> None:
         self._engine, self._setup, self._recorder, self._order = engine, setup, recorder, order
@@ -118,6 +119,7 @@ class _RunningSlice:
         self._starts_at = self._opens_at = self._closes_at = math.inf
         self._gate: Gate = supplies.gate(opens_at=math.inf)
         self._give_up_at = math.inf
+        self._begins: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._tails_ended = asyncio.Event()
         self._used = SecondsUsed()
         """Within the counted stretch."""
@@ -128,7 +130,9 @@ class _RunningSlice:
         """Obey what is ordered while the slice runs."""
         while True:
             order = await orders.get()
-            if isinstance(order, EndTail):
+            if isinstance(order, BeginSlice):
+                self._begins.set_result(order.starts_at)
+            elif isinstance(order, EndTail):
                 self._tails_ended.set()
             elif isinstance(order, EndWindow):
                 self._gate.close(order.cut_at)
@@ -137,12 +141,12 @@ class _RunningSlice:
     async def run(self) -> SliceEnded:
         """Measure the slice. Raises StorageError where the records cannot be written."""
         pacer = Pacer(asyncio.get_running_loop(), spin=self._setup.spin)
-        started = asyncio.Event()
-        pacer.wake_at(self._order.starts_at, started.set)
+        starts_at, started = await self._begins, asyncio.Event()
+        pacer.wake_at(starts_at, started.set)
         await started.wait()
         now = time.perf_counter()
         # One worker alone is never late: its slice begins when it does.
-        self._starts_at = self._order.starts_at if self._order.together else now
+        self._starts_at = starts_at if self._order.together else now
         self._opens_at = self._gate.opens_at = self._starts_at + self._order.ramp_s
         self._closes_at = self._gate.counts_until = self._opens_at + self._order.counted_s
         self._give_up_at = min(self._give_up_at, self._closes_at + self._order.drain_s)
@@ -181,7 +185,7 @@ class _RunningSlice:
         return SliceEnded(
             number=order.number,
             started_at=self._starts_at,
-            late_s=now - order.starts_at,
+            late_s=now - starts_at,
             tail_ended_at=tail_ended_at,
             drained_at=after.at_s,
             cut=cut,

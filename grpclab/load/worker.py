@@ -35,7 +35,7 @@ from grpclab.load.worker_messages import (
     Failed,
     MeasureWindow,
     OpenSlices,
-    RunSlice,
+    PrepareSlice,
     WindowEnded,
     WindowProgress,
     WorkerOrder,
@@ -84,7 +84,7 @@ async def _work(orders: Orders) -> None:
                 say(await worker.window(order))
             elif isinstance(order, OpenSlices):
                 slices.open(order)
-            elif isinstance(order, RunSlice):
+            elif isinstance(order, PrepareSlice):
                 await slices.run(order)
             elif isinstance(order, CloseSlices):
                 say(slices.close())
@@ -173,6 +173,7 @@ class _Worker:
             seed=setup.seed,
             worker=setup.worker,
             workers=setup.workers,
+            opens_at=order.opens_at,
         )
         await self._engine.run_open(due, gate, recorder, pacer, load.max_in_flight)
 

@@ -4,10 +4,10 @@ A worker receives one :class:`Connect` and answers :class:`Connected` or :class:
 :class:`MeasureWindow` begins one and :class:`EndWindow` may cut it short. The answer, when all its calls are over, is
 :class:`WindowEnded` or Failed; any number of :class:`WindowProgress` come before it.
 
-A window may be cut into slices: :class:`OpenSlices` (no answer), any number of :class:`RunSlice`, each answered by
-:class:`SliceEnded` or Failed, and :class:`CloseSlices`, answered by :class:`SlicesClosed` or Failed. EndWindow cuts a
-slice short. Several workers say :class:`TailEnded` during a slice, and each waits for :class:`EndTail` then, so that
-the load goes on until none of them has a counted call under way.
+A window may be cut into slices: :class:`OpenSlices` (no answer), any number of :class:`PrepareSlice` and
+:class:`BeginSlice`, which are answered by :class:`SliceEnded` or Failed, and :class:`CloseSlices`, answered by
+:class:`SlicesClosed` or Failed. EndWindow cuts a slice short. Several workers say :class:`TailEnded` during a slice,
+and each waits for :class:`EndTail` then, so that the load goes on until none of them has a counted call under way.
 
 Moments are seconds of ``time.perf_counter``, which all processes of a machine share.
 """
@@ -103,23 +103,29 @@ class OpenSlices(WorkerOrder):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSlice(WorkerOrder):
-    """One slice. No call is made before `starts_at`, which all workers have in common; one worker alone begins as soon
-    after it as it can, and its slice then.
-    """
+class PrepareSlice(WorkerOrder):
+    """One slice, which is to begin at :class:`BeginSlice`: what it takes to begin is done before."""
 
     number: int
-    starts_at: float
     ramp_s: float
     counted_s: float
     drain_s: float
     """The time that calls may go on after the counted stretch."""
     schedule_s: float
-    """The time of an open loop's schedule at `starts_at`."""
+    """The time of an open loop's schedule at the start."""
     together: bool
     """Other workers run the slice as well: wait for EndTail."""
     warm_up: bool
     """It is a warm-up: its figures are needed at once, and it is none of the slices."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeginSlice(WorkerOrder):
+    """Begin the slice that was prepared. No call is made before `starts_at`, which all workers have in common; one
+    worker alone begins as soon after it as it can, and its slice then.
+    """
+
+    starts_at: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,7 @@ def seen(study: FinishedStudy) -> str:
 
 
 def _narrower(study: FinishedStudy) -> str:
-    """How many times narrower the interval is than without interleaving; "" where that is not known."""
+    """How many times narrower the interval is for being interleaved; "" where that is not known."""
     return f"{words.typeset(study.narrowing.sentence())}." if study.narrowing else ""
 
 

@@ -116,18 +116,27 @@ def _needed(blocks: int | None, block_s: float) -> str:
 
 
 def within_budget(
-    trials: pd.DataFrame, plan: StudyPlan, block_s: float, budget_s: float, *, blocks: int | None = None
+    trials: pd.DataFrame,
+    plan: StudyPlan,
+    block_s: float,
+    budget_s: float,
+    *,
+    blocks: int | None = None,
+    slices_sd: float = math.nan,
 ) -> BlockCount:
     """The counted time and the number of blocks that fit into a budget of wall time, by costs and noise.
 
     `trials` are those of the pilot, whose blocks took `block_s` seconds each, and count. With `blocks` their number is
-    given, and only the counted time is fitted.
+    given, and only the counted time is fitted. `slices_sd` is the part of the noise that comes from within a block, and
+    grows where less time is counted; NaN where it is not known.
     """
     measured = max(1, trials["block"].nunique())
     counted_s = max((group.counted_s for group in plan.groups), default=1.0)
     costs = _costs(trials, counted_s, block_s)
     sd, degrees = noise_of(trials, plan)
-    noise = PairNoise(sd=sd if math.isfinite(sd) else 0.05, degrees=max(degrees, 1), counted_s=counted_s)
+    noise = PairNoise(
+        sd=sd if math.isfinite(sd) else 0.05, degrees=max(degrees, 1), counted_s=counted_s, slices_sd=slices_sd
+    )
     fewest = max(measured, fewest_blocks() if blocks is None else blocks)
     left_s = budget_s - measured * block_s
     fit = fit_budget(costs, noise, budget_s, delta=plan.smallest_effect, most_counted_s=counted_s)

@@ -22,12 +22,13 @@ from grpclab.study.model import Manifest, StoredPilot, StoredResult
 from grpclab.study.program_watch import ProgramWatch
 from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
+from grpclab.study.stored_groups import noise_of_slices
 from grpclab.study.stored_values import read
 from grpclab.study.target import Subject, rehearse
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_folders import GROUP
 from grpclab.study.trial_order import variables
-from grpclab.study.trial_progress import Failing, Progress, say
+from grpclab.study.trial_progress import EncodingProgress, Failing, Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.environment import CorePlan
 from grpclab.system.paths import require_outputs, written_to
@@ -107,7 +108,8 @@ class MeasuredStudy:
         """
         require_outputs(*self.outputs)
         solved = f"the stored trials are complete; once that is solved, {self.CONTINUES} continues there"
-        with written_to(self.store.folder, solved), self.store.lock(), PAYLOAD_FOLDER.in_use():
+        encoding = PAYLOAD_FOLDER.in_use(EncodingProgress(write))
+        with written_to(self.store.folder, solved), self.store.lock(), encoding:
             try:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
@@ -193,7 +195,8 @@ class MeasuredStudy:
             found = by_noise(trials, self.plan, block_s)
         else:
             given = self.plan.blocks if pilot.blocks_given else None
-            found = within_budget(trials, self.plan, block_s, pilot.budget_s, blocks=given)
+            slices_sd = noise_of_slices(self.store.folder, self.plan.headline)
+            found = within_budget(trials, self.plan, block_s, pilot.budget_s, blocks=given, slices_sd=slices_sd)
         self._take(self.store.fix_blocks(found.blocks, found.reason, counted_s=found.counted_s))
         progress.expect(len(self.trials))
         for line in (found.reason, *found.lines):

@@ -220,7 +220,7 @@ def _one_of(registry: Registry[Any]) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         word = value.strip().lower() if isinstance(value, str) else value
         if word not in registry:
-            raise _refusal(name, value, f"one of {', '.join(registry)}")
+            raise DesignError(invalid(name, value, f"one of {', '.join(registry)}", registry))
         return word
 
     return check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, Side
 from grpclab.study.store import Store
+from grpclab.study.stored_groups import noise_of_slices
 from grpclab.study.target import Subject
 from grpclab.system.temporary import TemporaryFolder
 
@@ -33,6 +35,8 @@ class Piloted:
     trials: pd.DataFrame
     plan: StudyPlan
     block_s: float
+    slices_sd: float = math.nan
+    """The part of the noise that comes from within a block."""
 
     @property
     def noise(self) -> tuple[float, int]:
@@ -78,7 +82,12 @@ def piloted(
         except StudyInterruptedError:
             raise StudyInterruptedError("stopped in the pilot, of which nothing is kept") from None
         trials, seconds = pilot.collect(), store.seconds_of_groups(PILOT_BLOCKS)
-        return Piloted(trials=trials, plan=plan_, block_s=seconds_of_blocks(trials, seconds, BESIDE_GROUP_S))
+        return Piloted(
+            trials=trials,
+            plan=plan_,
+            block_s=seconds_of_blocks(trials, seconds, BESIDE_GROUP_S),
+            slices_sd=noise_of_slices(store.folder, plan_.headline),
+        )
 
 
 def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[str], None]) -> None:
@@ -156,7 +165,8 @@ def estimate_comparison(
     write(f"\na block takes {qty.rough_duration(found.block_s)}")
     if budget_s is not None:
         given = blocks if fitted and fitted.blocks_given else None
-        write(within_budget(found.trials, found.plan, found.block_s, budget_s, blocks=given).reason)
+        fit = within_budget(found.trials, found.plan, found.block_s, budget_s, blocks=given, slices_sd=found.slices_sd)
+        write(fit.reason)
     elif blocks is None:
         write(by_noise(found.trials, found.plan, found.block_s).reason)
     else:

@@ -92,6 +92,8 @@ class IdleReader:
     def __init__(self) -> None:
         self._started: dict[str, frozenset[int]] = {}
         """By member: the processes that its server had started when it was visited last."""
+        self._forks: dict[str, int] = {}
+        """By member: the forks of the machine by then; where there was none since, it has started no other."""
 
     def __call__(
         self,
@@ -103,14 +105,15 @@ class IdleReader:
 
         `visited`: those whose slice has ended or begins, by all processes of the measurement of each.
         """
-        for name in visited:
-            self._started[name] = frozenset(procfs.descendants(servers.get(name, ())))
         at_s = time.perf_counter()
-        used = {name: _used_s(pids, self._started.get(name, ())) for name, pids in servers.items()}
         counts = KernelCounts.take({os.getpid(), *(pid for pids in visited.values() for pid in pids)}, quotas=False)
+        for name in visited:
+            if not counts.forks or self._forks.get(name) != counts.forks:
+                self._started[name] = frozenset(procfs.descendants(servers.get(name, ())))
+                self._forks[name] = counts.forks
         return IdleReading(
             at_s=at_s,
-            cpu_s=used,
+            cpu_s={name: _used_s(pids, self._started.get(name, ())) for name, pids in servers.items()},
             waited_s={name: self._waited_s(name, servers.get(name, ()), counts) for name in visited},
             cores_s=counts.core_seconds(cores),
             counts=counts,
@@ -245,11 +248,15 @@ class RunningMember:
             self._opened = self.usage()
             self.up.generator.open_slices()
 
+    def prepare(self, lengths: SliceLengths) -> None:
+        """Be ready for the next slice, of these lengths."""
+        with self.noted_failures():
+            self.up.generator.prepare_slice(lengths)
+
     def slice(self, lengths: SliceLengths) -> Slice | None:
         """One slice; None where it failed."""
         found = None
         with self.noted_failures():
-            self.up.require_alive()
             found = self.up.generator.slice(lengths, counts=False)
         return found
 

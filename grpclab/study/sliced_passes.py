@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from grpclab.analysis.study_plan import PlannedGroup
-from grpclab.load.core.slices import SliceLengths
+from grpclab.load.core.slices import Slice, SliceLengths
 from grpclab.study import passes
 from grpclab.study.passes import Counted, Goal, Visits
 from grpclab.study.running_member import GroupTools, RunningMember
@@ -44,6 +44,14 @@ class SlicedPasses:
         self.readings: list[SliceReading] = []
         self.passes: list[tuple[str, ...]] = []
         """The members in the order in which they were visited, pass by pass."""
+        self._look_after = passes.FEWEST_PASSES
+        """After so many passes that count, the members are looked at again: who leaves does so early, and a look takes
+        the longer the more slices there are."""
+        self._visits = Visits(group.hub)
+        self._order: Sequence[str] | None = ()
+        """Of the next pass: nobody where none needs any; None where there is no time for it."""
+        self._slices: dict[str, list[Slice]] = {}
+        """By member: its slices since then."""
         self._idle: IdleReading | None = None
         """The reading of the idle moment that lasts; None where it has to be read."""
         self._drained_at = math.nan
@@ -62,33 +70,42 @@ class SlicedPasses:
 
         `leave` takes out a member that disturbs the others, and says whether they go on.
         """
-        visits = Visits(self._group.hub)
+        planned = False
         while True:
-            left = {each.name: self._left(each, lengths) for each in self._up()}
-            slice_s = self._slice_s(lengths)
-            at_most = (ends_at - self._tools.clock()) / (slice_s * max(1, len(left)))
-            if at_most < 1 and len(self.passes) - self._since >= passes.FEWEST_PASSES:
-                self._say_cut_short(left)
+            if not planned:
+                self._plan(lengths, ends_at)
+            order = self._order
+            if order is None:
                 return
-            due = visits.due(left, at_most)
-            if due:
-                self._pass(passes.order(due, self._group.hub, slice_s, self._draw), lengths)
-            name, reason = self._disturbing(last=not due)
+            planned = bool(order) and self._pass(order, lengths, ends_at)
+            name, reason = self._disturbing(last=not order)
             if name:
                 self._begin_again(f"{name} left the group")
-                visits = Visits(self._group.hub)
                 if not leave(name, reason):
                     return
-            elif not due:
+            elif not order:
                 return
+
+    def _plan(self, lengths: SliceLengths, ends_at: float) -> None:
+        """Draw the order of the next pass."""
+        left = {each.name: self._left(each, lengths) for each in self._up()}
+        slice_s = self._slice_s(lengths)
+        at_most = (ends_at - self._tools.clock()) / (slice_s * max(1, len(left)))
+        if at_most < 1 and len(self.passes) - self._since >= passes.FEWEST_PASSES:
+            self._say_cut_short(left)
+            self._order = None
+            return
+        due = self._visits.due(left, at_most)
+        self._order = passes.order(due, self._group.hub, slice_s, self._draw) if due else ()
 
     def _up(self) -> list[RunningMember]:
         return [each for each in self._running.values() if not each.failed]
 
-    def _pass(self, visited: Sequence[str], lengths: SliceLengths) -> None:
-        """One pass over the members."""
-        number = len(self.passes)
+    def _pass(self, visited: Sequence[str], lengths: SliceLengths, ends_at: float) -> bool:
+        """One pass over the members; whether the next one is planned already, so that its first member gets ready."""
+        number, planned = len(self.passes), False
         self.passes.append(tuple(visited))
+        goes_on = len(self.passes) - self._since < self._look_after
         pids = {each.name: each.pids for each in self._up()}
         processes = {each.name: each.processes for each in self._up()}
 
@@ -106,7 +123,14 @@ class SlicedPasses:
             measured = each.slice(lengths)
             if measured is None:
                 continue
-            after = read(*{name, *self._following(visited[at + 1 :], name)})
+            self._slices.setdefault(name, []).append(measured)
+            following = self._following(visited[at + 1 :])
+            if not following and goes_on:  # nobody is about to leave
+                self._plan(lengths, ends_at)
+                planned, following = True, self._following(self._order or ())
+            if following:  # its workers get ready while the servers are read
+                self._running[following].prepare(lengths)
+            after = read(*{name, *([following] if following else self._others_of_pair(name))})
             self._idle, self._drained_at = after, measured.drained_at
             self.readings.append(
                 SliceReading(
@@ -118,16 +142,20 @@ class SlicedPasses:
                     hand_over_s=measured.started_at - drained_at,
                 )
             )
+        return planned
 
     def _break_off(self) -> None:
         """Something else lies between the slice before and the next one."""
         self._idle, self._drained_at = None, math.nan
 
-    def _following(self, still: Sequence[str], name: str) -> list[str]:
-        """Whose slice comes after that of this member, as far as it is known; `still`: those still to be visited."""
-        up = [each.name for each in self._up()]
-        following = [other for other in still if other in up]
-        return following[:1] or ([other for other in up if other != name] if len(up) <= PAIR else [])
+    def _following(self, still: Sequence[str]) -> str:
+        """The first of those that are still to be visited in a pass; "" for none."""
+        return next((name for name in still if not self._running[name].failed), "")
+
+    def _others_of_pair(self, name: str) -> list[str]:
+        """The other one of two, who may come next when a pass is over."""
+        others = [each.name for each in self._up() if each.name != name]
+        return others if len(others) < PAIR else []
 
     def finish(self, name: str) -> None:
         """Take the figures of a member's slices: none follows."""
@@ -140,12 +168,11 @@ class SlicedPasses:
 
     def _left(self, each: RunningMember, lengths: SliceLengths) -> int:
         """The slices that a member still needs."""
-        own = self.of(each.name)
-        since = [reading for reading in own if reading.pass_number >= self._since]
-        if own and own[-1].slice.exhausted:
+        own = self._slices.get(each.name, [])
+        if own and own[-1].exhausted:
             return 0
-        counted = [reading.slice for reading in since if reading.counts]
-        if len(since) - len(counted) > SPARE_SLICES + len(counted):
+        counted = [part for part in own if not part.invalid]
+        if len(own) - len(counted) > SPARE_SLICES + len(counted):
             return 0
         progress = Counted(
             counted_s=sum(part.counted_s for part in counted), calls=sum(part.started for part in counted)
@@ -170,8 +197,9 @@ class SlicedPasses:
     def _disturbing(self, *, last: bool) -> tuple[str, str]:
         """The member that disturbs the others, or works when its calls have ended, and the words for that."""
         passed = len(self.passes) - self._since
-        if passed < passes.FEWEST_PASSES and not last:
+        if passed < self._look_after and not last:
             return "", ""
+        self._look_after = passed + max(1, passed // 2)
         readings = [each for each in self.readings if each.pass_number >= self._since]
         shared = self._shared()
         name = disturber(readings, shared)
@@ -190,6 +218,9 @@ class SlicedPasses:
         """Count nothing of what has been measured so far: it was disturbed."""
         self.readings = [each.without(reason) if each.pass_number >= self._since else each for each in self.readings]
         self._since = len(self.passes)
+        self._look_after = passes.FEWEST_PASSES
+        self._visits = Visits(self._group.hub)
+        self._slices = {name: [each for each in own if each.exhausted] for name, own in self._slices.items()}
         self._break_off()
 
     def _shared(self) -> dict[str, Collection[str]]:

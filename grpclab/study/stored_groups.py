@@ -5,12 +5,15 @@ What a study holds may be anyone's: what cannot be read, or is not of its type, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from grpclab.analysis.inference.interleaving import slices_spread
+from grpclab.analysis.study_plan import PlannedComparison
 from grpclab.study.documents import read_json
 from grpclab.study.stored_values import read
 from grpclab.system.parquet import MOST_BYTES, from_parquet
@@ -95,6 +98,18 @@ def slices_of(groups: Iterable[StoredGroup], study: Path, sides: Iterable[str]) 
         if _is_whole(frame) and len(frame):
             frames.append(frame.assign(block=group.measured.block, group=group.measured.group))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def noise_of_slices(study: Path, headline: PlannedComparison | None) -> float:
+    """The sd of a block's ln ratio that comes from within it, by the slices of the headline's sides; NaN if not known.
+
+    See :func:`grpclab.analysis.inference.interleaving.slices_spread`.
+    """
+    if headline is None:
+        return math.nan
+    sides = headline.baseline, headline.candidate
+    frame = slices_of(stored_groups(study), study, sides)
+    return slices_spread(frame, *sides, headline.metric) if headline.metric in frame else math.nan
 
 
 def _is_whole(frame: pd.DataFrame) -> bool:

@@ -64,6 +64,8 @@ class KernelCounts:
 
     at_s: float
     """On time.perf_counter's clock."""
+    forks: int = 0
+    """The processes and threads that have been started on this machine; 0 where that is not known."""
     wall_s: float
     """The wall clock less the monotonic one: it changes only where somebody sets the wall clock."""
     used_s: Mapping[int, float] = field(default_factory=dict)
@@ -85,13 +87,14 @@ class KernelCounts:
 
         Without `quotas` no throttling is read, which takes most of the time.
         """
-        used, stolen = _cores(root)
+        used, stolen, forks = _machine(root)
         cpu_s: dict[int, float] = {}
         for pid in pids:
             with contextlib.suppress(psutil.Error):
                 cpu_s[pid] = procfs.cpu_seconds(pid)
         return cls(
             at_s=time.perf_counter(),
+            forks=forks,
             wall_s=time.time() - time.monotonic(),
             used_s=used,
             stolen_s=stolen,
@@ -105,6 +108,7 @@ class KernelCounts:
         """The difference: what was added since, of the processes that were there at both moments."""
         return KernelCounts(
             at_s=self.at_s - before.at_s,
+            forks=self.forks - before.forks,
             wall_s=self.wall_s - before.wall_s,
             used_s={core: spent - before.used_s.get(core, 0.0) for core, spent in self.used_s.items()},
             stolen_s={core: taken - before.stolen_s.get(core, 0.0) for core, taken in self.stolen_s.items()},
@@ -137,6 +141,7 @@ class KernelCounts:
         """The sum of two differences."""
         return KernelCounts(
             at_s=self.at_s + other.at_s,
+            forks=self.forks + other.forks,
             wall_s=self.wall_s + other.wall_s,
             used_s=_sum(self.used_s, other.used_s),
             stolen_s=_sum(self.stolen_s, other.stolen_s),
@@ -154,9 +159,11 @@ def _sum(one: Mapping[K, float], other: Mapping[K, float]) -> dict[K, float]:
     return {key: one.get(key, 0.0) + other.get(key, 0.0) for key in {**one, **other}}
 
 
-def _cores(root: Path) -> tuple[dict[int, float], dict[int, float]]:
+def _machine(root: Path) -> tuple[dict[int, float], dict[int, float], int]:
+    """From /proc/stat: the used and the stolen time of each core, and the number of forks."""
     used, stolen = {}, {}
-    for line in procfs.read_bytes(os.path.join(root, "proc/stat"), 1 << 17).decode().splitlines():
+    text = procfs.read_bytes(os.path.join(root, "proc/stat"), 1 << 17).decode()
+    for line in text.splitlines():
         name, _, rest = line.partition(" ")
         if not name.startswith("cpu"):
             break  # the lines of the cores come first
@@ -164,7 +171,8 @@ def _cores(root: Path) -> tuple[dict[int, float], dict[int, float]]:
             ticks = [int(field) for field in rest.split()]
             used[int(name[3:])] = sum(ticks[at] for at in _USED) * _TICK_S
             stolen[int(name[3:])] = ticks[_STOLEN] * _TICK_S if len(ticks) > _STOLEN else 0.0
-    return used, stolen
+    forks = text.rpartition("\nprocesses ")[2].partition("\n")[0]
+    return used, stolen, int(forks) if forks.isdigit() else 0
 
 
 def _pressure(root: Path) -> dict[str, float]:

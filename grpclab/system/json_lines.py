@@ -20,7 +20,7 @@ import base64
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -35,6 +35,9 @@ _SCALARS: dict[Any, tuple[type, ...]] = {
     str: (str,),
     NoneType: (NoneType,),
 }
+
+_PLAIN = frozenset(_SCALARS)
+"""Types whose values are in JSON as they are."""
 
 _TEXTS: dict[Any, Callable[[str], Any]] = {bytes: functools.partial(base64.b64decode, validate=True), Path: Path}
 """The types that are texts in JSON, and what makes one of a text."""
@@ -72,8 +75,10 @@ def _family(kind: type[Any]) -> Iterator[type]:
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it."""
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if type(value) in _PLAIN:  # nearly all of them
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(getattr(value, name)) for name in _shape(type(value)).kinds}
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -83,20 +88,35 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Shape:
+    """The fields of a dataclass."""
+
+    kinds: Mapping[str, Any]
+    """The type of each, by name."""
+    required: frozenset[str]
+
+
 @functools.cache
-def _kinds(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
+def _shape(cls: type) -> _Shape:
+    hints = get_type_hints(cls)
+    required = {one.name for one in fields(cls) if one.default is MISSING and one.default_factory is MISSING}
+    return _Shape(kinds={one.name: hints[one.name] for one in fields(cls)}, required=frozenset(required))
 
 
 def _read_object(cls: type, document: Mapping[str, Any], where: str) -> Any:
-    kinds = _kinds(cls)
-    names = [field.name for field in fields(cls)]
-    if unknown := sorted(set(document) - set(names)):
-        raise ValueError(f"{where}unknown {', '.join(unknown)}: expected {', '.join(names)}")
-    for field in fields(cls):
-        if field.name not in document and field.default is MISSING and field.default_factory is MISSING:
-            raise ValueError(f"{where}{field.name} is missing")
-    return cls(**{name: _read(kinds[name], value, f"{where}{name}") for name, value in document.items()})
+    shape = _shape(cls)
+    kinds = shape.kinds
+    if unknown := sorted(document.keys() - kinds.keys()):
+        raise ValueError(f"{where}unknown {', '.join(unknown)}: expected {', '.join(kinds)}")
+    if missing := [name for name in kinds if name in shape.required and name not in document]:
+        raise ValueError(f"{where}{missing[0]} is missing")
+    values = {}
+    for name, value in document.items():
+        kind = kinds[name]
+        is_simple = type(value) is kind and kind in _PLAIN  # nearly all of them
+        values[name] = value if is_simple else _read(kind, value, f"{where}{name}")
+    return cls(**values)
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:

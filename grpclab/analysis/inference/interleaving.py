@@ -7,10 +7,13 @@ each group of each block, with a and b the means of ln throughput over a half of
     together    b(first) - a(first),   b(second) - a(second)
     apart       b(second) - a(first),  b(first) - a(second)
 
-rest on the same servers, the same counted time and the same number of slices; only the time between the two sides
-differs. The standard deviations over the groups of either kind (both contrasts pooled) stand for the widths of the two
-intervals, and their quotient is the number. It is a lower bound: fresh servers that are measured one after the other
-have their starts and warm-ups in between as well, seconds in which a machine changes further.
+rest on the same servers, the same counted time (half of what the study has) and the same number of slices; only the
+time between the two sides differs. The standard deviations over the groups of either kind (both contrasts pooled) stand
+for the widths of the two intervals, and their quotient is the number. What one pair of servers is by chance is in both,
+as it is in an interval over fresh servers, and no slices cancel it. The quotient errs to the low side: fresh servers
+that are measured one after the other have their starts and warm-ups in between as well, seconds in which a machine
+changes further, and their windows are twice as long. It errs to the high side only as far as what both sides see
+changes from pass to pass rather than over seconds: that evens out over the whole of a group better than over a half.
 
 Sources: randomized multiple interleaved trials, Abedi & Brecht, ICPE 2017; split halves, Spearman and Brown, 1910.
 Pure.
@@ -36,7 +39,7 @@ _RESAMPLES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Narrowing:
-    """The sd of ln ratio over groups with the slices interleaved and without, at equal counted time, from so many.
+    """The sd of ln ratio over groups with the slices interleaved and without, over half of the passes each.
 
     `times` is without over with: so many times narrower is the interval. `low` and `high` are its 95 % interval by
     the bootstrap over groups (percentiles, fixed seed).
@@ -54,15 +57,12 @@ class Narrowing:
         return self.apart / self.together
 
     def sentence(self) -> str:
-        """The number in a sentence, and what it rests on."""
-        what = (
-            f"the interval is {self.times:.1f} times narrower than without interleaving"
-            if self.low > 1
-            else f"the interval is no narrower than without interleaving, as far as is seen ({self.times:.1f} times)"
-        )
+        """The number first, in a sentence about an interval, and what it rests on."""
+        rests = f", {self.groups} groups" if self.low > 1 else f": no gain that {self.groups} groups show"
+        known = f"95 % interval {self.low:.1f} to {self.high:.1f}{rests}"
         return (
-            f"{what} (95 % interval {self.low:.1f} to {self.high:.1f}, {self.groups} groups; standard deviation of ln "
-            f"ratio {self.together:.3f} instead of {self.apart:.3f} at equal counted time)"
+            f"{self.times:.1f} times narrower for measuring both sides in turns ({known}); half a group apart, the"
+            f" ratio of the same servers varies by {100 * self.apart:.1f} % instead of {100 * self.together:.1f} %"
         )
 
 

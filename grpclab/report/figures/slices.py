@@ -129,7 +129,7 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
     metric = metric_words(study.metric_of_headline)
     caption = _caption(scatter, names)
     if study.narrowing:
-        caption += f" {words.sentence_case(study.narrowing.sentence())}."
+        caption += f" The interval is {study.narrowing.sentence()}."
     left_out = "" if len(blocks) <= MOST_BLOCKS else f" Drawn are {MOST_BLOCKS} of {len(blocks)} blocks."
     return figure_block(
         title="Both sides over time, and their ratio",

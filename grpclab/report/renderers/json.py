@@ -59,6 +59,7 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
             }
             for row in levels.itertuples(index=False)
         ],
+        **({"narrowing": _narrowing(study)} if study.plan.groups else {}),
         "trials": {"measured": len(study.trials), "valid": int(study.trials["valid"].sum())},
         "identity": manifest.identity,
         "git": written(manifest.git),
@@ -86,3 +87,18 @@ def _content(data: object) -> object:
     if isinstance(data, list | tuple):
         return [_content(part) for part in data]
     return data
+
+
+def _narrowing(study: FinishedStudy) -> dict[str, float] | None:
+    """How many times narrower interleaving made the interval of the headline, and what that rests on."""
+    found = study.narrowing
+    if found is None:
+        return None
+    return {
+        "times": found.times,
+        "ci_low": found.low,
+        "ci_high": found.high,
+        "groups": found.groups,
+        "sd_interleaved": found.together,
+        "sd_apart": found.apart,
+    }

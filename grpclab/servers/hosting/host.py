@@ -27,6 +27,7 @@ import linecache
 import os
 import platform
 import queue
+import select
 import signal
 import socket
 import subprocess
@@ -160,6 +161,32 @@ def stop_signals() -> list[int]:
     """The signals that stop a server; SIGHUP is none of them where nohup has it ignored."""
     hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGTERM, signal.SIGINT, *hung_up]
+
+
+class _StopSignals:
+    """The signals that stop this process, caught from now on. Make one on the main thread.
+
+    They come through a pipe that is written to as soon as one arrives. A handler in Python runs when the main thread
+    next runs Python: one that arrives just before that thread begins to wait for a lock would be lost.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = stop_signals()
+        self._pipe, wake = os.pipe()
+        os.set_blocking(wake, False)
+        for number in self._numbers:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self._poll = select.poll()
+        self._poll.register(self._pipe, select.POLLIN)
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """The number of the next one; 0 where none comes in time."""
+        while self._poll.poll(None if timeout_s is None else 1e3 * timeout_s):
+            (number,) = os.read(self._pipe, 1)
+            if number in self._numbers:  # the application may catch others
+                return number
+        return 0
 
 
 def raise_open_files() -> None:
@@ -687,17 +714,15 @@ class _Server:
         for name, health, state in self.add_ours(server):
             health.set(name, state)
         port = self.listen(server)
-        stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # put() is safe in a signal handler
-        for number in stop_signals():
-            signal.signal(number, lambda n, _frame: stop.put(n))
+        signals = _StopSignals()
         server.start()
         self.announce(port)
-        stop.get()
+        signals.wait()
         if self.health is not None:
             self.health.enter_graceful_shutdown()
         drained = server.stop(DRAIN_S)
         while not drained.wait(0.05):  # a second signal does not wait for the calls that are still inside
-            if not stop.empty():
+            if signals.wait(0):
                 leave(1)
         with self.closing():
             self._close_sync()
@@ -822,14 +847,7 @@ def serve_processes(order: SimpleNamespace, parent: _Parent, count: int) -> NoRe
     held = _hold_port(order)
     order.port, order.shared_port = held.getsockname()[1], True
     events: queue.SimpleQueue[tuple[int, dict[str, Any]]] = queue.SimpleQueue()
-    signals: list[int] = []
-
-    def on_signal(number: int, _frame: object) -> None:
-        signals.append(number)
-        events.put((-1, {}))
-
-    for number in stop_signals():
-        signal.signal(number, on_signal)
+    signals = _StopSignals()
     children = [
         subprocess.Popen([sys.executable, os.path.abspath(__file__)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(count)
@@ -840,14 +858,17 @@ def serve_processes(order: SimpleNamespace, parent: _Parent, count: int) -> NoRe
             child.stdin.write(json.dumps(vars(order)).encode() + b"\n")
             child.stdin.flush()
         threading.Thread(target=_read, args=(index, child, events), daemon=True).start()
+    threading.Thread(target=_read_signals, args=(signals, events), daemon=True).start()
+    stopping = False
     listening: dict[int, dict[str, Any]] = {}
     ended: dict[int, dict[str, Any]] = {}
     while len(ended) < count:
         index, message = events.get()
         kind_of = message.pop("message", "")
         if index < 0:
-            if len(listening) < count or len(signals) > 1:
+            if len(listening) < count or stopping:
                 leave(1)
+            stopping = True
             for child in children:
                 child.terminate()
         elif kind_of == "ServerListening":
@@ -891,6 +912,12 @@ def _read(index: int, child: subprocess.Popen[bytes], events: queue.SimpleQueue[
         if mark:
             events.put((index, json.loads(message)))
     events.put((index, {}))
+
+
+def _read_signals(signals: _StopSignals, events: queue.SimpleQueue[tuple[int, dict[str, Any]]]) -> None:
+    """Pass on that a signal asks for the end, each time."""
+    while signals.wait():
+        events.put((-1, {}))
 
 
 def _together(listening: list[dict[str, Any]]) -> dict[str, Any]:

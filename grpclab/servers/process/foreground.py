@@ -52,7 +52,7 @@ def serve_in_foreground(
                 processes = "1 process" if len(pids) == 1 else f"{len(pids)} processes"
                 at = address(host, served.port)
                 tls_text = f", TLS with {folder}/ca.pem" if spec.config.tls else ""
-                desk_text = f", profiling desk on {served.desk}" if served.desk else ""
+                desk_text = f", diagnostics server on {served.desk}" if served.desk else ""
                 print(
                     f"{name} server on {at} ({spec.config.implementation}, {processes}, pid"
                     f" {', '.join(map(str, pids))}{tls_text}){desk_text}; Ctrl-C stops it",
@@ -75,7 +75,7 @@ def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
 def _about(diagnostics: DiagnosticsAddress | None, served: ServerListening) -> str:
     """A clause on who reaches the diagnostics server, beside a server that others reach."""
     if not served.desk or diagnostics is None:
-        return "there is no profiling desk"
+        return "there is no diagnostics server"
     if diagnostics.local:
-        return f"the profiling desk and the metrics are on {diagnostics.host}, for this machine only"
-    return f"whoever has its token reaches the profiling desk and the metrics: {served.desk}"
+        return f"the diagnostics server and the metrics are on {diagnostics.host}, for this machine only"
+    return f"whoever has the token reaches the diagnostics server and the metrics: {served.desk}"

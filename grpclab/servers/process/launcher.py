@@ -69,7 +69,7 @@ class RunningServer:
     security: Security = PLAINTEXT
     """The security of connections to it."""
     desk: str = ""
-    """Where its profiling desk is, if it has one."""
+    """The address of its diagnostics server, if it has one."""
     by_command: bool = False
     """Whether somebody's command started it."""
     calls: int | None = None

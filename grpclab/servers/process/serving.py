@@ -7,7 +7,7 @@ import dataclasses
 import errno
 import gc
 import os
-import queue
+import select
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -39,6 +39,36 @@ def stop_signals() -> list[signal.Signals]:
     """The signals that stop a server; SIGHUP is none of them where nohup has it ignored."""
     hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGTERM, signal.SIGINT, *hung_up]
+
+
+class StopSignals:
+    """The signals that stop this process, caught from now on. Make one on the main thread.
+
+    They come through a pipe that is written to as soon as one arrives. A handler in Python runs when the main thread
+    next runs Python: one that arrives just before that thread begins to wait for a lock would be lost.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = stop_signals()
+        self._pipe, wake = os.pipe()
+        os.set_blocking(wake, False)
+        for number in self._numbers:
+            signal.signal(number, _go_on)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self._poll = select.poll()
+        self._poll.register(self._pipe, select.POLLIN)
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """The number of the next one; 0 where none comes in time."""
+        while self._poll.poll(None if timeout_s is None else 1e3 * timeout_s):
+            (number,) = os.read(self._pipe, 1)
+            if number in self._numbers:  # an application may catch others
+                return number
+        return 0
+
+
+def _go_on(*_: object) -> None:
+    """Do nothing: the pipe has the signal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,9 +168,7 @@ def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> ServedC
     from grpclab.servers.build import sync_server
     from grpclab.servers.greeter import CallCount
 
-    stop: queue.SimpleQueue[int] = queue.SimpleQueue()  # put() is safe in a signal handler
-    for number in stop_signals():
-        signal.signal(number, lambda n, _frame: stop.put(n))
+    signals = StopSignals()
     count = CallCount()
     server, health, port = sync_server(
         spec.config,
@@ -153,13 +181,13 @@ def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> ServedC
     server.start()
     freeze_start_up()
     announce(ServerListening(port=port, pids=(os.getpid(),)))
-    stop.get()
+    signals.wait()
     health.enter_graceful_shutdown()
     drained = server.stop(DRAIN_S)
     # A second signal does not wait for the calls that are still inside.
     while not drained.wait(0.05):
-        if not stop.empty():
-            at_once(stop.get())
+        if number := signals.wait(0):
+            at_once(number)
     return ServedCalls(calls=count.calls, high_water=count.high_water)
 
 

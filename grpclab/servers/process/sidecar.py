@@ -42,7 +42,7 @@ def require_diagnostics() -> None:
     """Raise MissingDependencyError, with the remedy, where its libraries are missing."""
     for name in NEEDS:
         if importlib.util.find_spec(name) is None:
-            raise needs("the profiling desk", name, "desk")
+            raise needs("the diagnostics server", name, "desk")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def diagnostics_address(
     except (MissingDependencyError, ServerError) as error:
         if requested:
             raise
-        log.warning("no profiling desk: %s", error)
+        log.warning("no diagnostics server: %s", error)
         return None
     return address
 
@@ -102,7 +102,9 @@ def beside(pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddres
     token = "" if where.local else secrets.token_urlsafe(24)
     # What it writes while it profiles goes with the folder: it is ended without ceremony.
     order = DiagnosticsOrder(pids=tuple(pids), host=where.host, port=where.port, folder=folder, token=token)
-    with Child("grpclab.diagnostics", name="the profiling desk", env={"TMPDIR": folder} if folder else None) as child:
+    with Child(
+        "grpclab.diagnostics", name="the diagnostics server", env={"TMPDIR": folder} if folder else None
+    ) as child:
         try:
             child.send(order)
             answer = child.receive(START_TIMEOUT_S, DiagnosticsAnswer)

@@ -359,7 +359,7 @@ def test_the_variables_take_effect(closed_port: int) -> None:
         assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert len(list(inside)) == 1
         code, out, err = server.stop()
-        assert re.search(r", profiling desk on http://127.0.0.1:\d+; Ctrl-C", server.announced)
+        assert re.search(r", diagnostics server on http://127.0.0.1:\d+; Ctrl-C", server.announced)
     assert (code, out, err) == (0, "served 1 calls, at most 1 at once\n", "")
 
 

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 from grpclab.cli import commands
-from grpclab.study import runner
+from grpclab.study import measured_study
 from grpclab.study.runner import Study
 from grpclab.system.paths import notebook
 from grpclab.testing import fake_target
@@ -31,8 +31,10 @@ blocks = 6
 [factors]
 server.threads = [4, 64]
 """
-ORDERED, SENT = "load/workers.py:order", "load/core/gate.py:admit"
-"""Where a window is ordered from the generator's processes, and where one of them makes a call."""
+ORDERED = "load/workers.py:order"
+"""Where a window is ordered from the generator's processes."""
+SENT, SENT_IN_SLICES = "load/core/gate.py:admit", "load/sliced_worker.py:_load"
+"""Where one of them makes a call: of a window of so many, and of a slice, of which there are until so many counted."""
 
 
 def ways_to_the_load(traces: Path) -> set[tuple[str, ...]]:
@@ -48,7 +50,7 @@ def rooms(receipts: Iterable[value_trace.Receipt]) -> tuple[str, ...]:
 
 
 def in_this_process(_folder: Path, variables: Mapping[str, str | int | bool]) -> str:
-    """Execute the trial's notebook here, to the cell that measures; the study ends with it."""
+    """Execute the notebook of a group here, to the cell that measures; the study ends with it."""
     namespace: dict[str, object] = {}
     for cell in nbformat.read(notebook("trial"), as_version=4).cells:
         if cell.cell_type == "code":
@@ -67,9 +69,9 @@ def traces(tmp_path: Path) -> Path:
     return folder
 
 
-def assert_sent(traces: Path) -> None:
-    """A process of the generator began a window of so many calls, and no room above `load` was asked there."""
-    lines = [path.read_text().splitlines() for path in traces.iterdir() if SENT in path.read_text()]
+def assert_sent(traces: Path, where: str) -> None:
+    """A process of the generator began to make so many calls, and no room above `load` was asked there."""
+    lines = [path.read_text().splitlines() for path in traces.iterdir() if where in path.read_text()]
     assert lines
     assert {line.split()[1].partition("/")[0] for line in itertools.chain(*lines)} <= {"load", "http2"}
 
@@ -78,7 +80,7 @@ def test_a_bench_hands_its_calls_down_to_the_wire(traces: Path, capsys: pytest.C
     with fake_target() as target, value_trace.traced(REQUESTS, traces):
         assert commands.main(["bench", target.address, "-n", str(REQUESTS), "-q"]) == 0
     assert ways_to_the_load(traces) == {("cli", "load"), ("load",)}
-    assert_sent(traces)
+    assert_sent(traces, SENT)
     assert f"{REQUESTS:,}" in capsys.readouterr().out
 
 
@@ -88,12 +90,12 @@ def test_a_study_hands_its_calls_down_to_the_wire(
     traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
-    monkeypatch.setattr(runner, "execute_trial", in_this_process)
+    monkeypatch.setattr(measured_study, "execute_trial", in_this_process)
     words = f"--design quick --blocks 1 --engine wire --profile false --requests {REQUESTS}".split()
     with value_trace.traced(REQUESTS, traces):
         assert commands.main(["study", *words]) == 130
     assert ways_to_the_load(traces) == {("cli", "study", "load"), ("study", "load"), ("load",)}
-    assert_sent(traces)
+    assert_sent(traces, SENT_IN_SLICES)
 
 
 @pytest.mark.long

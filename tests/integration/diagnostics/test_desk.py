@@ -224,4 +224,4 @@ def test_a_taken_port_is_a_warning_unless_the_desk_was_asked_for(caplog: pytest.
         assert diagnostics_address(taken, default=True) is None
         with pytest.raises(ServerError, match="choose another with PPROF_PORT"):
             diagnostics_address({**taken, "PPROF_ENABLED": "true"}, default=True)
-    assert "no profiling desk: port" in caplog.text
+    assert "no diagnostics server: port" in caplog.text

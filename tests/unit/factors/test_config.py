@@ -143,7 +143,7 @@ def test_words_are_read_as_levels(name: str, word: str, level: Level) -> None:
         ("link.rtt_ms", "-1", "number from 0 to 10,000"),
         ("server.tls", "perhaps", "true|false"),
         ("server.tls", "none", "true|false"),
-        ("client.pooling", "Pool", "per_call|shared|pool"),
+        ("client.pooling", "Pool", "per_call|shared|pool; did you mean pool?"),
         *(
             ("server.handler_wait_ms", word, WAITS)
             for word in ("-1", "60001", "nan", "inf", "none", "", "exponential", "gamma:5", "uniform:9,1", "5,6")

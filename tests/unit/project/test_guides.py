@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +11,12 @@ import pytest
 from grpclab import load_study
 from grpclab.analysis import Interval
 from grpclab.errors import DesignError
-from grpclab.report.site import unmarked
+from grpclab.report.site import guide, unmarked
 from grpclab.report.stored import StoredStudy
 from tests.support import stored_studies, synthetic
 from tools import guides
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,12 @@ def test_without_a_study_there_is_one_line(
     monkeypatch.setenv("GRPCLAB_ROOT", str(tmp_path))
     assert guides.main([]) == 2
     assert capsys.readouterr().err.startswith("grpclab: cannot read")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.stem)
+def test_no_table_of_a_guide_has_a_column_without_a_name(path: Path) -> None:
+    html = guide(path.stem, path.read_text(encoding="utf-8"), lambda href: href).html
+    assert not re.findall(r"<th[^>]*>\s*</th>", html)
 
 
 # ---- tables of a calibration -----------------------------------------------------------------------------------

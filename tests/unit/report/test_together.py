@@ -17,6 +17,7 @@ from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.report import confidence, figures, together
 from grpclab.report.figures.slices import noise, passes
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
 from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.report.sections import interleaving
@@ -184,8 +185,12 @@ def test_the_number_by_which_the_interval_is_narrower_is_told_where_slices_made_
     assert block is not None
     assert number in block.caption
     assert number in together.line(study)
-    assert number in dict(confidence.reasons(study))["Measured together"]
+    assert dict(confidence.reasons(study))["Measured together"].startswith(number)
+    told = as_json(study)["narrowing"]
+    assert told["times"] == pytest.approx(study.narrowing.times)
+    assert told["ci_low"] < told["times"] < told["ci_high"]
     assert made.narrowing is None
+    assert "narrowing" not in as_json(made)
     assert "Measured together" not in dict(confidence.reasons(made))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -79,6 +80,17 @@ def test_a_slow_machine_counts_for_less_time_before_the_budget_is_exceeded() -> 
     assert 0.5 <= fitted.counted_s < 1.0
     assert within_budget(long, PLAN, 130.0, 7200.0, blocks=8).blocks == 8
     assert within_budget(long, PLAN, 130.0, 7200.0, blocks=5).blocks == 5, "as many as were asked for"
+
+
+def test_noise_that_is_not_of_the_slices_does_not_grow_with_less_counted_time() -> None:
+    def fitted(slices_sd: float) -> str:
+        return within_budget(trials(0.05, window_s=30.0), PLAN, 130.0, 720.0, slices_sd=slices_sd).reason
+
+    def smallest(reason: str) -> float:
+        return float(reason.partition("effects of ")[2].partition(" %")[0])
+
+    assert smallest(fitted(0.001)) < smallest(fitted(math.nan))
+    assert fitted(0.05) == fitted(math.nan), "all of it from the slices is the worst that can be"
 
 
 def test_what_no_budget_can_hold_is_told() -> None:
