@@ -28,7 +28,7 @@ from grpclab.study.target import Subject, rehearse
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_folders import GROUP
 from grpclab.study.trial_order import variables
-from grpclab.study.trial_progress import Failing, Progress, say
+from grpclab.study.trial_progress import EncodingProgress, Failing, Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.environment import CorePlan
 from grpclab.system.paths import require_outputs, written_to
@@ -108,7 +108,8 @@ class MeasuredStudy:
         """
         require_outputs(*self.outputs)
         solved = f"the stored trials are complete; once that is solved, {self.CONTINUES} continues there"
-        with written_to(self.store.folder, solved), self.store.lock(), PAYLOAD_FOLDER.in_use():
+        encoding = PAYLOAD_FOLDER.in_use(EncodingProgress(write))
+        with written_to(self.store.folder, solved), self.store.lock(), encoding:
             try:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")

@@ -189,6 +189,7 @@ class Subject:
             proto=self.proto,
             proto_path=self.proto_path,
             descriptors=descriptors,
+            server=(self.target, self.metadata, tuple(sorted(config.own.items()))),
         )
         call = choose_call(target, config, asked, wait_s=None, security=security, ledger=self.target.ledger)
         if self.call and call.answer is not None:

@@ -80,6 +80,38 @@ class Progress:
         return qty.rough_duration((self._clock() - self._begun) / max(self._measured, 1) * max(trials, 0))
 
 
+SILENT_S = 1.0
+"""Requests that are encoded within so long are not told."""
+
+
+class EncodingProgress:
+    """Tells in plain lines that requests are being encoded, where that takes long, and how long it took."""
+
+    def __init__(self, write: Callable[[str], None], clock: Clock = time.monotonic) -> None:
+        self._write, self._clock = write, clock
+        self._begun: float | None = None
+        self._told = False
+
+    def show(self, encoded: int, planned: int | None) -> None:
+        """So many are encoded so far, of so many where that is known."""
+        if self._begun is None:
+            self._begun = self._clock()
+        elapsed_s = self._clock() - self._begun
+        if self._told or elapsed_s < SILENT_S:
+            return
+        self._told = True
+        text = f"requests are encoded, once for the study: {encoded:,}"
+        if planned:
+            text += f" of {planned:,}, about {qty.rough_duration(elapsed_s * (planned - encoded) / encoded)} left"
+        self._write(text)
+
+    def end(self) -> None:
+        """All are encoded; what is encoded next is told for itself."""
+        if self._told and self._begun is not None:
+            self._write(f"requests were encoded in {qty.duration(self._clock() - self._begun)}")
+        self._begun, self._told = None, False
+
+
 def outcome(result: Outcome) -> str:
     """A trial's result in a few words."""
     if not result.valid:

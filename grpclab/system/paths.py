@@ -17,6 +17,9 @@ SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 ROOM_BYTES = 1 << 20
 """A folder with less room than this, about one report, counts as full."""
 
+TRIES = 20
+"""So often a folder is made that other processes, which begin a study as well, make and remove."""
+
 
 def project_root(start: Path | None = None) -> Path:
     """The folder that holds ``results/`` and ``reports/``.
@@ -41,15 +44,26 @@ def require_writable(folder: Path) -> None:
 
     It is asked for before anything is measured, and leaves nothing behind.
     """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     with written_to(folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            require_room(folder, ROOM_BYTES)
-        finally:
-            for path in missing:
-                with suppress(OSError):
-                    path.rmdir()
+        for left in reversed(range(TRIES)):
+            try:
+                _try_to_write(folder)
+            except (FileExistsError, FileNotFoundError):  # another process makes or removes it meanwhile
+                if not left:
+                    raise
+            else:
+                return
+
+
+def _try_to_write(folder: Path) -> None:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        require_room(folder, ROOM_BYTES)
+    finally:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from grpclab.factors.config import LoadConfig
 from grpclab.http2.messages import prefixed
 from grpclab.load.calls.call_options import AnswerKind, DataOptions
 from grpclab.load.calls.metadata import Pairs, for_grpcio
-from grpclab.load.calls.payloads import Payloads
+from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.calls.templates import TemplateValues
 from grpclab.system.addresses import host_port
 from grpclab.system.allowance import SharedAllowance
@@ -111,6 +111,7 @@ def find_call(
     planned: int = 1000,
     callers: int = 1,
     ledger: SharedAllowance | None = None,
+    server: Hashable = None,
 ) -> CallSpec:
     """The call that `name` (``package.Service/Method``) and its requests mean: JSON as a text, or Python values.
 
@@ -119,7 +120,7 @@ def find_call(
 
     The schema comes from `descriptors`, serialized FileDescriptorProtos, or from the file `proto`, else from the
     reflection of the server at `target`, in a request with the same metadata: see :mod:`grpclab.load.calls.schema`;
-    its calls are taken from the `ledger`.
+    its calls are taken from the `ledger`. `server` stands for the server in a study, which asks each of them once.
     Raises UsageError, TargetError where nothing answers within `timeout_s`, and MissingDependencyError where a
     ``.proto`` file is given but no compiler is installed.
     """
@@ -133,16 +134,21 @@ def find_call(
     if proto is None and descriptors:
         types = schema.from_descriptors(descriptors)
     elif proto is None:
-        types = schema.from_server(
-            host_port(target, remote=bool(security.remote)),
-            service,
-            method,
-            types=symbols,
-            metadata=for_grpcio(metadata),
-            security=security,
-            timeout_s=timeout_s,
-            ledger=ledger,
-        )
+
+        def ask() -> schema.Schema:
+            return schema.from_server(
+                host_port(target, remote=bool(security.remote)),
+                service,
+                method,
+                types=symbols,
+                metadata=for_grpcio(metadata),
+                security=security,
+                timeout_s=timeout_s,
+                ledger=ledger,
+            )
+
+        key = None if server is None else (server, service, method, tuple(symbols))
+        types = PAYLOAD_FOLDER.schema_once(key, ask)
     else:
         types = schema.from_file(Path(proto), [Path(path) for path in proto_paths])
     descriptor = types.method(service, method)

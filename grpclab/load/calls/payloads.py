@@ -19,14 +19,17 @@ import mmap
 import random
 import struct
 import sys
+import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from grpclab.errors import StorageError, UsageError
 from grpclab.http2.messages import PREFIX_BYTES, prefixed
 from grpclab.system.temporary import TemporaryFolder
+
+T = TypeVar("T")
 
 MAGIC = b"GLABREQ1"
 MAX_BYTES = 256 * 2**20
@@ -143,7 +146,8 @@ class _Kept:
 class PayloadFolder:
     """The files of requests of this process, which end with it or with the block of :meth:`in_use`.
 
-    What was encoded is kept under a key, so that a study encodes its requests once and not in each trial.
+    What was encoded is kept under a key, so that a study encodes its requests once and not in each trial; so is what a
+    server has said of their schema. Several threads may ask for the same.
     """
 
     def __init__(self) -> None:
@@ -152,21 +156,28 @@ class PayloadFolder:
         self._files = 0
         self._users = 0
         self._kept: dict[Hashable, _Kept] = {}
+        self._schemas: dict[Hashable, Any] = {}
+        self._asking: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.RLock()
 
     @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Remove the files when the block ends, or the outermost of several."""
+    def in_use(self, watch: EncodingWatch | None = None) -> Iterator[None]:
+        """Remove the files when the block ends, or the outermost of several; `watch` is told where no other one is."""
+        before, self.watch = self.watch, self.watch or watch
         self._users += 1
         try:
             yield
         finally:
+            self.watch = before
             self._users -= 1
             if not self._users:
                 self.clear()
 
     def clear(self) -> None:
-        """Remove all files, and forget what was encoded."""
+        """Remove all files, and forget what was encoded and what servers have said."""
         self._kept.clear()
+        self._schemas.clear()
+        self._asking.clear()
         folder, self._folder = self._folder, None
         if folder is not None:
             folder.remove()
@@ -179,6 +190,12 @@ class PayloadFolder:
         That is one request or a file, and whether they are `endless`: made for so many calls as were planned, the first
         of which are the same whatever their number. Of those that are there already the first `planned` are taken.
         """
+        with self._lock:
+            return self._once(key, planned, encode)
+
+    def _once(
+        self, key: Hashable, planned: int, encode: Callable[[], tuple[bytes | Payloads, bool]]
+    ) -> bytes | Payloads:
         kept = self._kept.pop(key, None)
         if kept is None or not _covers(kept, planned):
             if kept is not None:
@@ -191,6 +208,21 @@ class PayloadFolder:
         if isinstance(kept.made, Payloads) and kept.endless:
             return replace(kept.made, count=min(planned, kept.made.count))
         return kept.made
+
+    def schema_once(self, server: Hashable, ask: Callable[[], T]) -> T:
+        """What this server said first while the folder is in use, else what `ask` brings now.
+
+        None is a server that is unknown, which is always asked.
+        """
+        if server is None or not self._users:
+            return ask()
+        with self._lock:
+            asking = self._asking.setdefault(server, threading.Lock())
+        with asking:  # the servers of a group start at the same time
+            if server not in self._schemas:
+                self._schemas[server] = ask()
+            found: T = self._schemas[server]
+            return found
 
     def files(self) -> list[Path]:
         """The files that are there now."""
@@ -209,6 +241,12 @@ class PayloadFolder:
 
         Raises UsageError where there is none, or more than MAX_BYTES; StorageError where they cannot be written.
         """
+        with self._lock:
+            return self._written(messages, repeat=repeat, shuffled_by=shuffled_by, planned=planned)
+
+    def _written(
+        self, messages: Iterable[bytes], *, repeat: bool, shuffled_by: int | None, planned: int | None
+    ) -> Payloads:
         try:
             kept = self._gathered(messages, planned)
         finally:

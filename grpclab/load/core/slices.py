@@ -34,8 +34,8 @@ LATE_ALONE_S = 0.1
 """One worker alone begins its slices itself, soon after they are ordered; one that is later by this was stopped."""
 DISTURBED_S, DISTURBED_MEDIANS = 0.1, 10
 """A warm-up whose p99 is above both, in seconds and in medians, may have been disturbed: it is worth another one."""
-MOST = 0.5
-"""More than this share of the slices is most of them."""
+STILL, GREW = 3.0, 0.02
+"""A queue grows by more than so many standard deviations, and by more than this share of the calls."""
 PORTS_KEPT_S = 60.0
 """The time for which the port of a closed TCP connection is kept (TIME_WAIT, Linux)."""
 PORTS_SHARE = 0.9
@@ -270,21 +270,25 @@ def _why_alone(warmup: WarmUp, rate_rps: float | None) -> str:
 
 
 def growing(slices: Sequence[Slice]) -> str:
-    """Return why an open loop must be measured alone, from finished slices: its queue grew in most; nothing otherwise.
+    """Return why an open loop must be measured alone, from finished slices: its queue grew; nothing otherwise.
 
-    By more, over all of them, than a queue that stands still does by chance.
+    In half of the slices at least, more calls are under way at the end of the stretch than at its beginning, and over
+    all of them by more than GREW of the calls and than STILL standard deviations of a queue that stands still. Where m
+    calls are under way on average, that number varies by m (many threads) to m + m^2 (one after the other, M/M/1): the
+    lesser of m + m^2 and 3 m is taken for it. Two calls are added to those that were counted at the beginnings, since a
+    few moments may all have found nobody. Simulated: 1 load of 100 at most is called growing at 40 % utilisation;
+    at 110 % four slices of 200 calls find 92 to 99 of 100.
     """
     valid = [each.stretch for each in slices if not each.invalid and each.stretch is not None]
+    if not valid:
+        return ""
     grew = sum(each.under_way_closed > each.under_way_opened for each in valid)
-    # A queue that stands still is longer at one of two moments about half of the time, and by a call or two.
     longer = sum(each.under_way_closed - each.under_way_opened for each in valid)
-    if not valid or grew <= MOST * len(valid) or longer <= 2 * math.sqrt(sum(map(_under_way, valid))):
+    mean = (sum(each.under_way_opened for each in valid) + 2) / len(valid)
+    by_chance = STILL * math.sqrt(2 * len(valid) * mean * min(1 + mean, 3))
+    if grew < len(valid) / 2 or longer <= max(by_chance, GREW * sum(each.started for each in valid)):
         return ""
     return f"more calls were under way at the end of {grew} of {len(valid)} slices than at their beginning"
-
-
-def _under_way(each: StretchFigures) -> int:
-    return each.under_way_opened + each.under_way_closed
 
 
 def outlasting(slices: Sequence[Slice]) -> str:

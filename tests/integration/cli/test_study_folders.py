@@ -17,7 +17,7 @@ from grpclab.study.designs.design import ScheduledGroup
 from grpclab.study.group_order import identity_of
 from grpclab.study.runner import Study
 from grpclab.study.trial_result import TrialResult
-from grpclab.system import paths
+from grpclab.system import paths, temporary
 from grpclab.system.paths import require_writable, written_to
 
 DESIGN = """
@@ -146,6 +146,23 @@ def test_looking_for_room_leaves_what_was_there_and_nothing_else(tmp_path: Path)
     (tmp_path / "results").mkdir()
     require_writable(tmp_path / "results" / "a" / "b")
     assert [path.name for path in tmp_path.rglob("*")] == ["results"]
+
+
+def test_a_folder_that_another_study_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, tries = tmp_path / "results" / "a", []
+
+    def look(path: Path, room_bytes: int) -> None:
+        tries.append(path.is_dir())
+        if len(tries) == 1:
+            path.rmdir()
+        temporary.require_room(path, room_bytes)
+
+    monkeypatch.setattr(paths, "require_room", look)
+    require_writable(folder)
+    assert tries == [True, True]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("number", paths.SCARCE)

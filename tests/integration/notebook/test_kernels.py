@@ -41,6 +41,7 @@ open(%r, "w").write(json.dumps(answer))
 DESIGN = """
 headline = "server.threads=4"
 profile = false
+blocks = 6
 [set]
 load.requests = 60
 load.duration_s = 2.0
@@ -54,15 +55,16 @@ KERNEL.ready("python3", {})
 print(KERNEL.pid, flush=True)
 input()
 """
-TRIAL = """
+STUDY = """
 import sys
 from pathlib import Path
 from grpclab.study.runner import Study
 study = Study.described(Path(sys.argv[1]), sys.argv[2]).begin()
-study.trials = study.trials[:1]
+study.groups = study.groups[:1]
+study.trials = list(study.groups[0].trials)
 study.run(lambda line: None)
 results = study.store.results().values()
-print(*{(result.valid, result.invalid_reason) for result in results})
+print(len(results) > 1, *{(result.valid, result.invalid_reason) for result in results})
 """
 
 
@@ -204,7 +206,7 @@ def test_studies_at_once_in_one_folder_and_one_in_a_read_only_folder_are_valid_a
     try:
         running += [
             subprocess.Popen(
-                [sys.executable, "-c", TRIAL, str(tmp_path / "s.toml"), f"s{number}"],
+                [sys.executable, "-c", STUDY, str(tmp_path / "s.toml"), f"s{number}"],
                 cwd=place,
                 env={**os.environ, "GRPCLAB_ROOT": str(tmp_path)},
                 stdout=subprocess.PIPE,
@@ -219,7 +221,7 @@ def test_studies_at_once_in_one_folder_and_one_in_a_read_only_folder_are_valid_a
             process.wait()
         if mounted.returncode == 0:
             subprocess.run(["umount", read_only], check=True)
-    assert said == ["True"] * len(places)
+    assert said == ["True (True, '')"] * len(places)
     assert not list(working.iterdir())
     assert not list(temporary.iterdir())
 

@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -28,10 +30,11 @@ PARAMETERS = {
     "design": "killed",
     "requests": "100000",
     "max_trial_s": "0.5",
-    "blocks": "1",
+    "blocks": "4",
     "seed": "54",
 }
-"""In the order drawn from this seed the link comes second, the profiled `many` last."""
+"""A group of three in each block."""
+MEMBERS = {"few", "many", "linked"}
 DESIGN = Path(__file__).parents[2] / "support" / "killed_study"
 """The package that has this design."""
 ROLES = {
@@ -55,12 +58,15 @@ def members() -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if in_study(process)]
 
 
+def is_a(process: psutil.Process, role: str) -> bool:
+    try:
+        return any(ROLES[role] in word for word in process.cmdline()) and in_study(process)
+    except psutil.Error:
+        return False
+
+
 def find(role: str) -> psutil.Process | None:
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if any(ROLES[role] in word for word in process.cmdline()) and in_study(process):
-                return process
-    return None
+    return next((process for process in psutil.process_iter() if is_a(process, role)), None)
 
 
 def wait_for(role: str, timeout_s: float = 300.0) -> psutil.Process:
@@ -103,25 +109,89 @@ def start_papermill(root: Path) -> subprocess.Popen[bytes]:
 STUDY = ["study", *(f"--{name.replace('_', '-')}={value}" for name, value in PARAMETERS.items())]
 
 
-def trials_of(root: Path) -> list[Path]:
-    """What is stored of each trial."""
-    return list((root / "results" / "kill-test" / "trials").glob("[!.]*/result.json"))
+@dataclass(frozen=True)
+class Group:
+    """A group as it is stored: when ``group.json`` was written, and the results of its trials by configuration."""
+
+    written_ns: int
+    results: dict[str, dict[str, Any]]
+
+    @property
+    def valid(self) -> set[str]:
+        """The configurations whose trial counts."""
+        return {name for name, result in self.results.items() if result["valid"]}
 
 
-def finished(root: Path) -> dict[str, int]:
-    """The valid trials that are stored, with the moment at which each was written."""
-    return {p.parent.name: p.stat().st_mtime_ns for p in trials_of(root) if json.loads(p.read_text())["valid"]}
+def groups_of(root: Path) -> dict[str, Group]:
+    """The groups that are stored, in the order of their names."""
+    folder, found = root / "results" / "kill-test", {}
+    for path in sorted((folder / "groups").glob("[!.]*/group.json")):
+        members = json.loads(path.read_text())["members"]
+        results = {
+            each["configuration"]: json.loads((folder / "trials" / each["trial"] / "result.json").read_text())
+            for each in members
+        }
+        found[path.parent.name] = Group(path.stat().st_mtime_ns, results)
+    return found
 
 
-def kill_and_learn_its_trial(role: str) -> str:
-    """Kill the next process of that role; nothing of its trial may remain. Returns the trial's name."""
-    victim = wait_for(role)
-    trial = victim.environ().get(TRIAL_VARIABLE, "")
+def group_of(trial: str) -> str:
+    """The group that a trial belongs to, by its name."""
+    return "-".join(trial.split("-")[:2])
+
+
+def trial_of(process: psutil.Process) -> str:
+    try:
+        return process.environ().get(TRIAL_VARIABLE, "")
+    except psutil.Error:
+        return ""
+
+
+def connected(server: psutil.Process) -> bool:
+    try:
+        return any(each.status == psutil.CONN_ESTABLISHED for each in server.net_connections("tcp"))
+    except psutil.Error:
+        return False
+
+
+def wait_for_a_group_in_the_middle(role: str) -> psutil.Process:
+    """A process of that role in a group of several whose servers have all had calls, or are about to."""
+    hit: list[psutil.Process] = []
+    seen: set[int] = set()
+
+    def look() -> bool:
+        servers = [process for process in psutil.process_iter() if is_a(process, "server")]
+        up = {server.pid for server in servers if connected(server)}
+        if len(servers) > 1 and len(up) == len(servers) and up <= seen:
+            hit.extend(process for process in [find(role)] if process is not None)
+        seen.clear()
+        seen.update(up)
+        return bool(hit)
+
+    assert until(look, 300, every_s=LOOK_EVERY_S), f"there was no group with a {role}"
+    return hit[0]
+
+
+def kill_in_the_middle(role: str, root: Path) -> tuple[str, str]:
+    """Kill a process of that role in a group of several; nothing of its trial may remain, and the others count.
+
+    Returns the names of the group and of the configuration.
+    """
+    victim = wait_for_a_group_in_the_middle(role)
+    trial = trial_of(victim)
     victim.kill()
-    if trial:
-        gone = until(lambda: not any(in_study(p, TRIAL_VARIABLE, trial) for p in psutil.process_iter()), GONE_WITHIN_S)
-        assert gone, f"processes of {trial} outlived its {role}"
-    return trial
+    assert trial
+    ended = until(lambda: not any(in_study(p, TRIAL_VARIABLE, trial) for p in psutil.process_iter()), GONE_WITHIN_S)
+    assert ended, f"processes of {trial} outlived its {role}"
+    name = group_of(trial)
+    assert until(lambda: name in groups_of(root), 120, every_s=LOOK_EVERY_S), f"no group {name}"
+    group = groups_of(root)[name]
+    (lost,) = group.results.keys() - group.valid
+    assert group.results[lost]["trial"] == trial
+    reason = group.results[lost]["invalid_reason"]
+    assert "SIGKILL" in reason or "died" in reason
+    assert len(group.valid) >= 1, "the others of its group count"
+    return name, lost
 
 
 def kernel_of(papermill: subprocess.Popen[bytes]) -> psutil.Process:
@@ -139,51 +209,55 @@ def kernel_of(papermill: subprocess.Popen[bytes]) -> psutil.Process:
 
 
 @pytest.mark.long
-def test_killing_any_process_leaves_nothing_behind_and_loses_no_finished_trial(
+def test_killing_any_process_leaves_nothing_behind_and_loses_no_finished_group(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     papermill = start_papermill(root)
-    killed = [trial for role in ("server", "relay", "worker") if (trial := kill_and_learn_its_trial(role))]
-    assert len(killed) == 3
+    lost = [kill_in_the_middle(role, root) for role in ("server", "relay", "worker")]
 
+    wait_for_a_group_in_the_middle("server")
+    trials = {trial_of(process) for process in members()} - {""}
     trial_kernel = wait_for("trial kernel")
     trial_kernel.kill()
     assert until(lambda: gone(trial_kernel), GONE_WITHIN_S)
-    wait_for("server")  # a new kernel goes on with the next trial
+    (killed,) = {group_of(trial) for trial in trials}
+    assert until(lambda: not any(trial_of(p) in trials for p in members()), GONE_WITHIN_S), "they outlived its kernel"
+    wait_for_a_group_in_the_middle("server")  # a new kernel goes on with the same members
+    group = groups_of(root)[killed]
+    assert {result["invalid_reason"] for result in group.results.values()} == {"the trial's kernel died"}
 
-    kept = finished(root)
+    kept = groups_of(root)
     kernel_of(papermill).kill()
     assert until(lambda: not members(), GONE_WITHIN_S), "processes outlived the sweep's kernel"
     assert papermill.wait(60) != 0
-
-    results = {path.parent.name: json.loads(path.read_text()) for path in trials_of(root)}
-    for trial in killed:
-        assert not results[trial]["valid"]
-        assert "SIGKILL" in results[trial]["invalid_reason"] or "died" in results[trial]["invalid_reason"]
+    assert kept.items() <= groups_of(root).items()
 
     papermill = start_papermill(root)
-    assert until(lambda: finished(root), 60, every_s=LOOK_EVERY_S)
-    wait_for("worker")
+    assert until(lambda: len(groups_of(root)) > len(kept), 120, every_s=LOOK_EVERY_S)
+    wait_for_a_group_in_the_middle("worker")
     papermill.kill()
     papermill.wait()
     assert until(lambda: not members(), GONE_WITHIN_S), "processes outlived papermill"
-    assert kept.items() <= finished(root).items()
+    assert kept.items() <= groups_of(root).items()
 
-    kept = finished(root)
+    kept = groups_of(root)
     with ThreadPoolExecutor(1) as pool:
-        killing = pool.submit(kill_and_learn_its_trial, "py-spy")
+        killing = pool.submit(lambda: wait_for("py-spy").kill())
         code = commands.main(STUDY)
         killing.result()
     text = capsys.readouterr().out
     assert code == 0, text
-    assert kept
-    assert kept.items() <= finished(root).items()
-    manifest = json.loads((root / "results" / "kill-test" / "manifest.json").read_text())
-    assert len(finished(root)) == len(manifest["plan"]["configurations"])
-    assert not list((root / "results" / "kill-test" / "trials").glob(".*"))
+    groups = groups_of(root)
+    assert kept.items() <= groups.items()
+    assert not list((root / "results" / "kill-test").glob("*/.*")), "halves"
     assert "report: " in text
-    notes = [json.loads(path.read_text())["profile_note"] for path in trials_of(root)]
-    assert any("py-spy" in note for note in notes), "that trial is as good as any, it only has no profile"
+    for block in range(int(PARAMETERS["blocks"])):
+        valid = [group.valid for name, group in groups.items() if int(name.split("-")[0]) == block]
+        assert set().union(*valid) == MEMBERS
+        assert all(any({"few", name} <= some for some in valid) for name in MEMBERS), "each beside its hub"
+    assert all(not groups[name].results[configuration]["valid"] for name, configuration in lost)
+    profiled = [group.results["many"] for group in groups.values() if "many" in group.results]
+    assert any("py-spy" in result["profile_note"] and result["valid"] for result in profiled), "it only has no profile"
 
 
 def test_a_second_run_is_refused_and_ctrl_c_stops_the_first_with_one_line(
@@ -196,7 +270,7 @@ def test_a_second_run_is_refused_and_ctrl_c_stops_the_first_with_one_line(
     wait_for("worker")
     assert commands.main(STUDY) == 2
     assert "is being measured by another process" in capsys.readouterr().err
-    assert until(lambda: len(finished(root)) >= 1, 180)
+    assert until(lambda: len(groups_of(root)) >= 1, 180)
     wait_for("worker")
     study.send_signal(signal.SIGINT)
     _, errors = study.communicate(timeout=180)

@@ -1,4 +1,4 @@
-"""The design of a study whose processes are killed: one configuration has a link, one is profiled."""
+"""The design of a study whose processes are killed: three configurations together, one with a link, one profiled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ LEVELS: dict[str, dict[str, Level]] = {
     "few": {"server.threads": 2},
     "many": {"server.threads": 8},
     "linked": {"link.rtt_ms": 5.0},
-    **{f"other-{number}": {"load.concurrency": number} for number in (1, 2)},
 }
 
 
@@ -27,6 +26,7 @@ def _plan(parameters: StudyParameters, _: int) -> StudyPlan:
     }
     for name, levels in LEVELS.items():
         planned.add(name, name, "chatter", TrialConfig().replace(load | levels))
+    planned.compare("a link against none", "chatter", "few", "linked")
     return replace(
         planned.plan(blocks=parameters.blocks),
         headline=headline("many threads against few", "chatter", "few", "many", labels=("few", "many")),

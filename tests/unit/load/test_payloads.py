@@ -120,6 +120,16 @@ def test_many_requests_are_told_while_they_are_encoded_and_their_end_however_it_
     assert told.ended == 2
 
 
+def test_a_watch_of_a_block_is_told_where_there_is_no_other() -> None:
+    folder, outer, inner = PayloadFolder(), _Told(), _Told()
+    for before, told in ((None, inner), (outer, outer)):
+        folder.watch = before
+        with folder.in_use(inner):
+            folder.write(b"tea" for _ in range(1000))
+        assert told.shown == [(1000, None)]
+        assert folder.watch is before
+
+
 def test_requests_that_will_be_too_many_are_refused_after_the_first_of_them() -> None:
     made = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 from collections.abc import Sequence
@@ -231,8 +232,11 @@ def test_the_planned_calls_of_stretches_are_counted_as_they_are_sent(arrival: st
     assert sent == pytest.approx(900, abs=120)
 
 
-def one_slice(*, opened: int = 5, closed: int = 5, longest_s: float = 0.01, invalid: str = "") -> Slice:
+def one_slice(
+    *, opened: int = 5, closed: int = 5, longest_s: float = 0.01, invalid: str = "", started: int = 200
+) -> Slice:
     figures: dict[str, Any] = {"under_way_opened": opened, "under_way_closed": closed, "longest_s": longest_s}
+    figures["started"] = started
     return made_slice(opened_at=0.1, closed_at=1.1, tail_ended_at=1.2, drained_at=1.3, invalid=invalid, **figures)
 
 
@@ -243,6 +247,36 @@ def test_a_queue_that_grows_and_a_call_that_outlasts_its_slice_are_reasons_to_me
     assert not growing([one_slice(closed=40, invalid="late")] * 4)
     assert not outlasting(steady)
     assert "2 s" in outlasting([one_slice(longest_s=2.0)])
+
+
+def queue(rng: np.random.Generator, *, threads: int, use: float, exponential: bool) -> Slice:
+    """A slice of 200 calls in a second, which come at random to so many threads of this utilisation, none before."""
+    service_s, ramp_s = use * threads / 200, max(0.025, 6 * use * threads / 200)
+    arrivals = np.cumsum(rng.exponential(1 / 200, int(300 * (1 + ramp_s))))
+    work = rng.exponential(service_s, len(arrivals)) if exponential else np.full(len(arrivals), service_s)
+    free, ends = [0.0] * threads, []
+    for at, lasts in zip(arrivals.tolist(), work.tolist(), strict=True):
+        ends.append(max(at, heapq.heappop(free)) + lasts)
+        heapq.heappush(free, ends[-1])
+    under_way = [int(((arrivals <= moment) & (np.array(ends) > moment)).sum()) for moment in (ramp_s, ramp_s + 1.0)]
+    return one_slice(opened=under_way[0], closed=under_way[1], started=200)
+
+
+@pytest.mark.parametrize(("threads", "exponential"), [(1, True), (1, False), (2, False)])
+@pytest.mark.parametrize("count", [1, 4, 8])
+def test_a_queue_that_stands_still_is_hardly_ever_called_growing(threads: int, exponential: bool, count: int) -> None:
+    rng = np.random.default_rng(18)
+    drawn = [queue(rng, threads=threads, use=0.4, exponential=exponential) for _ in range(400)]
+    loads = [[drawn[at] for at in rng.integers(0, len(drawn), count)] for _ in range(2000)]
+    assert sum(bool(growing(load)) for load in loads) <= 20, "1 %"
+
+
+@pytest.mark.parametrize(("threads", "exponential"), [(1, True), (1, False), (2, False)])
+def test_a_queue_that_grows_is_nearly_always_found(threads: int, exponential: bool) -> None:
+    rng = np.random.default_rng(18)
+    drawn = [queue(rng, threads=threads, use=1.1, exponential=exponential) for _ in range(400)]
+    loads = [[drawn[at] for at in rng.integers(0, len(drawn), 4)] for _ in range(2000)]
+    assert sum(bool(growing(load)) for load in loads) >= 1940, "97 %"
 
 
 # ---- ports ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from grpclab import quantities as qty
-from grpclab.study.trial_progress import Progress, outcome, say
+from grpclab.study.trial_progress import EncodingProgress, Progress, outcome, say
 
 
 class Clock:
@@ -90,3 +90,27 @@ def test_an_invalid_trial_says_why() -> None:
 def test_lines_go_to_standard_output_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     say("[1/2] basic")
     assert capsys.readouterr().out == "[1/2] basic\n"
+
+
+def test_requests_that_take_long_to_encode_are_told_once_and_how_long_they_took() -> None:
+    clock, lines = Clock(), list[str]()
+    encoding = EncodingProgress(lines.append, clock)
+    for second, encoded in enumerate((1000, 2000, 3000, 4000)):
+        clock.now = 100.0 + second
+        encoding.show(encoded, 10_000)
+    encoding.end()
+    assert lines == [
+        "requests are encoded, once for the study: 2,000 of 10,000, about 4 s left",
+        "requests were encoded in 3 s",
+    ]
+
+
+def test_requests_that_are_encoded_soon_are_not_told() -> None:
+    clock, lines = Clock(), list[str]()
+    encoding = EncodingProgress(lines.append, clock)
+    for _ in range(2):  # the second ones have a second of their own
+        encoding.show(1000, None)
+        clock.now += 0.9
+        encoding.show(2000, None)
+        encoding.end()
+    assert lines == []
