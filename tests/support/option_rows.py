@@ -302,7 +302,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         **LOAD_ROWS,
         "arrival": [
             Acts(words="--arrival poisson", proof="config.load.arrival", after="--rate 9"),
+            Acts(words="--arrival gamma:0.5", proof="config.load.arrival", after="--rate 9"),
+            Acts(words="--arrival ramp:0.1@9s", proof="config.load.arrival", after="--rate 9"),
             Refused(words="--arrival poisson", where="add --rate"),
+            Refused(words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape beside --rate FROM:TO@TIME"),
         ],
         "pacing": [
             Acts(words="--pacing timer", proof="config.load.pacing", after="--rate 9"),
