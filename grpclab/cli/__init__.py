@@ -4,6 +4,7 @@ Each line imports only from those above it::
 
     help_pages      the pages of ``--help``
     completion      what the TAB key offers
+    option_types    numbers, words and paths that options take
     parser          commands on click: options in groups, errors in two lines
     defaults        defaults of options, from a file of the working folder
     options         what several commands share: the call, the load out of the table of factors, --set
@@ -11,6 +12,8 @@ Each line imports only from those above it::
     output          files and standard output, where answers go
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     bench           ``grpclab bench``
+    call_text       what ``grpclab call`` prints: services, messages and answers, as text and as JSON
+    call            ``grpclab call``
     compare         ``grpclab compare``
     findings        what this machine can and cannot measure well, and what to do about it
     doctor          ``grpclab doctor``

@@ -28,6 +28,7 @@ from grpclab.cli.parser import (
     Options,
     explained,
     help_option,
+    show_page,
 )
 from grpclab.errors import GrpclabError, UsageError, did_you_mean
 from grpclab.system import interrupts, terminal, ulimits
@@ -41,21 +42,22 @@ INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
 COMMANDS = {
     "serve": "run a server in the foreground",
-    "bench": "load one running server, print a summary",
-    "init": "write a study of a service of yours as a TOML file",
-    "study": "measure a sweep of configurations, judge it, write its report",
-    "compare": "two servers or configurations, interleaved, with a verdict and an exit code",
-    "report": "rebuild a report from stored results",
-    "profile": "profile a running Python process: families of work, flamegraph",
+    "bench": "load a running server and print a summary",
+    "call": "look at a service: its methods, a message's fields, one call",
+    "init": "write a study of your own service as a TOML file",
+    "study": "measure many configurations, judge them, write a report",
+    "compare": "compare two servers or settings: a verdict and an exit code",
+    "report": "rebuild the report of a stored study",
+    "profile": "profile a running Python process: families of work, a flamegraph",
     "notebook": "list the notebooks, or copy one into this folder",
-    "doctor": "what this machine can and cannot measure well",
-    "factors": "list every factor and its levels",
+    "doctor": "check what this machine can and cannot measure well",
+    "factors": "list every factor with its levels",
 }
 """Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 EXAMPLES = """examples:
-  grpclab compare basic optimized        is B faster than A, and by how much?
-  grpclab COMMAND --help                 what a command is for, its options, more examples"""
+  grpclab compare basic optimized      is B faster than A, and by how much?
+  grpclab COMMAND --help               its options, and more examples"""
 
 
 HELP = frozenset({"-h", "--help"})
@@ -78,7 +80,7 @@ class Program(click.Group):
         """Parse as click does. Where no command is named: show them in a terminal, else raise click.UsageError."""
         if not args and not ctx.resilient_parsing:
             if sys.stdin.isatty() and sys.stdout.isatty():
-                print(ctx.get_help())
+                show_page(ctx)
                 ctx.exit(2)
             raise click.UsageError("no command was named: `grpclab --help` lists them", ctx)
         return super().parse_args(ctx, args)
@@ -159,7 +161,7 @@ def read(words: Sequence[str]) -> Options:
     except click.UsageError as error:
         _refuse(error)
     except UsageError as error:  # in a file of defaults
-        print(f"grpclab: {printable(str(error))}", file=sys.stderr)
+        _say(printable(str(error)))
         raise SystemExit(2) from None
     assert isinstance(options, Options)
     return options
@@ -169,7 +171,8 @@ def _refuse(error: click.UsageError) -> NoReturn:
     """Say how the command is used and what is wrong; ends with exit code 2."""
     command = error.ctx.command if error.ctx else PROGRAM
     usage = command.usage if isinstance(command, LabCommand) else Program.usage
-    print(f"usage: {usage}\ngrpclab: {printable(explained(error))}", file=sys.stderr)
+    print(f"usage: {usage}", file=sys.stderr)
+    _say(printable(explained(error)))
     raise SystemExit(2) from None
 
 
@@ -275,4 +278,10 @@ def _explain(error: BaseException, line: str, options: Options) -> None:
     if options.verbose:
         trace = "".join(traceback.format_exception(error))
         print(textwrap.indent(trace, "  "), end="", file=sys.stderr)  # no line of others looks like one of ours
-    print(f"grpclab: {printable(line)}", file=sys.stderr)
+    _say(printable(line))
+
+
+def _say(line: str) -> None:
+    """An error on standard error, in a terminal in colour."""
+    name = "\x1b[1;31mgrpclab:\x1b[0m" if terminal.in_colour(sys.stderr) else "grpclab:"
+    terminal.paint(sys.stderr, f"{name} {line}\n")

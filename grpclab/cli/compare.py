@@ -29,7 +29,7 @@ from grpclab.cli.options import (
     set_option,
     whole,
 )
-from grpclab.cli.output import require_writable, tell_encoding, write
+from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, did_you_mean, invalid
 from grpclab.factors.config import parse_settings
@@ -115,20 +115,20 @@ def run(options: Options) -> int:
         from grpclab.study import comparing, pilot
         from grpclab.study.stored_comparison import compare_stored
     tell_encoding(quiet=options.quiet)
-    say = (lambda _: None) if options.quiet or options.json == "-" else _say
     if not sides:
         result = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
         for line in () if options.quiet else idle_lines(sides, _given(options)):
             print(f"grpclab: {line}", file=sys.stderr)
-        with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
+        # All blocks send the same requests.
+        with PAYLOAD_FOLDER.in_use(), trial_lines(silent=options.quiet or options.json == "-") as say:
             if options.plan:
                 pilot.estimate_comparison(
                     sides,
                     blocks=blocks,
                     delta=delta,
                     seed=seed,
-                    write=_say,
+                    write=print,
                     progress=say,
                     start_timeout_s=timeout_s,
                     exclusive=options.exclusive,
@@ -160,9 +160,9 @@ def _show(result: CompareResult, options: Options, code: int) -> int:
         answer = result.as_dict() | {"exit_code": code}
         write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
-        print("\n".join(result.conclusion) if options.quiet else f"\n{result}")
+        show("\n".join(result.conclusion) if options.quiet else f"\n{result}")
         if result.study and not options.quiet:
-            print(f"draw it: grpclab report {Path(result.study).name}")
+            show(f"draw it: grpclab report {Path(result.study).name}")
     return code
 
 
@@ -190,10 +190,6 @@ def _given(options: Options) -> dict[str, set[str]]:
     short = {factor for option, factor in FACTOR_OF.items() if getattr(options, option, None) is not None}
     both = short | set(parse_settings(options.settings))
     return {name: both | set(parse_settings(getattr(options, f"{name}_set"))) for name in SIDES}
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _blocks(text: str) -> int:
@@ -251,7 +247,7 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     if word not in VARIANTS and is_registered(word):
         return GivenTarget(Target(command=word), name.upper())
     if word not in VARIANTS:
-        missing = f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study"
+        missing = f"{name.upper()}={word} is neither a variant ({', '.join(VARIANTS)}) nor the folder of a stored study"
         raise UsageError(f"{missing}; {_near(word)}".rstrip("; "))
     return str(word)
 
@@ -342,7 +338,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "compare",
     run,
-    summary="two servers or configurations, interleaved, with a verdict and an exit code",
+    summary="compare two servers or settings: a verdict and an exit code",
     usage="grpclab compare [A B] [options]",
     description=DESCRIPTION,
     terms=[HelpTable(title="variants", meanings=MEANINGS)],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from grpclab.cli.output import write
+from grpclab.cli.output import show, write
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def run(options: Options) -> int:
     if options.json != "-":
         shown = [one for one in findings if one.state != "ok"] if options.quiet else findings
         if shown:
-            print(render(shown))
+            show(render(shown, width=min(100, shutil.get_terminal_size((100, 24)).columns)))
     if options.json:
         write(options.json, [json.dumps(to_json(findings), indent=1), "\n"])
     return 0
@@ -68,7 +69,7 @@ def summary(findings: Sequence[Finding]) -> str:
 COMMAND = LabCommand(
     "doctor",
     run,
-    summary="what this machine can and cannot measure well",
+    summary="check what this machine can and cannot measure well",
     usage="grpclab doctor [options]",
     description="Say what this machine can and cannot measure well; with -q only the problems.",
     groups=[

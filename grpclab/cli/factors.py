@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from grpclab.cli.output import write
+from grpclab.cli.output import show, write
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.errors import UsageError
 from grpclab.factors.config import FACTORS, table
@@ -29,16 +29,18 @@ def run(options: Options) -> int:
         print("\n".join(FACTORS))
         return 0
     width = max(len(name) for name in FACTORS)
+    lines = []
     for name, factor in FACTORS.items():
-        print(f"{name:<{width}}  {factor.meaning}")
-        print(f"{'':<{width}}  {factor.range_text}; default {format_level(factor.default)}")
+        lines.append(f"{name:<{width}}  {factor.meaning}")
+        lines.append(f"{'':<{width}}  {factor.range_text}; default {format_level(factor.default)}")
+    show("\n".join(lines))
     return 0
 
 
 COMMAND = LabCommand(
     "factors",
     run,
-    summary="list every factor and its levels",
+    summary="list every factor with its levels",
     usage="grpclab factors [options]",
     description="List every factor, its levels and its default; with -q only the names.",
     groups=[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,12 @@ def page(usage: str, description: str, tables: Sequence[HelpTable], epilog: str)
     """The page of a command: its usage, what it is for, its options, and examples."""
     parts = [f"usage: {usage}", text(description), *("\n".join(table.lines()) for table in tables), text(epilog)]
     return "\n\n".join(filter(None, parts))
+
+
+def painted(page: str) -> str:
+    """The page with titles in bold, options and commands in colour."""
+    page = re.sub(r"(?m)^(\S[^\n]*:)$|^(usage:)", "\x1b[1m\\g<0>\x1b[0m", page)
+    return re.sub(r"(?m)^  (-[^ ,]+(?:, -[^ ]+)?|[a-z]+(?=  ))", "  \x1b[36m\\1\x1b[0m", page)
 
 
 def text(words: str) -> str:

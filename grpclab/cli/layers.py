@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grpclab.cli.option_types import OneOf
 from grpclab.cli.options import AT
 from grpclab.cli.options import levels as factor_levels
-from grpclab.cli.parser import Flag, OneOf, Options, is_given
+from grpclab.cli.parser import Flag, Options, is_given
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings
 from grpclab.system.inputs import STDIN, beside, read_text

@@ -1,13 +1,40 @@
-"""The places that answers of commands go to: standard output, files that can be written; and progress."""
+"""The places that answers of commands go to: standard output, in a terminal with colours; files; and progress."""
 
 from __future__ import annotations
 
+import io
+import re
+import shutil
 import sys
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from grpclab.errors import UsageError
+from grpclab.system import terminal
 from grpclab.text import redaction
+
+STYLES = {
+    r"(?m)^warning(?=: )": "bold yellow",
+    r"\bfaster\b": "bold green",
+    r"\bslower\b": "bold red",
+    r"\bequivalent\b": "bold cyan",
+    r"\binconclusive\b": "bold yellow",
+    r"(?m)^ok(?=  )": "green",
+    r"(?m)^warn(?=  )": "bold yellow",
+    r"(?m)^fail(?=  )": "bold red",
+    r"(?m)(?<=^status    )OK$": "bold green",
+    r"(?m)(?<=^status    )(?!OK$)[A-Z_]+$": "bold red",
+    r"(?m)^(status|message|details|messages|first|time|headers|trailers)(?=  )": "dim",
+    r"(?m)^[a-z]+\.[a-z_]+(?=  )": "bold cyan",
+    r"(?m)^(draw it|report|for a pull request|for a machine|figures|site|written)(?=: )": "dim",
+}
+"""How words of an answer look in a terminal: verdicts, findings, the status of a call, factors, the places of files."""
+COUNTED = re.compile(
+    r"(?P<outcome>\[ *(?P<done>\d+)/(?P<total>\d+)\] .*?) +(?:(?P<left>\d+ (?:s|min|h \d\d min) left)|done)$"
+)
+"""A line on a trial, which says how many are stored and how long the others take."""
 
 
 def require_writable(where: str | None) -> None:
@@ -42,3 +69,68 @@ def tell_encoding(*, quiet: bool) -> None:
     from grpclab.load.output.progress import EncodingLine
 
     PAYLOAD_FOLDER.watch = None if quiet else EncodingLine(sys.stderr)
+
+
+def show(text: str) -> None:
+    """Print an answer; in a terminal sentences are wrapped at its edge, and what matters has a colour."""
+    if not terminal.in_colour(sys.stdout):
+        print(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    width = shutil.get_terminal_size().columns
+    styled = Text("\n".join(fitted(line, width) for line in terminal.clean(text).split("\n")))
+    for pattern, style in STYLES.items():
+        styled.highlight_regex(pattern, style)
+    made = io.StringIO()
+    console = Console(file=made, force_terminal=True, width=width, highlight=False, emoji=False)
+    console.print(styled, soft_wrap=True)
+    terminal.paint(sys.stdout, made.getvalue())
+
+
+def fitted(line: str, width: int) -> str:
+    """A line in the width of a terminal: sentences are wrapped, what has a term in front of it beneath itself."""
+    gaps = list(re.finditer(r"(?<=\S)  +(?=\S)", line))
+    if len(line) <= width or len(gaps) > 1:  # a row of a table stays a row
+        return line
+    start = gaps[0].end() if gaps else len(line) - len(line.lstrip())
+    if start > width // 2:
+        return line
+    wrapped = textwrap.wrap(line[start:], width - start, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * start}".join([line[:start] + wrapped[0], *wrapped[1:]])
+
+
+@contextmanager
+def trial_lines(*, silent: bool) -> Iterator[Callable[[str], None]]:
+    """What prints a line on each trial; in a terminal there is a bar beneath them, with the time left."""
+    if silent or not sys.stdout.isatty():
+        yield (lambda _: None) if silent else _say
+        return
+    from grpclab.load.output.progress import with_bar
+
+    shown = ""
+
+    def say(line: str) -> None:
+        nonlocal shown
+        if shown:
+            terminal.erase(sys.stdout)
+        counted = COUNTED.match(line)
+        print(line[: counted.end("outcome")].rstrip() if counted else line, flush=True)
+        if counted:
+            done, total = int(counted["done"]), int(counted["total"])
+            left = f"{done} of {total} trials" + (f"  {counted['left']}" if counted["left"] else "")
+            shown = with_bar(left, done / total, sys.stdout) if done < total else ""
+        if shown:
+            print(shown, end="", flush=True)
+
+    try:
+        yield say
+    finally:
+        if shown:
+            terminal.erase(sys.stdout)
+            sys.stdout.flush()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

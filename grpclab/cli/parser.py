@@ -10,9 +10,9 @@ Options are not abbreviated: what ``--co`` means would change with every new opt
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,8 +20,10 @@ import click
 from click.core import ParameterSource
 
 from grpclab.cli import completion
-from grpclab.cli.help_pages import COLUMN, HelpTable, page
+from grpclab.cli.help_pages import COLUMN, HelpTable, page, painted
+from grpclab.cli.option_types import PATHS, written
 from grpclab.errors import did_you_mean, invalid
+from grpclab.system import terminal
 
 DEFAULTS_FILE = "grpclab.defaults_file"
 """The key of click's context under which the file is named that gives defaults."""
@@ -45,59 +47,6 @@ class Options(SimpleNamespace):
     def insists_on(self, name: str) -> bool:
         """Whether the command line itself gives this option: without use it is an error there, a default is not."""
         return name not in self.inherited and is_given(getattr(self, name, None))
-
-
-class Whole(click.ParamType[int]):
-    """A whole number."""
-
-    name = "whole number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number. Raises click.UsageError."""
-        try:
-            return int(value)
-        except ValueError:
-            raise click.UsageError(invalid(written(param), value, "a whole number"), ctx) from None
-
-
-class Decimal(click.ParamType[float]):
-    """A number."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number. Raises click.UsageError."""
-        try:
-            return float(value)
-        except ValueError:
-            raise click.UsageError(invalid(written(param), value, "a number"), ctx) from None
-
-
-class OneOf(click.Choice[str]):
-    """One of a few words."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the word. Raises click.UsageError."""
-        words = [str(word) for word in self.choices]
-        if value in words:
-            return str(value)
-        raise click.UsageError(invalid(written(param), value, either(words), words), ctx)
-
-
-class FileName(click.Path):
-    """The path of a file, or of a folder, which need not be there."""
-
-    def __init__(self, *, folder: bool = False, as_path: bool = False) -> None:
-        super().__init__(file_okay=not folder)
-        self.as_path = as_path
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
-        """Return the path as it was given, or as a Path."""
-        return Path(value) if self.as_path else value
-
-
-PATHS = {"FILE": FileName(), "DIR": FileName(folder=True)}
-"""Types of options by what stands for their value, where they have no other."""
 
 
 class Flag(click.Option):
@@ -159,10 +108,12 @@ class Flag(click.Option):
 
 
 class Operand(click.Argument):
-    """An argument of a command, which may be left out."""
+    """An argument of a command, which may be left out; `many`: it takes several words, and its value is a list."""
 
-    def __init__(self, name: str, metavar: str, help: str, *, offer: completion.Offer | None = None) -> None:
-        super().__init__([name], required=False, metavar=metavar, shell_complete=offer)
+    def __init__(
+        self, name: str, metavar: str, help: str, *, many: bool = False, offer: completion.Offer | None = None
+    ) -> None:
+        super().__init__([name], required=False, metavar=metavar, nargs=-1 if many else 1, shell_complete=offer)
         self.help = help
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
@@ -334,12 +285,18 @@ def _place(ctx: click.Context, name: str) -> str:
     return str(ctx.meta.get(DEFAULTS_FILE, "a file")) if source is ParameterSource.DEFAULT_MAP else ""
 
 
+def show_page(ctx: click.Context) -> None:
+    """Print the page of ``--help``, in a terminal with colours."""
+    page = f"{ctx.get_help()}\n"
+    terminal.paint(sys.stdout, painted(page) if terminal.in_colour(sys.stdout) else page)
+
+
 def help_option() -> Flag:
     """The option that shows the help and ends."""
 
     def show(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         if value and not ctx.resilient_parsing:
-            print(ctx.get_help())
+            show_page(ctx)
             ctx.exit()
 
     return Flag(
@@ -369,15 +326,3 @@ def explained(error: click.UsageError) -> str:
         return f"unknown option {name}: {command.hints[name]}"
     known = [word for param in command.params if isinstance(param, click.Option) for word in param.opts]
     return f"unknown option {name}: {did_you_mean(name, known) or f'`{error.ctx.command_path} --help` lists them'}"
-
-
-def either(words: Sequence[str]) -> str:
-    """``a, b or c``."""
-    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
-def written(param: click.Parameter | None) -> str:
-    """An option as it is written in full, or what stands for an argument."""
-    if isinstance(param, click.Option):
-        return param.opts[-1]
-    return str((param.metavar or param.name) if param else "the value")

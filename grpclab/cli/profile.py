@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grpclab.cli.option_types import FileName, Whole
 from grpclab.cli.output import require_writable, write
-from grpclab.cli.parser import FileName, Flag, LabCommand, OptionGroup, Options, Whole
+from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, processes, pyspy, speedscope, threads
 from grpclab.profiling.stacks import at_work, readable
@@ -128,9 +129,17 @@ def _pass(options: Options, line: str) -> Iterator[None]:
 
 
 def _tick(over: threading.Event, duration_s: int) -> None:
+    from grpclab.load.output.progress import with_bar
+
     for second in itertools.count():
         terminal.erase(sys.stderr)
-        print(f"{min(second, duration_s)} of {duration_s} s", end="", file=sys.stderr, flush=True)
+        passed = min(second, duration_s)
+        print(
+            with_bar(f"{passed} of {duration_s} s", passed / duration_s, sys.stderr),
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
         if over.wait(1):
             return
 
@@ -270,7 +279,7 @@ def _lines(options: Options, figures: Figures) -> list[str]:
 COMMAND = LabCommand(
     "profile",
     run,
-    summary="profile a running Python process: families of work, flamegraph",
+    summary="profile a running Python process: families of work, a flamegraph",
     usage="grpclab profile (--pid N | --server HOST:PORT) [options]",
     description="Profile a running Python process of this machine.",
     epilog=EPILOG,

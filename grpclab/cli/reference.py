@@ -6,7 +6,8 @@ import sys
 from typing import Any, Final
 
 from grpclab.cli.help_pages import HelpTable
-from grpclab.cli.parser import Decimal, Flag, Options, Whole, is_given
+from grpclab.cli.option_types import Decimal, Whole
+from grpclab.cli.parser import Flag, Options, is_given
 from grpclab.errors import UsageError
 from grpclab.servers.reference.faults import FAULTS
 from grpclab.servers.reference.spec import ReferenceSpec

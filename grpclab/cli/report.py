@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.cli.completion import offering
-from grpclab.cli.output import require_writable, write
-from grpclab.cli.parser import FileName, Flag, LabCommand, Operand, OptionGroup, Options
+from grpclab.cli.option_types import FileName
+from grpclab.cli.output import require_writable, show, write
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import DesignError, UsageError, did_you_mean
 from grpclab.study.documents import plain
 from grpclab.system.optional import needs_extra
@@ -66,7 +67,7 @@ def _judge_again(options: Options) -> None:
     if options.json:
         write(options.json, [json.dumps(plain(found.as_json()), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
-        print("\n".join(found.lines()))
+        show("\n".join(found.lines()))
 
 
 def _rebuild(options: Options) -> None:
@@ -99,14 +100,13 @@ def show_result(published: Published, options: Options) -> Judgement:
         write(options.json, [json.dumps(as_json(study), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
-            print(f"\n{table(study)}\n")
-        print(printable(study.verdict.sentence))
-        print("".join(f"{line}\n" for line in textwrap.wrap(glossary.line(study), WIDTH)), end="")
-        for warning in study.verdict.warnings:
-            print(f"warning: {printable(warning)}")
-        print(f"report: {path}")
+            show(f"\n{table(study)}\n")
+        lines = [printable(study.verdict.sentence), *textwrap.wrap(glossary.line(study), WIDTH)]
+        lines += [f"warning: {printable(warning)}" for warning in study.verdict.warnings]
+        lines.append(f"report: {path}")
         if not options.quiet:
-            print(f"for a pull request: {path.with_suffix('.md')}\nfor a machine: {path.with_suffix('.json')}")
+            lines += [f"for a pull request: {path.with_suffix('.md')}", f"for a machine: {path.with_suffix('.json')}"]
+        show("\n".join(lines))
     return study.verdict
 
 
@@ -138,7 +138,7 @@ def _some(known: Sequence[str], results: Path) -> str:
 COMMAND = LabCommand(
     "report",
     run,
-    summary="rebuild a report from stored results",
+    summary="rebuild the report of a stored study",
     usage="grpclab report STUDY [options]",
     description="Rebuild the report of a stored study, without measuring.",
     groups=[

@@ -10,8 +10,9 @@ from dataclasses import replace
 from grpclab.cli import reference
 from grpclab.cli.completion import offering
 from grpclab.cli.help_pages import HelpTable
+from grpclab.cli.option_types import Whole, either
 from grpclab.cli.options import set_option
-from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options, Whole, either
+from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import target_flags, target_given
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from grpclab.cli.completion import offering
+from grpclab.cli.option_types import FileName
 from grpclab.cli.options import allowance_given, remote_group
-from grpclab.cli.output import require_writable
-from grpclab.cli.parser import FileName, Flag, LabCommand, OptionGroup, Options
+from grpclab.cli.output import require_writable, show, trial_lines
+from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.cli.report import show_result
 from grpclab.errors import UsageError
 from grpclab.study.parameters import DESIGNS, NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
@@ -40,7 +41,8 @@ def run(options: Options) -> int:
         from grpclab.study.joint_runs import join_runs
         from grpclab.study.pilot import estimate
         from grpclab.study.runner import Study
-    write: Callable[[str], None] = (lambda _: None) if options.quiet or options.json == "-" else print
+    silent = options.quiet or options.json == "-"
+    write: Callable[[str], None] = (lambda _: None) if silent else print
     original = load_original(options.repeat) if options.repeat else None
     if original:
         if options.plan and original.manifest.plan.subjects:
@@ -67,14 +69,15 @@ def run(options: Options) -> int:
     if original or options.file:
         study = study.begin()
     write(study.summary())
-    study.run(write)
+    with trial_lines(silent=silent) as say:
+        study.run(say)
     verdict = show_result(publish(study), options)
     if original and options.json != "-":
         lines = ["", *repeat.compared(original, study.manifest, verdict)]
         runs = [original, *runs_of(original, project_root() / "results")]
         joint = join_runs(runs)
         lines += ["", *joint.lines()] if len(joint.runs) > 2 else joint.lines()[len(joint.runs) :]
-        print("\n".join(lines))
+        show("\n".join(lines))
     return 0
 
 
@@ -134,7 +137,7 @@ def parameter_options() -> list[Flag]:
 COMMAND = LabCommand(
     "study",
     run,
-    summary="measure a sweep of configurations, judge it, write its report",
+    summary="measure many configurations, judge them, write a report",
     usage="grpclab study [options]",
     description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
     " to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the study.",

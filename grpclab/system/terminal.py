@@ -4,7 +4,8 @@
 
     with guarded():
         print(text)                 # without escape sequences, whoever wrote them
-        erase(sys.stderr)           # the one sequence of our own
+        erase(sys.stderr)           # sequences of our own: an empty line,
+        paint(sys.stdout, text)     # and colours
 
 Commands, tables, progress, errors, warnings, logs, tracebacks and click all write to ``sys.stdout`` and
 ``sys.stderr``, and none of it passes unread; :func:`grpclab.text.redaction.mask` takes the secrets out of it, too. A
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -26,6 +28,8 @@ from grpclab.text.redaction import mask
 
 ERASE = "\r\x1b[2K"
 """Back to the beginning of the line, and leave it empty."""
+COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+"""A sequence that changes the colour or the weight of what follows."""
 OUTPUT = "standard output"
 """The file name of an error that standard output raises."""
 PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -73,6 +77,12 @@ class Guarded:
         with self._explained():
             self._stream.write(ERASE)
 
+    def paint(self, text: str) -> None:
+        """Write a text with colours of our own. What others wrote in it has been cleaned before."""
+        with self._explained():
+            for number, part in enumerate(COLOUR.split(text)):
+                self._stream.write(part if number % 2 else _encodable(clean(part), self._stream))
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
@@ -99,6 +109,26 @@ def erase(stream: TextIO) -> None:
         stream.erase()
     else:
         stream.write(ERASE)
+
+
+def paint(stream: TextIO, text: str) -> None:
+    """Write a text with colours of our own, of which :func:`in_colour` says whether there may be any."""
+    if isinstance(stream, Guarded):
+        stream.paint(text)
+    else:
+        stream.write(text)
+
+
+def in_colour(stream: TextIO) -> bool:
+    """Whether what is written there may have colours: in a terminal, unless NO_COLOR is set."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb" and stream.isatty()
+
+
+def bar(share: float, columns: int, stream: TextIO) -> str:
+    """A bar that is filled by this share, in characters that the stream has."""
+    full, empty = "━─" if "utf" in (getattr(stream, "encoding", None) or "").lower() else "#-"
+    filled = round(max(0.0, min(1.0, share)) * columns)
+    return full * filled + empty * (columns - filled)
 
 
 def open_streams() -> str:

@@ -10,11 +10,13 @@ from typing import TextIO
 
 from grpclab import quantities as qty
 from grpclab.load.run import LoadProgress
-from grpclab.system.terminal import erase
+from grpclab.system.terminal import bar, erase
 
 SILENT_S = 1.0
 """What takes less is not told."""
 EVERY_S = 0.5
+NARROWEST_BAR, WIDEST_BAR = 6, 24
+"""Columns of a bar; where there are fewer, the figures have all the room."""
 
 
 def progress_text(
@@ -40,6 +42,14 @@ def progress_text(
     return "  ".join(parts)
 
 
+def with_bar(text: str, share: float, stream: TextIO, elapsed_s: float | None = None) -> str:
+    """The figures of something that takes a while behind a bar, and the time left where it can be foretold."""
+    if elapsed_s and share > 0:
+        text = f"{text}  {qty.rough_duration(max(0.0, elapsed_s * (1 / min(share, 1.0) - 1)))} left"
+    room = shutil.get_terminal_size().columns - len(text) - 3
+    return f"{bar(share, min(room, WIDEST_BAR), stream)}  {text}" if room >= NARROWEST_BAR else text
+
+
 class ProgressLine:
     """Shows the figures of a running load on one line, if the stream is a terminal; else nothing at all."""
 
@@ -51,11 +61,20 @@ class ProgressLine:
 
     def show(self, label: str, progress: LoadProgress) -> None:
         """Replace what is shown by these figures."""
-        width = shutil.get_terminal_size().columns
+        text, share = progress_text(progress, label, *self._bounds), self._share(progress)
         self._shown = True
+        if share is not None and not progress.over:
+            text = with_bar(text, share, self._stream, progress.elapsed_s)
         erase(self._stream)
-        self._stream.write(progress_text(progress, label, *self._bounds)[: width - 1])
+        self._stream.write(text[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
+
+    def _share(self, progress: LoadProgress) -> float | None:
+        """How much of the window is over; None where that is not known."""
+        duration_s, requests = self._bounds
+        shares = [progress.elapsed_s / duration_s] if duration_s else []
+        shares += [progress.calls / requests] if requests else []
+        return max(shares) if shares and progress.elapsed_s >= 0 else None
 
     def erase(self) -> None:
         """Leave the line empty."""
@@ -88,8 +107,9 @@ class EncodingLine:
         if planned:
             text += f" of {planned:,}, about {elapsed_s * (planned - encoded) / encoded:,.0f} s left"
         if self._stream.isatty():
+            shown = with_bar(text, encoded / planned, self._stream) if planned else text
             erase(self._stream)
-            self._stream.write(text[: shutil.get_terminal_size().columns - 1])
+            self._stream.write(shown[: shutil.get_terminal_size().columns - 1])
             self._next_s = elapsed_s + EVERY_S
         else:
             self._stream.write(f"grpclab: {text}\n")

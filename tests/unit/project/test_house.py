@@ -49,6 +49,7 @@ LARGE: dict[str, str] = {
 
 ONE_USER: dict[str, str] = {
     "grpclab.profiling.perf": "a profiler is one module",
+    "grpclab.load.core.shapes": "members of the registry of load shapes",
     "grpclab.analysis.claims.load_claims": "claims on calls and CPU, apart from the table that lists all claims",
     "grpclab.analysis.claims.network_claims": "claims on the network, apart from the table that lists all claims",
     "grpclab.analysis.inference.functions": "pure where its user is not",
@@ -68,8 +69,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.calls.binary_requests": "messages that are encoded already, a subject of its own; above 16 kB with"
     " its user",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
-    "grpclab.load.calls.fields": "above 16 kB with its user",
-    "grpclab.load.calls.varying_metadata": "templates in headers, a subject of their own; above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
@@ -130,14 +129,15 @@ PASSES_JSON: dict[str, str] = {
     "calibration.slice_edges": "a row of a frame",
     "calibration.sliced_stall": "a row of a frame",
     "calibration.verdicts": "a row of a frame",
+    "cli.call_text": "writes what --json asks for",
     "cli.bench": "options of the command line, by their names",
     "cli.defaults": "reads a file of options in TOML",
     "cli.layers": "options of the command line, by their names",
-    "cli.init": "an example of a request, as JSON has it",
     "cli.options": "options of the command line, by their names",
     "cli.target_options": "options of the command line, by their names",
     "cli.profile": "writes what --json asks for",
     "factors.config": "writes what --json asks for",
+    "load.calls.outline": "an example of a request, as JSON has it",
     "load.calls.encoding": "a request in JSON, as its user writes it",
     "load.core.failures": "writes a part of bench's JSON",
     "load.core.traffic": "reads channelz's JSON, and writes a part of bench's",
@@ -377,3 +377,35 @@ def test_nothing_forks_beside_the_threads_of_grpc() -> None:
     files = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     names = {str(path.relative_to(ROOT)) for path in files if FORK.search(path.read_text())}
     assert names == set(FORKS)
+
+
+MAKES_MARKUP = {
+    "grpclab.load.output.notebook_html": "the element around all that a cell shows, with its own style sheet",
+    "grpclab.report.renderers.markdown": "the folds of GitHub's Markdown, which are HTML there",
+    "grpclab.report.svg": "the drawings of matplotlib, as elements of a page",
+    "grpclab.report.theme": "the drawings of matplotlib",
+}
+"""Modules that write tags, and why no template does."""
+_NAMES = (
+    r"a|b|i|p|br|li|ul|ol|dl|dt|dd|td|th|tr|div|pre|img|svg|g|h\d|code|span|small|table|style|script|button|figure|"
+    r"details|summary|section|html|title"
+)
+_TAG = re.compile(rf"<(?:/?(?:{_NAMES})(?: [a-z-]+=|>)|!doctype)", re.IGNORECASE)
+
+
+def writes_tags(name: str) -> bool:
+    """Whether a module makes HTML of strings: an f-string, or one that is added to another, with a tag in it."""
+    for node in ast.walk(tree(name)):
+        parts: list[ast.expr] = []
+        if isinstance(node, ast.JoinedStr):
+            parts = list(node.values)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
+            parts = [node.left, node.right]
+        texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        if any(_TAG.search(text) for text in texts):
+            return True
+    return False
+
+
+def test_html_is_made_by_templates() -> None:
+    assert {name for name in MODULES if writes_tags(name)} == set(MAKES_MARKUP)

@@ -1,0 +1,76 @@
+"""What the values of options are: numbers, one of a few words, paths; an error names the option in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from grpclab.errors import invalid
+
+
+class Whole(click.ParamType[int]):
+    """A whole number."""
+
+    name = "whole number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number. Raises click.UsageError."""
+        try:
+            return int(value)
+        except ValueError:
+            raise click.UsageError(invalid(written(param), value, "a whole number"), ctx) from None
+
+
+class Decimal(click.ParamType[float]):
+    """A number."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises click.UsageError."""
+        try:
+            return float(value)
+        except ValueError:
+            raise click.UsageError(invalid(written(param), value, "a number"), ctx) from None
+
+
+class OneOf(click.Choice[str]):
+    """One of a few words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word. Raises click.UsageError."""
+        words = [str(word) for word in self.choices]
+        if value in words:
+            return str(value)
+        raise click.UsageError(invalid(written(param), value, either(words), words), ctx)
+
+
+class FileName(click.Path):
+    """The path of a file, or of a folder, which need not be there."""
+
+    def __init__(self, *, folder: bool = False, as_path: bool = False) -> None:
+        super().__init__(file_okay=not folder)
+        self.as_path = as_path
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Return the path as it was given, or as a Path."""
+        return Path(value) if self.as_path else value
+
+
+PATHS = {"FILE": FileName(), "DIR": FileName(folder=True)}
+"""Types of options by what stands for their value, where they have no other."""
+
+
+def either(words: Sequence[str]) -> str:
+    """``a, b or c``."""
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def written(param: click.Parameter | None) -> str:
+    """An option as it is written in full, or what stands for an argument."""
+    if isinstance(param, click.Option):
+        return param.opts[-1]
+    return str((param.metavar or param.name) if param else "the value")
