@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from grpclab.factors.variants import OPTIMIZED as OPTIMIZED
     from grpclab.load.bench import BenchResult as BenchResult
     from grpclab.load.bench import bench as bench
+    from grpclab.load.call_answer import CallAnswer as CallAnswer
+    from grpclab.load.service_client import call as call
     from grpclab.notebook import explore as explore
     from grpclab.notebook.calibration import CalibrationNotebook as CalibrationNotebook
     from grpclab.notebook.replication import ReplicationNotebook as ReplicationNotebook
@@ -75,6 +77,7 @@ _HOMES = {
     "App": "servers.target",
     "BASIC": "factors.variants",
     "BenchResult": "load.bench",
+    "CallAnswer": "load.call_answer",
     "CalibrationNotebook": "notebook.calibration",
     "ClientConfig": "factors.config",
     "Command": "servers.target",
@@ -95,6 +98,7 @@ _HOMES = {
     "TrialConfig": "factors.config",
     "TrialNotebook": "notebook.trial",
     "bench": "load.bench",
+    "call": "load.service_client",
     "compare": "study.comparing",
     "launch": "servers.process.launcher",
     "load_study": "report.stored",

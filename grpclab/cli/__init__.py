@@ -12,6 +12,8 @@ Each line imports only from those above it::
     output          files and standard output, where answers go
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     bench           ``grpclab bench``
+    call_text       what ``grpclab call`` prints: services, messages and answers, as text and as JSON
+    call            ``grpclab call``
     compare         ``grpclab compare``
     findings        what this machine can and cannot measure well, and what to do about it
     doctor          ``grpclab doctor``

@@ -30,6 +30,7 @@ from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
 from grpclab.errors import UsageError
+from grpclab.factors.config import FACTORS
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
@@ -51,6 +52,7 @@ EPILOG = """examples:
   grpclab bench --app shop.server:register --call shop.Cart/Get --set server.threads=64
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
+  grpclab bench --arrival replay:times.txt
 
 Calls still in flight 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are abandoned and count as failed,
 with the status NOT_ENDED. Latency thresholds apply to the calls that succeeded and to those abandoned, which count with
@@ -221,15 +223,18 @@ def _groups() -> list[OptionGroup]:
                 "-r",
                 "--rate",
                 metavar="RATE",
-                help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, e.g. 500:5000:500@5s",
+                help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, e.g. 500:5000:500@5s, or a ramp"
+                " FROM:TO@TIME, e.g. 500:5000@60s",
             ),
-            factor_option("arrival", "constant|poisson"),
+            factor_option(
+                "arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {FACTORS['load.arrival'].range_text}"
+            ),
             factor_option("pacing", "auto|spin|timer"),
             Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),
             factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),
             factor_option("engine", "wire|grpcio"),
             factor_option("deadline", "TIME"),
-            Flag("--seed", metavar="N", help="seed of a Poisson schedule (default: 1)"),
+            Flag("--seed", metavar="N", help="seed of a schedule that is drawn: poisson, gamma (default: 1)"),
         ],
     )
     limits = OptionGroup(
@@ -276,7 +281,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "bench",
     run,
-    summary="load one running server, print a summary",
+    summary="load a running server and print a summary",
     usage="grpclab bench [ADDRESS|--app MODULE:NAME] [options]",
     description=DESCRIPTION,
     epilog=EPILOG,

@@ -12,14 +12,12 @@ from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+    from google.protobuf.descriptor import MethodDescriptor
 
     from grpclab.load.calls.schema import Schema
     from grpclab.servers.target import Target
 
 FILE = "threads.toml"
-NOT_THEIRS = ("grpc.health.", "grpc.reflection.", "grpc.channelz.")
-"""The beginnings of services that are no user's."""
 DEEPEST, LONGEST = 2, 400
 """Messages within messages that an example has, and its longest text."""
 
@@ -78,9 +76,9 @@ def _schema(target: Target) -> tuple[Schema, str]:
 
 def _methods(schema: Schema) -> list[MethodDescriptor]:
     """The methods that can be called, unary ones first."""
-    services = [name for name in schema.services if not name.startswith(NOT_THEIRS)]
-    found = [method for name in services for method in schema.pool.FindServiceByName(name).methods]
-    return sorted((one for one in found if not one.client_streaming), key=lambda one: one.server_streaming)
+    from grpclab.load.calls.outline import methods_of
+
+    return sorted((one for one in methods_of(schema) if not one.client_streaming), key=lambda one: one.server_streaming)
 
 
 def _names(schema: Schema) -> list[str]:
@@ -88,7 +86,9 @@ def _names(schema: Schema) -> list[str]:
 
 
 def _name(method: MethodDescriptor) -> str:
-    return f"{method.containing_service.full_name}/{method.name}"
+    from grpclab.load.calls.outline import method_name
+
+    return method_name(method)
 
 
 def _method(schema: Schema, call: str | None) -> MethodDescriptor:
@@ -109,6 +109,8 @@ def _method(schema: Schema, call: str | None) -> MethodDescriptor:
 
 def lines(target: Target, method: MethodDescriptor, file: str, implementation: str = "") -> list[str]:
     """The lines of the file."""
+    from grpclab.load.calls.outline import example_text
+
     kind = "app" if target.app else "address"
     what = "more connections"
     if target.app:
@@ -121,7 +123,7 @@ def lines(target: Target, method: MethodDescriptor, file: str, implementation: s
         *(f"{name.replace('_', '-')} = {_toml(v)}" for name in ("app_dir", "python") if (v := getattr(target, name))),
         "[call]",
         f"method = {_toml(_name(method))}",
-        f"data = {_example_text(method.input_type)}",
+        f"data = {example_text(method.input_type, deepest=DEEPEST, longest=LONGEST, write=_toml)}",
     ]
     if target.address:
         connections = ('"client.connections" = 1', "[factors]", '"client.connections" = [2, 4]')
@@ -139,48 +141,6 @@ def lines(target: Target, method: MethodDescriptor, file: str, implementation: s
     return [*text, "[factors]", '"server.threads" = [4, 16, 64]', '"server.implementation" = ["sync", "asyncio"]']
 
 
-def _example_text(message: Descriptor) -> str:
-    for depth in range(DEEPEST, -1, -1):
-        text = _toml(_example(message, depth))
-        if len(text) <= LONGEST:
-            return text
-    return "{}"
-
-
-def _example(message: Descriptor, depth: int) -> dict[str, Any]:
-    """A request with something in each field, but for messages below `depth` and all but the first of a oneof."""
-    found: dict[str, Any] = {}
-    for field in message.fields:
-        choice = field.containing_oneof
-        if choice is not None and len(choice.fields) > 1 and choice.fields[0] is not field:
-            continue
-        value = _value(field, depth)
-        if value is not None:
-            found[field.name] = [value] if _repeated(field) else value
-    return found
-
-
-def _repeated(field: FieldDescriptor) -> bool:
-    return bool(field.is_repeated)
-
-
-def _value(field: FieldDescriptor, depth: int) -> Any:
-    """A value for a field; None for one that is left out: a map, a message that is too deep, or a well-known one."""
-    kind = field.message_type
-    if kind is not None:
-        simple = not kind.GetOptions().map_entry and not kind.full_name.startswith("google.protobuf.")
-        return _example(kind, depth - 1) if simple and depth > 0 else None
-    if field.enum_type is not None:
-        return field.enum_type.values[-1 if len(field.enum_type.values) == 1 else 1].name
-    if field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
-        return 1.5
-    if field.cpp_type == field.CPPTYPE_BOOL:
-        return True
-    if field.cpp_type == field.CPPTYPE_STRING:
-        return "AQID" if field.type == field.TYPE_BYTES else field.name
-    return 1
-
-
 def _toml(value: Any) -> str:
     """A value in TOML, on one line."""
     if isinstance(value, dict):
@@ -193,7 +153,7 @@ def _toml(value: Any) -> str:
 COMMAND = LabCommand(
     "init",
     run,
-    summary="write a study of a service of yours as a TOML file",
+    summary="write a study of your own service as a TOML file",
     usage="grpclab init ADDRESS|--app MODULE:NAME [options]",
     description=DESCRIPTION,
     beats={"target": ("app", "python", "app_dir")},

@@ -108,10 +108,12 @@ class Flag(click.Option):
 
 
 class Operand(click.Argument):
-    """An argument of a command, which may be left out."""
+    """An argument of a command, which may be left out; `many`: it takes several words, and its value is a list."""
 
-    def __init__(self, name: str, metavar: str, help: str, *, offer: completion.Offer | None = None) -> None:
-        super().__init__([name], required=False, metavar=metavar, shell_complete=offer)
+    def __init__(
+        self, name: str, metavar: str, help: str, *, many: bool = False, offer: completion.Offer | None = None
+    ) -> None:
+        super().__init__([name], required=False, metavar=metavar, nargs=-1 if many else 1, shell_complete=offer)
         self.help = help
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:

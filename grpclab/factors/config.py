@@ -279,7 +279,7 @@ def _table() -> dict[str, Factor]:
             members = [m for m in get_args(hint) if m is not types.NoneType]
             optional = get_origin(hint) in (Union, types.UnionType)
             registry: Registry[Any] | None = f.metadata["registry"]
-            choices = tuple(members) if get_origin(hint) is Literal else registry.builtin if registry else ()
+            choices = tuple(members) if get_origin(hint) is Literal else registry.without_argument if registry else ()
             kind = str if choices else (members[0] if optional else hint)
             factor = Factor(
                 section=section,

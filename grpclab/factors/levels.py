@@ -38,7 +38,7 @@ class Factor:
     """Whether its levels are words for a distribution of times (:func:`.service_time.parse_milliseconds`); `minimum`
     and `maximum` are then those of the mean."""
     registry: Registry[Any] | None
-    """Where its levels are registered; `choices` are the built-in ones of them."""
+    """Where its levels are registered; `choices` are the built-in ones of them that take no argument."""
 
     @property
     def dotted(self) -> str:
@@ -54,7 +54,7 @@ class Factor:
     @property
     def range_text(self) -> str:
         """The levels it takes, for people; of registered ones the built-in."""
-        return self._levels_text(self.choices)
+        return self._levels_text(self.choices if self.registry is None else self.registry.words)
 
     def _levels_text(self, choices: Iterable[str]) -> str:
         if words := "|".join(choices):
@@ -117,9 +117,23 @@ class Factor:
             fits = low <= level <= high and (isinstance(level, int) or math.isfinite(level))
         if fits and self.distribution:
             fits = self._has_mean(str(level))
-        choices = self.choices if self.registry is None or level in self.choices else self.registry
-        if not fits or (self.choices and level not in choices):
+        if not fits or (self.choices and level not in self.choices and self.registry is None):
             raise self._refusal(level)
+        if self._registered_refusal(level) is not None:
+            raise self._refusal(level)
+
+    def _registered_refusal(self, level: object) -> str | None:
+        """What is expected where a level is not registered, or has an argument that it cannot take; else None."""
+        registry = self.registry
+        if registry is None or level in registry.without_argument:
+            return None
+        if str(level).partition(":")[0] not in registry:
+            return self._levels_text([*registry.words, *(name for name in registry if name not in registry.builtin)])
+        try:
+            registry.resolve(str(level))
+        except ValueError as error:
+            return str(error)
+        return None
 
     def _has_mean(self, text: str) -> bool:
         """True if the text is a distribution whose mean is within the bounds."""
@@ -131,7 +145,7 @@ class Factor:
 
     def _refusal(self, level: object, called: str | None = None) -> FactorError:
         unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(self.time_unit or "")
-        expected = self._levels_text(self.registry or self.choices)
+        expected = self._registered_refusal(level) or self._levels_text(self.choices)
         if unit:
             expected = f"{expected.replace('number', unit, 1)}, or {TIMES}"
         shown = f"{level:.12g}" if isinstance(level, float) else level  # 100 * 1e-6 is 9.999999999999999e-05

@@ -22,6 +22,12 @@ ARRIVALS: Registry[Any] = Registry(
     {
         "constant": "grpclab.load.core.arrivals:CONSTANT",
         "poisson": "grpclab.load.core.arrivals:POISSON",
+        "gamma": "grpclab.load.core.shapes:GAMMA",
+        "burst": "grpclab.load.core.shapes:BURST",
+        "ramp": "grpclab.load.core.shapes:RAMP",
+        "steps": "grpclab.load.core.shapes:STEPS",
+        "replay": "grpclab.load.core.shapes:REPLAY",
     },
+    {"gamma": "SHAPE", "burst": "CALLS", "ramp": "SHARE@TIME", "steps": "SHARE,SHARE,...@TIME", "replay": "FILE"},
 )
-"""Levels of `load.arrival`: each a :class:`grpclab.load.core.arrivals.LoadShape`."""
+"""Levels of `load.arrival`: each a :class:`grpclab.load.core.arrivals.LoadShape`, or a ShapeFamily of them."""

@@ -6,6 +6,8 @@ Each line imports only from those above it::
     reachability        the reasons why a target cannot be loaded
     calls/              the content of a call: its schema, its request, its metadata
     peer_probe          the settings that each side of a connection sends at its beginning
+    call_answer         the answer to a single call
+    service_client      a look at a service: its schema, and single calls with all that an answer carries
     engines/            implementations of the load generator, by name
     worker_messages     the messages between the load generator and its worker processes
     run                 one measured window: its figures, and whether the generator was its limit

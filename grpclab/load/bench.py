@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from grpclab.errors import UsageError, WorkerError, invalid
 from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
+from grpclab.factors.registries import ARRIVALS
 from grpclab.link.emulation import check_link, running_link
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
@@ -218,8 +219,9 @@ def run_bench(
 
 def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, ...]:
     """The addresses off this machine that may be dialled. Raises UsageError for a load above the ceilings."""
+    peak = ARRIVALS.resolve(plan.config.load.arrival).peak
     for rate_rps in [step.rate_rps for step in plan.rates] or [plan.config.load.rate_rps or 0.0]:
-        allowance.check_rate(rate_rps)
+        allowance.check_rate(rate_rps * peak)
     remote = addresses_elsewhere(target)
     if remote and plan.config.link.emulated:
         expected = "a server on this machine, where a link can be emulated: leave link.* out"

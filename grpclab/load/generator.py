@@ -337,7 +337,7 @@ class Generator:
         run = assemble(
             windows,
             ended,
-            rate_rps=bounds.rate_rps,
+            rate_rps=bounds.offered_rps(planned),
             planned=planned,
             interrupted=interrupted,
             stopped=stopped,

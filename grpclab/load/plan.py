@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import LoadConfig, TrialConfig, lookup
 from grpclab.factors.levels import Level, format_level
@@ -23,6 +23,7 @@ from grpclab.load.calls.templates import TemplateValues
 from grpclab.load.calls.varying_metadata import VaryingMetadata
 from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
 from grpclab.load.core.bounds import split
+from grpclab.load.core.shapes import calls_within, complete
 from grpclab.load.reachability import await_listener
 from grpclab.load.slo import Objective, calls_for, check_enough, with_implied
 from grpclab.metrics import PERCENTILES, calls_needed
@@ -58,7 +59,10 @@ class LoadPlan:
         counts = [] if load.requests is None else [load.requests]
         if load.duration_s is not None and load.rate_rps is not None:
             rates = [step.rate_rps for step in self.rates] or [load.rate_rps]
-            counts += [int(rate_rps * load.duration_s) for rate_rps in rates]
+            if ARRIVALS.resolve(load.arrival).varies:
+                counts += [calls_within(rate_rps, load.arrival, load.duration_s) for rate_rps in rates]
+            else:
+                counts += [int(rate_rps * load.duration_s) for rate_rps in rates]
         return min(counts, default=None)
 
     @property
@@ -110,15 +114,10 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
     """
     _refuse_server_factors(levels)
     levels, notes = dict(levels), []
-    hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
     if rates:
-        if levels.get("load.rate_rps") is not None:
-            raise UsageError("--rate and load.rate_rps both say the rate: give one")
-        levels["load.rate_rps"] = rates[0].rate_rps
-    if hold_s is not None:
-        if levels.get("load.duration_s") is not None:
-            raise UsageError(f"--duration and the @{hold_s:g}s of --rate both say how long a rate is held: give one")
-        levels["load.duration_s"] = hold_s
+        _give_rate(levels, rates)
+    if "load.arrival" in levels:
+        notes += complete(levels)
     bounded = levels.get("load.requests") is not None or levels.get("load.duration_s") is not None
     if levels.get("load.rate_rps") is not None:
         if not bounded:
@@ -138,6 +137,25 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
     if config.load.workers:  # else as many as fit
         split(config)
     return config, tuple(notes)
+
+
+def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
+    """Give the levels the first rate, the time for which each is held, and the load shape of a ramp."""
+    if levels.get("load.rate_rps") is not None:
+        raise UsageError("--rate and load.rate_rps both say the rate: give one")
+    levels["load.rate_rps"] = rates[0].rate_rps
+    hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
+    if arrival := rates[0].arrival:
+        if "load.arrival" in levels:
+            expected = f"no load shape beside --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
+            raise UsageError(invalid("load.arrival", levels["load.arrival"], expected))
+        levels["load.arrival"] = arrival
+        if levels.get("load.requests") is not None or levels.get("load.duration_s") is not None:
+            return  # the ramp takes its time, and the load ends as it is said to
+    if hold_s is not None:
+        if levels.get("load.duration_s") is not None:
+            raise UsageError(f"--duration and the @{hold_s:g}s of --rate both say how long a rate is held: give one")
+        levels["load.duration_s"] = hold_s
 
 
 def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
@@ -170,8 +188,12 @@ def no_effect(config: TrialConfig, names: Collection[str]) -> dict[str, str]:
 
 def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
     """Return the reason why a seed cannot act: only the arrivals of some load shapes are drawn."""
-    random = config.load.rate_rps is not None and ARRIVALS[config.load.arrival].random
-    return {"seed": "nothing is drawn at random: it is for load.arrival=poisson"} if given and not random else {}
+    random = config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).random
+    return (
+        {"seed": "nothing is drawn at random: it is for load.arrival=poisson or gamma:SHAPE"}
+        if given and not random
+        else {}
+    )
 
 
 def check_call(name: str | None, levels: Collection[str], **parts: object) -> None:
@@ -232,7 +254,8 @@ MOST_UNPLANNED = 100_000
 def calls_planned(load: LoadConfig, rates: Sequence[ScheduledRate] = ()) -> int:
     """Return an upper estimate of the calls of a load, warm-up included."""
     if load.rate_rps is not None:
-        steps = [step.rate_rps for step in rates] or [load.rate_rps]
+        peak: float = ARRIVALS.resolve(load.arrival).peak
+        steps = [step.rate_rps * peak for step in rates] or [load.rate_rps * peak]
         each = [min(rate * (load.duration_s or math.inf), load.requests or math.inf) for rate in steps]
         warmups = sum(steps) * load.warmup_s
         return math.ceil(1.1 * (sum(each) + warmups)) + 1000  # arrivals of a Poisson process are a few more

@@ -173,6 +173,7 @@ class _Worker:
             seed=setup.seed,
             worker=setup.worker,
             workers=setup.workers,
+            opens_at=order.opens_at,
         )
         await self._engine.run_open(due, gate, recorder, pacer, load.max_in_flight)
 

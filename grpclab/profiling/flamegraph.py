@@ -57,4 +57,4 @@ def unpack(packed: str) -> dict[str, int]:
 def page(stacks: Mapping[str, int], *, heading: str, note: str = "", handler: str = HANDLER) -> str:
     """A page of its own; `handler` as in :func:`grpclab.profiling.families.classify`."""
     packed = pack(stacks, handler=handler)
-    return pages.rendered(pages.SHARED, "flamegraph_page.html.j2", heading=heading, note=note, packed=packed)
+    return str(pages.rendered(pages.SHARED, "flamegraph_page.html.j2", heading=heading, note=note, packed=packed))

@@ -90,6 +90,10 @@ class SharedAllowance:
             return self.allowance.reached(CALLS)
         return self.allowance.reached(TIME) if now >= self._ends_at else ""
 
+    def left_of_time(self, now: float) -> float:
+        """The seconds in which something may be sent. Raises MeasurementError where there are none."""
+        return self.left(now).time_s
+
     def left(self, now: float) -> Allowance:
         """What a load that begins `now` may send. Raises MeasurementError where that is nothing."""
         if reason := self.over(now):

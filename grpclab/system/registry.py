@@ -32,16 +32,30 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Objects of one kind by their names; `group` is that of the entry points, `kind` what an error calls them."""
 
-    def __init__(self, group: str, kind: str, builtin: Mapping[str, str]) -> None:
+    def __init__(
+        self, group: str, kind: str, builtin: Mapping[str, str], arguments: Mapping[str, str] | None = None
+    ) -> None:
+        """`arguments`: what stands for the argument of each built-in name that takes one, as in ``gamma:SHAPE``."""
         self.group = group
         self.kind = kind
         self._builtin = dict(builtin)
+        self._arguments = dict(arguments or {})
         self._loaded: dict[str, T] = {}
 
     @property
     def builtin(self) -> tuple[str, ...]:
         """The names in this package's own table, in its order."""
         return tuple(self._builtin)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The built-in names as they are written, with what stands for their argument."""
+        return tuple(f"{name}:{self._arguments[name]}" if name in self._arguments else name for name in self._builtin)
+
+    @property
+    def without_argument(self) -> tuple[str, ...]:
+        """The built-in names that take no argument: they are levels as they stand."""
+        return tuple(name for name in self._builtin if name not in self._arguments)
 
     def __iter__(self) -> Iterator[str]:
         """All names: the built-in ones in the order of their table, then those of other packages by name."""
@@ -59,6 +73,22 @@ class Registry(Generic[T]):
             else:
                 self._loaded[name] = self._of_plugin(name)
         return self._loaded[name]
+
+    def resolve(self, word: str) -> T:
+        """The object of a name, or what the object makes of the argument in ``NAME:ARGUMENT``.
+
+        An object that takes an argument has a method ``with_argument``, which raises ValueError for what it
+        cannot take.
+        Raises ValueError where an argument is missing or belongs to nothing, else as reading a name does.
+        """
+        name, colon, argument = word.partition(":")
+        found = self[name]
+        make = getattr(found, "with_argument", None)
+        if make is None:
+            if colon:
+                raise ValueError(f"{name} without an argument")
+            return found
+        return cast("T", make(argument))
 
     def items(self) -> Iterator[tuple[str, T]]:
         """Every name with its object, in the order of the names."""

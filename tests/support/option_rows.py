@@ -186,6 +186,17 @@ REMOTE_ROWS: dict[str, list[Row]] = {
 }
 
 
+def called_rows(words: str, proof: str) -> list[Row]:
+    """The rows of an option of `grpclab call` that only a call takes."""
+    where = f"{words.split(maxsplit=1)[0]} belongs to a call"
+    return [Acts(words=words, proof=f"called.{proof}", after="a.B/C"), Refused(words=f"list {words}", where=where)]
+
+
+IN_SOURCE: dict[str, list[Row]] = {
+    name: [row for row in rows if not isinstance(row, NoEffect)] for name, rows in (SECURITY_ROWS | REMOTE_ROWS).items()
+}
+
+
 def in_compare(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
     """The same between two variants, and refused between two stored results."""
 
@@ -291,7 +302,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         **LOAD_ROWS,
         "arrival": [
             Acts(words="--arrival poisson", proof="config.load.arrival", after="--rate 9"),
+            Acts(words="--arrival gamma:0.5", proof="config.load.arrival", after="--rate 9"),
+            Acts(words="--arrival ramp:0.1@9s", proof="config.load.arrival", after="--rate 9"),
             Refused(words="--arrival poisson", where="add --rate"),
+            Refused(words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape beside --rate FROM:TO@TIME"),
         ],
         "pacing": [
             Acts(words="--pacing timer", proof="config.load.pacing", after="--rate 9"),
@@ -552,6 +566,56 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "handler": [Acts(words="--handler a.py", proof="stdout", after="--pid 1")],
         "output": [Acts(words="-o x.folded", proof="files", after="--pid 1")],
         "json": [Acts(words="--json out.json", proof="files", after="--pid 1")],
+    },
+    "call": {
+        "quiet": [Acts(words="-q", proof="stdout", after="a.B/C")],
+        "verbose": [Acts(words="-v", proof="verbose", after="list")],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="list")],
+        "what": [
+            Acts(words="list", proof="stdout"),
+            Acts(words="a.B/C", proof="source.called", after=""),
+            Refused(words="", where="nothing to call was named"),
+            Refused(words="describe", where="takes a name"),
+            Refused(words="demo localhost:1", where="grpclab call demo takes no localhost:1"),
+        ],
+        "names": [
+            Acts(words="localhost:1", proof="source.target", after="list"),
+            Acts(words="a.M", proof="stdout", after="describe"),
+            Refused(words="list localhost", where="invalid ADDRESS=localhost: expected HOST:PORT"),
+            Refused(words="list localhost:1 localhost:2", where="expected one address"),
+        ],
+        **{
+            option: called_rows(words, proof)
+            for option, words, proof in (
+                ("data", "--data {}", "data"),
+                ("data_file", "--data-file request.json", "data"),
+                ("data_format", "--data-format jsonl", "options"),
+                ("repeat", "--repeat 3", "repeat"),
+                ("deadline", "--deadline 3", "deadline_s"),
+            )
+        },
+        "metadata": [Acts(words="--metadata a=b", proof="source.metadata", after="list")],
+        "metadata_file": [Acts(words="--metadata-file metadata.txt", proof="source.metadata", after="list")],
+        "proto": [Acts(words="--proto a.proto", proof="source.proto", after="list")],
+        "protoset": [
+            Acts(words="--protoset a.binpb", proof="source.proto", after="list"),
+            Refused(words="list --proto a.proto --protoset a.binpb", where="protoset"),
+        ],
+        "proto_path": [
+            Acts(words="--proto-path .", proof="source.proto_path", after="list --proto a.proto"),
+            Refused(words="list --proto-path .", where="add --proto"),
+        ],
+        **{
+            option: [
+                dataclasses.replace(row, words=row.words, proof=f"source.{row.proof}", after=f"list {row.after}")
+                if isinstance(row, Acts)
+                else dataclasses.replace(row, words=f"list {row.words}")
+                for row in rows
+            ]
+            for option, rows in IN_SOURCE.items()
+        },
+        "connect_timeout": [Acts(words="--connect-timeout 7", proof="source.connect_timeout_s", after="list")],
+        "json": [Acts(words="--json out.json", proof="files", after="list")],
     },
     "init": {
         "quiet": [Acts(words="-q", proof="stdout", after="localhost:1")],

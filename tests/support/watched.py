@@ -79,7 +79,16 @@ class Watched:
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
         (folder / "study.toml").write_text(STUDY)
-        for prepare in (self._serve, self._bench, self._study, self._compare, self._report, self._init, self._others):
+        for prepare in (
+            self._serve,
+            self._bench,
+            self._study,
+            self._compare,
+            self._report,
+            self._init,
+            self._call,
+            self._others,
+        ):
             prepare()
 
     def note(self, **found: Any) -> None:
@@ -246,6 +255,49 @@ class Watched:
             return from_file(Path("a.proto"), []), ""
 
         self.patch.setattr(init, "_schema", schema)
+
+    def _call(self) -> None:
+        from grpclab.load import service_client
+        from grpclab.load.call_answer import CallAnswer
+        from grpclab.load.calls.schema import Schema, from_file
+
+        note = self.note
+
+        class Client:
+            def __init__(self, source: service_client.ServiceSource) -> None:
+                note(source=source)
+                note(**{"source.security": source.security, "source.allowance": source.allowance})
+                self.target = source.target
+
+            def __enter__(self) -> Client:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+            def schema(self) -> Schema:
+                return from_file(Path("a.proto"), [])
+
+            def calls(self, name: str, data: Any, **more: Any) -> list[CallAnswer]:
+                note(**{"called.name": name, "called.data": data})
+                note(**{f"called.{key}": repr(value) for key, value in more.items() if key != "watcher"})
+                more["watcher"]({"x": 1}, 0.1, streamed=False)
+                return [
+                    CallAnswer(
+                        status="OK",
+                        text="",
+                        details=(),
+                        headers=(),
+                        trailers=(),
+                        messages=({"x": 1},),
+                        arrived_s=(0.1,),
+                        time_s=0.1,
+                        method=name,
+                        streamed=False,
+                    )
+                ]
+
+        self.patch.setattr(service_client, "ServiceClient", Client)
 
     def _others(self) -> None:
         from grpclab.cli import findings, profile

@@ -14,6 +14,7 @@ Each line imports only from those above it::
     scalars      single values of the JSON mapping of protobuf
     schema       where the schema of a call comes from
     fields       what a descriptor says of a field that matters to its JSON
+    outline      a schema in words: the kinds of methods, the fields of messages, and an example of a message to fill
     encoding     from the tree of a request to the bytes of its message, by the JSON mapping of protobuf
     binary_requests  requests that are encoded already, checked against the schema
     request_data  the requests of a call, read from JSON, lines of JSON, CSV, messages or Python

@@ -49,10 +49,10 @@ class Schema:
 
     def method(self, service: str, method: str) -> MethodDescriptor:
         """The method of this name. Raises UsageError with the names that there are."""
-        descriptor = self._service(service)
+        descriptor = self.service(service)
         if descriptor is None:
             full_name = f"{service}.{method}"
-            if named := self._service(full_name):
+            if named := self.service(full_name):
                 raise UsageError(
                     f"{full_name} is a service: name one of its methods, {_all(named.methods_by_name, full_name)}"
                 )
@@ -63,7 +63,8 @@ class Schema:
             raise UsageError(f"{service} has no method {method}; it has {advice(method, descriptor.methods_by_name)}")
         return descriptor.methods_by_name[method]
 
-    def _service(self, name: str) -> ServiceDescriptor | None:
+    def service(self, name: str) -> ServiceDescriptor | None:
+        """The service of this name; None where it is not described."""
         try:
             return self.pool.FindServiceByName(name)
         except KeyError:
@@ -138,6 +139,12 @@ def _reflecting(
             ready.cancel()
             raise
         yield _Reflection(channel, target, metadata, timeout_s, ledger)
+
+
+def require_connection(target: str, *, security: Security = PLAINTEXT, timeout_s: float) -> None:
+    """Connect to a server, and make no call. Raises TargetError where that does not work in time."""
+    with _reflecting(target, (), security, timeout_s, None):
+        pass
 
 
 def services_at(

@@ -36,6 +36,38 @@ class LoadShape:
 
     times: Callable[[float, int], Iterator[Floats]]
     random: bool
+    varies: bool = False
+    """The rate changes on its way: the times begin as the window opens, after a warm-up of their own beginning, and
+    cannot be measured in slices."""
+    peak: float = 1.0
+    """The highest rate, as a multiple of the one asked for; bursts aside."""
+    recording: Callable[[], Recording] | None = None
+    """The shape's own calls, where it has some: they are sent where neither a rate nor an end is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A recorded schedule: the number of its calls, and their mean rate in calls per second."""
+
+    calls: int
+    rate_rps: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeFamily:
+    """Load shapes that differ in an argument, as ``gamma:0.5`` has one. It is registered as a LoadShape is."""
+
+    make: Callable[[str], LoadShape]
+    """The shape of an argument; raises ValueError for one that it cannot take."""
+    expected: str
+    """What an argument is, and an example: ``gamma:SHAPE, ..., as gamma:0.5``."""
+
+    def with_argument(self, argument: str) -> LoadShape:
+        """Return the shape of an argument. Raises ValueError, which says what is expected."""
+        try:
+            return self.make(argument)
+        except ValueError:
+            raise ValueError(self.expected) from None
 
 
 def _constant(rate_rps: float, _: int) -> Iterator[Floats]:
@@ -60,13 +92,20 @@ POISSON = LoadShape(times=_poisson, random=True)
 
 
 def planned(
-    rate_rps: float, arrival: str, *, starts_at: float, seed: int, worker: int = 0, workers: int = 1
+    rate_rps: float,
+    arrival: str,
+    *,
+    starts_at: float,
+    seed: int,
+    worker: int = 0,
+    workers: int = 1,
+    opens_at: float | None = None,
 ) -> Iterator[float]:
     """The planned send times of one worker, without end.
 
-    `arrival` is the name of a load shape.
+    `arrival` is the name of a load shape. One that varies begins at `opens_at`, by default at `starts_at`.
     """
-    for first, times in _chunks(rate_rps, arrival, starts_at, seed):
+    for first, times in _chunks(rate_rps, arrival, starts_at, seed, opens_at):
         yield from times[(worker - first) % workers :: workers].tolist()
 
 
@@ -145,7 +184,7 @@ def plan_window(
         raise ValueError("a window of an open loop needs an end: closes_at or requests")
     end = math.inf if closes_at is None else closes_at
     first: int | None = None
-    for number, times in _chunks(rate_rps, arrival, starts_at, seed):
+    for number, times in _chunks(rate_rps, arrival, starts_at, seed, opens_at):
         if first is None and times[-1] >= opens_at:
             first = number + int(np.searchsorted(times, opens_at))
         if first is None:
@@ -166,10 +205,22 @@ def count_between(
     return plan_window(rate_rps, arrival, starts_at=starts_at, seed=seed, opens_at=opens_at, closes_at=closes_at).count
 
 
-def _chunks(rate_rps: float, arrival: str, starts_at: float, seed: int) -> Iterator[tuple[int, Floats]]:
-    """The schedule in pieces, each with the number of its first arrival."""
-    shape: LoadShape = ARRIVALS[arrival]
+def _chunks(
+    rate_rps: float, arrival: str, starts_at: float, seed: int, opens_at: float | None = None
+) -> Iterator[tuple[int, Floats]]:
+    """The schedule in pieces of one arrival or more, each with the number of its first one."""
+    shape: LoadShape = ARRIVALS.resolve(arrival)
     first = 0
+    if shape.varies and opens_at is not None and opens_at > starts_at:
+        for since in shape.times(rate_rps, seed):
+            moments = starts_at + since
+            before = moments[moments < opens_at]
+            if len(before):
+                yield first, before
+            first += len(before)
+            if len(before) < len(moments):
+                break
+        starts_at = opens_at
     for since in shape.times(rate_rps, seed):
         yield first, starts_at + since
         first += len(since)
@@ -184,11 +235,13 @@ class ScheduledRate:
 
     rate_rps: float
     hold_s: float | None = None
+    arrival: str = ""
+    """The load shape that leads to the rate in that time, where it is the end of a ramp."""
 
 
 _NUMBER = r"[^:@\s]+"
 _RATES = re.compile(
-    rf"\s*(?P<start>{_NUMBER})(?::(?P<stop>{_NUMBER}):(?P<step>{_NUMBER}))?"
+    rf"\s*(?P<start>{_NUMBER})(?::(?P<stop>{_NUMBER})(?::(?P<step>{_NUMBER}))?)?"
     r"(?:@(?P<hold>[^@]+))?\s*"
 )
 
@@ -196,11 +249,13 @@ _RATES = re.compile(
 def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
     """The rates that ``500``, ``500@10s`` or ``500:5000:500@5s`` mean (from:to:step@hold, calls per second).
 
-    `to` is included where a step falls on it; from above to, the rates go down. Raises UsageError.
+    `to` is included where a step falls on it; from above to, the rates go down. ``500:5000@60s`` is one window in which
+    the rate goes evenly from one to the other. Raises UsageError.
     """
     match = _RATES.fullmatch(text)
     if not match:
-        raise _refusal(text, "a rate, as 500, or FROM:TO:STEP@HOLD, as 500:5000:500@5s")
+        expected = "a rate, as 500, FROM:TO:STEP@HOLD, as 500:5000:500@5s, or a ramp FROM:TO@TIME, as 500:5000@60s"
+        raise _refusal(text, expected)
     start = _number(text, match["start"])
     hold_s = None
     if match["hold"] is not None:
@@ -212,6 +267,8 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
         if not (held.minimum or 0) <= hold_s <= (held.maximum or math.inf):
             raise _refusal(text, f"each rate to be held for {held.minimum:g} to {held.maximum:,} s, as 500@5s")
     rates = [start]
+    if match["stop"] is not None and match["step"] is None:
+        return (_ramp(text, start, _number(text, match["stop"]), hold_s),)
     if match["step"] is not None:
         stop, step = _number(text, match["stop"]), abs(_number(text, match["step"]))
         if step == 0:
@@ -225,10 +282,19 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
     return tuple(ScheduledRate(rate_rps=rate, hold_s=hold_s) for rate in rates)
 
 
+def _ramp(text: str, start_rps: float, stop_rps: float, time_s: float | None) -> ScheduledRate:
+    if time_s is None:
+        raise _refusal(text, "the time of the ramp behind it, as 500:5000@60s, or a step, as 500:5000:500@5s")
+    for rate_rps in (start_rps, stop_rps):
+        FACTORS["load.rate_rps"].check(rate_rps)
+    arrival = f"ramp:{start_rps / stop_rps!r}@{time_s:.12g}s"
+    return ScheduledRate(rate_rps=stop_rps, hold_s=time_s, arrival=arrival)
+
+
 def schedule_note(text: str) -> str:
     """Return a sentence on the end of a schedule that is not the one in its text; otherwise nothing."""
     match, steps = _RATES.fullmatch(text), parse_rates(text)
-    if match is None or match["stop"] is None or math.isclose(steps[-1].rate_rps, float(match["stop"])):
+    if match is None or match["step"] is None or math.isclose(steps[-1].rate_rps, float(match["stop"])):
         return ""
     if len(steps) == 1:
         beyond = f"a step of {match['step']} leads past {match['stop']}"

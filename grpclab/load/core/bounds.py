@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from grpclab.errors import FactorError
 from grpclab.factors.config import LoadConfig, TrialConfig
-from grpclab.load.core.arrivals import PlannedWindow, count_between, plan_window
+from grpclab.factors.registries import ARRIVALS
+from grpclab.load.core.arrivals import LoadShape, PlannedWindow, count_between, plan_window
 from grpclab.load.core.gate import share
 
 PLANNING_S = 50e-9
@@ -69,6 +70,8 @@ class Bounds:
     """The rate of an open loop; None is a closed loop."""
     due: PlannedWindow | None = None
     """The arrivals of an open loop that belong to the window; None where it ends by its time alone."""
+    varies: bool = False
+    """Its rate changes on its way: `rate_rps` is the one that its load shape is given."""
     by_time: bool = False
     """It ends by its time alone, whatever number of calls the load asks for."""
     cut_at: float = math.inf
@@ -88,6 +91,13 @@ class Bounds:
             opens_at=self.opens_at,
             closes_at=max(self.cut_at, self.opens_at),
         )
+
+    def offered_rps(self, planned: int | None) -> float | None:
+        """Return the rate that was offered: the one asked for, or the mean of the `planned` calls where it varies."""
+        if self.rate_rps is None or planned is None or not self.varies:
+            return self.rate_rps
+        end = min(self.cut_at, math.inf if self.due is None else self.due.closes_at)
+        return planned / (end - self.opens_at) if self.opens_at < end < math.inf else self.rate_rps
 
     def patience_s(self, config: TrialConfig, drain_s: float) -> float:
         """Return the longest time before the window is cut short, `drain_s` beyond its end included."""
@@ -119,8 +129,9 @@ def plan_bounds(
         opens_at = starts_at + warmup_s
         closes_at = None if load.duration_s is None else opens_at + load.duration_s
         return Bounds(starts_at=starts_at, opens_at=opens_at, closes_at=closes_at, by_time=window_s is not None)
+    shape: LoadShape = ARRIVALS.resolve(load.arrival)
     length_s = min(load.duration_s or math.inf, (load.requests or math.inf) / rate_rps)
-    starts_at += (warmup_s + length_s) * rate_rps * PLANNING_S
+    starts_at += (warmup_s + length_s) * rate_rps * shape.peak * PLANNING_S
     opens_at = starts_at + warmup_s
     due = plan_window(
         rate_rps,
@@ -131,4 +142,11 @@ def plan_bounds(
         closes_at=None if load.duration_s is None else opens_at + load.duration_s,
         requests=load.requests,
     )
-    return Bounds(starts_at=starts_at, opens_at=opens_at, closes_at=due.closes_at, rate_rps=rate_rps, due=due)
+    return Bounds(
+        starts_at=starts_at,
+        opens_at=opens_at,
+        closes_at=due.closes_at,
+        rate_rps=rate_rps,
+        due=due,
+        varies=shape.varies,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference import functions
@@ -29,7 +29,7 @@ class Stacks:
     """The flamegraph of a configuration: its heading, and its stacks as the page's script takes them."""
 
     heading: str
-    packed: str
+    packed: str = field(metadata={"read": False})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
+from grpclab.factors.registries import ARRIVALS
 from grpclab.study.designs import expected_times
 from grpclab.study.designs.expected_times import ExpectedTimes
 from grpclab.study.designs.idle_scenario import IDLE
@@ -100,6 +101,8 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
     config = times.config
     if config.load.pause_s:
         return f"load.pause_s={config.load.pause_s:g}: its silence is what is measured"
+    if config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).varies:
+        return f"load.arrival={config.load.arrival}: its rate changes on its way, which slices would cut"
     if config.link.idle_timeout_s is not None:
         return f"link.idle_timeout_s={config.link.idle_timeout_s:g}: its link forgets it while others are measured"
     if scenario == IDLE:

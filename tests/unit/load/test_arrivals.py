@@ -159,9 +159,9 @@ def test_a_rate_or_a_schedule_of_rates_is_read(text: str, rates: list[float], ho
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "expected a rate, as 500, or FROM:TO:STEP@HOLD"),
+        ("", "expected a rate, as 500, FROM:TO:STEP@HOLD"),
         ("fast", "a number in place of 'fast'"),
-        ("500:5000", "expected a rate, as 500, or FROM:TO:STEP@HOLD"),
+        ("500:5000", "expected the time of the ramp behind it"),
         ("500:5000:500@", "expected a rate"),
         ("500:5000:500@5d", "a time, as 500ms"),
         ("500:lots:500@5s", "a number in place of 'lots'"),

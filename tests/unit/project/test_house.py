@@ -49,6 +49,7 @@ LARGE: dict[str, str] = {
 
 ONE_USER: dict[str, str] = {
     "grpclab.profiling.perf": "a profiler is one module",
+    "grpclab.load.core.shapes": "members of the registry of load shapes",
     "grpclab.analysis.claims.load_claims": "claims on calls and CPU, apart from the table that lists all claims",
     "grpclab.analysis.claims.network_claims": "claims on the network, apart from the table that lists all claims",
     "grpclab.analysis.inference.functions": "pure where its user is not",
@@ -68,8 +69,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.calls.binary_requests": "messages that are encoded already, a subject of its own; above 16 kB with"
     " its user",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
-    "grpclab.load.calls.fields": "above 16 kB with its user",
-    "grpclab.load.calls.varying_metadata": "templates in headers, a subject of their own; above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
@@ -130,14 +129,15 @@ PASSES_JSON: dict[str, str] = {
     "calibration.slice_edges": "a row of a frame",
     "calibration.sliced_stall": "a row of a frame",
     "calibration.verdicts": "a row of a frame",
+    "cli.call_text": "writes what --json asks for",
     "cli.bench": "options of the command line, by their names",
     "cli.defaults": "reads a file of options in TOML",
     "cli.layers": "options of the command line, by their names",
-    "cli.init": "an example of a request, as JSON has it",
     "cli.options": "options of the command line, by their names",
     "cli.target_options": "options of the command line, by their names",
     "cli.profile": "writes what --json asks for",
     "factors.config": "writes what --json asks for",
+    "load.calls.outline": "an example of a request, as JSON has it",
     "load.calls.encoding": "a request in JSON, as its user writes it",
     "load.core.failures": "writes a part of bench's JSON",
     "load.core.traffic": "reads channelz's JSON, and writes a part of bench's",

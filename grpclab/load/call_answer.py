@@ -1,0 +1,84 @@
+"""The answer to a single call: its status, its messages as JSON has them, and the metadata that came with them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import json_format, text_format
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from grpclab.errors import MeasurementError
+from grpclab.load.calls.metadata import Pairs
+from grpclab.load.calls.schema import Schema
+from grpclab.status import STATUS_NAMES
+from grpclab.text import credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallAnswer:
+    """The answer to one call.
+
+    `messages` are as JSON has them, by the names of the ``.proto`` file; `arrived_s` are the seconds from the start of
+    the call to each of them, `time_s` those to its status.
+    """
+
+    status: str
+    text: str
+    details: tuple[str, ...]
+    headers: Pairs
+    trailers: Pairs
+    messages: tuple[Any, ...]
+    arrived_s: tuple[float, ...]
+    time_s: float
+    method: str
+    """``package.Service/Method``."""
+    streamed: bool
+    """Whether the method answers with a stream."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is OK."""
+        return self.status == "OK"
+
+    @property
+    def code(self) -> int:
+        """The number of the status."""
+        return STATUS_NAMES.index(self.status)
+
+
+class AnswerDecoder:
+    """Messages of a method's answers, from bytes to what JSON has."""
+
+    def __init__(self, method: MethodDescriptor, known: Schema) -> None:
+        self._name = method.output_type.full_name
+        self._class: type[Message] = GetMessageClass(method.output_type)
+        self._pool = known.pool
+
+    def __call__(self, content: bytes) -> Any:
+        """Return the message. Raises MeasurementError for bytes that are none of this type."""
+        try:
+            message = self._class.FromString(content)
+        except DecodeError:
+            raise MeasurementError(
+                f"the server's answer ({len(content):,} bytes) is no {self._name}: give the server's own --proto FILE"
+            ) from None
+        try:
+            return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=self._pool)
+        except (TypeError, ValueError, json_format.Error):  # it holds an Any of a type that is not known here
+            return text_format.MessageToString(message, as_one_line=True, descriptor_pool=self._pool)
+
+
+def shown_pairs(metadata: Sequence[tuple[str, str | bytes]] | None) -> Pairs:
+    """Metadata for people: values in base64 that are bytes, and no credentials."""
+    return tuple(
+        (key, credentials.MASK if credentials.is_secret(key) else _shown(value)) for key, value in metadata or ()
+    )
+
+
+def _shown(value: str | bytes) -> str:
+    return base64.b64encode(value).decode("ascii").rstrip("=") if isinstance(value, bytes) else value

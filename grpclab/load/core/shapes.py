@@ -1,0 +1,236 @@
+"""Load shapes with an argument: gamma arrivals, bursts, ramps and steps of the rate, and the replay of a file. Pure.
+
+Ramps and steps are exact: call number i is due at the moment at which the integral of the rate since the beginning
+is i.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from grpclab.errors import UsageError, invalid
+from grpclab.factors.config import FACTORS
+from grpclab.factors.levels import Level
+from grpclab.factors.registries import ARRIVALS
+from grpclab.load.core.arrivals import CHUNK, MAX_STEPS, LoadShape, Recording, ShapeFamily, count_between
+from grpclab.load.core.recorder import Floats
+from grpclab.quantities import seconds
+from grpclab.system.inputs import read_text
+
+LARGEST_SHARE = 1e6
+"""A ramp begins, and a step is, at most at so many times the rate."""
+LONGEST_S = 86_400.0
+MOST_CALLS = 1_000_000
+"""Calls of one burst at most."""
+
+
+# ---- the same at all times: they can be cut into slices ----------------------------------------------------------
+
+
+def _gamma(argument: str) -> LoadShape:
+    return LoadShape(times=partial(_gamma_times, _number(argument, 0.001, 1000.0)), random=True)
+
+
+def _gamma_times(shape: float, rate_rps: float, seed: int) -> Iterator[Floats]:
+    rng, elapsed = np.random.default_rng(seed), 0.0
+    while True:
+        gaps = rng.standard_gamma(shape, CHUNK) / (shape * rate_rps)
+        gaps[0] += elapsed
+        since = np.cumsum(gaps)
+        elapsed = float(since[-1])
+        yield since
+
+
+def _burst(argument: str) -> LoadShape:
+    calls = int(argument)
+    if not 1 <= calls <= MOST_CALLS:
+        raise ValueError
+    return LoadShape(times=partial(_burst_times, calls), random=False)
+
+
+def _burst_times(calls: int, rate_rps: float, _: int) -> Iterator[Floats]:
+    for first in itertools.count(0, CHUNK):
+        yield np.arange(first, first + CHUNK) // calls * calls / rate_rps
+
+
+GAMMA = ShapeFamily(
+    make=_gamma,
+    expected="gamma:SHAPE, a number from 0.001 to 1,000: 1 is poisson, less comes in clusters, more is more even, as"
+    " gamma:0.5",
+)
+"""Gaps of a gamma distribution of mean ``1 / rate``; their coefficient of variation is ``1 / sqrt(shape)``."""
+BURST = ShapeFamily(make=_burst, expected="burst:CALLS, the calls that are due at the same moment, as burst:20")
+"""So many calls at a time, evenly: the mean rate is the one asked for."""
+
+
+# ---- changing on their way: they are measured in one window ------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stretch:
+    """`length_s` in which the rate goes evenly from one share of the rate asked for to another."""
+
+    length_s: float
+    begins: float
+    ends: float
+
+
+def _changing(stretches: Sequence[_Stretch]) -> LoadShape:
+    """The shape of stretches; the last share is held from then on."""
+    return LoadShape(
+        times=partial(_changing_times, tuple(stretches)),
+        random=False,
+        varies=True,
+        peak=max(max(each.begins, each.ends) for each in stretches),
+    )
+
+
+def _changing_times(stretches: tuple[_Stretch, ...], rate_rps: float, _: int) -> Iterator[Floats]:
+    lengths = np.array([each.length_s for each in stretches])
+    begins = rate_rps * np.array([*(each.begins for each in stretches), stretches[-1].ends])
+    ends = rate_rps * np.array([*(each.ends for each in stretches), stretches[-1].ends])
+    starts = np.concatenate([[0.0], np.cumsum(lengths)])
+    slopes = np.concatenate([(ends[:-1] - begins[:-1]) / lengths, [0.0]])
+    calls = np.cumsum((begins[:-1] + ends[:-1]) / 2 * lengths)
+    """The calls due by the end of each stretch."""
+    before = np.concatenate([[0.0], calls])
+    for first in itertools.count(0, CHUNK):
+        number = np.arange(first, first + CHUNK, dtype=np.float64)
+        at = np.searchsorted(calls, number, side="right")
+        left, rate = number - before[at], begins[at]
+        # rate * t + slope / 2 * t^2 = left, in the form that loses no digits; rounding may bring the root below 0
+        divisor = rate + np.sqrt(np.maximum(rate**2 + 2 * slopes[at] * left, 0.0))
+        yield starts[at] + np.divide(2 * left, divisor, out=np.zeros(CHUNK), where=left > 0)
+
+
+def _ramp(argument: str) -> LoadShape:
+    share, _, time = argument.partition("@")
+    return _changing([_Stretch(length_s=_length_s(time), begins=_number(share, 0.0, LARGEST_SHARE), ends=1.0)])
+
+
+def _steps(argument: str) -> LoadShape:
+    words, _, time = argument.partition("@")
+    shares = [_number(word, 0.0, LARGEST_SHARE) for word in words.split(",")]
+    if shares[-1] == 0 or len(shares) > MAX_STEPS:
+        raise ValueError
+    length_s = _length_s(time)
+    return _changing([_Stretch(length_s=length_s, begins=share, ends=share) for share in shares])
+
+
+RAMP = ShapeFamily(
+    make=_ramp,
+    expected="ramp:SHARE@TIME, the share of the rate at which it begins and the time to reach it, as ramp:0.1@60s",
+)
+"""A rate that grows, or falls, evenly from a share of the one asked for to that one, and stays there."""
+STEPS = ShapeFamily(
+    make=_steps,
+    expected="steps:SHARE,SHARE,...@TIME, shares of the rate and the time for which each is held, as"
+    " steps:0.2,0.5,1@10s; the last one above 0",
+)
+"""Shares of the rate one after the other in one window; the last is held."""
+
+
+# ---- recorded times ------------------------------------------------------------------------------------------------
+
+
+def _replay(argument: str) -> LoadShape:
+    if not argument.strip():
+        raise ValueError
+    return LoadShape(
+        times=partial(_replay_times, argument), random=False, varies=True, recording=partial(_recording, argument)
+    )
+
+
+def _recording(path: str) -> Recording:
+    times = recorded_times(path)
+    return Recording(calls=len(times), rate_rps=float((len(times) - 1) / times[-1]))
+
+
+def _replay_times(path: str, rate_rps: float, _: int) -> Iterator[Floats]:
+    times, own_rps = recorded_times(path), _recording(path).rate_rps
+    scale = own_rps / rate_rps  # 1 where the rate is the file's own
+    period_s = len(times) / rate_rps
+    for turn in itertools.count():
+        yield turn * period_s + times * scale
+
+
+def recorded_times(path: str) -> Floats:
+    """The times in a file, in seconds since the first: a number a line, which a comma may follow; ascending.
+
+    Empty lines, those that begin with ``#`` and a first line of names are left out. Raises UsageError.
+    """
+    times: list[float] = []
+    for number, line in enumerate(read_text("replay", path).splitlines(), start=1):
+        word = line.partition(",")[0].strip()
+        if not word or word.startswith("#"):
+            continue
+        try:
+            time_s = float(word)
+        except ValueError:
+            if not times and number == 1:
+                continue
+            time_s = math.nan
+        if not math.isfinite(time_s) or (times and time_s < times[-1]):
+            where = f"seconds in ascending order, one time a line; line {number} is {word!r}"
+            raise UsageError(invalid("replay", path, where))
+        times.append(time_s)
+    if len(times) < 2 or times[0] == times[-1]:
+        raise UsageError(invalid("replay", path, f"two different times or more, one a line; there are {len(times)}"))
+    found: Floats = np.array(times) - times[0]
+    return found
+
+
+REPLAY = ShapeFamily(make=_replay, expected="replay:FILE, a file with a time in seconds a line, as replay:day.txt")
+"""The times of a file, stretched or squeezed to the rate asked for; it begins anew one mean gap after its end."""
+_REPLAY = "replay:"
+
+
+def complete(levels: dict[str, Level]) -> list[str]:
+    """Give a recorded load shape its own rate and calls where none are given; returns remarks on that.
+
+    The path of its file becomes absolute: worker processes may run elsewhere. Raises UsageError.
+    """
+    word = str(levels["load.arrival"])
+    path = word.removeprefix(_REPLAY)
+    if path != word:
+        levels["load.arrival"] = _REPLAY + os.path.abspath(os.path.expanduser(path))
+    FACTORS["load.arrival"].check(levels["load.arrival"])
+    shape: LoadShape = ARRIVALS.resolve(str(levels["load.arrival"]))
+    if shape.recording is None:
+        return []
+    own, notes = shape.recording(), []
+    if levels.get("load.rate_rps") is None:
+        levels["load.rate_rps"] = own.rate_rps
+        notes.append(f"the file's own rate is {own.rate_rps:,.6g}/s: --rate plays it faster or slower")
+    if levels.get("load.requests") is None and levels.get("load.duration_s") is None:
+        levels["load.requests"] = own.calls
+    return notes
+
+
+def calls_within(rate_rps: float, arrival: str, duration_s: float) -> int:
+    """The calls of the first seconds of a load shape that is not drawn at random."""
+    return count_between(rate_rps, arrival, starts_at=0.0, seed=1, opens_at=0.0, closes_at=duration_s)
+
+
+# ---- words ---------------------------------------------------------------------------------------------------------
+
+
+def _number(word: str, least: float, most: float) -> float:
+    value = float(word)
+    if not least <= value <= most:
+        raise ValueError
+    return value
+
+
+def _length_s(word: str) -> float:
+    value = seconds(word, bare="s")
+    if not 0.001 <= value <= LONGEST_S:
+        raise ValueError
+    return value
