@@ -304,7 +304,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "bench",
     run,
-    summary="load one running server, print a summary",
+    summary="load a running server and print a summary",
     usage="grpclab bench [ADDRESS|--app MODULE:NAME] [options]",
     description=DESCRIPTION,
     epilog=EPILOG,

@@ -42,16 +42,16 @@ INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
 COMMANDS = {
     "serve": "run a server in the foreground",
-    "bench": "load one running server, print a summary",
+    "bench": "load a running server and print a summary",
     "call": "look at a service: its methods, a message's fields, one call",
-    "init": "write a study of a service of yours as a TOML file",
-    "study": "measure a sweep of configurations, judge it, write its report",
-    "compare": "two servers or configurations, interleaved, with a verdict and an exit code",
-    "report": "rebuild a report from stored results",
-    "profile": "profile a running Python process: families of work, flamegraph",
+    "init": "write a study of your own service as a TOML file",
+    "study": "measure many configurations, judge them, write a report",
+    "compare": "compare two servers or settings: a verdict and an exit code",
+    "report": "rebuild the report of a stored study",
+    "profile": "profile a running Python process: families of work, a flamegraph",
     "notebook": "list the notebooks, or copy one into this folder",
-    "doctor": "what this machine can and cannot measure well",
-    "factors": "list every factor and its levels",
+    "doctor": "check what this machine can and cannot measure well",
+    "factors": "list every factor with its levels",
 }
 """Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
 DESCRIPTION = "Performance studies of gRPC services that hold up."

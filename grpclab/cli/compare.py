@@ -247,7 +247,7 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     if word not in VARIANTS and is_registered(word):
         return GivenTarget(Target(command=word), name.upper())
     if word not in VARIANTS:
-        missing = f"{name.upper()}={word} is no variant ({', '.join(VARIANTS)}) and no folder of a stored study"
+        missing = f"{name.upper()}={word} is neither a variant ({', '.join(VARIANTS)}) nor the folder of a stored study"
         raise UsageError(f"{missing}; {_near(word)}".rstrip("; "))
     return str(word)
 
@@ -338,7 +338,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "compare",
     run,
-    summary="two servers or configurations, interleaved, with a verdict and an exit code",
+    summary="compare two servers or settings: a verdict and an exit code",
     usage="grpclab compare [A B] [options]",
     description=DESCRIPTION,
     terms=[HelpTable(title="variants", meanings=MEANINGS)],

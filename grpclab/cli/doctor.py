@@ -69,7 +69,7 @@ def summary(findings: Sequence[Finding]) -> str:
 COMMAND = LabCommand(
     "doctor",
     run,
-    summary="what this machine can and cannot measure well",
+    summary="check what this machine can and cannot measure well",
     usage="grpclab doctor [options]",
     description="Say what this machine can and cannot measure well; with -q only the problems.",
     groups=[

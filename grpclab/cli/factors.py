@@ -40,7 +40,7 @@ def run(options: Options) -> int:
 COMMAND = LabCommand(
     "factors",
     run,
-    summary="list every factor and its levels",
+    summary="list every factor with its levels",
     usage="grpclab factors [options]",
     description="List every factor, its levels and its default; with -q only the names.",
     groups=[

@@ -153,7 +153,7 @@ def _toml(value: Any) -> str:
 COMMAND = LabCommand(
     "init",
     run,
-    summary="write a study of a service of yours as a TOML file",
+    summary="write a study of your own service as a TOML file",
     usage="grpclab init ADDRESS|--app MODULE:NAME [options]",
     description=DESCRIPTION,
     beats={"target": ("app", "python", "app_dir")},

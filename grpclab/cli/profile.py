@@ -279,7 +279,7 @@ def _lines(options: Options, figures: Figures) -> list[str]:
 COMMAND = LabCommand(
     "profile",
     run,
-    summary="profile a running Python process: families of work, flamegraph",
+    summary="profile a running Python process: families of work, a flamegraph",
     usage="grpclab profile (--pid N | --server HOST:PORT) [options]",
     description="Profile a running Python process of this machine.",
     epilog=EPILOG,

@@ -138,7 +138,7 @@ def _some(known: Sequence[str], results: Path) -> str:
 COMMAND = LabCommand(
     "report",
     run,
-    summary="rebuild a report from stored results",
+    summary="rebuild the report of a stored study",
     usage="grpclab report STUDY [options]",
     description="Rebuild the report of a stored study, without measuring.",
     groups=[

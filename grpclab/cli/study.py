@@ -137,7 +137,7 @@ def parameter_options() -> list[Flag]:
 COMMAND = LabCommand(
     "study",
     run,
-    summary="measure a sweep of configurations, judge it, write its report",
+    summary="measure many configurations, judge them, write a report",
     usage="grpclab study [options]",
     description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
     " to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the study.",

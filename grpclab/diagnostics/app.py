@@ -11,7 +11,8 @@ import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import PurePath
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 import psutil
@@ -28,6 +29,7 @@ from grpclab.profiling import flamegraph, pprof, pyspy
 from grpclab.profiling.pprof import Frame, Sample
 from grpclab.profiling.stacks import at_work, readable
 from grpclab.servers import agent
+from grpclab.text import pages
 
 RATE_HZ = 100
 DEFAULT_S = 30
@@ -53,17 +55,17 @@ def build(pids: Sequence[int], *, folder: str = "", token: str = "") -> web.Appl
 
     With a `token`, every request has to carry it: see :func:`grpclab.diagnostics.guard.refusal`.
     """
-    pages = _Pages(pids, folder, token)
+    desk = _Pages(pids, folder, token)
     app = web.Application(middlewares=[_guarded(token)])
     app.on_response_prepare.append(_add_headers)
     handlers = {
-        "/": pages.index,
-        "/healthz": pages.health,
-        "/debug/pprof/profile": pages.profile,
-        "/debug/pprof/flamegraph": pages.flamegraph,
+        "/": desk.index,
+        "/healthz": desk.health,
+        "/debug/pprof/profile": desk.profile,
+        "/debug/pprof/flamegraph": desk.flamegraph,
     }
     if folder:
-        handlers |= {"/debug/pprof/heap": pages.heap, "/metrics": pages.metrics}
+        handlers |= {"/debug/pprof/heap": desk.heap, "/metrics": desk.metrics}
     for path, handler in handlers.items():
         app.router.add_get(path, handler, allow_head=False)
     return app
@@ -184,19 +186,16 @@ def _html(text: str) -> web.Response:
 
 # ---- the first page -----------------------------------------------------------------------------------------------
 
-STYLE = """
-:root{color-scheme:light dark;--line:#8884;--quiet:#667;--accent:#0b4f8a}
-@media(prefers-color-scheme:dark){:root{--quiet:#9aa;--accent:#7db8ec}}
-body{font:16px/1.55 system-ui,sans-serif;margin:2.5rem auto;max-width:46rem;padding:0 1rem}
-h1{font-size:1.5rem;margin:0 0 .2rem}p{margin:.2rem 0 1rem}a{color:var(--accent)}small,.quiet{color:var(--quiet)}
-dl{display:grid;gap:.6rem;margin:1.5rem 0}
-dl div{border:1px solid var(--line);border-radius:.6rem;padding:.7rem 1rem}
-dt{font-weight:600}dd{margin:.1rem 0 0}code{font:.88em ui-monospace,monospace}
-"""
 
+@dataclass(frozen=True, kw_only=True)
+class LinkedPage:
+    """A page of the server, and what it shows; `code` is a command in that text, "" for none."""
 
-def _token_parameter(link: str, token: str) -> str:
-    return f"{'&amp;' if '?' in link else '?'}token={token}" if token else ""
+    path: str
+    title: str
+    text: str
+    code: str = ""
+    more: str = ""
 
 
 def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool, token: str = "") -> str:
@@ -205,44 +204,39 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
     A `token` is part of each link.
     """
     entries = [
-        (
-            "/debug/pprof/flamegraph?seconds=5",
-            "Flamegraph",
-            "Where Python's threads are, by py-spy; to look at here: click a frame to zoom, type to search.",
+        LinkedPage(
+            path="/debug/pprof/flamegraph?seconds=5",
+            title="Flamegraph",
+            text="Where Python's threads are, by py-spy; to look at here: click a frame to zoom, type to search.",
         ),
-        (
-            "/debug/pprof/profile?seconds=30",
-            "CPU profile",
-            "The same for <code>go tool pprof</code> and other readers of pprof's format.",
+        LinkedPage(
+            path="/debug/pprof/profile?seconds=30",
+            title="CPU profile",
+            text="The same for ",
+            code="go tool pprof",
+            more=" and other readers of pprof's format.",
         ),
     ]
     if whole:
         entries += [
-            (
-                "/debug/pprof/heap?seconds=10",
-                "Heap profile",
-                "What is allocated in these seconds and still held at their end, by tracemalloc, which slows the "
+            LinkedPage(
+                path="/debug/pprof/heap?seconds=10",
+                title="Heap profile",
+                text="What is allocated in these seconds and still held at their end, by tracemalloc, which slows the "
                 "server meanwhile.",
             ),
-            (
-                "/metrics",
-                "Metrics",
-                "Calls by method and status, their time, processes and garbage collector, for Prometheus.",
+            LinkedPage(
+                path="/metrics",
+                title="Metrics",
+                text="Calls by method and status, their time, processes and garbage collector, for Prometheus.",
             ),
         ]
-    entries.append(("/healthz", "Health", "Whether this desk is there."))
-    items = "".join(
-        f'<div><dt><a href="{link}{_token_parameter(link, token)}">{title}</a> <code class="quiet">{link}</code></dt>'
-        f"<dd>{text}</dd></div>"
-        for link, title, text in entries
-    )
-    named = ", ".join(map(str, pids))
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>grpclab profiling desk</title><style>{STYLE}</style><h1>Profiling desk</h1>"
-        f'<p class="quiet">Server {"process" if len(pids) == 1 else "processes"} {named}. A profile pauses '
-        f"{'it' if len(pids) == 1 else 'them'} briefly, {rate_hz} times a second; one at a time, of 1 to {longest_s} "
-        f"seconds.</p><dl>{items}</dl></html>"
+    entries.append(LinkedPage(path="/healthz", title="Health", text="Whether this desk is there."))
+    template = Path(__file__).parent / "templates"
+    return str(
+        pages.rendered(
+            template, "desk.html.j2", entries=entries, token=token, pids=pids, rate_hz=rate_hz, longest_s=longest_s
+        )
     )
 
 

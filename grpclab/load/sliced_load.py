@@ -47,9 +47,9 @@ from grpclab.system.addresses import UNIX
 from grpclab.system.environment import read_text
 from grpclab.system.interrupts import raised
 
-DELAY_EACH_S = 0.0015
-"""The time until the common start of a slice, for each worker: long enough for it to receive its order. One worker
-alone begins at once."""
+DELAY_S, DELAY_EACH_S = 0.001, 0.0002
+"""The time until the common start of a slice, and what is added for each worker: long enough for workers that are ready
+to receive their order. One worker alone begins at once."""
 OVERDUE_S = 0.1
 """A slice that takes longer than its lengths by this is looked at meanwhile."""
 WARM_UP_S = 0.25
@@ -160,7 +160,7 @@ class SlicedLoad:
         workers = self._workers
         self._prepare(number, lengths)
         length_s = lengths.ramp_s + lengths.counted_s
-        starts_at = time.perf_counter() + (DELAY_EACH_S * workers.count if workers.count > 1 else 0.0)
+        starts_at = time.perf_counter() + (DELAY_S + DELAY_EACH_S * workers.count if workers.count > 1 else 0.0)
         if self._out_because:
             return _MeasuredSlice(slice=nothing_sent(number, starts_at, self._out_because))
         assert self._prepared == lengths, "the lengths of all slices are one"
@@ -214,6 +214,7 @@ class SlicedLoad:
         """End the slices, and return them with the figures of their stretches. Raises WorkerError, StorageError."""
         if self._finished is None:
             workers = self._workers
+            assert self._prepared is None, "a slice that was prepared is measured"
             workers.send(CloseSlices())
             answers: dict[int, WorkerAnswer] = {}
             if not workers.collect(answers, SILENCE_S):

@@ -50,13 +50,13 @@ def sentence(study: FinishedStudy) -> str:
 
 def confidence(study: FinishedStudy) -> str:
     """The interval, how many blocks agree, and what would decide where nothing is decided; "" without a headline."""
-    c = study.headline
-    if study.plan.tests_claims or not c.baseline:
+    c, at = study.headline, _names(study)[2]
+    if study.plan.tests_claims or not study.verdict.headline.baseline:
         return ""
+    where = f"{at}: " if at and at not in sentence(study) else ""
     if not c.computed:
-        return words.typeset(
-            words.sentence_case(words.plain(f"{c.note}. {words.sentence_case(advice(c))}.".lstrip(". ")))
-        )
+        why = words.plain(c.note) or "no block holds both sides"
+        return words.typeset(words.sentence_case(f"{where}{why}; {advice(c)}."))
     less = lower_is_faster(study.metric_of_headline)
     ratios = list(
         block_ratios(
@@ -70,7 +70,7 @@ def confidence(study: FinishedStudy) -> str:
     faster = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
     agree, way = (faster, "faster") if 2 * faster >= len(ratios) else (len(ratios) - faster, "slower")
     of_blocks = f"{way} in {agree} of {qty.count(len(ratios), 'block')}" if ratios else qty.count(c.blocks, "block")
-    parts = [f"{words.sentence_case(words.with_interval(c))}; {of_blocks}"]
+    parts = [words.sentence_case(f"{where}{words.with_interval(c)}; {of_blocks}")]
     if less:
         parts.append("less is faster")
     if c.verdict == "inconclusive":

@@ -68,7 +68,7 @@ class FigureBlock(Piece):
 
     def html(self) -> str:
         """A ``<figure>`` whose picture is chosen by the width of the window and follows the theme of the page."""
-        return self.rendered()
+        return str(self.rendered())
 
     def _repr_html_(self) -> str:
         return in_notebook(self)

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from grpclab import quantities as qty
-from grpclab.report import assets
+from grpclab.report import assets, words
 from grpclab.report.figures.history import history
 from grpclab.report.files import replace
 from grpclab.report.past import Past, read
@@ -27,6 +27,16 @@ class Entry:
     about: Past
     href: str
     siblings: Sequence[tuple[str, str]]
+
+    @property
+    def title(self) -> str:
+        """The question of the study; its name where none was written down."""
+        return self.about.question or self.about.study
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in a sentence."""
+        return words.typeset(self.about.sentence or "There is no verdict.")
 
     @property
     def badge(self) -> str:

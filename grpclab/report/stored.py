@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 from grpclab.analysis import Judgement
 from grpclab.errors import DesignError
 from grpclab.factors.levels import Level
-from grpclab.report import data
+from grpclab.report import assets, data
 from grpclab.report.tidy import tidy
 from grpclab.study.documents import manifest_document, read_json
 from grpclab.study.repeat import Original
@@ -75,7 +74,8 @@ class StoredStudy:
         """Name, verdict and extent, for a notebook."""
         configurations = self.trials["configuration"].nunique() if "configuration" in self.trials else 0
         about = f"{len(self.trials):,} trials of {configurations} configurations"
-        return f"<b>{html.escape(self.name)}</b>, {about}<br>{html.escape(self.sentence)}"
+        shown = assets.rendered("cells/stored_study.html.j2", name=self.name, about=about, sentence=self.sentence)
+        return str(shown)
 
 
 def load_study(source: Path | str) -> StoredStudy:

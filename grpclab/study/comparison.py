@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from grpclab.analysis import Judgement, Verdict, paired_levels
 from grpclab.analysis.answer_comparison import AnswersDiffer, answers_differ
 from grpclab.analysis.inference.ratios import TOO_FEW, trials_of
 from grpclab.metrics import metric_named, metric_words
+from grpclab.text import pages
 from grpclab.text.printable import printable
 
 
@@ -114,9 +114,13 @@ class CompareResult:
         return f"<CompareResult {self.judgement.sentence}>"
 
     def _repr_html_(self) -> str:
-        conclusion = "".join(f"<p>{html.escape(line)}</p>" for line in self.conclusion)
-        setup = "".join(f"<li>{html.escape(f'{term}: {text}')}</li>" for term, text in self.setup)
-        return f"{conclusion}{f'<ul>{setup}</ul>' if setup else ''}{self.table().to_html()}"
+        return pages.rendered(
+            pages.SHARED,
+            "compare_result.html.j2",
+            conclusion=self.conclusion,
+            setup=self.setup,
+            table=self.table().to_html(),
+        )
 
 
 def _figure(metric: str, value: float) -> str:

@@ -1,11 +1,10 @@
-"""A small line chart as inline SVG: latency on a log axis over something. Pure; colours come from CSS classes."""
+"""A small line chart: latency on a log axis over something, laid out for its template. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from grpclab import quantities as qty
 
@@ -49,8 +48,69 @@ def rate_ticks(rates: Sequence[float]) -> list[tuple[float, str]]:
     return [(rate, f"{rate:,.10g}") for rate in [*chosen, ordered[-1]]]
 
 
-def draw(curves: Sequence[Curve], ticks: Sequence[tuple[float, str]], title: str, description: str) -> str:
-    """Draw the chart; `description` is its text for those who cannot see it."""
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A line across, and the text beside it; all places are as the drawing writes them."""
+
+    line_y: str
+    text_y: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """A text beneath the axis."""
+
+    x: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stroke:
+    """A part of a curve; `few`: too few calls stand behind it."""
+
+    path: str
+    few: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A point, filled or hollow."""
+
+    x: str
+    y: str
+    full: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnCurve:
+    """A curve where it stands; `kind` is its class, `name_x` the place of its name above the picture."""
+
+    kind: str
+    lines: tuple[Stroke, ...]
+    marks: tuple[Mark, ...]
+    name: str
+    name_x: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A drawing as its template writes it; `description` is its text for those who cannot see it."""
+
+    description: str
+    title: str
+    grids: tuple[Grid, ...]
+    ticks: tuple[Tick, ...]
+    curves: tuple[DrawnCurve, ...]
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    ticks_y: int = HEIGHT - BOTTOM + 15
+
+
+def laid_out(curves: Sequence[Curve], ticks: Sequence[tuple[float, str]], title: str, description: str) -> Chart:
+    """Place the curves; the first of them lies on top."""
     xs = [x for curve in curves for x, _ in curve.points] + [x for x, _ in ticks]
     ys = [max(y, 1e-7) for curve in curves for _, y in curve.points]
     low, high = _padded(min(ys), max(ys))
@@ -63,35 +123,37 @@ def draw(curves: Sequence[Curve], ticks: Sequence[tuple[float, str]], title: str
         part = (math.log(max(y, 1e-7)) - math.log(low)) / (math.log(high) - math.log(low))
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * part
 
-    parts = [
-        f'<line class="gb-grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at_y(tick):.1f}" y2="{at_y(tick):.1f}"/>'
-        f'<text x="{LEFT - 7}" y="{at_y(tick) + 4:.1f}" text-anchor="end">{qty.duration(tick, "sentence")}</text>'
-        for tick in log_ticks(low, high)
-    ]
-    parts += [
-        f'<text x="{at_x(x):.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{escape(text)}</text>'
-        for x, text in ticks
-    ]
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 5}" text-anchor="middle">{escape(title)}</text>')
-    for number, curve in reversed(list(enumerate(curves))):
-        kind = CLASSES[number % len(CLASSES)]
+    def drawn(number: int, curve: Curve) -> DrawnCurve:
         placed = [(x, at_x(x), at_y(y)) for x, y in curve.points]
         solid = [p for p in placed if p[0] <= curve.few_from]
         dotted = placed[max(0, len(solid) - 1) :] if len(solid) < len(placed) else []
-        parts += [
-            f'<path class="{kind}{more}" d="M{" L".join(f"{x:.1f} {y:.1f}" for _, x, y in line)}"/>'
-            for line, more in ((solid, ""), (dotted, " gb-few"))
+        strokes = [
+            Stroke(path=f"M{' L'.join(f'{x:.1f} {y:.1f}' for _, x, y in line)}", few=few)
+            for line, few in ((solid, False), (dotted, True))
             if len(line) > 1
         ]
-        parts += [
-            f'<circle class="{kind}{" gb-full" if full else ""}" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>'
+        marks = [
+            Mark(x=f"{x:.1f}", y=f"{y:.1f}", full=full)
             for full, (_, x, y) in zip(curve.marks, placed, strict=bool(curve.marks))
         ]
-        if curve.name:
-            across = LEFT + number * (WIDTH - LEFT - RIGHT) / 2
-            parts.append(f'<text class="{kind}" x="{across:.1f}" y="13">{escape(curve.name)}</text>')
-    label = escape(description, quote=True)
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+        return DrawnCurve(
+            kind=CLASSES[number % len(CLASSES)],
+            lines=tuple(strokes),
+            marks=tuple(marks),
+            name=curve.name,
+            name_x=f"{LEFT + number * (WIDTH - LEFT - RIGHT) / 2:.1f}",
+        )
+
+    return Chart(
+        description=description,
+        title=title,
+        grids=tuple(
+            Grid(line_y=f"{at_y(tick):.1f}", text_y=f"{at_y(tick) + 4:.1f}", text=qty.duration(tick))
+            for tick in log_ticks(low, high)
+        ),
+        ticks=tuple(Tick(x=f"{at_x(x):.1f}", text=text) for x, text in ticks),
+        curves=tuple(drawn(number, curve) for number, curve in reversed(list(enumerate(curves)))),
+    )
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

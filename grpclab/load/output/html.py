@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -27,59 +28,41 @@ from grpclab.load.output.render import (
 )
 from grpclab.load.result import LoadResult
 from grpclab.metrics import PERCENTILES, calls_needed
+from grpclab.text import pages
 
-STYLE = """
-.grpclab-bench{--ink:light-dark(#1f2933,#e4e9ee);--quiet:light-dark(#5b6672,#9aa7b4);--line:light-dark(#dde3ea,#2c3742);
---paper:light-dark(#fff,#171d24);--accent:light-dark(#b84f00,#ff9a4d);--second:light-dark(#0a5aa8,#6db3f2);
---warn:light-dark(#fff6e0,#3a2e12);--warn-ink:light-dark(#6b4a00,#f2d38b);--good:light-dark(#11774a,#5cc793);
---bad:light-dark(#b3261e,#ff8a80);box-sizing:border-box;max-width:860px;
-padding:16px 20px 14px;border:1px solid var(--line);border-radius:10px;background:var(--paper);color:var(--ink);
-font:14px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-.gb-what{margin:0;color:var(--quiet);font-size:13px;overflow-wrap:anywhere}
-.gb-what b{color:var(--ink);font-weight:600}
-.gb-head{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 22px;margin:4px 0 12px}
-.gb-head div{white-space:nowrap;color:var(--quiet)}
-.gb-head span{font-size:22px;font-weight:600;color:var(--ink);font-variant-numeric:tabular-nums}
-.gb-head .gb-main span{font-size:34px;letter-spacing:-.02em;color:var(--accent)}
-.gb-head .gb-bad span{color:var(--bad)}
-.gb-body{display:flex;flex-wrap:wrap;gap:8px 28px;align-items:flex-start}
-table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}
-th,td{padding:2.5px 0 2.5px 14px;text-align:right;color:var(--ink)}
-thead th{color:var(--quiet);font-weight:500;border-bottom:1px solid var(--line);vertical-align:bottom}
-tbody th{font-weight:500;color:var(--quiet)}
-th:first-child{padding-left:0;text-align:left}
-td.gb-note{text-align:left;color:var(--quiet);font-size:12px}
-.gb-chart{display:block;flex:1 1 340px;min-width:0;max-width:480px}
-svg{display:block;width:100%;height:auto;color:var(--ink)}
-svg text{fill:var(--quiet);font-size:11px}
-svg .gb-grid{stroke:var(--line);stroke-width:1}
-svg path{fill:none;stroke-width:2;stroke-linejoin:round}
-svg .gb-one{stroke:var(--accent)} svg .gb-two{stroke:var(--second);stroke-width:1.5}
-svg .gb-few{stroke-width:1.25;stroke-dasharray:2 3}
-svg text.gb-one{stroke:none;fill:var(--accent)}
-svg text.gb-two{stroke:none;fill:var(--second)}
-svg circle{fill:var(--paper);stroke-width:1.75} svg circle.gb-full{fill:var(--accent)}
-svg circle.gb-full.gb-two{fill:var(--second)}
-ul{list-style:none;margin:10px 0 0;padding:0;font-size:13px;color:var(--quiet)}
-li{margin:2px 0;padding:0}
-li.gb-said{padding-left:16px;overflow-wrap:anywhere}
-li.gb-warn{background:var(--warn);color:var(--warn-ink);border-radius:5px;padding:4px 9px}
-li.gb-met{color:var(--good)} li.gb-missed{color:var(--bad);font-weight:600}
-"""
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardBody:
+    """A table, whose rows may have a remark beyond its titles, and a picture where there is something to draw."""
+
+    titles: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    picture: chart.Chart | None
 
 
 def render_html(result: LoadResult) -> str:
     """Return the card: a headline, a table, a small picture, and remarks on them."""
     body = _steps(result) if result.steps else _latencies(result)
-    return in_cell(
-        STYLE,
-        f'<div class="grpclab-bench"><p class="gb-what"><b>{escape(call_text(result))}</b> at'
-        f" <b>{escape(result.target)}</b> &middot; {escape(load_text(result))}</p>"
-        f'{_headline(result)}<div class="gb-body">{body}</div>{_remarks(result)}</div>',
+    card = pages.rendered(
+        TEMPLATES,
+        "card.html.j2",
+        in_cell=True,
+        call=call_text(result),
+        target=result.target,
+        load=load_text(result),
+        headline=_headline(result),
+        titles=body.titles,
+        rows=body.rows,
+        picture=body.picture,
+        remarks=_remarks(result),
     )
+    return in_cell(pages.style(pages.SHARED, "content.css") + pages.style(TEMPLATES, "bench.css"), card)
 
 
-def _headline(result: LoadResult) -> str:
+def _headline(result: LoadResult) -> list[tuple[str, str, str]]:
+    """The class of each figure, the figure, and what it is."""
     summary = result.run.summary
     figures: list[tuple[str, str, str]] = []
     if result.knee is not None:
@@ -94,23 +77,10 @@ def _headline(result: LoadResult) -> str:
             figures.append(("", qty.milliseconds(tail), name))
     figures.append(("", f"{summary.requests:,}", f"calls in {summary.window_s:,.1f} s"))
     figures.append(("gb-bad" if summary.errors else "", f"{summary.errors:,}", "failed"))
-    cells = "".join(f'<div class="{c}"><span>{escape(v)}</span> {escape(w)}</div>' for c, v, w in figures)
-    return f'<div class="gb-head">{cells}</div>'
+    return figures
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table. The first cell of each row is its heading; a last cell beyond the titles is a remark."""
-    first, *more = [escape(title) for title in titles]
-    head = f'<th scope="col">{first}</th>' + "".join(f'<th scope="col" class="gl-num">{title}</th>' for title in more)
-    lines = []
-    for heading, *cells in rows:
-        shown = "".join(f'<td class="gl-num">{escape(cell)}</td>' for cell in cells[: len(titles) - 1])
-        note = "".join(f'<td class="gb-note">{escape(cell)}</td>' for cell in cells[len(titles) - 1 :])
-        lines.append(f'<tr><th scope="row">{escape(heading)}</th>{shown}{note}</tr>')
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-
-
-def _latencies(result: LoadResult) -> str:
+def _latencies(result: LoadResult) -> CardBody:
     run, summary = result.run, result.run.summary
     opened = run.offered_rps is not None
     titles = ["latency", "from planned", "from sent"] if opened else ["latency", ""]
@@ -137,20 +107,15 @@ def _latencies(result: LoadResult) -> str:
         rows += [[f"{title}, {LABELS.get(n, n)}", qty.milliseconds(v), *blank] for n, v in shown.items()]
     rows.append(["connections", f"{result.connections:,}", *blank])
     rows.append(["generator", f"{run.busy_share:.0%} of a core", *blank])
-    return _table(titles, rows) + _percentile_chart(result)
+    return CardBody(titles=titles, rows=rows, picture=_percentile_chart(result))
 
 
-def _picture(svg: str) -> str:
-    """The chart; hidden without the card's style: of a drawing, untrusted notebooks keep the words and nothing else."""
-    return f'<div class="gb-chart" hidden="hidden">{svg}</div>'
-
-
-def _percentile_chart(result: LoadResult) -> str:
+def _percentile_chart(result: LoadResult) -> chart.Chart | None:
     """Latency by percentile: each nine as wide as the one before, latency on a log axis."""
     windows = result.run.windows
     latency = np.sort(column(windows, "latency_s"))
     if len(latency) < calls_needed(PERCENTILES["p50"]):
-        return ""
+        return None
     curves = [chart.Curve(points=_curve(latency), few_from=_nines(1 - 10 / len(latency)), name="")]
     if result.run.offered_rps is not None:
         actual = np.sort(column(windows, "latency_s") - column(windows, "late_s"))
@@ -160,7 +125,7 @@ def _percentile_chart(result: LoadResult) -> str:
     ticks = [(_nines(q), text) for q, text in chart.PERCENTILE_TICKS if _nines(q) <= last + 1e-9]
     middle, slowest = (qty.milliseconds(value) for value in (percentile(latency, 0.5), float(latency[-1])))
     description = f"Latency by percentile: p50 {middle}, slowest {slowest}"
-    return _picture(chart.draw(curves, ticks, "percentile of calls", description))
+    return chart.laid_out(curves, ticks, "percentile of calls", description)
 
 
 def _nines(q: float) -> float:
@@ -176,7 +141,7 @@ def _curve(latency: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[t
     return [(float(x), float(latency[rank])) for x, rank in zip(along, ranks, strict=True)]
 
 
-def _steps(result: LoadResult) -> str:
+def _steps(result: LoadResult) -> CardBody:
     titles = ["offered/s", "achieved/s", "p50", "p99", "late p99", "failed"]
     rows = [
         [*step_cells(step), step.limited_by or ("" if step.keeps_up else "not kept up")]
@@ -201,16 +166,17 @@ def _steps(result: LoadResult) -> str:
         for name in ("p99", "p50")
     ]
     drawn = [curve for curve in curves if len(curve.points) > 1]
-    picture = ""
+    picture = None
     if drawn:
         description = f"Latency over the rate offered. {result.knee.sentence if result.knee else ''}"
         ticks = chart.rate_ticks([step.rate_rps for step in result.steps])
         hollow = "; hollow: the generator's limit" if any(step.limited_by for step in result.steps) else ""
-        picture = _picture(chart.draw(drawn, ticks, f"requests/s offered{hollow}", description))
-    return _table(titles, rows) + picture
+        picture = chart.laid_out(drawn, ticks, f"requests/s offered{hollow}", description)
+    return CardBody(titles=titles, rows=rows, picture=picture)
 
 
-def _remarks(result: LoadResult) -> str:
+def _remarks(result: LoadResult) -> list[tuple[str, str]]:
+    """The class of each remark, and the remark."""
     run = result.run
     items = [("gb-missed", result.every_call_failed)] if result.every_call_failed else []
     sentences = [behind(run), *endings(run)] if not result.steps else []
@@ -226,7 +192,7 @@ def _remarks(result: LoadResult) -> str:
     for name, count in run.summary.errors_by_status.items():
         items.append(("", f"{name}: {count:,} calls, {qty.percent_of(count, run.summary.requests)}"))
         failures = [failure for failure in run.failures if failure.status == name]
-        items += [("gb-said", f"{f.calls:,} x {f.quoted}, the first at {f.first_s:.3f} s") for f in failures]
+        items += [("gb-said", f"{f.calls:,} × {f.quoted}, the first at {f.first_s:.3f} s") for f in failures]
         items += [("gb-said", detail) for failure in failures for detail in failure.details]
     if run.stopped_because:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
@@ -234,5 +200,4 @@ def _remarks(result: LoadResult) -> str:
         items.append(("gb-warn", "interrupted: this is what had been measured by then"))
     items += [("gb-warn" if notice.severity == "warning" else "", str(notice)) for notice in result.notices]
     items += [("", note) for note in result.remarks]
-    lines = "".join(f'<li class="{kind}">{escape(text)}</li>' for kind, text in items)
-    return f"<ul>{lines}</ul>" if items else ""
+    return items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -99,7 +100,8 @@ def _compared(study: FinishedStudy) -> list[tuple[str, Comparison]]:
             for c in study.verdict.comparisons
             if (c.scenario, c.metric, c.baseline) == same and c.candidate != first.candidate and known(c)
         )
-        rows += [(words.title_of(c), c) for c in islice(others, MOST_OTHERS)]
+        against = re.compile(rf",? against {re.escape(study.title(first.baseline))}$")
+        rows += [(against.sub("", words.title_of(c)), c) for c in islice(others, MOST_OTHERS)]
     aa = study.verdict.aa
     if aa and known(aa) and aa.metric == first.metric and aa not in [c for _, c in rows]:
         rows.append((words.title_of(aa, "the baseline against itself (A/A)"), aa))

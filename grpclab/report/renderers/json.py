@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from grpclab.analysis.setup import described
-from grpclab.report import glossary
+from grpclab.report import answering, glossary
+from grpclab.report.blocks import FigureBlock
+from grpclab.report.content import sections
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Card, Table, text_of
 from grpclab.study.documents import plain
 from grpclab.study.stored_values import written
 
@@ -30,6 +34,8 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         "question": manifest.question,
         "setup": dict(described(study.plan, manifest.servers, manifest.versions)),
         "servers": written(manifest.servers or {}),
+        "title": answering.title(study),
+        "answer": {"sentence": answering.sentence(study), "confidence": answering.confidence(study)},
         "sentence": study.verdict.sentence,
         "words": dict(glossary.explained(study)),
         "headline": verdict["headline"],
@@ -58,9 +64,29 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         "identity": manifest.identity,
         "git": written(manifest.git),
         "repeats": written(manifest.repeats),
+        "sections": [
+            {"anchor": part.anchor, "title": part.title, "content": _content(part.data)} for part in sections(study)
+        ],
         "report": f"{study.name}.html",
     }
     return dict(plain(values))
+
+
+def _content(data: object) -> object:
+    """What a section shows, for a machine: of a figure its words, of a table its cells as text."""
+    if isinstance(data, FigureBlock):
+        return {"figure": data.title, "caption": data.caption, "shows": data.alt}
+    if isinstance(data, Table):
+        rows = [[" ".join(text_of(cell).split()) for cell in row] for row in data.rows]
+        return {"table": data.label, "header": list(data.header), "rows": rows}
+    if isinstance(data, Card):
+        return {name: " ".join(text_of(getattr(data, name)).split()) for name in ("value", "what", "more")}
+    if dataclasses.is_dataclass(data) and not isinstance(data, type):
+        fields = [each.name for each in dataclasses.fields(data) if each.metadata.get("read", True)]
+        return {name: _content(getattr(data, name)) for name in fields}
+    if isinstance(data, list | tuple):
+        return [_content(part) for part in data]
+    return data
 
 
 def _narrowing(study: FinishedStudy) -> dict[str, float] | None:

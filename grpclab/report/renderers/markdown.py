@@ -13,6 +13,7 @@ from grpclab.metrics import metric_words
 from grpclab.report import confidence, glossary, together, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
+from grpclab.report.sections import answer as verdict_section
 
 MOST_ROWS = 200
 """So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
@@ -31,11 +32,12 @@ def markdown(study: FinishedStudy) -> str:
 
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
     """
-    sentence = study.verdict.sentence or "There is no verdict."
-    first = [] if study.plan.tests_claims else [_verdict_line(study)]
-    parts = [*first, escape(sentence), escape(glossary.line(study)), _setup(study)]
-    parts += [_parts(study), _reasons(study), _warnings(study)]
-    parts += [_all_comparisons(study), _machine(study)]
+    answer = verdict_section.section(study)
+    word = f"**{escape(answer.verdict)}:** " if answer.verdict else ""
+    bound = f" ({', '.join(map(escape, answer.limits))})" if answer.limits else ""
+    parts = [f"{word}{escape(answer.sentence)}{bound}", escape(answer.confidence)]
+    parts += [*map(escape, answer.more), escape(glossary.line(study)), _parts(study), _reasons(study)]
+    parts += [_warnings(study), _setup(study), _all_comparisons(study), _machine(study)]
     parts.append(f"The whole report is one file that opens offline: {escape(f'{study.name}.html')}, beside this one.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -52,24 +54,13 @@ def escape(text: object) -> str:
     )
 
 
-def _verdict_line(study: FinishedStudy) -> str:
-    c = study.headline
-    verdict, title = escape(c.verdict), escape(words.title_of(c, "no headline"))
-    metric = escape(metric_words(study.metric_of_headline))
-    if not c.computed:
-        return f"**{verdict}**: no ratio could be computed in {metric} ({title})"
-    return (
-        f"**{verdict}: {words.ratio_of(c)}{_bound(c)}** in {metric}, {words.with_interval(c)}, "
-        f"{qty.count(c.blocks, 'block')} ({title})"
-    )
-
-
 def _setup(study: FinishedStudy) -> str:
     """The call of a comparison, its load, and the servers."""
     setup = described(study.plan, study.manifest.servers, study.manifest.versions)
     if shown := together.line(study):
         setup.append(("measured together", shown))
-    return "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in setup)
+    listed = "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in setup)
+    return f"<details><summary>What was compared</summary>\n\n{listed}\n\n</details>" if listed else ""
 
 
 def _parts(study: FinishedStudy) -> str:

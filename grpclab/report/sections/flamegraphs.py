@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference import functions
@@ -29,7 +31,7 @@ class Stacks:
     """The flamegraph of a configuration: its heading, and its stacks as the page's script takes them."""
 
     heading: str
-    packed: str
+    packed: str = field(metadata={"read": False})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def _look(
             whole.update(stacks)
         samples = qty.count(sum(whole.values()), "sample")
         heading = f"{study.title(name)}: {samples} at work in {qty.count(len(blocks), 'block')}"
-        graphs.append(Stacks(heading=heading, packed=flamegraph.pack(whole)))
+        graphs.append(Stacks(heading=heading, packed=Markup(flamegraph.pack(whole))))
     return LookAtStacks(
         title=words.sentence_case(title),
         opened=tool == "py-spy",

@@ -115,7 +115,7 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["basic", "fast"], 2, "B=fast is no variant"),
+        (["basic", "fast"], 2, "B=fast is neither a variant"),
         (["basic"], 2, "B is a variant (basic, optimized), or a server of yours: --b-app, --b-cmd or --b-address"),
         (["basic", "basic", "--b-cmd", "x {port}"], 2, "both 'basic' and --b-cmd was given"),
         (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it names no port: write {port}"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,10 +41,38 @@ def test_the_same_is_said_of_what_was_stored(root: Path, name: str) -> None:
     if not name.startswith("report-"):
         assert as_rounded(said, recorded) == recorded
         return
-    *now, page = said.split("\n----\n")
-    *then, page_then = recorded.split("\n----\n")
-    assert [as_rounded(here, there) for here, there in zip(now, then, strict=True)] == then
-    assert_the_same_page(sections_of(page), sections_of(typeset(page_then)))
+    now, then = (text.split("\n----\n") for text in (said, recorded))
+    assert_the_same_command(now[0], then[0])
+    assert_no_line_without_its_figures(now[1], typeset(then[1]))
+    assert_the_same_document(now[2], then[2])
+    assert_the_same_page(sections_of(now[3]), sections_of(typeset(then[3])))
+
+
+_DOCUMENT = re.compile(r"^\{$.*^\}$", re.DOTALL | re.MULTILINE)
+
+
+def assert_the_same_command(now: str, then: str) -> None:
+    """A command says what it said, and its JSON holds what it held."""
+    here, there = _DOCUMENT.search(now), _DOCUMENT.search(then)
+    assert here
+    assert there
+    assert (now[: here.start()], now[here.end() :]) == (then[: there.start()], then[there.end() :])
+    assert_the_same_document(here[0], there[0])
+
+
+def assert_the_same_document(now: str, then: str) -> None:
+    """Every value of the document is there; another may stand beside it."""
+    here, there = json.loads(now), json.loads(then)
+    kept, recorded = (json.dumps({key: one[key] for key in there}, indent=1) for one in (here, there))
+    assert as_rounded(kept, recorded) == recorded
+
+
+def assert_no_line_without_its_figures(now: str, then: str) -> None:
+    """Every line is there as it was, or each of its figures is in a line that is there instead."""
+    kept = set(then.splitlines()) & set(now.splitlines())
+    new = figures_of(now.splitlines())
+    gone = figures_of(line for line in then.splitlines() if line not in kept)
+    assert [figure for figure in gone if not said_as_well(figure, new)] == []
 
 
 def assert_the_same_page(now: dict[str, list[str]], then: dict[str, list[str]]) -> None:

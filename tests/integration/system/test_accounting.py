@@ -33,7 +33,9 @@ def test_the_time_of_a_core_is_that_of_its_processes_and_what_was_stolen_stands_
     tmp_path: Path,
 ) -> None:
     stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 100 20 30 999 5 7 8 40 6 6\ncpu3 200 0 0 1 0 0 0 0 0 0\nintr 1 2\n"
+    stat += "ctxt 7\nbtime 5\nprocesses 4211\nprocs_running 3\n"
     found = KernelCounts.take(root=lay(tmp_path, {"proc/stat": stat}))
+    assert found.forks == 4211
     tick_s = 1 / os.sysconf("SC_CLK_TCK")
     assert found.used_s == pytest.approx({0: 150 * tick_s, 3: 200 * tick_s})
     assert found.stolen_s == pytest.approx({0: 40 * tick_s, 3: 0})

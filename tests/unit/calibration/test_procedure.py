@@ -22,6 +22,7 @@ from grpclab.calibration.procedure import (
     simulate,
     verdicts,
 )
+from grpclab.study.block_count import MOST_BLOCKS
 from tests.support.pages import html_of
 
 
@@ -35,7 +36,7 @@ def test_every_case_has_its_shares(frame: pd.DataFrame) -> None:
     assert len(frame) == len(NOISES) * (3 * same + 2 * (len(CASES) - same))
     assert set(frame["what"]) == set(GOALS)
     assert frame["share"].between(0, 1).all()
-    assert frame["blocks"].between(6, 30).all()
+    assert frame["blocks"].between(6, MOST_BLOCKS).all()
 
 
 def test_nothing_is_called_faster_than_itself_and_a_quiet_machine_decides(frame: pd.DataFrame) -> None:

@@ -43,7 +43,7 @@ def test_what_happened_around_the_window_stands_under_the_figures_with_its_remed
     assert [line.partition(":")[0] for line in last] == ["warning", "note"]
     html = measured._repr_html_()
     assert f'<li class="gb-warn">{around.notices[0]}</li>' in html
-    assert f'<li class="">{around.notices[1]}</li>' in html
+    assert f"<li>{around.notices[1]}</li>" in html
 
 
 @pytest.mark.parametrize(("latency_s", "short"), [(0.0297, True), (2.0, False)])

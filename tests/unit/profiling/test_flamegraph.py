@@ -28,7 +28,7 @@ def test_names_of_frames_are_data_and_never_markup() -> None:
     evil = {"</script><img src=x onerror=alert(1)>;\"' x=": 1}
     page = flamegraph.page(evil, heading="<b>", note="a & b")
     assert "<img" not in page
-    assert "<h1>&lt;b&gt;</h1><p>a &amp; b</p>" in page
+    assert '<h1>&lt;b&gt;</h1>\n<p class="gl-note">a &amp; b</p>' in page
     (packed,) = re.findall(r'data-stacks="([^"]*)"', page)
     assert flamegraph.unpack(packed) == evil
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
+from collections.abc import Collection
 
 import pytest
 
@@ -17,6 +19,8 @@ from grpclab.study.slice_account import (
     cpu_over_counted_time,
     disturber,
 )
+from grpclab.system import procfs
+from grpclab.system.accounting import KernelCounts
 from tests.support.slices import made_slice
 
 
@@ -179,3 +183,21 @@ def test_what_a_server_forks_counts_as_its_own() -> None:
         assert read({"a": [server.pid]}, {"a": [server.pid]}, [0]).cpu_s["a"] - before > 0.02
         server.kill()
     assert math.isnan(read({"a": [server.pid]}, {"a": [server.pid]}, [0]).cpu_s["a"])
+
+
+def test_children_are_listed_where_anything_was_started_on_the_machine_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    forks = iter([5, 5, 6, 0, 0])
+    listed: list[tuple[int, ...]] = []
+    monkeypatch.setattr(
+        KernelCounts, "take", lambda pids, *, quotas: KernelCounts(at_s=0.0, wall_s=0.0, forks=next(forks))
+    )
+
+    def descendants(pids: Collection[int]) -> set[int]:
+        listed.append(tuple(pids))
+        return set()
+
+    monkeypatch.setattr(procfs, "descendants", descendants)
+    read, own = IdleReader(), os.getpid()
+    for expected in (1, 1, 2, 3, 4):  # 0 is not known
+        read({"a": [own]}, {"a": [own]}, [0])
+        assert len(listed) == expected
