@@ -20,7 +20,7 @@ from grpclab.cli.options import (
     security_group,
     whole,
 )
-from grpclab.cli.output import require_writable, write
+from grpclab.cli.output import require_writable, show, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options, is_given
 from grpclab.errors import UsageError, invalid
 from grpclab.quantities import time_option
@@ -228,15 +228,16 @@ class _Printer:
             if not answer.ok:
                 print(f"grpclab: the call ended with {answer.status}: {answer.text}", file=sys.stderr)
         elif self._repeat == 1:
-            print("\n".join(["", *call_text.answer_lines(answer)]).lstrip("\n" if not answer.messages else ""))
+            show("\n".join([*([""] if answer.messages else []), *call_text.answer_lines(answer)]))
         else:
-            print(call_text.repeated_line(len(self.answers), answer), flush=True)
+            show(call_text.repeated_line(len(self.answers), answer))
+            sys.stdout.flush()
 
     def end(self) -> None:
         from grpclab.cli import call_text
 
         if self._repeat > 1 and not self._quiet and not self._silent:
-            print(f"\n{call_text.repeated_summary(self.answers)}")
+            show(f"\n{call_text.repeated_summary(self.answers)}")
 
 
 # ---- the demonstration -------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ from grpclab.text.printable import printable
 
 DEEPEST, LONGEST = 4, 2000
 """Messages within messages that a template has, and its longest text."""
+SHORT = 100
+"""The longest request that a command line of an example holds."""
 MOST_MESSAGES = 40
 """So many messages are described at most."""
 
@@ -106,9 +108,11 @@ def described_lines(thing: Described, target: str) -> Iterator[str]:
         yield from _message_lines("request", thing.input_type)
         yield from _message_lines("answer", thing.output_type)
         yield from _template_lines(thing.input_type)
-        request = example_text(thing.input_type, deepest=1, longest=200)
-        yield from ("", "call it:")
-        yield f"  grpclab call {method_name(thing)} {target or 'HOST:PORT'} --data {shlex.quote(request)}"
+        request = json.dumps(message_example(thing.input_type, DEEPEST))
+        short = len(request) <= SHORT
+        yield from ("", "call it:" if short else "save the template as request.json, then call it:")
+        data = shlex.quote(request) if short else "@request.json"
+        yield f"  grpclab call {method_name(thing)} {target} --data {data}"
 
 
 def _message_lines(title: str, kind: Descriptor) -> Iterator[str]:
@@ -129,7 +133,7 @@ def _message_lines(title: str, kind: Descriptor) -> Iterator[str]:
 
 
 def _template_lines(kind: Descriptor) -> Iterator[str]:
-    text = example_text(kind, deepest=DEEPEST, longest=LONGEST, write=lambda value: json.dumps(value, indent=2))
+    text = example_text(kind, deepest=DEEPEST, longest=LONGEST, write=lambda value: json_text(value, width() - 2))
     yield "template, a value for each field:"
     yield from textwrap.indent(text, "  ").splitlines()
 
@@ -177,10 +181,25 @@ def _messages_json(*kinds: Descriptor) -> dict[str, Any]:
 # ---- answers -----------------------------------------------------------------------------------------------------
 
 
+def json_text(value: Any, columns: int, indent: int = 0) -> str:
+    """JSON in so many columns: what fits on a line is on one, at the depth `indent`."""
+    line = json.dumps(value, ensure_ascii=False)
+    if indent + len(line) <= columns or not isinstance(value, dict | list) or not value:
+        return line
+    inner, outer = " " * (indent + 2), " " * indent
+    if isinstance(value, list):
+        parts = [f"{inner}{json_text(one, columns - 1, indent + 2)}" for one in value]
+        return "\n".join(["[", ",\n".join(parts), f"{outer}]"])
+    parts = []
+    for name, one in value.items():
+        start = f"{inner}{json.dumps(name, ensure_ascii=False)}: "
+        parts.append(start + json_text(one, columns - 1 - len(start) + len(inner), indent + 2))
+    return "\n".join(["{", ",\n".join(parts), f"{outer}}}"])
+
+
 def message_text(message: Any) -> str:
-    """A message as JSON: on one line where it fits."""
-    line = json.dumps(message, ensure_ascii=False)
-    return line if len(line) <= width() else json.dumps(message, ensure_ascii=False, indent=2)
+    """A message as JSON, in the columns of the terminal."""
+    return json_text(message, width())
 
 
 def streamed_text(message: Any, arrived_s: float) -> str:

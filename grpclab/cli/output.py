@@ -24,10 +24,13 @@ STYLES = {
     r"(?m)^ok(?=  )": "green",
     r"(?m)^warn(?=  )": "bold yellow",
     r"(?m)^fail(?=  )": "bold red",
+    r"(?m)(?<=^status    )OK$": "bold green",
+    r"(?m)(?<=^status    )(?!OK$)[A-Z_]+$": "bold red",
+    r"(?m)^(status|message|details|messages|first|time|headers|trailers)(?=  )": "dim",
     r"(?m)^[a-z]+\.[a-z_]+(?=  )": "bold cyan",
     r"(?m)^(draw it|report|for a pull request|for a machine|figures|site|written)(?=: )": "dim",
 }
-"""How words of an answer look in a terminal: verdicts, findings, factors, the places of files."""
+"""How words of an answer look in a terminal: verdicts, findings, the status of a call, factors, the places of files."""
 COUNTED = re.compile(
     r"(?P<outcome>\[ *(?P<done>\d+)/(?P<total>\d+)\] .*?) +(?:(?P<left>\d+ (?:s|min|h \d\d min) left)|done)$"
 )

@@ -15,6 +15,8 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping
 
+from markupsafe import Markup
+
 from grpclab.profiling.families import HANDLER, SHOWN, classify
 from grpclab.profiling.stacks import readable_stack
 from grpclab.text import pages
@@ -57,4 +59,6 @@ def unpack(packed: str) -> dict[str, int]:
 def page(stacks: Mapping[str, int], *, heading: str, note: str = "", handler: str = HANDLER) -> str:
     """A page of its own; `handler` as in :func:`grpclab.profiling.families.classify`."""
     packed = pack(stacks, handler=handler)
-    return str(pages.rendered(pages.SHARED, "flamegraph_page.html.j2", heading=heading, note=note, packed=packed))
+    return str(
+        pages.rendered(pages.SHARED, "flamegraph_page.html.j2", heading=heading, note=note, packed=Markup(packed))
+    )

@@ -5,9 +5,9 @@ Each line imports only from those above it::
     backend     matplotlib, whatever MPLBACKEND names
     words       numbers and names as a reader sees them
     files       files written whole, times in words
+    assets      templates, style sheets and scripts of the pages, the policy that lets nothing else run
     data        the study inside its report
     svg         a drawing inside a page, and back into a file
-    assets      templates, style sheets and scripts of the pages, the policy that lets nothing else run
     theme       colours, type, axes, the way to an SVG
     tables      pieces of a section as data: tables, facts, badges, marks
     shifts      levels of a profile and their changes, as cells

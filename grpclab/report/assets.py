@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from markupsafe import Markup
@@ -31,6 +32,14 @@ def rendered(template: str, *, in_cell: bool = False, **values: object) -> Marku
     return pages.rendered(TEMPLATES / "grpclab", template, in_cell=in_cell, **values)
 
 
+def macro(template: str, name: str) -> Callable[..., Markup]:
+    """A macro of a template of the report."""
+    found: Callable[..., Markup] = getattr(
+        pages.environment(TEMPLATES / "grpclab", False).get_template(template).module, name
+    )
+    return found
+
+
 def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}'"
 
@@ -38,9 +47,9 @@ def _hash(script: str) -> str:
 _PARQUET = (TEMPLATES / "vendor" / "hyparquet.min.js").read_text(encoding="utf-8")
 _PAGE = style("page.js")
 
-WITHOUT_DATA = f"<script>{_PAGE}</script>"
+WITHOUT_DATA = rendered("scripts.html.j2", scripts=[Markup(_PAGE)])
 """For the end of a page that holds no trials."""
-ELEMENTS = f"<script>{_PARQUET}</script>{WITHOUT_DATA}"
+ELEMENTS = rendered("scripts.html.j2", scripts=[Markup(_PARQUET), Markup(_PAGE)])
 """For the end of a page that does."""
 
 POLICY = (

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from markupsafe import Markup
 
 from grpclab.errors import DesignError
+from grpclab.report import assets
 from grpclab.study.collection import Details
 from grpclab.system.parquet import MOST_BYTES, from_parquet
 from grpclab.system.untrusted import JSON_BYTES, MIB, inflate, is_small, json_object, read_bytes, size_text
@@ -128,7 +130,7 @@ def _named(name: str, read_part: Callable[..., T], *content: Any) -> T:
 
 def _element(name: str, content: bytes) -> str:
     packed = base64.b64encode(zlib.compress(content, 9)).decode("ascii")
-    return f'<script type="application/octet-stream" id="{name}">{packed}</script>'
+    return str(assets.rendered("packed.html.j2", name=name, packed=Markup(packed)))
 
 
 def _encodable(value: object) -> object:

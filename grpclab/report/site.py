@@ -13,15 +13,15 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import unescape
 from pathlib import Path
 from typing import Any
 
 import mistune
+from markupsafe import Markup
 
 from grpclab.errors import DesignError
 from grpclab.report import write_index
-from grpclab.report.assets import rendered
+from grpclab.report.assets import macro, rendered
 
 GUIDES = "guides"
 """The folder of the site that holds the guides."""
@@ -141,25 +141,25 @@ class _Renderer(mistune.HTMLRenderer):
             number += 1
             anchor = f"{base}-{number}"
         self.anchors.add(anchor)
-        link = f'<a class="gl-anchor" href="#{anchor}" aria-hidden="true" tabindex="-1">#</a>'
-        return f'<h{level} id="{anchor}">{text} {link}</h{level}>\n'
+        return str(macro("guide_pieces.html.j2", "heading")(level, anchor, text))
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         to = self.resolve(url)
         return text if to is None else super().link(text, to, title)
 
     def block_code(self, code: str, info: str | None = None) -> str:  # noqa: ARG002
-        return f'<pre class="gl-scroll" tabindex="0"><code>{mistune.escape(code)}</code></pre>\n'
+        return str(macro("guide_pieces.html.j2", "code")(code))
 
 
 def guide(name: str, text: str, resolve: Resolve) -> Guide:
     """A guide out of its Markdown. Raises DesignError if it has no heading of the first level."""
     renderer = _Renderer(resolve)
-    html = mistune.create_markdown(renderer=renderer, plugins=["table"])(unmarked(text))
+    markdown = mistune.create_markdown(renderer=renderer, plugins=["table"])
+    renderer.register("table", lambda _renderer, rows: str(macro("guide_pieces.html.j2", "table")(rows)))
+    html = str(markdown(unmarked(text)))
     if not renderer.title:
         raise DesignError(f"docs/{name}.md has no title: its first line is `# ` and a title")
-    scrolling = str(html).replace("<table>", '<div class="gl-scroll" tabindex="0"><table>')
-    return Guide(name=name, title=renderer.title, html=scrolling.replace("</table>", "</table></div>"))
+    return Guide(name=name, title=renderer.title, html=html)
 
 
 def unmarked(text: str) -> str:
@@ -169,7 +169,7 @@ def unmarked(text: str) -> str:
 
 def plain(html: str) -> str:
     """The text of a piece of HTML."""
-    return unescape(re.sub(r"<[^>]+>", "", html)).strip()
+    return Markup(html).striptags()
 
 
 def slug(text: str) -> str:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from markupsafe import Markup
+
 from grpclab import quantities as qty
 from grpclab.analysis.inference import functions
 from grpclab.profiling import flamegraph
@@ -72,7 +74,7 @@ def _look(
             whole.update(stacks)
         samples = qty.count(sum(whole.values()), "sample")
         heading = f"{study.title(name)}: {samples} at work in {qty.count(len(blocks), 'block')}"
-        graphs.append(Stacks(heading=heading, packed=flamegraph.pack(whole)))
+        graphs.append(Stacks(heading=heading, packed=Markup(flamegraph.pack(whole))))
     return LookAtStacks(
         title=words.sentence_case(title),
         opened=tool == "py-spy",

@@ -72,7 +72,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
-    "grpclab.load.output.ghz_config": "the keys of another tool, a subject of its own",
     "grpclab.load.output.html": "loaded only where a notebook shows a result",
     "grpclab.load.slice_parts": "pure; above 16 kB with its user",
     "grpclab.load.sliced_load": "the slices, where its user has the window; above 16 kB together",
@@ -377,3 +376,35 @@ def test_nothing_forks_beside_the_threads_of_grpc() -> None:
     files = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
     names = {str(path.relative_to(ROOT)) for path in files if FORK.search(path.read_text())}
     assert names == set(FORKS)
+
+
+MAKES_MARKUP = {
+    "grpclab.load.output.notebook_html": "the element around all that a cell shows, with its own style sheet",
+    "grpclab.report.renderers.markdown": "the folds of GitHub's Markdown, which are HTML there",
+    "grpclab.report.svg": "the drawings of matplotlib, as elements of a page",
+    "grpclab.report.theme": "the drawings of matplotlib",
+}
+"""Modules that write tags, and why no template does."""
+_NAMES = (
+    r"a|b|i|p|br|li|ul|ol|dl|dt|dd|td|th|tr|div|pre|img|svg|g|h\d|code|span|small|table|style|script|button|figure|"
+    r"details|summary|section|html|title"
+)
+_TAG = re.compile(rf"<(?:/?(?:{_NAMES})(?: [a-z-]+=|>)|!doctype)", re.IGNORECASE)
+
+
+def writes_tags(name: str) -> bool:
+    """Whether a module makes HTML of strings: an f-string, or one that is added to another, with a tag in it."""
+    for node in ast.walk(tree(name)):
+        parts: list[ast.expr] = []
+        if isinstance(node, ast.JoinedStr):
+            parts = list(node.values)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
+            parts = [node.left, node.right]
+        texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        if any(_TAG.search(text) for text in texts):
+            return True
+    return False
+
+
+def test_html_is_made_by_templates() -> None:
+    assert {name for name in MODULES if writes_tags(name)} == set(MAKES_MARKUP)

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from grpclab.report import Section, answering, assets, content, sections
+from grpclab.report.renderers.json import as_json
+from grpclab.report.renderers.markdown import markdown
 from grpclab.report.sections import answer, machine
 from grpclab.report.tables import Paragraph
 from tests.support import synthetic
@@ -221,6 +223,24 @@ def test_text_of_users_stays_text(evil: Path) -> None:
     assert len(page.all("script")) == 5  # the summary, the two of the data, the page's own two
     assert not page.all("img")
     assert "<script>alert(1)</script>" in page.text
+
+
+IMAGE = "<img src=x onerror=alert(1)>"
+
+
+def test_a_hostile_name_stays_text_in_every_medium(tmp_path: Path) -> None:
+    made = synthetic.small_study(text=IMAGE)
+    study = made.finished()
+    page = Page(written_report(tmp_path / "hostile.html", made.manifest, made.trials, made.verdict).read_text())
+    cells = Page("".join(part._repr_html_() for part in sections(study)))
+    for shown in (page, cells):
+        assert not [attributes for tag, attributes in shown.elements if tag == "img" and attributes.get("src") == "x"]
+        assert not [name for _, attributes in shown.elements for name in attributes if name.startswith("on")]
+        assert IMAGE in shown.text
+    title = next(text for text in page.html.split("<h1>")[1:]).partition("</h1>")[0]
+    assert "<" not in title
+    assert "<img" not in markdown(study)
+    assert IMAGE in json.dumps(as_json(study)), "JSON is no markup: it holds the name as it is"
 
 
 def test_text_of_users_stays_text_in_pictures(evil: Path) -> None:
