@@ -11,6 +11,7 @@ Each line imports only from those above it::
     target_options  an application, a command, an address, and what belongs to each
     output          files and standard output, where answers go
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
+    ghz_options     the options of ghz in the words of ``grpclab bench``
     bench           ``grpclab bench``
     call_text       what ``grpclab call`` prints: services, messages and answers, as text and as JSON
     call            ``grpclab call``

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from grpclab.cli import layers
+from grpclab.cli import ghz_options, layers
 from grpclab.cli.option_types import OneOf
 from grpclab.cli.options import (
     allowance_given,
@@ -29,7 +30,7 @@ from grpclab.cli.options import (
 from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.quantities import time_option
@@ -92,6 +93,7 @@ def run(options: Options) -> int:
     if "app" in given and security != PLAINTEXT:
         raise UsageError("options of TLS belong to a running server: an application's TLS is the factor server.tls")
     _check_outputs(given)
+    _tags(given)
     seed = whole("--seed", given.get("seed", "1"))
     data, options_of_data = request_data(given), data_options(given, seed)
     call = CallRequest(
@@ -164,6 +166,25 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
         require_writable(name)
 
 
+def _tags(given: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of --tags: pairs, or an object of texts in JSON. Raises UsageError."""
+    text = given.get("tags") or ""
+    expected = "KEY=VALUE,KEY=VALUE, or an object of texts in JSON"
+    if text.lstrip().startswith("{"):
+        try:
+            tags = json.loads(text)
+        except ValueError:
+            raise UsageError(invalid("--tags", text, expected)) from None
+    else:
+        pairs = [word.partition("=") for word in text.split(",") if word]
+        tags = {key.strip(): value for key, equals, value in pairs if equals and key.strip()}
+        if len(tags) < len(pairs):
+            raise UsageError(invalid("--tags", text, expected))
+    if not all(isinstance(value, str) for value in tags.values()):
+        raise UsageError(invalid("--tags", text, expected))
+    return dict(tags)
+
+
 def _answer(result: BenchResult, given: Mapping[str, Any], server_factors: Mapping[str, Level] | None) -> None:
     """Write what was asked for, in its one or two places."""
     from grpclab.load.output.formats import csv_chunks, json_chunks
@@ -176,7 +197,7 @@ def _answer(result: BenchResult, given: Mapping[str, Any], server_factors: Mappi
             return json_chunks(result, details=bool(given.get("details")))
         return [render(result), "\n"]
 
-    result = replace(result, server_factors=server_factors)
+    result = replace(result, server_factors=server_factors, name=given.get("name") or "", tags=_tags(given))
     where, json_file = given.get("output", "-"), given.get("json")
     answers = {where: given.get("format", "summary")}
     if json_file:
@@ -259,6 +280,8 @@ def _groups() -> list[OptionGroup]:
                 help="what to print (default: summary)",
             ),
             Flag("-o", "--output", metavar="FILE", help="print to this file"),
+            Flag("--name", metavar="TEXT", help="name of the load in the JSON"),
+            Flag("--tags", metavar="KEY=VALUE,...", help="tags in the JSON; a JSON object is fine, too"),
             Flag("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"),
             Flag(
                 "--details",
@@ -285,6 +308,7 @@ COMMAND = LabCommand(
     usage="grpclab bench [ADDRESS|--app MODULE:NAME] [options]",
     description=DESCRIPTION,
     epilog=EPILOG,
-    hints=HINTS,
+    hints=ghz_options.HINTS | HINTS,
+    reword=ghz_options.in_our_words,
     groups=_groups(),
 )

@@ -22,7 +22,7 @@ from click.core import ParameterSource
 from grpclab.cli import completion
 from grpclab.cli.help_pages import COLUMN, HelpTable, page, painted
 from grpclab.cli.option_types import PATHS, written
-from grpclab.errors import did_you_mean, invalid
+from grpclab.errors import UsageError, did_you_mean, invalid
 from grpclab.system import terminal
 
 DEFAULTS_FILE = "grpclab.defaults_file"
@@ -183,7 +183,9 @@ class LabCommand(click.Command):
         epilog: str = "",
         beats: Mapping[str, Sequence[str]] | None = None,
         hints: Mapping[str, str] | None = None,
+        reword: Callable[[Sequence[str]], list[str]] = list,
     ) -> None:
+        """`reword` puts the command's own options in the place of those of another tool. It may raise UsageError."""
         own = [member for group in groups if not group.title for member in group.members]
         self.groups = [
             *(group for group in groups if group.title),
@@ -198,7 +200,7 @@ class LabCommand(click.Command):
             add_help_option=False,
             context_settings={"allow_extra_args": True},
         )
-        self.run, self.usage, self.terms, self.closing = run, usage, terms, closing
+        self.run, self.usage, self.terms, self.closing, self.reword = run, usage, terms, closing, reword
         self.beats = dict(beats or {})
         """The defaults of other options that an option on the command line sets aside, by its name."""
         self.hints = dict(hints or {})
@@ -212,7 +214,9 @@ class LabCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does, after the words of each option have been told apart. Raises click.UsageError."""
         try:
-            left = super().parse_args(ctx, args if ctx.resilient_parsing else self._apart(ctx, args))
+            left = super().parse_args(ctx, args if ctx.resilient_parsing else self._apart(ctx, self.reword(args)))
+        except UsageError as error:
+            raise click.UsageError(str(error), ctx) from None
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             raise

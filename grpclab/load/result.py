@@ -53,6 +53,10 @@ class LoadResult:
     """The factors of an application that was hosted for it; None where the server was running already."""
     ceiling: Ceiling | None = None
     """The highest rate of a generator process on this machine, where it is known."""
+    name: str = ""
+    """The user's own name of the load."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The user's own words on it."""
 
     @property
     def remarks(self) -> tuple[str, ...]:

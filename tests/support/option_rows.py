@@ -328,6 +328,11 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "output": [Acts(words="-o out.txt", proof="files")],
         "json": [Acts(words="--json out.json", proof="files")],
+        "name": [Acts(words="--name nightly", proof="stdout", after="--format json")],
+        "tags": [
+            Acts(words="--tags env=ci,team=shop", proof="stdout", after="--format json"),
+            Refused(words="--tags ci", where="expected KEY=VALUE,KEY=VALUE"),
+        ],
         "details": [
             Acts(words="--details", proof="stdout", after="--format json"),
             Refused(words="--details", where="add --json FILE or --format json"),

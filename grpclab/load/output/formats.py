@@ -103,7 +103,7 @@ def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         failed[go_name(name)] += count
     codes = {"OK": summary.requests - summary.errors} | failed
     return {
-        "name": "grpclab bench",
+        "name": result.name or "grpclab bench",
         "endReason": _end_reason(result),
         "date": result.started_at.isoformat(),
         "options": {
@@ -128,7 +128,7 @@ def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "latencyDistribution": _distribution(good),
         "histogram": _histogram(good),
         "details": [],
-        "tags": {},
+        "tags": dict(result.tags),
         "grpclab": _own(result, listed=listed),
     }
 

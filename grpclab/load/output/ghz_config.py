@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from grpclab.errors import UsageError, invalid
+from grpclab.quantities import seconds
 
 RENAMED = {
     "host": "target",
@@ -23,7 +24,15 @@ RENAMED = {
     "skipTLS": "insecure-skip-verify",
 }
 """Keys of ghz that mean the same as another one of bench."""
-TIMES = ("duration", "max-duration", "timeout", "connect-timeout", "keepalive", "load-step-duration")
+TIMES = (
+    "duration",
+    "max-duration",
+    "timeout",
+    "connect-timeout",
+    "keepalive",
+    "load-step-duration",
+    "load-max-duration",
+)
 _STREAM = "a server streaming call ends when the server ends it"
 _ANY = "grpclab has no such setting"
 REFUSED = {
@@ -35,7 +44,6 @@ REFUSED = {
         "only a rate can follow a schedule: rate = '500:5000:500@5s'",
     ),
     **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
-    "load-max-duration": "a schedule ends with its last rate",
     "skipFirst": "warm-up is a time: write warmup, as '1s'",
     **dict.fromkeys(
         ("binary", "binary-file"), "write data-file and data-format = 'binary': messages behind their lengths"
@@ -44,16 +52,18 @@ REFUSED = {
     "cpus": "write workers, the number of generator processes",
     "duration-stop": "calls under way at the end of the window get 3 s more",
     "enable-compression": "requests are sent uncompressed",
-    **dict.fromkeys(("lb-strategy", "debug", "name", "tags", "max-recv-message-size", "max-send-message-size"), _ANY),
+    **dict.fromkeys(("lb-strategy", "debug", "max-recv-message-size", "max-send-message-size"), _ANY),
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""
-_OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
-_SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration")
+OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
+_SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
+OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
+"""Keys of a schedule of rates; together they are one rate of bench."""
 KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
-_MAYBE_UNSET |= {"cacert", "cert", "key", "authority"}
+_MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
 
 
 def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dict[str, Any]:
@@ -90,15 +100,15 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
     elif key == "load-schedule":
         if {"rps", "rate"} & tables.keys():
             raise _refused(name, key, value, "either a schedule or one rate")
-        out["rate"] = _schedule(tables, value, name)
-    elif key in _SCHEDULE and tables.get("load-schedule") != "step":
-        raise _refused(name, key, value, "load-schedule=step as well")
+        out["rate"] = schedule(tables, f"{name}: ")
+    elif key in _SCHEDULE and "load-schedule" not in tables:
+        raise _refused(name, key, value, "load-schedule=step or load-schedule=line as well")
     elif key == "async" and not {"rps", "rate", "load-schedule"} & tables.keys():
         raise _refused(name, key, value, "a rate as well: calls are then sent when they are due")
     elif key == "insecure":
         if not isinstance(value, bool):
             raise _refused(name, key, value, "true or false")
-        if value and (of_tls := next((one for one in _OF_TLS if one in tables), None)):
+        if value and (of_tls := next((one for one in OF_TLS if one in tables), None)):
             raise _refused(name, key, value, f"false beside {of_tls}, which belongs to TLS")
         if not value:
             out["tls"] = True
@@ -110,14 +120,53 @@ def _unset(key: str, value: Any) -> bool:
     return value in (None, "", 0, [], {}, "0", "0s", "const", "close") and key != "insecure"
 
 
-def _schedule(tables: Mapping[str, Any], value: Any, name: str) -> str:
-    """``FROM:TO:STEP@HOLD`` out of ghz's keys for the same."""
-    if value != "step":
-        raise _refused(name, "load-schedule", value, "step or const")
-    for key in _SCHEDULE:
-        if not tables.get(key):
-            raise UsageError(f"{name}: load-schedule=step needs {key} as well")
-    return "{load-start}:{load-end}:{load-step}@{load-step-duration}".format(**tables)
+def schedule(tables: Mapping[str, Any], where: str, dashes: str = "") -> str:
+    """The rate of bench, ``FROM:TO:STEP@HOLD`` or ``FROM:TO@TIME``, out of ghz's keys; nothing for a constant one.
+
+    Raises UsageError, which says `where`, and calls a key with its `dashes`.
+    """
+    kind = tables.get("load-schedule", "const")
+    if kind == "step":
+        for key in ("load-start", "load-end", "load-step", "load-step-duration"):
+            if not tables.get(key):
+                raise UsageError(f"{where}{dashes}load-schedule=step needs {dashes}{key} as well")
+        if tables.get("load-max-duration"):
+            expected = "this to be left out: a schedule of steps ends with its last rate"
+            raise UsageError(where + invalid(f"{dashes}load-max-duration", tables["load-max-duration"], expected))
+        return "{load-start}:{load-end}:{load-step}@{load-step-duration}".format(**tables)
+    if kind == "line":
+        return _line(tables, where, dashes)
+    if kind != "const" or len(tables.keys() & set(_SCHEDULE)) > 0:
+        raise UsageError(
+            where + invalid(f"{dashes}load-schedule", kind, "step or line, or const without what belongs to those")
+        )
+    return ""
+
+
+def _line(tables: Mapping[str, Any], where: str, dashes: str) -> str:
+    """A ramp: the rate changes by load-step each second, to load-end or for load-max-duration."""
+    start, step, end = (_number(tables, key, where, dashes) for key in ("load-start", "load-step", "load-end"))
+    if "load-max-duration" in tables and "load-end" not in tables:
+        time_s = seconds(str(tables["load-max-duration"]), bare="s")
+        end = start + step * time_s
+    elif step and "load-end" in tables:
+        time_s = (end - start) / step
+    else:
+        raise UsageError(
+            f"{where}{dashes}load-schedule=line needs load-step, and load-end or load-max-duration, as well"
+        )
+    if time_s <= 0 or end <= 0:
+        raise UsageError(
+            where + invalid(f"{dashes}load-step", f"{step:g}", f"steps that lead from {start:g}/s to a rate above 0")
+        )
+    return f"{start:g}:{end:.12g}@{time_s:.12g}s"
+
+
+def _number(tables: Mapping[str, Any], key: str, where: str, dashes: str) -> float:
+    try:
+        return float(tables.get(key) or 0)
+    except (TypeError, ValueError):
+        raise UsageError(where + invalid(dashes + key, tables[key], "calls per second")) from None
 
 
 def _refused(name: str, key: str, value: object, expected: str) -> UsageError:

@@ -127,6 +127,9 @@ def test_the_flags_names_are_read_in_json() -> None:
             {"load-schedule": "step", "load-start": 50, "load-end": 150, "load-step": 10, "load-step-duration": "5s"},
             {"rate": "50:150:10@5s"},
         ),
+        ({"load-schedule": "line", "load-start": 5, "load-end": 100, "load-step": 5}, {"rate": "5:100@19s"}),
+        ({"load-schedule": "line", "load-start": 200, "load-end": 100, "load-step": -2}, {"rate": "200:100@50s"}),
+        ({"load-schedule": "line", "load-step": 5, "load-max-duration": "20s"}, {"rate": "0:100@20s"}),
     ],
 )
 def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options: dict[str, Any]) -> None:
@@ -144,10 +147,23 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"insecure": "no"}, "invalid insecure=no: expected true or false"),
         ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false beside cacert"),
         ({"async": True}, "invalid async=True: expected a rate as well"),
-        ({"load-schedule": "line"}, "invalid load-schedule=line: expected step or const"),
+        ({"load-schedule": "line"}, "load-schedule=line needs load-step"),
+        ({"load-schedule": "sine"}, "invalid load-schedule=sine: expected step or line"),
+        (
+            {"load-schedule": "line", "load-step": 5, "load-start": 50, "load-end": 5},
+            "invalid load-step=5: expected steps",
+        ),
+        ({"load-schedule": "line", "load-step": "x", "load-end": 5}, "invalid load-step=x: expected calls per second"),
+        (
+            {
+                **{"load-schedule": "step", "load-start": 5, "load-end": 9, "load-step": 1},
+                **{"load-step-duration": "5s", "load-max-duration": "5s"},
+            },
+            "invalid load-max-duration=5s: expected this to be left out",
+        ),
         ({"load-schedule": "step", "load-start": 5}, "load-schedule=step needs load-end as well"),
         ({"load-schedule": "step", "rps": 5}, "expected either a schedule or one rate"),
-        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step as well"),
+        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line as well"),
         ({"duration": 10_000_000_000}, "expected a time with its unit, as '10s'"),
         ({"timeout": 20.5}, "expected a time with its unit, as '10s'"),
         ({"total": 5, "requests": 5}, "both say the same"),

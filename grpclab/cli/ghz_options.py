@@ -1,0 +1,120 @@
+"""The options of ghz in the words of ``grpclab bench``. Pure: words go in, words come out.
+
+An option of ghz that means the same as one of bench works under its own name; the others have a hint. The same holds
+for the keys of a configuration: :mod:`grpclab.load.output.ghz_config`. ghz: https://ghz.sh/docs/options
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from grpclab.errors import UsageError, invalid
+from grpclab.load.output.ghz_config import OF_SCHEDULE, OF_TLS, REFUSED, schedule
+
+SAME = {
+    "--total": "--requests",
+    "--rps": "--rate",
+    "-x": "--duration",
+    "--max-duration": "--duration",
+    "-t": "--deadline",
+    "--timeout": "--deadline",
+    "-d": "--data",
+    "-D": "--data-file",
+    "-M": "--metadata-file",
+    "-O": "--format",
+    "--cname": "--server-name",
+}
+"""Options that have another name in bench."""
+_METADATA, _PATHS = ("-m", "--metadata"), ("-i", "--import-paths")
+_SWITCHES = {
+    "--insecure": (),
+    "--count-errors": (),
+    "--async": (),
+    "--skipTLS": ("--insecure-skip-verify",),
+}
+"""Options without a value; those that stand for nothing say what bench does anyway."""
+_RATES = {"-r", "--rate", "--rps"}
+HINTS = {
+    **{f"--{key}": reason for key, reason in REFUSED.items() if key not in OF_SCHEDULE},
+    "-b": REFUSED["binary"],
+    "-B": REFUSED["binary-file"],
+    "-e": REFUSED["enable-compression"],
+    "-T": "write --connect-timeout TIME",
+    "-L": "write --set client.keepalive_s=TIME",
+    "--reflect": "reflection is used unless --proto or --protoset is given",
+}
+"""What to do instead of the options that have no counterpart."""
+
+
+def in_our_words(words: Sequence[str]) -> list[str]:
+    """The words of a command line with bench's options for those of ghz. Raises UsageError."""
+    left, done, schedule_keys = list(words), list[str](), dict[str, str]()
+    _check_together(words)
+    while left:
+        word = left.pop(0)
+        if word == "--":
+            done += [word, *left]
+            break
+        name, equals, value = word.partition("=")
+        if name in _SWITCHES and not equals:
+            done += _SWITCHES[name]
+            continue
+        if not _takes_value(name):
+            done.append(word)
+            continue
+        if not equals and not left:  # the missing value is refused by bench's option
+            done.append(SAME.get(name, name))
+            break
+        value = value if equals else left.pop(0)
+        if (key := name.removeprefix("--")) in OF_SCHEDULE:
+            schedule_keys[key] = value
+        else:
+            done += _given(name, value)
+    if schedule_keys:
+        rate = schedule(schedule_keys, "", "--")
+        done = [f"--rate={rate}", *done] if rate else done
+    return done
+
+
+def _takes_value(name: str) -> bool:
+    key = name.removeprefix("--") if name.startswith("--") else ""
+    return name in SAME or name in (*_METADATA, *_PATHS, "--format", "--keepalive", "--host") or key in OF_SCHEDULE
+
+
+def _given(name: str, value: str) -> list[str]:
+    """One option with its value."""
+    if name in _METADATA:
+        return [f"--metadata={pair}" for pair in _pairs(name, value)]
+    if name in _PATHS:
+        return [f"--proto-path={path}" for path in value.split(",")]
+    if name == "--keepalive":
+        return [f"--set=client.keepalive_s={value}"]
+    if name == "--host":
+        return [value]
+    ours = SAME.get(name, name)
+    return [f"{ours}={'json' if ours == '--format' and value == 'pretty' else value}"]
+
+
+def _pairs(name: str, value: str) -> list[str]:
+    """The ``key=value`` words of metadata: as they are, or of an object in JSON."""
+    if not value.lstrip().startswith("{"):
+        return [value]
+    try:
+        table = json.loads(value)
+    except ValueError:
+        table = None
+    if not isinstance(table, dict) or not all(isinstance(one, str) for one in table.values()):
+        raise UsageError(invalid(name, value, 'key=value, or an object of texts in JSON, as {"tenant": "a"}'))
+    return [f"{key}={one}" for key, one in table.items()]
+
+
+def _check_together(words: Sequence[str]) -> None:
+    """Raise UsageError where ghz's words contradict each other."""
+    names = [word.partition("=")[0] for word in words]
+    if "--insecure" in names and (of_tls := next((f"--{one}" for one in OF_TLS if f"--{one}" in names), None)):
+        raise UsageError(f"--insecure is plain text, and {of_tls} belongs to TLS: leave one out")
+    if "--load-schedule" in names and _RATES & set(names) and not {"const", "--load-schedule=const"} & set(words):
+        raise UsageError("--load-schedule and --rate both say the rate: leave one out")
+    if "--async" in names and not (_RATES | {"--load-schedule"}) & set(names):
+        raise UsageError("--async needs a rate: calls are then sent when they are due: add --rps")
