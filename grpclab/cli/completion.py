@@ -42,6 +42,26 @@ def settings(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[s
 
 def respond(program: click.Command, instruction: str) -> int:
     """Answer a shell; returns the exit code."""
-    from click.shell_completion import shell_complete
+    from click.shell_completion import BashComplete, CompletionItem, add_completion_class, shell_complete
 
+    class BashWords(BashComplete):
+        """For bash ``FACTOR=LEVEL`` is three words, and what is offered replaces the last of them."""
+
+        name = "bash"
+        before = ""
+
+        def get_completion_args(self) -> tuple[list[str], str]:
+            args, begun = super().get_completion_args()
+            if begun == "=":
+                args, begun = [*args, begun], ""
+            if len(args) > 1 and args[-1] == "=":
+                self.before = f"{args[-2]}="
+                return args[:-2], f"{self.before}{begun}"
+            return args, begun
+
+        def format_completion(self, item: CompletionItem) -> str:
+            item.value = item.value.removeprefix(self.before)
+            return super().format_completion(item)
+
+    add_completion_class(BashWords, "bash")
     return shell_complete(program, {}, "grpclab", VARIABLE, instruction)

@@ -88,6 +88,18 @@ def test_behind_a_factor_its_levels_are_offered(here: Path) -> None:
     assert offered(words, "fish") == ["plain,server.implementation=asyncio"]
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["bench", "--set", "server.implementation", "=", "a"], ["plain,asyncio"]),
+        (["bench", "--set", "server.tls", "="], ["plain,true", "plain,false"]),
+        (["bench", "--engine", "=", "w"], ["plain,wire"]),
+    ],
+)
+def test_bash_splits_words_at_equals_signs(here: Path, words: list[str], expected: list[str]) -> None:
+    assert offered(words) == expected
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_script(shell: str) -> None:
     env = {**os.environ, "_GRPCLAB_COMPLETE": f"{shell}_source"}
