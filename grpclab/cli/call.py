@@ -60,10 +60,18 @@ Exit codes: 0 every call ended with OK, 1 another status, 2 a wrong option or an
 130 Ctrl-C."""
 
 
+HINTS = {"--call": "name the method as it is: grpclab call package.Service/Method ADDRESS"}
+"""What to type instead of options that other commands have."""
+
+
 def run(options: Options) -> int:
     """Do what the first word says; returns the exit code."""
     if options.what is None:
         raise UsageError(f"nothing to call was named: expected {EXPECTED}")
+    if ":" in options.what:  # the address first, as grpcurl has it; alone it is one to list
+        first = next((word for word in options.names if ":" not in word), LIST)
+        options.names = [options.what, *(word for word in options.names if word != first)]
+        options.what = first
     name, target = _words(options)
     require_writable(options.json)
     if options.what == DEMO:
@@ -306,5 +314,6 @@ COMMAND = LabCommand(
     usage="grpclab call list|describe NAME|METHOD|demo [ADDRESS] [options]",
     description=DESCRIPTION,
     epilog=EPILOG,
+    hints=HINTS,
     groups=_groups(),
 )

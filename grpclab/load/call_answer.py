@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import json_format, text_format
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -52,11 +52,11 @@ class CallAnswer:
 
 
 class AnswerDecoder:
-    """Messages of a method's answers, from bytes to what JSON has."""
+    """Messages of a kind, from bytes to what JSON has; as text where one holds a message of an unknown type."""
 
-    def __init__(self, method: MethodDescriptor, known: Schema) -> None:
-        self._name = method.output_type.full_name
-        self._class: type[Message] = GetMessageClass(method.output_type)
+    def __init__(self, kind: Descriptor, known: Schema) -> None:
+        self._name = kind.full_name
+        self._class: type[Message] = GetMessageClass(kind)
         self._pool = known.pool
 
     def __call__(self, content: bytes) -> Any:

@@ -182,7 +182,7 @@ class ServiceClient:
             schemas.require_connection(self.target, security=self._security, timeout_s=self._patience_s)
         if self._channel is None:
             self._channel = open_channel(self.target, security=self._security, options=_OPTIONS)
-        decode = AnswerDecoder(method, known)
+        decode = AnswerDecoder(method.output_type, known)
         for number in range(repeat):
             self._take_call()
             request = messages if method.client_streaming else [messages[number % len(messages)]]

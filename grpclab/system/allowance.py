@@ -91,8 +91,8 @@ class SharedAllowance:
         return self.allowance.reached(TIME) if now >= self._ends_at else ""
 
     def left_of_time(self, now: float) -> float:
-        """The seconds in which something may be sent. Raises MeasurementError where there are none."""
-        return self.left(now).time_s
+        """The seconds in which something may be sent and awaited; 0 where there are none."""
+        return max(0.0, self._ends_at - now)
 
     def left(self, now: float) -> Allowance:
         """What a load that begins `now` may send. Raises MeasurementError where that is nothing."""

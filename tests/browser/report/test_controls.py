@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from grpclab.report import write_index
+from grpclab.report.sections import answer
 from tests.support import chromium, synthetic
 
 LONG = " with_a_name_that_is_rather_long_and_has_no_place_to_break_anywhere_at_all"
@@ -44,10 +45,16 @@ def reports(made: synthetic.MadeStudy, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
+def unfold(page: Page) -> None:
+    """Open every folded section."""
+    page.evaluate("for (const fold of document.querySelectorAll('.page-fold')) fold.open = true")
+
+
 @pytest.fixture
 def nightly(browser: Browser, reports: Path) -> Iterator[Page]:
     """The full report, with a check at the end that nothing went wrong and nothing left the page."""
     with chromium.visit(browser, reports / "nightly.html", accept_downloads=True) as found:
+        unfold(found.page)
         yield found.page
         assert found.trouble == []
 
@@ -56,6 +63,7 @@ def nightly(browser: Browser, reports: Path) -> Iterator[Page]:
 def test_a_page_fits_a_phone_and_a_desk_without_errors_or_requests(browser: Browser, reports: Path, name: str) -> None:
     for width in (400, 1280):
         with chromium.visit(browser, reports / f"{name}.html", width=width) as found:
+            unfold(found.page)
             found.page.wait_for_timeout(50)
             window, needed = found.needs_px()
             assert needed <= window == width
@@ -68,12 +76,22 @@ def test_a_page_fits_a_phone_and_a_desk_without_errors_or_requests(browser: Brow
 
 def test_the_verdict_stands_on_the_first_screen(nightly: Page, made: synthetic.MadeStudy) -> None:
     verdict = nightly.locator(".gl-verdict")
-    expect(verdict).to_contain_text(made.verdict["sentence"])
+    expect(verdict).to_contain_text(answer.section(made.finished()).sentence)
     box = verdict.bounding_box()
     assert box
     assert box["y"] + box["height"] < 900
-    expect(nightly.locator("#answer")).to_contain_text("How sure")
-    expect(nightly.locator("#answer")).to_contain_text("is limited by")
+    picture = nightly.locator("#answer .gl-picture").bounding_box()
+    assert picture
+    assert picture["y"] + picture["height"] < 900, "and the figure that answers the question with it"
+
+
+def test_a_link_into_a_folded_section_opens_it(browser: Browser, reports: Path) -> None:
+    with chromium.visit(browser, reports / "nightly.html") as found:
+        fold = found.page.locator("#method .page-fold")
+        expect(fold).not_to_have_attribute("open", "")
+        found.page.get_by_role("navigation").get_by_role("link", name="Method").click()
+        expect(fold).to_have_attribute("open", "")
+        assert found.trouble == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -81,6 +99,7 @@ def test_the_verdict_stands_on_the_first_screen(nightly: Page, made: synthetic.M
 def test_axe_finds_nothing_serious(browser: Browser, reports: Path, name: str, theme: str) -> None:
     # The checker is a script from outside: the page's policy would not let it in.
     with chromium.visit(browser, reports / f"{name}.html", color_scheme=theme, bypass_csp=True) as found:
+        unfold(found.page)
         if name == "nightly":
             found.page.locator("[data-trials] button").first.click()
             found.page.locator(".gl-more table").wait_for()
@@ -228,12 +247,13 @@ def test_what_is_copied_is_a_table_of_github(nightly: Page) -> None:
     assert pipes == {7}
     nightly.locator("#copy-summary").click()
     expect(nightly.locator("#copy-summary")).to_have_text("Copied")
-    assert nightly.evaluate("navigator.clipboard.readText()").startswith("**faster: ")
+    assert nightly.evaluate("navigator.clipboard.readText()").startswith("**faster:** ")
 
 
 def test_text_of_users_stays_text_when_it_is_opened_and_copied(browser: Browser, reports: Path) -> None:
     with chromium.visit(browser, reports / "evil.html") as found:
         page = found.page
+        unfold(page)
         for button in page.locator("[data-trials] button").all():
             button.click()
         page.locator(".gl-more table").first.wait_for()
@@ -265,7 +285,7 @@ def test_without_scripts_the_page_is_complete_but_for_its_controls(
     browser: Browser, reports: Path, made: synthetic.MadeStudy
 ) -> None:
     with chromium.visit(browser, reports / "nightly.html", java_script_enabled=False) as found:
-        text = found.page.locator("main").inner_text()
-        assert made.verdict["sentence"] in text
+        text = found.page.locator("main").text_content() or ""
+        assert answer.section(made.finished()).sentence in text
         assert "This flamegraph is drawn by a script inside this page." in text
         assert found.page.get_by_role("button").count() == 0

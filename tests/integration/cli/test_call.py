@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 import grpclab
 from grpclab.cli.commands import main
 from grpclab.errors import TargetError
+from grpclab.load.call_answer import AnswerDecoder
 from grpclab.load.calls.encoding import encode
 from grpclab.load.calls.outline import message_example
 from grpclab.load.calls.request import from_python
@@ -114,6 +115,11 @@ def test_a_list_for_programs_is_json_alone(target: str, capsys: pytest.CaptureFi
     assert methods[f"{SERVICE}/Upload"] == "client streaming"
 
 
+def test_the_address_may_come_first(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called(capsys, target) == called(capsys, "list", target) == called(capsys, target, "list")
+    assert called(capsys, target, "describe", "Watch") == called(capsys, "describe", "Watch", target)
+
+
 @pytest.mark.parametrize("name", [PLACE, "Place", "Orders/Place", "shop.v1.Orders.Place"])
 def test_a_method_is_described_by_any_clear_name(target: str, capsys: pytest.CaptureFixture[str], name: str) -> None:
     text = called(capsys, "describe", name, target)
@@ -145,6 +151,16 @@ def test_messages_enums_and_services_are_described(target: str, capsys: pytest.C
 def test_a_schema_file_needs_no_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     proto = write(tmp_path)
     assert "Place" in called(capsys, "list", "--proto", str(proto), "--proto-path", str(tmp_path))
+
+
+def test_the_example_of_a_client_stream_is_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proto = tmp_path / "a.proto"
+    proto.write_text(
+        'syntax = "proto3"; package a; message M { bool x = 1; } service B { rpc C(stream M) returns (M); }'
+    )
+    text = called(capsys, "describe", "C", "--proto", str(proto))
+    assert "method a.B/C, client streaming" in text
+    assert """--data '[{"x": true}, {"x": true}]'""" in text
 
 
 # ---- calls -------------------------------------------------------------------------------------------------------
@@ -226,6 +242,23 @@ def test_what_cannot_be_is_one_line(
 
 def test_another_machine_is_not_called_without_leave(capsys: pytest.CaptureFixture[str]) -> None:
     assert "needs --allow-remote" in called(capsys, "list", "192.0.2.1:50051", code=2)
+
+
+def test_no_more_calls_are_made_than_were_allowed(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ceilings = ("--allow-remote", "--max-rate", "1000", "--max-calls", "3", "--max-time", "1m")
+    schema = ("--proto", str(write(tmp_path)), "--proto-path", str(tmp_path))
+    assert called(capsys, PLACE, target, *ceilings, *schema, "--repeat", "9", code=3).count("  OK") == 3
+
+
+def test_an_answer_of_unknown_content_is_shown_as_text(shop: Shop) -> None:
+    order = shop.order(customer="Ada")
+    order.gift.type_url, order.gift.value = "type.googleapis.com/shop.v1.Unknown", b"\x08\x01"
+    schema = from_descriptors(file.SerializeToString() for file in shop.files.file)
+    decode = AnswerDecoder(schema.method(SERVICE, "Place").input_type, schema)
+    assert decode(shop.order(customer="Ada").SerializeToString()) == {"customer": "Ada"}
+    assert 'customer: "Ada"' in decode(order.SerializeToString())
 
 
 def test_where_nothing_listens_the_exit_code_is_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

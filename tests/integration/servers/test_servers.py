@@ -128,7 +128,8 @@ def test_calls_beyond_the_stream_limit_wait_and_all_succeed(kind: str) -> None:
         server.stop()
     assert (run.summary.requests, run.summary.errors_by_status) == (80, {})
     assert server.calls == 80
-    assert server.high_water == 4
+    assert server.high_water in (2, 3, 4)
+    assert server.high_water == 4 or kind == "elastic", "its two threads may do: others are lent when they are blocked"
 
 
 def test_spare_threads_are_lent_to_calls_that_block() -> None:
