@@ -108,7 +108,8 @@ def described_lines(thing: Described, target: str) -> Iterator[str]:
         yield from _message_lines("request", thing.input_type)
         yield from _message_lines("answer", thing.output_type)
         yield from _template_lines(thing.input_type)
-        request = json.dumps(message_example(thing.input_type, DEEPEST))
+        example = message_example(thing.input_type, DEEPEST)
+        request = json.dumps([example, example] if thing.client_streaming else example)
         short = len(request) <= SHORT
         yield from ("", "call it:" if short else "save the template as request.json, then call it:")
         data = shlex.quote(request) if short else "@request.json"

@@ -58,11 +58,11 @@ class Narrowing:
 
     def sentence(self) -> str:
         """The number first, in a sentence about an interval, and what it rests on."""
-        rests = f", {self.groups} groups" if self.low > 1 else f": no gain that {self.groups} groups show"
-        known = f"95 % interval {self.low:.1f} to {self.high:.1f}{rests}"
+        doubt = "" if self.low > 1 else f", which {self.groups} groups cannot tell from 1"
+        known = f"95 % interval {self.low:.1f} to {self.high:.1f}, {self.groups} groups"
         return (
-            f"{self.times:.1f} times narrower for measuring both sides in turns ({known}); half a group apart, the"
-            f" ratio of the same servers varies by {100 * self.apart:.1f} % instead of {100 * self.together:.1f} %"
+            f"{self.times:.1f} times narrower for measuring both sides in turns{doubt} ({known}); half a group apart,"
+            f" the ratio of the same servers varies by {100 * self.apart:.1f} % instead of {100 * self.together:.1f} %"
         )
 
 

@@ -153,6 +153,16 @@ def test_a_schema_file_needs_no_server(tmp_path: Path, capsys: pytest.CaptureFix
     assert "Place" in called(capsys, "list", "--proto", str(proto), "--proto-path", str(tmp_path))
 
 
+def test_the_example_of_a_client_stream_is_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proto = tmp_path / "a.proto"
+    proto.write_text(
+        'syntax = "proto3"; package a; message M { bool x = 1; } service B { rpc C(stream M) returns (M); }'
+    )
+    text = called(capsys, "describe", "C", "--proto", str(proto))
+    assert "method a.B/C, client streaming" in text
+    assert """--data '[{"x": true}, {"x": true}]'""" in text
+
+
 # ---- calls -------------------------------------------------------------------------------------------------------
 
 
