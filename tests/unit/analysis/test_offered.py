@@ -101,4 +101,4 @@ def test_the_figure_says_where_the_knee_is() -> None:
 
 @pytest.mark.parametrize(("arrival", "found"), [("gamma:0.5", 1), ("burst:5", 1), ("ramp:0.1@9s", 0), ("gone:1", 1)])
 def test_rates_that_change_on_their_way_have_no_knee(arrival: str, found: int) -> None:
-    assert len(series(trials({rate: rate for rate in RATES}, FLAT), plan(**{"load.arrival": arrival}))) == found
+    assert len(series(trials({rate: rate for rate in RATES}, FLAT), plan(RATES, **{"load.arrival": arrival}))) == found
