@@ -11,6 +11,7 @@ import pandas as pd
 
 from grpclab.analysis.curves import levels
 from grpclab.analysis.study_plan import PlannedConfiguration
+from grpclab.factors.registries import ARRIVALS
 from grpclab.load.run import HELD_BACK, KEPT_SHARE
 from grpclab.load.steps import KEPT_TAIL
 
@@ -86,6 +87,8 @@ def series(trials: pd.DataFrame, configurations: Sequence[PlannedConfiguration])
     for one in configurations:
         settings = dict(one.settings)
         rate = settings.pop(RATE, None)
+        if _varies(str(settings.get("load.arrival", "constant"))):
+            continue  # what is answered has a mean below or above that rate
         if isinstance(rate, int | float) and not isinstance(rate, bool) and rate > 0 and trials.size:
             key = json.dumps([one.scenario, settings], sort_keys=True, default=str)
             alike.setdefault(key, []).append((float(rate), one.name))
@@ -97,6 +100,11 @@ def series(trials: pd.DataFrame, configurations: Sequence[PlannedConfiguration])
         if len(rates) > 1:
             every.append(Series(rates=tuple(rates)))
     return every
+
+
+def _varies(arrival: str) -> bool:
+    """Whether the rate of a load shape changes on its way; not known of one that is not installed here."""
+    return arrival.partition(":")[0] in ARRIVALS and bool(ARRIVALS.resolve(arrival).varies)
 
 
 def _rates(trials: pd.DataFrame, names: list[str], offered: list[float]) -> list[Rate]:

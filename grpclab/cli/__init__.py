@@ -21,6 +21,7 @@ Each line imports only from those above it::
     factors         ``grpclab factors``
     init            ``grpclab init``
     notebook        ``grpclab notebook``
+    profiled        what ``grpclab profile`` does
     profile         ``grpclab profile``
     report          ``grpclab report``
     study           ``grpclab study``

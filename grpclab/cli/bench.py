@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
 
 TARGET = "localhost:50051"
+SHAPES = FACTORS["load.arrival"].range_text.replace("|", ", ")
+"""The load shapes, for the help."""
 DESCRIPTION = """Load a running server on this machine, or your own application, and print a summary.
 
 Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again. Its
@@ -247,9 +249,7 @@ def _groups() -> list[OptionGroup]:
                 help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, e.g. 500:5000:500@5s, or a ramp"
                 " FROM:TO@TIME, e.g. 500:5000@60s",
             ),
-            factor_option(
-                "arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {FACTORS['load.arrival'].range_text}"
-            ),
+            factor_option("arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {SHAPES}"),
             factor_option("pacing", "auto|spin|timer"),
             Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),
             factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),

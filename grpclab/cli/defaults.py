@@ -32,7 +32,7 @@ def of_file(command: str, flags: Iterable[Flag], commands: Iterable[str]) -> tup
             text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             continue
-        if path and "grpclab" not in text:
+        if path and "tool.grpclab" not in text and "[tool]" not in text:
             continue
         table = _table(name, text, path)
         if table is None:

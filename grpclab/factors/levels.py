@@ -149,7 +149,10 @@ class Factor:
         if unit:
             expected = f"{expected.replace('number', unit, 1)}, or {TIMES}"
         shown = f"{level:.12g}" if isinstance(level, float) else level  # 100 * 1e-6 is 9.999999999999999e-05
-        return FactorError(invalid(called or self.dotted, shown, expected, self.registry or self.choices))
+        known = list(self.choices if self.registry is None else self.registry)
+        if str(level).partition(":")[0] in known:  # it is the argument that is wrong
+            known = []
+        return FactorError(invalid(called or self.dotted, shown, expected, known))
 
 
 def _whole(word: str) -> int:

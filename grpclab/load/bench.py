@@ -275,8 +275,9 @@ async def bench(
     """Load the server at `target` and return what was measured; for notebooks and scripts.
 
     `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is given; 10
-    s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second, `arrival` constant
-    or poisson; a text is a schedule, as ``"500:5000:500@5s"``. `connections` above 1 is a pool of that many. `call` is
+    s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second, with the load
+    shape `arrival`, as ``"poisson"``; a text is a schedule, as ``"500:5000:500@5s"``, or a ramp, as
+    ``"500:5000@60s"``. `connections` above 1 is a pool of that many. `call` is
     ``package.Service/Method``, found by server reflection or in the file `proto`, whose imports lie below the folders
     `proto_path`; without it, our own greeter is called. Its request in `data` is JSON as a text, or Python values:
     bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a Duration. A list holds requests that

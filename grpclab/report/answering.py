@@ -79,10 +79,14 @@ def confidence(study: FinishedStudy) -> str:
 
 
 def more(study: FinishedStudy) -> Iterator[str]:
-    """What else the sentence of the study says, and the note on its headline."""
-    yield from map(words.typeset, _SENTENCES.split(words.plain(study.verdict.sentence))[1:])
-    if study.headline.note and study.headline.computed:
-        yield words.typeset(words.plain(study.headline.note))
+    """What else the sentence of the study says, and the note on its headline, but for what is a warning, too."""
+    texts = _SENTENCES.split(words.plain(study.verdict.sentence))[1:]
+    if study.headline.computed:
+        texts.append(words.plain(study.headline.note))
+    for text in texts:
+        said = text.removeprefix("But ").rstrip(".")
+        if said and not any(said in warning for warning in study.warnings):
+            yield words.typeset(text)
 
 
 def _names(study: FinishedStudy) -> tuple[str, str, str]:

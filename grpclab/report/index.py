@@ -35,8 +35,11 @@ class Entry:
 
     @property
     def sentence(self) -> str:
-        """The verdict in a sentence."""
-        return words.typeset(self.about.sentence or "There is no verdict.")
+        """The verdict in a sentence, its ratio as it stands beside the title."""
+        text = words.typeset(self.about.sentence or "There is no verdict.")
+        if not self.ratio or self.ratio == qty.MISSING:
+            return text
+        return text.replace(f" {words.typeset(qty.ratio(self.about.ratio, 'sentence'))} ", f" {self.ratio} ", 1)
 
     @property
     def badge(self) -> str:

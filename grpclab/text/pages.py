@@ -14,11 +14,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jinja2
 from markupsafe import Markup, escape
 
 from grpclab.text.printable import printable
+
+if TYPE_CHECKING:
+    import jinja2
 
 SHARED = Path(__file__).parent / "templates"
 """The templates, style sheets and macros that all rooms share."""
@@ -52,6 +55,8 @@ def style(folder: Path, name: str) -> str:
 @functools.cache
 def environment(folder: Path, in_cell: bool) -> jinja2.Environment:
     """The templates of a folder and the shared ones."""
+    import jinja2  # here: whoever prints a help imports this module
+
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, SHARED]),
         autoescape=True,
@@ -69,7 +74,9 @@ def environment(folder: Path, in_cell: bool) -> jinja2.Environment:
 
 def _harmless(value: object) -> object:
     """The text of a value without control and formatting characters, each run of white space a space; HTML as it is."""
-    if isinstance(value, Markup | jinja2.Undefined):
+    from jinja2 import Undefined
+
+    if isinstance(value, Markup | Undefined):
         return value
     text = str(value)
     before, after = (" " if end.isspace() else "" for end in (text[:1], text[-1:]))

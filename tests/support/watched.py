@@ -300,7 +300,7 @@ class Watched:
         self.patch.setattr(service_client, "ServiceClient", Client)
 
     def _others(self) -> None:
-        from grpclab.cli import findings, profile
+        from grpclab.cli import findings, profiled
         from grpclab.profiling import processes, threads
 
         def sample(pids: list[int], *, duration_s: int, rate_hz: int) -> pyspy.PySpyProfile:
@@ -312,7 +312,7 @@ class Watched:
         self.patch.setattr(threads, "read", lambda pids: {})
         self.patch.setattr(threads, "difference", lambda before, after: [])
         self.patch.setattr(processes, "by_pid", lambda pid: [pid])
-        self.patch.setattr(profile, "_server", lambda target: [2])
+        self.patch.setattr(profiled, "_server", lambda target: [2])
         found = [
             findings.Finding(name="memory", state="ok", value="much", advice=""),
             findings.Finding(name="load", state="warn", value="9", advice="stop it"),

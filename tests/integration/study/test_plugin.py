@@ -103,7 +103,7 @@ def test_a_target_that_cannot_be_started_is_refused(text: str) -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_a_wrong_name_is_answered_with_those_of_the_package_too() -> None:
-    with pytest.raises(FactorError, match=r"expected constant\|poisson\|pairs$"):
+    with pytest.raises(FactorError, match=r"expected constant\|poisson\|gamma:SHAPE.*replay:FILE\|pairs$"):
         TrialConfig().replace({"load.arrival": "triples"})
 
 

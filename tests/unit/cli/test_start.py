@@ -25,6 +25,7 @@ HEAVY = ("numpy", "grpc", "google.protobuf", "pandas", "matplotlib", "scipy", "p
         (["compare", "--rat", "5"], 2),
         (["study", "--help"], 0),
         (["report", "--hlep"], 2),
+        (["profile", "--rat"], 2),
         (["factors", "--help"], 0),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -134,7 +134,7 @@ PASSES_JSON: dict[str, str] = {
     "cli.layers": "options of the command line, by their names",
     "cli.options": "options of the command line, by their names",
     "cli.target_options": "options of the command line, by their names",
-    "cli.profile": "writes what --json asks for",
+    "cli.profiled": "writes what --json asks for",
     "factors.config": "writes what --json asks for",
     "load.calls.outline": "an example of a request, as JSON has it",
     "load.calls.encoding": "a request in JSON, as its user writes it",
