@@ -68,6 +68,8 @@ def names(headline: Comparison, planned: PlannedHeadline) -> tuple[str, str, str
 
 def advice(headline: Comparison) -> str:
     """What would decide a headline that is inconclusive."""
+    if not headline.computed:
+        return f"run at least {fewest_blocks()} blocks"
     if headline.obstacles:
         return "; ".join(headline.obstacles)
     if headline.blocks_needed is not None:

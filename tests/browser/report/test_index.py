@@ -19,6 +19,7 @@ from grpclab.report import assets, past, recurrence, write_index
 from grpclab.report.figures import history
 from grpclab.report.past import SUMMARY_SCHEMA, settings_digest, summary
 from grpclab.report.recurrence import changes
+from grpclab.report.words import typeset
 from grpclab.study.stored_values import read
 from tests.support import chromium, synthetic
 from tests.support.finished import finished, written_report
@@ -147,7 +148,7 @@ def test_the_newest_stands_first_and_what_is_no_report_is_left_out(about: dict[s
     page = Page(path.read_text())
     reports = [a["href"] for a in page.all("a") if a["href"].endswith(".html")]
     assert reports == ["./new%20one.html", "./old.html", "./none.html"]
-    assert about["sentence"] in page.text
+    assert typeset(about["sentence"]).partition("× ")[2] in page.text, "its ratio is as it stands beside the title"
     assert f"{about['ratio']:.2f}×" in page.text
     assert f"{about['ci_low']:.2f} to {about['ci_high']:.2f}" in page.text
     for told in ("2 January 2025", "AMD EPYC 7B13", "design default", "6 blocks", "commit 0123456789ab+"):

@@ -97,3 +97,8 @@ def test_the_figure_says_where_the_knee_is() -> None:
     assert block.caption.startswith("Knee: kept up to 400/s")
     assert re.search(r"at 800/s p50 1 ms, p99 (2|1.99|2.01) ms, 610/s answered", block.alt)
     assert "offered rate, requests per second" in block.svg_wide
+
+
+@pytest.mark.parametrize(("arrival", "found"), [("gamma:0.5", 1), ("burst:5", 1), ("ramp:0.1@9s", 0), ("gone:1", 1)])
+def test_rates_that_change_on_their_way_have_no_knee(arrival: str, found: int) -> None:
+    assert len(series(trials({rate: rate for rate in RATES}, FLAT), plan(RATES, **{"load.arrival": arrival}))) == found

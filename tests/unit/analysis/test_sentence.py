@@ -8,8 +8,9 @@ import math
 import pytest
 
 from grpclab.analysis import analyse
+from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.judgement import headline_of
-from grpclab.analysis.sentence import sentence
+from grpclab.analysis.sentence import advice, sentence
 from grpclab.quantities import ratio
 from tests.support.judgements import CLIENT, LEVELS, METRIC, SERVER, entry, headline_only, judged, plan, trials, warning
 
@@ -127,3 +128,7 @@ def test_what_a_client_that_keeps_its_channel_gains_is_said_with_its_interval() 
 def test_an_end_of_an_interval_that_is_not_one_does_not_read_as_one() -> None:
     close = dataclasses.replace(judged().headline, ratio=1.1, ci_low=1.003, ci_high=1.206)
     assert "95 % interval 1.003 to 1.206" in sentence(close, headline_of(plan()), [])
+
+
+def test_without_a_ratio_the_advice_is_to_measure_the_fewest_blocks() -> None:
+    assert advice(Comparison(verdict="inconclusive", missing="only 1 block")) == "run at least 6 blocks"
