@@ -76,11 +76,11 @@ def assert_no_line_without_its_figures(now: str, then: str) -> None:
 
 
 def assert_the_same_page(now: dict[str, list[str]], then: dict[str, list[str]]) -> None:
-    """Every section says what it said; what was shared out anew says every figure that it did."""
+    """Every section says what it said; what was shared out anew says every figure that it did, or a warning does."""
     for anchor, lines in then.items():
         if anchor not in (*MOVED, "nav"):
             assert now[anchor][len(now[anchor]) - len(lines) + 1 :] == lines[1:], anchor  # a gist may stand before
-    said = figures_of(line for anchor in MOVED for line in now.get(anchor, []))
+    said = figures_of(line for anchor in (*MOVED, "warnings") for line in now.get(anchor, []))
     lost = [
         figure
         for figure in figures_of(line for anchor in MOVED for line in then.get(anchor, []))
