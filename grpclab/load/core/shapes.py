@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -200,7 +200,7 @@ def complete(levels: dict[str, Level]) -> list[str]:
     word = str(levels["load.arrival"])
     path = word.removeprefix(_REPLAY)
     if path != word:
-        levels["load.arrival"] = _REPLAY + os.path.abspath(os.path.expanduser(path))
+        levels["load.arrival"] = _REPLAY + str(Path(path).expanduser().absolute())
     FACTORS["load.arrival"].check(levels["load.arrival"])
     shape: LoadShape = ARRIVALS.resolve(str(levels["load.arrival"]))
     if shape.recording is None:

@@ -99,6 +99,7 @@ def sixty() -> synthetic.MadeStudy:
 def assert_can_be_read(browser: Browser, path: Path, *told: str) -> None:
     """The report says that on a phone, without a value that is none."""
     with chromium.visit(browser, path, width=400) as found:
+        found.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
         text = found.page.locator("body").inner_text()
         assert [part for part in told if part not in text] == []
         assert not re.search(r"\b(nan|NaN|None|inf|undefined)\b", text)
