@@ -22,7 +22,7 @@ UNITS_S = {
     "ns": Fraction(1, 10**9),
 }
 """Seconds in each unit that may be written, the largest first."""
-TIMES = "a time, as 500ms, 1.5s or 1m30s"
+TIMES = "a time, e.g. 500ms, 1.5s or 1m30s"
 
 _SAME = {"min": "m", "sec": "s", "µs": "us", "μs": "us"}
 """Other spellings; the micro sign and the Greek letter look alike."""
@@ -84,7 +84,7 @@ def share(name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < 1:
-        raise UsageError(invalid(name, text, "a share above 0 and below 100 %, as 3%"))
+        raise UsageError(invalid(name, text, "a share above 0 and below 100 %, e.g. 3%"))
     return value
 
 

@@ -90,10 +90,14 @@ def run(options: Options) -> int:
     check_call(given, levels)
     wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
     if file.options.get("allow_remote"):
-        raise UsageError(f"{options.config}: --allow-remote is given on the command line, not in a file: leave it out")
+        raise UsageError(
+            f"{options.config}: --allow-remote must be given on the command line, not in a file: remove it"
+        )
     security, allowance = security_given(given), allowance_given(given)
     if "app" in given and security != PLAINTEXT:
-        raise UsageError("options of TLS belong to a running server: an application's TLS is the factor server.tls")
+        raise UsageError(
+            "TLS options apply only to a server that is already running: for an application, set the factor server.tls"
+        )
     _check_outputs(given)
     _tags(given)
     seed = whole("--seed", given.get("seed", "1"))
@@ -221,7 +225,7 @@ def _groups() -> list[OptionGroup]:
                 metavar="TIME",
                 help="longest wait for the server (default: 5 s for an answer; no wait if nothing listens)",
             ),
-            set_option("a factor of client, load or link, as link.rtt_ms=20, and of the server with --app"),
+            set_option("a factor of client, load or link, e.g. link.rtt_ms=20, and of the server with --app"),
         ],
     )
     much = OptionGroup(

@@ -82,7 +82,7 @@ def run(options: Options) -> int:
     if options.what == DESCRIBE and not name:
         raise UsageError("grpclab call describe takes a name: that of a service, a method or a message")
     if options.what != DESCRIBE and name:
-        raise UsageError(invalid("ADDRESS", name[0], f"HOST:PORT or unix:PATH, as {TARGET}"))
+        raise UsageError(invalid("ADDRESS", name[0], f"HOST:PORT or unix:PATH, e.g. {TARGET}"))
     from grpclab.load.service_client import ServiceClient
 
     with ServiceClient(_source(options, target[0] if target else "")) as client:

@@ -278,7 +278,7 @@ def _groups() -> list[OptionGroup]:
         members=[
             Operand("a", "A", "the baseline: a variant or a stored result", offer=offering(_sides_there)),
             Operand("b", "B", "the candidate", offer=offering(_sides_there)),
-            set_option("a factor of both sides, as server.window_kib=1024"),
+            set_option("a factor of both sides, e.g. server.window_kib=1024"),
             *_side_options("a"),
             *_side_options("b"),
         ],

@@ -77,7 +77,7 @@ def _words(where: str, table: Mapping[str, object], flags: Mapping[str, Flag]) -
             raise UsageError(f"{where}{key}: unknown option: {hint}")
         flag = flags[name]
         if not flag.allow_from_autoenv:
-            raise UsageError(f"{where}{key}: --{name} is given on the command line, not in a file: leave it out")
+            raise UsageError(f"{where}{key}: --{name} must be given on the command line, not in a file: remove it")
         found[str(flag.name)] = _word(f"{where}{key}", value, flag)
     return found
 
@@ -114,5 +114,5 @@ def unknown_variables(command: str, flags: Iterable[Flag], environ: Mapping[str,
         if name not in known:
             lines.append(f"{name} is not used: {did_you_mean(name, known) or f'{command} has no such option'}")
         elif not known[name].allow_from_autoenv:
-            lines.append(f"{name} is not used: {known[name].opts[-1]} is given on the command line")
+            lines.append(f"{name} is not used: {known[name].opts[-1]} must be given on the command line")
     return lines

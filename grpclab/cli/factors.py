@@ -18,7 +18,7 @@ def run(options: Options) -> int:
         from grpclab.factors.channel_args import mapping_markdown
 
         if options.json:
-            raise UsageError("--json does not go with --tonic: that table is Markdown")
+            raise UsageError("--json cannot be combined with --tonic: that table is Markdown")
         sys.stdout.write(mapping_markdown())
         return 0
     if options.json:

@@ -105,7 +105,7 @@ def _pairs(name: str, value: str) -> list[str]:
     except ValueError:
         table = None
     if not isinstance(table, dict) or not all(isinstance(one, str) for one in table.values()):
-        raise UsageError(invalid(name, value, 'key=value, or an object of texts in JSON, as {"tenant": "a"}'))
+        raise UsageError(invalid(name, value, 'key=value, or an object of texts in JSON, e.g. {"tenant": "a"}'))
     return [f"{key}={one}" for key, one in table.items()]
 
 
@@ -115,6 +115,6 @@ def _check_together(words: Sequence[str]) -> None:
     if "--insecure" in names and (of_tls := next((f"--{one}" for one in OF_TLS if f"--{one}" in names), None)):
         raise UsageError(f"--insecure is plain text, and {of_tls} belongs to TLS: leave one out")
     if "--load-schedule" in names and _RATES & set(names) and not {"const", "--load-schedule=const"} & set(words):
-        raise UsageError("--load-schedule and --rate both say the rate: leave one out")
+        raise UsageError("--load-schedule and --rate both set the rate: leave one out")
     if "--async" in names and not (_RATES | {"--load-schedule"}) & set(names):
         raise UsageError("--async needs a rate: calls are then sent when they are due: add --rps")

@@ -61,7 +61,11 @@ def call_options() -> list[Flag]:
         Flag(
             "--data-format", metavar="|".join(FORMATS), help="format of the requests (default: by the name of the file)"
         ),
-        Flag("--data-order", metavar="|".join(ORDERS), help=f"order of several requests (default: {ORDERS[0]})"),
+        Flag(
+            "--data-order",
+            metavar="|".join(ORDERS),
+            help=f"order in which multiple requests are sent (default: {ORDERS[0]})",
+        ),
         Flag(
             "--data-repeat",
             switch=True,
@@ -144,7 +148,7 @@ def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
     try:
         rate_rps = None if rate is None else float(rate)
     except ValueError:
-        raise UsageError(invalid("--max-rate", rate, "calls per second, as 1000")) from None
+        raise UsageError(invalid("--max-rate", rate, "calls per second, e.g. 1000")) from None
     return allowed(
         bool(given.get("allow_remote")),
         rate_rps=rate_rps,
@@ -276,7 +280,7 @@ def ignored_fields(text: str | None) -> tuple[str, ...]:
     """The fields of --ignore-fields. Raises UsageError."""
     names = tuple(name.strip() for name in (text or "").split(",")) if text is not None else ()
     if not all(names):
-        raise UsageError(invalid("--ignore-fields", text, "names of fields separated by commas, as time,trace.id"))
+        raise UsageError(invalid("--ignore-fields", text, "names of fields separated by commas, e.g. time,trace.id"))
     return names
 
 

@@ -143,7 +143,7 @@ def _whole_seconds(word: str) -> int:
     """The seconds of a duration, which py-spy and perf take whole. Raises UsageError."""
     duration_s = time_option("--duration", word)
     if not duration_s.is_integer() or not 1 <= duration_s <= LONGEST_S:
-        raise UsageError(invalid("--duration", word, f"whole seconds from 1 to {LONGEST_S}, as 30s or 1m30s"))
+        raise UsageError(invalid("--duration", word, f"whole seconds from 1 to {LONGEST_S}, e.g. 30s or 1m30s"))
     return int(duration_s)
 
 

@@ -31,7 +31,7 @@ def run(options: Options) -> int:
     elif options.study or not options.site:
         _rebuild(options)
     elif option := next(filter(options.insists_on, ("allow_mixed", "figures", "json")), ""):
-        raise UsageError(f"no study was named: --{option.replace('_', '-')} goes with grpclab report STUDY")
+        raise UsageError(f"no study was named: --{option.replace('_', '-')} works only with grpclab report STUDY")
     if options.site:
         with needs_extra("study"):
             from grpclab.report.site import build, repository_of
@@ -44,11 +44,13 @@ def run(options: Options) -> int:
 def _judge_again(options: Options) -> None:
     """Print a study by today's rules, or a joint verdict over several; no report is written."""
     if unfit := next(filter(options.insists_on, ("site", "figures")), ""):
-        raise UsageError(f"--{unfit} does not go with --{'joint' if options.joint else 'rejudge'}: it writes no report")
+        raise UsageError(
+            f"--{unfit} cannot be combined with --{'joint' if options.joint else 'rejudge'}: it writes no report"
+        )
     if options.joint and options.rejudge:
-        raise UsageError("--rejudge does not go with --joint: join the runs as they were judged")
+        raise UsageError("--rejudge cannot be combined with --joint: join the runs as they were judged")
     if options.joint and options.insists_on("allow_mixed"):
-        raise UsageError("--allow-mixed does not go with --joint: its runs may be of several machines")
+        raise UsageError("--allow-mixed cannot be combined with --joint: its runs may be of several machines")
     folder = stored_folder(options.study)
     require_writable(options.json)
     with needs_extra("study"):

@@ -167,7 +167,7 @@ COMMAND = LabCommand(
                 ),
                 Flag("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"),
                 Flag("--desk-host", metavar="HOST", help="address of the diagnostics server (default: 127.0.0.1)"),
-                set_option("a factor of the server, as server.window_kib=1024"),
+                set_option("a factor of the server, e.g. server.window_kib=1024"),
             ],
         ),
         OptionGroup(

@@ -29,7 +29,7 @@ def run(options: Options) -> int:
     parameters = _parameters(options)
     allowance = allowance_given({name: value for name, value in vars(options).items() if value is not None})
     if allowance is not None and not options.file:
-        raise UsageError("--allow-remote goes with --file only: other studies start their servers on this machine")
+        raise UsageError("--allow-remote works only with --file: other studies start their servers on this machine")
     require_writable(options.json)
     if options.file and str(options.file) != STDIN:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
@@ -47,7 +47,7 @@ def run(options: Options) -> int:
     if original:
         if options.plan and original.manifest.plan.subjects:
             kind = "a comparison" if original.manifest.design == "compare" else "a study of one's own server"
-            raise UsageError(f"--plan does not go with the repeat of {kind}: its number of blocks is known")
+            raise UsageError(f"--plan cannot be combined with the repeat of {kind}: its number of blocks is known")
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
         study = Study.described(
@@ -109,15 +109,15 @@ def _parameters(options: Options) -> StudyParameters:
     chosen = {name: value for name, value in chosen.items() if name in typed or name not in unused}
     others = [f"--{name.replace('_', '-')}" for name in sorted(set(typed) - {"study"})]
     if options.repeat and (others := [*others, *(["--file"] if options.file else [])]):
-        raise UsageError(f"{others[0]} does not go with --repeat: it measures the plan of {options.repeat}")
+        raise UsageError(f"{others[0]} cannot be combined with --repeat: it measures the plan of {options.repeat}")
     if options.yes and not options.repeat:
-        raise UsageError("--yes goes with --repeat only: nothing else asks")
+        raise UsageError("--yes works only with --repeat: no other command asks for confirmation")
     if options.insists_on("exclusive") and not options.file:
-        raise UsageError("--exclusive goes with --file only: the servers of other studies can be up together")
+        raise UsageError("--exclusive works only with --file: the servers of other studies can be up together")
     if options.file and (others := [one for one in others if one != "--budget"]):  # which is no key of a file
-        raise UsageError(f"{others[0]} does not go with --file: write it into {options.file}")
+        raise UsageError(f"{others[0]} cannot be combined with --file: write it into {options.file}")
     if options.plan and options.insists_on("json"):
-        raise UsageError("--json does not go with --plan: a plan has no result yet")
+        raise UsageError("--json cannot be combined with --plan: a plan has no result yet")
     refuse_without_part(design, [name for name in typed if name != "study"], written="--{}")
     return StudyParameters(**chosen)
 

@@ -333,7 +333,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Level]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            raise FactorError(f"{word!r} is not a setting: write section.name=level, as server.window_kib=1024")
+            raise FactorError(f"{word!r} is not a setting: write section.name=level, e.g. server.window_kib=1024")
         settings[name.strip()] = lookup(name.strip()).parse(text)
     return settings
 

@@ -164,7 +164,7 @@ class Inflation:
             raise self._error()
 
     def _error(self) -> MessageError:
-        return MessageError(f"a message that cannot be decompressed: it is no {self._encoding}", INTERNAL)
+        return MessageError(f"a message that cannot be decompressed: it is not valid {self._encoding}", INTERNAL)
 
 
 def decompressed(message: bytes, encoding: str) -> bytes:
@@ -172,7 +172,7 @@ def decompressed(message: bytes, encoding: str) -> bytes:
     try:
         return zlib.decompressobj(ENCODINGS[encoding]).decompress(message, MAX_MESSAGE_BYTES)
     except zlib.error:
-        raise MessageError(f"a message that cannot be decompressed: it is no {encoding}", INTERNAL) from None
+        raise MessageError(f"a message that cannot be decompressed: it is not valid {encoding}", INTERNAL) from None
 
 
 class MessageReader:

@@ -103,7 +103,7 @@ class ServerConnection(Connection):
         data = self._preface + data
         begin = data[: len(frames.PREFACE)]
         if not frames.PREFACE.startswith(begin):
-            self.abort(ErrorCode.PROTOCOL_ERROR, "this is no HTTP/2: the client's preface is missing")
+            self.abort(ErrorCode.PROTOCOL_ERROR, "this is not HTTP/2: the client's preface is missing")
         if len(begin) < len(frames.PREFACE):
             self._preface = data
             return b""

@@ -142,7 +142,7 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
 def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
     """Give the levels the first rate, the time for which each is held, and the load shape of a ramp."""
     if levels.get("load.rate_rps") is not None:
-        raise UsageError("--rate and load.rate_rps both say the rate: give one")
+        raise UsageError("--rate and load.rate_rps both set the rate: give only one")
     levels["load.rate_rps"] = rates[0].rate_rps
     hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
     if arrival := rates[0].arrival:
@@ -154,7 +154,9 @@ def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None
             return  # the ramp takes its time, and the load ends as it is said to
     if hold_s is not None:
         if levels.get("load.duration_s") is not None:
-            raise UsageError(f"--duration and the @{hold_s:g}s of --rate both say how long a rate is held: give one")
+            raise UsageError(
+                f"--duration and the @{hold_s:g}s of --rate both set how long a rate is held: give only one"
+            )
         levels["load.duration_s"] = hold_s
 
 

@@ -129,7 +129,7 @@ class LoadResult:
             text += ": this server does not have that method"
             if self.call.path.startswith(GREETER):
                 text += (
-                    "; without --call, grpclab's own greeter is called: name yours, as --call package.Service/Method"
+                    "; without --call, grpclab's own greeter is called: name yours, e.g. --call package.Service/Method"
                 )
         return text
 

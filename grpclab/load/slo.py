@@ -124,7 +124,7 @@ def parse_slo(text: str) -> tuple[Objective, ...]:
     for part in text.split(","):
         name, equals, level = (word.strip() for word in part.partition("="))
         if not equals:
-            raise UsageError(f"--slo {part.strip()!r} is not a threshold: write name=limit, as {EXAMPLE}")
+            raise UsageError(f"--slo {part.strip()!r} is not a threshold: write name=limit, e.g. {EXAMPLE}")
         if name not in KEYS:
             near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}"
@@ -147,9 +147,9 @@ def _limit(name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if name == "errors" and not 0 <= value <= 1:
-        raise UsageError(invalid("--slo errors", text, "a share of calls, as 0.1% or 0.001"))
+        raise UsageError(invalid("--slo errors", text, "a share of calls, e.g. 0.1% or 0.001"))
     if name == "rps" and not 0 < value < math.inf:
-        raise UsageError(invalid("--slo rps", text, "the fewest calls per second, as 1000"))
+        raise UsageError(invalid("--slo rps", text, "the fewest calls per second, e.g. 1000"))
     return value
 
 

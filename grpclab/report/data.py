@@ -86,7 +86,9 @@ def read(path: Path | str) -> Packed:
     except OSError as error:
         raise DesignError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
-        raise DesignError(f"{path} holds no study ({error}): it is no report, or one of an earlier version") from None
+        raise DesignError(
+            f"{path} holds no study ({error}): it is not a report, or is one of an earlier version"
+        ) from None
 
 
 def unpack(page: bytes | str) -> Packed:

@@ -58,5 +58,6 @@ def require_address(known: bool, where: str) -> None:
     """Raise UsageError for a leave that nothing needs; `where` is what it belongs to."""
     if not known:
         raise UsageError(
-            f"--allow-remote cannot be used here: it belongs to {where}, others are started on this machine"
+            f"--allow-remote cannot be used here: it applies only to {where}; all other servers are started on this"
+            " machine"
         )

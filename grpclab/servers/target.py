@@ -83,7 +83,10 @@ class Target:
             if value not in ("", PLAINTEXT) and self.kind not in kinds:
                 wanted = " or ".join(_NEEDS[kind] for kind in kinds)
                 if name == "security":
-                    raise UsageError(f"options of TLS belong to {wanted}: an own server's TLS is the factor server.tls")
+                    raise UsageError(
+                        f"TLS options apply only to {wanted}: for a server that grpclab hosts, set the factor"
+                        " server.tls"
+                    )
                 raise UsageError(invalid(_written(name), value, f"{wanted} beside it"))
         if self.ready:
             _check_ready(self.ready)
@@ -138,7 +141,7 @@ def _written(name: str) -> str:
 
 def _check_ready(ready: str) -> None:
     kind, _, pattern = ready.partition(":")
-    wanted = 'health, tcp or log:REGEX, as "log:listening on"'
+    wanted = 'health, tcp or log:REGEX, e.g. "log:listening on"'
     if ready not in ("health", "tcp") and not (kind == "log" and pattern):
         raise UsageError(invalid("ready", ready, wanted))
     if kind == "log":

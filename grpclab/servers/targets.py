@@ -228,14 +228,14 @@ def require_call(target: Target, call: str, where: str = "--call") -> None:
     if call or serves_greeter(target):
         return
     kinds = {
-        "app": (target.app, f"`grpclab init --app {target.app}` names"),
-        "address": (f"the server at {target.address}", f"`grpclab init {target.address}` names"),
-        "command": ("the command's server", "while it runs, `grpclab init ADDRESS` names"),
+        "app": (target.app, f"`grpclab init --app {target.app}` lists"),
+        "address": (f"the server at {target.address}", f"`grpclab init {target.address}` lists"),
+        "command": ("the command's server", "while it runs, `grpclab init ADDRESS` lists"),
     }
     whose, names = kinds[target.kind]
     raise UsageError(
-        f"{where} is missing: expected package.Service/Method of {whose}, as shop.v1.Till/Pay; {names} those that it"
-        f" has (grpclab's own greeter has {GREETING})"
+        f"{where} is missing: expected a method of {whose}, e.g. shop.v1.Till/Pay; {names} its methods"
+        f" (grpclab's own greeter has {GREETING})"
     )
 
 

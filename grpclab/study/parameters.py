@@ -60,7 +60,7 @@ class StudyParameters:
     windows_kib: tuple[int, ...] = _parameter((64, 1024, 16_384), "HTTP/2 windows of the bulk scenario, KiB")
     stream_limits: tuple[int, ...] = _parameter((8, 10_000), "calls open at once on one connection")
     keepalive_s: tuple[float, ...] = _parameter((0.0, 60.0), "ping a silent connection after so many seconds; 0: never")
-    pool_sizes: tuple[int, ...] = _parameter((1, 4, 16), "connections of the client's pool")
+    pool_sizes: tuple[int, ...] = _parameter((1, 4, 16), "sizes of the client's connection pool")
     rtt_ms: float = _parameter(20.0, "round trip of the emulated link of bulk, milliseconds")
     engine: str = _parameter(
         "grpcio", "load generator: grpcio or wire; basic and optimized are measured with the other one too"
@@ -70,7 +70,7 @@ class StudyParameters:
     max_trial_s: float = _parameter(2.0, "longest measured window, seconds")
     budget: str = _parameter(
         "auto",
-        "time for all blocks, as 12m, to which the study is fitted; none: no limit; auto: 12m for default",
+        "time for all blocks, e.g. 12m; the study is sized to fit; none: no limit; auto: 12m for default",
     )
 
     def __post_init__(self) -> None:
@@ -259,12 +259,12 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "study": study_name,
     "design": _one_of(DESIGNS),
     "requests": number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"),
-    "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, as 1,8,64"),
+    "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, e.g. 1,8,64"),
     "blocks": number(int, minimum=1, maximum=1000, wanted="a whole number of blocks, 1 to 1000"),
-    "windows_kib": _levels("client.window_kib", "window sizes in KiB, as 64,1024"),
-    "stream_limits": _levels("server.max_concurrent_streams", "whole numbers of streams, as 8,10000"),
-    "keepalive_s": _levels("client.keepalive_s", "seconds, 0 for off, as 0,60", zero_is_none=True),
-    "pool_sizes": _levels("client.connections", "whole numbers of connections, as 1,4,16"),
+    "windows_kib": _levels("client.window_kib", "window sizes in KiB, e.g. 64,1024"),
+    "stream_limits": _levels("server.max_concurrent_streams", "whole numbers of streams, e.g. 8,10000"),
+    "keepalive_s": _levels("client.keepalive_s", "seconds, 0 for off, e.g. 0,60", zero_is_none=True),
+    "pool_sizes": _levels("client.connections", "whole numbers of connections, e.g. 1,4,16"),
     "rtt_ms": number(float, minimum=0, maximum=10_000, unit="ms", wanted="milliseconds, 0 to 10000, or 20ms"),
     "engine": _one_of(ENGINES),
     "profile": switch,

@@ -166,8 +166,8 @@ def _check(original: Original) -> None:
     if not original.trusted and started_by(plan):
         by_hand = original.manifest.again or "grpclab compare ..."
         raise DesignError(
-            f"{original.source} starts servers, imports applications, sets variables or opens files of whoever made"
-            f" it: read them, then run them yourself: {printable(by_hand)}"
+            f"{original.source} would start servers, import applications, set variables or open files that its author"
+            f" chose: read its manifest, then run the command yourself: {printable(by_hand)}"
         )
     analyse(pd.DataFrame(), plan)  # what cannot be judged is not worth measuring
 
@@ -187,7 +187,7 @@ def _check_subjects(original: Original) -> None:
             raise DesignError(f"{original.name} cannot be repeated here: {program}, which starts its {name}, is gone")
         wanted.check()
         if proto and not Path(proto).is_file():
-            why = "is no file" if os.path.lexists(proto) else "is gone"
+            why = "is not a file" if os.path.lexists(proto) else "is gone"
             raise DesignError(f"{original.name} cannot be repeated here: {proto}, which describes its call, {why}")
 
 

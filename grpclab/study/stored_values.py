@@ -69,7 +69,7 @@ def read_planned(document: Mapping[str, Any]) -> Manifest:
     names = plan.names
     for name, row in zip(names, document["plan"]["configurations"], strict=True):
         if not CONFIGURATION_NAME.fullmatch(name):
-            raise ValueError(f"{_shown(row.get('name'))} is no name of a configuration")
+            raise ValueError(f"{_shown(row.get('name'))} is not a valid name of a configuration")
     if len(set(names)) < len(names):
         raise ValueError("two configurations have one name")
     _require_within("plan.configurations", len(names), 1, MOST_CONFIGURATIONS)

@@ -99,7 +99,7 @@ class TrialFolders:
             group = found["group"] if found and self.groups_folder.is_dir() else ""
             try:
                 if not (folder.is_dir() and is_inside(folder, self.folder)):
-                    raise ValueError("is no folder of this study")
+                    raise ValueError("is not a folder of this study")
                 document = read_json(folder / "result.json", inside=self.folder)
                 if document.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
                     raise ValueError(f"has schema version {printable(str(document['schema_version']), 20)}")

@@ -27,13 +27,13 @@ def text(value: Any) -> str:
 def number(value: Any, unit: str | None = None) -> Decimal:
     """The number that a value means; with a `unit` it may be a time, which counts in that. Raises ValueError."""
     if isinstance(value, bool):
-        raise ValueError("true and false are no numbers")
+        raise ValueError("true and false are not numbers")
     word = text(value).strip()
     try:
         decimal = Decimal(word)
     except InvalidOperation:
         if unit is None:
-            raise ValueError(f"{word!r} is no number") from None
+            raise ValueError(f"{word!r} is not a number") from None
         decimal = Decimal(in_unit(word, unit))
     if not decimal.is_finite():
         raise ValueError(f"{word!r} has no end")

@@ -68,7 +68,7 @@ def parse(text: object, *, remote: bool = False) -> tuple[str, int]:
     except ValueError:
         if remote:
             return _elsewhere(text, host), port
-        expected = f"an address on this machine ({LOOPBACK}), as localhost:{port}: any other needs --allow-remote"
+        expected = f"an address on this machine ({LOOPBACK}), e.g. localhost:{port}: any other needs --allow-remote"
         raise refused(text, expected) from None
 
 
@@ -79,7 +79,7 @@ def _elsewhere(text: str, host: str) -> str:
     except ValueError:
         if _NAME.fullmatch(host) and not host.rpartition(".")[2].isdigit() and not host.startswith("0x"):
             return host
-        raise refused(text, "the name or the address of a host, as shop.example.org:443") from None
+        raise refused(text, "the name or the address of a host, e.g. shop.example.org:443") from None
     if address.is_multicast or str(address) == "255.255.255.255" or getattr(address, "scope_id", None):
         raise refused(text, "the address of one machine")
     return str(address)
@@ -88,7 +88,7 @@ def _elsewhere(text: str, host: str) -> str:
 def _socket_path(text: str, path: str, *, absolute: bool) -> str:
     """The absolute path of a Unix socket."""
     if not path or path.endswith("/") or not path.isprintable() or (absolute and not path.startswith("/")):
-        raise refused(text, "unix:PATH or unix:///PATH, the path of a socket, as unix:/run/shop.sock")
+        raise refused(text, "unix:PATH or unix:///PATH, the path of a socket, e.g. unix:/run/shop.sock")
     path = posixpath.abspath(path)
     if len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
         raise refused(text, f"a path of at most {LONGEST_PATH} bytes, which is what the system takes for a socket")
@@ -102,11 +102,11 @@ def _without_scheme(text: str) -> str:
         return rest
     scheme, rest = (match[1] or match[2]).lower(), rest[match.end() :]
     if scheme in _TLS:
-        raise refused(text, f"HOST:PORT, with --tls beside it, as {EXAMPLE} --tls")
+        raise refused(text, f"HOST:PORT, with --tls beside it, e.g. {EXAMPLE} --tls")
     if scheme == "unix-abstract":
-        raise refused(text, "a socket with a path, as unix:/run/shop.sock")
+        raise refused(text, "a socket with a path, e.g. unix:/run/shop.sock")
     if scheme not in _PLAIN:
-        raise refused(text, f"HOST:PORT, as {EXAMPLE}, alone or after {', '.join(f'{one}://' for one in _PLAIN[:2])}")
+        raise refused(text, f"HOST:PORT, e.g. {EXAMPLE}, alone or after {', '.join(f'{one}://' for one in _PLAIN[:2])}")
     # dns://AUTHORITY/HOST:PORT asks a name server; of the names that have a meaning here, none needs one.
     return rest.removeprefix("///" if scheme not in ("http", "grpc", "tcp") else "//").removesuffix("/")
 
@@ -138,8 +138,8 @@ def _instead(rest: str) -> str:
     try:
         host = rest if rest.lower() == "localhost" else _loopback(ipaddress.ip_address(rest.strip("[]")))
     except ValueError:
-        return f"HOST:PORT, as {EXAMPLE}"
-    return f"a port behind it, as {f'[{host}]' if ':' in host else host}:50051"
+        return f"HOST:PORT, e.g. {EXAMPLE}"
+    return f"a port behind it, e.g. {f'[{host}]' if ':' in host else host}:50051"
 
 
 def refused(text: object, expected: str) -> UsageError:

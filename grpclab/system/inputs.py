@@ -102,12 +102,12 @@ def whole(name: str, value: object, *, minimum: int = 0) -> int:
 def text(name: str, value: object, example: str) -> str:
     """A text. Raises UsageError."""
     if not isinstance(value, str):
-        raise refusal(name, value, f"a text, as {example!r}")
+        raise refusal(name, value, f"a text, e.g. {example!r}")
     return str(value)
 
 
 def mapping(name: str, value: object, example: str) -> Mapping[str, Any]:
     """A mapping of texts. Raises UsageError."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise refusal(name, value, f"a mapping, as {example}")
+        raise refusal(name, value, f"a mapping, e.g. {example}")
     return value

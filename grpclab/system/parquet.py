@@ -54,7 +54,7 @@ def from_parquet(content: bytes) -> pd.DataFrame:
         table.validate(full=True)
         return _to_pandas(_written_out(table))
     except (pa.ArrowException, OSError, MemoryError, OverflowError):
-        raise ValueError("is no Parquet file that can be read") from None
+        raise ValueError("is not a Parquet file that can be read") from None
 
 
 def _require_shape(content: bytes) -> None:
@@ -62,7 +62,7 @@ def _require_shape(content: bytes) -> None:
     if len(content) > MOST_BYTES:
         raise ValueError(f"is larger than {size_text(MOST_BYTES)}")
     if len(content) < 12 or content[:4] != _MAGIC or content[-4:] != _MAGIC:
-        raise ValueError("is no Parquet file")
+        raise ValueError("is not a Parquet file")
     if int.from_bytes(content[-8:-4], "little") > FOOTER_BYTES:
         raise ValueError(f"has a footer of more than {size_text(FOOTER_BYTES)}")
 

@@ -142,7 +142,7 @@ def security_of(
         raise UsageError(invalid(f"{dashes}cacert", cacert, expected))
     for name, text in (("server-name", server_name), ("authority", authority)):
         if text and (not text.isascii() or not text.isprintable() or " " in text or "/" in text):
-            raise UsageError(invalid(f"{dashes}{name}", text, "a host's name, as shop.example.org"))
+            raise UsageError(invalid(f"{dashes}{name}", text, "a host's name, e.g. shop.example.org"))
     if server_name and not (tls or cacert or cert or insecure_skip_verify):
         expected = f"{dashes}tls with it; {dashes}authority needs none"
         raise UsageError(invalid(f"{dashes}server-name", server_name, expected))
@@ -227,7 +227,9 @@ def _private_key(option: str, path: str) -> bytes:
     if b"PRIVATE KEY-----" not in content:
         raise UsageError(invalid(option, path, "a private key in PEM (-----BEGIN PRIVATE KEY-----)"))
     if b"ENCRYPTED" in content:
-        raise UsageError(invalid(option, path, "a key without a passphrase, as `openssl pkey -in KEY -out PLAIN`"))
+        raise UsageError(
+            invalid(option, path, "a key without a passphrase, e.g. from `openssl pkey -in KEY -out PLAIN`")
+        )
     return content
 
 

@@ -125,7 +125,7 @@ def _tokens(content: bytes) -> Iterator[int]:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"holds {name}, which is no JSON number")
+    raise ValueError(f"holds {name}, which is not a JSON number")
 
 
 def _finite(digits: str) -> float:

@@ -80,7 +80,7 @@ LOAD_ROWS: dict[str, list[Row]] = {
     ],
     "rate": [
         Acts(words="--rate 100", proof="config.load.rate_rps"),
-        Refused(words="--rate 5 --set load.rate_rps=4", where="give one"),
+        Refused(words="--rate 5 --set load.rate_rps=4", where="give only one"),
     ],
     "connections": [
         Acts(words="--connections 3", proof="config.client.connections"),
@@ -350,11 +350,14 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                     for design in DESIGNS
                     if name in DESIGNS[design].unused
                 ),
-                Refused(words=f"--file study.toml --{name.replace('_', '-')} {word}", where="does not go with --file")
+                Refused(
+                    words=f"--file study.toml --{name.replace('_', '-')} {word}", where="cannot be combined with --file"
+                )
                 if name not in GO_WITH_FILES
                 else Acts(words=f"--{name} {word}", proof=GO_WITH_FILES[name], after="--file study.toml"),
                 Refused(
-                    words=f"--repeat results/x --{name.replace('_', '-')} {word}", where="does not go with --repeat"
+                    words=f"--repeat results/x --{name.replace('_', '-')} {word}",
+                    where="cannot be combined with --repeat",
                 )
                 if name != "study"
                 else Acts(words="--study mine", proof="name", after="--repeat results/x"),
@@ -379,18 +382,18 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         },
         "file": [
             Acts(words="--file study.toml", proof="file"),
-            Refused(words="--repeat results/x --file study.toml", where="does not go with --repeat"),
+            Refused(words="--repeat results/x --file study.toml", where="cannot be combined with --repeat"),
         ],
         "exclusive": [
             Acts(words="--exclusive", proof="exclusive", after="--file study.toml"),
-            Refused(words="--exclusive", where="--exclusive goes with --file only"),
+            Refused(words="--exclusive", where="--exclusive works only with --file"),
         ],
         "repeat": [Acts(words="--repeat results/x", proof="repeat")],
         "allow_remote": [
             Acts(words=f"--allow-remote {CEILINGS}", proof="allowance.calls", after="--file study.toml"),
             Refused(words="--file study.toml --allow-remote", where="add --max-rate, --max-calls, --max-time"),
-            Refused(words=f"--allow-remote {CEILINGS}", where="goes with --file only"),
-            Refused(words=f"--repeat results/x --allow-remote {CEILINGS}", where="goes with --file only"),
+            Refused(words=f"--allow-remote {CEILINGS}", where="works only with --file"),
+            Refused(words=f"--repeat results/x --allow-remote {CEILINGS}", where="works only with --file"),
         ],
         **{
             option.replace("-", "_"): [
@@ -405,7 +408,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         },
         "yes": [
             Acts(words="--yes", proof="consent", after="--repeat results/x"),
-            Refused(words="--yes", where="--yes goes with --repeat only"),
+            Refused(words="--yes", where="--yes works only with --repeat"),
         ],
         "plan": [
             Acts(words="--plan", proof="foretold"),
@@ -484,7 +487,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words=ELSEWHERE, where="any other needs --allow-remote"),
             Refused(words=f"{ELSEWHERE} --allow-remote", where="add --max-rate, --max-calls, --max-time"),
             Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected 9 at most"),
-            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it belongs to --address"),
+            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it applies only to --address"),
             Refused(words=f"{STORED} --allow-remote {CEILINGS}", where=NOT_STORED),
         ],
         **{
@@ -547,16 +550,16 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "allow_mixed": [Acts(words="--allow-mixed", proof="allow_mixed", after="x")],
         "rejudge": [
             Acts(words="--rejudge", proof="rejudged", after="x"),
-            Refused(words="x --rejudge --site www", where="--site does not go with --rejudge"),
+            Refused(words="x --rejudge --site www", where="--site cannot be combined with --rejudge"),
         ],
         "joint": [
             Acts(words="--joint y", proof="joint", after="x"),
-            Refused(words="x --joint y --rejudge", where="--rejudge does not go with --joint"),
+            Refused(words="x --joint y --rejudge", where="--rejudge cannot be combined with --joint"),
         ],
         "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
         "site": [
             Acts(words="--site www", proof="site", after="x"),
-            Refused(words="--site www --json out.json", where="no study was named: --json goes with"),
+            Refused(words="--site www --json out.json", where="no study was named: --json works only with"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="x")],
     },

@@ -69,7 +69,7 @@ def check_histogram(text: str) -> None:
         payload = inflate(packed[_OUTER:], HISTOGRAM_BYTES)
         digits, lowest, highest = _HEADER.unpack_from(payload)
     except (binascii.Error, struct.error):
-        raise ValueError("is no encoded HdrHistogram") from None
+        raise ValueError("is not a valid encoded HdrHistogram") from None
     if (digits, lowest, highest) != (HDR_DIGITS, HDR_LOWEST_US, HDR_HIGHEST_US):
         raise ValueError("is a HdrHistogram of another range")
 
@@ -84,7 +84,7 @@ def merge(encoded: Iterable[str]) -> HdrHistogram | None:
             check_histogram(text)
             one = HdrHistogram.decode(text)
         except Exception as error:  # the library raises its own kinds, struct.error, zlib.error and more
-            raise ValueError(f"this is no encoded HdrHistogram: {text[:20]}") from error
+            raise ValueError(f"this is not a valid encoded HdrHistogram: {text[:20]}") from error
         if whole is None:
             whole = one
         else:

@@ -228,7 +228,7 @@ def compare(
     UsageError on an impossible delta.
     """
     if not 0 < delta < 1:
-        raise UsageError(invalid("delta", f"{delta:g}", "a share above 0 and below 1, as 0.05 for 5 %"))
+        raise UsageError(invalid("delta", f"{delta:g}", "a share above 0 and below 1, e.g. 0.05 for 5 %"))
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     interval = log_t_interval(paired.frame["ratio"])
     missing = list(paired.notes)

@@ -73,7 +73,7 @@ def answer_check(expression: str, answer: AnswerKind | None) -> Callable[[bytes]
         try:
             text = "" if holds(kind.FromString(message)) else f"the answer does not pass --check {expression!r}"
         except DecodeError:
-            text = f"the answer is no {answer.name}"
+            text = f"the answer is not a valid {answer.name}"
         except Exception as error:
             text = f"--check {expression!r} cannot be told of the answer: {error}"
         if len(known) < MOST_KNOWN:

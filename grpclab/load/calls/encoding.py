@@ -40,7 +40,7 @@ from grpclab.load.calls.request import MAX_DEPTH, Members, Place, cut, path, ref
 from grpclab.load.calls.scalars import UnfitError
 
 _TYPE_URL = re.compile(r"[!-~]+/([A-Za-z_]\w*(\.[A-Za-z_]\w*)*)", re.ASCII)
-_ANY = 'an object with "@type", as {"@type": "type.googleapis.com/package.Message", ...}'
+_ANY = 'an object with "@type", e.g. {"@type": "type.googleapis.com/package.Message", ...}'
 
 
 def encode(request: Any, kind: Descriptor, pool: DescriptorPool) -> bytes:
@@ -115,7 +115,7 @@ class _Encoder:
         descriptor = type(message).DESCRIPTOR
         kind = self._kind(descriptor)
         if not isinstance(value, dict):
-            raise refusal(place, value, f"an object for {kind.name}, as {example(descriptor)}")
+            raise refusal(place, value, f"an object for {kind.name}, e.g. {example(descriptor)}")
         _check_names(value, place)
         keys_by_number: dict[int, str] = {}
         chosen: dict[str, str] = {}
@@ -144,7 +144,7 @@ class _Encoder:
             if field.number not in filled:
                 at = (place, field.descriptor.json_name)
                 shown = sample(field.descriptor)
-                raise UsageError(f"invalid {path(at)}: expected a value, as {shown}: the field is required")
+                raise UsageError(f"invalid {path(at)}: expected a value, e.g. {shown}: the field is required")
 
     def _field(self, message: Any, field: Field, value: Any, at: Place, depth: int) -> None:
         extensions = object.__getattribute__(message, "Extensions") if field.extension else {}
@@ -166,20 +166,20 @@ class _Encoder:
 
     def _items(self, container: Any, field: Field, value: Any, at: Place, depth: int) -> None:
         if not isinstance(value, list):
-            raise refusal(at, value, f"a list, as [{sample(field.descriptor)}]")
+            raise refusal(at, value, f"a list, e.g. [{sample(field.descriptor)}]")
         if field.read is not None:
             container.extend([_read(field.read, item, (at, index)) for index, item in enumerate(value)])
             return
         for index, item in enumerate(value):
             if item is None and not field.takes_null:
-                raise refusal((at, index), item, f"a value, as {sample(field.descriptor)}; null is not one")
+                raise refusal((at, index), item, f"a value, e.g. {sample(field.descriptor)}; null is not one")
             self.fill(container.add(), item, (at, index), depth + 1)
 
     def _map(self, container: Any, entry: tuple[Field, Field], value: Any, at: Place, depth: int) -> None:
         key_field, item_field = entry
         item_sample = sample(item_field.descriptor)
         if not isinstance(value, dict):
-            raise refusal(at, value, f"an object, as {{{key_sample(key_field.descriptor)}: {item_sample}}}")
+            raise refusal(at, value, f"an object, e.g. {{{key_sample(key_field.descriptor)}: {item_sample}}}")
         _check_names(value, at, keys=True)
         read_key = key_reader(key_field.descriptor)
         for word, item in value.items():
@@ -191,7 +191,7 @@ class _Encoder:
             if item_field.read is not None:
                 container[key] = _read(item_field.read, item, inner_at)
             elif item is None and not item_field.takes_null:
-                raise refusal(inner_at, item, f"a value, as {item_sample}; null is not one")
+                raise refusal(inner_at, item, f"a value, e.g. {item_sample}; null is not one")
             else:
                 self.fill(container[key], item, inner_at, depth + 1)
 
@@ -241,7 +241,7 @@ class _Encoder:
         at, url = (place, "@type"), value["@type"]
         named = _TYPE_URL.fullmatch(url) if isinstance(url, str) else None
         if named is None:
-            raise refusal(at, url, 'the type of the message, as "type.googleapis.com/package.Message"')
+            raise refusal(at, url, 'the type of the message, e.g. "type.googleapis.com/package.Message"')
         kind = self._message_type(named[1])
         if kind is None:
             raise refusal(at, url, f"a message of the schema, which has no {cut(named[1])}: import its file")
@@ -251,7 +251,7 @@ class _Encoder:
                 if key not in ("@type", "value"):
                     raise refusal((place, key), content, f'"@type" and "value" alone for {kind.full_name}')
             if "value" not in value:
-                raise refusal(place, value, f'{kind.full_name} in "value", as "value": {example(kind)}')
+                raise refusal(place, value, f'{kind.full_name} in "value", e.g. "value": {example(kind)}')
             self.fill(inner, value["value"], (place, "value"), depth + 1)
         else:
             self._members(inner, value, place, depth + 1, leaving_out="@type")
@@ -287,7 +287,7 @@ class _Encoder:
 
     def _struct(self, message: Any, value: Any, place: Place, depth: int) -> None:
         if not isinstance(value, dict):
-            raise refusal(place, value, 'an object, as {"any": "value"}')
+            raise refusal(place, value, 'an object, e.g. {"any": "value"}')
         _check_names(value, place)
         for key, inner in value.items():
             at = (place, key)
@@ -295,7 +295,7 @@ class _Encoder:
 
     def _list_value(self, message: Any, value: Any, place: Place, depth: int) -> None:
         if not isinstance(value, list):
-            raise refusal(place, value, 'a list, as [1, "two"]')
+            raise refusal(place, value, 'a list, e.g. [1, "two"]')
         for index, item in enumerate(value):
             self.fill(message.values.add(), item, (place, index), depth + 1)
 

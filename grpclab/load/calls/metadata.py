@@ -97,7 +97,7 @@ def _words_of_file(path: str) -> list[str]:
         try:
             values = json.loads(text)
         except (ValueError, RecursionError):
-            raise UsageError(invalid("--metadata-file", path, 'an object in JSON, as {"x-user": "42"}')) from None
+            raise UsageError(invalid("--metadata-file", path, 'an object in JSON, e.g. {"x-user": "42"}')) from None
         return list(metadata_words(values))
     words = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -105,7 +105,7 @@ def _words_of_file(path: str) -> list[str]:
         if content and not content.startswith("#"):
             match = re.fullmatch(r"([^\s=:]+)\s*[=:]\s*(.*)", content)
             if match is None:
-                raise UsageError(invalid("--metadata-file", path, f"key=value in line {number:,}, as x-user=42"))
+                raise UsageError(invalid("--metadata-file", path, f"key=value in line {number:,}, e.g. x-user=42"))
             words.append(f"{match[1]}={match[2]}")
     return words
 
@@ -118,17 +118,17 @@ def metadata_words(metadata: Any) -> tuple[str, ...]:
     if metadata is None:
         return ()
     if isinstance(metadata, str | bytes) or not isinstance(metadata, Iterable):
-        raise _invalid("", metadata, 'a mapping, as {"x-user": "42"}')
+        raise _invalid("", metadata, 'a mapping, e.g. {"x-user": "42"}')
     words: list[str] = []
     for item in metadata.items() if isinstance(metadata, Mapping) else metadata:
         if isinstance(item, str):
             words.append(item)
             continue
         if not isinstance(item, list | tuple) or len(item) != 2 or not isinstance(item[0], str):
-            raise _invalid("", item, 'pairs of a key and its value, as ("x-user", "42")')
+            raise _invalid("", item, 'pairs of a key and its value, e.g. ("x-user", "42")')
         key, value = item
         if not _KEY.fullmatch(key.lower()) and not key.startswith(":"):  # a word would be split at another "="
-            raise _invalid("", item, "a key of a-z, 0-9, '_', '-' and '.', as x-user")
+            raise _invalid("", item, "a key of a-z, 0-9, '_', '-' and '.', e.g. x-user")
         values = value if isinstance(value, list | tuple) else [value]
         words += [f"{key}={_value(key, element)}" for element in values]
     return tuple(words)
@@ -143,7 +143,7 @@ def _value(key: str, value: Any) -> str:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
     if number and not binary:
         return str(int(value)) if isinstance(value, numbers.Integral) else repr(float(value))
-    raise _invalid(key, value, 'bytes or base64, as b"hello" or "aGVsbG8"' if binary else 'a text, as "42"')
+    raise _invalid(key, value, 'bytes or base64, e.g. b"hello" or "aGVsbG8"' if binary else 'a text, e.g. "42"')
 
 
 def _invalid(key: str, value: Any, expected: str) -> UsageError:
@@ -171,10 +171,10 @@ def _parse_word(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if credentials.is_placeholder(value):
         raise UsageError(
-            f"the value of {_shown(key)} is a secret, which is not stored: give it again, as {_shown(key)}=env:NAME"
+            f"the value of {_shown(key)} is a secret, which is not stored: give it again, e.g. {_shown(key)}=env:NAME"
         )
     if not equals or not key:
-        raise _invalid("", word, "key=value, as x-user=42")
+        raise _invalid("", word, "key=value, e.g. x-user=42")
     if key.startswith(":") or key.lower() in _RESERVED:
         raise _invalid("", word, f"a key of your own; HTTP/2 and gRPC set {_shown(key)} themselves")
     if key.lower().startswith(_OF_GRPC):
@@ -182,11 +182,11 @@ def _parse_word(word: str) -> tuple[str, str]:
     if key != key.lower():
         raise _invalid("", word, f"{_shown(key.lower())} without capitals, as HTTP/2 sends it")
     if not _KEY.fullmatch(key):
-        raise _invalid("", word, "a key of a-z, 0-9, '_', '-' and '.', as x-user")
+        raise _invalid("", word, "a key of a-z, 0-9, '_', '-' and '.', e.g. x-user")
     if key.endswith("-bin"):
         decoded = decode_base64(value)
         if decoded is None:
-            raise _invalid("", word, f"base64 for a key in -bin, as {_shown(key)}=aGVsbG8")
+            raise _invalid("", word, f"base64 for a key in -bin, e.g. {_shown(key)}=aGVsbG8")
         return key, base64.b64encode(decoded).decode("ascii").rstrip("=")
     if value != value.strip() or not _VALUE.fullmatch(value):
         raise _invalid(

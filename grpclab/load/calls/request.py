@@ -4,7 +4,7 @@ The tree is made of dicts (:class:`Members` where they come from JSON), lists, t
 :class:`Number`, which keeps a number as it was written. Python values add leaves that JSON has no form for: bytes,
 datetimes, timedeltas, and floats that are not finite. :mod:`grpclab.load.calls.encoding` makes messages of it.
 
-Errors name the place of a value: ``invalid data.items[3].price="abc": expected a number, as 12.5``.
+Errors name the place of a value: ``invalid data.items[3].price="abc": expected a number, e.g. 12.5``.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _NOT_JSON = {
     "Expecting ':' delimiter": "a colon",
     "Extra data": "the end of the text",
     "Unterminated string starting at": "a closing quote for the text that begins there",
-    "Invalid control character at": "an escape, as \\n, for a control character",
-    "Invalid \\escape": "an escape that JSON has, as \\n or \\u00e9",
+    "Invalid control character at": "an escape, e.g. \\n, for a control character",
+    "Invalid \\escape": "an escape that JSON has, e.g. \\n or \\u00e9",
     "Invalid \\uXXXX escape": "four hexadecimal digits after \\u",
     "Illegal trailing comma before end of object": "no comma before the end",
     "Illegal trailing comma before end of array": "no comma before the end",
@@ -223,9 +223,9 @@ def _plain(value: Any, place: Place, depth: int) -> Any:
 
 _ANYTHING = "what JSON has (dict, list, str, int, float, bool, None), bytes, a datetime or a timedelta"
 _ADVICE: tuple[tuple[tuple[type, ...], str], ...] = (
-    ((set, frozenset), "a list, as [1, 2]: a set has no order"),
-    ((PurePath,), "a text, as str(path)"),
-    ((date, time, np.datetime64, np.timedelta64), "a date and a time with its zone, as 2024-02-29T12:00:00Z"),
+    ((set, frozenset), "a list, e.g. [1, 2]: a set has no order"),
+    ((PurePath,), "a text, e.g. str(path)"),
+    ((date, time, np.datetime64, np.timedelta64), "a date and a time with its zone, e.g. 2024-02-29T12:00:00Z"),
 )
 
 
@@ -277,7 +277,7 @@ def _json(tree: Any, place: Place) -> str:
         case None | bool() | str():
             return json.dumps(tree)
         case _:
-            raise refusal(place, tree, 'JSON, with bytes in base64, as "aGVsbG8=", and times and NaN as text')
+            raise refusal(place, tree, 'JSON, with bytes in base64, e.g. "aGVsbG8=", and times and NaN as text')
 
 
 # ---- names -------------------------------------------------------------------------------------------------------

@@ -30,11 +30,11 @@ _DURATION = re.compile(r"(-?)([0-9]+)(?:\.([0-9]{1,9}))?s")
 _MASK = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[.,][A-Za-z][A-Za-z0-9]*)*")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_FLOAT = 'a number, as 12.5, or "NaN", "Infinity" or "-Infinity"'
-_TIME = 'a time from year 1 to 9999 with a zone, as "2024-02-29T12:00:00.5Z"'
-_SPAN = 'seconds with an s, at most 315,576,000,000 and nine decimals, as "1.5s"'
-_FIELDS = 'the names of fields in camelCase with commas between, as "user.displayName,photo"'
-_TEXT = 'a text, as "hello"'
+_FLOAT = 'a number, e.g. 12.5, or "NaN", "Infinity" or "-Infinity"'
+_TIME = 'a time from year 1 to 9999 with a zone, e.g. "2024-02-29T12:00:00.5Z"'
+_SPAN = 'seconds with an s, at most 315,576,000,000 and nine decimals, e.g. "1.5s"'
+_FIELDS = 'the names of fields in camelCase with commas between, e.g. "user.displayName,photo"'
+_TEXT = 'a text, e.g. "hello"'
 
 
 class UnfitError(ValueError):
@@ -49,7 +49,7 @@ def whole(value: Any, low: int, high: int) -> int:
         number = _exact(*match.groups()) if match[3] or match[4] else int(text) if len(text) <= 20 else None
         if number is not None and low <= number <= high:
             return number
-    raise UnfitError(f"a whole number from {low:,} to {high:,}, as 42")
+    raise UnfitError(f"a whole number from {low:,} to {high:,}, e.g. 42")
 
 
 def _exact(sign: str, digits: str, fraction: str | None, exponent: str | None) -> int | None:
@@ -77,7 +77,7 @@ def whole_key(text: str, low: int, high: int) -> int:
             return whole(text, low, high)
     except UnfitError:
         pass
-    raise UnfitError(f'a key that is a whole number from {low:,} to {high:,}, as "42"')
+    raise UnfitError(f'a key that is a whole number from {low:,} to {high:,}, e.g. "42"')
 
 
 def boolean_key(text: str) -> bool:
@@ -116,7 +116,7 @@ def single(value: Any) -> float:
 def finite(value: Any) -> float:
     """The number of a google.protobuf.Value, which has no NaN and no infinity."""
     if not isinstance(value, Number) or not _NUMBER.fullmatch(value.text):
-        raise UnfitError('what JSON has, as 12.5 or "hello"; NaN, bytes and times have no form of their own here')
+        raise UnfitError('what JSON has, e.g. 12.5 or "hello"; NaN, bytes and times have no form of their own here')
     return double(value)
 
 
@@ -144,7 +144,7 @@ def base64_bytes(value: Any) -> bytes:
         return value
     decoded = decode_base64(value) if isinstance(value, str) else None
     if decoded is None:
-        raise UnfitError('bytes in base64, as "aGVsbG8="')
+        raise UnfitError('bytes in base64, e.g. "aGVsbG8="')
     return decoded
 
 
@@ -152,7 +152,7 @@ def timestamp(value: Any) -> tuple[int, int]:
     """The seconds since 1970 and nanoseconds of a time in RFC 3339, or of a datetime that has a zone."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise UnfitError("a date and a time with its zone, as 2024-02-29T12:00:00Z")
+            raise UnfitError("a date and a time with its zone, e.g. 2024-02-29T12:00:00Z")
         value = value.isoformat()  # not through a float, and pandas adds its nanoseconds
     match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if match is None:

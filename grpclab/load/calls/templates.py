@@ -57,7 +57,7 @@ class Template:
             self._parts += [text[at : match.start()], _action(match[1])]
             at = match.end()
         if "{{" in text[at:]:
-            raise UsageError('invalid template: expected "}}" after each "{{", as {{.RequestNumber}}')
+            raise UsageError('invalid template: expected "}}" after each "{{", e.g. {{.RequestNumber}}')
         self._parts.append(text[at:])
 
     def render(self, number: int, values: TemplateValues) -> str:
@@ -134,7 +134,7 @@ def _action(text: str) -> Callable[[_Rendering], str]:
 def _random(name: str, arguments: Sequence[str | int], text: str) -> Callable[[_Rendering], str]:
     low, high = arguments if len(arguments) == 2 else (0, 100) if name == "randomInt" else (2, 16)
     if len(arguments) not in (0, 2) or not isinstance(low, int) or not isinstance(high, int):
-        raise UsageError(f"invalid template {{{{{text}}}}}: expected two whole numbers, as {{{{{name} 1 10}}}}")
+        raise UsageError(f"invalid template {{{{{text}}}}}: expected two whole numbers, e.g. {{{{{name} 1 10}}}}")
     if low > high or (name == "randomInt" and low == high):
         raise UsageError(f"invalid template {{{{{text}}}}}: expected the smaller number first; the larger is left out")
     if name == "randomInt":

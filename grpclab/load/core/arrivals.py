@@ -254,7 +254,9 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
     """
     match = _RATES.fullmatch(text)
     if not match:
-        expected = "a rate, as 500, FROM:TO:STEP@HOLD, as 500:5000:500@5s, or a ramp FROM:TO@TIME, as 500:5000@60s"
+        expected = (
+            "a rate, e.g. 500, FROM:TO:STEP@HOLD, e.g. 500:5000:500@5s, or a ramp FROM:TO@TIME, e.g. 500:5000@60s"
+        )
         raise _refusal(text, expected)
     start = _number(text, match["start"])
     hold_s = None
@@ -265,7 +267,7 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
             raise _refusal(text, f"{TIMES}, behind the @") from None
         held = FACTORS["load.duration_s"]
         if not (held.minimum or 0) <= hold_s <= (held.maximum or math.inf):
-            raise _refusal(text, f"each rate to be held for {held.minimum:g} to {held.maximum:,} s, as 500@5s")
+            raise _refusal(text, f"each rate to be held for {held.minimum:g} to {held.maximum:,} s, e.g. 500@5s")
     rates = [start]
     if match["stop"] is not None and match["step"] is None:
         return (_ramp(text, start, _number(text, match["stop"]), hold_s),)
@@ -284,7 +286,7 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
 
 def _ramp(text: str, start_rps: float, stop_rps: float, time_s: float | None) -> ScheduledRate:
     if time_s is None:
-        raise _refusal(text, "the time of the ramp behind it, as 500:5000@60s, or a step, as 500:5000:500@5s")
+        raise _refusal(text, "the time of the ramp behind it, e.g. 500:5000@60s, or a step, e.g. 500:5000:500@5s")
     for rate_rps in (start_rps or stop_rps, stop_rps):  # it may begin with nothing
         FACTORS["load.rate_rps"].check(rate_rps)
     arrival = f"ramp:{start_rps / stop_rps!r}@{time_s:.12g}s"

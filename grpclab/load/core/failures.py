@@ -187,7 +187,7 @@ def describe_details(content: bytes) -> tuple[str, ...]:
     try:
         status = Status.FromString(content)
     except DecodeError:
-        return (f"{len(content):,} bytes of grpc-status-details-bin that are no google.rpc.Status",)
+        return (f"{len(content):,} bytes of grpc-status-details-bin that are not a valid google.rpc.Status",)
     lines = [printable(_describe_detail(detail), LONGEST_DETAIL) for detail in status.details[:MOST_DETAILS]]
     if len(status.details) > MOST_DETAILS:
         lines.append(f"and {len(status.details) - MOST_DETAILS} more")

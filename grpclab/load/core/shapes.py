@@ -62,11 +62,11 @@ def _burst_times(calls: int, rate_rps: float, _: int) -> Iterator[Floats]:
 
 GAMMA = ShapeFamily(
     make=_gamma,
-    expected="gamma:SHAPE, a number from 0.001 to 1,000: 1 is poisson, less comes in clusters, more is more even, as"
-    " gamma:0.5",
+    expected="gamma:SHAPE, a number from 0.001 to 1,000: 1 is poisson, less comes in clusters, more is more even,"
+    " e.g. gamma:0.5",
 )
 """Gaps of a gamma distribution of mean ``1 / rate``; their coefficient of variation is ``1 / sqrt(shape)``."""
-BURST = ShapeFamily(make=_burst, expected="burst:CALLS, the calls that are due at the same moment, as burst:20")
+BURST = ShapeFamily(make=_burst, expected="burst:CALLS, the calls that are due at the same moment, e.g. burst:20")
 """So many calls at a time, evenly: the mean rate is the one asked for."""
 
 
@@ -126,13 +126,13 @@ def _steps(argument: str) -> LoadShape:
 
 RAMP = ShapeFamily(
     make=_ramp,
-    expected="ramp:SHARE@TIME, the share of the rate at which it begins and the time to reach it, as ramp:0.1@60s",
+    expected="ramp:SHARE@TIME, the share of the rate at which it begins and the time to reach it, e.g. ramp:0.1@60s",
 )
 """A rate that grows, or falls, evenly from a share of the one asked for to that one, and stays there."""
 STEPS = ShapeFamily(
     make=_steps,
-    expected="steps:SHARE,SHARE,...@TIME, shares of the rate and the time for which each is held, as"
-    " steps:0.2,0.5,1@10s; the last one above 0",
+    expected="steps:SHARE,SHARE,...@TIME, shares of the rate and the time for which each is held,"
+    " e.g. steps:0.2,0.5,1@10s; the last one above 0",
 )
 """Shares of the rate one after the other in one window; the last is held."""
 
@@ -187,7 +187,7 @@ def recorded_times(path: str) -> Floats:
     return found
 
 
-REPLAY = ShapeFamily(make=_replay, expected="replay:FILE, a file with a time in seconds a line, as replay:day.txt")
+REPLAY = ShapeFamily(make=_replay, expected="replay:FILE, a file with a time in seconds a line, e.g. replay:day.txt")
 """The times of a file, stretched or squeezed to the rate asked for; it begins anew one mean gap after its end."""
 _REPLAY = "replay:"
 

@@ -124,7 +124,7 @@ def _json(text: str, name: str) -> dict[str, Any]:
     except (RecursionError, ValueError):  # an integer of more digits than Python reads
         raise UsageError(invalid("--config", name, "JSON with less nesting and shorter numbers")) from None
     if not isinstance(tables, dict):
-        raise UsageError(invalid("--config", name, 'an object of options in JSON, as {"requests": 1000}'))
+        raise UsageError(invalid("--config", name, 'an object of options in JSON, e.g. {"requests": 1000}'))
     return {key: value for key, value in tables.items() if value is not None}
 
 

@@ -44,7 +44,7 @@ REFUSED = {
         "only a rate can follow a schedule: rate = '500:5000:500@5s'",
     ),
     **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
-    "skipFirst": "warm-up is a time: write warmup, as '1s'",
+    "skipFirst": "warm-up is a time: write warmup, e.g. '1s'",
     **dict.fromkeys(
         ("binary", "binary-file"), "write data-file and data-format = 'binary': messages behind their lengths"
     ),
@@ -76,7 +76,9 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
         tables = {key: value for key, value in tables.items() if not (key in _MAYBE_UNSET and _unset(key, value))}
     for key, value in tables.items():
         if key in TIMES and not bare_times and isinstance(value, int | float) and value:
-            raise _refused(name, key, value, "a time with its unit, as '10s' (ghz counts nanoseconds, grpclab seconds)")
+            raise _refused(
+                name, key, value, "a time with its unit, e.g. '10s' (ghz counts nanoseconds, grpclab seconds)"
+            )
         if key not in KEYS:
             out[key] = value
         else:
@@ -157,7 +159,10 @@ def _line(tables: Mapping[str, Any], where: str, dashes: str) -> str:
         )
     if time_s <= 0 or end <= 0:
         raise UsageError(
-            where + invalid(f"{dashes}load-step", f"{step:g}", f"steps that lead from {start:g}/s to a rate above 0")
+            where
+            + invalid(
+                f"{dashes}load-step", f"{step:g}", f"a step that takes the rate from {start:g}/s to an end rate above 0"
+            )
         )
     return f"{start:g}:{end:.12g}@{time_s:.12g}s"
 

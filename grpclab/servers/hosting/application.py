@@ -77,7 +77,7 @@ class ApplicationOrder:
 def check_application(app: str, name: str = "app") -> None:
     """Raise UsageError for what is not ``MODULE:NAME``; `name` is where it was given. Nothing is imported."""
     if not _APPLICATION.fullmatch(app):
-        raise UsageError(invalid(name, app, "MODULE:NAME, as shop.server:register"))
+        raise UsageError(invalid(name, app, "MODULE:NAME, e.g. shop.server:register"))
 
 
 def check_factors(config: ServerConfig) -> None:
@@ -112,7 +112,7 @@ def interpreter(python: str, name: str = "python") -> str:
     if path not in _PYTHONS:
         if not _is_python(path):
             raise UsageError(
-                invalid(name, python, "a Python interpreter, as .venv/bin/python: this is another program")
+                invalid(name, python, "a Python interpreter, e.g. .venv/bin/python: this is another program")
             )
         _PYTHONS.add(path)
     return path

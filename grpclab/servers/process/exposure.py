@@ -55,4 +55,4 @@ def listen_address(text: str, *, option: str = "--host") -> ListenAddress:
             continue
         addresses = tuple(dict.fromkeys(str(socket_address[0]) for _, _, _, _, socket_address in answers))
         return ListenAddress(host=addresses[0] if flags or not bare else bare, addresses=addresses)
-    raise UsageError(invalid(option, text, "an address of this machine, as 127.0.0.1, or a name of one"))
+    raise UsageError(invalid(option, text, "an address of this machine, e.g. 127.0.0.1, or a name of one"))

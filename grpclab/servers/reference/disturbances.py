@@ -29,7 +29,7 @@ def parse_stall(text: str) -> Stall:
         if not at or lasts_s <= 0:
             raise ValueError(text)
     except ValueError:
-        expected = "how long and when, as 1s@3s (for 1 s, 3 s after the first request)"
+        expected = "how long and when, e.g. 1s@3s (for 1 s, 3 s after the first request)"
         raise UsageError(invalid("--stall", text, expected)) from None
     return Stall(begins_s, begins_s + lasts_s)
 
@@ -70,7 +70,7 @@ def parse_mishap(text: str) -> Mishap:
         if not 0 <= value <= 1 or math.isnan(value) or status == OK:
             raise ValueError(text)
     except ValueError:
-        expected = f"a share and a status, as 1%:UNAVAILABLE ({', '.join(STATUS_NAMES[1:])})"
+        expected = f"a share and a status, e.g. 1%:UNAVAILABLE ({', '.join(STATUS_NAMES[1:])})"
         raise UsageError(invalid("--error", text, expected)) from None
     return Mishap(value, status)
 

@@ -378,5 +378,5 @@ def parse_fault(text: str) -> tuple[Fault, int]:
     if fault.n is None:
         raise UsageError(invalid("--fault", text, f"{name} without a number"))
     if not (number.isascii() and number.isdigit()) or len(number) > 7 or (int(number) == 0 and fault.n > 0):
-        raise UsageError(invalid("--fault", text, f"a whole number, as {name}:{fault.n}"))
+        raise UsageError(invalid("--fault", text, f"a whole number, e.g. {name}:{fault.n}"))
     return fault, int(number)

@@ -188,7 +188,7 @@ class Service:
         try:
             name = greet_pb2.HelloRequest.FromString(request[0]).name
         except DecodeError:
-            return refusal("INTERNAL", "the request is no HelloRequest")
+            return refusal("INTERNAL", "the request is not a valid HelloRequest")
         streamed = path == SAY_HELLO_STREAM and self._streams
         return self._same[streamed] if self._same else self._greeting(f"Hello {name}!", streamed=streamed)
 

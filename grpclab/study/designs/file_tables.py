@@ -85,7 +85,7 @@ class CallTable:
     data_repeat: bool = entry(
         bool, default=False, meaning="Whether requests that differ from call to call may begin again."
     )
-    check: str = text("An expression that each answer has to pass, as reply.total > 0; else its call has failed.")
+    check: str = text("An expression that each answer has to pass, e.g. reply.total > 0; else its call has failed.")
     ignore_fields: Any = entry(str, list, default=None, meaning="Fields of the answers that vary by nature.")
     metadata: Any = entry(dict, list, default=None, meaning="What is sent with each call: a table, or key=value words.")
     proto: str = text("The schema in a .proto file, where the server has no reflection.")

@@ -61,7 +61,7 @@ def _seconds(given: str | float) -> float | None:
     try:
         return in_unit(str(given), "s")
     except ValueError:
-        raise DesignError(invalid("target.ready-timeout", given, "a time, as 25s or 1m30s")) from None
+        raise DesignError(invalid("target.ready-timeout", given, "a time, e.g. 25s or 1m30s")) from None
 
 
 def _security(table: TargetTable, folder: Path) -> Security:

@@ -127,7 +127,7 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
     if file.variant is not None and file.variant not in VARIANTS:
         raise DesignError(invalid("variant", file.variant, f"one of {', '.join(VARIANTS)}"))
     if not file.factors:
-        raise DesignError("factors is missing: name a factor and its levels, as server.threads = [4, 16]")
+        raise DesignError("factors is missing: name a factor and its levels, e.g. server.threads = [4, 16]")
     if file.grid not in GRIDS:
         raise DesignError(invalid("grid", file.grid, f"one of {', '.join(GRIDS)}"))
     fewest = fewest_blocks()
@@ -191,5 +191,5 @@ def _level(name: str, value: object) -> Level:
 
 def _levels(name: str, value: object) -> tuple[Level, ...]:
     if not isinstance(value, list) or not value:
-        raise FactorError(f"factors: {invalid(name, value, 'a list of levels in brackets, as [1, 8]')}")
+        raise FactorError(f"factors: {invalid(name, value, 'a list of levels in brackets, e.g. [1, 8]')}")
     return tuple(dict.fromkeys(_level(name, one) for one in value))

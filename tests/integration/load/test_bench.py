@@ -52,7 +52,7 @@ def test_a_schedule_holds_each_rate_for_as_long_as_it_says() -> None:
     config, notes = load_plan({}, parse_rates("100:300:100"))
     assert config.load.duration_s == 10.0
     assert notes[0].startswith("each rate runs for 10 s")
-    with pytest.raises(UsageError, match=r"--duration and the @2s of --rate both say how long a rate is held"):
+    with pytest.raises(UsageError, match=r"--duration and the @2s of --rate both set how long a rate is held"):
         load_plan({"load.duration_s": 4.0}, parse_rates("100:300:100@2s"))
 
 

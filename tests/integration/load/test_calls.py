@@ -214,7 +214,7 @@ def test_nothing_of_theirs_stays_in_this_process(proto: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "/", "SayHello", "a/b/c", "greet.GreeterService/", "/SayHello", "a b/c", "ä.B/C"])
 def test_a_name_that_is_none_is_refused_before_anyone_is_asked(name: str) -> None:
-    with pytest.raises(UsageError, match="names no call: give package"):
+    with pytest.raises(UsageError, match="is not a method name: give package"):
         find_call("127.0.0.1:1", name)
 
 
@@ -269,7 +269,7 @@ def test_only_loopback_is_asked() -> None:
         ('{"customer": "a"} x', "needs the end of the text"),
         ('{"items": [{"count": 1, "count": 2}]}', r"invalid data.items\[0\].count=2: expected one value"),
         ('{"items":' * 5000, "expected at most 100 levels"),
-        ('{"items":' * 300 + "1" + "}" * 300, r"invalid data.items=.*: expected a list, as \["),
+        ('{"items":' * 300 + "1" + "}" * 300, r"invalid data.items=.*: expected a list, e.g. \["),
     ],
 )
 def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -> None:
@@ -280,7 +280,7 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
 @pytest.mark.parametrize(
     ("request_", "line"),
     [
-        ([1], 'invalid data[0]=1: expected an object for shop.v1.Order, as {"customer": "hello"}'),
+        ([1], 'invalid data[0]=1: expected an object for shop.v1.Order, e.g. {"customer": "hello"}'),
         (None, "invalid data=null: expected an object for shop.v1.Order"),
         (
             {"items": [{}, {"cuont": 1}]},
@@ -289,13 +289,13 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
         ),
         ({"extras": {"a\nb": {"price": {"cents": 1}}}}, 'invalid data.extras["a\\nb"].price.cents: expected a field'),
         ({"\ud800": 1}, "invalid data.\\ud800: expected a field"),
-        ({"customer": 7}, 'invalid data.customer=7: expected a text, as "hello"'),
+        ({"customer": 7}, 'invalid data.customer=7: expected a text, e.g. "hello"'),
         ({"customer": "\ud800"}, 'invalid data.customer="\\ud800": expected a text'),
-        ({"items": {"name": "tea"}}, 'invalid data.items={"name": "tea"}: expected a list, as [{"name": "hello"}]'),
+        ({"items": {"name": "tea"}}, 'invalid data.items={"name": "tea"}: expected a list, e.g. [{"name": "hello"}]'),
         ({"items": ["tea"]}, 'invalid data.items[0]="tea": expected an object for shop.v1.Order.Item'),
         ({"items": [None]}, "invalid data.items[0]=null: expected a value"),
         ({"codes": [1, "x"]}, 'invalid data.codes[1]="x": expected a whole number from -9,223,372,036,854,775,808 to'),
-        ({"extras": []}, 'invalid data.extras=[]: expected an object, as {"key": {"name": "hello"}}'),
+        ({"extras": []}, 'invalid data.extras=[]: expected an object, e.g. {"key": {"name": "hello"}}'),
         ({"items": [{"count": 2**31}]}, "invalid data.items[0].count=2147483648: expected a whole number from"),
         ({"items": [{"count": 1.5}]}, "invalid data.items[0].count=1.5: expected a whole number from"),
         ({"speed": "WARP"}, 'invalid data.speed="WARP": expected a name or number of shop.v1.Speed: SPEED_UNKNOWN, S'),
@@ -303,7 +303,7 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
         ({"by_day": {"x": "SLOW"}}, 'invalid data.by_day["x"]: expected a key that is a whole number'),
         ({"placed_at": "today"}, 'invalid data.placed_at="today": expected a time'),
         ({"patience": 3}, "invalid data.patience=3: expected seconds with an s"),
-        ({"token": "###"}, 'invalid data.token="###": expected bytes in base64, as "aGVsbG8="'),
+        ({"token": "###"}, 'invalid data.token="###": expected bytes in base64, e.g. "aGVsbG8="'),
         ({"token": 1}, "invalid data.token=1: expected bytes in base64"),
         ({"wrapped": "yes"}, 'invalid data.wrapped="yes": expected true or false, without quotes'),
         ({"gift": {"@type": "x/shop.v1.None"}}, 'invalid data.gift.@type="x/shop.v1.None": expected a message of the'),
@@ -322,7 +322,7 @@ def test_a_required_field_that_is_missing_is_told(tmp_path: Path) -> None:
         " extend Q { optional int32 e = 100; }"
         " service Old { rpc Ask(Q) returns (Q); }"
     )
-    with pytest.raises(UsageError, match=r"invalid data.id: expected a value, as 42: the field is required"):
+    with pytest.raises(UsageError, match=r"invalid data.id: expected a value, e.g. 42: the field is required"):
         find_call("", "Old/Ask", proto=file)
     assert find_call("", "Old/Ask", proto=file, data='{"id": 1, "[e]": 2}').payload == b"\x08\x01\xa0\x06\x02"
 
@@ -346,7 +346,7 @@ def test_metadata_is_read_word_by_word() -> None:
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("x-user", "expected key=value, as x-user=42"),
+        ("x-user", "expected key=value, e.g. x-user=42"),
         ("=1", "expected key=value"),
         ("X-User=1", "invalid metadata=X-User=1: expected x-user without capitals"),
         ("grpc-timeout=1S", "invalid metadata=grpc-timeout=1S: expected a key of your own"),
@@ -362,7 +362,7 @@ def test_metadata_is_read_word_by_word() -> None:
         ("x=ü", "expected printable ASCII .* for anything else write x-bin= and base64"),
         ("x=a\nb", "expected printable ASCII"),
         ("x= a", "without spaces at its ends"),
-        ("x-bin=###", "expected base64 for a key in -bin, as x-bin=aGVsbG8"),
+        ("x-bin=###", "expected base64 for a key in -bin, e.g. x-bin=aGVsbG8"),
         ("x-bin=ü", "expected base64"),
         ("x-bin=+_8", "expected base64"),
         ("x-bin=AA=", "expected base64"),

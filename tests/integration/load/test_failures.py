@@ -115,7 +115,9 @@ def test_details_of_googleapis_are_spelt_out_and_others_named() -> None:
 
 
 def test_details_that_do_not_decode_are_said_to_be_so() -> None:
-    assert describe_details(b"\xff\xff") == ("2 bytes of grpc-status-details-bin that are no google.rpc.Status",)
+    assert describe_details(b"\xff\xff") == (
+        "2 bytes of grpc-status-details-bin that are not a valid google.rpc.Status",
+    )
     broken = AnyMessage(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
     content = Status(details=[broken, AnyMessage()]).SerializeToString()
     assert describe_details(content) == (

@@ -217,9 +217,9 @@ def test_every_fault_says_what_it_does(name: str, fault: Fault) -> None:
     [
         ("goawy", "invalid --fault=goawy: expected one of goaway, "),
         ("", "invalid --fault=: expected one of goaway, "),
-        ("goaway:0", "expected a whole number, as goaway:10"),
-        ("goaway:x", "expected a whole number, as goaway:10"),
-        ("goaway:-1", "expected a whole number, as goaway:10"),
+        ("goaway:0", "expected a whole number, e.g. goaway:10"),
+        ("goaway:x", "expected a whole number, e.g. goaway:10"),
+        ("goaway:-1", "expected a whole number, e.g. goaway:10"),
         ("silent:3", "expected silent without a number"),
     ],
 )

@@ -179,7 +179,7 @@ def test_a_comparison_whose_servers_are_gone_says_so(found: dict[str, Any], told
 def test_commands_that_came_with_a_report_are_not_started(root: Path) -> None:
     path = report(root, commands("sh -c 'touch pwned; {port}'", "sh {port}"), {})
     for consent in (False, True):
-        with pytest.raises(DesignError, match=r"run them yourself: grpclab compare --a-cmd x --b-cmd y$"):
+        with pytest.raises(DesignError, match=r"run the command yourself: grpclab compare --a-cmd x --b-cmd y$"):
             planned(load_original(path), consent=consent)
     assert planned(load_original(report(root, manifest(), {}))).name == "tiny-repeat"
 
@@ -198,7 +198,9 @@ def test_commands_that_came_with_a_report_are_not_started(root: Path) -> None:
 )
 def test_what_a_report_names_is_not_opened_imported_or_loaded(subject: dict[str, Any], root: Path) -> None:
     made = plan() | {"subjects": {"few": {"call": "a.B/C"} | subject}}
-    with pytest.raises(DesignError, match="opens files of whoever made it: read them, then run them yourself"):
+    with pytest.raises(
+        DesignError, match="open files that its author chose: read its manifest, then run the command yourself"
+    ):
         planned(load_original(report(root, manifest(plan=made), {})), consent=True)
 
 
@@ -206,7 +208,7 @@ def test_what_a_report_names_is_not_opened_imported_or_loaded(subject: dict[str,
 def test_variables_and_interpreters_that_a_report_names_are_not_taken(factor: str, root: Path) -> None:
     made = plan()
     made["configurations"][0]["settings"] = {**made["configurations"][0]["settings"], factor: "/tmp/x"}
-    with pytest.raises(DesignError, match="run them yourself"):
+    with pytest.raises(DesignError, match="run the command yourself"):
         planned(load_original(report(root, manifest(plan=made), {})), consent=True)
 
 
@@ -215,7 +217,7 @@ def test_the_description_of_a_call_must_be_a_file(root: Path) -> None:
     for name in (str(root / "pipe.proto"), "/dev/zero"):
         made = commands("sh {port}", "sh {port}", call="a.B/C", proto=name)
         (root / "results").mkdir(exist_ok=True)
-        with pytest.raises(DesignError, match="which describes its call, is no file"):
+        with pytest.raises(DesignError, match="which describes its call, is not a file"):
             planned(load_original(store(root, made | {"study": Path(name).name})), consent=True)
 
 
@@ -287,7 +289,7 @@ def with_settings(settings: object) -> dict[str, Any]:
         ({"plan": plan() | {"profiled": ["nobody"]}}, "profiles 'nobody'"),
         ({"plan": plan() | {"configurations": "text"}}, "holds no plan"),
         ({"plan": plan() | {"configurations": plan()["configurations"] * 2}}, "two configurations have one name"),
-        ({"plan": renamed("../../elsewhere")}, "'../../elsewhere' is no name of a configuration"),
+        ({"plan": renamed("../../elsewhere")}, "'../../elsewhere' is not a valid name of a configuration"),
         ({"plan": renamed("other")}, "its headline names 'few', which is none of its configurations"),
         ({"plan": with_settings({"server.speed": 9})}, "server.speed"),
         ({"plan": with_settings(7)}, "holds no plan"),
@@ -317,8 +319,11 @@ def test_what_is_no_plan_is_refused_in_one_line(changed: dict[str, Any], told: s
         (["--repeat", "nowhere"], "no study at nowhere: give results/STUDY, its manifest.json, or a report"),
         (["--repeat", "."], "no study in .: there is no manifest.json"),
         (["--repeat", "x.html"], "x.html holds no study"),
-        (["--repeat", "x.html", "--blocks", "9"], "--blocks does not go with --repeat: it measures the plan of x.html"),
-        (["--repeat", "x.html", "--file", "x.toml"], "--file does not go with --repeat"),
+        (
+            ["--repeat", "x.html", "--blocks", "9"],
+            "--blocks cannot be combined with --repeat: it measures the plan of x.html",
+        ),
+        (["--repeat", "x.html", "--file", "x.toml"], "--file cannot be combined with --repeat"),
         (["--json", "no/such"], "cannot write no/such"),
     ],
 )
@@ -339,7 +344,9 @@ def test_a_plan_does_not_go_with_the_repeat_of_what_brings_its_server(
 ) -> None:
     folder = store(root, commands("sh {port}", "sh {port}") | {"design": design})
     assert cli.main(["study", "--repeat", str(folder), "--plan"]) == 2
-    assert f"--plan does not go with the repeat of {kind}: its number of blocks is known" in capsys.readouterr().err
+    assert (
+        f"--plan cannot be combined with the repeat of {kind}: its number of blocks is known" in capsys.readouterr().err
+    )
 
 
 def test_without_a_terminal_foreign_commands_are_refused_and_yes_goes_on(

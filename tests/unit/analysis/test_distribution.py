@@ -57,5 +57,5 @@ def test_without_calls_there_is_no_curve() -> None:
 
 
 def test_what_is_no_histogram_is_refused() -> None:
-    with pytest.raises(ValueError, match="no encoded HdrHistogram: HISTF"):
+    with pytest.raises(ValueError, match="not a valid encoded HdrHistogram: HISTF"):
         distribution(["HISTFAAA"])

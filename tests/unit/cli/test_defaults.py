@@ -63,7 +63,7 @@ def test_a_list_may_be_written_as_a_table_a_list_or_a_word(here: Path, text: str
     [
         ("[bnch]\n", "unknown bnch: did you mean bench?"),
         ("[bench]\nconcurency = 3\n", "bench.concurency: unknown option: did you mean concurrency?"),
-        ("[bench]\nallow-remote = true\n", "--allow-remote is given on the command line, not in a file"),
+        ("[bench]\nallow-remote = true\n", "--allow-remote must be given on the command line, not in a file"),
         ("[bench]\ntls = 1\n", "bench.tls=1: expected true or false"),
         ("[bench]\nrate = [1]\n", "bench.rate=[1]: expected a word or a number"),
         ("[bench\n", "grpclab.toml: expected TOML"),
@@ -105,7 +105,7 @@ def test_a_variable_that_gives_nothing_is_told(observe: Watched, monkeypatch: py
     monkeypatch.setenv("GRPCLAB_BENCH_ALLOW_REMOTE", "1")
     seen = observe("bench", "")
     assert "GRPCLAB_BENCH_CONCURENCY is not used: did you mean GRPCLAB_BENCH_CONCURRENCY?" in seen["stderr"]
-    assert "GRPCLAB_BENCH_ALLOW_REMOTE is not used: --allow-remote is given on the command line" in seen["stderr"]
+    assert "GRPCLAB_BENCH_ALLOW_REMOTE is not used: --allow-remote must be given on the command line" in seen["stderr"]
     assert (seen["code"], seen["allowance"]) == (0, None)
 
 

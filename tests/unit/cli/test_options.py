@@ -99,7 +99,7 @@ def test_an_option_in_a_file_does_what_its_flag_does(observe: Watched, option: s
 def test_no_file_lets_load_off_this_machine(observe: Watched) -> None:
     seen = observe("bench", as_file("--allow-remote --max-rate 9 --max-calls 9 --max-time 9"))
     assert seen["code"] == 2
-    assert "--allow-remote is given on the command line, not in a file" in seen["stderr"]
+    assert "--allow-remote must be given on the command line, not in a file" in seen["stderr"]
 
 
 @pytest.mark.parametrize("design", list(DESIGNS))

@@ -255,7 +255,9 @@ def test_several_connections_are_a_pool() -> None:
 def test_a_setting_without_a_level_is_refused_with_how_to_write_it() -> None:
     with pytest.raises(FactorError) as refusal:
         parse_settings(["server.tls"])
-    assert str(refusal.value) == ("'server.tls' is not a setting: write section.name=level, as server.window_kib=1024")
+    assert str(refusal.value) == (
+        "'server.tls' is not a setting: write section.name=level, e.g. server.window_kib=1024"
+    )
 
 
 def test_environment_variables_set_the_factors_that_name_them() -> None:

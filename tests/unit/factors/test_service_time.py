@@ -137,7 +137,7 @@ def test_a_release_is_never_early_never_inside_a_stall_and_keeps_the_order(
 
 @pytest.mark.parametrize("text", ["1s", "1s@", "@3s", "1@3", "0s@1s", "1s@-1s", "soon"])
 def test_what_is_no_stall_is_refused_in_one_line_that_shows_how(text: str) -> None:
-    with pytest.raises(UsageError, match=r"invalid --stall=.*: expected how long and when, as 1s@3s"):
+    with pytest.raises(UsageError, match=r"invalid --stall=.*: expected how long and when, e.g. 1s@3s"):
         parse_stall(text)
 
 
@@ -164,7 +164,7 @@ def test_no_errors_all_errors_and_none_at_all() -> None:
     "text", ["1%", "1:UNAVAILABLE", "1%:OK", "101%:INTERNAL", "-1%:INTERNAL", "1%:BROKEN", "nan%:INTERNAL"]
 )
 def test_what_is_no_error_is_refused_in_one_line_that_shows_how(text: str) -> None:
-    with pytest.raises(UsageError, match=r"invalid --error=.*: expected a share and a status, as 1%:UNAVAILABLE"):
+    with pytest.raises(UsageError, match=r"invalid --error=.*: expected a share and a status, e.g. 1%:UNAVAILABLE"):
         parse_mishap(text)
 
 

@@ -221,7 +221,7 @@ def test_a_client_without_the_preface_is_told_so(said: bytes) -> None:
     server = make_server()
     for byte in said:
         server.receive(bytes((byte,)))
-    assert server.closed == "PROTOCOL_ERROR: this is no HTTP/2: the client's preface is missing"
+    assert server.closed == "PROTOCOL_ERROR: this is not HTTP/2: the client's preface is missing"
 
 
 def test_the_preface_may_come_in_pieces() -> None:

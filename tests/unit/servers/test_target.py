@@ -41,7 +41,7 @@ def test_each_constructor_makes_its_kind() -> None:
         ({"command": "x {port}", "ready": "soon"}, "invalid ready=soon: expected health, tcp or log:REGEX"),
         ({"command": "x {port}", "ready": "log:("}, "invalid ready=log:(: expected a regular expression"),
         ({"command": "x {port}", "ready_timeout_s": 0.0}, "invalid ready-timeout=0"),
-        ({"app": "a:b", "security": Security(tls=True)}, "options of TLS belong to a command or an address"),
+        ({"app": "a:b", "security": Security(tls=True)}, "TLS options apply only to a command or an address"),
     ],
 )
 def test_what_no_target_can_be_is_refused_in_one_line(fields: dict[str, Any], told: str) -> None:

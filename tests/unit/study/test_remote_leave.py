@@ -66,7 +66,7 @@ def test_a_file_may_name_another_machine_with_leave_only(tmp_path: Path, leave: 
     [
         ({"set_": "load.rate_rps = 200"}, "invalid --rate=200: expected 100 at most"),
         ({"set_": "link.rtt_ms = 5"}, "leave link.* out"),
-        ({"target": "command = './srv {port}'"}, "it belongs to an address in [target]"),
+        ({"target": "command = './srv {port}'"}, "it applies only to an address in [target]"),
     ],
 )
 def test_a_file_that_may_not_be_measured_there_is_refused(
@@ -121,7 +121,7 @@ def test_compare_takes_the_leave_and_says_what_is_sent_where(
         (grpclab.Address(ELSEWHERE), {}, "any other needs"),
         (grpclab.Address(ELSEWHERE), {"allow_remote": True}, "add --max-rate, --max-calls, --max-time"),
         (grpclab.Address(ELSEWHERE), CEILINGS, "--allow-remote with it"),
-        ("basic", {"allow_remote": True, **CEILINGS}, "belongs to an Address"),
+        ("basic", {"allow_remote": True, **CEILINGS}, "applies only to an Address"),
         (
             grpclab.Address(ELSEWHERE),
             {"allow_remote": True, **CEILINGS, "settings": {"load.rate_rps": 200}},

@@ -79,9 +79,9 @@ def test_one_application_at_two_places_has_two_labels(place: str, told: str) -> 
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        (COMMAND, "--call is missing: expected package.Service/Method of the command's server"),
-        (GivenTarget(grpclab.App("shop:register"), "--app"), "`grpclab init --app shop:register` names those"),
-        (GivenTarget(grpclab.Address("localhost:1"), "--address"), "`grpclab init localhost:1` names those"),
+        (COMMAND, "--call is missing: expected a method of the command's server"),
+        (GivenTarget(grpclab.App("shop:register"), "--app"), "`grpclab init --app shop:register` lists its methods"),
+        (GivenTarget(grpclab.Address("localhost:1"), "--address"), "`grpclab init localhost:1` lists its methods"),
     ],
 )
 def test_a_server_of_ones_own_is_not_measured_without_a_call(target: GivenTarget, told: str) -> None:

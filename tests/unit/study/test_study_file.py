@@ -90,14 +90,14 @@ client.adaptive-window = false"""
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        ('app = "m:f"', "`grpclab init --app m:f` names"),
-        ('address = "localhost:1"', "`grpclab init localhost:1` names"),
+        ('app = "m:f"', "`grpclab init --app m:f` lists"),
+        ('address = "localhost:1"', "`grpclab init localhost:1` lists"),
         ('command = "true {port}"', "of the command's server"),
     ],
 )
 def test_a_target_of_ones_own_needs_a_method(target: str, told: str) -> None:
     text = f"[target]\n{target}\n[factors]\nload.concurrency = [1, 2]"
-    assert refusal(text).startswith("call.method is missing: expected package.Service/Method")
+    assert refusal(text).startswith("call.method is missing: expected a method of")
     assert told in refusal(text)
     assert planned(f'{text}\n[call]\nmethod = "a.B/C"').plan.subjects["baseline"].call == "a.B/C"
 
