@@ -37,8 +37,10 @@ margins of 2 %. Whoever wants to wait longer says how many, or for how long.
 """
 SLICE_OVERHEAD = 1.6
 """The wall time of a second of counted time: ramp, tail, drain, hand-over."""
-LEAST_COUNTED_S = 0.5
+LEAST_COUNTED_S = 0.4
 """Counted time is not fitted to less."""
+BESIDE_SHARE = 0.05
+"""The part of a budget that blocks do not get: the start of the first kernel, the verdict, the report."""
 LEAST_FIXED = 0.2
 """At least this share of a block's time does not depend on the counted time: the servers' starts, warm-ups."""
 
@@ -138,8 +140,9 @@ def within_budget(
         sd=sd if math.isfinite(sd) else 0.05, degrees=max(degrees, 1), counted_s=counted_s, slices_sd=slices_sd
     )
     fewest = max(measured, fewest_blocks() if blocks is None else blocks)
-    left_s = budget_s - measured * block_s
-    fit = fit_budget(costs, noise, budget_s, delta=plan.smallest_effect, most_counted_s=counted_s)
+    for_blocks_s = (1 - BESIDE_SHARE) * budget_s
+    left_s = for_blocks_s - measured * block_s
+    fit = fit_budget(costs, noise, for_blocks_s, delta=plan.smallest_effect, most_counted_s=counted_s)
     number = max(fewest, fit.blocks if blocks is None else 0)
     affordable = left_s / (number - measured) if number > measured else math.inf
     fitted_s = _counted_for(affordable, costs, counted_s)
@@ -165,9 +168,10 @@ def counted_within(trials: pd.DataFrame, plan: StudyPlan, block_s: float, budget
     """
     counted_s = max((group.counted_s for group in plan.groups), default=1.0)
     measured, fewest = max(1, trials["block"].nunique()), fewest_blocks()
-    if fewest * block_s <= budget_s:
+    for_blocks_s = (1 - BESIDE_SHARE) * budget_s
+    if fewest * block_s <= for_blocks_s:
         return None
-    left_s = (budget_s - measured * block_s) / max(fewest - measured, 1)
+    left_s = (for_blocks_s - measured * block_s) / max(fewest - measured, 1)
     fitted_s = _counted_for(left_s, _costs(trials, counted_s, block_s), counted_s)
     return fitted_s if fitted_s < counted_s else None
 

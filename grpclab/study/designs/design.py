@@ -32,7 +32,7 @@ DELTA = 0.05
 METRIC = "throughput_rps"
 FAMILY = "throughput"
 PREFERRED_CONCURRENCY = 64
-PROFILED_BLOCKS = 4
+PROFILED_BLOCKS = 3
 """So many blocks are looked into after their windows: shares need an interval, not six times the looks."""
 
 
