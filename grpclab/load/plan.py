@@ -142,7 +142,7 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
 def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
     """Give the levels the first rate, the time for which each is held, and the load shape of a ramp."""
     if levels.get("load.rate_rps") is not None:
-        raise UsageError("--rate and load.rate_rps both set the rate: give only one")
+        raise UsageError("--rate and load.rate_rps both set the rate: give one of the two")
     levels["load.rate_rps"] = rates[0].rate_rps
     hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
     if arrival := rates[0].arrival:

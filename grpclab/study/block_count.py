@@ -142,7 +142,14 @@ def within_budget(
     fewest = max(measured, fewest_blocks() if blocks is None else blocks)
     for_blocks_s = (1 - BESIDE_SHARE) * budget_s
     left_s = for_blocks_s - measured * block_s
-    fit = fit_budget(costs, noise, for_blocks_s, delta=plan.smallest_effect, most_counted_s=counted_s)
+    fit = fit_budget(
+        costs,
+        noise,
+        for_blocks_s,
+        delta=plan.smallest_effect,
+        least_counted_s=min(LEAST_COUNTED_S, counted_s),
+        most_counted_s=counted_s,
+    )
     number = max(fewest, fit.blocks if blocks is None else 0)
     affordable = left_s / (number - measured) if number > measured else math.inf
     fitted_s = _counted_for(affordable, costs, counted_s)

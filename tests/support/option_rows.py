@@ -80,7 +80,7 @@ LOAD_ROWS: dict[str, list[Row]] = {
     ],
     "rate": [
         Acts(words="--rate 100", proof="config.load.rate_rps"),
-        Refused(words="--rate 5 --set load.rate_rps=4", where="give only one"),
+        Refused(words="--rate 5 --set load.rate_rps=4", where="give one of the two"),
     ],
     "connections": [
         Acts(words="--connections 3", proof="config.client.connections"),

@@ -151,7 +151,7 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"load-schedule": "sine"}, "invalid load-schedule=sine: expected step or line"),
         (
             {"load-schedule": "line", "load-step": 5, "load-start": 50, "load-end": 5},
-            "invalid load-step=5: expected steps",
+            "invalid load-step=5: expected a step",
         ),
         ({"load-schedule": "line", "load-step": "x", "load-end": 5}, "invalid load-step=x: expected calls per second"),
         (

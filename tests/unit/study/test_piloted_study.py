@@ -118,11 +118,11 @@ def test_a_budget_shortens_the_counted_time_of_a_slow_machine_after_its_first_bl
     study = drawn(tmp_path, StoredPilot(budget_s=60.0))
     study.seconds = 12.0
     lines = run(study)
-    assert any("counted time is shortened to 0.5 s" in line for line in lines)
-    assert {group.counted_s for group in study.plan.groups} == {0.5}
+    assert any("counted time is shortened to 0.4 s" in line for line in lines)
+    assert {group.counted_s for group in study.plan.groups} == {0.4}
     assert study.plan.blocks == 6
     assert study.manifest.pilot is not None
-    assert study.manifest.pilot.counted_s == 0.5
+    assert study.manifest.pilot.counted_s == 0.4
     assert study.manifest.pilot.reason in study.summary()
 
 
