@@ -17,8 +17,8 @@ Each line imports only from those above it::
     together    which configurations were measured together, and what alone, in words
     grouping    its comparisons, each in the group that it is made for
     glossary    the lab's own words, each with what it means
-    answering   the verdict in at most 15 words, its confidence in a line, the title of the study
     confidence  with what confidence, and what limits each side, in words
+    answering   the verdict in at most 15 words, its confidence in a line, the title of the study
     past        the summary of a study that stands in its report
     recurrence  what recurs from study to study
     figures/    one figure, one module

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 
 from grpclab import quantities as qty
-from grpclab.analysis import block_ratios
 from grpclab.analysis.sentence import advice, names
 from grpclab.analysis.study_plan import PlannedHeadline
 from grpclab.metrics import lower_is_faster, metric_words
 from grpclab.report import words
+from grpclab.report.confidence import ratios_of
 from grpclab.report.finished import FinishedStudy
 
 MOST_WORDS = 15
@@ -58,15 +58,7 @@ def confidence(study: FinishedStudy) -> str:
         why = words.plain(c.note) or "no block holds both sides"
         return words.typeset(words.sentence_case(f"{where}{why}; {advice(c)}."))
     less = lower_is_faster(study.metric_of_headline)
-    ratios = list(
-        block_ratios(
-            study.trials,
-            scenario=c.scenario,
-            metric=study.metric_of_headline,
-            baseline=study.baseline,
-            candidate=study.candidate,
-        )["ratio"]
-    )
+    ratios = ratios_of(study, c)
     faster = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
     agree, way = (faster, "faster") if 2 * faster >= len(ratios) else (len(ratios) - faster, "slower")
     of_blocks = f"{way} in {agree} of {qty.count(len(ratios), 'block')}" if ratios else qty.count(c.blocks, "block")

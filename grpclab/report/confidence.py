@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from grpclab import quantities as qty
-from grpclab.analysis import block_ratios, fewest_blocks, smallest_seen, spread_of
+from grpclab.analysis import Comparison, block_ratios, fewest_blocks, smallest_seen, spread_of
 from grpclab.metrics import lower_is_faster
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
@@ -23,18 +23,17 @@ def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
     return [pair for pair in [*pairs, *_limits(study)] if pair[1]]
 
 
+def ratios_of(study: FinishedStudy, c: Comparison) -> list[float]:
+    """The ratio of a comparison in each block that holds both sides, in the order of the blocks."""
+    metric = c.metric or study.metric
+    table = block_ratios(study.trials, scenario=c.scenario, metric=metric, baseline=c.baseline, candidate=c.candidate)
+    return [float(ratio) for ratio in table["ratio"]]
+
+
 def sure(study: FinishedStudy) -> str:
     """The agreement of the blocks, and how often chance alone would agree so well."""
     c = study.headline
-    ratios = list(
-        block_ratios(
-            study.trials,
-            scenario=c.scenario,
-            metric=study.metric_of_headline,
-            baseline=study.baseline,
-            candidate=study.candidate,
-        )["ratio"]
-    )
+    ratios = ratios_of(study, c)
     if len(ratios) < 2:
         return "not at all: fewer than two blocks hold both sides."
     less = lower_is_faster(study.metric_of_headline)

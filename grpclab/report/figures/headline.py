@@ -12,10 +12,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
-from grpclab.analysis import Comparison, block_ratios
+from grpclab.analysis import Comparison
 from grpclab.metrics import lower_is_faster, metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
+from grpclab.report.confidence import ratios_of
 from grpclab.report.figures.ratio_marks import band, dot, known, reach
 from grpclab.report.finished import FinishedStudy
 
@@ -109,8 +110,7 @@ def _compared(study: FinishedStudy) -> list[tuple[str, Comparison]]:
 
 
 def _row(study: FinishedStudy, title: str, c: Comparison) -> _Row:
-    table = block_ratios(study.trials, scenario=c.scenario, metric=c.metric, baseline=c.baseline, candidate=c.candidate)
-    return _Row(title, c, [float(ratio) for ratio in table["ratio"]])
+    return _Row(title, c, ratios_of(study, c))
 
 
 def _caption(study: FinishedStudy, first: Comparison, rows: Sequence[_Row]) -> str:

@@ -35,7 +35,7 @@ def group_figure(members: Mapping[str, Frames], title: str) -> Figure:
     """The trials of a group by the names of their configurations, a line each, as in :func:`trial_figure`."""
     figure, over_time, by_percentile = _two(title)
     for name, (timeline, latency) in members.items():
-        label = name.replace("$", r"\$")
+        label = _plain(name)
         if len(timeline):
             width = _bin_s(timeline)
             whole = timeline.iloc[:-1] if len(timeline) > 2 else timeline  # the last one may be cut off
@@ -57,10 +57,15 @@ def _two(title: str) -> tuple[Figure, Axes, Axes]:
     """A figure with its two empty pictures."""
     figure = Figure(figsize=(9.5, 3.2), layout="constrained")
     over_time, by_percentile = figure.subplots(1, 2)
-    figure.suptitle(title.strip().replace("$", r"\$"), x=0.01, ha="left", fontsize=10)
+    figure.suptitle(_plain(title.strip()), x=0.01, ha="left", fontsize=10)
     over_time.set(xlabel="seconds since the window opened", ylabel="calls ended per second")
     by_percentile.set(xlabel="percentile", ylabel="latency, ms")
     return figure, over_time, by_percentile
+
+
+def _plain(text: str) -> str:
+    """A text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$")
 
 
 def _bin_s(timeline: pd.DataFrame) -> float:

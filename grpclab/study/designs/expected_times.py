@@ -12,20 +12,13 @@ from dataclasses import dataclass
 
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.service_time import parse_milliseconds
+from grpclab.load.core import slices
 
 CALL_S, CHANNEL_S, BYTE_S = 120e-6, 400e-6, 2e-9
 """CPU time of a call, of a channel opened for it, and of a byte that it carries."""
 QUEUE_TAIL, WAIT_TAIL = 2.0, 1.3
 """The p99 latency as a multiple of the median, where calls wait for their turn and where they wait for a time."""
-RAMP_S, COUNTED_S, HAND_OVER_S = 0.025, 0.075, 0.005
-RAMP_P99, COUNTED_P50 = 2.0, 5.0
-"""A ramp lasts at least so many p99 latencies, a counted stretch so many medians."""
-RAMP_COUNTED_S = 0.25
-"""And as long as the ramp, up to this."""
-OPEN_SLICE_S, OPEN_CALLS, OPEN_P99 = 1.0, 200, 10.0
-"""A slice of an open loop lasts at least so long, so many planned calls, and so many p99 latencies."""
-LONGEST_SLICE_S, LONGEST_OPEN_S = 2.0, 5.0
-"""What would take longer is measured alone in one window."""
+HAND_OVER_S = 0.005
 START_S, MEMBER_START_S = 0.5, 0.7
 """Before the warm-up of a group: once, and for each server with its generator."""
 WINDOW_KIB = 64
@@ -53,16 +46,15 @@ class ExpectedTimes:
         in_flight = load.concurrency if load.rate_rps is None else 1  # an open loop is planned such that none waits
         waited_s, queued_s = _waited_s(config, in_flight), in_flight * _work_s(config)
         p50_s, p99_s = max(waited_s, queued_s), max(WAIT_TAIL * waited_s, QUEUE_TAIL * queued_s)
-        ramp_s = max(RAMP_S, RAMP_P99 * p99_s)
-        counted_s = max(COUNTED_S, COUNTED_P50 * p50_s, min(ramp_s, RAMP_COUNTED_S))
-        if load.rate_rps is not None:
-            counted_s = max(OPEN_SLICE_S, OPEN_CALLS / load.rate_rps, OPEN_P99 * p99_s)
+        warm = slices.WarmUp(calls=1, latency_p50_s=p50_s, latency_p99_s=p99_s, throughput_rps=in_flight / p50_s)
+        rate = load.rate_rps
+        lengths = slices.closed_lengths([warm]) if rate is None else slices.open_lengths([warm], [rate])
         return cls(
             config=config,
             p50_s=p50_s,
             p99_s=p99_s,
-            counted_s=counted_s,
-            slice_s=ramp_s + counted_s + p99_s + p50_s + HAND_OVER_S,
+            counted_s=lengths.counted_s,
+            slice_s=lengths.ramp_s + lengths.counted_s + p99_s + p50_s + HAND_OVER_S,
         )
 
     def window_s(self, least_s: float) -> float:

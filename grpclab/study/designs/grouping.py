@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.factors.registries import ARRIVALS
+from grpclab.load.core import slices
 from grpclab.study.designs import expected_times
 from grpclab.study.designs.expected_times import ExpectedTimes
 from grpclab.study.designs.idle_scenario import IDLE
@@ -108,11 +109,11 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
     if scenario == IDLE:
         return "its silence is what is measured"
     if config.load.rate_rps is not None:
-        least_s, most_s = times.counted_s, expected_times.LONGEST_OPEN_S
-        certainly = 1.0 if expected_times.OPEN_CALLS / config.load.rate_rps > most_s else CERTAINLY
+        least_s, most_s = times.counted_s, slices.OPEN_MOST_S
+        certainly = 1.0 if slices.OPEN_CALLS / config.load.rate_rps > most_s else CERTAINLY
         what = f"load.rate_rps={config.load.rate_rps:g}: a slice of it takes"
     else:
-        least_s, most_s = times.slice_s, expected_times.LONGEST_SLICE_S
+        least_s, most_s = times.slice_s, slices.CLOSED_MOST_S
         certainly = CERTAINLY
         what = "a slice of it would take about"
     if least_s <= certainly * most_s:
