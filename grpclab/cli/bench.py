@@ -110,9 +110,10 @@ def run(options: Options) -> int:
         metadata=metadata_given(given),
         proto=schema_file(given),
         proto_path=given.get("proto_path", ()),
+        mix=given.get("mix", ()),
     )
-    drawn_data = options_of_data.order != IN_TURN or "{{" in str(data)
-    plan = planned(levels, given.get("rate"), seeded="seed" in given and not drawn_data, objectives=objectives)
+    draws = options_of_data.order != IN_TURN or "{{" in str(data) or bool(call.mix)
+    plan = planned(levels, given.get("rate"), seeded="seed" in given and not draws, objectives=objectives)
     line = ProgressLine(
         sys.stderr,
         duration_s=plan.config.load.duration_s,
@@ -193,7 +194,8 @@ def _tags(given: Mapping[str, Any]) -> dict[str, str]:
 
 def _answer(result: BenchResult, given: Mapping[str, Any], server_factors: Mapping[str, Level] | None) -> None:
     """Write what was asked for, in its one or two places."""
-    from grpclab.load.output.formats import csv_chunks, json_chunks
+    from grpclab.load.output.call_columns import csv_chunks
+    from grpclab.load.output.formats import json_chunks
     from grpclab.load.output.render import render
 
     def lines(format_: str) -> Iterable[str]:

@@ -10,6 +10,7 @@ Each line imports only from those above it::
     exchange       one exchange from the client's side
     client         the client's side: calls out, answers in
     sequence       the client's side where the request differs from call to call
+    mixture        the client's side where the method differs from call to call
     peer_settings  the settings that a peer sends at the beginning of a connection, and a reader for them
     replies        a server's bytes: header blocks, and replies cut into pieces
     requests       the head of a request, and what is wrong with it

@@ -29,6 +29,7 @@ from grpclab.link.emulation import check_link, running_link
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
+from grpclab.load.calls.mixed_call import mixed_calls
 from grpclab.load.ceiling import stored_ceiling
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
@@ -63,9 +64,9 @@ class BenchResult(LoadResult):
     def to_frame(self) -> pd.DataFrame:
         """A row for each call, by start: `start_s` since the window opened, `late_s`, `latency_s`, `status`.
 
-        With a schedule, `rate_rps` as well: the rate of the call's step.
+        With a schedule, `rate_rps` as well: the rate of the call's step. Of a mix `call`: the name of the call.
         """
-        from grpclab.load.output.formats import calls_by_start
+        from grpclab.load.output.call_columns import calls_by_start
         from grpclab.status import RECORDED_NAMES
 
         columns = calls_by_start(self)
@@ -77,6 +78,9 @@ class BenchResult(LoadResult):
                 "status": _pandas().Categorical.from_codes(columns.status.astype("int16"), RECORDED_NAMES),
             }
         )
+        if columns.call is not None:
+            names = [call.name for call in self.calls]
+            frame = frame.assign(call=_pandas().Categorical.from_codes(columns.call.astype("int16"), names))
         return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame
 
     def steps_frame(self) -> pd.DataFrame:
@@ -143,7 +147,7 @@ def run_bench(
     if allowance is not None:
         security = dataclasses.replace(security, remote=_elsewhere(target, plan, allowance))
         if security.remote:
-            name = call.name or greeting(config.load).path.removeprefix("/")
+            name = call.title or greeting(config.load).path.removeprefix("/")
             announce(announcement(name, target, security, allowance))
     wait_s = connect_timeout_s or 0.0
     ledger = None if allowance is None else SharedAllowance(allowance, now=time.perf_counter() + wait_s)
@@ -256,6 +260,7 @@ async def bench(
     rate_rps: float | str | None = None,
     arrival: str | None = None,
     call: str | None = None,
+    mix: Sequence[Any] = (),
     data: Any = None,
     data_options: DataOptions | None = None,
     check: str = "",
@@ -283,8 +288,10 @@ async def bench(
     bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a Duration. A list holds requests that
     are sent in turn; a callable is given the number of each request, and an iterator gives the next one, as values,
     JSON or the bytes of a message: the load ends where it has no more, unless `data_options` repeat. A text that begins
-    with ``@`` names a file. `check` is an expression that each answer has to pass. `metadata` is a mapping or pairs; a
-    value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections, as
+    with ``@`` names a file. `mix` is several calls that take turns, as the tables ``[[call]]`` of a configuration have
+    them: ``[{"method": "shop.Cart/Get", "weight": 9}, ...]``. `check` is an expression that each answer has to pass.
+    `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them. `security`
+    is that of the connections, as
     :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and the
     link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A server
     on another machine is loaded only with `allow_remote` and the three ceilings `max_rate_rps`, `max_calls` and
@@ -305,17 +312,19 @@ async def bench(
     settings = mapping("settings", settings or {}, '{"load.workers": 2}')
     refuse_twice(levels, settings)
     levels |= settings
-    plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1)
-    pairs = metadata_words(metadata)
+    plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1 and not mix)
+    pairs, calls = metadata_words(metadata), mixed_calls(mix) if mix else ()
+    if calls and (name or data is not None):
+        raise UsageError("mix, and call or data, both say what is called: leave one out")
     allowance = allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s)
 
     options = data_options or DataOptions()
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
 
     def run() -> BenchResult:
-        check_call(name, levels, data=data, proto=proto, proto_path=roots)
+        check_call(calls[0].method if calls else name, levels, data=data, proto=proto, proto_path=roots)
         call = CallRequest(
-            name=name, data=data, options=options, check=check, metadata=pairs, proto=proto, proto_path=roots
+            name=name, data=data, options=options, check=check, metadata=pairs, proto=proto, proto_path=roots, mix=calls
         )
         return run_bench(
             target,

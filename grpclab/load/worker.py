@@ -96,7 +96,12 @@ def _missing(create: EngineFactory, call: CallSpec) -> str:
     """What a call asks for that not every engine has; nothing where the engine has it all."""
     if getattr(create, "VARIES_CALLS", False):
         return ""
-    asked = {"requests that differ": call.payloads, "metadata that differs": call.headers, "--check": call.check}
+    asked = {
+        "mix of calls": call.mix,
+        "requests that differ": call.payloads,
+        "metadata that differs": call.headers,
+        "--check": call.check,
+    }
     return next((name for name, value in asked.items() if value), "")
 
 
@@ -123,9 +128,11 @@ class _Worker:
         )
         failures = FailureLog(opens_at=gate.opens_at)
         tally = Tally(opens_at=gate.opens_at, limits_s=order.watch_s)
-        recorder = Recorder(order.record, residence=self._setup.residence, failures=failures, tally=tally)
+        setup = self._setup
+        mixed = setup.call.mix is not None
+        recorder = Recorder(order.record, residence=setup.residence, mixed=mixed, failures=failures, tally=tally)
         heartbeat = Heartbeat(opens_at=gate.opens_at, closes_at=gate.closes_at or math.inf)
-        pacer = Pacer(asyncio.get_running_loop(), spin=self._setup.spin)
+        pacer = Pacer(asyncio.get_running_loop(), spin=setup.spin)
         counters = self._engine.counters
         counters.reset()
         running = asyncio.create_task(self._load(order, gate, recorder, pacer))

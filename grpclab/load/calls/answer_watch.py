@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
-from grpclab.http2.exchange import Call, KeptAnswer
+from grpclab.http2.exchange import KeptAnswer
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.kept_answers import AnswerLog, AnswerSchedule
 from grpclab.status import OK, WRONG_ANSWER
@@ -13,51 +14,79 @@ CHECK_ONLY = -1
 """Stands for the number of a request whose answer is put to the check, and not kept."""
 
 
-class AnswerWatch:
-    """The answers to the calls of one engine. Raises UsageError for a check that cannot be made."""
+class NumberedCall(Protocol):
+    """One call of a connection, with the number that it has in its mix."""
 
-    def __init__(self, call: CallSpec) -> None:
+    number: int
+    kept: KeptAnswer | None
+    status: int
+    text: str
+    encoding: str
+
+
+class _OneCall:
+    """What is looked for in the answers to one call. Raises UsageError for a check that cannot be made."""
+
+    def __init__(self, call: CallSpec, numbers: Iterator[int]) -> None:
         self.active = call.keeps_answers or bool(call.check)
-        """Whether any answer is looked into."""
+        self.fault: Callable[[bytes], str] | None = None
         self._keeps = call.keeps_answers
-        self._numbers = call.numbers()
+        self._numbers = numbers
         self._schedule = AnswerSchedule()
-        self._fault: Callable[[bytes], str] | None = None
         if call.check:
             from grpclab.load.calls.checks import answer_check  # loads protobuf, which most workers do without
 
-            self._fault = answer_check(call.check, call.answer)
-
-    @property
-    def watch(self) -> Callable[[Call], None] | None:
-        """The function that is told of each call that begins; None where no answer is looked into."""
-        return self._begin if self.active else None
-
-    def _begin(self, call: Call) -> None:
-        number = self.next()
-        if number is not None:
-            call.kept = KeptAnswer(number)
-
-    def end(self, ended: Iterable[Call], log: AnswerLog) -> None:
-        """Look into the answers of calls that are over; one with a wrong answer has failed."""
-        for call in ended:
-            if call.kept is not None and call.status == OK:
-                call.text = self.look(call.kept.number, call.kept.messages(call.encoding), log)
-                call.status = WRONG_ANSWER if call.text else OK
+            self.fault = answer_check(call.check, call.answer)
 
     def next(self) -> int | None:
-        """Return the number of the next call's request where its answer is kept, CHECK_ONLY, or None."""
         number = next(self._numbers)
         if self._keeps and self._schedule.due():
             return number
-        return None if self._fault is None else CHECK_ONLY
+        return None if self.fault is None else CHECK_ONLY
 
-    def look(self, number: int, messages: Sequence[bytes] | None, log: AnswerLog) -> str:
+
+class AnswerWatch:
+    """The answers to the calls of one engine, of a mix to each of them.
+
+    Raises UsageError for a check that cannot be made.
+    """
+
+    def __init__(self, call: CallSpec) -> None:
+        if call.mix is None:
+            self._calls = [_OneCall(call, call.numbers())]
+        else:
+            self._calls = [_OneCall(one, call.mix.numbers_of(number)) for number, one in enumerate(call.mix.calls)]
+        self.active = any(one.active for one in self._calls)
+        """Whether any answer is looked into."""
+
+    @property
+    def watch(self) -> Callable[[NumberedCall], None] | None:
+        """The function that is told of each call that begins; None where no answer is looked into."""
+        return self._begin if self.active else None
+
+    def _begin(self, call: NumberedCall) -> None:
+        number = self.next(call.number)
+        if number is not None:
+            call.kept = KeptAnswer(number)
+
+    def end(self, ended: Iterable[NumberedCall], log: AnswerLog) -> None:
+        """Look into the answers of calls that are over; one with a wrong answer has failed."""
+        for call in ended:
+            if call.kept is not None and call.status == OK:
+                call.text = self.look(call.kept.number, call.kept.messages(call.encoding), log, call.number)
+                call.status = WRONG_ANSWER if call.text else OK
+
+    def next(self, call: int = 0) -> int | None:
+        """Return the number of the next request of a call where its answer is kept, CHECK_ONLY, or None."""
+        return self._calls[call].next()
+
+    def look(self, number: int, messages: Sequence[bytes] | None, log: AnswerLog, call: int = 0) -> str:
         """Take the messages of a call that succeeded; returns what is wrong with them, or nothing."""
         if messages is None:  # too long to be kept
             return ""
         if number != CHECK_ONLY:
             log.note(number, messages)
-        if self._fault is None:
+        faulty = self._calls[call].fault
+        if faulty is None:
             return ""
-        return next((fault for message in messages if (fault := self._fault(message))), "")
+        return next((fault for message in messages if (fault := faulty(message))), "")

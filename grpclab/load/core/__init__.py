@@ -2,6 +2,7 @@
 
 Each line imports only from those above it::
 
+    call_order     the order in which the calls of a mix are made, drawn by their weights and a seed
     kept_answers   the answers that are kept of a load
     failures       why calls failed, in the words of the server or of the engine
     running        what a window shows while it runs
@@ -14,5 +15,6 @@ Each line imports only from those above it::
     slices         the slices of a load: their lengths, their figures, and what cannot be measured in slices
     worker_window  the measured window of one worker: which calls are its own, when it ended, and its throughput
     summary        from the record of calls to figures: throughput, percentiles, histogram, timeline
+    call_figures   the figures of each call of a mix
     traffic        what passed on a client's connections beside calls: connections, pings, GOAWAYs
 """

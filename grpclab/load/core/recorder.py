@@ -1,13 +1,17 @@
 """The record of each call, in a file of 25 bytes a call; memory holds a chunk of them, however long the run.
 
+Of a mix of calls each has one byte more, the number of its call.
+
 An engine appends to columns (:class:`Recorder`), which go to disk a chunk at a time; :class:`Records` maps the file
 into memory.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -30,8 +34,12 @@ GIVEN_UP, NEVER_SENT = "still under way when the run ended", "due, and not sent 
 CHUNK = 8192
 """Calls that are kept in memory before they are written."""
 _CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
-_CALL_WITH_RESIDENCE = np.dtype([*_CALL.descr, ("residence_s", "<f8")])
-_MESSAGE = np.dtype([("start_s", "<f8"), ("message_s", "<f8"), ("first", "?")])
+_MESSAGE = np.dtype([("start_s", "<f8"), ("message_s", "<f8"), ("first", "?"), ("call", "u1")])
+
+
+def _call_type(*, residence: bool, mixed: bool) -> np.dtype[np.void]:
+    """The columns of a call."""
+    return np.dtype([*_CALL.descr, *([("residence_s", "<f8")] * residence), *([("call", "u1")] * mixed)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +63,12 @@ class Records:
     """(m,) `start_s` of the call that the message belongs to."""
     message_first: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
     """(m,) Whether it is the first of its call."""
+    calls: int = 0
+    """The number of calls in the mix; 0 where one call is made always."""
+    call: Codes | None = None
+    """(n,) The number of the call in the mix; None where one call is made always."""
+    message_call: Codes | None = None
+    """(m,) The same of the call that the message belongs to."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "late_s", np.broadcast_to(self.late_s, self.start_s.shape))
@@ -67,20 +81,42 @@ class Records:
         """(n,) The end of each call."""
         return self.start_s + self.latency_s
 
+    def of_call(self, number: int) -> Records:
+        """Return the records of one call of the mix."""
+        assert self.call is not None
+        assert self.message_call is not None
+        rows, messages = self.call == number, self.message_call == number
+        return Records(
+            start_s=self.start_s[rows],
+            latency_s=self.latency_s[rows],
+            status=self.status[rows],
+            late_s=self.late_s[rows],
+            residence_s=None if self.residence_s is None else self.residence_s[rows],
+            message_s=self.message_s[messages],
+            message_start_s=self.message_start_s[messages],
+            message_first=self.message_first[messages],
+        )
+
     @classmethod
-    def load(cls, path: Path, *, residence: bool = False) -> Records:
-        """Map the file of a :class:`Recorder`. It may be removed then: its content goes with the last column."""
-        calls = _mapped(path, _CALL_WITH_RESIDENCE if residence else _CALL)
+    def load(cls, path: Path, *, residence: bool = False, calls: int = 0) -> Records:
+        """Map the file of a :class:`Recorder`. It may be removed then: its content goes with the last column.
+
+        `calls`: those of the mix, if it is one.
+        """
+        rows = _mapped(path, _call_type(residence=residence, mixed=bool(calls)))
         messages = _mapped(_beside(path), _MESSAGE)
         return cls(
-            start_s=calls["start_s"],
-            latency_s=calls["latency_s"],
-            status=calls["status"],
-            late_s=calls["late_s"],
-            residence_s=calls["residence_s"] if residence else None,
+            start_s=rows["start_s"],
+            latency_s=rows["latency_s"],
+            status=rows["status"],
+            late_s=rows["late_s"],
+            residence_s=rows["residence_s"] if residence else None,
             message_s=messages["message_s"],
             message_start_s=messages["start_s"],
             message_first=messages["first"],
+            calls=calls,
+            call=rows["call"] if calls else None,
+            message_call=messages["call"] if calls else None,
         )
 
 
@@ -113,6 +149,7 @@ class Recorder:
         path: Path | None = None,
         *,
         residence: bool = False,
+        mixed: bool = False,
         failures: FailureLog | None = None,
         tally: Tally | None = None,
     ) -> None:
@@ -133,9 +170,11 @@ class Recorder:
         self.tally = Tally() if tally is None else tally
         """The calls that have been written; see :meth:`tally_so_far`."""
         self._residences = array("d")
+        self._calls = array("B")  # the number of each in the mix
         self._messages = array("d")  # start, time, start, time, ...
         self._firsts = array("B")
-        self._dtype = _CALL_WITH_RESIDENCE if residence else _CALL
+        self._message_calls = array("B")
+        self._dtype = _call_type(residence=residence, mixed=mixed)
         self._path = path
         self._files: dict[Path, FileIO] = {}
         self._written_calls = self._written_errors = 0
@@ -160,8 +199,11 @@ class Recorder:
         self.lates.append(late_s)
         self.statuses.append(status)
 
-    def never_sent(self, planned: Floats, now: float) -> None:
-        """Record calls that were due and have not been sent by `now`: NOT_ENDED, and as late as they took."""
+    def never_sent(self, planned: Floats, now: float, numbers: Iterator[int] | None = None) -> None:
+        """Record calls that were due and have not been sent by `now`: NOT_ENDED, and as late as they took.
+
+        `numbers`: of the calls of a mix that would have been sent.
+        """
         if not len(planned):
             return
         self.flush()
@@ -170,6 +212,7 @@ class Recorder:
         self.latencies.extend(waited)
         self.lates.extend(waited)
         self.statuses.frombytes(bytes([NOT_ENDED]) * len(planned))
+        self._calls.extend(itertools.islice(numbers or itertools.repeat(0), len(planned)))
         self.unsent += len(planned)
         self.failures.note(NOT_ENDED, NEVER_SENT, float(planned[0]), now, calls=len(planned))
         self.flush()
@@ -178,14 +221,19 @@ class Recorder:
         """Note the time inside the server of the call that is recorded next; NaN where it is unknown."""
         self._residences.append(seconds)
 
-    def message(self, now: float, before_s: float, start_s: float) -> None:
+    def call(self, number: int) -> None:
+        """Note which call of the mix the one is that is recorded next."""
+        self._calls.append(number)
+
+    def message(self, now: float, before_s: float, start_s: float, call: int = 0) -> None:
         """Record a message of a stream; the one before it came at `before_s`, which is 0 for the first.
 
-        `start_s` is its call's, which separates the window from the warm-up.
+        `start_s` is its call's, which separates the window from the warm-up, and `call` its number in the mix.
         """
         self._messages.append(start_s)
         self._messages.append(now - (before_s or start_s))
         self._firsts.append(not before_s)
+        self._message_calls.append(call)
 
     def encoded(self, encoding: str) -> None:
         """Count a compressed answer of a successful call of the window."""
@@ -240,8 +288,8 @@ class Recorder:
                 self.tally.add(self.starts, self.latencies, self.statuses)
         self._written_errors = self.errors
         self._written_calls = self.calls
-        calls = (self.starts, self.latencies, self.lates, self.statuses, self._residences)
-        for column in (*calls, self._messages, self._firsts):
+        calls = (self.starts, self.latencies, self.lates, self.statuses, self._residences, self._calls)
+        for column in (*calls, self._messages, self._firsts, self._message_calls):
             del column[:]
 
     def _rows(self) -> npt.NDArray[np.void]:
@@ -251,15 +299,19 @@ class Recorder:
             rows["latency_s"] = np.frombuffer(self.latencies)
             rows["late_s"] = np.frombuffer(self.lates)
             rows["status"] = np.frombuffer(self.statuses, np.uint8)
-            if self._dtype is _CALL_WITH_RESIDENCE:
+            names = self._dtype.names or ()
+            if "residence_s" in names:
                 residences = np.array(self._residences)
                 rows["residence_s"] = residences if len(residences) == len(rows) else math.nan
+            if "call" in names:
+                rows["call"] = np.frombuffer(self._calls, np.uint8)
         return rows
 
     def _message_rows(self) -> npt.NDArray[np.void]:
         rows = np.empty(len(self._firsts), _MESSAGE)
         rows["start_s"], rows["message_s"] = np.frombuffer(self._messages).reshape(-1, 2).T
         rows["first"] = np.frombuffer(self._firsts, np.bool_)
+        rows["call"] = np.frombuffer(self._message_calls, np.uint8)
         return rows
 
     def _append(self, path: Path, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,8 +14,10 @@ from grpclab.factors.config import ClientConfig
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
+from grpclab.http2.mixture import MixedConnection
 from grpclab.http2.sequence import SequenceConnection
 from grpclab.load.calls.method import CallSpec
+from grpclab.load.calls.turns import Turn
 from grpclab.system.dialling import loopback_target
 from grpclab.system.transport import Security
 
@@ -64,26 +66,36 @@ def connection_settings(
     call: CallSpec,
     *,
     watch: Callable[[Any], None] | None = None,
+    turns: Iterator[Turn] = iter(()),  # noqa: B008 (an empty one has no state)
 ) -> ConnectionSettings:
-    """Return the settings of this client's connections, whose calls `watch` is told of. Raises UsageError."""
+    """Return the settings of this client's connections, whose calls `watch` is told of; `turns` are those of a mix.
+
+    Raises UsageError.
+    """
     addresses, port = loopback_target(target, security.remote)
     tls = security.context() if security.tls else None
-    request = Request(
-        path=call.path,
-        authority=security.authority_at(target),
-        payload=call.payload,
-        scheme="https" if tls else "http",
-        server_streaming=call.server_streaming,
-        timeout_s=client.deadline_s,
-        metadata=call.metadata,
-    )
+
+    def request_of(one: CallSpec) -> Request:
+        return Request(
+            path=one.path,
+            authority=security.authority_at(target),
+            payload=one.payload,
+            scheme="https" if tls else "http",
+            server_streaming=one.server_streaming,
+            timeout_s=client.deadline_s,
+            metadata=one.metadata,
+        )
+
+    request = request_of(call)
     fixed = client.window_kib is not None and not client.adaptive_window
     window = (client.window_kib or 0) * 1024 if fixed else OWN_WINDOW_BYTES
 
     most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
 
     kind: Callable[..., ClientConnection] = ClientConnection
-    if call.payloads is not None or call.headers is not None or watch is not None:
+    if call.mix is not None:
+        kind = partial(MixedConnection, requests=[request_of(one) for one in call.mix.calls], turns=turns, watch=watch)
+    elif call.payloads is not None or call.headers is not None or watch is not None:
         kind = partial(  # the iterators are of all connections together
             SequenceConnection,
             requests=call.messages(prefix=True),

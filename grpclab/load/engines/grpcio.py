@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -16,17 +16,25 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpclab.errors import TargetError
 from grpclab.factors.channel_args import client_args
 from grpclab.factors.config import TrialConfig
-from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.http2.messages import DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallSpec
+from grpclab.load.calls.turns import CallTurns
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.engine import Counters
-from grpclab.load.engines.grpcio_messages import MOST_KEPT, messages_of, metadata_of, method_of, requests_of
+from grpclab.load.engines.grpcio_messages import (
+    MOST_KEPT,
+    Sent,
+    error_details_of,
+    messages_of,
+    method_of,
+    residence_of,
+    sent_by,
+)
 from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
@@ -34,6 +42,9 @@ from grpclab.status import WRONG_ANSWER
 from grpclab.system.channels import ChannelRoute, open_aio_channel
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
+
+TurnFunction = Callable[[Sent, int | None, float, Recorder], Awaitable[tuple[int, float]]]
+"""A call with what it sends, and the number of its request where its answer is looked into."""
 
 COUNT_EVERY_S = 0.25
 """The shortest time between two counts of lost connections, while connections come and go."""
@@ -68,9 +79,8 @@ class GrpcioEngine:
         self._target = target
         self._security = security
         self._route = ChannelRoute.to(target, security) if security.verify else None
-        self._spec = call
-        self._requests = requests_of(call)
-        self._varying = metadata_of(call)
+        self._turns = CallTurns(call, prefix=False)
+        self._sent = sent_by(call, self._turns)
         self._answers = AnswerWatch(call)
         self._residence = residence
         self._clock = clock
@@ -110,11 +120,11 @@ class GrpcioEngine:
         if client.pooling == "per_call":  # it only finds out whether someone is there
             self._opened = 1
             await channels[0].close()
-            self._calls = [self._fresh_call(_Line())]
+            self._calls = [self._in_turn(self._fresh_call(_Line()))]
         else:
             self._channels, self._up, self._opened = channels, count, count
             lines = [_Line() for _ in channels]
-            self._calls = [self._kept_call(*pair) for pair in zip(channels, lines, strict=True)]
+            self._calls = [self._in_turn(self._kept_call(*pair)) for pair in zip(channels, lines, strict=True)]
             self._watchers = [asyncio.create_task(self._watch(*pair)) for pair in zip(channels, lines, strict=True)]
 
     async def close(self) -> None:
@@ -206,6 +216,7 @@ class GrpcioEngine:
             max_in_flight=max_in_flight,
             counters=self.counters,
             clock=self._clock,
+            numbers=self._turns.numbers(),
         )
 
         def give_up() -> None:
@@ -240,21 +251,32 @@ class GrpcioEngine:
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
-    def _fresh_call(self, line: _Line) -> CallFunction:
+    def _in_turn(self, call: TurnFunction) -> CallFunction:
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
-            """Make a channel for one call; opening and closing it are part of the call."""
-            self._opened += 1
-            async with self._channel() as channel:
-                return await self._kept_call(channel, line)(start_s, recorder)
+            """Make the next call; note which call of a mix it was just before it is recorded."""
+            sent = next(self._sent)
+            try:
+                number = self._answers.next(sent[0]) if self._answers.active else None
+                return await call(sent, number, start_s, recorder)
+            finally:
+                recorder.call(sent[0])
 
         return make
 
-    def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> CallFunction:
-        method, requests = method_of(channel, self._spec), self._requests
-        metadata, varying, deadline_s = self._spec.grpcio_metadata, self._varying, self._config.client.deadline_s
-        streaming, reconnects = self._spec.server_streaming, bool(self._channels)
+    def _fresh_call(self, line: _Line) -> TurnFunction:
+        async def make(sent: Sent, number: int | None, start_s: float, recorder: Recorder) -> tuple[int, float]:
+            """Make a channel for one call; opening and closing it are part of the call."""
+            self._opened += 1
+            async with self._channel() as channel:
+                return await self._kept_call(channel, line)(sent, number, start_s, recorder)
 
-        async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
+        return make
+
+    def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> TurnFunction:
+        methods = [method_of(channel, one, encoded=self._turns.mixed) for one in self._turns.calls]
+        deadline_s, reconnects = self._config.client.deadline_s, bool(self._channels)
+
+        async def make(sent: Sent, number: int | None, start_s: float, recorder: Recorder) -> tuple[int, float]:
             left_s = deadline_s
             if self._clock() < line.backoff.until_s:
                 left_s = await self._pause(line, deadline_s)
@@ -262,29 +284,28 @@ class GrpcioEngine:
                     text = f"not even sent within {deadline_s:g} s"
                     recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
                     return DEADLINE_EXCEEDED, math.nan
-            number = self._answers.next() if self._answers.active else None
+            which, request, metadata = sent
             kept: list[Any] | None = None if number is None else []
-            sent = metadata if varying is None else (*metadata, *next(varying))
-            call = method(next(requests), timeout=left_s, metadata=sent or None)
+            call = methods[which](request, timeout=left_s, metadata=metadata)
             residence_s, status = math.nan, OK
             try:
-                if streaming:
-                    await self._read(call, start_s, recorder, kept)
+                if self._turns.calls[which].server_streaming:
+                    await self._read(call, start_s, recorder, kept, which)
                 elif (answer := await call) is None:  # "Response cardinality violation": doc/statuscodes.md
                     status = UNIMPLEMENTED
                     recorder.failures.note(status, "0 messages in a unary answer", start_s, self._clock())
                 elif kept is not None:
                     kept.append(answer)
                 if number is not None and status == OK:
-                    fault = self._answers.look(number, messages_of(kept), recorder.answers)
+                    fault = self._answers.look(number, messages_of(kept), recorder.answers, which)
                     if fault:
                         status = WRONG_ANSWER
                         recorder.failures.note(status, fault, start_s, self._clock())
                 if self._residence:
-                    residence_s = _residence(await call.trailing_metadata())
+                    residence_s = residence_of(await call.trailing_metadata())
             except grpc.aio.AioRpcError as error:
                 status = int(error.code().value[0])
-                details = _error_details(error.trailing_metadata())
+                details = error_details_of(error.trailing_metadata())
                 recorder.failures.note(status, error.details() or "", start_s, self._clock(), details)
                 if status == UNAVAILABLE and channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
                     line.backoff.failed(self._clock())
@@ -309,12 +330,12 @@ class GrpcioEngine:
                 await line.up.wait()
         return None if deadline_s is None else deadline_s - (self._clock() - begun)
 
-    async def _read(self, call: Any, start_s: float, recorder: Recorder, kept: list[Any] | None) -> None:
+    async def _read(self, call: Any, start_s: float, recorder: Recorder, kept: list[Any] | None, which: int) -> None:
         """Read all messages of a stream, and record the time of each."""
         previous_s = 0.0
         async for message in call:
             now = self._clock()
-            recorder.message(now, previous_s, start_s)
+            recorder.message(now, previous_s, start_s, which)
             previous_s = now
             if kept is not None and len(kept) <= MOST_KEPT:
                 kept.append(message)
@@ -334,16 +355,3 @@ def _unverified(target: str, security: Security) -> ChannelRoute:
 
 async def _ready(channels: Iterable[grpc.aio.Channel]) -> None:
     await asyncio.gather(*(channel.channel_ready() for channel in channels))
-
-
-def _error_details(trailing: Any) -> bytes:
-    """The bytes of `grpc-status-details-bin`; none where it is not there."""
-    value = (trailing or {}).get("grpc-status-details-bin", b"")
-    return value if isinstance(value, bytes) else b""
-
-
-def _residence(trailing: Any) -> float:
-    """The seconds inside the server from its trailing metadata; NaN without them."""
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        return int(trailing[RESIDENCE_HEADER]) * 1e-9
-    return math.nan

@@ -31,6 +31,10 @@ class WireCall(Call):
     """The moment at which its last message came; 0 before the first."""
     resent: bool = False
     """True for a second attempt: there is no third."""
+    number: int = 0
+    """Which call of a mix it is; unknown before its request was taken."""
+    block: bytes = b""
+    """The block of its metadata that differs from call to call, likewise."""
 
 
 class Owner(Protocol):

@@ -76,7 +76,9 @@ class OpenLoop:
         max_in_flight: int,
         counters: Counters,
         clock: Clock,
+        numbers: Iterator[int] | None = None,
     ) -> None:
+        """`numbers`: those of further calls of a mix, for calls that are never sent."""
         self._calls = calls
         self._planned = planned
         self._gate = gate
@@ -85,6 +87,7 @@ class OpenLoop:
         self._max_in_flight = max_in_flight
         self._counters = counters
         self._clock = clock
+        self._numbers = numbers
         self._due = math.inf
         self._sent = 0
         self._full = False
@@ -107,7 +110,7 @@ class OpenLoop:
             for task in self._tasks:  # none is left but where this was cancelled, or a call raised
                 task.cancel()
         unsent = record_never_sent(
-            itertools.chain([self._due], self._planned), self._gate, self._recorder, self._clock()
+            itertools.chain([self._due], self._planned), self._gate, self._recorder, self._clock(), self._numbers
         )
         self._counters.bound_hits += unsent if self._waited else 0
 
@@ -161,7 +164,7 @@ class OpenLoop:
         if self._over.done():
             return
         if task.cancelled() and self._gate.closed:  # given up before its first step
-            self._recorder.never_sent(np.array([planned]), self._clock())
+            self._recorder.never_sent(np.array([planned]), self._clock(), self._numbers)
             if not self._tasks:
                 self._send_due()
             return
@@ -173,8 +176,13 @@ class OpenLoop:
             self._send_due()
 
 
-def record_never_sent(due: Iterator[float], gate: Gate, recorder: Recorder, now: float) -> int:
-    """Record the arrivals that were due in the window and never sent, where it was ended before; returns how many."""
+def record_never_sent(
+    due: Iterator[float], gate: Gate, recorder: Recorder, now: float, numbers: Iterator[int] | None = None
+) -> int:
+    """Record the arrivals that were due in the window and never sent, where it was ended before; returns how many.
+
+    `numbers`: those of the calls of a mix that would have been sent.
+    """
     unsent = gate.never_sent(due) if gate.closed else np.empty(0)
-    recorder.never_sent(unsent, now)
+    recorder.never_sent(unsent, now, numbers)
     return len(unsent)

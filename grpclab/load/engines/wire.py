@@ -22,6 +22,7 @@ from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED, error_details
 from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
 from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallSpec, greeting
+from grpclab.load.calls.turns import CallTurns
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
@@ -65,8 +66,10 @@ class WireEngine:
         self._residence = residence
         self._streaming = call.server_streaming
         self._answers = AnswerWatch(call)
+        self._turns = CallTurns(call, prefix=True)
         self._single = config.client.pooling == "per_call"
-        settings = connection_settings(config.client, target, security, call, watch=self._answers.watch)
+        watch, turns = self._answers.watch, iter(self._turns)
+        settings = connection_settings(config.client, target, security, call, watch=watch, turns=turns)
         self._look_every_s = settings.look_every_s
         self._pool = ConnectionPool(
             settings,
@@ -195,7 +198,8 @@ class WireEngine:
         self._recorder.failures.note(call.status, call.text, call.started, now, error_details(call.trailers))
 
     def _looking(self, handle: Handler) -> Handler:
-        """Wrap `handle`: look into the answers first, and note the reference server's own account of each call."""
+        """Wrap `handle`: look into the answers first, and note the reference server's own account of each call, and
+        which call of the mix it was."""
 
         def looked(connection: ReconnectingConnection, ended: list[WireCall]) -> None:
             if self._answers.active:
@@ -203,6 +207,9 @@ class WireEngine:
             if self._residence:
                 for call in ended:
                     self._recorder.residence(residence_s(call.trailers))
+            if self._turns.mixed:
+                for call in ended:
+                    self._recorder.call(call.number if call.request else next(self._turns.numbers()))
             handle(connection, ended)
 
         return looked
@@ -211,8 +218,9 @@ class WireEngine:
         """Record the time from one message of a stream to the next."""
         now = self._clock()
         for call in calls:
-            self._recorder.message(now, call.last_message_at, call.started)
-            call.last_message_at = now
+            if self._turns.calls[call.number].server_streaming:
+                self._recorder.message(now, call.last_message_at, call.started, call.number)
+                call.last_message_at = now
 
     def _note_encoded(self, calls: list[WireCall]) -> None:
         """Count the answers of the window that were compressed."""
@@ -251,7 +259,8 @@ class WireEngine:
                 await finished
             finally:
                 pacer.cancel()
-            unsent = record_never_sent(itertools.chain([self._due], planned), gate, recorder, self._clock())
+            due = itertools.chain([self._due], planned)
+            unsent = record_never_sent(due, gate, recorder, self._clock(), self._turns.numbers())
             self.counters.bound_hits += unsent if self._waited else 0
 
     def under_way(self) -> list[float]:
@@ -271,7 +280,8 @@ class WireEngine:
     def _window(self, gate: Gate, recorder: Recorder, handle: Handler) -> Iterator[asyncio.Future[None]]:
         """Serve this window until its last call has ended, when the future is done."""
         self._gate, self._recorder, self._running = gate, recorder, 0
-        self._handle = self._looking(handle) if self._residence or self._answers.active else handle
+        looks = self._residence or self._answers.active or self._turns.mixed
+        self._handle = self._looking(handle) if looks else handle
         self._finished = asyncio.get_running_loop().create_future()
         for connection in self._pool.connections:
             self._listen(connection)

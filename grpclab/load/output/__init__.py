@@ -3,7 +3,8 @@
 Each line imports only from those above it::
 
     chart          A small line chart as inline SVG: latency on a log axis over something
-    formats        A bench result as JSON in ghz's schema, and as CSV.
+    call_columns   the calls of a bench result as columns, by start, and as CSV
+    formats        A bench result as JSON in ghz's schema.
     ghz_config     the keys of a ghz configuration in the words of ``bench``
     config_file    ``--config FILE``
     notebook_html  HTML in the output of a notebook cell

@@ -12,12 +12,12 @@ import numpy as np
 from grpclab import quantities as qty
 from grpclab.load.core.summary import percentile
 from grpclab.load.output import chart
-from grpclab.load.output.formats import column
+from grpclab.load.output.call_columns import column
 from grpclab.load.output.notebook_html import in_cell
 from grpclab.load.output.render import (
     LABELS,
     behind,
-    call_text,
+    call_cells,
     compressed,
     endings,
     load_text,
@@ -49,7 +49,7 @@ def render_html(result: LoadResult) -> str:
         TEMPLATES,
         "card.html.j2",
         in_cell=True,
-        call=call_text(result),
+        call=result.title,
         target=result.target,
         load=load_text(result),
         headline=_headline(result),
@@ -105,6 +105,10 @@ def _latencies(result: LoadResult) -> CardBody:
     ):
         shown = {n: v for n, v in times.items() if n in ("p50", "p99")}
         rows += [[f"{title}, {LABELS.get(n, n)}", qty.milliseconds(v), *blank] for n, v in shown.items()]
+    for call in result.calls:
+        share, calls, failed, rate, p50, p99 = call_cells(call, summary.requests)
+        rows.append([f"{call.name}, p50", p50, *blank, f"{calls} calls, {share}, {rate} requests/s, {failed} failed"])
+        rows.append([f"{call.name}, p99", p99, *blank])
     rows.append(["connections", f"{result.connections:,}", *blank])
     rows.append(["generator", f"{run.busy_share:.0%} of a core", *blank])
     return CardBody(titles=titles, rows=rows, picture=_percentile_chart(result))

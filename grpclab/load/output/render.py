@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from grpclab import quantities as qty
-from grpclab.load.plan import how_to_plan_more
-from grpclab.load.result import GRADES, LoadResult
+from grpclab.load.plan_rules import how_to_plan_more
+from grpclab.load.result import GRADES, CallResult, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
 from grpclab.load.steps import RateStep, rate_text
 from grpclab.metrics import PERCENTILES, calls_needed
@@ -16,11 +16,6 @@ from grpclab.text.printable import harmless, printable
 LABELS = {"p999": "p99.9"}
 COUNTED = ("p50", "p90", "p95", "p99")
 """Percentiles that are always shown; p99.9 only where there are calls enough for it."""
-
-
-def call_text(result: LoadResult) -> str:
-    """Return the name of the call: ``package.Service/Method``."""
-    return result.call.path.removeprefix("/")
 
 
 def load_text(result: LoadResult) -> str:
@@ -47,12 +42,12 @@ def one_line(result: LoadResult) -> str:
     """The result in a few words."""
     summary, (name, tail) = result.run.summary, result.tail
     if result.knee is not None:
-        return f"{call_text(result)} at {result.target}: {summary.requests:,} calls, {result.knee.sentence}"
+        return f"{result.title} at {result.target}: {summary.requests:,} calls, {result.knee.sentence}"
     ended = f", {name} {qty.milliseconds(tail)}" if name else ""
     limited = f", {result.limited_by}" if result.limited_by else ""
     short = f" over {qty.duration(summary.window_s, 'sentence')} only" if result.run.short else ""
     return (
-        f"{call_text(result)} at {result.target}: {summary.requests:,} calls,"
+        f"{result.title} at {result.target}: {summary.requests:,} calls,"
         f" {summary.throughput_rps:,.1f} requests/s{short}{ended}, {summary.errors:,} failed{limited}"
     )
 
@@ -145,10 +140,11 @@ def compressed(result: LoadResult) -> Iterator[str]:
 def render(result: LoadResult) -> str:
     """The summary for a terminal."""
     parts = [
-        [f"{call_text(result)} at {result.target}: {load_text(result)}"],
+        [f"{result.title} at {result.target}: {load_text(result)}"],
         _counts(result),
         _steps(result),
         _latencies(result),
+        _calls(result),
         _messages(result),
         _errors(result),
         _connections(result),
@@ -245,6 +241,35 @@ def _latencies(result: LoadResult) -> list[str]:
         ),
     ]
     return lines
+
+
+CALL_TITLES = ("share", "calls", "failed", "requests/s", "p50", "p99")
+"""The titles of the figures of one call of a mix."""
+
+
+def call_cells(call: CallResult, calls: int) -> tuple[str, ...]:
+    """The cells of one call of a mix of which so many `calls` were made, as CALL_TITLES has them."""
+    summary = call.summary
+    return (
+        f"{qty.percent_of(summary.requests, calls)}",
+        f"{summary.requests:,}",
+        f"{summary.errors:,}",
+        f"{summary.throughput_rps:,.1f}",
+        qty.milliseconds(summary.latency["p50"]),
+        qty.milliseconds(summary.latency["p99"]),
+    )
+
+
+def _calls(result: LoadResult) -> list[str]:
+    if not result.calls:
+        return []
+    width = max(len(call.name) for call in result.calls)
+    rows = [
+        (call.name, "  ".join(f"{cell:>11}" for cell in call_cells(call, result.run.summary.requests)), call.path[1:])
+        for call in result.calls
+    ]
+    titles = ("each call", "  ".join(f"{title:>11}" for title in CALL_TITLES), "")
+    return [f"  {name:<{max(width, 9)}}  {cells}  {path}".rstrip() for name, cells, path in (titles, *rows)]
 
 
 def _messages(result: LoadResult) -> list[str]:

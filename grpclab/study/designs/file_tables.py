@@ -75,8 +75,10 @@ class TargetTable:
 
 @dataclass(frozen=True, kw_only=True)
 class CallTable:
-    """``[call]``: the method that is called, and with what."""
+    """``[call]``: the method that is called, and with what; several ``[[call]]`` take turns."""
 
+    name: str = text("The name of its figures in a mix of several; the method's own by default.")
+    weight: float = entry(int, float, default=1.0, meaning="How often it is made, beside the weights of the others.")
     method: str = text("The method: package.Service/Method.")
     data: Any = entry(dict, list, str, default=None, meaning="The request, or a list that is sent in turn.")
     data_file: str = text("A file of requests: JSON, JSON lines, CSV with a header, or length-delimited messages.")
@@ -99,7 +101,37 @@ class ScenarioTable:
 
     name: str = text("The name of the workload.")
     set: Mapping[str, Any] = table("Factors of every configuration in this scenario.")
-    call: Mapping[str, Any] = table("The call in this scenario; keys that are left out are those of [call].")
+    call: Any = field(
+        default_factory=dict,
+        metadata={
+            "kinds": (dict, list),
+            "meaning": "The call in this scenario, or a mix of several; keys that are left out are those of [call].",
+        },
+    )
+
+
+Calls = CallTable | tuple[CallTable, ...]
+"""One call, or several that take turns."""
+
+
+def read_calls(content: Any, where: str) -> Calls:
+    """The call in a table, or the calls of several tables. Raises DesignError, one line that names the key."""
+    if isinstance(content, dict):
+        one = read_table(CallTable, content, where)
+        if idle := next((key for key in ("name", "weight") if key in content), None):
+            raise DesignError(invalid(f"{where}.{idle}", content[idle], "none for one call: [[call]] is one of a mix"))
+        return one
+    tables = []
+    for number, table in enumerate(content, start=1):
+        place = f"{where}[{number}]"
+        if not isinstance(table, dict):
+            raise DesignError(invalid(place, table, "a table: [[call]], with two brackets"))
+        tables.append(read_table(CallTable, {_OTHER_KEYS.get(key, key): one for key, one in table.items()}, place))
+    return tuple(tables)
+
+
+_OTHER_KEYS = {"call": "method"}
+"""Keys of one call of a mix that mean the same as another: a configuration of bench has them."""
 
 
 def read_table(kind: type[T], content: Mapping[str, Any], where: str = "") -> T:

@@ -1,0 +1,45 @@
+"""The calls of a load one after the other: which call of a mix each is, and what it sends."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from grpclab.load.calls.method import CallMix, CallSpec
+from grpclab.load.calls.payloads import Payloads
+
+Turn = tuple[int, bytes, bytes]
+"""The number of the call in its mix, its request, and the block of the metadata that differs from call to call."""
+
+
+def mixed_turns(mix: CallMix, *, prefix: bool) -> Iterator[Turn]:
+    """Yield the turns of one worker without end; the requests with or without gRPC's prefix."""
+    recorded = mix.recorded
+    if recorded is not None:
+        yield from zip(mix.order(), recorded.requests.messages(prefix=prefix), _blocks(recorded.headers), strict=False)
+    requests = [call.messages(prefix=prefix) for call in mix.calls]
+    blocks = [_blocks(call.headers) for call in mix.calls]
+    for number in mix.order():
+        yield number, next(requests[number]), next(blocks[number])
+
+
+def _blocks(headers: Payloads | None) -> Iterator[bytes]:
+    return itertools.repeat(b"") if headers is None else headers.messages(prefix=False)
+
+
+class CallTurns:
+    """The turns of one engine, where its calls are a mix; any other call has none of its own."""
+
+    def __init__(self, call: CallSpec, *, prefix: bool) -> None:
+        self.mixed = call.mix is not None
+        """Whether the calls are a mix."""
+        self.calls: tuple[CallSpec, ...] = (call,) if call.mix is None else call.mix.calls
+        """Each call of the mix, by its number."""
+        self._turns: Iterator[Turn] = iter(()) if call.mix is None else mixed_turns(call.mix, prefix=prefix)
+
+    def __iter__(self) -> Iterator[Turn]:
+        return self._turns
+
+    def numbers(self) -> Iterator[int]:
+        """Yield the number of each further call, which is then over: of calls that were due and are not sent."""
+        return (number for number, _, _ in self._turns) if self.mixed else itertools.repeat(0)
