@@ -247,7 +247,13 @@ def _groups() -> list[OptionGroup]:
     sent = OptionGroup(
         title="how it is sent",
         members=[
-            factor_option("concurrency", "N", "-c"),
+            factor_option(
+                "concurrency",
+                "N",
+                "-c",
+                meaning="calls in flight (closed loop), or a schedule FROM:TO:STEP@HOLD, e.g. 5:50:5@10s, or a ramp"
+                " FROM:TO@TIME, e.g. 5:50@60s",
+            ),
             Flag(
                 "-r",
                 "--rate",
@@ -255,7 +261,13 @@ def _groups() -> list[OptionGroup]:
                 help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, e.g. 500:5000:500@5s, or a ramp"
                 " FROM:TO@TIME, e.g. 500:5000@60s",
             ),
-            factor_option("arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {SHAPES}"),
+            factor_option(
+                "arrival",
+                "SHAPE",
+                meaning=f"spacing of calls at a --rate: {SHAPES}; without a rate, ramp and steps change the calls in"
+                " flight",
+            ),
+            factor_option("max_in_flight", "N", meaning="most calls in flight at a --rate; later ones wait"),
             factor_option("pacing", "auto|spin|timer"),
             Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),
             factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),

@@ -27,6 +27,7 @@ FACTOR_OF = {
     "warmup": "load.warmup_s",
     "concurrency": "load.concurrency",
     "arrival": "load.arrival",
+    "max_in_flight": "load.max_in_flight",
     "pacing": "load.pacing",
     "workers": "load.workers",
     "engine": "load.engine",
@@ -198,7 +199,8 @@ def factor_option(
     factor = FACTORS[FACTOR_OF[option]]
     level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
     default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
-    return Flag(*short, f"--{option}", metavar=metavar, help=f"{meaning or factor.meaning} (default: {default})")
+    name, words = option.replace("_", "-"), meaning or factor.meaning
+    return Flag(*short, f"--{name}", metavar=metavar, help=f"{words} (default: {default})")
 
 
 def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
@@ -244,7 +246,14 @@ def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str 
                 del settings[name]
             word = str(given[option])
             word = "0" if (option, word) == ("workers", "auto") else word
-            chosen[name] = FACTORS[name].parse(word, f"{dashes}{option}")
+            called = dashes + option.replace("_", "-")
+            if option == "concurrency" and (":" in word or "@" in word):
+                from grpclab.load.core.concurrency import concurrency_levels  # loads numpy
+
+                beside = [one for one in ("rate", "arrival") if given.get(one) is not None]
+                chosen |= concurrency_levels(word, called, beside)
+            else:
+                chosen[name] = FACTORS[name].parse(word, called)
     if "connections" in given:
         chosen |= pool_settings(whole("--connections", given["connections"]))
     refuse_twice(chosen, settings)

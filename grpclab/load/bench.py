@@ -31,6 +31,7 @@ from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
 from grpclab.load.calls.mixed_call import mixed_calls
 from grpclab.load.ceiling import stored_ceiling
+from grpclab.load.core.bounds import caller_changes
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
@@ -155,7 +156,7 @@ def run_bench(
     target = host_port(target, remote=bool(security.remote))
     seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0, remote=security.remote)
-    schedule = list(plan.rates) if len(plan.rates) > 1 else []
+    schedule, changing = list(plan.rates) if len(plan.rates) > 1 else [], bool(caller_changes(config.load))
     runs: list[LoadRun] = []
     checked = check_link(config.link) if config.link.emulated else None
     with contextlib.ExitStack() as stack:
@@ -186,7 +187,7 @@ def run_bench(
             # No single step is meant to reach a rate of calls; see judge_steps.
             watch = ObjectiveWatch(
                 objectives=[o for o in plan.objectives if not (step and o.at_least)],
-                callers=config.load.concurrency if config.load.rate_rps is None else None,
+                callers=config.load.concurrency if config.load.rate_rps is None and not changing else None,
             )
             run = generator.measure(
                 keep_on_interrupt=True,

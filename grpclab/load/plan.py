@@ -128,7 +128,11 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
             each = "each rate" if len(rates) > 1 else "an open loop"
             notes.append(f"{each} runs for {OPEN_LOOP_S:g} s where neither --requests nor --duration is given")
     else:
-        idle = next((name for name in OF_A_RATE if name in levels), None)
+        shape = ARRIVALS.resolve(str(levels.get("load.arrival", "constant")))
+        if shape.callers is not None and not bounded:
+            levels["load.duration_s"] = shape.length_s
+            notes.append(f"the load lasts as long as its calls in flight change, {shape.length_s:g} s")
+        idle = next((one for one in OF_A_RATE if one in levels and not (shape.callers and one == "load.arrival")), None)
         if idle is not None:
             raise UsageError(
                 f"invalid {idle}={format_level(levels[idle])}: expected a rate with it, since it says how calls"

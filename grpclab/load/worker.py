@@ -18,7 +18,7 @@ from grpclab.errors import PluginError, StorageError, TargetError, UsageError
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import planned
-from grpclab.load.core.bounds import NO_DEADLINE_S
+from grpclab.load.core.bounds import NO_DEADLINE_S, caller_changes
 from grpclab.load.core.budget import Budget, RationedGate, Supplies
 from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.gate import Gate
@@ -62,7 +62,7 @@ async def _work(orders: Orders) -> None:
     assert isinstance(setup, Connect)
     try:
         create: EngineFactory = ENGINES[setup.config.load.engine]
-        if missing := _missing(create, setup.call):
+        if missing := _missing(create, setup.call, changes=bool(caller_changes(setup.config.load))):
             raise PluginError(f"load.engine={setup.config.load.engine} has no {missing}: use wire or grpcio")
         engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
         await engine.connect(setup.connect_timeout_s)
@@ -92,7 +92,7 @@ async def _work(orders: Orders) -> None:
             say(Failed(kind="storage", text=str(error)))
 
 
-def _missing(create: EngineFactory, call: CallSpec) -> str:
+def _missing(create: EngineFactory, call: CallSpec, *, changes: bool = False) -> str:
     """What a call asks for that not every engine has; nothing where the engine has it all."""
     if getattr(create, "VARIES_CALLS", False):
         return ""
@@ -101,6 +101,7 @@ def _missing(create: EngineFactory, call: CallSpec) -> str:
         "requests that differ": call.payloads,
         "metadata that differs": call.headers,
         "--check": call.check,
+        "concurrency that changes": changes,
     }
     return next((name for name, value in asked.items() if value), "")
 
@@ -169,9 +170,12 @@ class _Worker:
     async def _load(self, order: MeasureWindow, gate: Gate, recorder: Recorder, pacer: Pacer) -> None:
         setup, load = self._setup, self._setup.config.load
         if order.rate_rps is None:
+            changes = caller_changes(
+                load, concurrency=setup.callers, opens_at=order.opens_at, worker=setup.worker, workers=setup.workers
+            )
             while (early_s := order.starts_at - time.perf_counter()) > 0:  # a timer may fire a little early
                 await asyncio.sleep(early_s)
-            await self._engine.run(gate, recorder, load.concurrency)
+            await self._engine.run(gate, recorder, load.concurrency, *([changes] if changes else []))
             return
         due = planned(
             order.rate_rps,

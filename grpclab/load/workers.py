@@ -149,6 +149,7 @@ class Workers:
                     allowance=None if allowance is None else allowance.of_worker(index, self.count),
                     ends_at=ends_at,
                     call=call.of_worker(index, self.count, seed=self._seed),
+                    callers=self.config.load.concurrency,
                     residence=self._residence,
                     spin=self.spins,
                     worker=index,

@@ -21,6 +21,6 @@ Each line imports only from those above it::
     request_data  the requests of a call, read from JSON, lines of JSON, CSV, messages or Python
     checks       what is looked for in an answer: a check by an expression, and what of it may vary
     method       what a generator calls: the path, the request encoded once, and what goes with it
-    turns        the calls of a load one after the other: which call of a mix each is, and what it sends
     answer_watch  the answers that an engine looks into
+    turns        the calls of a load one after the other: which call of a mix each is, and what it sends
 """

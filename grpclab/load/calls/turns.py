@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallMix, CallSpec
 from grpclab.load.calls.payloads import Payloads
 
@@ -30,16 +31,21 @@ def _blocks(headers: Payloads | None) -> Iterator[bytes]:
 class CallTurns:
     """The turns of one engine, where its calls are a mix; any other call has none of its own."""
 
-    def __init__(self, call: CallSpec, *, prefix: bool) -> None:
+    def __init__(self, call: CallSpec, answers: AnswerWatch, *, prefix: bool) -> None:
+        """`answers`: those of the same engine, which count requests, too."""
         self.mixed = call.mix is not None
         """Whether the calls are a mix."""
         self.calls: tuple[CallSpec, ...] = (call,) if call.mix is None else call.mix.calls
         """Each call of the mix, by its number."""
+        self.unsent: Iterator[int] = self._skipped(answers) if self.mixed else itertools.repeat(0)
+        """The number of one call after the other that is over without having been sent: its turn is over as well."""
         self._turns: Iterator[Turn] = iter(()) if call.mix is None else mixed_turns(call.mix, prefix=prefix)
 
     def __iter__(self) -> Iterator[Turn]:
         return self._turns
 
-    def numbers(self) -> Iterator[int]:
-        """Yield the number of each further call, which is then over: of calls that were due and are not sent."""
-        return (number for number, _, _ in self._turns) if self.mixed else itertools.repeat(0)
+    def _skipped(self, answers: AnswerWatch) -> Iterator[int]:
+        for number, _, _ in self._turns:
+            if answers.active:
+                answers.next(number)
+            yield number

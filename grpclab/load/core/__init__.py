@@ -9,6 +9,7 @@ Each line imports only from those above it::
     recorder       what happened to each call
     arrivals       when the calls of an open loop are due
     shapes         load shapes with an argument: gamma, bursts, ramps, steps, replay
+    concurrency    a schedule of concurrency as a person writes it
     gate           when a call may start: warm-up, the measured window, and its end
     budget         what a worker may still send to a server on another machine, and the gate that keeps to it
     bounds         how a load is divided over its workers, and when its window opens and closes

@@ -10,16 +10,17 @@ from functools import partial
 from typing import Any
 
 from grpclab import __version__
-from grpclab.factors.config import ClientConfig
-from grpclab.http2 import messages
+from grpclab.factors.config import ClientConfig, TrialConfig
+from grpclab.http2 import frames, messages
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
 from grpclab.http2.mixture import MixedConnection
+from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
 from grpclab.http2.sequence import SequenceConnection
-from grpclab.load.calls.method import CallSpec
+from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.calls.turns import Turn
 from grpclab.system.dialling import loopback_target
-from grpclab.system.transport import Security
+from grpclab.system.transport import PLAINTEXT, Security
 
 OWN_WINDOW_BYTES = 4 * 1024 * 1024
 """The window of this side where `window_kib` sets none; C-core's adaptation starts from it."""
@@ -127,3 +128,11 @@ def connection_settings(
         resend=client.resend,
         single_use=client.pooling == "per_call",
     )
+
+
+def first_settings(config: TrialConfig) -> PeerSettings:
+    """Return the settings that a client of this configuration sends first, from the bytes of its core: no socket."""
+    settings = connection_settings(config.client, "127.0.0.1:1", PLAINTEXT, greeting(config.load))
+    reader = PeerSettingsReader()
+    reader.receive(settings.connection().take().removeprefix(frames.PREFACE))
+    return reader.peer_settings()

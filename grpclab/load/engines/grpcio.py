@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -21,6 +21,7 @@ from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.turns import CallTurns
+from grpclab.load.core.arrivals import Change
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
@@ -35,7 +36,7 @@ from grpclab.load.engines.grpcio_messages import (
     residence_of,
     sent_by,
 )
-from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
+from grpclab.load.engines.loops import CallFunction, Clock, ClosedLoop, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
 from grpclab.status import WRONG_ANSWER
@@ -79,9 +80,9 @@ class GrpcioEngine:
         self._target = target
         self._security = security
         self._route = ChannelRoute.to(target, security) if security.verify else None
-        self._turns = CallTurns(call, prefix=False)
-        self._sent = sent_by(call, self._turns)
         self._answers = AnswerWatch(call)
+        self._turns = CallTurns(call, self._answers, prefix=False)
+        self._sent = sent_by(call, self._turns)
         self._residence = residence
         self._clock = clock
         self._options = client_args(config.client)
@@ -186,20 +187,17 @@ class GrpcioEngine:
 
     # ---- windows -----------------------------------------------------------------------------------------------
 
-    async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
-        calls = self._calls
-        callers = [Caller(calls[slot % len(calls)], gate, recorder, self._clock) for slot in range(concurrency)]
-        tasks = [asyncio.create_task(caller.run()) for caller in callers]
+    async def run(self, gate: Gate, recorder: Recorder, concurrency: int, changes: Sequence[Change] = ()) -> None:
+        loop = ClosedLoop(self._calls, concurrency, changes, gate=gate, recorder=recorder, clock=self._clock)
 
         def give_up() -> None:
             gate.close()
-            for task in tasks:
-                task.cancel()
+            loop.give_up()
 
-        self._under_way = lambda: [caller.began for caller in callers if not math.isnan(caller.began)]
+        self._under_way = lambda: loop.under_way
         self._give_up = give_up
         try:
-            await asyncio.gather(*tasks)
+            await loop.run()
         finally:
             self._idle()
         self._window_over()
@@ -216,7 +214,7 @@ class GrpcioEngine:
             max_in_flight=max_in_flight,
             counters=self.counters,
             clock=self._clock,
-            numbers=self._turns.numbers(),
+            numbers=self._turns.unsent,
         )
 
         def give_up() -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from grpclab import quantities as qty
+from grpclab.load.core.bounds import caller_changes
 from grpclab.load.plan_rules import how_to_plan_more
 from grpclab.load.result import GRADES, CallResult, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
@@ -32,7 +33,7 @@ def load_text(result: LoadResult) -> str:
     elif load.rate_rps is not None:
         shape = f"{rate_text(load.rate_rps)}, {load.arrival}"
     else:
-        shape = f"{load.concurrency} in flight"
+        shape = f"{load.concurrency} in flight" + (f", {load.arrival}" if caller_changes(load) else "")
     if result.call.payloads is not None:
         shape += f", {result.call.payloads.count:,} different requests"
     return f"{shape}, engine {load.engine}, {clients[client.pooling]}"

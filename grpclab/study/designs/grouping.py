@@ -102,8 +102,9 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
     config = times.config
     if config.load.pause_s:
         return f"load.pause_s={config.load.pause_s:g}: its silence is what is measured"
-    if config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).varies:
-        return f"load.arrival={config.load.arrival}: its rate changes on its way, which slices would cut"
+    shape = ARRIVALS.resolve(config.load.arrival)
+    if shape.varies and (config.load.rate_rps is not None or shape.callers is not None):
+        return f"load.arrival={config.load.arrival}: its load changes on its way, which slices would cut"
     if config.link.idle_timeout_s is not None:
         return f"link.idle_timeout_s={config.link.idle_timeout_s:g}: its link forgets it while others are measured"
     if scenario == IDLE:

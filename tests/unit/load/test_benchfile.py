@@ -130,6 +130,21 @@ def test_the_flags_names_are_read_in_json() -> None:
         ({"load-schedule": "line", "load-start": 5, "load-end": 100, "load-step": 5}, {"rate": "5:100@19s"}),
         ({"load-schedule": "line", "load-start": 200, "load-end": 100, "load-step": -2}, {"rate": "200:100@50s"}),
         ({"load-schedule": "line", "load-step": 5, "load-max-duration": "20s"}, {"rate": "0:100@20s"}),
+        (
+            {
+                **{"concurrency-schedule": "step", "concurrency-start": 5, "concurrency-end": 50, "concurrency": 7},
+                **{"concurrency-step": 5, "concurrency-step-duration": "10s"},
+            },
+            {"concurrency": "5:50:5@10s"},
+        ),
+        (
+            {
+                **{"concurrency-schedule": "line", "concurrency-start": 9, "concurrency-step": -2},
+                **{"concurrency-max-duration": "3s", "concurrency-end": 0},
+            },
+            {"concurrency": "9:3:2@1s"},
+        ),
+        ({"concurrency-schedule": "const", "concurrency": 7}, {"concurrency": "7"}),
     ],
 )
 def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options: dict[str, Any]) -> None:
@@ -164,6 +179,14 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"load-schedule": "step", "load-start": 5}, "load-schedule=step needs load-end as well"),
         ({"load-schedule": "step", "rps": 5}, "expected either a schedule or one rate"),
         ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line as well"),
+        ({"concurrency-schedule": "sine"}, "invalid concurrency-schedule=sine: expected step or line"),
+        ({"concurrency-schedule": "step", "rps": 5}, "expected no rate beside it: max-in-flight bounds"),
+        ({"concurrency-start": 5}, "expected concurrency-schedule=step or concurrency-schedule=line as well"),
+        (
+            {"concurrency-schedule": "line", "concurrency-start": 5, "concurrency-step": 1},
+            "concurrency-schedule=line needs concurrency-end or concurrency-max-duration as well",
+        ),
+        ({"concurrency-schedule": "step", "concurrency-start": 5}, "needs concurrency-step as well"),
         ({"duration": 10_000_000_000}, "expected a time with its unit, e.g. '10s'"),
         ({"timeout": 20.5}, "expected a time with its unit, e.g. '10s'"),
         ({"total": 5, "requests": 5}, "both say the same"),
