@@ -126,12 +126,13 @@ def read_calls(content: Any, where: str) -> Calls:
         place = f"{where}[{number}]"
         if not isinstance(table, dict):
             raise DesignError(invalid(place, table, "a table: [[call]], with two brackets"))
-        tables.append(read_table(CallTable, {_OTHER_KEYS.get(key, key): one for key, one in table.items()}, place))
+        renamed = {"method" if key == _METHOD_OF_BENCH else key: one for key, one in table.items()}
+        tables.append(read_table(CallTable, renamed, place))
     return tuple(tables)
 
 
-_OTHER_KEYS = {"call": "method"}
-"""Keys of one call of a mix that mean the same as another: a configuration of bench has them."""
+_METHOD_OF_BENCH = "call"
+"""The method of one call of a mix, as a configuration of bench names it."""
 
 
 def read_table(kind: type[T], content: Mapping[str, Any], where: str = "") -> T:

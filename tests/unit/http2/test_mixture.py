@@ -101,7 +101,7 @@ class Ends:
 
     def exchange(self) -> None:
         """Let all bytes arrive at their other end."""
-        for _ in range(4):
+        for _ in range(12):
             for event in self.h2.receive_data(self.client.take()):
                 if isinstance(event, RequestReceived):
                     self.requests[event.stream_id] = ({str(n): str(v) for n, v in event.headers}, bytearray())

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from grpclab.errors import FactorError, UsageError
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import TrialConfig
+from grpclab.factors.config import ClientConfig, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.core.bounds import auto_workers, caller_changes, connections, split
 from grpclab.load.core.concurrency import concurrency_levels
 from grpclab.load.core.gate import Gate
@@ -30,11 +31,9 @@ from tests.support.net import PER_CALL, POOL, Bench, on_a_net
 MS = 1 / 1024
 
 
-def config(word: str, **levels: object) -> TrialConfig:
+def config(word: str, **levels: Level) -> TrialConfig:
     """The load of a schedule, over 10 s."""
-    return TrialConfig().replace(
-        {"load.duration_s": 10.0, "load.requests": None, **concurrency_levels(word), **levels}  # type: ignore[arg-type]
-    )
+    return TrialConfig().replace({"load.duration_s": 10.0, "load.requests": None, **concurrency_levels(word), **levels})
 
 
 def changes(word: str) -> list[tuple[float, int]]:
@@ -147,7 +146,7 @@ def test_as_many_calls_are_in_flight_as_the_schedule_says_at_every_moment(
 
 
 @pytest.mark.parametrize("client", [None, POOL, PER_CALL])
-def test_engine_wire_changes_its_callers_at_the_planned_moments(path: Path, client: object) -> None:
+def test_engine_wire_changes_its_callers_at_the_planned_moments(path: Path, client: ClientConfig | None) -> None:
     planned = [(0.0, 2), (0.5, 6), (1.0, 3)]
 
     async def main(bench: Bench) -> Records:
