@@ -98,8 +98,6 @@ class Request:
     scheme: str = "http"
     server_streaming: bool = False
     """The answer has any number of messages, not one."""
-    client_streaming: bool = False
-    """The payload is only the first message: others follow (``ClientConnection.send``)."""
     timeout_s: float | None = None
     metadata: tuple[tuple[str, str], ...] = ()
 
@@ -123,10 +121,9 @@ class Request:
 class PreparedRequest:
     """The bytes of a request, which are the same for every call but for the stream id."""
 
-    __slots__ = ("_headers", "client_streaming", "message", "pieces", "size")
+    __slots__ = ("_headers", "message", "pieces", "size")
 
     def __init__(self, request: Request, user_agent: str) -> None:
-        self.client_streaming = request.client_streaming
         self.message = messages.prefixed(request.payload)
         self.size = len(self.message)
         self.pieces: tuple[bytes, bytes, bytes] | None = None
@@ -150,7 +147,7 @@ class PreparedRequest:
         """Cut the pieces, where every further request will look the same and fits into a frame and a window."""
         block = self._headers.steady
         fits = self.size <= min(windows.max_frame, windows.stream)
-        if block is None or not fits or len(block) > windows.max_frame or self.client_streaming:
+        if block is None or not fits or len(block) > windows.max_frame:
             self.pieces = None
             return
         middle = block + frame_start(self.size, DATA, END_STREAM)

@@ -227,7 +227,7 @@ class ReconnectingConnection:
         given_up = list(waiting)
         for protocol in list(self._protocols):
             for call in self._open(protocol):
-                protocol.http2.cancel(call, NOT_ENDED)
+                protocol.http2.cancel(call.stream_id, status=NOT_ENDED)
                 given_up.append(call)
             self.settle(protocol)
             protocol.flush()
@@ -317,7 +317,8 @@ class ReconnectingConnection:
     def _expire(self, protocol: Http2Protocol, now: float) -> None:
         over = self._overdue(cast("dict[int, WireCall]", protocol.http2.calls).values(), now)
         for call in over:
-            protocol.http2.cancel(call, DEADLINE_EXCEEDED, f"no answer within {self.settings.deadline_s:g} s")
+            text = f"no answer within {self.settings.deadline_s:g} s"
+            protocol.http2.cancel(call.stream_id, status=DEADLINE_EXCEEDED, text=text)
         if over:
             self.ended(protocol, over)
             self.settle(protocol)
