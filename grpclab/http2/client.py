@@ -109,8 +109,8 @@ class ClientConnection(Connection):
         self._send(call)
         request.cut(self.windows)
 
-    def start_stream(self, call: Call) -> int:
-        """Open a stream for this call: the request's headers, and no message yet.
+    def start_stream(self, call: Call, headers: bytes = b"") -> int:
+        """Open a stream for this call: the request's headers, those of a further block, and no message yet.
 
         Returns its id; 0, and nothing is done, where there is no :attr:`room`. Messages follow by
         :meth:`send_message`, and the end of the request by :meth:`end_stream`.
@@ -124,7 +124,7 @@ class ClientConnection(Connection):
         call.stream_id = stream_id
         call._half_closed = False
         self.calls[stream_id] = call
-        block, max_frame = self._request.block(), self.windows.max_frame
+        block, max_frame = self._request.block() + headers, self.windows.max_frame
         self.outgoing.append(frames.headers(stream_id, block, end=False, max_frame=max_frame))
         return stream_id
 
@@ -164,13 +164,20 @@ class ClientConnection(Connection):
             call._queued = True
             self._waiting.append(call)
 
+    def _resume(self, call: Call) -> None:
+        """Send what a window allows that has opened."""
+        waited = call._unsent
+        self._send(call)
+        if waited and not call._unsent and call.on_drained is not None:
+            call.on_drained(call)
+
     def _window_opened(self) -> None:
         """The connection's window: to those that wait for it, in turn."""
         while self._waiting and self.windows.connection > 0:
             call = self._waiting.popleft()
             call._queued = False
             if call.stream_id in self.calls:
-                self._send(call)
+                self._resume(call)
 
     def cancel(
         self,
@@ -198,7 +205,7 @@ class ClientConnection(Connection):
         self._request.limit_table(self.peer_table)
         self._request.cut(self.windows)
         for call in list(self.calls.values()):  # windows of streams have moved with the initial one
-            self._send(call)
+            self._resume(call)
 
     # ---- answers in --------------------------------------------------------------------------------------------
 
@@ -379,7 +386,7 @@ class ClientConnection(Connection):
         elif self.windows.stream + call._granted - call._sent > frames.MAX_WINDOW:
             self._reset(call, messages.INTERNAL, "a window beyond 2^31 - 1", ErrorCode.FLOW_CONTROL_ERROR)
         else:
-            self._send(call)
+            self._resume(call)
 
     def _on_own_settings_acked(self) -> None:
         self._answers.independent()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from grpclab.http2 import messages
 from grpclab.http2.control import SendWindows
@@ -77,6 +78,8 @@ class Call:
     """What has come of its answer, where that is kept."""
     unprocessed: bool = False
     """The peer surely did nothing with it: it may be sent again."""
+    on_drained: Callable[[Any], None] | None = None
+    """Called with the call when what waited for the peer's windows has been sent, and more may follow."""
     _phase: int = NOTHING
     _received: int = 0  # bytes of DATA that the stream's window was not yet given back
     _reader: MessageReader | None = None  # in the middle of a message
@@ -86,6 +89,11 @@ class Call:
     _half_closed: bool = True  # what is unsent is all that is to be sent
     _sent: int = 0  # bytes of DATA, as far as anything ever waited
     _granted: int = 0  # by WINDOW_UPDATE, bytes
+
+    @property
+    def blocked(self) -> bool:
+        """True while something of its request waits for the peer's windows."""
+        return bool(self._unsent)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grpclab.load.core.recorder import Codes, Floats
-from grpclab.status import OK
+from grpclab.status import succeeded
 
 RAMP_S, RAMP_TAILS = 0.025, 2
 """The shortest ramp, in seconds and in p99 latencies of the warm-up."""
@@ -102,14 +102,15 @@ class StretchFigures:
         """The figures of the calls of one slice, those of ramp and tail among them."""
         end_s = start_s + latency_s
         started = (start_s >= opened_at) & (start_s < closed_at)
+        good = succeeded(status)
         latencies = latency_s[started]
         p50, p99 = math.nan, math.nan
         if len(latencies):
             p50, p99 = np.quantile(latencies, (0.5, 0.99), method="higher").tolist()
         return cls(
-            counted_ok=int(np.count_nonzero((end_s > opened_at) & (end_s <= closed_at) & (status == OK))),
+            counted_ok=int(np.count_nonzero((end_s > opened_at) & (end_s <= closed_at) & good)),
             started=len(latencies),
-            errors=int(np.count_nonzero(started & (status != OK))),
+            errors=int(np.count_nonzero(started & ~good)),
             under_way_opened=int(np.count_nonzero((start_s <= opened_at) & (end_s > opened_at))),
             under_way_closed=int(np.count_nonzero((start_s <= closed_at) & (end_s > closed_at))),
             longest_s=float(latencies.max()) if len(latencies) else math.nan,

@@ -54,6 +54,8 @@ class ReconnectingConnection:
         """Given the calls that are over on a connection with compressed messages, before `on_ended`."""
         self.on_turn: Callable[[Http2Protocol], None] = _ignore
         """Given a transport after each piece of what the server has sent: a flood of that keeps timers from firing."""
+        self.on_stream: Callable[[Http2Protocol, WireCall], None] = _ignore
+        """Given a call that has begun with its transport, where its client does more after its start."""
         self.on_change: Callable[[], None] = _ignore
         """Called when the connection has come or gone."""
         self.protocol: Http2Protocol | None = None
@@ -73,7 +75,7 @@ class ReconnectingConnection:
             for call in calls:
                 self._wait(call)
             return
-        start = protocol.http2.start
+        start = protocol.start
         for call in calls:
             if not start(call):
                 self._wait(call)
@@ -250,7 +252,7 @@ class ReconnectingConnection:
         if self.protocol is protocol:
             if http2.draining:
                 self._down(lost=http2.closed is not None or http2.peer_goaway is not None)
-            while self.waiting and http2.start(self.waiting[0]):
+            while self.waiting and protocol.start(self.waiting[0]):
                 self.waiting.popleft()
         if http2.closed is not None or (http2.draining and not http2.calls):
             protocol.close()
