@@ -24,7 +24,7 @@ from grpclab.load.calls.varying_metadata import VaryingMetadata
 from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
 from grpclab.load.core.bounds import split
 from grpclab.load.core.shapes import calls_within, complete
-from grpclab.load.core.streams import check_streams
+from grpclab.load.core.stream_plan import check_streams
 from grpclab.load.reachability import await_listener
 from grpclab.load.slo import Objective, calls_for, check_enough, with_implied
 from grpclab.metrics import PERCENTILES, calls_needed

@@ -68,9 +68,9 @@ def digest_of(messages: Iterable[bytes]) -> str:
     return hashed.hexdigest()[:16]
 
 
-def part(body: bytes = b"", **fields: int) -> Any:
+def part(**fields: bytes | int) -> Any:
     """A message of a request."""
-    return _kind("Part")(body=body, **fields)
+    return _kind("Part")(**fields)
 
 
 def _kind(name: str) -> Any:
@@ -143,7 +143,7 @@ def sync_server() -> Iterator[StreamServer]:
 
 def _handlers(behaviour: Callable[[str], Any]) -> grpc.GenericRpcHandler:
     """Every method as a stream both ways, which is what the others are on the wire."""
-    methods = {method: grpc.stream_stream_rpc_method_handler(behaviour(method)) for method in KINDS}
+    methods: dict[str, Any] = {method: grpc.stream_stream_rpc_method_handler(behaviour(method)) for method in KINDS}
     return grpc.method_handlers_generic_handler(SERVICE, methods)
 
 

@@ -20,7 +20,7 @@ from grpclab.load.calls.call_options import AnswerKind, DataOptions, StreamData
 from grpclab.load.calls.metadata import Pairs, for_grpcio
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.calls.templates import TemplateValues
-from grpclab.load.core.streams import check_streams
+from grpclab.load.core.stream_plan import check_streams
 from grpclab.system.addresses import host_port
 from grpclab.system.allowance import SharedAllowance
 from grpclab.system.transport import PLAINTEXT, Security

@@ -99,7 +99,7 @@ class StretchFigures:
     def of(
         cls, start_s: Floats, latency_s: Floats, status: Codes, *, opened_at: float, closed_at: float
     ) -> StretchFigures:
-        """The figures of the calls of one slice, those of ramp and tail among them."""
+        """The figures of the calls of one slice, ramp and tail included."""
         end_s = start_s + latency_s
         started = (start_s >= opened_at) & (start_s < closed_at)
         good = succeeded(status)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,14 @@ HDR_BITS = 11
 """Bits of a value that 3 digits keep: values that agree in them share a slot (2048 sub-buckets)."""
 SLICE = 1_000_000
 """Observations that are sorted at a time where all at once would cost memory."""
+
+
+class MessageTimes(NamedTuple):
+    """One distribution of the times of messages: its name in JSON and for people, its percentiles (perhaps none)."""
+
+    name: str
+    title: str
+    percentiles: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +92,16 @@ class Summary:
     stalled_s: float = 0.0
     """In a closed loop whose callers all waited for a call that was given up: the time to the window's end in which
     no call ended."""
+
+    @property
+    def message_times(self) -> tuple[MessageTimes, ...]:
+        """The distributions of the times of messages of streams."""
+        return (
+            MessageTimes("time_to_first_message_s", "time to the first message", self.first_message),
+            MessageTimes("message_gap_s", "gap between messages", self.message_gap),
+            MessageTimes("message_since_start_s", "messages since the start of the call", self.message_age),
+            MessageTimes("message_since_sent_s", "messages since the last one sent", self.message_reply),
+        )
 
     @property
     def succeeded(self) -> int:

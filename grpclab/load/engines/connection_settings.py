@@ -16,7 +16,7 @@ from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
 from grpclab.http2.sequence import SequenceConnection
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.core.streams import StreamPlan
+from grpclab.load.core.stream_plan import StreamPlan
 from grpclab.system.dialling import loopback_target
 from grpclab.system.transport import Security
 

@@ -47,7 +47,7 @@ class GrpcioEngine:
     """The engine of grpc.aio. C-core queues calls beyond the peer's stream limit out of sight:
     `counters.held` stays 0. So does it decompress answers: `Recorder.encodings` stays empty."""
 
-    VARIES_CALLS = True
+    VARIES_CALLS = STREAMS = True
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from grpclab.http2.messages import OK, UNIMPLEMENTED, UNKNOWN, unframed
 from grpclab.load.calls.answer_watch import CHECK_ONLY, AnswerWatch
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.recorder import Recorder
-from grpclab.load.core.streams import stream_plan
+from grpclab.load.core.stream_plan import stream_plan
 from grpclab.load.engines.grpcio_messages import (
     MOST_KEPT,
     error_details_of,

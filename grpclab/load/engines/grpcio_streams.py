@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc.aio
 
-from grpclab.load.core.streams import ClientSide, StreamPlan
+from grpclab.load.core.stream_plan import ClientSide, StreamPlan
 from grpclab.load.engines.loops import Clock
 
 _OVER = (asyncio.InvalidStateError, grpc.aio.AioRpcError, grpc.aio.UsageError, grpc.aio.InternalError)

@@ -24,8 +24,9 @@ MAX_UNREAD_BYTES = 64 * 1024 * 1024
 class OpenStream(Protocol):
     """What the client does in a call after its start, as whoever ends the call sees it."""
 
-    sent: int
-    """Messages that the client has sent."""
+    @property
+    def sent(self) -> int:
+        """Messages that the client has sent."""
 
     def answered(self, now: float) -> None:
         """Note a message that has come."""

@@ -24,7 +24,7 @@ from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
-from grpclab.load.core.streams import stream_plan
+from grpclab.load.core.stream_plan import stream_plan
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.engines.connection_settings import connection_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
@@ -46,7 +46,7 @@ BATCH = 64
 class WireEngine:
     """The engine on this package's own HTTP/2."""
 
-    VARIES_CALLS = True
+    VARIES_CALLS = STREAMS = True
 
     def __init__(
         self,

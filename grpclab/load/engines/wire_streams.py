@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from grpclab.http2.messages import unframed
 from grpclab.load.core.recorder import Recorder
-from grpclab.load.core.streams import ClientSide, StreamPlan
+from grpclab.load.core.stream_plan import ClientSide, StreamPlan
 from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
 from grpclab.load.engines.reconnecting import ReconnectingConnection
 from grpclab.status import ENDED_BY_CLIENT
@@ -31,7 +31,8 @@ class WireStreams:
     def begin(self, protocol: Http2Protocol, call: WireCall) -> None:
         """Begin what the client does in a call."""
         assert self._plan is not None
-        call.stream = stream = WireStream(self._plan, protocol, call, self._clock)
+        stream = WireStream(self._plan, protocol, call, self._clock)
+        call.stream = stream
         stream.begin()
 
     def note_messages(self, calls: list[WireCall]) -> None:

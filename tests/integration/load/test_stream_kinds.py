@@ -33,6 +33,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[StreamServer]:
         yield running
 
 
+NO_LEVELS: dict[str, Level] = {}
+
+
 def made(
     server: StreamServer,
     engine: str,
@@ -42,10 +45,10 @@ def made(
     *,
     calls: int = 20,
     concurrency: int = 8,
-    levels: Mapping[str, Level] | None = None,
+    levels: Mapping[str, Level] = NO_LEVELS,
 ) -> tuple[Records, list[str]]:
     """The records of so many calls, and the different texts of those that failed."""
-    config = TrialConfig().replace({"load.concurrency": concurrency, **(levels or {})})
+    config = TrialConfig().replace({"load.concurrency": concurrency, **levels})
     call = find_call(server.target, f"{SERVICE}/{method}", data=data, proto=PROTO, load=config.load)
     recorder = Recorder(path / "calls")
 
@@ -149,7 +152,7 @@ def test_large_messages_wait_for_the_windows_and_arrive_whole(
 
 @BOTH
 def test_messages_are_sent_at_their_interval(server: StreamServer, engine: str, tmp_path: Path) -> None:
-    levels = {"load.stream_messages": 5, "load.stream_interval_s": 0.02}
+    levels: dict[str, Level] = {"load.stream_messages": 5, "load.stream_interval_s": 0.02}
     records, _ = made(server, engine, "Chat", {"body": b"x"}, tmp_path, calls=4, concurrency=2, levels=levels)
     agree(records, server.take(4), "Chat")
     assert records.latency_s.min() >= 4 * 0.02
@@ -162,7 +165,7 @@ def test_messages_are_sent_at_their_interval(server: StreamServer, engine: str, 
 def test_in_ping_pong_a_message_is_sent_when_the_last_is_answered(
     server: StreamServer, engine: str, tmp_path: Path
 ) -> None:
-    levels = {"load.stream_messages": 10, "load.stream_ping_pong": True}
+    levels: dict[str, Level] = {"load.stream_messages": 10, "load.stream_ping_pong": True}
     records, _ = made(server, engine, "Chat", {"body": b"x"}, tmp_path, calls=6, concurrency=2, levels=levels)
     agree(records, server.take(6), "Chat")
     replies = records.message_reply_s
@@ -177,7 +180,11 @@ def test_in_ping_pong_a_message_is_sent_when_the_last_is_answered(
 def test_the_client_closes_its_side_when_the_time_of_a_stream_is_over(
     server: StreamServer, engine: str, method: str, tmp_path: Path
 ) -> None:
-    levels = {"load.stream_messages": 1000, "load.stream_interval_s": 0.03, "load.stream_duration_s": 0.1}
+    levels: dict[str, Level] = {
+        "load.stream_messages": 1000,
+        "load.stream_interval_s": 0.03,
+        "load.stream_duration_s": 0.1,
+    }
     records, _ = made(server, engine, method, {"body": b"x"}, tmp_path, calls=4, concurrency=4, levels=levels)
     served = server.take(4)
     agree(records, served, method)
@@ -188,7 +195,7 @@ def test_the_client_closes_its_side_when_the_time_of_a_stream_is_over(
 
 @BOTH
 def test_a_client_that_waits_keeps_its_side_open(server: StreamServer, engine: str, tmp_path: Path) -> None:
-    levels = {"load.stream_end": "wait", "load.stream_duration_s": 0.15}
+    levels: dict[str, Level] = {"load.stream_end": "wait", "load.stream_duration_s": 0.15}
     records, _ = made(server, engine, "Chat", {"body": b"x"}, tmp_path, calls=4, concurrency=4, levels=levels)
     agree(records, server.take(4), "Chat")
     assert statuses(records) == {"OK": 4}
@@ -208,7 +215,8 @@ def planned_end(records: Records, served: list[ServedCall]) -> None:
 def test_a_stream_of_the_server_is_ended_after_so_many_messages(
     server: StreamServer, engine: str, tmp_path: Path
 ) -> None:
-    data, levels = {"pause_ms": 2}, {"load.stream_messages": 3}
+    data = {"pause_ms": 2}
+    levels: dict[str, Level] = {"load.stream_messages": 3}
     records, texts = made(server, engine, "Watch", data, tmp_path, calls=10, concurrency=4, levels=levels)
     served = server.take(10)
     planned_end(records, served)
@@ -221,7 +229,8 @@ def test_a_stream_of_the_server_is_ended_after_so_many_messages(
 def test_a_stream_of_the_server_is_ended_when_its_time_is_over(
     server: StreamServer, engine: str, tmp_path: Path
 ) -> None:
-    data, levels = {"pause_ms": 10}, {"load.stream_duration_s": 0.1}
+    data = {"pause_ms": 10}
+    levels: dict[str, Level] = {"load.stream_duration_s": 0.1}
     records, texts = made(server, engine, "Watch", data, tmp_path, calls=6, concurrency=3, levels=levels)
     planned_end(records, server.take(6))
     assert texts == []
@@ -234,7 +243,7 @@ def test_a_stream_of_the_server_is_ended_when_its_time_is_over(
 def test_a_client_may_cancel_its_stream_when_its_time_is_over(
     server: StreamServer, engine: str, method: str, tmp_path: Path
 ) -> None:
-    levels = {"load.stream_end": "cancel", "load.stream_duration_s": 0.1}
+    levels: dict[str, Level] = {"load.stream_end": "cancel", "load.stream_duration_s": 0.1}
     data = {"pause_ms": 500}  # to a handler of grpcio, the client seems to have closed its side until it is told
     records, texts = made(server, engine, method, data, tmp_path, calls=6, concurrency=3, levels=levels)
     served = server.take(6)
@@ -250,7 +259,7 @@ def test_a_call_beyond_its_deadline_is_counted_once_on_both_sides(
     server: StreamServer, engine: str, method: str, tmp_path: Path
 ) -> None:
     data = {"pause_ms": 60_000}
-    levels = {"client.deadline_s": 0.2}
+    levels: dict[str, Level] = {"client.deadline_s": 0.2}
     records, _ = made(server, engine, method, data, tmp_path, calls=6, concurrency=3, levels=levels)
     served = server.take(6)
     assert statuses(records) == {"DEADLINE_EXCEEDED": 6}

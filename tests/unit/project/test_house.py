@@ -68,6 +68,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.link.relay": "the program of the link's process",
     "grpclab.load.calls.binary_requests": "messages that are encoded already, a subject of its own; above 16 kB with"
     " its user",
+    "grpclab.load.calls.csv_requests": "requests in CSV, a subject of its own",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
