@@ -74,10 +74,10 @@ def part(**fields: bytes | int) -> Any:
 
 
 def _kind(name: str) -> Any:
-    return GetMessageClass(_POOL.FindMessageTypeByName(f"streams.{name}"))
+    return GetMessageClass(POOL.FindMessageTypeByName(f"streams.{name}"))
 
 
-_POOL = from_file(PROTO, []).pool
+POOL = from_file(PROTO, []).pool
 
 
 class _Account:

@@ -45,7 +45,7 @@ _TIME = re.compile(r"[\d.,]+ (?:us|ms|s)\b")
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
-    """The figures of a warm-up, which the lengths of slices follow.
+    """The figures of a warm-up, which lengths of slices follow.
 
     Latencies and throughput are those of its second half, since the first calls open connections; of all of it where
     no call began in that half.
@@ -56,7 +56,7 @@ class WarmUp:
     latency_p50_s: float
     """Of however few calls; NaN without any."""
     latency_p99_s: float
-    """Likewise: of fewer than a hundred calls, the longest."""
+    """Likewise: of fewer than a hundred, the longest."""
     throughput_rps: float
     """Where no call ended in time: calls that were made, per second until the last of them had ended."""
 
