@@ -32,6 +32,9 @@ FACTOR_OF = {
     "workers": "load.workers",
     "engine": "load.engine",
     "deadline": "client.deadline_s",
+    "stream_interval": "load.stream_interval_s",
+    "stream_call_count": "load.stream_messages",
+    "stream_call_duration": "load.stream_duration_s",
 }
 """Options that are short for a factor."""
 BEATS = {"data": ("data_file",), "data_file": ("data",), "proto": ("protoset",), "protoset": ("proto",)}
@@ -47,11 +50,12 @@ MOST_TEXT_BYTES = 1 << 16
 def call_options() -> list[Flag]:
     """The options of the call, where it is not our own greeter's."""
     return [
-        Flag("--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"),
+        Flag("--call", metavar="PKG.SERVICE/METHOD", help="a method of any kind (default: our own greeter)"),
         Flag(
             "--data",
             metavar="JSON",
-            help="the request, a list of requests that are sent in turn, or @FILE (default: {})",
+            help="the request, a list of requests that are sent in turn, or @FILE (default: {}); where the client"
+            " streams, a list is the messages of a call",
         ),
         Flag(
             "--data-file",

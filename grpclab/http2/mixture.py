@@ -1,7 +1,7 @@
 """The client's side where the method differs from call to call.
 
 :class:`MixedConnection` makes each call as the next turn of an iterator says: which request it is, its message, and
-what follows the headers that all calls of that request have.
+what follows the headers that all calls of that request have. Where the client streams, the messages follow one by one.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class MixedConnection(ClientConnection):
         self._turns = turns
         self._watch_call = watch
         self._streams = [one.server_streaming for one in requests]
+        self._sends = [one.client_streaming for one in requests]
         self._blocks = MixedHeaders([one.headers(user_agent) for one in requests])
         self._starts: dict[tuple[int, int], tuple[bytes, bytes]] = {}  # by request and size: the bytes around the id
 
@@ -101,6 +102,9 @@ class MixedConnection(ClientConnection):
             call.number, call.request, call.block = next(self._turns)
             if self._watch_call is not None:
                 self._watch_call(call)
+        if self._sends[call.number]:
+            self._open_stream(call)
+            return True
         message, windows = call.request, self.windows
         size = len(message)
         start = self._starts.get((call.number, size)) if not call.block else None
@@ -110,6 +114,12 @@ class MixedConnection(ClientConnection):
         else:
             self._start_turn(call, size)
         return True
+
+    def _open_stream(self, call: Any) -> None:
+        """Send the headers of a call whose messages follow by :meth:`send_message`."""
+        call._half_closed = False
+        block = self._blocks.block(call.number) + call.block
+        self.outgoing.append(frames.headers(call.stream_id, block, end=False, max_frame=self.windows.max_frame))
 
     def _start_turn(self, call: Any, size: int) -> None:
         """Send a call frame by frame; prepare the pieces of further ones like it, where these are known."""

@@ -25,6 +25,7 @@ from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
 from grpclab.load.core.bounds import split
 from grpclab.load.core.call_order import PIECE
 from grpclab.load.core.shapes import calls_within, complete
+from grpclab.load.core.stream_plan import check_streams
 from grpclab.load.mix import mix_of
 from grpclab.load.plan_rules import how_to_plan_more, no_effect, refuse_server_factors, seed_has_no_effect
 from grpclab.load.reachability import await_listener
@@ -286,6 +287,7 @@ def choose_call(
     planned_calls = request.planned(calls_planned(config.load, rates), config.load)
     if request.name is None:
         call = dataclasses.replace(greeting(config.load), metadata=pairs)
+        check_streams(config.load, config.load.method, sends=False, receives=call.server_streaming)
         return _varied(call, varying, values, planned_calls, request)
     if request.proto is None and not request.descriptors:
         await_listener(target, wait_s, remote=security.remote)
@@ -300,7 +302,7 @@ def choose_call(
         descriptors=request.descriptors,
         options=request.options,
         planned=planned_calls,
-        callers=config.load.concurrency,
+        load=config.load,
         security=security,
         ledger=ledger,
         server=request.server,

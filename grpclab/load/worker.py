@@ -15,6 +15,7 @@ import sys
 import time
 
 from grpclab.errors import PluginError, StorageError, TargetError, UsageError
+from grpclab.factors.config import LoadConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import planned
@@ -62,7 +63,7 @@ async def _work(orders: Orders) -> None:
     assert isinstance(setup, Connect)
     try:
         create: EngineFactory = ENGINES[setup.config.load.engine]
-        if missing := _missing(create, setup.call, changes=bool(caller_changes(setup.config.load))):
+        if missing := _missing(create, setup.call, setup.config.load):
             raise PluginError(f"load.engine={setup.config.load.engine} has no {missing}: use wire or grpcio")
         engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
         await engine.connect(setup.connect_timeout_s)
@@ -92,8 +93,10 @@ async def _work(orders: Orders) -> None:
             say(Failed(kind="storage", text=str(error)))
 
 
-def _missing(create: EngineFactory, call: CallSpec, *, changes: bool = False) -> str:
+def _missing(create: EngineFactory, call: CallSpec, load: LoadConfig) -> str:
     """What a call asks for that not every engine has; nothing where the engine has it all."""
+    if any(call.stream_plans(load)) and not getattr(create, "STREAMS", False):
+        return "part of the client in streams"
     if getattr(create, "VARIES_CALLS", False):
         return ""
     asked = {
@@ -101,7 +104,7 @@ def _missing(create: EngineFactory, call: CallSpec, *, changes: bool = False) ->
         "requests that differ": call.payloads,
         "metadata that differs": call.headers,
         "--check": call.check,
-        "concurrency that changes": changes,
+        "concurrency that changes": caller_changes(load),
     }
     return next((name for name, value in asked.items() if value), "")
 

@@ -14,11 +14,14 @@ Turn = tuple[int, bytes, bytes]
 
 
 def mixed_turns(mix: CallMix, *, prefix: bool) -> Iterator[Turn]:
-    """Yield the turns of one worker without end; the requests with or without gRPC's prefix."""
+    """Yield the turns of one worker without end; the requests with or without gRPC's prefix.
+
+    Where the client streams, the request is its messages, each with its prefix in either case.
+    """
     recorded = mix.recorded
     if recorded is not None:
         yield from zip(mix.order(), recorded.requests.messages(prefix=prefix), _blocks(recorded.headers), strict=False)
-    requests = [call.messages(prefix=prefix) for call in mix.calls]
+    requests = [call.streams() if call.client_streaming else call.messages(prefix=prefix) for call in mix.calls]
     blocks = [_blocks(call.headers) for call in mix.calls]
     for number in mix.order():
         yield number, next(requests[number]), next(blocks[number])

@@ -19,6 +19,7 @@ from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
 from grpclab.http2.sequence import SequenceConnection
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.calls.turns import Turn
+from grpclab.load.core.stream_plan import StreamPlan
 from grpclab.system.dialling import loopback_target
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -39,6 +40,8 @@ class ConnectionSettings:
     port: int
     tls: ssl.SSLContext | None
     connection: Callable[[], ClientConnection]
+    streams: tuple[StreamPlan | None, ...]
+    """What the client does in each call of a mix after its start, or in the one; empty where in none of them."""
     deadline_s: float | None
     keepalive_s: float | None
     keepalive_timeout_s: float
@@ -66,6 +69,7 @@ def connection_settings(
     security: Security,
     call: CallSpec,
     *,
+    streams: tuple[StreamPlan | None, ...] = (),
     watch: Callable[[Any], None] | None = None,
     turns: Iterator[Turn] = iter(()),  # noqa: B008 (an empty one has no state)
 ) -> ConnectionSettings:
@@ -83,6 +87,7 @@ def connection_settings(
             payload=one.payload,
             scheme="https" if tls else "http",
             server_streaming=one.server_streaming,
+            client_streaming=one.client_streaming,
             timeout_s=client.deadline_s,
             metadata=one.metadata,
         )
@@ -96,10 +101,10 @@ def connection_settings(
     kind: Callable[..., ClientConnection] = ClientConnection
     if call.mix is not None:
         kind = partial(MixedConnection, requests=[request_of(one) for one in call.mix.calls], turns=turns, watch=watch)
-    elif call.payloads is not None or call.headers is not None or watch is not None:
+    elif call.client_streaming or call.payloads is not None or call.headers is not None or watch is not None:
         kind = partial(  # the iterators are of all connections together
             SequenceConnection,
-            requests=call.messages(prefix=True),
+            requests=call.streams() if call.client_streaming else call.messages(prefix=True),
             headers=None if call.headers is None else call.headers.messages(prefix=False),
             remember=client.resend,
             watch=watch,
@@ -111,7 +116,7 @@ def connection_settings(
             stream_window=window,
             connection_window=window,
             user_agent=f"grpclab/{__version__}",
-            watch_messages=call.server_streaming,
+            watch_messages=call.streams_either_way,
             max_message_bytes=most,
         )
 
@@ -122,6 +127,7 @@ def connection_settings(
         port=port,
         tls=tls,
         connection=connection,
+        streams=streams,
         deadline_s=client.deadline_s,
         keepalive_s=client.keepalive_s,
         keepalive_timeout_s=client.keepalive_timeout_s or KEEPALIVE_TIMEOUT_S,

@@ -31,7 +31,9 @@ def _is_greeting(call: CallSpec) -> bool:
 
 
 def requests_of(call: CallSpec) -> Iterator[Any]:
-    """The requests without end: our greeter's as messages, any other's as bytes."""
+    """The requests without end: our greeter's as messages, any other's as bytes; of a stream its messages together."""
+    if call.client_streaming:
+        return call.streams()
     if not _is_greeting(call):
         return call.messages(prefix=False)
     if call.payloads is None:
@@ -67,7 +69,8 @@ def method_of(channel: grpc.aio.Channel, call: CallSpec, *, encoded: bool = Fals
 
     An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
     """
-    shape = channel.unary_stream if call.server_streaming else channel.unary_unary
+    sides = ("stream" if streams else "unary" for streams in (call.client_streaming, call.server_streaming))
+    shape = getattr(channel, "_".join(sides))
     if encoded or not _is_greeting(call):
         return shape(call.path)
     serialize = greet_pb2.HelloRequest.SerializeToString

@@ -35,13 +35,11 @@ TIMES = (
     "load-max-duration",
     "concurrency-step-duration",
     "concurrency-max-duration",
+    "stream-interval",
+    "stream-call-duration",
 )
-_STREAM = "a server streaming call ends when the server ends it"
 _ANY = "grpclab has no such setting"
 REFUSED = {
-    **dict.fromkeys(
-        ("stream-interval", "stream-call-duration", "stream-call-count", "stream-dynamic-messages"), _STREAM
-    ),
     "skipFirst": "warm-up is a time: write warmup, e.g. '1s'",
     **dict.fromkeys(
         ("binary", "binary-file"), "write data-file and data-format = 'binary': messages behind their lengths"
@@ -54,6 +52,7 @@ REFUSED = {
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""
+DYNAMIC = "stream-dynamic-messages"
 OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
 _CONCURRENCY = tuple(key.replace("load-", "concurrency-") for key in _SCHEDULE)
@@ -62,9 +61,11 @@ OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
 OF_CONCURRENCY = ("concurrency-schedule", *_CONCURRENCY)
 """Keys of a schedule of concurrency; together they are one concurrency of bench."""
 KEYS = frozenset((*RENAMED, *REFUSED, *OF_SCHEDULE, *OF_CONCURRENCY, "insecure", "async", "count-errors", "keepalive"))
+KEYS |= {DYNAMIC}
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 _MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
+_MAYBE_UNSET |= {"stream-interval", "stream-call-duration", "stream-call-count"}
 
 
 def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dict[str, Any]:
@@ -88,6 +89,8 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
             _translate(out, tables, key, value, name)
     if "keepalive" in tables:
         out["set"] = {"client.keepalive_s": tables["keepalive"], **out.get("set", {})}
+    if DYNAMIC in tables:
+        out["set"] = {"load.stream_dynamic": tables[DYNAMIC], **out.get("set", {})}
     return out
 
 

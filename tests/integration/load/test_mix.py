@@ -13,7 +13,7 @@ import pytest
 
 import grpclab
 from grpclab.errors import UsageError
-from grpclab.factors.config import TrialConfig
+from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallMix, CallSpec
@@ -219,8 +219,8 @@ def test_calls_that_are_never_sent_are_those_whose_turn_it_was(engine: str, tmp_
 def test_an_engine_of_another_package_that_knows_no_mix_says_so() -> None:
     from grpclab.load.worker import _missing
 
-    assert _missing(object, shop_mix([1, 1, 1])) == "mix of calls"  # type: ignore[arg-type]
-    assert _missing(ENGINES["wire"], shop_mix([1, 1, 1])) == ""
+    assert _missing(object, shop_mix([1, 1, 1]), LoadConfig()) == "mix of calls"  # type: ignore[arg-type]
+    assert _missing(ENGINES["wire"], shop_mix([1, 1, 1]), LoadConfig()) == ""
 
 
 def test_an_error_about_one_call_names_it(tmp_path: Path) -> None:
