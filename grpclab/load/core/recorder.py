@@ -1,4 +1,4 @@
-"""The record of each call, in a file of 25 bytes a call; memory holds a chunk of them, however long the run.
+"""The record of each call: 25 bytes in a file; memory holds a chunk of them, however long the run.
 
 Of a mix of calls each has one byte more, the number of its call.
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 import itertools
 import math
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 
@@ -107,12 +107,12 @@ class Records:
     def part(self, calls: Mask, messages: Mask, sent: Mask) -> Records:
         """Return some of the calls, of the messages that came, and of the calls whose client streams."""
         masks = {"message": messages, "sent": sent}
-        columns = {
+        columns: Mapping[str, Any] = {
             name: None if column is None else column[masks.get(name.partition("_")[0], calls)]
             for name, column in vars(self).items()
             if name != "calls"
         }
-        return replace(self, **columns)
+        return Records(calls=self.calls, **columns)
 
     @classmethod
     def load(cls, path: Path, *, residence: bool = False, calls: int = 0) -> Records:
@@ -187,7 +187,7 @@ class Recorder:
         self.unsent = 0
         """Calls of :meth:`never_sent`."""
         self.tally = Tally() if tally is None else tally
-        """The calls that have been written; see :meth:`tally_so_far`."""
+        """The calls that have been written."""
         self._residences = array("d")
         self._calls = array("B")  # the number of each in the mix
         self._messages = array("d")  # start, time, age, reply, start, time, ...
