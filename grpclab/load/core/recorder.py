@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -157,7 +158,7 @@ def _mapped(path: Path, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
 
 
 class Recorder:
-    """Takes calls as they end. Without a path they are counted and forgotten.
+    """Takes calls as they end. Without a path they are only counted.
 
     :meth:`record` is on the engines' hot path: four appends of numbers to arrays, no object is kept. Engines call
     :meth:`flush_full` now and then.
@@ -247,7 +248,7 @@ class Recorder:
         self._calls.append(number)
 
     def message(self, now: float, before_s: float, start_s: float, sent_s: float = math.nan, call: int = 0) -> None:
-        """Record a message of a stream; the one before it came at `before_s`, which is 0 for the first.
+        """Record a message of a stream; the one before it came at `before_s`: 0 for the first.
 
         `start_s` is its call's, which separates window and warm-up, and `call` its number in the mix; at `sent_s` the
         client has sent the last message before it, where it streams.
@@ -257,7 +258,7 @@ class Recorder:
         self._message_calls.append(call)
 
     def sent(self, start_s: float, messages: int, call: int = 0) -> None:
-        """Record the messages that the client has sent in a call that is over, of this number in the mix."""
+        """Record the messages that the client has sent in a call that is over; `call`: in the mix."""
         self._sent.extend((start_s, messages, call))
 
     def encoded(self, encoding: str) -> None:
@@ -282,7 +283,7 @@ class Recorder:
             self.flush()
 
     def written(self, first: int) -> npt.NDArray[np.void]:
-        """Write the rest, and return the calls from number `first` on: columns start_s, latency_s, late_s, status.
+        """Write the rest; return the calls from number `first` on: columns start_s, latency_s, late_s, status.
 
         Raises StorageError if not everything could be written.
         """

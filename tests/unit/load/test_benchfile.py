@@ -215,7 +215,11 @@ def test_json_is_known_without_its_ending() -> None:
 def test_every_key_of_ghz_is_either_renamed_or_refused_or_known_to_do_nothing() -> None:
     rest = KEYS - set(RENAMED) - set(REFUSED)
     nothing = {"insecure", "async", "count-errors"}
-    assert {key for key in rest if not key.startswith("load-")} == {*nothing, "keepalive", "stream-dynamic-messages"}
+    assert {key for key in rest if not key.startswith(("load-", "concurrency-"))} == {
+        *nothing,
+        "keepalive",
+        "stream-dynamic-messages",
+    }
 
 
 def test_streams_of_ghz_are_those_of_bench() -> None:

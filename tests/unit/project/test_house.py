@@ -73,6 +73,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.calls.csv_requests": "requests in CSV, a subject of its own",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
+    "grpclab.load.core.concurrency": "the notation of a schedule of concurrency, beside that of rates; for bench alone",
     "grpclab.load.mix": "a mix of calls, a subject of its own; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
