@@ -183,14 +183,17 @@ class WireEngine:
                 self._note_failure(call, now)
             self._recorder.record(call.started, now, call.status)
         self._running -= len(ended)
-        self._fill()
+        self._fill(now)
 
-    def _fill(self) -> None:
-        """Start calls until as many are in flight as are wanted."""
+    def _fill(self, ended_at: float | None = None) -> None:
+        """Start calls until as many are in flight as are wanted: at `ended_at`, or each when it is handed over."""
         used = []
-        while self._running < self._wanted.number and self._gate.admit(now := self._clock()):
+        while self._running < self._wanted.number:
+            started = self._clock() if ended_at is None else ended_at
+            if not self._gate.admit(started):
+                break
             call = WireCall()
-            call.started = now
+            call.started = started
             self._running += 1
             used.append(self._pool.pick())
             used[-1].submit((call,))

@@ -40,13 +40,14 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
             "a server on another machine",
             "how much",
             "how it is sent",
+            "streams",
             "thresholds",
             "output",
             "options",
             "examples",
         )
     ]
-    assert text.count("\n  grpclab bench ") == 6
+    assert text.count("\n  grpclab bench ") == 8
 
 
 # ---- what the options mean -------------------------------------------------------------------------------------
