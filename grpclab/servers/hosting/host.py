@@ -247,6 +247,21 @@ class _Files:
                 found.append({"name": short, "bytes": len(content), "sha256": digest})
         return found
 
+    def from_checkout(self, checkout: str) -> list[str]:
+        """The modules that came from a checkout, where a revision of it is hosted; "" for none."""
+        top = os.path.realpath(checkout) + os.sep
+        prefix = os.path.realpath(sys.prefix) + os.sep
+        found = []
+        for name, module in sorted(sys.modules.items()) if checkout else ():
+            path = getattr(module, "__file__", None)
+            if name == "__main__" or not isinstance(path, str):
+                continue
+            real = os.path.realpath(path)
+            installed = real.startswith(prefix) or {"site-packages", "dist-packages"} & set(real.split(os.sep))
+            if real.startswith(top) and not installed and not self.holds(path):
+                found.append(name)
+        return found
+
     def last_line(self, error: BaseException) -> str:
         """The last line of the application's own files that an exception came through, as ``FILE, line N: CODE``."""
         if isinstance(error, SyntaxError) and error.filename:
@@ -700,6 +715,7 @@ class _Server:
             program={"files": self.files.imported(), "versions": versions()},
             own_health=self._own_health,
             threaded=self._added.threaded(),
+            from_checkout=self.files.from_checkout(self.order.checkout),
         )
 
     def serve_sync(self) -> NoReturn:
