@@ -674,7 +674,7 @@ class _Server:
                     yield name, self.health, health_pb2.HealthCheckResponse.SERVING
             except ImportError:
                 pass
-            except TypeError as error:  # the application has definitions of its own under the same names
+            except (TypeError, RuntimeError) as error:  # the application's own definitions, or stubs for a newer grpcio
                 tell(f"no health service: {error}")
         if not any(self._added.serves(name, "ServerReflectionInfo") for name in REFLECTION):
             try:
@@ -683,7 +683,7 @@ class _Server:
                 reflection.enable_server_reflection([*names, REFLECTION[0]], server)
             except ImportError:
                 pass
-            except TypeError as error:
+            except (TypeError, RuntimeError) as error:
                 tell(f"no reflection: {error}")
 
     def listen(self, server: Any) -> int:

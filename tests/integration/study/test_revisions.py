@@ -179,7 +179,7 @@ def test_bisect_names_the_commit_that_made_it_slower_and_measures_nothing_twice(
     assert (code, found["first_slower"]) == (0, slow), found["sentence"]
     assert "is the first commit that is slower than" in found["sentence"]
     assert "(Change 2)" in found["sentence"]
-    assert [step["verdict"] for step in found["steps"]][0] == "slower"
+    assert found["steps"][0]["verdict"] == "slower"
     assert found["steps"][-1]["baseline"] == history.git("rev-parse", "main~2")
     assert history.state == before
     measured = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/bisect-*/trials/*/result.json")}
