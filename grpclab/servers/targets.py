@@ -213,7 +213,7 @@ def check(target: Target, option: str = "", configurations: Arguments | None = N
 
         interpreter(target.python)
     if kind is COMMAND:
-        program.words_of(argument, option, arguments=first, cwd=target.cwd)
+        program.words_of(argument, option, arguments=first, cwd=target.cwd, built=bool(target.prepare))
         check_arguments((argument, target.prepare, target.cleanup), configurations or {}, option)
 
 
