@@ -14,6 +14,7 @@ from grpclab.cli.comparison_options import (
     factors_given,
     pair_options,
     placement_flags,
+    revision_flag,
 )
 from grpclab.cli.options import BEATS, idle_lines, load_options, security_group, set_option, whole
 from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
@@ -142,8 +143,8 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the revisions",
             members=[
-                Flag("--good", metavar="REV", help="a commit, tag or branch that is fast: the baseline of every step"),
-                Flag("--bad", metavar="REV", help="a later one that is slower"),
+                revision_flag("--good", "a commit, tag or branch that is fast: the baseline of every step"),
+                revision_flag("--bad", "a later one that is slower"),
             ],
         ),
         OptionGroup(

@@ -17,6 +17,7 @@ from grpclab.cli.comparison_options import (
     pair_options,
     placement_flags,
     placement_names,
+    same_commit,
     settings_of_side,
 )
 from grpclab.cli.completion import offering
@@ -120,7 +121,8 @@ def run(options: Options) -> int:
         result = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
         given = {name: factors_given(options, name) for name in SIDES}
-        for line in () if options.quiet else idle_lines(sides, given):
+        same = [line] if (line := same_commit(sides)) else []
+        for line in () if options.quiet else (*same, *idle_lines(sides, given)):
             print(f"grpclab: {line}", file=sys.stderr)
         # All blocks send the same requests.
         with PAYLOAD_FOLDER.in_use(), trial_lines(silent=options.quiet or options.json == "-") as say:

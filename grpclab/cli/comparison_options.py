@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grpclab.cli.completion import offering
 from grpclab.cli.options import (
     FACTOR_OF,
     call_options,
@@ -25,10 +27,24 @@ from grpclab.factors.variants import LOAD
 
 if TYPE_CHECKING:
     from grpclab.factors.levels import Level
-    from grpclab.study.sides import PairOptions
+    from grpclab.study.sides import PairOptions, Side
 
 PLACEMENT = {"rev": REVISION, "requirements": REQUIREMENTS}
 """Options that are short for a factor of the target, which a side may have for itself."""
+
+
+def revision_flag(name: str, help: str) -> Flag:
+    """An option that takes a revision; TAB offers the branches and tags of the working folder's repository."""
+    return Flag(name, metavar="REV", help=help, offer=offering(_revisions))
+
+
+def _revisions() -> list[str]:
+    from grpclab.system.repository import CHECKOUT, Repository
+
+    try:
+        return [*Repository.around(Path.cwd()).names, "HEAD", CHECKOUT]
+    except UsageError:
+        return []
 
 
 def placement_flags(*, sides: Sequence[str] = (), leave_out: Sequence[str] = ()) -> list[Flag]:
@@ -39,7 +55,7 @@ def placement_flags(*, sides: Sequence[str] = (), leave_out: Sequence[str] = ())
         prefix = f"--{side}-" if side else "--"
         if "rev" not in leave_out:
             meaning = "take {} application, or the folder of {} command, from this git revision; worktree: as it is now"
-            flags.append(Flag(f"{prefix}rev", metavar="REV", help=meaning.format(whose, whose)))
+            flags.append(revision_flag(f"{prefix}rev", meaning.format(whose, whose)))
         if "requirements" not in leave_out:
             meaning = f"packages for {whose} application, e.g. grpcio==1.70, or @FILE; can be repeated"
             flags.append(Flag(f"{prefix}requirements", metavar="PACKAGES", many=True, help=meaning))
@@ -70,6 +86,17 @@ def factors_given(options: Options, side: str = "") -> set[str]:
     short = {factor for option, factor in FACTOR_OF.items() if getattr(options, option, None) is not None}
     of_side = parse_settings(getattr(options, f"{side}_set")) if side else {}
     return short | set(parse_settings(options.settings)) | set(of_side)
+
+
+def same_commit(sides: Mapping[str, Side]) -> str:
+    """The sentence on two sides that are the same in everything, their commit included; "" where they are not."""
+    first, second = sides.values()
+    names = [str(side.config.own.get(REVISION, "")) for side in (first, second)]
+    commits = {name.rpartition("@")[2] for name in names}
+    alike = first.config.replace({REVISION: None}) == second.config.replace({REVISION: None})
+    if commits == {""} or len(commits) > 1 or not alike or first.subject != second.subject:
+        return ""
+    return f"{' and '.join(names)} are one commit: A and B are the same server, as in an A/A test"
 
 
 def call_group() -> OptionGroup:

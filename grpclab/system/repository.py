@@ -107,11 +107,15 @@ class Repository:
     def commit(self, text: str, called: str) -> Commit:
         """The commit that a revision names. Raises UsageError, one line with the nearest name."""
         if not (found := self._find(text)):
-            names = _git(self.top, "for-each-ref", "--format=%(refname:short)").stdout.split()
             expected = f"a commit, a tag or a branch of {self.top}{self._shallow()}"
-            raise UsageError(invalid(called, text, expected, names))
+            raise UsageError(invalid(called, text, expected, self.names))
         shown = _git(self.top, "log", "--max-count=1", "--format=%s", found, "--")
         return Commit(id=found, subject=printable(shown.stdout))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its branches and tags."""
+        return _git(self.top, "for-each-ref", "--format=%(refname:short)").stdout.split()
 
     def _find(self, text: str) -> str:
         """The id of the commit; "" for none. A revision that looks like an option is none."""
