@@ -20,7 +20,7 @@ from grpclab.study.sides import GivenTarget, PairOptions
 from grpclab.system.repository import Commit
 
 METRIC, DELTA = "throughput_rps", 0.05
-COMMITS = [Commit(id=f"{number:040x}", subject=f"Change {number}") for number in range(41)]
+COMMITS = [Commit(id=f"{number:02x}" * 20, subject=f"Change {number}") for number in range(41)]
 Judged = Callable[[int, int, bool], Verdict]
 """The verdict on a commit against a baseline, by their numbers; in a second try or not."""
 
@@ -29,11 +29,12 @@ def bisected(last: int, judged: Judged, lines: list[str] | None = None) -> Bisec
     """A bisection whose verdicts are known."""
 
     def measure(baseline: Commit, candidate: Commit, before: BisectStep | None) -> BisectStep:
-        verdict = judged(int(baseline.id, 16), int(candidate.id, 16), before is not None)
+        verdict = judged(COMMITS.index(baseline), COMMITS.index(candidate), before is not None)
         comparison = Comparison(metric=METRIC, ratio=0.86, ci_low=0.84, ci_high=0.88, blocks=9, verdict=verdict)
         return BisectStep(baseline=baseline, candidate=candidate, comparison=comparison, study="x")
 
-    return bisect(COMMITS[0], COMMITS[1 : last + 1], measure, [].append if lines is None else lines.append)
+    told: list[str] = [] if lines is None else lines
+    return bisect(COMMITS[0], COMMITS[1 : last + 1], measure, told.append)
 
 
 def planted(slow_from: int) -> Judged:
@@ -145,7 +146,7 @@ def drawn(
     """Comparisons whose blocks are drawn, and judged as measured ones are."""
 
     def measure(baseline: Commit, candidate: Commit, before: BisectStep | None) -> BisectStep:
-        true = math.log(speeds[int(candidate.id, 16)] / speeds[int(baseline.id, 16)])
+        true = math.log(speeds[COMMITS.index(candidate)] / speeds[COMMITS.index(baseline)])
         count = blocks if before is None else 2 * blocks
         ln_ratios = true + random.normal(0, noise, count)
         inside = log_t_interval(np.exp(ln_ratios))
@@ -210,16 +211,6 @@ def test_the_same_command_finds_its_steps_again_and_another_one_has_others() -> 
     name = options().named_after(good, bad).name
     assert name is not None
     assert name == options().named_after(good, bad).name
-    assert (
-        len(
-            {
-                name,
-                *(
-                    options(call).named_after(*ends).name
-                    for call, *ends in [("a.B/D", good, bad), ("a.B/C", good, good)]
-                ),
-            }
-        )
-        == 3
-    )
+    others = [options("a.B/D").named_after(good, bad).name, options().named_after(good, good).name]
+    assert len({name, *others}) == 3
     assert len(f"{name}-{good.id[:8]}-parent-more") <= 64, "the longest name of a study"

@@ -45,17 +45,6 @@ def test_with_gaps_it_is_among_the_suspects_and_named_if_it_and_its_parent_are_k
     assert between <= unknown, "what could have been compared was"
 
 
-@given(last=st.integers(4, LONGEST), place=st.floats(0, 1))
-def test_a_stretch_that_cannot_be_measured_does_not_make_it_try_them_all(last: int, place: float) -> None:
-    """The widest gap is halved, so that a search leaves the neighbourhood of what is broken."""
-    half = last // 2
-    broken = frozenset(range(last // 4, half))
-    slow_from = half + 1 + round(place * (last - half - 1))
-    walk = walked(last, slow_from, broken)
-    assert walk.found
-    assert len(broken & set(walk.outcomes)) <= 1 + math.log2(last)
-
-
 def test_two_neighbours_need_no_step() -> None:
     walk = RevisionWalk(last=1)
     assert (walk.next, walk.found, walk.steps_left) == (None, True, 0)
