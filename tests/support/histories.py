@@ -20,7 +20,7 @@ CALL_S = {call_s}
 class Greeter(greet_pb2_grpc.GreeterServiceServicer):
     def SayHello(self, request, context):
         {work}
-        return greet_pb2.HelloReply(message=request.name)
+        return greet_pb2.HelloResponse(message=request.name)
 
 
 def register(server):
