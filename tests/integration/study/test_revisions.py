@@ -63,6 +63,7 @@ def test_two_revisions_are_compared_and_the_result_names_their_commits(
     assert {one["program"]["dirty"] for one in results} == {False}
 
 
+@pytest.mark.long
 def test_a_checkout_with_changes_is_one_side(history: History, capsys: pytest.CaptureFixture[str]) -> None:
     history.write({"shop/server.py": application(QUICK)})
     words = ["compare", *APP, *SMALL, "--a-rev", "HEAD", "--b-rev", "worktree", "--study", "mine"]
@@ -119,6 +120,7 @@ def test_modules_that_come_from_the_checkout_all_the_same_are_noted(history: His
     assert f"shop.server:register imported till from {history.folder}, not from the revision" in notice.text
 
 
+@pytest.mark.long
 def test_packages_that_are_required_are_those_that_an_application_imports(
     history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
