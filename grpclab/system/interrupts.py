@@ -135,6 +135,23 @@ def raised() -> Iterator[None]:
         received.deferring = before
 
 
+@contextlib.contextmanager
+def left_to_child() -> Iterator[None]:
+    """Ctrl-C does nothing here while the block runs: a terminal sends it to the child as well, which ends by it.
+
+    The child has to share the terminal. Programs that are started in the block do not inherit this.
+    """
+    before = signal.signal(signal.SIGINT, _do_nothing)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Unlike SIG_IGN, a handler is not inherited."""
+
+
 def waiting() -> bool:
     """True while a signal waits for the end of :func:`deferred`: nothing new should be begun."""
     return _received.deferred is not None
