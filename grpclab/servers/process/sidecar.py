@@ -68,8 +68,8 @@ def diagnostics_address(
 ) -> DiagnosticsAddress | None:
     """The diagnostics server's address by PPROF_ENABLED, PPROF_PORT, PPROF_TOKEN and `host`, which asks for it.
 
-    None without one. Where nobody asked for it, one that cannot be had is a warning, and None. Raises UsageError for what is no switch,
-    port or token, and MissingDependencyError or ServerError for one that was asked for and cannot be had.
+    None without one, which is a warning where nobody asked for one that cannot be had. Raises UsageError for what is no
+    switch, port or token, and MissingDependencyError or ServerError for one that was asked for and cannot be had.
     """
     switch = environ.get("PPROF_ENABLED", "").strip().lower()
     requested = switch or host is not None
