@@ -107,9 +107,15 @@ def recorded(before: Mapping[str, float], after: Mapping[str, float]) -> list[di
     return found
 
 
-def connecting(failed: int) -> dict[str, str]:
-    """The series of the exporter that tries to connect; the last attempts failed."""
-    name = series("probe_success", {**OURS, "instance": "10.0.0.2:50051", "job": "grpc-connections"})
+REACHED = [
+    series("probe_success", {**OURS, "instance": "10.0.0.2:50051", "job": "grpc-connections"}),
+    series("up", OURS),
+]
+"""Whether the exporter connects, and whether the metrics are scraped."""
+
+
+def connecting(name: str, failed: int) -> dict[str, str]:
+    """A series of REACHED, of which the last attempts failed."""
     return {"series": name, "values": f"1x{STEPS - failed} 0x{failed}"}
 
 
@@ -167,7 +173,7 @@ def test_the_limits_of_this_test_are_those_of_the_file() -> None:
 def test_a_server_that_is_well_fires_nothing(counting: Counting, tmp_path: Path) -> None:
     before = counting.scrape()
     counting.call("", "", "", "NOT_FOUND")
-    found = [*recorded(before, counting.scrape()), connecting(0)]
+    found = [*recorded(before, counting.scrape()), *(connecting(name, 0) for name in REACHED)]
     assert firing(tmp_path, found) == set()
 
 
@@ -212,9 +218,10 @@ def test_cpu_fires_above_the_limit(counting: Counting, tmp_path: Path, share: fl
     assert firing(tmp_path, found, cpu_cores=limit, latency_p99_seconds=10.0) == expected
 
 
+@pytest.mark.parametrize("name", REACHED)
 @pytest.mark.parametrize(("failed", "expected"), [(30, {"GrpcConnectionFailures"}), (1, set())])
-def test_failed_connections_fire_above_the_limit(tmp_path: Path, failed: int, expected: set[str]) -> None:
-    assert firing(tmp_path, [connecting(failed)]) == expected
+def test_failed_connections_fire_above_the_limit(tmp_path: Path, name: str, failed: int, expected: set[str]) -> None:
+    assert firing(tmp_path, [connecting(one, failed if one == name else 0) for one in REACHED]) == expected
 
 
 # ---- the files -----------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from grpclab.system.channels import open_channel
 from tests.support import deploy
 from tests.support.processes import until
 
-OTHERS = {"probe_success", "ALERTS"}
+OTHERS = {"probe_success", "up", "ALERTS"}
 """Metrics of the exporter that connects, and of Prometheus."""
 SCRAPED = {"server", "instance", "job", "alertname"}
 """Labels that Prometheus adds."""
