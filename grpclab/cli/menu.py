@@ -207,17 +207,19 @@ def _carry_out(commands: Sequence[Command], further: Sequence[str]) -> None:
     """Show and run each command, up to the first that fails. `further` goes to those of this program."""
     for words in commands:
         typed = [*words, *(further if PROGRAM in words else [])]
-        print(f"\n$ {shlex.join(typed)}\n", flush=True)
-        code = execute(typed)
+        with interrupts.left_to_child() as came:
+            print(f"\n$ {shlex.join(typed)}\n", flush=True)
+            code = execute(typed, came)
         print(f"\nexit code {code}\n" if code else "", flush=True)
         if code:
             return
 
 
-def execute(words: Command) -> int:
+def execute(words: Command, came: Sequence[int] = ()) -> int:
     """Run a command in this terminal; returns its exit code, 128 and the number of the signal that ended it.
 
-    Ctrl-C ends the command, not the menu. Raises MissingDependencyError where its program is not installed.
+    `came` are the signals that the command is to have when it has been started. Raises MissingDependencyError where its
+    program is not installed.
     """
     program = next(word for word in words if word != "env" and "=" not in word)
     if program != PROGRAM and shutil.which(program) is None:
@@ -225,7 +227,9 @@ def execute(words: Command) -> int:
     at = words.index(program)
     real = module_command(PROGRAM) if program == PROGRAM else [program]
     started = [*words[:at], *real, *words[at + 1 :]]
-    with interrupts.left_to_child(), interrupts.deferred(), subprocess.Popen(started) as child:
+    with interrupts.deferred(), subprocess.Popen(started) as child:
+        for number in came:
+            child.send_signal(number)
         try:
             with interrupts.raised():
                 code = child.wait()

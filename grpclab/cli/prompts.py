@@ -1,7 +1,8 @@
 """Questions in a terminal, on prompt_toolkit: one of several answers, or a text.
 
 prompt_toolkit writes to the terminal itself, past :mod:`grpclab.system.terminal`. It shows control characters as ``^[``
-and the like; what others wrote is made printable here as well. Ctrl-C raises KeyboardInterrupt, Ctrl-D EOFError.
+and the like; what others wrote is made printable here as well. Ctrl-C raises KeyboardInterrupt, Ctrl-D EOFError. A
+terminal that cannot move its cursor (``TERM=dumb``) gets plain lines, where Ctrl-C is a signal.
 """
 
 from __future__ import annotations
@@ -49,6 +50,6 @@ class TerminalPrompts:
 
     def ask(self, question: str, default: str) -> str:
         """A text on one line, which may be empty; the default stands there to be changed."""
-        if is_dumb_terminal():  # shows no text that it could change
-            return prompt(f"{question} [{printable(default)}]: ").strip() or default
+        if is_dumb_terminal():  # where a text that stands there cannot be changed
+            return input(f"{question} [{printable(default)}]: ").strip() or default
         return prompt(f"{question}: ", default=default).strip()

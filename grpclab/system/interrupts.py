@@ -136,20 +136,18 @@ def raised() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def left_to_child() -> Iterator[None]:
-    """Ctrl-C does nothing here while the block runs: a terminal sends it to the child as well, which ends by it.
+def left_to_child() -> Iterator[list[int]]:
+    """Ctrl-C is only noted while the block runs: a terminal sends it to a child that shares it, too, which ends by it.
 
-    The child has to share the terminal. Programs that are started in the block do not inherit this.
+    Gives the list of those that came, of which those before the child's start did not reach it. Unlike SIG_IGN, this is
+    not inherited.
     """
-    before = signal.signal(signal.SIGINT, _do_nothing)
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
     try:
-        yield
+        yield came
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _do_nothing(_number: int, _frame: FrameType | None) -> None:
-    """Unlike SIG_IGN, a handler is not inherited."""
 
 
 def waiting() -> bool:

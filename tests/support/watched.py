@@ -7,7 +7,7 @@ import dataclasses
 import io
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -330,7 +330,7 @@ class Watched:
     def _menu(self) -> None:
         from grpclab.cli import menu, prompts
 
-        def execute(words: menu.Command) -> int:
+        def execute(words: menu.Command, came: Sequence[int]) -> int:
             self.note(typed=words)
             return 0
 

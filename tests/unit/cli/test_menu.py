@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 
 from grpclab.cli import commands, menu, prompts
 from grpclab.errors import MissingDependencyError
-from grpclab.system.interrupts import Interrupted
+from grpclab.system.interrupts import Interrupted, left_to_child
 from tests.support.scripted_prompts import ScriptedPrompts
 
 DEMO = ["Build all", "Run optimized server", "Run benchmark", "Docker setup", "Generate flamegraph"]
@@ -118,7 +121,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What the menu runs, in a terminal; it ends with 0, `grpclab doctor` with 3."""
     found: list[list[str]] = []
 
-    def execute(words: menu.Command) -> int:
+    def execute(words: menu.Command, came: Sequence[int]) -> int:
         found.append(list(words))
         return 3 if "doctor" in words else 0
 
@@ -209,3 +212,10 @@ def test_the_exit_code_is_that_of_the_command() -> None:
     assert menu.execute(["env", "A=1", "grpclab", "--version"]) == 0
     assert menu.execute(["grpclab", "benhc"]) == 2
     assert menu.execute(["sh", "-c", "kill -9 $$"]) == 137
+
+
+def test_ctrl_c_before_a_command_starts_reaches_it() -> None:
+    with left_to_child() as came:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert came == [signal.SIGINT]
+        assert menu.execute(["sleep", "600"], came) == 130
