@@ -38,7 +38,7 @@ def main() -> None:
     """See the module's docstring."""
     server = grpc.server(ThreadPoolExecutor(4), interceptors=[SyncMetrics()])
     service, _, name = METHOD[1:].partition("/")
-    handlers = {name: grpc.unary_unary_rpc_method_handler(do)}
+    handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(do)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

@@ -54,7 +54,7 @@ class Counting:
     def call(self, *words: str) -> None:
         """One call per word; see :mod:`tests.support.counting_server`."""
         with open_channel(self.target) as channel:
-            do = channel.unary_unary(counting_server.METHOD)
+            do: Any = channel.unary_unary(counting_server.METHOD)
             for word in words:
                 with contextlib.suppress(grpc.RpcError):
                     do(word.encode(), timeout=60)

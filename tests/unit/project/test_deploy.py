@@ -6,7 +6,7 @@ import importlib.util
 import json
 import re
 import tomllib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -102,10 +102,12 @@ def test_what_is_mounted_is_there(name: str, mount: list[str]) -> None:
 
 def inside(name: str, path: str) -> bool:
     """Whether a path in the container of a service is a file of deploy/ that is mounted there."""
-    for _, (source, target, *_) in (one for one in MOUNTS if one[0] == name and one[1][0].startswith("./")):
-        if PurePosixPath(path).is_relative_to(target):
-            return (DEPLOY / source / PurePosixPath(path).relative_to(target)).exists()
-    return False
+    mounted = [(source, target) for user, (source, target, *_) in MOUNTS if user == name and source.startswith("./")]
+    return any(
+        PurePosixPath(path).is_relative_to(target)
+        and Path(DEPLOY, source, PurePosixPath(path).relative_to(target)).exists()
+        for source, target in mounted
+    )
 
 
 def test_the_files_that_a_service_is_told_of_are_mounted() -> None:
