@@ -134,15 +134,15 @@ class Http2Protocol(asyncio.Protocol):
                 self.abandon(f"no answer to a keepalive ping within {settings.keepalive_timeout_s:g} s")
         elif now - self._silent_since >= settings.keepalive_s:
             self._pinged_at = now
-            self.http2.ping()
+            self.http2.control.ping()
             self.flush()
 
     def count_into(self, traffic: TrafficCounter) -> None:
         """Add the pings and GOAWAYs of this connection; cheap, since a connection for each call comes here, too."""
-        http2 = self.http2
-        traffic.client_pings += http2.pings_sent
-        traffic.server_pings += http2.pings_received
-        for code, reason in http2.goaways_received:
+        control = self.http2.control
+        traffic.client_pings += control.pings_sent
+        traffic.server_pings += control.pings_received
+        for code, reason in control.goaways_received:
             traffic.goaways[goaway_text(code, reason)] += 1
 
     def close(self) -> None:
