@@ -1,10 +1,9 @@
 """The client's side: calls out, answers in.
 
 The hot path of engine `wire` is :meth:`ClientConnection.start_calls` and :meth:`ClientConnection.recognise`, then
-:meth:`ClientConnection.on_headers` and :meth:`ClientConnection.on_data`; the rest is rare. What makes it fast: a
-request is three prepared pieces of bytes joined by the stream id (:mod:`~grpclab.http2.prepared`); an answer whose
-frames are those of answers before it, but for the stream id, is recognised in one comparison
-(:mod:`~grpclab.http2.fast_path`). Else its header blocks are looked up by their bytes, not decoded, and its message is
+:meth:`ClientConnection.on_headers` and :meth:`ClientConnection.on_data`; the rest is rare. What makes it fast: requests
+are prepared (:mod:`~grpclab.http2.prepared`), and answers like those before are recognised, many at once
+(:mod:`~grpclab.http2.fast_path`). Else header blocks are looked up by their bytes, not decoded, and a message is
 compared with the one before. A call is one small object.
 """
 
@@ -29,7 +28,6 @@ from grpclab.http2.frames import (
 )
 from grpclab.http2.header_blocks import HeaderBlocks
 from grpclab.http2.headers import HeaderListError
-from grpclab.http2.messages import MessageError
 from grpclab.http2.prepared import Requests, RequestSender, SameRequest
 from grpclab.http2.protocol_errors import ProtocolError, StreamError
 from grpclab.http2.states import ANSWER, AnswerAction, AnswerInput, AnswerState
@@ -75,6 +73,8 @@ class ClientConnection(Endpoint[Call]):
         self.draining = False
         """No new call may be started here."""
         self.arrived: list[Call] = []
+        self.encoded = False
+        """True if any message so far was compressed: calls then have their `encoding`."""
         self._requests = prepare(request, user_agent)
         self._next_id = first_stream_id
         self._idle = self.control.idle
@@ -82,17 +82,13 @@ class ClientConnection(Endpoint[Call]):
         self._watch = watch_messages
         self._unary = not request.server_streaming
         self._known = answers.known
+        self._begun_by: bytes | None = None  # the header block of an answer
         self._messages = MessageCounter(max_message_bytes)
 
     @property
     def room(self) -> int:
         """The number of calls that may be started now; negative where the peer has lowered its limit."""
         return self.max_streams - len(self.calls)
-
-    @property
-    def encoded(self) -> bool:
-        """True if any message so far was compressed: calls then have their `encoding`."""
-        return self._messages.encoded
 
     # ---- requests out ------------------------------------------------------------------------------------------
 
@@ -111,9 +107,8 @@ class ClientConnection(Endpoint[Call]):
     def _open(self, calls: Sequence[Call]) -> Sequence[Call]:
         """Open streams for as many of the calls as there is room for, which are returned."""
         stream_id, open_calls = self._next_id, self.calls
-        room = min(self.max_streams - len(open_calls), (MAX_STREAM_ID - stream_id) // 2 + 1)
-        if len(calls) > room:
-            calls = calls[: max(0, room)]
+        if len(open_calls) + len(calls) > self.max_streams or stream_id + 2 * len(calls) > MAX_STREAM_ID:
+            calls = calls[: max(0, min(self.room, (MAX_STREAM_ID - stream_id) // 2 + 1))]
         for call in calls:
             call.stream_id = stream_id
             open_calls[stream_id] = call
@@ -124,10 +119,9 @@ class ClientConnection(Endpoint[Call]):
         return calls
 
     def start_stream(self, call: Call, headers: bytes = b"") -> int:
-        """Open a stream for this call: the request's headers, those of a further block, and no message yet.
+        """Open a stream for this call: the request's headers, those of a further block, no message yet.
 
-        Returns its id; 0, and nothing is done, where there is no :attr:`room`. Where requests differ from call to
-        call, the next one is the call's `request`, and is not sent: :meth:`send_message` sends.
+        Returns its id; 0 where there is no :attr:`room`. Of a sequence, the next one is the call's `request`.
         """
         if not self._open((call,)):
             return 0
@@ -136,9 +130,9 @@ class ClientConnection(Endpoint[Call]):
         return call.stream_id
 
     def send_message(self, stream_id: int, message: bytes, end: bool = False) -> None:
-        """Send a message of a stream that :meth:`start_stream` has opened; with `end`, the last one.
+        """Send a message of a stream that :meth:`start_stream` has opened, when the windows allow; `end`: the last one.
 
-        What the peer's windows do not allow is sent as soon as they do. A stream that is over takes nothing.
+        A stream that is over takes nothing.
         """
         call = self.calls.get(stream_id)
         if call is not None and call.flow is not None and not call.flow.ends:
@@ -177,7 +171,7 @@ class ClientConnection(Endpoint[Call]):
     def on_stream_window(self, stream_id: int, increment: int) -> None:
         call = self.calls.get(stream_id)
         if call is None:
-            self._stray(stream_id)
+            self._stray(stream_id, idle=False)
         else:
             self._sender.grant(call, increment)
 
@@ -191,18 +185,25 @@ class ClientConnection(Endpoint[Call]):
 
     # ---- answers in --------------------------------------------------------------------------------------------
 
-    def recognise(self, stream_id: int, sample: UsualAnswer) -> bool:
-        call = self.calls.get(stream_id)
-        state, trailers = sample
-        if call is None or call.state != state or call.kept or (call.flow is not None and call.flow.incomplete):
-            return False
-        del self.calls[stream_id]
-        call.status = 0
-        call.messages = 1
-        call.trailers = trailers
-        self._events.append(call)
-        self._idle.number = 0
-        return True
+    def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer) -> int:
+        before, after, trailers = sample
+        calls, events, number = self.calls, self._events, 0
+        for stream_id in stream_ids:
+            call = calls.get(stream_id)
+            if call is None or call.state != before or call.kept or (call.flow is not None and call.flow.incomplete):
+                break
+            number += 1
+            if after == _BEGUN:
+                call.state = after
+                continue
+            del calls[stream_id]
+            call.status = 0
+            call.messages = 1
+            call.trailers = trailers
+            events.append(call)
+        if after == _OVER:
+            self._idle.number = 0
+        return number
 
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> UsualAnswer | None:
         if not self._unary or self._watch or not self._events or not self.blocks.decoder.is_independent:
@@ -213,7 +214,10 @@ class ClientConnection(Endpoint[Call]):
         # Had some of its DATA come before, these bytes would not stand for a whole message.
         if call.stream_id != stream_id or call.status != messages.OK or call.unreturned != data_bytes:
             return None
-        return UsualAnswer(_NOTHING if kind == HEADERS else _BEGUN, call.trailers)
+        return UsualAnswer(_NOTHING if kind == HEADERS else _BEGUN, _OVER, call.trailers)
+
+    def beginning(self) -> tuple[bytes, UsualAnswer] | None:
+        return None if self._begun_by is None else (self._begun_by, UsualAnswer(_NOTHING, _BEGUN, []))
 
     def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
         answer = self._known.get(body)
@@ -226,7 +230,6 @@ class ClientConnection(Endpoint[Call]):
         call = self.calls.get(stream_id)
         if call is None:
             self._stray(stream_id)
-            self.control.idle_frame()
             return
         transition = _ROWS[call.state][_TRAILERS if flags & END_STREAM else answer.input]
         if transition is None:
@@ -236,6 +239,8 @@ class ClientConnection(Endpoint[Call]):
             call.state = after
             if answer.encoding != "identity":
                 call.agreed = answer.encoding
+            elif body in self._known:
+                self._begun_by = body
         elif action is AnswerAction.END:
             self._idle.number = 0
             call.trailers = answer.headers
@@ -254,7 +259,6 @@ class ClientConnection(Endpoint[Call]):
         call = self.calls.get(stream_id)
         if call is None:
             self._stray(stream_id)
-            self.control.idle_frame()
         elif flags & END_STREAM:
             self._end(call, messages.RESOURCE_EXHAUSTED, text)
         else:
@@ -263,9 +267,7 @@ class ClientConnection(Endpoint[Call]):
     def on_data(self, flags: int, stream_id: int, body: bytes) -> None:
         call = self.calls.get(stream_id)
         if call is None:
-            self._stray(stream_id)
-            if not body:
-                self.control.idle_frame()
+            self._stray(stream_id, idle=not body)
             return
         if body == self._messages.usual_frame and flags == 0 and call.reader is None and call.state != _NOTHING:
             call.state = _DATA
@@ -293,10 +295,8 @@ class ClientConnection(Endpoint[Call]):
         call.state = _DATA
         if call.kept:
             call.kept.take(content)
-        try:
-            number = self._messages.count(call, content, None if flags else body)
-        except MessageError as error:
-            raise StreamError(ErrorCode.CANCEL, str(error), call.stream_id, status=error.status) from None
+        number = self._messages.count(call, content, None if flags else body)
+        self.encoded = self._messages.encoded
         if self._watch:
             self.arrived.extend([call] * number)
         if action is AnswerAction.READ_LAST:
@@ -322,20 +322,21 @@ class ClientConnection(Endpoint[Call]):
 
     def on_stream_error(self, error: StreamError) -> None:
         call = self.calls[error.stream_id]
-        self._reset(call, error.code, messages.INTERNAL if error.status is None else error.status, str(error))
+        self._reset(call, error.code, error.status, str(error))
         self._events.append(call)
 
-    def _stray(self, stream_id: int) -> None:
+    def _stray(self, stream_id: int, *, idle: bool = True) -> None:
         """A frame on a stream that is not open: over already, or never there."""
         if stream_id % 2 == 0 or stream_id >= self._next_id:
             text = f"a frame on stream {stream_id}, which was never opened"
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, text, stream_id)
+        if idle:
+            self.control.idle_frame()
 
     def on_reset(self, stream_id: int, code: int) -> None:
         call = self.calls.get(stream_id)
         if call is None:
             self._stray(stream_id)
-            self.control.idle_frame()
             return
         self._idle.number = 0
         self._over(call, messages.status_of_reset(code), f"RST_STREAM {frames.error_name(code)}")

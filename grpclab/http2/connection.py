@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from grpclab.http2 import control, frames
@@ -35,8 +35,8 @@ from grpclab.http2.headers import HeaderError
 from grpclab.http2.protocol_errors import ProtocolError, StreamError
 from grpclab.http2.states import CONNECTION, ConnectionState, FrameAction, FrameInput, frame_input
 
-USUAL_STEPS: Final = 3
-"""A whole stream that is recognised is as much work as so many more frames."""
+USUAL_STEPS: Final = 4
+"""A whole stream that is recognised is as much work as so many frames."""
 
 Event = TypeVar("Event")
 FrameFunction = Callable[[Any, int, int, bytes], None]
@@ -52,13 +52,11 @@ class Connection:
         self,
         outgoing: list[bytes],
         *,
-        control: Control,
         blocks: HeaderBlocks[Any],
         received: ReceiveWindows,
         fast_path: FastPath[Any],
     ) -> None:
-        self._outgoing, self._control, self._blocks = outgoing, control, blocks
-        self._received, self._fast_path = received, fast_path
+        self._outgoing, self._blocks, self._received, self._fast_path = outgoing, blocks, received, fast_path
         self.error: ProtocolError | None = None
         """The rule that the peer broke, or that it is said to have broken."""
         self.closed: str | None = None
@@ -66,7 +64,7 @@ class Connection:
         self.rest = b""
         """The beginning of a frame that has not come whole, and what this side has not got round to."""
         self.steps_at_once = sys.maxsize
-        """After so much work, about a frame each, :meth:`receive` leaves the rest for the next time."""
+        """After so much work, about a frame each, :meth:`read` leaves the rest for the next time."""
         self.further_steps = 0
         """Work on the frame at hand beyond a frame's; for the side to add to."""
         self.behind = False
@@ -76,43 +74,23 @@ class Connection:
         self._state = int(ConnectionState.GREETING)
         self._row = STEPS
 
-    def receive(self, side: Endpoint[Any], data: bytes) -> None:
-        """Take bytes from the peer. Never raises on what a peer sends."""
-        if self.closed is not None:
-            return
-        if self.rest:
-            data = self.rest + data
-        try:
-            self._read(side, data)
-        except ProtocolError as error:
-            self._break_off(side, error)
-        except HeaderError as error:
-            self._break_off(side, ProtocolError(ErrorCode.COMPRESSION_ERROR, str(error)))
-        else:
-            if self._control.windows_moved:
-                self._control.windows_moved = False
-                side.on_windows_moved()
-
-    def _read(self, side: Endpoint[Any], data: bytes) -> None:
+    def read(self, side: Endpoint[Any], data: bytes) -> None:
         """Hand the frames in the data to the side. Raises ProtocolError, HeaderError."""
         at, end = 0, len(data)
         begun_at, begun_id = 0, 0
-        usual, recognise = self._fast_path.usual, side.recognise
+        fast_path = self._fast_path
+        usual = fast_path.usual
         steps, consumed = self.steps_at_once, 0
         try:
             while at + 9 <= end and steps > 0:
                 steps -= 1
                 found = usual.get(data[at : at + 5])
                 if found is not None:
-                    # The fast path: frames up to the end of a stream that are those of a stream before, but for
-                    # the stream id, are recognised in one comparison. What is unusual goes frame by frame.
-                    pieces, data_bytes, sample = found
-                    name = data[at + 5 : at + 9]
-                    whole = name.join(pieces)
-                    if data.startswith(whole, at) and recognise(int.from_bytes(name, "big"), sample):
-                        at += len(whole)
-                        consumed += data_bytes
-                        steps -= USUAL_STEPS
+                    taken = fast_path.take(side, data, at, found, steps // USUAL_STEPS + 1)
+                    if taken:
+                        at += taken * found[1]
+                        consumed += taken * found[2]
+                        steps -= taken * USUAL_STEPS - 1
                         continue
                 high, low, kind, flags, stream_id = unpack_header(data, at)
                 if stream_id != begun_id:
@@ -133,7 +111,7 @@ class Connection:
                 if kind == DATA:
                     consumed += length
                 if flags & END_STREAM and kind <= HEADERS:
-                    self._fast_path.learn(side, data, begun_at, stop, stream_id)
+                    fast_path.learn(side, data, begun_at, stop, stream_id)
                     begun_id = 0
                 self.unusual = True
                 if self.further_steps:
@@ -160,22 +138,17 @@ class Connection:
         self._row = open_row(type(side)) if self._state == ConnectionState.OPEN else STEPS
         _function(type(side), action)(side, flags, stream_id, body)
 
-    def abort(self, side: Endpoint[Any], error: ProtocolError) -> None:
+    def break_off(self, side: Endpoint[Any], error: ProtocolError) -> None:
         """End the connection with a GOAWAY, unless it is over."""
         if self.closed is None:
-            self._break_off(side, error)
+            self.error = error
+            self._outgoing.append(frames.goaway(side.last_peer_stream, error.code, str(error).encode()[:256]))
+            self.end(side, f"{error.code.name}: {error}")
 
-    def lose(self, side: Endpoint[Any], reason: str) -> None:
-        """The transport is gone."""
-        if self.closed is None:
-            self._finish(side, reason)
-
-    def _break_off(self, side: Endpoint[Any], error: ProtocolError) -> None:
-        self.error = error
-        self._outgoing.append(frames.goaway(side.last_peer_stream, error.code, str(error).encode()[:256]))
-        self._finish(side, f"{error.code.name}: {error}")
-
-    def _finish(self, side: Endpoint[Any], reason: str) -> None:
+    def end(self, side: Endpoint[Any], reason: str) -> None:
+        """The connection is over, if it was not before."""
+        if self.closed is not None:
+            return
         _, self._state = CONNECTION.step(self._state, FrameInput.END)
         self.closed = reason
         self.behind = False
@@ -189,7 +162,7 @@ class Endpoint(Generic[Event]):
     """One end of a connection, client's or server's: its parts, and the bytes in and out.
 
     `stream_window` and `connection_window` are what this side is ready to receive, in bytes. The methods `on_...` are
-    called for what comes; `recognise` and `sample` are those of the fast path.
+    called for what comes; `sample`, `beginning` and `recognise` are those of the fast path.
     """
 
     def __init__(
@@ -212,9 +185,7 @@ class Endpoint(Generic[Event]):
         self.received = ReceiveWindows(self.outgoing, stream=stream_window, connection=connection_window)
         self.blocks = blocks
         self.fast_path = fast_path
-        self.connection = Connection(
-            self.outgoing, control=self.control, blocks=blocks, received=self.received, fast_path=fast_path
-        )
+        self.connection = Connection(self.outgoing, blocks=blocks, received=self.received, fast_path=fast_path)
         self._events: list[Event] = []
 
     @property
@@ -229,8 +200,21 @@ class Endpoint(Generic[Event]):
 
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes from the peer; returns what happened (see the subclass). Never raises on what a peer sends."""
-        events = self._events = []
-        self.connection.receive(self, data)
+        events: list[Event] = []
+        connection = self.connection
+        if connection.closed is not None:
+            return events
+        self._events = events
+        try:
+            connection.read(self, connection.rest + data if connection.rest else data)
+        except ProtocolError as error:
+            connection.break_off(self, error)
+        except HeaderError as error:
+            connection.break_off(self, ProtocolError(ErrorCode.COMPRESSION_ERROR, str(error)))
+        else:
+            if self.control.windows_moved:
+                self.control.windows_moved = False
+                self.on_windows_moved()
         return events
 
     def take(self) -> bytes:
@@ -242,13 +226,13 @@ class Endpoint(Generic[Event]):
     def abort(self, code: ErrorCode, reason: str) -> list[Event]:
         """End the connection with a GOAWAY. Returns what that ended."""
         self._events = []
-        self.connection.abort(self, ProtocolError(code, reason))
+        self.connection.break_off(self, ProtocolError(code, reason))
         return self._events
 
     def connection_lost(self, reason: str) -> list[Event]:
         """The transport is gone. Returns what that ended."""
         self._events = []
-        self.connection.lose(self, reason)
+        self.connection.end(self, reason)
         ended, self._events = self._events, []  # which know their connection
         return ended
 
@@ -259,13 +243,14 @@ class Endpoint(Generic[Event]):
         """The last stream of the peer that this side has looked at."""
         return 0
 
-    def recognise(self, stream_id: int, sample: Any) -> bool:
-        """The frames of a stream came that were learnt; False if they were not to be expected."""
-        return False
-
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> Any:
-        """See :class:`~grpclab.http2.fast_path.Sampler`."""
         return None
+
+    def beginning(self) -> tuple[bytes, Any] | None:
+        return None
+
+    def recognise(self, stream_ids: Sequence[int], sample: Any) -> int:
+        return 0
 
     def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
         """A header block, all of it."""

@@ -12,7 +12,7 @@ from grpclab.http2 import messages
 from grpclab.http2.flow_control import Flow
 from grpclab.http2.frames import ErrorCode
 from grpclab.http2.headers import HeaderList
-from grpclab.http2.messages import MessageReader
+from grpclab.http2.messages import MessageError, MessageReader
 from grpclab.http2.protocol_errors import StreamError
 from grpclab.http2.states import AnswerInput, AnswerState
 
@@ -51,7 +51,7 @@ class KeptAnswer:
             if not reader.compressed:
                 return reader.messages
             return [messages.decompressed(message, encoding) for message in reader.messages]
-        except messages.MessageError:
+        except MessageError:
             return None
 
 
@@ -184,10 +184,12 @@ def outcome(call: Call, trailers: Answer, *, unary: bool) -> tuple[int, str]:
 
 
 class UsualAnswer(NamedTuple):
-    """The meaning of an answer, or the end of one, that others are compared with: OK, and one message."""
+    """The meaning of frames that others are compared with: an answer that is OK with one message, or a part of it."""
 
-    state: int
-    """The state of the calls that it ends."""
+    before: int
+    """The state of a call whose answer goes on with these frames."""
+    after: int
+    """Its state then."""
     trailers: HeaderList
 
 
@@ -209,7 +211,7 @@ class MessageCounter:
         """Count the messages that the content of a DATA frame completes.
 
         `body` is the frame's payload where it may stand for others, with neither padding nor a flag. Raises
-        MessageError.
+        StreamError.
         """
         whole = body is not None and call.reader is None
         if whole and self._encoded_frame == (call.agreed, body):
@@ -217,7 +219,10 @@ class MessageCounter:
             call.encoding = call.agreed
             return 1
         reader = call.reader or MessageReader(keep=False, encoding=call.agreed, most=self._max_message_bytes)
-        number = reader.feed(content)
+        try:
+            number = reader.feed(content)
+        except MessageError as error:
+            raise StreamError(ErrorCode.CANCEL, str(error), call.stream_id, status=error.status) from None
         call.messages += number
         if reader.compressed:
             call.encoding, self.encoded = call.agreed, True

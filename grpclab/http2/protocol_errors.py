@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import Final
 
 from grpclab.http2.frames import ErrorCode
+from grpclab.status import STATUS_NAMES
 
+INTERNAL: Final = STATUS_NAMES.index("INTERNAL")
 FLOOD_S: Final = 10.0
 """Seconds of a connection's `now`; where nobody sets that, time stands still and only the number counts."""
 
@@ -33,7 +35,7 @@ class ProtocolError(PeerError):
 class StreamError(PeerError):
     """An error after which one stream is over (RFC 9113, 5.4.2). `status` is the gRPC status of its call."""
 
-    def __init__(self, code: ErrorCode, text: str, stream_id: int, *, status: int | None = None) -> None:
+    def __init__(self, code: ErrorCode, text: str, stream_id: int, *, status: int = INTERNAL) -> None:
         super().__init__(code, text, stream_id)
         self.status = status
 

@@ -9,7 +9,7 @@ comparison (:mod:`~grpclab.http2.fast_path`), and an answer is a few prepared pi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from grpclab.http2 import frames, messages
@@ -131,22 +131,25 @@ class ServerConnection(Endpoint[Stream]):
             return None
         return UsualRequest(stream.request, stream.messages)
 
-    def recognise(self, stream_id: int, sample: UsualRequest) -> bool:
-        calls, streams = self._calls, self.streams
-        if not calls.last_id < stream_id <= MAX_STREAM_ID or not stream_id & 1:
-            return False
-        if len(streams) >= self.max_streams or calls.left:
-            return False
-        calls.last_id = stream_id
-        stream = self._make()
-        stream.stream_id = stream_id
-        stream.request, stream.messages = sample
-        stream.half_closed = True
-        streams[stream_id] = stream
-        self._events.append(stream)
+    def recognise(self, stream_ids: Sequence[int], sample: UsualRequest) -> int:
+        calls, streams, make = self._calls, self.streams, self._make
+        number = 0
+        for stream_id in stream_ids:
+            if not calls.last_id < stream_id <= MAX_STREAM_ID or not stream_id & 1:
+                break
+            if len(streams) >= self.max_streams or calls.left:
+                break
+            calls.last_id = stream_id
+            stream = make()
+            stream.stream_id = stream_id
+            stream.request, stream.messages = sample
+            stream.half_closed = True
+            streams[stream_id] = stream
+            self._events.append(stream)
+            number += 1
         if self._idle.number:
-            self._idle.take_off(CALMED_BY_REQUEST)
-        return True
+            self._idle.take_off(number * CALMED_BY_REQUEST)
+        return number
 
     def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
         head = self._known.get(body)

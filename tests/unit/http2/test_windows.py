@@ -55,8 +55,7 @@ def test_answers_like_those_before_take_the_fast_way(together: bool) -> None:
         slow = slow_frames(client, data)
         assert [status(call) for call in calls] == ["OK"] * 20
         assert all((call.messages, call.trailers) == (1, OK) for call in calls)
-        if round_ > 1:
-            assert slow == (0 if together else len(calls)), "only headers that came alone are looked up"
+        assert round_ < 2 or not slow
 
 
 def test_the_windows_are_given_back_on_the_fast_way() -> None:
