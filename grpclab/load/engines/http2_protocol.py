@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
@@ -83,7 +83,7 @@ class Http2Protocol(asyncio.Protocol):
                 self.data_received(data[at : at + TURN_BYTES])
             return
         http2, owner = self.http2, self.owner
-        ended = http2.receive(data)
+        ended: list[Any] = http2.receive(data)
         self._heard = True
         if http2.arrived:
             owner.on_messages(cast("list[WireCall]", http2.arrived))
