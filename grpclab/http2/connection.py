@@ -11,7 +11,6 @@ No part keeps its side: that is passed in. So a connection that is over is freed
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -352,12 +351,18 @@ STEPS: Final[Row] = tuple(_stepping(place & 15) for place in range(PLACES))
 """The row of every state but OPEN: what comes there is rare."""
 
 
-@functools.cache
+_open_rows: dict[type[Endpoint[Any]], Row] = {}
+
+
 def open_row(side: type[Endpoint[Any]]) -> Row:
     """The row of the state OPEN for one kind of side: the functions of all transitions that stay there."""
+    known = _open_rows.get(side)
+    if known is not None:
+        return known
     row = list(STEPS)
-    for place in range(len(row)):
+    for place in range(PLACES):
         found = CONNECTION.rows[ConnectionState.OPEN][frame_input(place & 15, place >> 2)]
         if found is not None and found[1] == ConnectionState.OPEN:
             row[place] = _function(side, found[0])
-    return tuple(row)
+    _open_rows[side] = tuple(row)
+    return _open_rows[side]

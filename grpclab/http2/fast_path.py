@@ -71,8 +71,9 @@ class FastPath(Generic[Sample]):
         pieces, size, _, sample = usual
         if at + 2 * size > len(data):  # one at most
             name = data[at + 5 : at + 9]
-            same = data.startswith(name.join(pieces), at)
-            return side.recognise((int.from_bytes(name, "big"),), sample) if same else 0
+            if not data.startswith(name.join(pieces), at):
+                return 0
+            return side.recognise((int.from_bytes(name, "big"),), sample)
         number = min((len(data) - at) // size, most, self._at_once)
         start = pieces[0]
         while not data.startswith(start, at + (number - 1) * size):
@@ -110,8 +111,8 @@ class FastPath(Generic[Sample]):
         beginning = side.beginning() if kind == DATA else None
         if beginning is not None and not any(len(usual.pieces) > 2 for usual in self._usual_of(HEADERS)):
             block, sample = beginning
-            pieces = (frame_start(len(block), HEADERS, END_HEADERS), block)
-            self._remember(HEADERS, UsualFrames(pieces, HEADER_BYTES + len(block), 0, sample))
+            start = frame_start(len(block), HEADERS, END_HEADERS)
+            self._remember(HEADERS, UsualFrames((start, block), HEADER_BYTES + len(block), 0, sample))
 
     def _usual_of(self, kind: int) -> list[UsualFrames[Sample]]:
         return [usual for start, usual in self.usual.items() if start[3] == kind]

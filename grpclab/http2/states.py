@@ -45,7 +45,7 @@ class TransitionTable(Generic[State, Input, Action]):
     ) -> None:
         self.transitions = transitions
         self._violations = {int(state): violation for state, violation in violations.items()}
-        most: tuple[int, int] = tuple(map(max, zip(*transitions, strict=True)))  # type: ignore[assignment]
+        most: tuple[int, int] = tuple(map(max, zip(*transitions, strict=True)))
         rows: list[list[tuple[Action, int] | None]] = [[None] * (most[1] + 1) for _ in range(most[0] + 1)]
         for (state, given), (action, after) in transitions.items():
             rows[state][given] = (action, int(after))

@@ -226,8 +226,8 @@ def test_starting_many_that_must_wait_costs_no_more_than_their_number(monkeypatc
     class Counted(Flow):
         """Counts how often its window is looked at."""
 
-        @property  # type: ignore[misc]
-        def granted(self) -> int:  # type: ignore[override]
+        @property
+        def granted(self) -> int:
             nonlocal looked_at
             looked_at += 1
             return 0
