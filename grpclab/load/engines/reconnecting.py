@@ -54,6 +54,8 @@ class ReconnectingConnection:
         """Given the calls that are over on a connection with compressed messages, before `on_ended`."""
         self.on_turn: Callable[[Http2Protocol], None] = _ignore
         """Given a transport after each piece of what the server has sent: a flood of that keeps timers from firing."""
+        self.on_stream: Callable[[Http2Protocol, WireCall], None] = _ignore
+        """Given a call that has begun with its transport, where its client does more after its start."""
         self.on_change: Callable[[], None] = _ignore
         """Called when the connection has come or gone."""
         self.protocol: Http2Protocol | None = None
@@ -69,7 +71,7 @@ class ReconnectingConnection:
     def submit(self, calls: Sequence[WireCall]) -> None:
         """Start calls now as far as there is room, else as soon as there is. :meth:`flush` sends them."""
         protocol = self.protocol
-        started = 0 if protocol is None or self.waiting else protocol.http2.start_calls(calls)
+        started = 0 if protocol is None or self.waiting else protocol.start_calls(calls)
         if started < len(calls):
             for call in calls[started:]:
                 self._wait(call)
@@ -246,7 +248,7 @@ class ReconnectingConnection:
         if self.protocol is protocol:
             if http2.draining:
                 self._down(lost=http2.closed is not None or http2.control.peer_goaway is not None)
-            while self.waiting and http2.start(self.waiting[0]):
+            while self.waiting and protocol.start_calls((self.waiting[0],)):
                 self.waiting.popleft()
         if http2.closed is not None or (http2.draining and not http2.calls):
             protocol.close()

@@ -479,6 +479,36 @@ def test_calls_are_started_as_far_as_there_is_room_and_the_window_holds_them() -
     assert client.start_calls([]) == 0
 
 
+def test_who_waits_for_the_windows_is_told_once_when_they_have_taken_all() -> None:
+    client = ready(settings={Setting.INITIAL_WINDOW_SIZE: 10})
+    call, drained = Call(), list[int]()
+    call.on_drained = lambda one: drained.append(one.stream_id)
+    stream_id = client.start_stream(call)
+    client.send_message(stream_id, b"five!")
+    assert (call.blocked, drained) == (False, []), "nothing has waited"
+    client.send_message(stream_id, b"five!")
+    assert call.blocked
+    client.receive(frames.window_update(stream_id, 4))
+    assert (call.blocked, drained) == (True, [])
+    client.receive(frames.window_update(stream_id, 6))
+    assert (call.blocked, drained) == (False, [stream_id])
+    client.receive(frames.window_update(stream_id, 6))
+    assert drained == [stream_id]
+
+
+def test_who_goes_on_in_turn_when_the_connection_s_window_opens_may_send_more() -> None:
+    client = ready(settings={Setting.INITIAL_WINDOW_SIZE: 10**6})
+    call = Call()
+    call.on_drained = lambda one: client.send_message(one.stream_id, b"last", end=True)
+    stream_id = client.start_stream(call)
+    client.send_message(stream_id, b"x" * 100_000)
+    client.take()
+    client.receive(frames.window_update(0, 10**6))
+    sent = said(client, DATA)
+    assert b"".join(frame.body for frame in sent).endswith(prefixed(b"last"))
+    assert sent[-1].flags == frames.END_STREAM
+
+
 # ---- a header block's meaning --------------------------------------------------------------------------------
 
 
