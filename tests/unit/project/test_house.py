@@ -42,7 +42,6 @@ REGISTRIES = (
 
 LARGE: dict[str, str] = {
     "grpclab.factors.config": "one table, a row a factor",
-    "grpclab.http2.client": "the client's side of a connection",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
 }
