@@ -42,7 +42,6 @@ REGISTRIES = (
 
 LARGE: dict[str, str] = {
     "grpclab.factors.config": "one table, a row a factor",
-    "grpclab.http2.client": "the client's side of a connection",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
 }
@@ -63,7 +62,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
     "grpclab.http2.answers": "a part that its user owns, with a subject of its own; above 16 kB together",
-    "grpclab.http2.sequence": "requests that differ from call to call, a subject of its own; above 16 kB with its room",
     "grpclab.http2.frame_counter": "pure where its user is not",
     "grpclab.link.model": "pure where its user is not",
     "grpclab.link.relay": "the program of the link's process",
@@ -90,8 +88,11 @@ ONE_USER: dict[str, str] = {
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.analysis.inference.joint": "statistics with their own source, apart from the studies that are joined",
+    "grpclab.study.bisection": "its user is a command",
     "grpclab.study.rejudging": "its user is a command",
+    "grpclab.study.revision_walk": "pure where its user is not",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
+    "grpclab.system.virtual_environments": "loaded only where packages are required",
 }
 """Modules that one other module imports, and why they are modules of their own."""
 
@@ -150,6 +151,7 @@ PASSES_JSON: dict[str, str] = {
     "report.renderers.json": "writes what a machine reads",
     "report.tables": "the facts of a machine, whatever they are",
     "servers.hosting.host": "reads and writes messages as JSON, without what grpclab reads them with",
+    "study.bisection": "writes what --json asks for",
     "study.collection": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
     "study.designs.file_design": "another package's design, as the values of TOML",
