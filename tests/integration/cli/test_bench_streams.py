@@ -93,7 +93,7 @@ def test_a_stream_of_the_server_that_the_client_ends_is_no_failure(server: Strea
 def test_an_answer_that_is_cut_off_is_checked(server: StreamServer) -> None:
     words = ["--data", '{"pause_ms": 1}', "--stream-call-count", "3", "--check"]
     assert bench(server, "Watch", *words, "reply.messages < 4")["statusCodeDistribution"] == {"Canceled": 20}
-    assert "every call failed" in bench(server, "Watch", *words, "reply.messages < 2", code=1)
+    assert "failed: WRONG_ANSWER" in bench(server, "Watch", *words, "reply.messages < 2", code=1)
     server.take(40)
 
 
