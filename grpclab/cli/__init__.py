@@ -10,6 +10,7 @@ Each line imports only from those above it::
     options         what several commands share: the call, the load out of the table of factors, --set
     target_options  an application, a command, an address, and what belongs to each
     output          files and standard output, where answers go
+    build_report    JUnit XML, and annotations and a summary for GitHub Actions
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     ghz_options     the options of ghz in the words of ``grpclab bench``
     bench           ``grpclab bench``

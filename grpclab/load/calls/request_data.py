@@ -21,7 +21,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from grpclab.errors import UsageError, invalid
-from grpclab.load.calls.binary_requests import MessageCheck, delimited
+from grpclab.load.calls.binary_requests import MessageCheck, messages_in
 from grpclab.load.calls.call_options import RANDOM, DataOptions
 from grpclab.load.calls.data_file import DataFile
 from grpclab.load.calls.descriptors import schema_digest
@@ -83,7 +83,7 @@ class _Reader:
         if isinstance(data, str | DataFile):
             return self._written(data)
         if isinstance(data, bytes | bytearray):
-            return _messages(bytes(data), "standard input")
+            return _messages(bytes(data), "standard input", self._kind)
         if isinstance(data, Sequence | np.ndarray) and self._listed:
             return _of_trees([from_python(item) for item in data], self._values, self._options)
         if callable(data):
@@ -99,7 +99,7 @@ class _Reader:
             return self._text(str(data), _FILES.get(str(data), ""), self._options.format or "json")
         name, format_ = str(file.path), self._options.format_of(file.path.name)
         if format_ == "binary":
-            return _messages(file.content, name)
+            return _messages(file.content, name, self._kind)
         return self._text(decode("--data-file", name, file.content), name, format_)
 
     def _text(self, text: str, name: str, format_: str) -> RequestSource:
@@ -206,8 +206,8 @@ def _encoded(
     return written, source.endless
 
 
-def _messages(content: bytes, name: str) -> RequestSource:
-    return RequestSource(items=iter(delimited(content, name)))
+def _messages(content: bytes, name: str, kind: Descriptor) -> RequestSource:
+    return RequestSource(items=iter(messages_in(content, name, kind)))
 
 
 def _at(number: int) -> str:

@@ -23,6 +23,7 @@ from grpclab.load.core.failures import only_text
 from grpclab.load.core.recorder import Codes, Floats
 from grpclab.load.core.summary import percentile
 from grpclab.load.core.worker_window import Window
+from grpclab.load.output.histogram import buckets
 from grpclab.load.result import LoadResult
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
@@ -32,7 +33,6 @@ from grpclab.system.notices import kinds
 DETAILS = 1_000
 """A result with more calls lists them only on request: a second of load is megabytes of them."""
 GHZ_PERCENTAGES = (10, 25, 50, 75, 90, 95, 99)
-HISTOGRAM_BUCKETS = 10
 CSV_CHUNK = 10_000
 """Lines of CSV that are made at a time."""
 
@@ -96,27 +96,16 @@ def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
 
 def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
     """Return everything but the calls; with `listed` they will stand under ``details``, which is empty here."""
-    summary, config = result.run.summary, result.config
-    good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
+    summary, good = result.run.summary, successful(result)
     failed: Counter[str] = Counter()
     for name, count in summary.errors_by_status.items():  # two of our names are one of Go's
         failed[go_name(name)] += count
     codes = {"OK": summary.requests - summary.errors} | failed
     return {
         "name": result.name or "grpclab bench",
-        "endReason": _end_reason(result),
+        "endReason": end_reason(result),
         "date": result.started_at.isoformat(),
-        "options": {
-            "call": call_name(result),
-            "host": result.target,
-            "total": config.load.requests or 0,
-            "concurrency": config.load.concurrency,
-            "connections": result.connections,
-            "duration": nanoseconds(config.load.duration_s or 0.0),
-            "timeout": nanoseconds(config.client.deadline_s or 0.0),
-            "insecure": True,
-            **_load_schedule(result),
-        },
+        "options": ghz_options(result),
         "count": summary.requests,
         "total": nanoseconds(summary.window_s),
         "average": nanoseconds(summary.latency_mean_s),
@@ -125,8 +114,11 @@ def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "rps": summary.throughput_rps,
         "errorDistribution": _error_distribution(result),
         "statusCodeDistribution": {name: count for name, count in codes.items() if count},
-        "latencyDistribution": _distribution(good),
-        "histogram": _histogram(good),
+        "latencyDistribution": [{"percentage": p, "latency": value} for p, value in distribution(good).items()],
+        "histogram": [
+            {"mark": bucket.mark_s, "count": bucket.calls, "frequency": bucket.calls / len(good)}
+            for bucket in buckets(good)
+        ],
         "details": [],
         "tags": dict(result.tags),
         "grpclab": _own(result, listed=listed),
@@ -152,7 +144,30 @@ def rpc_error(status: str, text: str) -> str:
     return f"rpc error: code = {go_name(status)}" + (f" desc = {text}" if text else "")
 
 
-def _end_reason(result: LoadResult) -> str:
+def successful(result: LoadResult) -> Floats:
+    """The latencies of the calls that succeeded, in seconds."""
+    latency_s: Floats = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
+    return latency_s
+
+
+def ghz_options(result: LoadResult) -> dict[str, Any]:
+    """The options of the load, named as in ghz; times are in nanoseconds."""
+    config = result.config
+    return {
+        "call": call_name(result),
+        "host": result.target,
+        "total": config.load.requests or 0,
+        "concurrency": config.load.concurrency,
+        "connections": result.connections,
+        "duration": nanoseconds(config.load.duration_s or 0.0),
+        "timeout": nanoseconds(config.client.deadline_s or 0.0),
+        "insecure": True,
+        **_load_schedule(result),
+    }
+
+
+def end_reason(result: LoadResult) -> str:
+    """The reason why the load ended, in ghz's words: normal, timeout or cancel."""
     requests = result.config.load.requests
     if result.run.interrupted or result.run.stopped_because:
         return "cancel"
@@ -180,28 +195,15 @@ def _load_schedule(result: LoadResult) -> dict[str, Any]:
     }
 
 
-def _distribution(latency_s: Floats) -> list[dict[str, int]]:
-    """ghz's percentiles; one with too few calls beyond it is left out, since a 0 would pass for a fast one."""
+def distribution(latency_s: Floats) -> dict[int, int]:
+    """ghz's percentiles, in nanoseconds; one with too few calls beyond it is left out, since 0 would pass for fast."""
     latencies = {p: percentile(latency_s, p / 100) for p in GHZ_PERCENTAGES}
-    return [{"percentage": p, "latency": nanoseconds(v)} for p, v in latencies.items() if not math.isnan(v)]
-
-
-def _histogram(latency_s: Floats) -> list[dict[str, float]]:
-    """Eleven marks from the fastest to the slowest; each counts the calls up to it and above the one before."""
-    if not len(latency_s):
-        return []
-    marks = np.linspace(latency_s.min(), latency_s.max(), HISTOGRAM_BUCKETS + 1)
-    slots = np.searchsorted(marks, latency_s, side="left").clip(max=HISTOGRAM_BUCKETS)
-    counts = np.bincount(slots, minlength=len(marks))
-    return [
-        {"mark": float(mark), "count": int(count), "frequency": count / len(latency_s)}
-        for mark, count in zip(marks, counts, strict=True)
-    ]
+    return {p: nanoseconds(value) for p, value in latencies.items() if not math.isnan(value)}
 
 
 def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
     opened = result.started_at + timedelta(seconds=result.config.load.warmup_s)
-    calls, errors = calls_by_start(result), _error_of_status(result)
+    calls, errors = calls_by_start(result), error_of_status(result)
     for start, latency, status in zip(calls.start_s, calls.latency_s, calls.status, strict=True):
         yield {
             "timestamp": (opened + timedelta(seconds=float(start))).astimezone(UTC).isoformat(),
@@ -211,7 +213,7 @@ def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
         }
 
 
-def _error_of_status(result: LoadResult) -> list[str]:
+def error_of_status(result: LoadResult) -> list[str]:
     """Return ghz's text of an error by code, with the calls' own text where all of that status had the same one."""
     return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in RECORDED_NAMES[1:])]
 

@@ -24,6 +24,8 @@ RENAMED = {
     "skipTLS": "insecure-skip-verify",
 }
 """Keys of ghz that mean the same as another one of bench."""
+FORMATS = {"pretty": "json"}
+"""Formats of ghz that are another one here."""
 TIMES = (
     "duration",
     "max-duration",
@@ -45,14 +47,12 @@ REFUSED = {
     ),
     **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
     "skipFirst": "warm-up is a time: write warmup, e.g. '1s'",
-    **dict.fromkeys(
-        ("binary", "binary-file"), "write data-file and data-format = 'binary': messages behind their lengths"
-    ),
     "reflect-metadata": "the metadata of the call is sent to reflection, too",
     "cpus": "write workers, the number of generator processes",
     "duration-stop": "calls under way at the end of the window get 3 s more",
     "enable-compression": "requests are sent uncompressed",
-    **dict.fromkeys(("lb-strategy", "debug", "max-recv-message-size", "max-send-message-size"), _ANY),
+    "max-recv-message-size": "write --set client.max_message_mib=N, in a configuration under [set]",
+    **dict.fromkeys(("lb-strategy", "debug", "max-send-message-size"), _ANY),
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""
@@ -60,7 +60,8 @@ OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
 OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
 """Keys of a schedule of rates; together they are one rate of bench."""
-KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
+_MEANT = ("insecure", "async", "count-errors", "keepalive", "load-schedule", "binary-file")
+KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, *_MEANT))
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 _MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
@@ -83,6 +84,8 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
             out[key] = value
         else:
             _translate(out, tables, key, value, name)
+    if "format" in out:
+        out["format"] = FORMATS.get(out["format"], out["format"])
     if "keepalive" in tables:
         out["set"] = {"client.keepalive_s": tables["keepalive"], **out.get("set", {})}
     return out
@@ -99,6 +102,10 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
         if new in tables or new in out:
             raise _refused(name, key, value, f"one of {key} and {new}: both say the same")
         out[new] = value
+    elif key == "binary-file":
+        if {"data", "data-file"} & tables.keys():
+            raise _refused(name, key, value, "one source of requests: leave data and data-file out")
+        out |= {"data-file": value, "data-format": "binary"}
     elif key == "load-schedule":
         if {"rps", "rate"} & tables.keys():
             raise _refused(name, key, value, "either a schedule or one rate")

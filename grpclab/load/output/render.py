@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 
 from grpclab import quantities as qty
+from grpclab.load.output.formats import successful
+from grpclab.load.output.histogram import bar_lengths, buckets
 from grpclab.load.plan import how_to_plan_more
 from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
@@ -16,6 +18,8 @@ from grpclab.text.printable import harmless, printable
 LABELS = {"p999": "p99.9"}
 COUNTED = ("p50", "p90", "p95", "p99")
 """Percentiles that are always shown; p99.9 only where there are calls enough for it."""
+BAR, LONGEST_BAR = "∎", 40
+"""What the bars of the histogram are made of, as in ghz, and columns of the longest one."""
 
 
 def call_text(result: LoadResult) -> str:
@@ -149,12 +153,19 @@ def render(result: LoadResult) -> str:
         _counts(result),
         _steps(result),
         _latencies(result),
+        _histogram(result),
         _messages(result),
         _errors(result),
         _connections(result),
         _verdicts(result),
     ]
     return harmless("\n\n".join("\n".join(lines) for lines in parts if lines))
+
+
+def summary_chunks(result: LoadResult) -> Iterator[str]:
+    """The summary and the end of its last line."""
+    yield render(result)
+    yield "\n"
 
 
 def _row(name: str, value: str, note: str = "", width: int = 12) -> str:
@@ -245,6 +256,16 @@ def _latencies(result: LoadResult) -> list[str]:
         ),
     ]
     return lines
+
+
+def _histogram(result: LoadResult) -> list[str]:
+    """Ten steps from the fastest to the slowest call that succeeded; nothing where all took the same time."""
+    drawn = [] if result.steps else buckets(successful(result))
+    if not drawn or drawn[0].mark_s == drawn[-1].mark_s:
+        return []
+    rows = zip(drawn, bar_lengths(drawn, LONGEST_BAR), strict=True)
+    lines = [f"  {qty.milliseconds(b.mark_s):>12} {b.calls:>15,}   {BAR * length}".rstrip() for b, length in rows]
+    return ["  successful calls by latency, up to", *lines]
 
 
 def _messages(result: LoadResult) -> list[str]:

@@ -30,6 +30,7 @@ FLAGS = {
         "data",
         "proto",
         *("cacert", "cert", "key", "server_name", "authority"),
+        *("data_file", "data_format", "format", "tags"),
     ],
     "lists": ["metadata", "proto_path"],
     "switches": ["quiet", "tls", "insecure_skip_verify"],
@@ -130,6 +131,10 @@ def test_the_flags_names_are_read_in_json() -> None:
         ({"load-schedule": "line", "load-start": 5, "load-end": 100, "load-step": 5}, {"rate": "5:100@19s"}),
         ({"load-schedule": "line", "load-start": 200, "load-end": 100, "load-step": -2}, {"rate": "200:100@50s"}),
         ({"load-schedule": "line", "load-step": 5, "load-max-duration": "20s"}, {"rate": "0:100@20s"}),
+        ({"binary-file": "asked.bin"}, {"data_file": "asked.bin", "data_format": "binary"}),
+        ({"format": "pretty"}, {"format": "json"}),
+        ({"format": "csv"}, {"format": "csv"}),
+        ({"tags": {"by": "Ann, Bob", "env": "ci"}}, {"tags": '{"by": "Ann, Bob", "env": "ci"}'}),
     ],
 )
 def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options: dict[str, Any]) -> None:
@@ -147,6 +152,7 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"insecure": "no"}, "invalid insecure=no: expected true or false"),
         ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false beside cacert"),
         ({"async": True}, "invalid async=True: expected a rate as well"),
+        ({"binary-file": "a.bin", "data": {}, "data-file": "b"}, "invalid binary-file=a.bin: expected one source"),
         ({"load-schedule": "line"}, "load-schedule=line needs load-step"),
         ({"load-schedule": "sine"}, "invalid load-schedule=sine: expected step or line"),
         (
@@ -191,7 +197,8 @@ def test_json_is_known_without_its_ending() -> None:
 
 def test_every_key_of_ghz_is_either_renamed_or_refused_or_known_to_do_nothing() -> None:
     rest = KEYS - set(RENAMED) - set(REFUSED)
-    assert {key for key in rest if not key.startswith("load-")} == {"insecure", "async", "count-errors", "keepalive"}
+    meant = {"insecure", "async", "count-errors", "keepalive", "binary-file"}
+    assert {key for key in rest if not key.startswith("load-")} == meant
 
 
 def test_a_time_of_toml_is_a_time() -> None:

@@ -37,6 +37,7 @@ REGISTRIES = (
     "grpclab.report.renderers",  # a medium is one module
     "grpclab.study.designs",
     "grpclab.load.engines",
+    "grpclab.load.output.exporters",  # a format is one module
 )
 """Rooms whose modules are members: each is one file, however small, and is named after what it stands for."""
 
