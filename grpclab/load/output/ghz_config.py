@@ -20,6 +20,7 @@ RENAMED = {
     "timeout": "deadline",
     "protoset": "proto",
     "import-paths": "proto-path",
+    "binary-file": "data-file",
     "cname": "server-name",
     "skipTLS": "insecure-skip-verify",
 }
@@ -60,8 +61,7 @@ OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
 OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
 """Keys of a schedule of rates; together they are one rate of bench."""
-_MEANT = ("insecure", "async", "count-errors", "keepalive", "load-schedule", "binary-file")
-KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, *_MEANT))
+KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 _MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
@@ -84,6 +84,8 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
             out[key] = value
         else:
             _translate(out, tables, key, value, name)
+    if "binary-file" in tables:
+        out["data-format"] = "binary"
     if "format" in out:
         out["format"] = FORMATS.get(out["format"], out["format"])
     if "keepalive" in tables:
@@ -102,10 +104,6 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
         if new in tables or new in out:
             raise _refused(name, key, value, f"one of {key} and {new}: both say the same")
         out[new] = value
-    elif key == "binary-file":
-        if {"data", "data-file"} & tables.keys():
-            raise _refused(name, key, value, "one source of requests: leave data and data-file out")
-        out |= {"data-file": value, "data-format": "binary"}
     elif key == "load-schedule":
         if {"rps", "rate"} & tables.keys():
             raise _refused(name, key, value, "either a schedule or one rate")
