@@ -34,6 +34,8 @@ _SWITCHES = {
     "--count-errors": (),
     "--async": (),
     "--skipTLS": ("--insecure-skip-verify",),
+    "-e": ("--set=client.compression=gzip",),
+    "--enable-compression": ("--set=client.compression=gzip",),
     "-b": (f"--data-file={STDIN}", _BINARY_FORMAT),
     "--binary": (f"--data-file={STDIN}", _BINARY_FORMAT),
 }
@@ -41,7 +43,6 @@ _SWITCHES = {
 _RATES = {"-r", "--rate", "--rps"}
 HINTS = {
     **{f"--{key}": reason for key, reason in REFUSED.items() if key not in OF_SCHEDULE},
-    "-e": REFUSED["enable-compression"],
     "-T": "write --connect-timeout TIME",
     "-L": "write --set client.keepalive_s=TIME",
     "--reflect": "reflection is used unless --proto or --protoset is given",

@@ -102,6 +102,8 @@ class Request:
     """The payload is only the first message: others follow (``ClientConnection.send``)."""
     timeout_s: float | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    encoding: str = ""
+    """What the payload is compressed with, where that makes it shorter; empty for no compression."""
 
     def headers(self, user_agent: str) -> list[tuple[str, str]]:
         """The request's headers in the order of gRPC's protocol document."""
@@ -114,6 +116,7 @@ class Request:
             ("te", "trailers"),
             *timeout,
             ("content-type", GRPC),
+            *([("grpc-encoding", self.encoding)] if self.encoding else []),
             ("grpc-accept-encoding", messages.ACCEPTED_ENCODINGS),
             ("user-agent", user_agent),
             *self.metadata,
@@ -127,7 +130,7 @@ class PreparedRequest:
 
     def __init__(self, request: Request, user_agent: str) -> None:
         self.client_streaming = request.client_streaming
-        self.message = messages.prefixed(request.payload)
+        self.message = messages.prefixed(request.payload, request.encoding)
         self.size = len(self.message)
         self.pieces: tuple[bytes, bytes, bytes] | None = None
         """The whole request, to be joined by the stream id; None where a call has to be sent frame by frame."""

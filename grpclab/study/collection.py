@@ -29,8 +29,13 @@ LOG_LINES, LOG_CHARACTERS = 20, 2000
 PROFILE_BYTES = 16 * MIB
 """A profile of a trial has some hundred kilobytes."""
 
-SINCE_SLICES = ("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores")
+SINCE_SLICES = (
+    *("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores"),
+    *("bytes_sent_per_call", "bytes_received_per_call"),
+)
 """Metrics that the first edition did not have: a study of it has no columns for them."""
+LATER_FACTORS = ("server.compression", "client.compression")
+"""Factors that the first edition did not have, likewise."""
 
 Stacks = dict[str, int]
 Profiles = dict[str, dict[str, dict[int, Stacks]]]
@@ -73,7 +78,7 @@ def row(result: StoredResult) -> dict[str, Level]:
     """A row of trials.parquet; what is not known is empty."""
     return {
         **{name: value for name in IDENTITY if (value := getattr(result, name)) is not None},
-        **{name: result.factors.get(name) for name in FACTORS},
+        **{name: result.factors.get(name) for name in FACTORS if name in result.factors or name not in LATER_FACTORS},
         **{name: level for name, level in sorted(result.factors.items()) if is_own(name)},
         **{
             name: value

@@ -76,6 +76,7 @@ def connection_settings(
         server_streaming=call.server_streaming,
         timeout_s=client.deadline_s,
         metadata=call.metadata,
+        encoding="" if client.compression == "none" else client.compression,
     )
     fixed = client.window_kib is not None and not client.adaptive_window
     window = (client.window_kib or 0) * 1024 if fixed else OWN_WINDOW_BYTES
@@ -86,7 +87,7 @@ def connection_settings(
     if call.payloads is not None or call.headers is not None or watch is not None:
         kind = partial(  # the iterators are of all connections together
             SequenceConnection,
-            requests=call.messages(prefix=True),
+            requests=call.messages(prefix=True, encoding=request.encoding),
             headers=None if call.headers is None else call.headers.messages(prefix=False),
             remember=client.resend,
             watch=watch,

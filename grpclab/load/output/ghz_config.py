@@ -51,7 +51,6 @@ REFUSED = {
     "reflect-metadata": "the metadata of the call is sent to reflection, too",
     "cpus": "write workers, the number of generator processes",
     "duration-stop": "calls under way at the end of the window get 3 s more",
-    "enable-compression": "requests are sent uncompressed",
     "max-recv-message-size": "write --set client.max_message_mib=N, in a configuration under [set]",
     **dict.fromkeys(("lb-strategy", "debug", "max-send-message-size"), _ANY),
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
@@ -61,7 +60,8 @@ OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
 OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
 """Keys of a schedule of rates; together they are one rate of bench."""
-KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
+_MEANT = ("insecure", "async", "count-errors", "keepalive", "load-schedule", "enable-compression")
+KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, *_MEANT))
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 _MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
@@ -88,8 +88,11 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
         out["data-format"] = "binary"
     if "format" in out:
         out["format"] = FORMATS.get(out["format"], out["format"])
-    if "keepalive" in tables:
-        out["set"] = {"client.keepalive_s": tables["keepalive"], **out.get("set", {})}
+    factors = {"client.keepalive_s": tables["keepalive"]} if "keepalive" in tables else {}
+    if tables.get("enable-compression"):
+        factors["client.compression"] = "gzip"
+    if factors:
+        out["set"] = factors | out.get("set", {})
     return out
 
 
@@ -119,7 +122,7 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
             raise _refused(name, key, value, f"false beside {of_tls}, which belongs to TLS")
         if not value:
             out["tls"] = True
-    # insecure = true and count-errors = true are what bench does anyway.
+    # insecure = true and count-errors = true are what bench does anyway; the rest is set at the end.
 
 
 def _unset(key: str, value: Any) -> bool:

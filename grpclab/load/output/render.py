@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from grpclab import quantities as qty
 from grpclab.load.output.formats import successful
-from grpclab.load.output.histogram import bar_lengths, buckets
+from grpclab.load.output.histogram import bars, buckets
 from grpclab.load.plan import how_to_plan_more
 from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
@@ -18,8 +18,6 @@ from grpclab.text.printable import harmless, printable
 LABELS = {"p999": "p99.9"}
 COUNTED = ("p50", "p90", "p95", "p99")
 """Percentiles that are always shown; p99.9 only where there are calls enough for it."""
-BAR, LONGEST_BAR = "∎", 40
-"""What the bars of the histogram are made of, as in ghz, and columns of the longest one."""
 
 
 def call_text(result: LoadResult) -> str:
@@ -146,6 +144,14 @@ def compressed(result: LoadResult) -> Iterator[str]:
         yield f"answers compressed with {printable(encoding, 40)}: {count:,} of {good:,}"
 
 
+def carried(result: LoadResult) -> Iterator[str]:
+    """Yield the bytes of a call on the wire, where they are known."""
+    both = result.run.traffic.bytes_per_call(result.run.calls_made).values()
+    if not any(map(math.isnan, both)):
+        sent, received = (f"{count:,.0f} B" for count in both)
+        yield f"{sent} sent and {received} received for each call, headers and TLS included"
+
+
 def render(result: LoadResult) -> str:
     """The summary for a terminal."""
     parts = [
@@ -260,12 +266,8 @@ def _latencies(result: LoadResult) -> list[str]:
 
 def _histogram(result: LoadResult) -> list[str]:
     """Ten steps from the fastest to the slowest call that succeeded; nothing where all took the same time."""
-    drawn = [] if result.steps else buckets(successful(result))
-    if not drawn or drawn[0].mark_s == drawn[-1].mark_s:
-        return []
-    rows = zip(drawn, bar_lengths(drawn, LONGEST_BAR), strict=True)
-    lines = [f"  {qty.milliseconds(b.mark_s):>12} {b.calls:>15,}   {BAR * length}".rstrip() for b, length in rows]
-    return ["  successful calls by latency, up to", *lines]
+    lines = [] if result.steps else bars(buckets(successful(result)))
+    return ["  successful calls by latency, up to", *lines] if lines else []
 
 
 def _messages(result: LoadResult) -> list[str]:
@@ -310,6 +312,7 @@ def _connections(result: LoadResult) -> list[str]:
     spun = f", {run.spin_s:.2f} s of pacing left out" if run.spin_s >= 0.005 else ""
     lines = [
         _number_row("connections", f"{result.connections:,}", f"   open at the end, seen from outside{by_process}"),
+        *(f"{'':18}{text}" for text in carried(result)),
         _number_row("generator", f"{run.busy_share:.0%}", f"   of a core in its busiest process{spun}"),
         *([f"{'':18}measured here once: {result.ceiling}"] if result.ceiling else []),
         *(f"{'':18}{reason}" for reason in reasons(result)),

@@ -25,6 +25,8 @@ SAME = [
     ("-d {}", "--data {}"),
     ("-D a.json", "--data-file a.json"),
     ("-D -", "--data-file -"),
+    ("-e", "--set client.compression=gzip"),
+    ("--enable-compression", "--set client.compression=gzip"),
     ("-b", "--data-file - --data-format binary"),
     ("--binary", "--data-file - --data-format binary"),
     ("-B a.bin", "--data-file a.bin --data-format binary"),

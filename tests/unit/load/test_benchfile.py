@@ -95,6 +95,12 @@ def test_a_configuration_of_ghz_is_read_with_its_own_keys() -> None:
     assert read(GHZ) == BenchFile(options=READ, settings=["client.keepalive_s=30s"])
 
 
+def test_what_ghz_sets_as_a_switch_or_a_time_may_be_a_factor() -> None:
+    tables = {"enable-compression": True, "keepalive": "30s", "set": {"client.keepalive_s": "9s"}}
+    assert read(tables).settings == ["client.keepalive_s=9s", "client.compression=gzip"]
+    assert read({"enable-compression": False, "total": 5}).settings == []
+
+
 def test_the_keys_of_ghz_are_read_in_toml_too() -> None:
     text = 'host = "localhost:7"\ntotal = 10\ntimeout = "5s"\n[metadata]\na = "b"\n'
     options = {"target": "localhost:7", "requests": "10", "deadline": "5s", "metadata": ["a=b"]}
@@ -197,7 +203,8 @@ def test_json_is_known_without_its_ending() -> None:
 
 def test_every_key_of_ghz_is_either_renamed_or_refused_or_known_to_do_nothing() -> None:
     rest = KEYS - set(RENAMED) - set(REFUSED)
-    assert {key for key in rest if not key.startswith("load-")} == {"insecure", "async", "count-errors", "keepalive"}
+    meant = {"insecure", "async", "count-errors", "keepalive", "enable-compression"}
+    assert {key for key in rest if not key.startswith("load-")} == meant
 
 
 def test_a_time_of_toml_is_a_time() -> None:

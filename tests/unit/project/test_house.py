@@ -73,7 +73,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
-    "grpclab.load.output.html": "loaded only where a notebook shows a result",
     "grpclab.load.slice_parts": "pure; above 16 kB with its user",
     "grpclab.load.sliced_load": "the slices, where its user has the window; above 16 kB together",
     "grpclab.load.sliced_worker": "the slices, where its user has the window; above 16 kB together",

@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bar:
+class BarRow:
     """A bucket of the histogram as the page shows it: its mark, its calls, and its length in percent of the longest."""
 
     mark: str
@@ -37,7 +37,7 @@ def page(result: LoadResult) -> Iterator[str]:
     drawn = [] if result.steps else buckets(successful(result))
     lengths = bar_lengths(drawn, 100)
     bars = [
-        Bar(mark=qty.milliseconds(bucket.mark_s), calls=f"{bucket.calls:,}", length=length)
+        BarRow(mark=qty.milliseconds(bucket.mark_s), calls=f"{bucket.calls:,}", length=length)
         for bucket, length in zip(drawn, lengths, strict=True)
     ]
     yield pages.rendered(
