@@ -81,9 +81,8 @@ def traffic_of(engine: Engine, setup: Connect) -> Traffic:
     traffic = engine.traffic()
     connections, sent, received = bytes_carried(setup.target, setup.security.remote)
     known = connections == traffic.connections_opened
-    return dataclasses.replace(
-        traffic, bytes_sent=sent if known else math.nan, bytes_received=received if known else math.nan
-    )
+    carried = (float(sent), float(received)) if known else (math.nan, math.nan)
+    return dataclasses.replace(traffic, bytes_sent=carried[0], bytes_received=carried[1])
 
 
 async def until(moment: float, running: asyncio.Task[None]) -> None:

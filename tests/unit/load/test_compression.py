@@ -73,7 +73,11 @@ def test_a_request_that_was_sent_in_full_was_not_compressed() -> None:
 def test_answers_that_came_as_they_are_were_not_compressed() -> None:
     assert list(said()) == ["server.compression"]
     assert said(status=UNAVAILABLE) == {}, "without an answer there is nothing to say"
-    assert said(levels={"load.engine": "grpcio"}) == {}, "which does not tell"
+    grpcio = {"load.engine": "grpcio"}
+    assert said(levels=grpcio) == {}, "which does not tell"
+    sized, in_full = grpcio | {"server.response_bytes": 1000}, Traffic(bytes_received=11_000.0)
+    assert said(levels=sized, traffic=in_full)["server.compression"].startswith("1,100 bytes came for each call")
+    assert said(levels=sized, traffic=Traffic(bytes_received=900.0)) == {}
 
 
 def test_factors_that_are_not_set_are_not_judged() -> None:
