@@ -110,7 +110,8 @@ def of_bench(result: LoadResult) -> BuildReport:
     from grpclab.quantities import milliseconds
 
     run, summary = result.run, result.run.summary
-    cut = f"stopped early: {run.stopped_because}" if run.stopped_because else "interrupted" if run.interrupted else ""
+    early = run.stopped_because and not run.ceiling
+    cut = f"stopped early: {run.stopped_because}" if early else "interrupted" if run.interrupted else ""
     succeeded = f"{summary.succeeded:,} of {summary.requests:,} calls succeeded"
     checks = [_check("calls", "every-call-failed", succeeded, wrong=result.every_call_failed)]
     if cut:

@@ -78,6 +78,10 @@ def test_a_bench_that_did_not_end_as_planned_fails(more: dict[str, Any], text: s
     assert found.checks[1].text == text
 
 
+def test_a_load_that_ends_at_a_ceiling_has_ended_as_planned() -> None:
+    assert outcomes(of_bench(thousand(stopped_because="--max-calls reached", ceiling=True))) == {"calls": "passed"}
+
+
 def test_a_bench_says_that_the_generator_was_the_limit() -> None:
     assert any("GENERATOR-BOUND" in warning for warning in of_bench(thousand(busy_share=0.99)).warnings)
     assert of_bench(thousand()).warnings == ()

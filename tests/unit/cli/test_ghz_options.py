@@ -10,6 +10,7 @@ import pytest
 from grpclab.cli import commands
 from grpclab.cli.bench import COMMAND
 from grpclab.cli.ghz_options import HINTS, in_our_words
+from grpclab.errors import UsageError
 from grpclab.load.output.ghz_config import OF_SCHEDULE, REFUSED
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "from-ghz.md").read_text(encoding="utf-8")
@@ -55,6 +56,8 @@ SAME = [
     ("--load-schedule line --load-start 20 --load-step 2 --load-max-duration 30s", "-r 20:80@30s"),
 ]
 """Words of ghz, and words of bench that mean the same."""
+OF_GHZ = (Path(__file__).resolve().parents[2] / "data" / "ghz" / "options.txt").read_text(encoding="utf-8").split()
+"""Every option of ghz (cmd/ghz/main.go of 2026), but for its help and its version."""
 OURS = {
     *("--call", "--proto", "--protoset", "--concurrency", "-c", "--requests", "-n", "--duration", "-z", "-r"),
     *("--connections", "--connect-timeout", "--cacert", "--cert", "--key", "--authority", "--output", "-o"),
@@ -71,6 +74,20 @@ def asked(words: str) -> dict[str, object]:
 @pytest.mark.parametrize(("ghz", "ours"), SAME)
 def test_an_option_of_ghz_asks_for_the_same_as_ours(ghz: str, ours: str) -> None:
     assert asked(ghz) == asked(ours)
+
+
+def is_reworded(option: str) -> bool:
+    """Whether an option is read as another one, or refused for what it needs beside it."""
+    try:
+        return in_our_words([option, "const"]) != [option, "const"]
+    except UsageError:
+        return True
+
+
+def test_every_option_of_ghz_works_or_has_a_hint_and_stands_on_the_page() -> None:
+    taken = {name for flag in COMMAND.flags for name in flag.opts} | set(HINTS)
+    assert [option for option in OF_GHZ if option not in taken and not is_reworded(option)] == []
+    assert [option for option in OF_GHZ if f"`{option}" not in PAGE] == []
 
 
 def test_options_that_are_called_the_same_exist() -> None:
