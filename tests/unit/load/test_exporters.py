@@ -261,8 +261,7 @@ def test_the_percentile_text_is_in_milliseconds_throughout() -> None:
     assert lines[0].split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
     rows = [list(map(float, line.split()[:3])) for line in lines[2:] if not line.startswith("#")]
     assert rows == sorted(rows)
-    by_share = {share: value for value, share, _ in rows}
-    assert by_share[0.5] == pytest.approx(500, rel=1e-3)
+    assert [value for value, _, _ in rows] == pytest.approx([calls for _, _, calls in rows], rel=1e-3)
     assert rows[-1] == [pytest.approx(1000, rel=1e-3), 1.0, 1000]
     mean, deviation = map(float, re.findall(r"[\d.]+", next(line for line in lines if "StdDeviation" in line)))
     assert mean == pytest.approx(500.5, rel=1e-3)
