@@ -21,9 +21,8 @@ from grpclab.text.printable import printable
 
 try:
     from prometheus_client import generate_latest
-    from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric, SummaryMetricFamily
+    from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric, Sample, SummaryMetricFamily
     from prometheus_client.registry import Collector
-    from prometheus_client.utils import floatToGoString
 except ModuleNotFoundError:
     raise needs("--format prometheus", "prometheus-client", "desk") from None
 
@@ -66,8 +65,7 @@ def _families(result: LoadResult) -> Iterator[Metric]:
     yield _histogram(labels, latency_s.tolist(), [(b.mark_s, b.calls) for b in buckets(latency_s)])
     shares = SummaryMetricFamily("ghz_run_latency", "Latency of the calls that succeeded, ns.", labels=list(labels))
     for percentage, value in distribution(latency_s).items():
-        quantile = {"quantile": floatToGoString(percentage / 100)}
-        shares.add_sample("ghz_run_latency", {**labels, **quantile}, value)
+        shares.samples.append(Sample(shares.name, {**labels, "quantile": f"{percentage / 100}"}, value))
     shares.add_metric(list(labels.values()), len(latency_s), nanoseconds(float(latency_s.sum())))
     yield shares
     statuses = GaugeMetricFamily("grpclab_run_calls", "Calls by status.", labels=[*labels, "status"])
@@ -79,7 +77,7 @@ def _families(result: LoadResult) -> Iterator[Metric]:
 def _histogram(labels: dict[str, str], latency_s: Sequence[float], marks: Sequence[tuple[float, int]]) -> Metric:
     family = HistogramMetricFamily("ghz_run_histogram", "Latency of the calls that succeeded, s.", labels=list(labels))
     up_to = itertools.accumulate(calls for _, calls in marks)
-    cumulative = [(floatToGoString(mark), float(calls)) for (mark, _), calls in zip(marks, up_to, strict=True)]
+    cumulative = [(f"{mark}", float(calls)) for (mark, _), calls in zip(marks, up_to, strict=True)]
     family.add_metric(list(labels.values()), [*cumulative, ("+Inf", float(len(latency_s)))], sum(latency_s))
     return family
 
