@@ -145,6 +145,11 @@ def test_prometheus_has_cumulative_buckets_and_sums_of_latencies() -> None:
     assert values["ghz_run_latency_sum", ""] == pytest.approx(sum(range(1, 991)) * 1e6)
 
 
+def test_no_bucket_stands_twice_where_all_calls_took_the_same_time() -> None:
+    lines = text(result([0.01] * 5), "prometheus").splitlines()
+    assert [line.partition('le="')[2].partition('"')[0] for line in lines if "_bucket{" in line] == ["0.01", "+Inf"]
+
+
 def test_prometheus_counts_calls_by_status() -> None:
     values, _ = samples(thousand())
     calls = {status: count for (name, status), count in values.items() if name == "grpclab_run_calls"}

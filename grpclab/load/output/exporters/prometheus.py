@@ -77,8 +77,9 @@ def _families(result: LoadResult) -> Iterator[Metric]:
 def _histogram(labels: dict[str, str], latency_s: Sequence[float], marks: Sequence[tuple[float, int]]) -> Metric:
     family = HistogramMetricFamily("ghz_run_histogram", "Latency of the calls that succeeded, s.", labels=list(labels))
     up_to = itertools.accumulate(calls for _, calls in marks)
-    cumulative = [(f"{mark}", float(calls)) for (mark, _), calls in zip(marks, up_to, strict=True)]
-    family.add_metric(list(labels.values()), [*cumulative, ("+Inf", float(len(latency_s)))], sum(latency_s))
+    cumulative = {f"{mark}": float(calls) for (mark, _), calls in zip(marks, up_to, strict=True)}
+    cumulative["+Inf"] = float(len(latency_s))
+    family.add_metric(list(labels.values()), list(cumulative.items()), sum(latency_s))
     return family
 
 
