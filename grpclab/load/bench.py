@@ -87,6 +87,12 @@ class BenchResult(LoadResult):
         frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
         return frame
 
+    def to_text(self, name: str = "summary") -> str:
+        """The result in a format of ``grpclab bench --format``, e.g. ``html`` or ``prometheus``. Raises UsageError."""
+        from grpclab.load.output.exporters import FORMATS
+
+        return "".join(FORMATS[name](self))
+
     def __str__(self) -> str:
         from grpclab.load.output.render import render
 

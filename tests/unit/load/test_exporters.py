@@ -43,7 +43,7 @@ HOSTILE = st.text(max_size=30) | st.sampled_from(['a"b\\c', "x=y,z w", "a\nb", "
 
 
 def text(found: BenchResult, format_: str) -> str:
-    return "".join(FORMATS[format_](found))
+    return found.to_text(format_)
 
 
 def named(found: BenchResult, name: str = "", tags: dict[str, str] | None = None) -> BenchResult:
