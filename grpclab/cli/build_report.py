@@ -216,7 +216,7 @@ def as_markdown(report: BuildReport) -> str:
     """The report as GitHub's Markdown, for the summary of a step."""
     parts = [f"### {markdown.escape(f'{report.command}: {report.subject}')}"]
     parts.append("\n".join(f"- {_SHOWN[c.outcome]} {_named(c, report.checks)}" for c in report.checks))
-    header, *rows = (tuple(map(markdown.escape, row)) for row in report.table)
+    header, *rows = ([markdown.escape(cell, begins=False) for cell in row] for row in report.table)
     parts.append(markdown.table(header, rows, right=header[1:2]))
     parts.append("\n".join(f"- {markdown.escape(warning)}" for warning in report.warnings))
     return "\n\n".join(part for part in parts if part) + "\n\n"

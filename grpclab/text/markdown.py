@@ -14,12 +14,12 @@ _NOTHING = "&#8203;"
 """A space of no width: what it stands in is read as before, and neither pings anyone nor becomes a link."""
 
 
-def escape(text: object) -> str:
-    """Plain text as Markdown that shows exactly that text, on one line."""
+def escape(text: object, *, begins: bool = True) -> str:
+    """Plain text as Markdown that shows exactly that text, on one line; `begins`: it may begin a line."""
     plain = " ".join(printable(str(text)).split())
     shown = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
     shown = _MARKUP.sub(r"\\\1", shown)
-    shown = _BLOCK.sub(lambda start: f"{start[0]}{_NOTHING}", shown)
+    shown = _BLOCK.sub(lambda start: f"{start[0]}{_NOTHING}", shown) if begins else shown
     # An entity of ours holds a # as well, so the parts around them are taken one by one.
     return "".join(
         piece if piece.startswith("&") else _REFERENCE.sub(rf"\1{_NOTHING}", piece)
