@@ -402,14 +402,14 @@ _NUMBERS = (
     *_of(
         _CONNECTIONS,
         (
-            "bytes_sent_per_call",
+            "sent_per_call_bytes",
             "bytes",
             "bytes that TCP sent for the client for one call, headers and TLS included, over all calls",
             "lower",
             "bytes sent per call",
         ),
         (
-            "bytes_received_per_call",
+            "received_per_call_bytes",
             "bytes",
             "bytes that TCP received for the client for one call, headers and TLS included, over all calls",
             "lower",

@@ -91,7 +91,7 @@ def deliver(report: BuildReport, *, junit: str | None, github: bool, automatic: 
         write(junit, [as_junit(report)])
     if not github and not (automatic and os.environ.get(GITHUB) == "true"):
         return
-    for line in annotations(report):
+    for line in workflow_commands(report):
         print(line, file=sys.stderr)
     if summary := os.environ.get(SUMMARY):
         try:
@@ -191,10 +191,11 @@ def as_junit(report: BuildReport) -> str:
     lines = [*("  ".join(map(printable, row)).strip() for row in report.table), *map(printable, report.warnings)]
     ET.SubElement(suite, "system-out").text = "\n".join(lines)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True).decode() + "\n"
+    text: str = ET.tostring(root, encoding="utf-8", xml_declaration=True).decode()
+    return text + "\n"
 
 
-def annotations(report: BuildReport) -> Iterator[str]:
+def workflow_commands(report: BuildReport) -> Iterator[str]:
     """Workflow commands: one for each check that failed or was skipped; a notice of all where none did.
 
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands

@@ -16,10 +16,10 @@ def without_effect(config: TrialConfig, run: LoadRun, call: CallSpec) -> dict[st
     reasons = {}
     carried = run.traffic.bytes_per_call(run.calls_made)
     if config.client.compression != "none" and call.payloads is None:
-        sent = carried["bytes_sent_per_call"]
+        sent = carried["sent_per_call_bytes"]
         reasons["client.compression"] = _request(config.client.compression, sent, call.payload)
     if config.server.compression != "none" and run.summary.succeeded:
-        reasons["server.compression"] = _answer(config, run, call, carried["bytes_received_per_call"])
+        reasons["server.compression"] = _answer(config, run, call, carried["received_per_call_bytes"])
     return {factor: reason for factor, reason in reasons.items() if reason}
 
 

@@ -51,7 +51,7 @@ class Traffic:
 
     def bytes_per_call(self, calls: int) -> dict[str, float]:
         """The bytes sent and received for one of all `calls` since the client connected, by the columns' names."""
-        counts = {"bytes_sent_per_call": self.bytes_sent, "bytes_received_per_call": self.bytes_received}
+        counts = {"sent_per_call_bytes": self.bytes_sent, "received_per_call_bytes": self.bytes_received}
         return {name: count / calls if calls else math.nan for name, count in counts.items()}
 
     def as_row(self) -> dict[str, float]:

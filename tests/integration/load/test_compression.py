@@ -39,7 +39,7 @@ def load(target: str, engine: str, settings: dict[str, Any], **call: Any) -> Ben
 def bytes_per_call(found: BenchResult) -> tuple[float, float]:
     assert found.run.summary.succeeded == CALLS
     both = found.run.traffic.bytes_per_call(found.run.calls_made)
-    return both["bytes_sent_per_call"], both["bytes_received_per_call"]
+    return both["sent_per_call_bytes"], both["received_per_call_bytes"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from grpclab.analysis import Verdict
 from grpclab.cli import build_report
-from grpclab.cli.build_report import BuildCheck, BuildReport, annotations, as_junit, as_markdown, of_bench
+from grpclab.cli.build_report import BuildCheck, BuildReport, as_junit, as_markdown, of_bench, workflow_commands
 from grpclab.errors import UsageError
 from grpclab.study.comparison import CompareResult
 from grpclab.text.printable import printable
@@ -156,18 +156,18 @@ def test_any_text_is_read_back_from_junit(name: str, text: str, warning: str) ->
 
 
 def test_each_check_that_failed_is_an_error_and_without_one_there_is_a_notice() -> None:
-    lines = list(annotations(of_bench(thousand(slo="p50=400ms,errors=5%"))))
+    lines = list(workflow_commands(of_bench(thousand(slo="p50=400ms,errors=5%"))))
     assert lines == ["::error title=grpclab bench%3A p50=400ms::p50 was 495.00 ms, 23.7%25 above the 400ms allowed"]
-    (notice,) = annotations(of_bench(thousand(slo="p50=600ms,errors=5%")))
+    (notice,) = workflow_commands(of_bench(thousand(slo="p50=600ms,errors=5%")))
     assert notice.startswith("::notice title=grpclab bench%3A greet.GreeterService/SayHello at localhost%3A50051::990")
-    assert list(annotations(report(check(outcome="skipped")))) == [
+    assert list(workflow_commands(report(check(outcome="skipped")))) == [
         "::warning title=grpclab bench%3A p99=5ms::p99 was 9 ms"
     ]
 
 
 @given(st.text(), st.text())
 def test_no_text_ends_a_workflow_command_or_begins_another(name: str, text: str) -> None:
-    (line,) = annotations(report(check(name, text)))
+    (line,) = workflow_commands(report(check(name, text)))
     match = COMMAND.fullmatch(line)
     assert match
     assert unescaped(match[2]) == printable(f"grpclab bench: {name}")

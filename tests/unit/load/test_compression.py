@@ -93,7 +93,7 @@ def test_unknown_bytes_say_nothing() -> None:
 
 def test_bytes_are_for_one_of_all_calls_and_null_in_json_where_unknown() -> None:
     traffic = Traffic(bytes_sent=600.0, bytes_received=900.0) + Traffic(bytes_sent=400.0, goaways={"11": 1})
-    assert traffic.bytes_per_call(10) == {"bytes_sent_per_call": 100.0, "bytes_received_per_call": 90.0}
+    assert traffic.bytes_per_call(10) == {"sent_per_call_bytes": 100.0, "received_per_call_bytes": 90.0}
     assert all(math.isnan(count) for count in traffic.bytes_per_call(0).values())
     unknown = traffic + Traffic(bytes_sent=math.nan, server_pings=math.nan)
     told = ghz_json(result([0.1], traffic=unknown))["grpclab"]["traffic"]
