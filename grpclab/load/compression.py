@@ -11,11 +11,11 @@ from grpclab.load.run import LoadRun
 def without_effect(config: TrialConfig, run: LoadRun, call: CallSpec) -> dict[str, str]:
     """The factors of compression that are set and did not take effect, each with the reason in one line.
 
-    Of requests that differ from call to call, nothing is said.
+    Of requests that differ from call to call, or are streams of messages, nothing is said.
     """
     reasons = {}
     carried = run.traffic.bytes_per_call(run.calls_made)
-    if config.client.compression != "none" and call.payloads is None:
+    if config.client.compression != "none" and call.payloads is None and not call.client_streaming:
         sent = carried["sent_per_call_bytes"]
         reasons["client.compression"] = _request(config.client.compression, sent, call.payload)
     if config.server.compression != "none" and run.summary.succeeded:

@@ -34,7 +34,11 @@ SINCE_SLICES = (
     *("sent_per_call_bytes", "received_per_call_bytes"),
 )
 """Metrics that the first edition did not have: a study of it has no columns for them."""
-LATER_FACTORS = ("server.compression", "client.compression")
+LATER_FACTORS = (
+    *("server.compression", "client.compression"),
+    *("load.stream_messages", "load.stream_interval_s", "load.stream_duration_s", "load.stream_end"),
+    *("load.stream_ping_pong", "load.stream_dynamic"),
+)
 """Factors that the first edition did not have, likewise."""
 
 Stacks = dict[str, int]

@@ -21,25 +21,19 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import format_level
 from grpclab.load.core.failures import only_text
 from grpclab.load.core.recorder import Codes, Floats
-from grpclab.load.core.summary import percentile
 from grpclab.load.core.worker_window import Window
+from grpclab.load.output.ghz_terms import distribution, end_reason, error_of_status, ghz_options, nanoseconds, rpc_error
 from grpclab.load.output.histogram import buckets
 from grpclab.load.result import LoadResult
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
-from grpclab.status import OK, RECORDED_NAMES, go_name
+from grpclab.status import RECORDED_NAMES, go_name, succeeded
 from grpclab.system.notices import kinds
 
 DETAILS = 1_000
 """A result with more calls lists them only on request: a second of load is megabytes of them."""
-GHZ_PERCENTAGES = (10, 25, 50, 75, 90, 95, 99)
 CSV_CHUNK = 10_000
 """Lines of CSV that are made at a time."""
-
-
-def nanoseconds(seconds: float) -> int:
-    """Whole nanoseconds; 0 where there is no value."""
-    return 0 if math.isnan(seconds) else round(seconds * 1e9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +70,6 @@ def column(windows: Sequence[Window], name: str) -> Any:
     return np.concatenate([getattr(window.records, name)[window.inside] for window in windows])
 
 
-def call_name(result: LoadResult) -> str:
-    """The call as ghz writes it: ``greet.GreeterService.SayHello``."""
-    return result.call.path.removeprefix("/").replace("/", ".")
-
-
 def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
     """The result in ghz's schema, as text, a call a line, made piece by piece: there may be millions of them.
 
@@ -100,7 +89,8 @@ def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
     failed: Counter[str] = Counter()
     for name, count in summary.errors_by_status.items():  # two of our names are one of Go's
         failed[go_name(name)] += count
-    codes = {"OK": summary.requests - summary.errors} | failed
+    failed["Canceled"] += summary.ended_by_client  # as ghz has it
+    codes = {"OK": summary.succeeded - summary.ended_by_client} | failed
     return {
         "name": result.name or "grpclab bench",
         "endReason": end_reason(result),
@@ -139,66 +129,10 @@ def _error_distribution(result: LoadResult) -> dict[str, int]:
     return dict(counts)
 
 
-def rpc_error(status: str, text: str) -> str:
-    """An error as grpc-go, and so ghz, writes it."""
-    return f"rpc error: code = {go_name(status)}" + (f" desc = {text}" if text else "")
-
-
 def successful(result: LoadResult) -> Floats:
     """The latencies of the calls that succeeded, in seconds."""
-    latency_s: Floats = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
+    latency_s: Floats = column(result.run.windows, "latency_s")[succeeded(column(result.run.windows, "status"))]
     return latency_s
-
-
-def ghz_options(result: LoadResult) -> dict[str, Any]:
-    """The options of the load, named as in ghz; times are in nanoseconds."""
-    config = result.config
-    return {
-        "call": call_name(result),
-        "host": result.target,
-        "total": config.load.requests or 0,
-        "concurrency": config.load.concurrency,
-        "connections": result.connections,
-        "duration": nanoseconds(config.load.duration_s or 0.0),
-        "timeout": nanoseconds(config.client.deadline_s or 0.0),
-        "insecure": True,
-        **_load_schedule(result),
-    }
-
-
-def end_reason(result: LoadResult) -> str:
-    """The reason why the load ended, in ghz's words: normal, timeout or cancel."""
-    requests = result.config.load.requests
-    if result.run.interrupted or result.run.stopped_because:
-        return "cancel"
-    complete = requests is not None and result.run.summary.requests >= requests * max(1, len(result.steps))
-    return "normal" if complete else "timeout"
-
-
-def _load_schedule(result: LoadResult) -> dict[str, Any]:
-    """ghz's options of an open loop; it knows whole rates only, ours are exact under ``grpclab``."""
-    rates = [step.rate_rps for step in result.steps]
-    load = result.config.load
-    if len(rates) < 2:
-        rate = round(load.rate_rps or 0)
-        start, end, step, hold_s = 0, 0, 0, 0.0
-    else:
-        rate, start, end, step = 0, round(rates[0]), round(rates[-1]), round(rates[1] - rates[0])
-        hold_s = load.duration_s or 0.0
-    return ({"rps": rate} if rate else {}) | {
-        "load-schedule": "step" if len(rates) > 1 else "const",
-        "load-start": start,
-        "load-end": end,
-        "load-step": step,
-        "load-step-duration": nanoseconds(hold_s),
-        "load-max-duration": 0,
-    }
-
-
-def distribution(latency_s: Floats) -> dict[int, int]:
-    """ghz's percentiles, in nanoseconds; one with too few calls beyond it is left out, since 0 would pass for fast."""
-    latencies = {p: percentile(latency_s, p / 100) for p in GHZ_PERCENTAGES}
-    return {p: nanoseconds(value) for p, value in latencies.items() if not math.isnan(value)}
 
 
 def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
@@ -211,11 +145,6 @@ def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
             "error": errors[status],
             "status": go_name(RECORDED_NAMES[status]),
         }
-
-
-def error_of_status(result: LoadResult) -> list[str]:
-    """Return ghz's text of an error by code, with the calls' own text where all of that status had the same one."""
-    return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in RECORDED_NAMES[1:])]
 
 
 def _applied(result: LoadResult) -> str:
@@ -304,12 +233,13 @@ def _open_loop(result: LoadResult, run: LoadRun) -> dict[str, Any]:
 
 def _streaming(result: LoadResult) -> dict[str, Any] | None:
     summary = result.run.summary
-    if not result.call.server_streaming:
+    if not (result.call.server_streaming or result.call.client_streaming):
         return None
     return {
         "messages": summary.messages,
-        "time_to_first_message_s": _numbers(summary.first_message),
-        "message_gap_s": _numbers(summary.message_gap),
+        "messages_sent": summary.messages_sent,
+        "ended_by_client": summary.ended_by_client,
+        **{times.name: _numbers(times.percentiles) for times in summary.message_times},
     }
 
 

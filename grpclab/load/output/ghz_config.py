@@ -35,13 +35,11 @@ TIMES = (
     "keepalive",
     "load-step-duration",
     "load-max-duration",
+    "stream-interval",
+    "stream-call-duration",
 )
-_STREAM = "a server streaming call ends when the server ends it"
 _ANY = "grpclab has no such setting"
 REFUSED = {
-    **dict.fromkeys(
-        ("stream-interval", "stream-call-duration", "stream-call-count", "stream-dynamic-messages"), _STREAM
-    ),
     **dict.fromkeys(
         ("concurrency-schedule", "concurrency-start", "concurrency-end", "concurrency-step"),
         "only a rate can follow a schedule: rate = '500:5000:500@5s'",
@@ -56,15 +54,17 @@ REFUSED = {
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""
+DYNAMIC = "stream-dynamic-messages"
 OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
 OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
 """Keys of a schedule of rates; together they are one rate of bench."""
-_MEANT = ("insecure", "async", "count-errors", "keepalive", "load-schedule", "enable-compression")
+_MEANT = ("insecure", "async", "count-errors", "keepalive", "load-schedule", "enable-compression", DYNAMIC)
 KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, *_MEANT))
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 _MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
+_MAYBE_UNSET |= {"stream-interval", "stream-call-duration", "stream-call-count"}
 
 
 def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dict[str, Any]:
@@ -91,6 +91,8 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
     factors = {"client.keepalive_s": tables["keepalive"]} if "keepalive" in tables else {}
     if tables.get("enable-compression"):
         factors["client.compression"] = "gzip"
+    if DYNAMIC in tables:
+        factors["load.stream_dynamic"] = tables[DYNAMIC]
     if factors:
         out["set"] = factors | out.get("set", {})
     return out

@@ -43,6 +43,7 @@ REGISTRIES = (
 
 LARGE: dict[str, str] = {
     "grpclab.factors.config": "one table, a row a factor",
+    "grpclab.http2.client": "the client's side of a connection",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
 }
@@ -69,6 +70,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.link.relay": "the program of the link's process",
     "grpclab.load.calls.binary_requests": "messages that are encoded already, a subject of its own; above 16 kB with"
     " its user",
+    "grpclab.load.calls.csv_requests": "requests in CSV, a subject of its own",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
@@ -143,6 +145,7 @@ PASSES_JSON: dict[str, str] = {
     "load.output.config_file": "reads a file of options in TOML or JSON",
     "load.output.formats": "writes bench's JSON",
     "load.output.ghz_config": "reads another tool's options in JSON",
+    "load.output.ghz_terms": "writes a part of bench's JSON",
     "report.data": "the JSON inside a page",
     "report.past": "reads and writes the JSON of a summary",
     "report.renderers.json": "writes what a machine reads",

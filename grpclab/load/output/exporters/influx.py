@@ -12,16 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from grpclab.load.output.formats import (
-    calls_by_start,
-    distribution,
-    error_of_status,
-    ghz_options,
-    nanoseconds,
-    successful,
-)
+from grpclab.load.output.formats import calls_by_start, successful
+from grpclab.load.output.ghz_terms import distribution, error_of_status, ghz_options, nanoseconds
 from grpclab.load.result import LoadResult
-from grpclab.status import RECORDED_NAMES, go_name
+from grpclab.status import RECORDED_NAMES, go_name, succeeded
 from grpclab.text.printable import printable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,7 +51,7 @@ def detail_lines(result: LoadResult) -> Iterator[str]:
             "error": _text(errors[status]),
             "status": _text(go_name(RECORDED_NAMES[status])),
         }
-        yield _point("ghz_detail", failed[bool(status)], fields, last)
+        yield _point("ghz_detail", failed[not succeeded(status)], fields, last)
 
 
 def _tags(result: LoadResult) -> dict[str, str]:

@@ -13,9 +13,11 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from grpclab.load.output.formats import distribution, end_reason, ghz_options, nanoseconds, successful
+from grpclab.load.output.formats import successful
+from grpclab.load.output.ghz_terms import distribution, end_reason, ghz_options, nanoseconds
 from grpclab.load.output.histogram import buckets
 from grpclab.load.result import LoadResult
+from grpclab.status import ENDED_BY_CLIENT, RECORDED_NAMES
 from grpclab.system.optional import needs
 from grpclab.text.printable import printable
 
@@ -69,7 +71,9 @@ def _families(result: LoadResult) -> Iterator[Metric]:
     shares.add_metric(list(labels.values()), len(latency_s), nanoseconds(float(latency_s.sum())))
     yield shares
     statuses = GaugeMetricFamily("grpclab_run_calls", "Calls by status.", labels=[*labels, "status"])
-    for status, calls in {"OK": summary.succeeded, **summary.errors_by_status}.items():
+    ended = {RECORDED_NAMES[ENDED_BY_CLIENT]: summary.ended_by_client} if summary.ended_by_client else {}
+    counts = {"OK": summary.succeeded - summary.ended_by_client, **ended, **summary.errors_by_status}
+    for status, calls in counts.items():
         statuses.add_metric([*labels.values(), status], calls)
     yield statuses
 
