@@ -45,6 +45,8 @@ Each line imports only from those above it::
     comparing_study  the study of two sides: its plan, its manifest, and trials that need no notebook
     stored_comparison  ``grpclab compare`` of two stored results
     comparing      ``grpclab compare``
+    revision_walk  the search for the first slow one among revisions in their order
+    bisection      ``grpclab bisect``: the first commit that is slower than a good one
     pilot          a few blocks that do not count, and what their noise says: ``--plan`` of a study or a comparison
     repeat         ``grpclab study --repeat``
     joint_runs     a joint verdict over the runs of one plan

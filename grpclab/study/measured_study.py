@@ -32,6 +32,7 @@ from grpclab.study.trial_progress import EncodingProgress, Failing, Progress, sa
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
 from grpclab.system.environment import CorePlan
 from grpclab.system.paths import require_outputs, written_to
+from grpclab.system.repository import WORKTREES
 
 BESIDE_GROUP_S = 0.5
 """Rough cost of a group beside its measurement: its notebook, what is written."""
@@ -109,7 +110,7 @@ class MeasuredStudy:
         require_outputs(*self.outputs)
         solved = f"the stored trials are complete; once that is solved, {self.CONTINUES} continues there"
         encoding = PAYLOAD_FOLDER.in_use(EncodingProgress(write))
-        with written_to(self.store.folder, solved), self.store.lock(), encoding:
+        with written_to(self.store.folder, solved), self.store.lock(), encoding, WORKTREES.in_use():
             try:
                 for name, why in self.store.set_aside().items():
                     write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
