@@ -22,7 +22,8 @@ Each line imports only from those above it::
     stored_groups  the groups of a study as they are stored, and the slices of their members
     collection     the stored trials of a study together: one frame, and what a report shows beside it
     trial_folders  the folders of a study's trials and groups: whole or not at all
-    block_count    how many blocks a study has, by the noise and the costs of its first ones
+    block_count    how many blocks a study has, by the noise of its first ones
+    wall_budget    how much of a study fits into a budget of wall time, by costs and noise
     program_watch  the programs of a study's servers: a configuration is measured with one
     store          the folder of a study: trials whole or not at all
     trial_result   what a trial brings, and the files that it leaves in its folder
