@@ -74,7 +74,7 @@ class ClientConnection(Endpoint[Call]):
         """No new call may be started here."""
         self.arrived: list[Call] = []
         self.encoded = False
-        """Whether a message so far was compressed: calls then have their `encoding`."""
+        """Whether a message was compressed so far: calls then have an `encoding`."""
         self._requests, self._encoding = prepare(request, user_agent), request.encoding
         self._next_id = first_stream_id
         self._idle = self.control.idle
