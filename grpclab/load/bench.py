@@ -284,18 +284,18 @@ async def bench(
 
     `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is given; 10
     s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second, with the load
-    shape `arrival`, as ``"poisson"``; a text is a schedule, as ``"500:5000:500@5s"``, or a ramp, as
-    ``"500:5000@60s"``. `connections` above 1 is a pool of that many. `call` is
-    ``package.Service/Method``, found by server reflection or in the file `proto`, whose imports lie below the folders
-    `proto_path`; without it, our own greeter is called. Its request in `data` is JSON as a text, or Python values:
-    bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a Duration. A list holds requests that
-    are sent in turn; a callable is given the number of each request, and an iterator gives the next one, as values,
-    JSON or the bytes of a message: the load ends where it has no more, unless `data_options` repeat. A text that begins
-    with ``@`` names a file. `check` is an expression that each answer has to pass. `metadata` is a mapping or pairs; a
-    value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections, as
-    :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and the
-    link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A server
-    on another machine is loaded only with `allow_remote` and the three ceilings `max_rate_rps`, `max_calls` and
+    shape `arrival`, as ``"poisson"``; a text is a schedule, as ``"500:5000:500@5s"``, or a ramp, as ``"500:5000@60s"``.
+    `connections` above 1 is a pool of that many. `call` is ``package.Service/Method``, found by server reflection or in
+    the file `proto`, whose imports lie below the folders `proto_path`; without it, our own greeter is called. Its
+    request in `data` is JSON as a text, or Python values: bytes and numbers of numpy are fine, a datetime is a
+    Timestamp, a timedelta a Duration. A list holds requests that are sent in turn; a callable is given the number of
+    each request, and an iterator gives the next one, as values, JSON or the bytes of a message: the load ends where it
+    has no more, unless `data_options` repeat. A text that begins with ``@`` names a file. Where the client streams, a
+    list is the messages of one call. `check` is an expression that each answer has to pass. `metadata` is a mapping or
+    pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections,
+    as :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and
+    the link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A
+    server on another machine is loaded only with `allow_remote` and the three ceilings `max_rate_rps`, `max_calls` and
     `max_time_s`, warm-up and resends included. Raises as :func:`run_bench`.
     """
     given: dict[str, Level] = {
