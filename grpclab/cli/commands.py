@@ -47,17 +47,20 @@ COMMANDS = {
     "init": "write a study of your own service as a TOML file",
     "study": "measure many configurations, judge them, write a report",
     "compare": "compare two servers or settings: a verdict and an exit code",
+    "bisect": "find the first commit that is slower",
     "report": "rebuild the report of a stored study",
     "profile": "profile a running Python process: families of work, a flamegraph",
     "notebook": "list the notebooks, or copy one into this folder",
     "doctor": "check what this machine can and cannot measure well",
     "factors": "list every factor with its levels",
+    "menu": "choose from a menu what to run",
 }
 """Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 EXAMPLES = """examples:
   grpclab compare basic optimized      is B faster than A, and by how much?
-  grpclab COMMAND --help               its options, and more examples"""
+  grpclab COMMAND --help               its options, and more examples
+  grpclab menu                         be asked instead"""
 
 
 HELP = frozenset({"-h", "--help"})
@@ -179,7 +182,7 @@ def _refuse(error: click.UsageError) -> NoReturn:
 def _warn_of_unread_variables(options: Options) -> None:
     """Say on standard error which variables that name factors of a server are not read, where a load is measured."""
     command = f"serve {options.variant}" if options.command == "serve" else options.command
-    if command not in ("bench", "compare", "study", "serve reference"):
+    if command not in ("bench", "compare", "bisect", "study", "serve reference"):
         return
     from grpclab.factors.config import FACTORS
 

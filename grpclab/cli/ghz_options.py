@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from grpclab.errors import UsageError, invalid
 from grpclab.load.output.ghz_config import (
+    FORMATS,
     OF_CONCURRENCY,
     OF_SCHEDULE,
     OF_TLS,
@@ -18,6 +19,7 @@ from grpclab.load.output.ghz_config import (
     concurrency_schedule,
     schedule,
 )
+from grpclab.system.inputs import STDIN
 
 SAME = {
     "--total": "--requests",
@@ -35,20 +37,22 @@ SAME = {
 """Options that have another name in bench."""
 _CONCURRENCY = ("-c", "--concurrency")
 _METADATA, _PATHS = ("-m", "--metadata"), ("-i", "--import-paths")
+_BINARY, _BINARY_FORMAT = ("-B", "--binary-file"), "--data-format=binary"
 _SWITCHES = {
     "--insecure": (),
     "--count-errors": (),
     "--async": (),
     "--skipTLS": ("--insecure-skip-verify",),
+    "-e": ("--set=client.compression=gzip",),
+    "--enable-compression": ("--set=client.compression=gzip",),
+    "-b": (f"--data-file={STDIN}", _BINARY_FORMAT),
+    "--binary": (f"--data-file={STDIN}", _BINARY_FORMAT),
     "--stream-dynamic-messages": ("--set=load.stream_dynamic=true",),
 }
 """Options without a value, or with true or false; those that stand for nothing say what bench does anyway."""
 _RATES = {"-r", "--rate", "--rps"}
 HINTS = {
     **{f"--{key}": reason for key, reason in REFUSED.items() if key not in OF_SCHEDULE},
-    "-b": REFUSED["binary"],
-    "-B": REFUSED["binary-file"],
-    "-e": REFUSED["enable-compression"],
     "-T": "write --connect-timeout TIME",
     "-L": "write --set client.keepalive_s=TIME",
     "--reflect": "reflection is used unless --proto or --protoset is given",
@@ -105,8 +109,8 @@ def _without_concurrency(words: Sequence[str]) -> Iterator[str]:
 
 def _takes_value(name: str) -> bool:
     key = name.removeprefix("--") if name.startswith("--") else ""
-    ours = (*_METADATA, *_PATHS, "--format", "--keepalive", "--host")
-    return name in SAME or name in ours or key in (*OF_SCHEDULE, *OF_CONCURRENCY)
+    others = (*_METADATA, *_PATHS, *_BINARY, "--format", "--keepalive", "--host")
+    return name in SAME or name in others or key in (*OF_SCHEDULE, *OF_CONCURRENCY)
 
 
 def _given(name: str, value: str) -> list[str]:
@@ -115,12 +119,14 @@ def _given(name: str, value: str) -> list[str]:
         return [f"--metadata={pair}" for pair in _pairs(name, value)]
     if name in _PATHS:
         return [f"--proto-path={path}" for path in value.split(",")]
+    if name in _BINARY:
+        return [f"--data-file={value}", _BINARY_FORMAT]
     if name == "--keepalive":
         return [f"--set=client.keepalive_s={value}"]
     if name == "--host":
         return [value]
     ours = SAME.get(name, name)
-    return [f"{ours}={'json' if ours == '--format' and value == 'pretty' else value}"]
+    return [f"{ours}={FORMATS.get(value, value) if ours == '--format' else value}"]
 
 
 def _pairs(name: str, value: str) -> list[str]:

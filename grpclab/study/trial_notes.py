@@ -52,6 +52,7 @@ def note_load(
     result.note_run(run, opened, closed, samples)
     result.note_mix(run, up.generator.call)
     result.note_answers(run.answers, up.generator.call)
+    result.note_compression(run, up.generator.call)
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(up.server.pids)

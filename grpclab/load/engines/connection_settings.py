@@ -14,9 +14,9 @@ from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.http2 import frames, messages
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
-from grpclab.http2.mixture import MixedConnection
+from grpclab.http2.mixture import MixedConnection, MixedRequests
 from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
-from grpclab.http2.sequence import SequenceConnection
+from grpclab.http2.prepared import Requests, RequestSequence, SameRequest
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.calls.turns import Turn
 from grpclab.load.core.stream_plan import StreamPlan
@@ -79,6 +79,7 @@ def connection_settings(
     """
     addresses, port = loopback_target(target, security.remote)
     tls = security.context() if security.tls else None
+    encoding = encoding_of(client)
 
     def request_of(one: CallSpec) -> Request:
         return Request(
@@ -87,9 +88,9 @@ def connection_settings(
             payload=one.payload,
             scheme="https" if tls else "http",
             server_streaming=one.server_streaming,
-            client_streaming=one.client_streaming,
             timeout_s=client.deadline_s,
             metadata=one.metadata,
+            encoding=encoding,
         )
 
     request = request_of(call)
@@ -99,12 +100,15 @@ def connection_settings(
     most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
 
     kind: Callable[..., ClientConnection] = ClientConnection
+    prepare: Callable[[Request, str], Requests] = SameRequest
     if call.mix is not None:
-        kind = partial(MixedConnection, requests=[request_of(one) for one in call.mix.calls], turns=turns, watch=watch)
+        kind = partial(MixedConnection, streams=[one.server_streaming for one in call.mix.calls])
+        requests = [request_of(one) for one in call.mix.calls]
+        prepare = partial(MixedRequests, requests=requests, turns=turns, watch=watch)
     elif call.client_streaming or call.payloads is not None or call.headers is not None or watch is not None:
-        kind = partial(  # the iterators are of all connections together
-            SequenceConnection,
-            requests=call.streams() if call.client_streaming else call.messages(prefix=True),
+        prepare = partial(  # the iterators are of all connections together
+            RequestSequence,
+            requests=call.streams() if call.client_streaming else call.messages(prefix=True, encoding=encoding),
             headers=None if call.headers is None else call.headers.messages(prefix=False),
             remember=client.resend,
             watch=watch,
@@ -118,6 +122,7 @@ def connection_settings(
             user_agent=f"grpclab/{__version__}",
             watch_messages=call.streams_either_way,
             max_message_bytes=most,
+            prepare=prepare,
         )
 
     return ConnectionSettings(
@@ -134,6 +139,11 @@ def connection_settings(
         resend=client.resend,
         single_use=client.pooling == "per_call",
     )
+
+
+def encoding_of(client: ClientConfig) -> str:
+    """Return the name of what requests are compressed with; nothing where they are not."""
+    return "" if client.compression == "none" else client.compression
 
 
 def first_settings(config: TrialConfig) -> PeerSettings:

@@ -48,7 +48,7 @@ class CallMaker:
     def __init__(self, spec: CallSpec, load: LoadConfig, *, residence: bool, clock: Clock) -> None:
         self._calls, self._residence, self._clock = spec.members, residence, clock
         self._plans = spec.stream_plans(load)
-        self._answers = AnswerWatch(spec)
+        self._answers = AnswerWatch(spec, self._plans)
         turns = CallTurns(spec, self._answers, prefix=False)
         self._mixed = turns.mixed
         self._sent = sent_by(spec, turns)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Call
 from grpclab.http2.frames import ErrorCode
+from grpclab.http2.mixture import MixedConnection
 from grpclab.load.core.traffic import TrafficCounter, goaway_text
 from grpclab.load.engines.connection_settings import ConnectionSettings
 
@@ -87,8 +88,9 @@ class Http2Protocol(asyncio.Protocol):
     def __init__(self, owner: Owner, http2: ClientConnection) -> None:
         self.owner = owner
         self.http2 = http2
-        self.start: Callable[[WireCall], bool] = http2.start if not owner.settings.streams else self._start_stream
-        """Begins a call; False, and nothing is done, where there is no room for it."""
+        self.start_calls: Callable[[Sequence[WireCall]], int]
+        """Begins calls, in order, as far as there is room for them; returns how many were begun."""
+        self.start_calls = self._start_streams if owner.settings.streams else http2.start_calls
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the peer's settings have come."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -109,7 +111,7 @@ class Http2Protocol(asyncio.Protocol):
                 self.data_received(data[at : at + TURN_BYTES])
             return
         http2, owner = self.http2, self.owner
-        ended = http2.receive(data)
+        ended: list[Any] = http2.receive(data)
         self._heard = True
         if http2.arrived:
             owner.on_messages(cast("list[WireCall]", http2.arrived))
@@ -130,14 +132,19 @@ class Http2Protocol(asyncio.Protocol):
         self.owner.settle(self)
         self.owner.flush()  # the calls that followed may have gone to its new connection
 
-    def _start_stream(self, call: WireCall) -> bool:
-        """Begin a call in which its client does more after its start."""
-        plans = self.owner.settings.streams
-        sends = len(plans) == 1 and plans[0] is not None and plans[0].sends  # in a mix, each call has its own kind
-        begun = bool(self.http2.start_stream(call)) if sends else self.http2.start(call)
-        if begun and plans[call.number] is not None:
+    def _start_streams(self, calls: Sequence[WireCall]) -> int:
+        """Begin calls in which their client does more after the start."""
+        http2, plans = self.http2, self.owner.settings.streams
+        for number, call in enumerate(calls):
+            if isinstance(http2, MixedConnection) and http2.room > 0:
+                http2.take_turn(call)  # which says of what kind it is
+            plan = plans[call.number]
+            if not (http2.start_stream(call) if plan is not None and plan.sends else http2.start(call)):
+                return number
+            if plan is None:
+                continue
             self.owner.on_stream(self, call)
-        return begun
+        return len(calls)
 
     def flush(self) -> None:
         """Hand the outgoing bytes to the transport."""
@@ -169,15 +176,15 @@ class Http2Protocol(asyncio.Protocol):
                 self.abandon(f"no answer to a keepalive ping within {settings.keepalive_timeout_s:g} s")
         elif now - self._silent_since >= settings.keepalive_s:
             self._pinged_at = now
-            self.http2.ping()
+            self.http2.control.ping()
             self.flush()
 
     def count_into(self, traffic: TrafficCounter) -> None:
         """Add the pings and GOAWAYs of this connection; cheap, since a connection for each call comes here, too."""
-        http2 = self.http2
-        traffic.client_pings += http2.pings_sent
-        traffic.server_pings += http2.pings_received
-        for code, reason in http2.goaways_received:
+        control = self.http2.control
+        traffic.client_pings += control.pings_sent
+        traffic.server_pings += control.pings_received
+        for code, reason in control.goaways_received:
             traffic.goaways[goaway_text(code, reason)] += 1
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ from grpclab.load.core.arrivals import Change
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
-from grpclab.load.engines.connection_settings import connection_settings, first_settings
+from grpclab.load.engines.connection_settings import connection_settings, encoding_of, first_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
 from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
 from grpclab.load.engines.loops import WantedCallers, record_never_sent
@@ -65,8 +65,8 @@ class WireEngine:
         self._residence = residence
         self._streams = WireStreams(call, config.load, clock)
         self._streaming = call.streams_either_way
-        self._answers = AnswerWatch(call)
-        self._turns = CallTurns(call, self._answers, prefix=True)
+        self._answers = AnswerWatch(call, self._streams.all_plans)
+        self._turns = CallTurns(call, self._answers, prefix=True, encoding=encoding_of(config.client))
         self._single = config.client.pooling == "per_call"
         settings = connection_settings(
             config.client,
@@ -186,7 +186,7 @@ class WireEngine:
         self._fill(now)
 
     def _fill(self, ended_at: float | None = None) -> None:
-        """Start calls until as many are in flight as are wanted: at `ended_at`, or each when it is handed over."""
+        """Start calls until as many are in flight as are wanted: at `ended_at`, or now."""
         used = []
         while self._running < self._wanted.number:
             started = self._clock() if ended_at is None else ended_at

@@ -26,9 +26,10 @@ class WireStreams:
     """The streams of one engine."""
 
     def __init__(self, call: CallSpec, load: LoadConfig, clock: Callable[[], float]) -> None:
-        plans = call.stream_plans(load)
-        self.plans = plans if any(plans) else ()
-        """What the client does in each call of a mix after its start, or in the one; empty where in none of them."""
+        self.all_plans = call.stream_plans(load)
+        """What the client does in each call of a mix after its start, or in the one."""
+        self.plans = self.all_plans if any(self.all_plans) else ()
+        """The same; empty where it does nothing in any of them."""
         self._watched = [one.streams_either_way for one in call.members]
         self._clock = clock
         self.recorder = Recorder(None)
@@ -101,7 +102,7 @@ class WireStream:
     def answered(self, now: float) -> None:
         """Note a message that has come; the next one may be due, or it was the last that was wanted."""
         self._received += 1
-        if self._received >= self._plan.receives_at_most:
+        if self._received == self._plan.receives_at_most:
             self._cancel()
         elif self._plan.ping_pong:
             self._side.answered(now)

@@ -33,7 +33,7 @@ from grpclab.load.calls.mixed_call import MixedCall, mixed_calls
 from grpclab.load.calls.request import Number, parse
 from grpclab.load.output import ghz_config
 
-SET, DATA, CALL, MIX = "set", "data", "call", "mix"
+SET, DATA, TAGS, CALL, MIX = "set", "data", "tags", "call", "mix"
 _FINE_TIME = re.compile(r"^[^\"'#\n]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[1-9]", re.ASCII | re.MULTILINE)
 """A time that is no text, of which the reader of TOML would drop decimals."""
 
@@ -84,6 +84,8 @@ def read_bench_file(
         elif option == CALL and isinstance(value, list):
             exact = parse(text)[key] if is_json else _exact_value(text, key, where)
             options[MIX] = _mix(value, exact, name)
+        elif option == TAGS and isinstance(value, Mapping):  # as JSON: a value may have a comma in it
+            options[option] = json.dumps(value)
         elif option == DATA and not isinstance(value, str):
             options[option] = parse(text)[key] if is_json else _exact_value(text, key, where)
         else:

@@ -24,7 +24,19 @@ from grpclab.servers.process.launcher import RunningServer
 from tests.support.command import GRPCLAB, assert_refused, run, unused_port
 from tests.support.greeting import greeter_at, hello
 
-COMMANDS = ["serve", "bench", "study", "compare", "report", "profile", "notebook", "doctor", "factors"]
+COMMANDS = [
+    "serve",
+    "bench",
+    "study",
+    "compare",
+    "bisect",
+    "report",
+    "profile",
+    "notebook",
+    "doctor",
+    "factors",
+    "menu",
+]
 VARIABLES = ("GRPC_SERVER_PORT", "GRPC_KEEPALIVE_TIMEOUT", "GRPC_CONCURRENCY_LIMIT", "GRPCLAB_LOG", "PPROF_PORT")
 
 
@@ -222,7 +234,7 @@ MISTAKES = [
     (["--foo", "bench"], "grpclab", "unknown option --foo"),
     (["bench", "--conccurency", "5"], "grpclab bench", "unknown option --conccurency: did you mean --concurrency"),
     (["bench", "--conc", "5"], "grpclab bench", "unknown option --conc"),
-    (["bench", "--format", "xml"], "grpclab bench", "invalid --format=xml: expected summary, json or csv"),
+    (["bench", "--format", "xml"], "grpclab bench", "invalid --format=xml: expected summary, json, csv, html, "),
     (["bench", "--rate"], "grpclab bench", "no value for --rate: expected RATE"),
     (["serve", "basic", "--port", "x"], "grpclab serve", "invalid --port=x: expected a whole number"),
     (["compare", "a", "b", "c"], "grpclab compare", "unexpected argument 'c'"),

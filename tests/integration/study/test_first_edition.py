@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from grpclab.factors.config import FACTORS
 from grpclab.report.words import typeset
 from tests.support import first_edition
 from tests.support.rearranged import MOVED, figures_of, said_as_well, sections_of
@@ -17,12 +16,8 @@ from tests.support.rounding import as_rounded
 
 LONG = ("report-cut", "report-replication", "report-desk")
 """Reports much like others among them."""
-REWORDED = {
-    "Server.threads=4 is limited by": "server.threads=4 is limited by",
-    "factor\n47\n": f"factor\n{len(FACTORS)}\n",
-}
-"""What is said in other words by now: the name of a factor keeps its case at the beginning of a sentence, and there are
-more factors."""
+REWORDED = {"Server.threads=4 is limited by": "server.threads=4 is limited by"}
+"""What is said in other words by now: the name of a factor keeps its case at the beginning of a sentence."""
 
 
 @pytest.fixture(scope="module")
