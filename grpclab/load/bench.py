@@ -71,22 +71,21 @@ class BenchResult(LoadResult):
         from grpclab.load.output.call_columns import calls_by_start
         from grpclab.status import RECORDED_NAMES
 
-        columns = calls_by_start(self)
+        columns, coded = calls_by_start(self), _pandas().Categorical.from_codes
         frame: pd.DataFrame = _pandas().DataFrame(
             {
                 "start_s": columns.start_s,
                 "late_s": columns.late_s,
                 "latency_s": columns.latency_s,
-                "status": _pandas().Categorical.from_codes(columns.status.astype("int16"), RECORDED_NAMES),
+                "status": coded(columns.status.astype("int16"), RECORDED_NAMES),
             }
         )
         if columns.call is not None:
-            names = [call.name for call in self.calls]
-            frame = frame.assign(call=_pandas().Categorical.from_codes(columns.call.astype("int16"), names))
+            frame = frame.assign(call=coded(columns.call.astype("int16"), [call.name for call in self.calls]))
         return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame
 
     def steps_frame(self) -> pd.DataFrame:
-        """A row for each step of a schedule; without one, no rows."""
+        """A row for each step of a schedule."""
         from grpclab.load.output.formats import step_row
 
         frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])

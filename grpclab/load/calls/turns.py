@@ -16,8 +16,8 @@ Turn = tuple[int, bytes, bytes]
 def mixed_turns(mix: CallMix, *, prefix: bool, encoding: str = "") -> Iterator[Turn]:
     """Yield the turns of one worker without end; the requests with or without gRPC's prefix.
 
-    With an `encoding`, which takes a prefix, they are compressed. Where the client streams, the request is its messages,
-    each with its prefix in either case.
+    With an `encoding`, which takes a prefix, they are compressed. Where the client streams, the request is its
+    messages, each with its prefix in either case.
     """
     recorded = mix.recorded
     if recorded is not None:

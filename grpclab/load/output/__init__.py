@@ -6,6 +6,7 @@ Each line imports only from those above it::
     histogram      a histogram of latencies in equal steps
     ghz_terms      a bench result in ghz's terms: options, units, percentiles, texts of errors
     call_columns   the calls of a bench result as columns, by start, and as CSV
+    call_table     the figures of each call of a mix, as a table
     formats        A bench result as JSON in ghz's schema.
     ghz_config     the keys of a ghz configuration in the words of ``bench``
     config_file    ``--config FILE``

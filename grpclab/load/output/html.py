@@ -14,11 +14,11 @@ from grpclab import quantities as qty
 from grpclab.load.core.summary import percentile
 from grpclab.load.output import chart
 from grpclab.load.output.call_columns import column
+from grpclab.load.output.call_table import call_cells
 from grpclab.load.output.notebook_html import in_cell
 from grpclab.load.output.render import (
     LABELS,
     behind,
-    call_cells,
     compressed,
     endings,
     load_text,

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from grpclab import quantities as qty
 from grpclab.load.core.bounds import caller_changes
+from grpclab.load.output.call_table import call_lines
 from grpclab.load.output.formats import successful
 from grpclab.load.output.histogram import bars, buckets
 from grpclab.load.plan_rules import how_to_plan_more
-from grpclab.load.result import GRADES, CallResult, LoadResult
+from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
 from grpclab.load.steps import RateStep, rate_text
 from grpclab.metrics import PERCENTILES, calls_needed
@@ -155,7 +156,7 @@ def render(result: LoadResult) -> str:
         _counts(result),
         _steps(result),
         _latencies(result),
-        _calls(result),
+        call_lines(result),
         _histogram(result),
         _messages(result),
         _errors(result),
@@ -259,35 +260,6 @@ def _latencies(result: LoadResult) -> list[str]:
         ),
     ]
     return lines
-
-
-CALL_TITLES = ("share", "calls", "failed", "requests/s", "p50", "p99")
-"""The titles of the figures of one call of a mix."""
-
-
-def call_cells(call: CallResult, calls: int) -> tuple[str, ...]:
-    """The cells of one call of a mix of which so many `calls` were made, as CALL_TITLES has them."""
-    summary = call.summary
-    return (
-        f"{qty.percent_of(summary.requests, calls)}",
-        f"{summary.requests:,}",
-        f"{summary.errors:,}",
-        f"{summary.throughput_rps:,.1f}",
-        qty.milliseconds(summary.latency["p50"]),
-        qty.milliseconds(summary.latency["p99"]),
-    )
-
-
-def _calls(result: LoadResult) -> list[str]:
-    if not result.calls:
-        return []
-    width = max(len(call.name) for call in result.calls)
-    rows = [
-        (call.name, "  ".join(f"{cell:>11}" for cell in call_cells(call, result.run.summary.requests)), call.path[1:])
-        for call in result.calls
-    ]
-    titles = ("each call", "  ".join(f"{title:>11}" for title in CALL_TITLES), "")
-    return [f"  {name:<{max(width, 9)}}  {cells}  {path}".rstrip() for name, cells, path in (titles, *rows)]
 
 
 def _histogram(result: LoadResult) -> list[str]:

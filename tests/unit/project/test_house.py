@@ -63,7 +63,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
     "grpclab.http2.answers": "a part that its user owns, with a subject of its own; above 16 kB together",
-    "grpclab.http2.mixture": "methods that differ from call to call, a subject of its own; above 16 kB with its room",
     "grpclab.http2.frame_counter": "pure where its user is not",
     "grpclab.link.model": "pure where its user is not",
     "grpclab.link.relay": "the program of the link's process",
