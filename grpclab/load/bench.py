@@ -66,7 +66,7 @@ class BenchResult(LoadResult):
     def to_frame(self) -> pd.DataFrame:
         """A row for each call, by start: `start_s` since the window opened, `late_s`, `latency_s`, `status`.
 
-        With a schedule, `rate_rps` as well: the rate of the call's step. Of a mix `call`: the name of the call.
+        With a schedule also `rate_rps`, that of the call's step; of a mix `call`, its name.
         """
         from grpclab.load.output.call_columns import calls_by_start
         from grpclab.status import RECORDED_NAMES
@@ -92,7 +92,7 @@ class BenchResult(LoadResult):
         return frame
 
     def to_text(self, name: str = "summary") -> str:
-        """The result in a format of ``grpclab bench --format``, e.g. ``html`` or ``prometheus``. Raises UsageError."""
+        """The result in a format of ``grpclab bench --format``, e.g. ``html``. Raises UsageError."""
         from grpclab.load.output.exporters import FORMATS
 
         return "".join(FORMATS[name](self))
@@ -297,7 +297,7 @@ async def bench(
     each request, and an iterator gives the next one, as values, JSON or the bytes of a message: the load ends where it
     has no more, unless `data_options` repeat. A text that begins with ``@`` names a file. Where the client streams, a
     list is the messages of one call. `mix` is several calls that take turns, as the tables ``[[call]]`` of a
-    configuration have them: ``[{"method": "shop.Cart/Get", "weight": 9}, ...]``. `check` is an expression that each
+    configuration have them: ``[{"method": "shop.Cart/Get"}, ...]``. `check` is an expression that each
     answer has to pass. `metadata` is a mapping or
     pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections,
     as :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and
