@@ -108,6 +108,9 @@ class ServerConfig:
     )
     keepalive_without_calls: bool = _factor(False, "ping, and let clients ping, with no call open")
     tls: bool = _factor(False, "TLS with a throw-away certificate")
+    compression: Literal["none", "gzip"] = _factor(
+        "none", "compression of answers; gzip leaves those as they are that it does not make shorter"
+    )
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
     desk: bool = _factor(False, "a profiling desk beside the server; /metrics needs metrics, too")
     handler_work_us: float = _factor(0.0, "CPU time burnt in the handler", minimum=0, maximum=60e6)
@@ -155,6 +158,9 @@ class ClientConfig:
         "longest message of an answer that is taken; none is no limit, grpcio's own default is 4",
         minimum=1,
         maximum=2047,
+    )
+    compression: Literal["none", "gzip"] = _factor(
+        "none", "compression of requests; gzip leaves those as they are that it does not make shorter"
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "send again what the server surely did not process (GOAWAY, REFUSED_STREAM)")

@@ -35,6 +35,7 @@ from grpclab.http2.states import ANSWER, AnswerAction, AnswerInput, AnswerState
 _ROWS: Final = ANSWER.rows
 _NOTHING, _BEGUN, _DATA, _OVER = map(int, AnswerState)
 _TRAILERS: Final = int(AnswerInput.TRAILERS)
+_BEGINNING: Final = UsualAnswer(_NOTHING, _BEGUN, [])
 
 
 class ClientConnection(Endpoint[Call]):
@@ -69,20 +70,20 @@ class ClientConnection(Endpoint[Call]):
         self.calls: dict[int, Call] = {}
         """Open calls by stream id, oldest first."""
         self.max_streams = MAX_STREAM_ID
-        """Calls that may be open at once: what the peer says, 0 once no further one may be started."""
+        """Calls that may be open at once, as the peer says; 0 once none may be started."""
         self.draining = False
         """No new call may be started here."""
         self.arrived: list[Call] = []
         self.encoded = False
-        """True if any message so far was compressed: calls then have their `encoding`."""
-        self._requests = prepare(request, user_agent)
+        """Whether a message was compressed so far: calls then have an `encoding`."""
+        self._requests, self._encoding = prepare(request, user_agent), request.encoding
         self._next_id = first_stream_id
         self._idle = self.control.idle
         self._sender = RequestSender(self._requests, self.outgoing, self.windows, self.calls, self._idle)
         self._watch = watch_messages
         self._unary = not request.server_streaming
         self._known = answers.known
-        self._begun_by: bytes | None = None  # the header block of an answer
+        self._learns = self._unary and not watch_messages
         self._messages = MessageCounter(max_message_bytes)
 
     @property
@@ -130,13 +131,13 @@ class ClientConnection(Endpoint[Call]):
         return call.stream_id
 
     def send_message(self, stream_id: int, message: bytes, end: bool = False) -> None:
-        """Send a message of a stream that :meth:`start_stream` has opened, when the windows allow; `end`: the last one.
+        """Send a message of a stream that :meth:`start_stream` has opened; `end`: the last one.
 
         A stream that is over takes nothing.
         """
         call = self.calls.get(stream_id)
         if call is not None and call.flow is not None and not call.flow.ends:
-            self._sender.send_message(call, call.flow, messages.prefixed(message), end=end)
+            self._sender.send_message(call, call.flow, messages.prefixed(message, self._encoding), end=end)
 
     def end_stream(self, stream_id: int) -> None:
         """End the request of a stream that :meth:`start_stream` has opened; answers may still come."""
@@ -206,7 +207,7 @@ class ClientConnection(Endpoint[Call]):
         return number
 
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> UsualAnswer | None:
-        if not self._unary or self._watch or not self._events or not self.blocks.decoder.is_independent:
+        if not self._learns or not self._events or not self.blocks.decoder.is_independent:
             return None
         call = self._events[-1]
         if call.encoding:  # each of these is looked at, so that it is counted
@@ -215,9 +216,6 @@ class ClientConnection(Endpoint[Call]):
         if call.stream_id != stream_id or call.status != messages.OK or call.unreturned != data_bytes:
             return None
         return UsualAnswer(_NOTHING if kind == HEADERS else _BEGUN, _OVER, call.trailers)
-
-    def beginning(self) -> tuple[bytes, UsualAnswer] | None:
-        return None if self._begun_by is None else (self._begun_by, UsualAnswer(_NOTHING, _BEGUN, []))
 
     def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
         answer = self._known.get(body)
@@ -239,8 +237,8 @@ class ClientConnection(Endpoint[Call]):
             call.state = after
             if answer.encoding != "identity":
                 call.agreed = answer.encoding
-            elif body in self._known:
-                self._begun_by = body
+            elif self._learns and body in self._known:
+                self.fast_path.begin(body, _BEGINNING)
         elif action is AnswerAction.END:
             self._idle.number = 0
             call.trailers = answer.headers

@@ -26,6 +26,7 @@ from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.link.emulation import check_link, running_link
+from grpclab.load import compression
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
@@ -85,6 +86,12 @@ class BenchResult(LoadResult):
 
         frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
         return frame
+
+    def to_text(self, name: str = "summary") -> str:
+        """The result in a format of ``grpclab bench --format``, e.g. ``html`` or ``prometheus``. Raises UsageError."""
+        from grpclab.load.output.exporters import FORMATS
+
+        return "".join(FORMATS[name](self))
 
     def __str__(self) -> str:
         from grpclab.load.output.render import render
@@ -197,12 +204,13 @@ def run_bench(
         if link is not None and not link.alive():
             raise WorkerError("the emulated link died during the measurement: run it again")
         connections, by_process = _connections(generator, target, security)
+    run = merged(runs)
     return BenchResult(
         target=target,
         config=config,
         call=chosen,
         started_at=started_at,
-        run=merged(runs),
+        run=run,
         connections=connections,
         connections_by_process=by_process,
         steps=tuple(
@@ -211,7 +219,7 @@ def run_bench(
         ),
         objectives=plan.objectives,
         notes=plan.notes if security.verify else (*plan.notes, UNVERIFIED),
-        without_effect=dict(plan.without_effect),
+        without_effect={**plan.without_effect, **compression.without_effect(config, run, chosen)},
         link=checked,
         ceiling=stored_ceiling(config.load.engine),
     )

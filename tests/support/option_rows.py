@@ -480,6 +480,13 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--details", proof="stdout", after="--format json"),
             Refused(words="--details", where="add --json FILE or --format json"),
         ],
+        "junit": [
+            Acts(words="--junit out.xml", proof="files"),
+            Refused(
+                words="--junit out.xml --json out.xml", where="invalid --junit=out.xml: expected a file of its own"
+            ),
+        ],
+        "github": [Acts(words="--github", proof="stderr")],
     },
     "study": {
         "quiet": QUIET,
@@ -669,6 +676,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--plan", proof="foretold", after="basic basic"),
             Refused(words=f"{STORED} --plan", where=NOT_STORED),
             Refused(words="basic basic --plan --json plan.json", where="a plan has no result yet"),
+            Refused(words="basic basic --plan --junit plan.xml", where="a plan has no result yet"),
         ],
         "exclusive": [
             Acts(words="--exclusive", proof="exclusive", after="basic basic"),
@@ -688,6 +696,11 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="basic basic --allow-mixed", where="it is for two stored results"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
+        "junit": [
+            Acts(words="--junit out.xml", proof="files", after="basic basic"),
+            Refused(words="basic basic --junit -", where="invalid --junit=-: expected a file of its own"),
+        ],
+        "github": [Acts(words="--github", proof="stderr", after="basic basic")],
     },
     "bisect": BISECT_ROWS,
     "report": {
