@@ -85,7 +85,7 @@ class BenchResult(LoadResult):
         return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame
 
     def steps_frame(self) -> pd.DataFrame:
-        """A row for each step of a schedule."""
+        """A row for each step."""
         from grpclab.load.output.formats import step_row
 
         frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
@@ -296,7 +296,7 @@ async def bench(
     Timestamp, a timedelta a Duration. A list holds requests that are sent in turn; a callable is given the number of
     each request, and an iterator gives the next one, as values, JSON or the bytes of a message: the load ends where it
     has no more, unless `data_options` repeat. A text that begins with ``@`` names a file. Where the client streams, a
-    list is the messages of one call. `mix` is several calls that take turns, as the tables ``[[call]]`` of a
+    list is the messages of one call. `mix` is several calls that take turns, as ``[[call]]`` tables of a
     configuration have them: ``[{"method": "shop.Cart/Get"}, ...]``. `check` is an expression that each
     answer has to pass. `metadata` is a mapping or
     pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections,
