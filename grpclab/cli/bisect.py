@@ -41,8 +41,8 @@ is found. That one is compared with its parent, too. Of a merge the merge itself
 Each commit is a git worktree in a temporary folder; your checkout is not touched.
 
 Each step is a comparison as `grpclab compare` makes it, stored under results/: after an interruption the same command
-goes on where it stopped. An inconclusive step is measured once more with twice the blocks. A commit that cannot be
-measured is passed over."""
+goes on where it stopped. A step that does not decide is measured once more with twice the blocks. A commit that cannot
+be measured is passed over."""
 
 EPILOG = """examples:
   grpclab bisect --good v1.4 --bad HEAD --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}'
