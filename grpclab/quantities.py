@@ -48,7 +48,7 @@ def _float(value: Fraction) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise ValueError("longer than any time that can be counted") from None
+        raise ValueError("longer than any supported time") from None
 
 
 def _exact(text: str, bare: str | None) -> Fraction:
@@ -65,7 +65,7 @@ def _exact(text: str, bare: str | None) -> Fraction:
             raise ValueError(f"{text!r} is not a time with its unit")
         total, at, last = total + Fraction(part[1]) * UNITS_S[order[unit]], part.end(), unit
     if not word:
-        raise ValueError("there is no time in an empty text")
+        raise ValueError("an empty string is not a time")
     return total
 
 
@@ -84,7 +84,7 @@ def share(name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < 1:
-        raise UsageError(invalid(name, text, "a share above 0 and below 100 %, e.g. 3%"))
+        raise UsageError(invalid(name, text, "a percentage above 0 and below 100 %, e.g. 3%"))
     return value
 
 

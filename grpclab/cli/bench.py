@@ -66,8 +66,9 @@ input, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (results
 
 
 HINTS = {
-    "--address": "bench takes the address as it is: grpclab bench HOST:PORT --call package.Service/Method",
-    "--cmd": "bench starts no command: start the server, then grpclab bench HOST:PORT --call package.Service/Method",
+    "--address": "bench takes the address without an option: grpclab bench HOST:PORT --call package.Service/Method",
+    "--cmd": "bench does not start a command: start the server, then run grpclab bench HOST:PORT --call "
+             "package.Service/Method",
 }
 """What to type instead of the options of a target that compare has and bench has not."""
 
@@ -165,7 +166,7 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
     """Raise UsageError where outputs cannot be written, or two would be written in one place."""
     where, json_file, format_ = given.get("output", "-"), given.get("json"), given.get("format")
     if where == json_file and format_ not in (None, "json"):
-        raise UsageError(f"--format {format_} and --json both write to {where}: give another file to one of them")
+        raise UsageError(f"--format {format_} and --json both write to {where}: use a different file for one of them")
     if given.get("details") and json_file is None and format_ != "json":
         raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
     for name in (where, json_file):
@@ -238,7 +239,7 @@ def _groups() -> list[OptionGroup]:
                 "-n",
                 meaning="calls in the window (in a schedule, at each rate); more if --slo needs them",
             ),
-            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s with --rate if neither is given"),
+            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s with --rate if neither is set"),
             factor_option("warmup", "TIME"),
         ],
     )
@@ -285,7 +286,7 @@ def _groups() -> list[OptionGroup]:
             ),
             Flag("-o", "--output", metavar="FILE", help="print to this file"),
             Flag("--name", metavar="TEXT", help="name of the load in the JSON"),
-            Flag("--tags", metavar="KEY=VALUE,...", help="tags in the JSON; a JSON object is fine, too"),
+            Flag("--tags", metavar="KEY=VALUE,...", help="tags in the JSON; a JSON object also works"),
             Flag("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"),
             Flag(
                 "--details",

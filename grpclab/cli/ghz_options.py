@@ -113,8 +113,8 @@ def _check_together(words: Sequence[str]) -> None:
     """Raise UsageError where ghz's words contradict each other."""
     names = [word.partition("=")[0] for word in words]
     if "--insecure" in names and (of_tls := next((f"--{one}" for one in OF_TLS if f"--{one}" in names), None)):
-        raise UsageError(f"--insecure is plain text, and {of_tls} belongs to TLS: leave one out")
+        raise UsageError(f"--insecure means plain text, but {of_tls} is a TLS option: remove one of them")
     if "--load-schedule" in names and _RATES & set(names) and not {"const", "--load-schedule=const"} & set(words):
-        raise UsageError("--load-schedule and --rate both set the rate: leave one out")
+        raise UsageError("--load-schedule and --rate both set the rate: remove one of them")
     if "--async" in names and not (_RATES | {"--load-schedule"}) & set(names):
-        raise UsageError("--async needs a rate: calls are then sent when they are due: add --rps")
+        raise UsageError("--async needs a rate, so that calls are sent when they are due: add --rps")

@@ -42,7 +42,7 @@ COMMAND = LabCommand(
                     "--handler",
                     default=families.HANDLER,
                     metavar="FILE",
-                    help=f"file with the handlers, by the end of its path (default: {families.HANDLER})",
+                    help=f"file with the handlers, given by the end of its path (default: {families.HANDLER})",
                 ),
                 Flag(
                     "-o",

@@ -46,8 +46,8 @@ def run(options: Options) -> int:
     original = load_original(options.repeat) if options.repeat else None
     if original:
         if options.plan and original.manifest.plan.subjects:
-            kind = "a comparison" if original.manifest.design == "compare" else "a study of one's own server"
-            raise UsageError(f"--plan cannot be combined with the repeat of {kind}: its number of blocks is known")
+            kind = "a comparison" if original.manifest.design == "compare" else "a study of your own server"
+            raise UsageError(f"--plan cannot be combined with repeating {kind}: its number of blocks is known")
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
         study = Study.described(
@@ -95,9 +95,9 @@ def _agreed(original: Original) -> bool:
     foreign = original.foreign() if original.trusted else []
     if not (foreign and sys.stdin.isatty() and sys.stdout.isatty()):
         return False
-    print(f"{original.source} was recorded by another user or on another machine; it starts or opens:")
+    print(f"{original.source} was recorded by another user or on another machine, and would start or open:")
     print("\n".join(f"  {line}" for line in foreign))
-    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+    return input("Continue? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _parameters(options: Options) -> StudyParameters:
@@ -113,9 +113,9 @@ def _parameters(options: Options) -> StudyParameters:
     if options.yes and not options.repeat:
         raise UsageError("--yes works only with --repeat: no other command asks for confirmation")
     if options.insists_on("exclusive") and not options.file:
-        raise UsageError("--exclusive works only with --file: the servers of other studies can be up together")
+        raise UsageError("--exclusive works only with --file: the servers of other studies can run at the same time")
     if options.file and (others := [one for one in others if one != "--budget"]):  # which is no key of a file
-        raise UsageError(f"{others[0]} cannot be combined with --file: write it into {options.file}")
+        raise UsageError(f"{others[0]} cannot be combined with --file: set it in {options.file}")
     if options.plan and options.insists_on("json"):
         raise UsageError("--json cannot be combined with --plan: a plan has no result yet")
     refuse_without_part(design, [name for name in typed if name != "study"], written="--{}")

@@ -97,7 +97,7 @@ class OwnFactor(Factor):
     @property
     def range_text(self) -> str:
         """The levels it takes, for people."""
-        return f"text of at most {LONGEST:,} characters, without NUL; a number, true or false"
+        return f"a string of at most {LONGEST:,} characters without NUL, a number, true or false"
 
 
 def is_own(name: object) -> bool:

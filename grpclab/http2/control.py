@@ -93,7 +93,7 @@ class Control:
         self.windows = SendWindows()
         self.peer_table = frames.DEFAULT_TABLE
         """The smallest header table the peer has ever asked for, bytes: a larger one is never used."""
-        self._idle = FloodCounter(MAX_IDLE_FRAMES, "frames to no purpose")
+        self._idle = FloodCounter(MAX_IDLE_FRAMES, "too many useless frames")
         self._fragments: list[bytes] = []
         self._fragments_bytes = 0
         self._fragments_of = (0, 0)
@@ -187,7 +187,7 @@ class Control:
     def _require(has_its_length: bool, has_its_stream: bool, name: str) -> None:
         """Refuse a frame of the wrong length, or one of the connection on a stream, or the reverse."""
         if not has_its_length:
-            raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, f"{name} of a wrong length")
+            raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, f"{name} with a wrong length")
         if not has_its_stream:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"{name} on a wrong stream")
 
@@ -206,7 +206,7 @@ class Control:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"stream {stream_id} depends on itself")
 
     def _on_push_promise(self, flags: int, stream_id: int, body: bytes) -> None:
-        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, though push is off")
+        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, although push is disabled")
 
     def _on_rst_stream(self, flags: int, stream_id: int, body: bytes) -> None:
         self._require(len(body) == 4, stream_id != 0, "RST_STREAM")

@@ -261,7 +261,7 @@ class ServerConnection(Connection):
             self._events.append(stream)
 
     def _wrong_length(self, stream: Stream) -> None:
-        text = f"content-length is {stream.request.content_length:,}, of DATA came {stream._content:,} bytes"
+        text = f"content-length is {stream.request.content_length:,}, but DATA has {stream._content:,} bytes"
         self._reset(stream, ErrorCode.PROTOCOL_ERROR, text)
 
     def _stray(self, stream_id: int, *, moves: bool = False) -> None:

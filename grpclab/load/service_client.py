@@ -283,7 +283,7 @@ class ServiceClient:
             raise TargetError(finding.text)
         if "connect" in text.lower():
             raise TargetError(
-                f"nothing answers at {self.target} ({text}): start a server there, or name another target"
+                f"nothing answers at {self.target} ({text}): start a server there, or use another target"
             )
 
 

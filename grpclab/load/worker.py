@@ -96,7 +96,7 @@ def _missing(create: EngineFactory, call: CallSpec) -> str:
     """What a call asks for that not every engine has; nothing where the engine has it all."""
     if getattr(create, "VARIES_CALLS", False):
         return ""
-    asked = {"requests that differ": call.payloads, "metadata that differs": call.headers, "--check": call.check}
+    asked = {"requests that vary": call.payloads, "metadata that varies": call.headers, "--check": call.check}
     return next((name for name, value in asked.items() if value), "")
 
 

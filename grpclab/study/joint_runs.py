@@ -49,13 +49,13 @@ class JointRuns:
         count = len(self.runs)
         if not count:
             return "no run has a ratio with an interval: there is nothing to join"
-        spread = f"ratios from {one.low:.3g}x to {one.high:.3g}x"
+        spread = f"ratios from {one.low:.3g}× to {one.high:.3g}×"
         if pooled is None:
             runs = "1 run" if count == 1 else f"{count} runs"
             return f"{runs}, {spread}: from {FEWEST_RUNS} runs on there is one interval"
         limit = " (the load generator was the limit of a run)" if one.bound else ""
         return (
-            f"{count} runs together: {one.ratio:.3g}x, 95 % interval {one.interval[0]:.3g} to {one.interval[1]:.3g} "
+            f"{count} runs together: {one.ratio:.3g}×, 95 % interval {one.interval[0]:.3g} to {one.interval[1]:.3g} "
             f"(Hartung-Knapp, {pooled.runs - 1} degrees of freedom; {spread}, "
             f"{100 * pooled.tau:.2g} % between runs), {one.blocks} blocks: {one.verdict}{limit}"
         )

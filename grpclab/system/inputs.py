@@ -102,7 +102,7 @@ def whole(name: str, value: object, *, minimum: int = 0) -> int:
 def text(name: str, value: object, example: str) -> str:
     """A text. Raises UsageError."""
     if not isinstance(value, str):
-        raise refusal(name, value, f"a text, e.g. {example!r}")
+        raise refusal(name, value, f"a string, e.g. {example!r}")
     return str(value)
 
 

@@ -107,7 +107,7 @@ class Registry(Generic[T]):
             return cast("T", points[0].load())
         except Exception as error:  # whatever the code of others raises while it is imported
             raise PluginError(
-                f"{self.kind} {name!r} of {_origin(points[0])} does not load: {type(error).__name__}: {error}"
+                f"{self.kind} {name!r} of {_origin(points[0])} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
 
     def _entry_points(self) -> Mapping[str, Sequence[EntryPoint]]:

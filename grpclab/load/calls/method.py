@@ -155,7 +155,7 @@ def find_call(
     if descriptor.client_streaming:
         kind = "bidirectional" if descriptor.server_streaming else "client"
         raise UsageError(
-            f"{service}/{method} is a {kind} streaming method: grpclab calls unary and server streaming methods"
+            f"{service}/{method} is a {kind} streaming method: grpclab supports unary and server streaming methods"
         )
     values = TemplateValues(service=service, method=method, callers=callers, seed=options.seed, now=datetime.now(UTC))
     requests = encoded(data, descriptor.input_type, types.pool, options, values, planned=planned)
@@ -177,6 +177,6 @@ def _split(name: str) -> tuple[str, str]:
     service, _, method = text.partition("/") if "/" in text else text.rpartition(".")
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*/[A-Za-z_]\w*", f"{service}/{method}", re.ASCII):
         raise UsageError(
-            f"{name!r} is not a method name: give package.Service/Method, e.g. grpc.health.v1.Health/Check"
+            f"{name!r} is not a method name: write package.Service/Method, e.g. grpc.health.v1.Health/Check"
         )
     return service, method

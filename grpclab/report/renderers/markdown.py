@@ -38,7 +38,8 @@ def markdown(study: FinishedStudy) -> str:
     parts = [f"{word}{escape(answer.sentence)}{bound}", escape(answer.confidence)]
     parts += [*map(escape, answer.more), escape(glossary.line(study)), _parts(study), _reasons(study)]
     parts += [_warnings(study), _setup(study), _all_comparisons(study), _machine(study)]
-    parts.append(f"The whole report is one file that opens offline: {escape(f'{study.name}.html')}, beside this one.")
+    parts.append(f"The full report is a single file that opens offline: {escape(f'{study.name}.html')}, next to "
+                 "this one.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -74,7 +75,7 @@ def _reasons(study: FinishedStudy) -> str:
         return ""
     items = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
     if not (study.verdict.aa or study.plan.without_aa):
-        items.append("- **Noise here:** not checked, there is no A/A.")
+        items.append("- **Noise on this machine:** not checked, since there is no A/A comparison.")
     return "\n".join(items)
 
 

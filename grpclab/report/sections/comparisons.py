@@ -30,7 +30,7 @@ class EveryComparison:
 
 def section(study: FinishedStudy) -> EveryComparison:
     """The forest plots, and the table."""
-    lacking = Missing(text="No comparison has two blocks in which both sides are valid.")
+    lacking = Missing(text="No comparison has two blocks with both sides valid.")
     often = _often([c for _, members in grouped(study) for c in members])
     return EveryComparison(drawn=tuple(figures.forest(study)) or (lacking,), table=table(study), often=tuple(often))
 

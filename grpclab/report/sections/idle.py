@@ -14,4 +14,4 @@ def section(study: FinishedStudy) -> Piece | None:
     if not (study.plan.idle and study.plan.idle.configurations):
         return None
     block = figures.idle(study)
-    return block or Missing(text="No trial of the scenario idle is valid.")
+    return block or Missing(text="The idle scenario has no valid trial.")
