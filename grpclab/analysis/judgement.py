@@ -285,11 +285,12 @@ def _aa_warning(aa: Comparison | None) -> str:
     if aa is None:
         return "the study has no A/A comparison, so this machine's noise has not been checked"
     if not aa.computed:
-        return (f"the A/A comparison could not be computed ({aa.missing}), so this machine's noise has not been "
-               "checked")
+        return f"the A/A comparison could not be computed ({aa.missing}), so this machine's noise has not been checked"
     if not aa.has_interval:
-        return (f"the A/A comparison has {aa.blocks} blocks, too few for an interval, so this machine's noise has "
-               "not been checked")
+        return (
+            f"the A/A comparison has {aa.blocks} blocks, too few for an interval, so this machine's noise has "
+            "not been checked"
+        )
     if not aa.excludes_one:
         return ""
     return (

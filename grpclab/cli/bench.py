@@ -68,7 +68,7 @@ input, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (results
 HINTS = {
     "--address": "bench takes the address without an option: grpclab bench HOST:PORT --call package.Service/Method",
     "--cmd": "bench does not start a command: start the server, then run grpclab bench HOST:PORT --call "
-             "package.Service/Method",
+    "package.Service/Method",
 }
 """What to type instead of the options of a target that compare has and bench has not."""
 

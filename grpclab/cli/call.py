@@ -302,7 +302,9 @@ def _groups() -> list[OptionGroup]:
         ],
     )
     output = OptionGroup(
-        members=[Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output, with nothing else")]
+        members=[
+            Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output, with nothing else")
+        ]
     )
     return [call, sent, security_group("security"), remote_group("a server on another machine"), output]
 

@@ -181,8 +181,9 @@ def _refuse_unused(options: Options, own: Sequence[Target]) -> None:
     target_options.refuse_unused(options, own, SIDES)
     if not any(target_options.takes_security(target) for target in own):
         _refuse(
-            options, target_options.SECURITY, "it only applies to --cmd or --address; for TLS of grpclab's own "
-                                              "servers, set server.tls"
+            options,
+            target_options.SECURITY,
+            "it only applies to --cmd or --address; for TLS of grpclab's own servers, set server.tls",
         )
 
 
@@ -315,9 +316,14 @@ def _groups() -> list[OptionGroup]:
                 metavar="TIME",
                 help="time for all blocks, e.g. 3m: fitted after the first four (default: none)",
             ),
-            Flag("--plan", switch=True, help="only run a pilot that shows how long it would take and what it could "
-                                             "show"),
-            Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot run at the same time"),
+            Flag(
+                "--plan", switch=True, help="only run a pilot that shows how long it would take and what it could show"
+            ),
+            Flag(
+                "--exclusive",
+                switch=True,
+                help="one side after the other, for servers that cannot run at the same time",
+            ),
             Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),
             Flag("--seed", metavar="N", help="seed of the order within blocks (default: 1)"),
             Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),

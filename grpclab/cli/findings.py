@@ -31,8 +31,7 @@ TOOLS = {
     "chromium": "checks that a report opens offline",
     "nghttpd": "a gRPC server in C, for the ceiling of a client (Debian: nghttp2-server)",
     "h2load": "an HTTP/2 generator in C, for the ceiling of a server (Debian: nghttp2-client)",
-    "perf": "profiles that include the kernel and every thread; py-spy only sees Python threads (Debian: "
-            "linux-perf)",
+    "perf": "profiles that include the kernel and every thread; py-spy only sees Python threads (Debian: linux-perf)",
     "strace": "counts system calls by name (Debian: strace)",
 }
 """Optional programs, and what each is for."""
@@ -285,7 +284,7 @@ def _ports(facts: Facts) -> Finding:
         "ports",
         value,
         "one channel per call leaves each port in TIME_WAIT for a minute, so they run out: `sudo sysctl "
-        "net.ipv4.ip_local_port_range=\"15000 60999\"`",
+        'net.ipv4.ip_local_port_range="15000 60999"`',
     )
 
 
@@ -331,8 +330,7 @@ def _versions(facts: Facts) -> Finding:
     state: State = "ok" if not missing else "warn" if missing == ["uvloop"] else "fail"
     advice = {
         "ok": "",
-        "warn": "without it, `server.event_loop=uvloop` cannot be tested and the link is slower: `pip install "
-                "uvloop`",
+        "warn": "without it, `server.event_loop=uvloop` cannot be tested and the link is slower: `pip install uvloop`",
         "fail": f"`pip install {' '.join(missing)}`",
     }[state]
     return Finding(name="versions", state=state, value=", ".join(parts), advice=advice)

@@ -31,7 +31,9 @@ def run(options: Options) -> int:
     """Write the file; returns the exit code."""
     path = Path(options.file)
     if path.exists():
-        raise UsageError(invalid("--file", options.file, "a file that does not exist yet: remove it, or choose another name"))
+        raise UsageError(
+            invalid("--file", options.file, "a file that does not exist yet: remove it, or choose another name")
+        )
     if bool(options.target) == bool(options.app):
         raise UsageError("expected grpclab init ADDRESS, or grpclab init --app MODULE:NAME")
     from grpclab.servers.target import Address, App

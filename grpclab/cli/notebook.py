@@ -51,8 +51,9 @@ def copy(name: str, folder: Path, *, force: bool) -> Path:
     source, target = notebook(stem), folder / f"{stem}.ipynb"
     content = source.read_bytes()
     if target.exists() and target.read_bytes() != content and not force:
-        raise UsageError(f"{target.name} already exists here with different content: keep it, or replace it with "
-                         "--force")
+        raise UsageError(
+            f"{target.name} already exists here with different content: keep it, or replace it with --force"
+        )
     if not target.exists() or not target.samefile(source):
         target.write_bytes(content)
     return target

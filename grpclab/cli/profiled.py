@@ -55,9 +55,7 @@ def run(options: Options) -> int:
         raise MeasurementError(f"{_some(gone)} ended before py-spy took a sample: profile a process that runs longer")
     if not python.stacks and python.note != pyspy.IDLE_NOTE:
         raise MeasurementError(python.note)
-    native = (
-        perf.PerfProfile(note="the process ended before perf started") if gone == pids else _by_perf(options, pids)
-    )
+    native = perf.PerfProfile(note="the process ended before perf started") if gone == pids else _by_perf(options, pids)
     figures = Figures(pids=pids, python=python, native=native, threads_used=threads_used, gone=gone, took_s=took_s)
     working = at_work(python.stacks)
     for path, writer in writers:  # files first: standard output may be read by `head`
@@ -249,8 +247,7 @@ def _lines(options: Options, figures: Figures) -> list[str]:
     cores = whole.cpu_s / options.duration
     lines = [f"{some}, {options.duration} s: {cores:.2f} cores used, {kernel:.0f} % of that in the kernel"]
     if figures.gone:  # what it had used went with it
-        lines = [f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s; this covers the time until "
-                 "then"]
+        lines = [f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s; this covers the time until then"]
     lines += [
         f"  {use.comm:<18}{use.cpu_s / options.duration:>6.2f} cores" for use in figures.threads_used if use.cpu_s > 0
     ]

@@ -93,8 +93,9 @@ def run(options: Options, port: int) -> int:
     if options.insists_on("settings"):
         raise UsageError(f"--set {options.settings[0]}: serve reference has its own options, see `serve --help`")
     if options.insists_on("desk_host"):
-        raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: reference has no "
-                         "diagnostics server")
+        raise UsageError(
+            "--desk-host is an option of `serve basic` and `serve optimized`: reference has no diagnostics server"
+        )
     given = {_FIELDS[name]: getattr(options, name) for name in _given(options) if name in _FIELDS}
     given |= {"residence": False} if options.no_residence else {}
     spec = ReferenceSpec(host=options.host, port=port, **given)

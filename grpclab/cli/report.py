@@ -50,8 +50,9 @@ def _judge_again(options: Options) -> None:
     if options.joint and options.rejudge:
         raise UsageError("--rejudge cannot be combined with --joint: runs are joined as they were judged")
     if options.joint and options.insists_on("allow_mixed"):
-        raise UsageError("--allow-mixed cannot be combined with --joint: its runs may come from several machines "
-                         "anyway")
+        raise UsageError(
+            "--allow-mixed cannot be combined with --joint: its runs may come from several machines anyway"
+        )
     folder = stored_folder(options.study)
     require_writable(options.json)
     with needs_extra("study"):
@@ -158,7 +159,7 @@ COMMAND = LabCommand(
                     "--rejudge",
                     switch=True,
                     help="apply the current rules and list the rows that change; stored results and the report "
-                         "stay as they are",
+                    "stay as they are",
                 ),
                 Flag(
                     "--joint",

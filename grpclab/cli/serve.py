@@ -86,8 +86,9 @@ def _serve_application(options: Options) -> int:
     if options.variant is not None:
         raise UsageError(f"{options.variant} and --app both set the server: use one of them")
     if options.insists_on("desk_host"):
-        raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: an application has no "
-                         "diagnostics server")
+        raise UsageError(
+            "--desk-host is an option of `serve basic` and `serve optimized`: an application has no diagnostics server"
+        )
     reference.refuse_options(options)
     given = parse_settings(options.settings)
     others = sorted(name for name in given if name.startswith(("client.", "load.", "link.")))

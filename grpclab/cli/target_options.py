@@ -83,8 +83,7 @@ def target_given(options: Options, side: str = "") -> tuple[Target, str] | None:
         return None
     if len(given) > 1:
         first, second = (_flag(option) for _, option in given[:2])
-        raise UsageError(f"{first} and {second} both set {'the target' if not side else side.upper()}: use one of "
-                         "them")
+        raise UsageError(f"{first} and {second} both set {'the target' if not side else side.upper()}: use one of them")
     field, option = given[0]
     text = getattr(options, option)
     if not text:

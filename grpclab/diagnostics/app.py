@@ -123,8 +123,7 @@ class _Pages:
             flamegraph.page(
                 working,
                 heading=f"{samples:,} samples at work in {seconds} s",
-                note=f"Python threads, sampled by py-spy; {profile.samples - samples:,} waiting samples are not "
-                     "shown.",
+                note=f"Python threads, sampled by py-spy; {profile.samples - samples:,} waiting samples are not shown.",
             )
         )
 
@@ -209,7 +208,7 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
             path="/debug/pprof/flamegraph?seconds=5",
             title="Flamegraph",
             text="What the Python threads are doing, sampled by py-spy, as a flamegraph: click a frame to zoom, "
-                 "type to search.",
+            "type to search.",
         ),
         LinkedPage(
             path="/debug/pprof/profile?seconds=30",
@@ -225,13 +224,13 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
                 path="/debug/pprof/heap?seconds=10",
                 title="Heap profile",
                 text="Memory allocated in this time and still held at the end, by tracemalloc, which slows the "
-                     "server down while it runs.",
+                "server down while it runs.",
             ),
             LinkedPage(
                 path="/metrics",
                 title="Metrics",
                 text="Calls by method and status, their duration, processes and the garbage collector, in "
-                     "Prometheus format.",
+                "Prometheus format.",
             ),
         ]
     entries.append(LinkedPage(path="/healthz", title="Health", text="A check that this server is running."))

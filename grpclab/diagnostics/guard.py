@@ -55,8 +55,8 @@ def refusal(
         return Refusal(status=403, text="this server only answers at 127.0.0.1 and localhost")
     if not _from_here(path, headers, hosts[0]):
         return Refusal(
-            status=403, text="this server does not answer requests from other web pages: enter its address in the "
-                             "address bar"
+            status=403,
+            text="this server does not answer requests from other web pages: enter its address in the address bar",
         )
     if token and not _carries(token, headers, query):
         return Refusal(status=401, text="this server requires its token: `grpclab serve` printed the full address")

@@ -156,7 +156,7 @@ RULES: tuple[Rule, ...] = (
         ),
         build=_server_keepalive,
         note="default 2 h; also relaxes ping policing, so that clients with the same interval do not get "
-             "too_many_pings",
+        "too_many_pings",
     ),
     _timeout_rule("server.keepalive_timeout_s"),
     _fixed(
@@ -312,8 +312,10 @@ def _idle_in_client(config: TrialConfig) -> dict[str, str]:
 
 def _idle_in_load(config: TrialConfig) -> dict[str, str]:
     if config.load.rate_rps is not None:
-        return {"load.concurrency": "an open loop calls at its own rate: use load.max_in_flight to limit the calls "
-                                    "in flight"}
+        return {
+            "load.concurrency": "an open loop calls at its own rate: use load.max_in_flight to limit the calls "
+            "in flight"
+        }
     names = ("load.arrival", "load.pacing", "load.max_in_flight")
     return dict.fromkeys(names, "a closed loop has no schedule: set a rate")
 

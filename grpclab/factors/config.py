@@ -174,7 +174,9 @@ class LoadConfig:
     requests: int | None = _factor(500, "calls in the measured window", minimum=1, maximum=100_000_000)
     duration_s: float | None = _factor(None, "longest measured window", minimum=0.01, maximum=86_400)
     warmup_s: float = _factor(0.5, "load before the window, not counted", minimum=0, maximum=3600)
-    pause_s: float = _factor(0.0, "idle time between warm-up and window, with connections open", minimum=0, maximum=3600)
+    pause_s: float = _factor(
+        0.0, "idle time between warm-up and window, with connections open", minimum=0, maximum=3600
+    )
     concurrency: int = _factor(50, "calls in flight (closed loop)", minimum=1, maximum=100_000)
     rate_rps: float | None = _factor(
         None, "calls sent per second (open loop); none is a closed loop", minimum=0.01, maximum=10_000_000
@@ -363,8 +365,7 @@ def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None
     if both:
         name = both[0]
         raise UsageError(
-            f"invalid {name}={format_level(settings[name])}: another option already sets {name}: use only one of "
-            "them"
+            f"invalid {name}={format_level(settings[name])}: another option already sets {name}: use only one of them"
         )
 
 

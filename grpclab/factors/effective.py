@@ -59,8 +59,7 @@ def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings, *, 
     reasons |= _window("client.window_kib", config.client, client, probes=not wire)
     if wire and not config.client.adaptive_window and config.client.window_kib is None:
         reasons["client.adaptive_window"] = (
-            f"the wire engine does not probe, so its window is {client.window_bytes:,} bytes either way: set "
-            "window_kib"
+            f"the wire engine does not probe, so its window is {client.window_bytes:,} bytes either way: set window_kib"
         )
     reasons |= _streams(config.server, server)
     reasons |= _frame(config.server, server)
@@ -164,8 +163,10 @@ def not_of(target: Described, factor: str) -> str:
     if target.address and section in ("server", "arg", "env", "target"):
         return f"{factor} is a factor of a server that grpclab starts, and {{who}} is already running"
     if target.command and section == "server":
-        return (f"{factor} is a factor of grpclab's own servers, and {{who}} is started by a command: set it in that "
-               "command")
+        return (
+            f"{factor} is a factor of grpclab's own servers, and {{who}} is started by a command: set it in that "
+            "command"
+        )
     if factor == PYTHON and not target.app:
         return f"{factor} is the interpreter that hosts an application, and {{who}} is not one"
     if target.app and factor in (*OF_OUR_HANDLER, *OF_OUR_CALL):

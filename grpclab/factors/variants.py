@@ -54,7 +54,7 @@ LADDER: tuple[Rung, ...] = (
         title="connection pool",
         changes={"client.pooling": "pool", "client.connections": 4},
         why="connections spread calls over several server processes; with one server core it did not pay off, "
-            "0.85× (0.75 to 0.97)",
+        "0.85× (0.75 to 0.97)",
     ),
     Rung(
         name="asyncio",
@@ -134,7 +134,7 @@ VARIANTS: dict[str, TrialConfig] = {"basic": BASIC, "optimized": OPTIMIZED}
 
 MEANINGS: dict[str, str] = {
     "basic": "a typical first server and client: grpc.server with 10 threads, every setting at its default, and a "
-             "client that opens a channel for each call",
+    "client that opens a channel for each call",
     "optimized": "the same server with larger HTTP/2 windows, keepalive and spare threads, and a client that keeps a "
     "pool of 4 connections",
 }

@@ -147,8 +147,7 @@ def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None
     hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
     if arrival := rates[0].arrival:
         if "load.arrival" in levels:
-            expected = (f"no load shape together with --rate FROM:TO@TIME, which is {arrival} at "
-                       f"{rates[0].rate_rps:g}/s")
+            expected = f"no load shape together with --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
             raise UsageError(invalid("load.arrival", levels["load.arrival"], expected))
         levels["load.arrival"] = arrival
         if levels.get("load.requests") is not None or levels.get("load.duration_s") is not None:

@@ -31,8 +31,7 @@ PATIENCE_S = 1.0
 """Longest wait for one answer of a look; there are two questions at most."""
 _START = "start a server there (`grpclab serve optimized`), or use another target"
 _START_OR_WAIT = (
-    "start a server there (`grpclab serve optimized`), use another target, or wait for it with --connect-timeout "
-    "30s"
+    "start a server there (`grpclab serve optimized`), use another target, or wait for it with --connect-timeout 30s"
 )
 FILES_RUN_OUT = (errno.EMFILE, errno.ENFILE)
 """The errors of a process, or a system, that may open no further file."""
@@ -139,12 +138,12 @@ def _untrusted(error: ssl.SSLCertVerificationError, name: str, security: Securit
     if error.verify_code == _NOT_YET:
         return "has a certificate that is not valid yet: set the clock, or add --insecure-skip-verify"
     if error.verify_code in (_NAME, _ADDRESS):
-        return (f"has a certificate for a name other than {name}: add --server-name NAME with a name in the "
-               "certificate")
-    trusted = (security.options.cacert or "the given roots") if security.roots else "an authority that this machine trusts"
+        return f"has a certificate for a name other than {name}: add --server-name NAME with a name in the certificate"
+    trusted = (
+        (security.options.cacert or "the given roots") if security.roots else "an authority that this machine trusts"
+    )
     why = error.verify_message or "it cannot be verified"
-    return (f"has a certificate that is not signed by {trusted} ({why}): provide its root certificate with --cacert "
-           "FILE")
+    return f"has a certificate that is not signed by {trusted} ({why}): provide its root certificate with --cacert FILE"
 
 
 def _failed(target: str, error: OSError) -> Diagnosis:

@@ -146,4 +146,6 @@ def link_text(link: Mapping[str, float]) -> str:
     """Return a sentence on an emulated link: its factors, and its measured round trips."""
     rtt_ms, p50 = link["rtt_ms_asked"], link["rtt_ms_p50"]
     text = f"emulated link: {rtt_ms:g} ms asked for, {p50:.2f} ms measured (p99 {link['rtt_ms_p99']:.2f} ms)"
-    return text + ("; this is not what was asked for" if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms) else "")
+    return text + (
+        "; this is not what was asked for" if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms) else ""
+    )

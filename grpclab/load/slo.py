@@ -194,8 +194,9 @@ def _why_broken(objective: Objective, summary: Summary) -> str:
         return "no call succeeded"
     stalled_s = summary.stalled_s
     if stalled_s > max(objective.limit, _allowed_share(objective) * summary.window_s):
-        return (f"no call completed in the last {stalled_s:.1f} s of {summary.window_s:.1f} s, and all callers were "
-               "waiting")
+        return (
+            f"no call completed in the last {stalled_s:.1f} s of {summary.window_s:.1f} s, and all callers were waiting"
+        )
     return ""
 
 
@@ -245,8 +246,10 @@ class ObjectiveWatch:
             streak = self._streak[objective.name] = self._streak.get(objective.name, 0) + 1 if reason else 0
             at_once = objective.name in ("max", "errors") or (objective.name == "rps" and progress.calls >= WATCH_CALLS)
             if objective.name in PERCENTILES and _stalled(objective, progress, self.callers):
-                reason, at_once = (f"no call has completed for {progress.youngest_s:.1f} s, and all callers are "
-                                  "waiting"), True
+                reason, at_once = (
+                    (f"no call has completed for {progress.youngest_s:.1f} s, and all callers are waiting"),
+                    True,
+                )
             if reason and (at_once or streak >= WATCH_REPORTS):
                 implied = " (implied)" if objective.implied else ""
                 return f"{reason}, against the {objective.name}={objective.text} of --slo{implied}"

@@ -67,8 +67,8 @@ def find_knee(steps: Sequence[RateStep]) -> Knee:
             if last_kept is None:
                 return Knee(rate_rps=None, sentence=f"no knee: even at the lowest rate, {ended}")
             return Knee(
-                rate_rps=last_kept.rate_rps, sentence=f"kept up with {_rate(last_kept)}; {ended}, so the server may "
-                                                      "be able to do more"
+                rate_rps=last_kept.rate_rps,
+                sentence=f"kept up with {_rate(last_kept)}; {ended}, so the server may be able to do more",
             )
         why = _why_not(step, first)
         if why and last_kept is None:
@@ -81,7 +81,8 @@ def find_knee(steps: Sequence[RateStep]) -> Knee:
             )
         last_kept = step
     return Knee(
-        rate_rps=ordered[-1].rate_rps, sentence=f"no knee: the server kept up with every rate up to {_rate(ordered[-1])}"
+        rate_rps=ordered[-1].rate_rps,
+        sentence=f"no knee: the server kept up with every rate up to {_rate(ordered[-1])}",
     )
 
 

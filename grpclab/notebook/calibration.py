@@ -38,7 +38,9 @@ class CalibrationNotebook:
         self.plan = Plan.from_namespace(namespace)
         if unknown := [name for name in self.plan.parts if name not in EXPERIMENTS]:
             raise DesignError(
-                invalid("only", self.plan.only, f"names from {', '.join(EXPERIMENTS)}; {unknown[0]!r} is not one of them")
+                invalid(
+                    "only", self.plan.only, f"names from {', '.join(EXPERIMENTS)}; {unknown[0]!r} is not one of them"
+                )
             )
         self.results = Results(project_root(), self.plan.name)
         self.results.begin(self.plan)

@@ -220,9 +220,7 @@ def ratios_sentence(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> s
         certain = f", {between}" if between != qty.MISSING else ": no interval"
         blocks = qty.count(interval.blocks, "block")
         sentences.append(f"{metric_words(str(metric))} {qty.ratio(interval.mean)} ({blocks}{certain})")
-    return (
-        f"{candidate} against {baseline}: {words.listing(sentences)}." if sentences else "No block has both."
-    )
+    return f"{candidate} against {baseline}: {words.listing(sentences)}." if sentences else "No block has both."
 
 
 ratios_told = ratios_sentence

@@ -32,8 +32,7 @@ PERMISSION_ADVICE = (
     "perf has no permission to sample the server: run as root, or allow it with sysctl "
     "kernel.perf_event_paranoid=1 (in a container, add CAP_PERFMON)"
 )
-USER_ONLY_ADVICE = ("perf could not see the kernel: run as root, or allow it with sysctl "
-                   "kernel.perf_event_paranoid=1")
+USER_ONLY_ADVICE = "perf could not see the kernel: run as root, or allow it with sysctl kernel.perf_event_paranoid=1"
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 
 RATE_HZ = 499

@@ -47,8 +47,9 @@ def by_pid(pid: int) -> list[int]:
         what = f"that process runs {process.name()}"
         if len(family) > 1:
             what += ", and none of its child processes runs Python"
-        raise UsageError(invalid(given, pid, f"a process that runs Python; {what}: use perf record -p for other "
-                                             "programs"))
+        raise UsageError(
+            invalid(given, pid, f"a process that runs Python; {what}: use perf record -p for other programs")
+        )
     return python
 
 

@@ -43,16 +43,21 @@ def sure(study: FinishedStudy) -> str:
     spread = f"from {qty.ratio(min(ratios))} to {qty.ratio(max(ratios))}"
     trend = f"{study.title(study.candidate)} was {way} in {agree} of {qty.count(len(ratios), 'block')}, {spread}"
     if len(ratios) < fewest_blocks():
-        return (f"{trend}; {qty.count(len(ratios), 'block')} cannot rule out chance; it takes at least "
-               f"{fewest_blocks()}.")
+        return (
+            f"{trend}; {qty.count(len(ratios), 'block')} cannot rule out chance; it takes at least {fewest_blocks()}."
+        )
     p = c.p_value
     if not math.isfinite(p):
         return f"{trend}."
-    least = ", the smallest that this number of blocks can give" if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9) else ""
+    least = (
+        ", the smallest that this number of blocks can give"
+        if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9)
+        else ""
+    )
     once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in at least every other study"
     return (
-        (f"{trend}. If there were no difference, a mean this far from 1 would occur {once} (sign-flip test, p "
-        f"{p:.2g}{least}).")
+        f"{trend}. If there were no difference, a mean this far from 1 would occur {once} (sign-flip test, p "
+        f"{p:.2g}{least})."
     )
 
 
@@ -64,8 +69,9 @@ def noise(study: FinishedStudy) -> str:
     differs = aa.excludes_one
     measured = f"the baseline against itself gave {words.estimate(aa)}"
     if not differs and (aa.ci_low < study.margins[0] or aa.ci_high > study.margins[1]):
-        return (f"{measured}: with this number of blocks, anything inside that interval cannot be distinguished from "
-               "noise.")
+        return (
+            f"{measured}: with this number of blocks, anything inside that interval cannot be distinguished from noise."
+        )
     return (
         f"{measured}: identical configurations differ, so doubt every ratio in this study."
         if differs

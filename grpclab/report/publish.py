@@ -85,5 +85,6 @@ def _refuse_secrets(path: Path, redactor: Redactor) -> None:
     if any(redactor.leaked(text, packed.manifest) for text in texts):
         for file in files:
             file.unlink()
-        raise StorageError(f"{path} was not written, because it would contain a secret of this study: name it with "
-                           "--redact NAME")
+        raise StorageError(
+            f"{path} was not written, because it would contain a secret of this study: name it with --redact NAME"
+        )

@@ -72,8 +72,7 @@ def _empty(into: Path) -> None:
     """Make the folder, or take a site of before out of it; never anything else."""
     if into.exists() and any(into.iterdir()):
         if not (into / ".nojekyll").exists() or (into / ".git").exists():
-            raise DesignError(f"{into} is neither empty nor a site built earlier: remove it, or choose another "
-                              "folder")
+            raise DesignError(f"{into} is neither empty nor a site built earlier: remove it, or choose another folder")
         shutil.rmtree(into)
     into.mkdir(parents=True, exist_ok=True)
 

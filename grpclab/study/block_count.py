@@ -100,12 +100,14 @@ def by_noise(trials: pd.DataFrame, plan: StudyPlan, block_s: float, *, most: int
     lines = tuple(effect_lines(effect_table(sd, degrees, delta=delta, block_s=block_s), delta=delta))
     noise = f"the ratio varies by {100 * sd:.1f} % from block to block"
     if not math.isfinite(sd):
-        return BlockCount(blocks=most, reason=f"no two blocks have a ratio: {most} are planned, the most", lines=lines)
+        return BlockCount(
+            blocks=most, reason=f"fewer than two blocks have a ratio: {most} are planned, the maximum", lines=lines
+        )
     if needed is None or needed > most:
-        reason = f"{noise}: {_needed(needed, block_s)}; {most} are planned, the most that noise alone asks for"
+        reason = f"{noise}: {_needed(needed, block_s)}; {most} are planned, the maximum that is chosen from noise"
         return BlockCount(blocks=most, reason=reason, lines=lines)
     blocks = max(fewest, needed)
-    reason = f"{noise}: {blocks} blocks are planned, enough to decide in four of five cases"
+    reason = f"{noise}: {blocks} blocks are planned, enough to decide in four out of five cases"
     return BlockCount(blocks=blocks, reason=reason, lines=lines)
 
 
@@ -114,7 +116,7 @@ def _needed(blocks: int | None, block_s: float) -> str:
     if blocks is None:
         return "more than 1,000 blocks would be needed, so it takes a larger --min-effect or a quieter machine"
     takes = qty.rough_duration(blocks * block_s)
-    return f"about {blocks:,} blocks would be needed, which --blocks {blocks} measures in about {takes}"
+    return f"about {blocks:,} blocks would be needed: --blocks {blocks} takes about {takes}"
 
 
 def within_budget(
@@ -159,11 +161,15 @@ def within_budget(
     total_s = measured * block_s + (number - measured) * costs.block_s(fitted_s)
     seen = smallest_seen(noise.at(fitted_s), number, noise.degrees, delta=plan.smallest_effect)
     words = f"{number} blocks of {qty.rough_duration(costs.block_s(fitted_s))} each"
-    shorter = "" if fitted_s >= counted_s else f", {fitted_s:g} s of counted time in the place of {counted_s:g} s"
-    over = "" if total_s <= budget_s * 1.02 else f"; that is more than the budget, fewer than {fewest} give no verdict"
+    shorter = "" if fitted_s >= counted_s else f", {fitted_s:g} s of counted time instead of {counted_s:g} s"
+    over = (
+        ""
+        if total_s <= budget_s * 1.02
+        else (f"; this exceeds the budget, but fewer than {fewest} blocks give no verdict")
+    )
     reason = (
-        f"budget {qty.rough_duration(budget_s)}: {words}{shorter}, about {qty.rough_duration(total_s)} in all; effects"
-        f" of {100 * seen:.0f} % are found in four of five cases{over}"
+        f"budget {qty.rough_duration(budget_s)}: {words}{shorter}, about {qty.rough_duration(total_s)} in total; "
+        f"effects of {100 * seen:.0f} % are detected in four out of five cases{over}"
     )
     return BlockCount(blocks=number, reason=reason, counted_s=None if fitted_s >= counted_s else fitted_s)
 

@@ -48,12 +48,12 @@ class JointRuns:
         one, pooled = self.verdict, self.verdict.pooled
         count = len(self.runs)
         if not count:
-            return "no run has a ratio with an interval: there is nothing to join"
+            return "no run has a ratio with an interval, so there is nothing to join"
         spread = f"ratios from {one.low:.3g}× to {one.high:.3g}×"
         if pooled is None:
             runs = "1 run" if count == 1 else f"{count} runs"
-            return f"{runs}, {spread}: from {FEWEST_RUNS} runs on there is one interval"
-        limit = " (the load generator was the limit of a run)" if one.bound else ""
+            return f"{runs}, {spread}: a joint interval takes at least {FEWEST_RUNS} runs"
+        limit = " (the load generator was the limit in at least one run)" if one.bound else ""
         return (
             f"{count} runs together: {one.ratio:.3g}×, 95 % interval {one.interval[0]:.3g} to {one.interval[1]:.3g} "
             f"(Hartung-Knapp, {pooled.runs - 1} degrees of freedom; {spread}, "

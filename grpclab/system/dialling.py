@@ -108,9 +108,7 @@ def _connection(target: str, hosts: Sequence[str], port: int) -> socket.socket:
         return open_connection(hosts, port, timeout_s=HANDSHAKE_S)
     except OSError as error:
         why = (os.strerror(error.errno) if error.errno else str(error)).lower()
-        raise TargetError(
-            f"nothing answers at {target} ({why}): start a server there, or use another target"
-        ) from None
+        raise TargetError(f"nothing answers at {target} ({why}): start a server there, or use another target") from None
 
 
 def presented(target: str, security: Security) -> tuple[bytes, str]:
@@ -135,7 +133,9 @@ def presented(target: str, security: Security) -> tuple[bytes, str]:
                 details = connection.getpeercert()
         except ssl.SSLCertVerificationError as error:
             why = f"{error.verify_message}; {_OTHER_ENGINE}"
-            raise TargetError(f"the certificate of the server at {target} cannot be used without checking it: {why}") from None
+            raise TargetError(
+                f"the certificate of the server at {target} cannot be used without checking it: {why}"
+            ) from None
         except OSError as error:
             raise TargetError(f"the server at {target} {handshake_fault(error, security)}") from None
     held = cast("tuple[tuple[str, str], ...]", (details or {}).get("subjectAltName", ()))

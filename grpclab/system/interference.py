@@ -180,8 +180,7 @@ def _stopped(s: Interference) -> Iterator[Notice]:
         yield Notice(
             kind=f"{name}-stopped",
             severity="warning",
-            text=f"{NAMES[name]} was stopped for about {seconds:.2g} s during the measurement (by SIGSTOP or a "
-                 "tracer)",
+            text=f"{NAMES[name]} was stopped for about {seconds:.2g} s during the measurement (by SIGSTOP or a tracer)",
             remedy="measure again without anything that stops or traces it",
         )
 
@@ -228,7 +227,7 @@ def _others(s: Interference) -> Iterator[Notice]:
                 f"other processes used {s.others_s / s.seconds:.2g} of the {cores} "
                 f"core{'' if cores == 1 else 's'} that server and generator run on"
             ),
-            remedy="stop them (`top` names them) and measure again",
+            remedy="stop them (`top` shows them) and measure again",
         )
 
 

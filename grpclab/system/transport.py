@@ -189,8 +189,9 @@ def handshake_fault(error: OSError, security: Security) -> str:
     if any(word in reason for word in ("certificate", "unknown ca")):
         return f"does not accept the certificate of --cert ({reason}): use one signed by an authority that it trusts"
     if reason == "protocol version":
-        return (f"refuses the TLS handshake ({reason}): it may only support older versions of TLS, but gRPC needs "
-               "TLS 1.2")
+        return (
+            f"refuses the TLS handshake ({reason}): it may only support older versions of TLS, but gRPC needs TLS 1.2"
+        )
     return f"refuses the TLS handshake ({reason})"
 
 

@@ -33,7 +33,7 @@ def read_bytes(path: Path | str, most: int, *, inside: Path | None = None) -> by
     open() does, and ValueError.
     """
     if inside is not None and not is_inside(path, inside):
-        raise ValueError(f"is a symbolic link out of {inside}")
+        raise ValueError(f"is a symbolic link that leaves {inside}")
     with _opened(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -44,7 +44,7 @@ def read_bytes(path: Path | str, most: int, *, inside: Path | None = None) -> by
 def read_tail(path: Path | str, most: int, *, inside: Path) -> bytes:
     """The last bytes of a regular file; as :func:`read_bytes` otherwise."""
     if not is_inside(path, inside):
-        raise ValueError(f"is a symbolic link out of {inside}")
+        raise ValueError(f"is a symbolic link that leaves {inside}")
     with _opened(path) as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - most))
         return file.read(most)

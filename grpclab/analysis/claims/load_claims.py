@@ -64,7 +64,7 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, planned: PlannedThro
         claim="throughput",
         claimed=f"{CLAIMED_RPS[0]:,.0f} to {CLAIMED_RPS[1]:,.0f} requests/s, optimized +277 % over basic",
         done="measured basic and optimized at 64 calls in flight with both engines, and the basic server with the "
-             "optimized client",
+        "optimized client",
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -107,8 +107,8 @@ def syscalls(trials: pd.DataFrame, planned: PlannedPair) -> TestedClaim:
         claim="system calls",
         claimed=f"their share falls from {100 * CLAIMED_SHARE:.2f} % to 3 to 5 %",
         done="sampled both servers under load after the measured window: with py-spy, which sees only Python's "
-             "threads (samples at work that are sending, receiving, in locks or in other kernel work), and with "
-             "perf, which sees every thread (samples in the kernel)",
+        "threads (samples at work that are sending, receiving, in locks or in other kernel work), and with "
+        "perf, which sees every thread (samples in the kernel)",
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -149,8 +149,8 @@ def streams(trials: pd.DataFrame, compared: Comparisons, planned: PlannedStreams
         claim="streams",
         claimed=f"{planned.in_flight:,} concurrent streams",
         done=f"{planned.in_flight:,} unary calls in flight on four connections (engine wire), to the optimized "
-             "server and to the same server with grpcio's default limits on streams and on calls that have not "
-             "started",
+        "server and to the same server with grpcio's default limits on streams and on calls that have not "
+        "started",
         result=joined(condition, *parts),
         verdict=verdict,
     )

@@ -45,8 +45,10 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, planned: PlannedHand
         lost = _never_back(trials, pair.baseline)
         outcomes[pair.place] = None if lost else decided(c, BETTER)
         why = (
-            (", undecided: without keepalive no call succeeded again before the window closed, so its next "
-            "connection was not seen")
+            (
+                ", undecided: without keepalive no call succeeded again before the window closed, so its next "
+                "connection was not seen"
+            )
             if lost
             else ""
         )
@@ -60,8 +62,8 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, planned: PlannedHand
         claim="keepalive",
         claimed="keep-alive reduces handshakes",
         done="counted the connections that the same client opened with and without HTTP/2 keepalive, under load "
-             "(by the wire engine) and after an idle period (by the emulated link); for comparison, channels that "
-             "are kept open and one channel per call",
+        "(by the wire engine) and after an idle period (by the emulated link); for comparison, channels that "
+        "are kept open and one channel per call",
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -112,7 +114,7 @@ def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequenc
         claim="large windows",
         claimed="large HTTP/2 windows raise throughput",
         done="measured 256 KiB downloads on one connection, 8 in flight, with fixed client windows, which limit "
-             "downloads (the Rust demo set the server's windows, which limit uploads)",
+        "downloads (the Rust demo set the server's windows, which limit uploads)",
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -134,14 +136,18 @@ def adaptive(
         outcomes[f"over {_article(network.place)}"] = _keeps_up(trials, list(against.values()), delta)
         best = max(fixed, key=lambda label: _mean(trials, fixed[label]))
         bound = bound_words(bounded(trials, against[best]))
-        parts.append(f"{network.place}: adaptive has {ratio_words(against[best])} the throughput of the best fixed "
-                     f"window, {best}{bound}")
+        parts.append(
+            f"{network.place}: adaptive has {ratio_words(against[best])} the throughput of the best fixed "
+            f"window, {best}{bound}"
+        )
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="adaptive windows",
         claimed="adaptive flow control adjusts to the network",
-        done=("compared the same downloads with BDP probing, which is on by default, with every fixed window on "
-             "each network"),
+        done=(
+            "compared the same downloads with BDP probing, which is on by default, with every fixed window on "
+            "each network"
+        ),
         result=joined(condition, *parts),
         verdict=verdict,
     )

@@ -65,8 +65,7 @@ def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
     if not m.trials:
         return limit_from(m, "unknown", ["it has no valid trial"], certain=False)
     if m.number("link.idle_timeout_s") > 0:
-        reason = ("the call rate is low on purpose, since this measures how soon a call succeeds after an idle "
-                 "period")
+        reason = "the call rate is low on purpose, since this measures how soon a call succeeds after an idle period"
         return limit_from(m, "unknown", [reason], certain=False)
     return limit_from(m, "unknown", [f"no rule explains it: {cpu_words(m)}", _would_tell(m, neighbours)], certain=False)
 
@@ -74,8 +73,7 @@ def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
 def _would_tell(m: Measured, neighbours: Neighbours) -> str:
     if not m.closed and not math.isnan(m.median("offered_rps")):
         answered, offered = qty.amount(m.median(METRIC), "sentence"), qty.amount(m.median("offered_rps"), "sentence")
-        return (f"{answered} of {offered} offered requests/s were answered; a higher load.rate_rps would show the "
-               "limit")
+        return f"{answered} of {offered} offered requests/s were answered; a higher load.rate_rps would show the limit"
     if m.median("held") > 0:
         factor, reason = "server.max_concurrent_streams", f"{m.median('held'):,.0f} calls waited for a stream; "
     elif m.in_flight > m.threads:
@@ -88,7 +86,7 @@ def _would_tell(m: Measured, neighbours: Neighbours) -> str:
     tried = [other.configuration for other in neighbours.raised(m, factor)]
     if tried:
         return (
-            (f"{reason}a higher {factor} ({', '.join(tried)}) was not faster, so a profile of what it waits for "
-            "would show the limit")
+            f"{reason}a higher {factor} ({', '.join(tried)}) was not faster, so a profile of what it waits for "
+            "would show the limit"
         )
     return f"{reason}the same configuration with a higher {factor} would show the limit"

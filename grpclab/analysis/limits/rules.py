@@ -213,8 +213,11 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
                 f"{qty.amount(rps, 'sentence')} requests/s, each occupying a thread for "
                 f"{qty.duration(service, 'sentence')}, keep {rps * service:.1f} threads busy"
             )
-            spare = [] if have == m.threads else [("spare threads are used only while no call makes progress, which "
-                                                  "was not the case")]
+            spare = (
+                []
+                if have == m.threads
+                else [("spare threads are used only while no call makes progress, which was not the case")]
+            )
             return limit_from(m, "threads", [reason, in_use, *spare, cpu_words(m)], certain=idle)
     if not (idle and m.in_flight > m.threads):
         return None

@@ -127,8 +127,7 @@ class _Encoder:
             field = kind.fields.get(key) or self._extension(descriptor, key)
             if field is None:
                 field_names = known_names(key, [field.name for field in descriptor.fields])
-                raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}; it has "
-                                 f"{field_names}")
+                raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}; it has {field_names}")
             if field.number in keys_by_number:
                 raise refusal(at, inner, f"one value; {keys_by_number[field.number]} and {key} are the same field")
             keys_by_number[field.number] = key
@@ -250,7 +249,7 @@ class _Encoder:
         if is_well_known(kind):
             for key, content in value.items():
                 if key not in ("@type", "value"):
-                    raise refusal((place, key), content, f"only \"@type\" and \"value\" for {kind.full_name}")
+                    raise refusal((place, key), content, f'only "@type" and "value" for {kind.full_name}')
             if "value" not in value:
                 raise refusal(place, value, f'{kind.full_name} in "value", e.g. "value": {example(kind)}')
             self.fill(inner, value["value"], (place, "value"), depth + 1)

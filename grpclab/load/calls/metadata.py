@@ -143,7 +143,7 @@ def _value(key: str, value: Any) -> str:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
     if number and not binary:
         return str(int(value)) if isinstance(value, numbers.Integral) else repr(float(value))
-    raise _invalid(key, value, 'bytes or base64, e.g. b"hello" or "aGVsbG8"' if binary else "a string, e.g. \"42\"")
+    raise _invalid(key, value, 'bytes or base64, e.g. b"hello" or "aGVsbG8"' if binary else 'a string, e.g. "42"')
 
 
 def _invalid(key: str, value: Any, expected: str) -> UsageError:
@@ -192,8 +192,7 @@ def _parse_word(word: str) -> tuple[str, str]:
         raise _invalid(
             "",
             word,
-            f"printable ASCII without leading or trailing spaces; for anything else, use {_shown(key)}-bin= and "
-            "base64",
+            f"printable ASCII without leading or trailing spaces; for anything else, use {_shown(key)}-bin= and base64",
         )
     return key, value
 

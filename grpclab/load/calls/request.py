@@ -277,7 +277,7 @@ def _json(tree: Any, place: Place) -> str:
         case None | bool() | str():
             return json.dumps(tree)
         case _:
-            raise refusal(place, tree, "JSON, with bytes in base64, e.g. \"aGVsbG8=\", and times and NaN as strings")
+            raise refusal(place, tree, 'JSON, with bytes in base64, e.g. "aGVsbG8=", and times and NaN as strings')
 
 
 # ---- names -------------------------------------------------------------------------------------------------------

@@ -31,10 +31,10 @@ _MASK = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[.,][A-Za-z][A-Za-z0-9]*)*")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _FLOAT = 'a number, e.g. 12.5, or "NaN", "Infinity" or "-Infinity"'
-_TIME = "a time in the years 1 to 9999 with a time zone, e.g. \"2024-02-29T12:00:00.5Z\""
-_SPAN = "seconds followed by s, at most 315,576,000,000, with up to nine decimals, e.g. \"1.5s\""
-_FIELDS = "field names in camelCase, separated by commas, e.g. \"user.displayName,photo\""
-_TEXT = "a string, e.g. \"hello\""
+_TIME = 'a time in the years 1 to 9999 with a time zone, e.g. "2024-02-29T12:00:00.5Z"'
+_SPAN = 'seconds followed by s, at most 315,576,000,000, with up to nine decimals, e.g. "1.5s"'
+_FIELDS = 'field names in camelCase, separated by commas, e.g. "user.displayName,photo"'
+_TEXT = 'a string, e.g. "hello"'
 
 
 class UnfitError(ValueError):
@@ -116,7 +116,7 @@ def single(value: Any) -> float:
 def finite(value: Any) -> float:
     """The number of a google.protobuf.Value, which has no NaN and no infinity."""
     if not isinstance(value, Number) or not _NUMBER.fullmatch(value.text):
-        raise UnfitError("a JSON value, e.g. 12.5 or \"hello\"; NaN, bytes and times cannot be written here")
+        raise UnfitError('a JSON value, e.g. 12.5 or "hello"; NaN, bytes and times cannot be written here')
     return double(value)
 
 

@@ -63,7 +63,7 @@ def _burst_times(calls: int, rate_rps: float, _: int) -> Iterator[Floats]:
 GAMMA = ShapeFamily(
     make=_gamma,
     expected="gamma:SHAPE, a number from 0.001 to 1,000: 1 is poisson, less is more clustered, more is more even, "
-             "e.g. gamma:0.5",
+    "e.g. gamma:0.5",
 )
 """Gaps of a gamma distribution of mean ``1 / rate``; their coefficient of variation is ``1 / sqrt(shape)``."""
 BURST = ShapeFamily(make=_burst, expected="burst:CALLS, the number of calls due at the same moment, e.g. burst:20")
@@ -127,7 +127,7 @@ def _steps(argument: str) -> LoadShape:
 RAMP = ShapeFamily(
     make=_ramp,
     expected="ramp:SHARE@TIME, the share of the rate to start with and the time to reach the full rate, e.g. "
-             "ramp:0.1@60s",
+    "ramp:0.1@60s",
 )
 """A rate that grows, or falls, evenly from a share of the one asked for to that one, and stays there."""
 STEPS = ShapeFamily(
@@ -188,8 +188,9 @@ def recorded_times(path: str) -> Floats:
     return found
 
 
-REPLAY = ShapeFamily(make=_replay, expected="replay:FILE, a file with one time in seconds per line, e.g. "
-                                            "replay:day.txt")
+REPLAY = ShapeFamily(
+    make=_replay, expected="replay:FILE, a file with one time in seconds per line, e.g. replay:day.txt"
+)
 """The times of a file, stretched or squeezed to the rate asked for; it begins anew one mean gap after its end."""
 _REPLAY = "replay:"
 

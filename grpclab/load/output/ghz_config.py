@@ -45,9 +45,7 @@ REFUSED = {
     ),
     **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
     "skipFirst": "warm-up is a time: write warmup, e.g. '1s'",
-    **dict.fromkeys(
-        ("binary", "binary-file"), "write data-file and data-format = 'binary': length-delimited messages"
-    ),
+    **dict.fromkeys(("binary", "binary-file"), "write data-file and data-format = 'binary': length-delimited messages"),
     "reflect-metadata": "the metadata of the call is sent to the reflection service as well",
     "cpus": "write workers, the number of generator processes",
     "duration-stop": "calls in progress at the end of the window get 3 s more",

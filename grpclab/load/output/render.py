@@ -125,8 +125,11 @@ def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
         yield "held back", f"{run.bound_hits:,}", f"calls waited with {most:,} already in flight (load.max_in_flight)"
     limit, refused = result.config.client.max_message_mib, run.summary.errors_by_status.get("RESOURCE_EXHAUSTED", 0)
     if limit is not None and refused:
-        yield "refused", f"{refused:,}", ("RESOURCE_EXHAUSTED, which also includes answers above "
-                                         f"client.max_message_mib={limit}")
+        yield (
+            "refused",
+            f"{refused:,}",
+            (f"RESOURCE_EXHAUSTED, which also includes answers above client.max_message_mib={limit}"),
+        )
     if run.connections_lost or run.outage_s:
         noun = "connection" if run.connections_lost == 1 else "connections"
         yield (

@@ -167,5 +167,9 @@ def _caption(study: FinishedStudy, drawn: list[Latencies]) -> str:
         ]
         compared = f"{words.sentence_case(first.name)} and {second.name}: {'; '.join(pairs)}." if pairs else ""
     others = len(study.configurations) - len(drawn)
-    rest = f" The figure shows the two sides of the headline and of its parts; {others} more are not shown." if others > 0 else ""
+    rest = (
+        f" The figure shows the two sides of the headline and of its parts; {others} more are not shown."
+        if others > 0
+        else ""
+    )
     return f"{compared or _alt(drawn[0])}{rest}".strip()

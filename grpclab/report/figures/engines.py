@@ -135,11 +135,13 @@ def sentence(study: FinishedStudy) -> str:
             if base == "grpcio"
             else "with a Python client, you would see that much less than in the figures above"
         )
-        parts.append(f"with the wire engine, {words.listing(gains)} the throughput that a Python client gets: "
-                     f"{meaning}")
+        parts.append(
+            f"with the wire engine, {words.listing(gains)} the throughput that a Python client gets: {meaning}"
+        )
     if same := by_verdict.get("equivalent"):
-        parts.append(f"{_ratios(same)}: both engines get the same throughput, so the server is the limit and not "
-                     "the client")
+        parts.append(
+            f"{_ratios(same)}: both engines get the same throughput, so the server is the limit and not the client"
+        )
     if less := by_verdict.get("slower"):
         parts.append(f"{_ratios(less)}: less with the wire engine than with a Python client")
     if open_ := by_verdict.get("inconclusive"):

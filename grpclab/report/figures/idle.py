@@ -103,7 +103,7 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
         narrow_height_in=0.95 * len(drawn) + 0.9,
         alt=f"One dot per trial. {_outcomes(drawn)}",
         caption=f"After an idle period of {qty.duration(pause)} on a link that drops idle connections after "
-                f"{qty.duration(forgotten)}: {_outcomes(drawn)}",
+        f"{qty.duration(forgotten)}: {_outcomes(drawn)}",
         how_to_read=(
             "Each marker is one trial: connections are used, then left idle until the emulated link drops them, "
             "then calls resume. A dot is the time from the first of these calls until one succeeded. An open arrow "

@@ -24,8 +24,9 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
     if not drawn:
         return None
     levels, shown = (sum(len(points) for _, points in of) for of in (every, drawn))
-    left_out = "" if shown == levels else (f" The figure shows {shown} of {levels} levels; the tables below have all "
-                                          "of them.")
+    left_out = (
+        "" if shown == levels else (f" The figure shows {shown} of {levels} levels; the tables below have all of them.")
+    )
     rows = [len(points) for _, points in drawn]
     columns = min(len(drawn), 3)
     lines = -(-len(drawn) // columns)

@@ -38,8 +38,9 @@ def markdown(study: FinishedStudy) -> str:
     parts = [f"{word}{escape(answer.sentence)}{bound}", escape(answer.confidence)]
     parts += [*map(escape, answer.more), escape(glossary.line(study)), _parts(study), _reasons(study)]
     parts += [_warnings(study), _setup(study), _all_comparisons(study), _machine(study)]
-    parts.append(f"The full report is a single file that opens offline: {escape(f'{study.name}.html')}, next to "
-                 "this one.")
+    parts.append(
+        f"The full report is a single file that opens offline: {escape(f'{study.name}.html')}, next to this one."
+    )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

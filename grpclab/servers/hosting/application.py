@@ -85,7 +85,11 @@ def check_factors(config: ServerConfig) -> None:
     for name in (*OF_THE_GREETER, *NOT_YET):
         factor, level = FACTORS[f"server.{name}"], getattr(config, name)
         if level != factor.default:
-            why = "only grpclab's own greeter supports it" if name in OF_THE_GREETER else "applications do not support it yet"
+            why = (
+                "only grpclab's own greeter supports it"
+                if name in OF_THE_GREETER
+                else "applications do not support it yet"
+            )
             expected = f"{format_level(factor.default)} for an application: {why}"
             raise FactorError(invalid(f"server.{name}", format_level(level), expected))
 
@@ -256,7 +260,12 @@ def launch_application(
             if late:
                 log.info("%s imported modules after registering: %s", app, ", ".join(late))
             if changed:
-                _note(server, "changed", f"files of {app} changed while it was running: {', '.join(changed)}", "measure again")
+                _note(
+                    server,
+                    "changed",
+                    f"files of {app} changed while it was running: {', '.join(changed)}",
+                    "measure again",
+                )
 
 
 def _note(server: RunningServer, kind: str, text: str, remedy: str = "") -> None:

@@ -776,7 +776,9 @@ class _Server:
     @contextlib.contextmanager
     def closing(self) -> Iterator[None]:
         """Bound the time of the application's ``close()``, and tell of an exception that it raises."""
-        overdue = threading.Timer(CLOSE_S, self.end, (f"close() of {self.order.app} did not return within {CLOSE_S:g} s",))
+        overdue = threading.Timer(
+            CLOSE_S, self.end, (f"close() of {self.order.app} did not return within {CLOSE_S:g} s",)
+        )
         overdue.daemon = True
         overdue.start()
         try:

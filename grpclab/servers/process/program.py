@@ -96,8 +96,9 @@ def words_of(
     if not places or not words:
         raise _refusal(command, name, f"it has no port: write {PORT} where the server takes its port{_unix(command)}")
     if len(places) > 1:
-        raise _refusal(command, name, f"it has both {PORT} and {SOCKET}: keep the one on which the server answers "
-                                      "calls")
+        raise _refusal(
+            command, name, f"it has both {PORT} and {SOCKET}: keep the one on which the server answers calls"
+        )
     require_program(command, name, arguments=arguments, cwd=cwd)
     return filling.filled(words, arguments or {})
 
@@ -132,14 +133,16 @@ def _refuse_shell(command: str, name: str) -> None:
     plain = re.sub(r'"[^"]*"', "_", expanded)
     first = command.partition(" ")[0]
     if _ASSIGNMENT.match(first):
-        raise _refusal(command, name, f"it is not run in a shell, so {first} cannot be set like this: write env "
-                                      f"{command}")
+        raise _refusal(
+            command, name, f"it is not run in a shell, so {first} cannot be set like this: write env {command}"
+        )
     match = _OPERATOR.search(plain) or _EXPANSION.search(expanded)
     if match or first in _BUILTINS:
         word = match[0] if match else first
         whole = command if first in _BUILTINS or _OPERATOR.search(plain) else f"exec {command}"
-        raise _refusal(command, name, f"it is not run in a shell, which would interpret {word!r}: write sh -c "
-                                      f"{shlex.quote(whole)}")
+        raise _refusal(
+            command, name, f"it is not run in a shell, which would interpret {word!r}: write sh -c {shlex.quote(whole)}"
+        )
 
 
 def _unix(command: str) -> str:
@@ -162,14 +165,14 @@ def _require_program(command: str, name: str, program: str, cwd: str) -> None:
     if _executable(program, cwd):
         return
     if "/" not in program:
-        raise _refusal(command, name, f"there is no program {program} on the PATH: install it, or write its full "
-                                      "path")
+        raise _refusal(command, name, f"there is no program {program} on the PATH: install it, or write its full path")
     path = Path(cwd, program)
     if path.is_dir():
         raise _refusal(command, name, f"{program} is a folder: add the name of the program")
     if path.exists():
-        raise _refusal(command, name, f"{program} is not executable: run chmod +x on it, or put its interpreter "
-                                      "before it")
+        raise _refusal(
+            command, name, f"{program} is not executable: run chmod +x on it, or put its interpreter before it"
+        )
     raise _refusal(command, name, f"{program}: No such file; the working folder is {Path(cwd).absolute()}")
 
 

@@ -74,7 +74,9 @@ def diagnostics_address(
     if not text.isdecimal() or int(text) > 65535:
         raise UsageError(f"PPROF_PORT={text} is not a port: expected a whole number from 0 to 65535")
     if switch in _NO and host is not None:
-        raise UsageError(invalid("--desk-host", host, "no --desk-host, since PPROF_ENABLED turns the diagnostics server off"))
+        raise UsageError(
+            invalid("--desk-host", host, "no --desk-host, since PPROF_ENABLED turns the diagnostics server off")
+        )
     if switch in _NO or not (requested or default):
         return None
     address = DiagnosticsAddress(port=int(text))

@@ -337,7 +337,10 @@ FAULTS: Final[dict[str, Fault]] = {
         meaning="no answer after N calls", ends=("OK", "DEADLINE_EXCEEDED"), n=3, answer=_silent_after
     ),
     "cut": Fault(
-        meaning="the connection is closed in the middle of an answer after N calls", ends=("OK", "UNAVAILABLE"), n=0, answer=_cut
+        meaning="the connection is closed in the middle of an answer after N calls",
+        ends=("OK", "UNAVAILABLE"),
+        n=0,
+        answer=_cut,
     ),
     "no-trailers": Fault(meaning="the stream ends with DATA", ends=("UNKNOWN",), answer=_no_trailers),
     "no-status": Fault(meaning="trailers without grpc-status", ends=("UNKNOWN",), answer=_no_status),
