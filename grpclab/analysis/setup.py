@@ -86,7 +86,7 @@ def load_words(plan: StudyPlan, configuration: str) -> str:
     if (calls := level("load.requests")) is not None:
         parts.append(f"{calls:,} calls per trial")
     if (seconds := level("load.duration_s")) is not None:
-        parts.append(f"{'at most ' if calls is not None else ''}{qty.duration(float(seconds), 'sentence')}")
+        parts.append(f"{'at most ' if calls is not None else ''}{qty.duration(float(seconds))}")
     pooling = level("client.pooling")
     connections = int(level("client.connections") or 1) if pooling == "pool" else 1
     parts.append(

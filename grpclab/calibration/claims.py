@@ -26,7 +26,7 @@ def claims_table(groups: Mapping[str, Sequence[Claim]]) -> Table:
         rows.append([name])
         rows += [[_asked(c), _badge(c), bold(_unbroken(c.measured))] for c in claims]
     return Table(
-        header=["what is measured, and the goal", "holds?", "measured"], rows=rows, label="Goals and measurements"
+        header=["what is measured, and the goal", "met?", "measured"], rows=rows, label="Goals and measurements"
     )
 
 

@@ -44,7 +44,7 @@ def sections(results: Results, made: Mapping[str, Section] | None = None) -> lis
     made = made or {}
     about = results.about()
     return [
-        Section(title="Claims", anchor="answer", data=_answered(results), template="calibration/answer.html.j2"),
+        Section(title="Goals", anchor="answer", data=_answered(results), template="calibration/answer.html.j2"),
         *(made.get(name) or section(results, name) for name in EXPERIMENTS),
         Section(title="Machine and versions", anchor="machine", data=_facts(about)),
     ]
@@ -72,7 +72,7 @@ def _answered(results: Results) -> list[Piece]:
 
 def claims(results: Results) -> Section:
     """Every claim with its goal and what was measured."""
-    return Section(title="Claims", data=claims_table(_claims(results)), template="pieces_in_order.html.j2")
+    return Section(title="Goals", data=claims_table(_claims(results)), template="pieces_in_order.html.j2")
 
 
 def _claims(results: Results) -> dict[str, list[Claim]]:

@@ -91,7 +91,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         [str(name), f"{row['middle']:.0f} ns", f"{row['low']:.0f} to {row['high']:.0f} ns", f"{row['size']:.0f}"]
         for name, row in table.loc[list(VARIANTS)].iterrows()
     ]
-    header = ["bytes per call", "CPU per call", "over the rounds", "bytes on disk"]
+    header = ["mode", "CPU per call", "over the rounds", "bytes on disk"]
     disk = float(table["middle"][DISK])
     sentence = (
         f"Recording a call costs {disk:.0f} ns of CPU, so a generator that sends 100,000 calls/s spends "

@@ -205,7 +205,7 @@ class SlicedLoad:
             return f"a worker of the load generator started {milliseconds(late_s)} late"
         still_s = max(part.still_s for part in parts)
         if not self._out and still_s > 0:
-            return f"the load generator stalled for {duration(still_s, 'sentence')}, as if it had been stopped"
+            return f"the load generator stalled for {duration(still_s)}, as if it had been stopped"
         return self._out_because
 
     # ---- the run ---------------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
     """Pairs of a question and its answer, plain text: how sure, the noise, what interleaving gave, what so many blocks
     can show, and what limits each side."""
     pairs = [
-        ("How sure", sure(study)),
-        ("Noise here", noise(study)),
+        ("Confidence", sure(study)),
+        ("Noise on this machine", noise(study)),
         ("Measured together", _narrower(study)),
         ("What these blocks can detect", seen(study)),
     ]

@@ -128,4 +128,4 @@ def _figure(metric: str, value: float) -> str:
         return "-"
     if metric_named(metric).quantity == "rate":
         return f"{value:,.0f}/s"
-    return qty.duration_in(value, "us", ",.0f") if "cpu" in metric else qty.duration_in(value, "ms", ",.2f")
+    return qty.duration_in(value, "µs", ",.0f") if "cpu" in metric else qty.duration_in(value, "ms", ",.2f")

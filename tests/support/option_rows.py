@@ -178,7 +178,7 @@ REMOTE_ROWS: dict[str, list[Row]] = {
     **{
         option.replace("-", "_"): [
             Acts(words=f"--{option} 8", proof=f"allowance.{field}", after=f"--allow-remote {CEILINGS}"),
-            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote with it"),
+            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote as well"),
             Refused(words=f"--{option} 0 --allow-remote", where="invalid" if option == "max-calls" else "add"),
         ]
         for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
@@ -402,7 +402,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                     proof=f"allowance.{field}",
                     after=f"--file study.toml --allow-remote {CEILINGS}",
                 ),
-                Refused(words=f"--file study.toml --{option} 9", where="expected --allow-remote with it"),
+                Refused(words=f"--file study.toml --{option} 9", where="expected --allow-remote as well"),
             ]
             for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
         },
@@ -493,7 +493,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         **{
             option.replace("-", "_"): [
                 Acts(words=f"--{option} 8", proof="b.allowance", after=f"{ELSEWHERE} --allow-remote {CEILINGS}"),
-                Refused(words=f"{ELSEWHERE} --{option} 9", where="expected --allow-remote with it"),
+                Refused(words=f"{ELSEWHERE} --{option} 9", where="expected --allow-remote as well"),
                 Refused(words=f"{STORED} --{option} 9", where=NOT_STORED),
             ]
             for option in ("max-rate", "max-calls", "max-time")

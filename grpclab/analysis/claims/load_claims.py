@@ -175,7 +175,7 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     n, succeeded = len(by_block), int(by_block.sum())
     words = (
         f"{high.min():,.0f} in flight at the peak, {failed:,} of {made:,} calls failed, median latency "
-        f"{qty.duration(numbers(rows, 'latency_p50_s').median(), 'sentence')}, sustained in {succeeded} of {n} "
+        f"{qty.duration(numbers(rows, 'latency_p50_s').median())}, sustained in {succeeded} of {n} "
         "blocks"
     )
     if succeeded == n:

@@ -22,7 +22,7 @@ from grpclab.analysis.inference.ratios import Interval, column, numbers, t_inter
 PYSPY, PERF = "share_", "perf_share_"
 WAIT = "wait"
 Format = Callable[[float], str]
-_time, _percent = (functools.partial(form, style="sentence") for form in (qty.duration, qty.percent))
+_time, _percent = qty.duration, functools.partial(qty.percent, style="sentence")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,7 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
         )
     cost = m.median("client_cpu_per_call_s")
     if own and not math.isnan(cost):
-        reasons.append(f"each call costs it {qty.duration(cost, 'sentence')} of CPU")
+        reasons.append(f"each call costs it {qty.duration(cost)} of CPU")
     server = m.median("server_cores_used")
     if not math.isnan(server):
         reasons.append(f"the server used {_of_cores(m)}")
@@ -135,7 +135,7 @@ def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
     if m.shared or not _server_full(m):
         return None
     cost = m.median("server_cpu_per_call_s")
-    per_call = [] if math.isnan(cost) else [f"each call costs {qty.duration(cost, 'sentence')} of CPU"]
+    per_call = [] if math.isnan(cost) else [f"each call costs {qty.duration(cost)} of CPU"]
     if capacity == m.cores:
         reason = f"the server used {used:.2f} of the {qty.cores(m.cores)} it may use"
         return limit_from(m, "server-cpu", [reason, *per_call])
@@ -211,7 +211,7 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
         if m.in_flight > have and THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR and not _server_full(m):
             in_use = (
                 f"{qty.amount(rps, 'sentence')} requests/s, each occupying a thread for "
-                f"{qty.duration(service, 'sentence')}, keep {rps * service:.1f} threads busy"
+                f"{qty.duration(service)}, keep {rps * service:.1f} threads busy"
             )
             spare = (
                 []
@@ -249,9 +249,9 @@ def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
         return None
     for_what = [word for word, seconds in (("round trip", m.travel_s), ("handler's waits", m.pause_s)) if seconds > 0]
     reason = (
-        f"of {qty.duration(latency, 'sentence')} latency, a call spends {qty.duration(waits, 'sentence')} waiting "
+        f"of {qty.duration(latency)} latency, a call spends {qty.duration(waits)} waiting "
         f"in any case ({', '.join(for_what)}), and {qty.amount(m.in_flight, 'sentence')} in flight / "
-        f"{qty.duration(latency, 'sentence')} is {qty.amount(m.in_flight / latency, 'sentence')} requests/s: more "
+        f"{qty.duration(latency)} is {qty.amount(m.in_flight / latency, 'sentence')} requests/s: more "
         "calls in flight would give more throughput (Little's law)"
     )
     return limit_from(m, "concurrency", [reason, cpu_words(m)])

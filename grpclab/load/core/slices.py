@@ -40,7 +40,7 @@ PORTS_KEPT_S = 60.0
 """The time for which the port of a closed TCP connection is kept (TIME_WAIT, Linux)."""
 PORTS_SHARE = 0.9
 """The share of the local ports that connections of single calls may use up."""
-_TIME = re.compile(r"[\d.,]+ (?:us|ms|s)\b")
+_TIME = re.compile(r"[\d.,]+ (?:µs|ms|s)\b")
 
 
 @dataclass(frozen=True, kw_only=True)

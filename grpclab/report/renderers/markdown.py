@@ -67,7 +67,7 @@ def _setup(study: FinishedStudy) -> str:
 
 def _parts(study: FinishedStudy) -> str:
     rows = [[escape(title), *_cells(c)] for title, c in study.parts()]
-    return _rows(["of it", "ratio", "95 % interval", "verdict"], rows)
+    return _rows(["part", "ratio", "95 % interval", "verdict"], rows)
 
 
 def _reasons(study: FinishedStudy) -> str:
@@ -99,7 +99,7 @@ def _all_comparisons(study: FinishedStudy) -> str:
     ]
     if not rows:
         return ""
-    header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
+    header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "adjusted p", "blocks"]
     summary = f"<details><summary>All {qty.count(len(rows), 'comparison')}</summary>"
     left_out = len(rows) - MOST_ROWS
     more = f"\n\n{left_out:,} more are in the report." if left_out > 0 else ""
@@ -135,6 +135,6 @@ def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of GitHub's; cells are escaped already. "" without rows."""
     if not rows:
         return ""
-    right = {"ratio", "95 % interval", "p adjusted", "blocks"}
+    right = {"ratio", "95 % interval", "adjusted p", "blocks"}
     rule = ["---:" if name in right else "---" for name in header]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))

@@ -6,7 +6,7 @@ from grpclab.report import figures
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import Missing, Piece
 
-TITLE, ANCHOR, PLACE, FOLDED = "Silent connections", "idle", 110, False
+TITLE, ANCHOR, PLACE, FOLDED = "Idle connections", "idle", 110, False
 
 
 def section(study: FinishedStudy) -> Piece | None:

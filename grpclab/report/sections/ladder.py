@@ -132,7 +132,7 @@ def _reasons(study: FinishedStudy) -> LadderReasons | None:
         ]
         for d in decided
     ]
-    header = ["rung", "here", "in optimized", "decided on", "this study"]
+    header = ["rung", "here", "in optimized", "evidence", "this study"]
     table = Table(header=header, rows=rows, label="Why each rung is kept or rejected", numeric={1}, widest=3)
     return LadderReasons(lead=lead(decided), waiting=bool(study.plan.waiting), table=table)
 

@@ -278,7 +278,7 @@ def test_a_change_of_machine_is_a_line_that_says_what_changed_and_joins_nothing(
     assert "grpcio 1.85.1 → 1.86.0" in shown
     assert "host" in shown
     assert "changed 2 times, last: host." in block.caption
-    assert "On its last machine none was measured twice." in block.caption
+    assert "None was measured twice on the most recent machine." in block.caption
     borders = recurrence.borders(studies)
     assert [border.place for border in borders] == [1, 2]
     spots = [recurrence.PastValue(place=at, mean=1.0, low=0.9, high=1.1) for at in range(4)]
@@ -356,7 +356,7 @@ def test_an_index_with_a_history_fits_a_phone_and_has_nothing_serious_for_axe(
         told: dict[str, Any] = {"study": f"day-{day}{long}", "machine": f"lab-{day}{long}", "warnings": day}
         put(tmp_path, f"{day}.html", study(about, day, identity=IDENTITY | {"grpcio": f"1.{day}{long}"}, **told))
         (tmp_path / f"{day}.md").write_text("")
-    path = write_index(tmp_path, links=[("./calibration.html", "The lab measures itself")])
+    path = write_index(tmp_path, links=[("./calibration.html", "How well grpclab measures")])
     for theme, width in (("light", 1280), ("dark", 400)):
         with chromium.visit(browser, path, width=width, color_scheme=theme) as found:
             window, needed = found.needs_px()

@@ -159,7 +159,7 @@ def test_sigterm_ends_serve_like_ctrl_c() -> None:
 @pytest.mark.parametrize(
     ("words", "pattern"),
     [
-        (["serve", "basic", "--port", "70000"], "--port=70000 is not a port: give a whole number from 0 to 65535"),
+        (["serve", "basic", "--port", "70000"], "--port=70000 is not a port: expected a whole number from 0 to 65535"),
         (["serve", "basic", "--port", "-1"], "--port=-1 is not a port"),
         (
             ["serve", "basic", "--set", "client.pooling=shared"],
@@ -176,7 +176,7 @@ def test_what_cannot_be_right_is_refused_with_2(here: Here, words: list[str], pa
 @pytest.mark.parametrize(
     ("name", "value", "pattern"),
     [
-        ("GRPC_SERVER_PORT", "abc", "GRPC_SERVER_PORT=abc is not a port: give a whole number from 0 to 65535"),
+        ("GRPC_SERVER_PORT", "abc", "GRPC_SERVER_PORT=abc is not a port: expected a whole number from 0 to 65535"),
         ("GRPC_SERVER_PORT", "", "GRPC_SERVER_PORT= is not a port"),
         ("GRPC_KEEPALIVE_TIMEOUT", "soon", "variable GRPC_KEEPALIVE_TIMEOUT: invalid .*=soon: expected"),
         ("GRPC_CONCURRENCY_LIMIT", "0", "variable GRPC_CONCURRENCY_LIMIT: invalid .*=0: expected"),

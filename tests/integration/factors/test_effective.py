@@ -193,7 +193,7 @@ def answering(act: Callable[[socket.socket], None]) -> Iterator[str]:
     ("act", "timeout_s", "why"),
     [
         (lambda _: None, 0.2, "it sends no SETTINGS within 0.2 s"),
-        (lambda c: c.shutdown(socket.SHUT_WR), 20, "it closes the connection before its SETTINGS"),
+        (lambda c: c.shutdown(socket.SHUT_WR), 20, "it closed the connection before sending SETTINGS"),
         (lambda c: c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), 20, "the peer speaks HTTP/1, not HTTP/2"),
         (lambda c: c.sendall(b"220 mail.example ESMTP\r\n"), 20, "the peer's first frame is not SETTINGS"),
         (lambda c: c.sendall(frames.settings({})[:5]), 0.2, "it sends no SETTINGS within 0.2 s"),
@@ -350,7 +350,7 @@ def test_the_static_reasons_are_kept() -> None:
     ("levels", "seen", "told"),
     [
         ({"server__processes": 2}, (), "one connection reaches one process: "),
-        ({"server__processes": 2}, (1, 0), "one of 2 processes has the only connection, the others get no call: "),
+        ({"server__processes": 2}, (1, 0), "one of 2 processes has the only connection, the others get no calls: "),
         ({"server__processes": 0}, (0, 1, 0), "one of 3 processes has the only connection"),
         ({"server__processes": 2, "client__pooling": "pool"}, (0, 4), "one of 2 processes has all 4 connections"),
         ({"server__processes": 2, "client__pooling": "pool", "client__connections": 1}, (), "one connection"),

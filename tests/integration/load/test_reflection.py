@@ -100,7 +100,7 @@ def test_a_service_that_is_listed_but_not_described_is_told(shop: Shop) -> None:
     for status in (False, True):
         with shop.serve(file_by_file([], symbols={}, status=status)) as target:
             line = refusal(UsageError, target)
-        assert line == f"the server at {target} lists {SERVICE} but does not describe it: give --proto FILE"
+        assert line == f"the server at {target} lists {SERVICE} but does not describe it: add --proto FILE"
 
 
 def test_the_metadata_of_the_call_is_sent_to_reflection_too(shop: Shop, expected_call: CallSpec) -> None:
@@ -142,7 +142,7 @@ def test_no_proxy_is_asked_the_way_to_loopback(
 
 def test_a_server_without_reflection_is_told_to_the_user_with_the_way_round(shop: Shop) -> None:
     with shop.serve() as target:
-        assert refusal(UsageError, target) == f"the server at {target} has no reflection: give --proto FILE"
+        assert refusal(UsageError, target) == f"the server at {target} does not support reflection: add --proto FILE"
 
 
 def test_where_nobody_listens_nothing_answers() -> None:
@@ -218,7 +218,7 @@ def test_a_schema_that_is_none_is_one_line(shop: Shop, answer: Answer, line: str
 
 def test_a_call_that_ends_without_an_answer_is_one_line(shop: Shop) -> None:
     with shop.serve(lambda requests, context: iter(())) as target:
-        assert "does not send its schema (it ended the call without an answer)" in refusal(UsageError, target)
+        assert "does not send its schema (it ended the call without answering)" in refusal(UsageError, target)
 
 
 def test_a_server_that_goes_away_meanwhile_is_one_line(shop: Shop) -> None:

@@ -59,8 +59,8 @@ def test_a_descriptor_set_may_leave_out_the_well_known_types_but_no_others(
     assert find("", proto=made) == expected_call
     made.write_bytes(descriptors(tmp_path, with_imports=False).SerializeToString())
     assert refusal(UsageError, "", proto=made) == (
-        f"invalid --proto={made}: expected a complete and consistent schema: shop/orders.proto imports"
-        " shop/money.proto, which is missing; make it with `protoc --include_imports --descriptor_set_out=FILE`"
+        f"invalid --proto={made}: expected a complete and consistent schema: shop/orders.proto imports "
+        "shop/money.proto, which is missing; create it with `protoc --include_imports --descriptor_set_out=FILE`"
     )
 
 

@@ -194,7 +194,7 @@ def test_a_server_that_another_root_signed_is_not_trusted(engine: str, tls_serve
 
 @engines
 def test_a_server_that_nobody_here_signed_is_not_trusted(engine: str, tls_server: str) -> None:
-    assert "is not signed by whom this machine trusts" in refusal(engine, tls_server, security_of(tls=True))
+    assert "is not signed by an authority that this machine trusts" in refusal(engine, tls_server, security_of(tls=True))
 
 
 @engines
@@ -249,7 +249,7 @@ def test_a_key_is_part_of_no_text(client: Pair) -> None:
     ("content", "expected"),
     [
         (b"", "a certificate in PEM"),
-        (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "certificates in PEM, which these are not"),
+        (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "certificates in PEM; these are not"),
         (b"\xff\xfe", "a certificate in PEM"),
     ],
 )

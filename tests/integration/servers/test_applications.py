@@ -380,10 +380,10 @@ def test_bench_loads_an_application_that_it_hosts_and_asks_no_reflection(
     ("words", "pattern"),
     [
         (["bench", "localhost:1", "--app", "a:b"], "both name the server"),
-        (["bench", "--cwd", "."], "--cwd cannot be used here: it belongs to --app"),
+        (["bench", "--cwd", "."], "--cwd cannot be used here: it only works with --app"),
         (["bench", "--app", "a:b", "--tls"], "factor server.tls"),
         (["serve", "basic", "--app", "a:b"], "both name the server"),
-        (["serve", "--python", "x"], "--python cannot be used here: it belongs to --app"),
+        (["serve", "--python", "x"], "--python cannot be used here: it only works with --app"),
     ],
 )
 def test_options_that_do_not_go_with_an_application_are_refused(words: list[str], pattern: str) -> None:

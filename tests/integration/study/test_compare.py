@@ -137,7 +137,7 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "--b-cmd", "/etc {port}"], 2, "/etc is a folder"),
         (["basic", "--b-cmd", "nosuchserver {port}"], 2, "no program nosuchserver on the PATH"),
         (["--a-cmd", "false {port}", "basic", "--blocks", "2"], 2, "A is a variant"),
-        (["basic", "--b-address", "localhost:1"], 3, "(`grpclab serve optimized`), or name another target\n"),
+        (["basic", "--b-address", "localhost:1"], 3, "(`grpclab serve optimized`), or use another target\n"),
     ],
 )
 def test_bad_input_is_one_line(words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:

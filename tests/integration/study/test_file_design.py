@@ -191,7 +191,7 @@ def test_a_file_is_run_and_reported(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--file", "no.toml"], "invalid --file=no.toml: expected a file that can be read in /"),
+        (["--file", "no.toml"], "invalid --file=no.toml: expected a readable file in /"),
         (["--file", "x.toml", "--blocks", "9"], "--blocks cannot be combined with --file: write it into x.toml"),
         (["--file", "x.toml", "--budget", "never"], "invalid budget=never: expected seconds"),
     ],

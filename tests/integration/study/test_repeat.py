@@ -280,7 +280,7 @@ def with_settings(settings: object) -> dict[str, Any]:
     ("changed", "told"),
     [
         ({"schema_version": 9}, "has schema version 9; this grpclab reads version 1"),
-        ({"plan": None}, "holds no plan that can be measured: plan is missing"),
+        ({"plan": None}, "does not contain a usable plan: plan is missing"),
         ({"plan": without("headline")}, "headline is missing"),
         ({"plan": without("blocks")}, "blocks is missing"),
         ({"plan": plan() | {"blocks": 0}}, "blocks=0"),
@@ -338,14 +338,14 @@ def test_bad_input_is_one_line_and_2(
     assert told in err
 
 
-@pytest.mark.parametrize(("design", "kind"), [("compare", "a comparison"), ("file", "a study of one's own server")])
+@pytest.mark.parametrize(("design", "kind"), [("compare", "a comparison"), ("file", "a study of your own server")])
 def test_a_plan_does_not_go_with_the_repeat_of_what_brings_its_server(
     design: str, kind: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = store(root, commands("sh {port}", "sh {port}") | {"design": design})
     assert cli.main(["study", "--repeat", str(folder), "--plan"]) == 2
     assert (
-        f"--plan cannot be combined with the repeat of {kind}: its number of blocks is known" in capsys.readouterr().err
+        f"--plan cannot be combined with repeating {kind}: its number of blocks is known" in capsys.readouterr().err
     )
 
 

@@ -73,7 +73,7 @@ def test_the_sentence_names_the_family_whose_cost_moved_most() -> None:
         perf_share_python=([0.5, 0.5, 0.5], [0.75, 0.75, 0.75]),
     )
     told = evidence.moved(frame, "a", "b", WORDS)
-    assert told.startswith("The server's CPU time for a request fell: 400 us to 200 us (change -200 us to -200 us")
+    assert told.startswith("The server's CPU time per request fell: 400 us to 200 us (change -200 us to -200 us")
     assert "what moved most is sending: 200 us to 50 us" in told
 
 

@@ -26,7 +26,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         {"server.max_concurrent_streams": 2, "held": 900.0},
         {"server.max_concurrent_streams": 64},
         "stream-limit",
-        "900 calls of a window waited for a stream",
+        "900 calls waited for a stream during the window",
     ),
     ({"server.max_concurrent_streams": 2}, {"server.max_concurrent_streams": None}, "stream-limit", "6 blocks"),
     (IDLE, {"server.threads": 1000}, "threads", "50 calls in flight on 10 handler threads"),

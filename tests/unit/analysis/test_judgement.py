@@ -106,7 +106,7 @@ def test_an_aa_arm_that_excludes_one_is_a_warning_on_the_whole_study() -> None:
     found = judged(trials(LEVELS | {"basic-again": 120.0}))
     assert found.warnings[0].startswith("the A/A arm excludes 1: basic-again is 1.")
     assert "every ratio of this study is in doubt" in found.warnings[0]
-    assert found.sentence.endswith("But the A/A arm differs from itself: see the warnings.")
+    assert found.sentence.endswith("But the A/A comparison shows a difference: see the warnings.")
     assert found.headline.delta == 0.05
     assert found.headline.verdict == "faster"
 
@@ -185,8 +185,8 @@ def two_engines(wire_ratio: float, grpcio_ratio: float = 3.4) -> Judgement:
 
 def test_engines_with_opposite_verdicts_are_a_warning() -> None:
     assert warning(two_engines(0.7), "opposite verdicts") == (
-        "the two engines give opposite verdicts: optimized is faster than basic with engine grpcio (3.5x) and slower "
-        "with engine wire (0.70x). What differs is the client, so neither is a verdict on the server"
+        "the two engines give opposite verdicts: optimized is faster than basic with engine grpcio (3.5x) and "
+        "slower with engine wire (0.70x). Only the client differs, so neither is a verdict on the server"
     )
     assert "faster than basic with engine wire" in warning(two_engines(1.5, 0.7), "opposite verdicts")
 

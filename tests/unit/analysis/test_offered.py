@@ -67,7 +67,8 @@ ALL = {rate: rate for rate in RATES}
         (ALL, FLAT, 0, "no knee: every rate up to 800/s was kept up with"),
         (ALL | {800.0: 610.0}, FLAT, 0, "knee: kept up to 400/s; of 800/s only 610/s were answered"),
         (ALL, FLAT | {400.0: 0.5, 800.0: 0.9}, 0, "knee: kept up to 200/s; at 400/s calls queue"),
-        (ALL, FLAT, 800.0, "knee: kept up to 400/s; at 800/s the load generator was the limit: the server may do more"),
+        (ALL, FLAT, 800.0, "knee: kept up to 400/s; at 800/s the load generator was the limit, so the server may "
+                           "be able to do more"),
         (dict.fromkeys(RATES, 50.0), FLAT, 0, "no knee, the lowest was too much: of 100/s only 50/s were answered"),
     ],
 )

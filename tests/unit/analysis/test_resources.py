@@ -31,7 +31,7 @@ from tests.support.synthetic import small_study
             ONE,
             "generator-bound",
             True,
-            "it did not keep to the schedule of the open loop; 1,000 of 20,000 offered requests/s",
+            "it fell behind the open-loop schedule; 1,000 of 20,000 offered requests/s",
         ),
         ({"limited_by": "client-cpu", "client.pooling": "per_call"}, ONE, "client-cpu", True, "600 us of CPU"),
         ({"client_busy_share": 0.95, "client.pooling": "per_call"}, ONE, "client-cpu", False, "busy for 95 %"),
@@ -181,7 +181,7 @@ def test_on_one_core_for_both_no_cpu_is_named() -> None:
     ("changes", "told"),
     [
         ({}, "a configuration equal to it but for more of load.concurrency would tell"),
-        ({"held": 40.0}, "40 calls waited for a stream, and a configuration equal to it but for more of server.max"),
+        ({"held": 40.0}, "40 calls waited for a stream; a configuration equal to it but for more of server.max"),
         ({"server.threads": 60}, "more of load.concurrency"),
         (
             {"load.concurrency": 60, "load.method": "SayHelloStream", "server.threads": 20},

@@ -220,7 +220,7 @@ def test_a_comparison_carries_the_limits_of_both_sides() -> None:
     found = against(frame)
     assert found.limited_by == ("client-cpu", "generator-bound")
     assert "so the ratio is a lower bound" in found.note
-    assert "old: the client, the factor under test, reached its limit" in found.note
+    assert "old: the client, which is under test, was at its limit" in found.note
     assert found.verdict == "faster"
 
 

@@ -333,7 +333,7 @@ def test_what_could_not_be_measured_is_said_with_its_reason(tmp_path: Path) -> N
     results.note("ceiling", "nghttpd is not installed: <apt>")
     html = page.write(results).read_text()
     assert "Not measured: nghttpd is not installed: &lt;apt&gt;" in html
-    assert "the run was ended before it" in html
+    assert "the run ended before this part" in html
     assert "All 2 goals are met" in html
     assert "All durations were scaled by 0.5" in html
     assert "Others used this machine at the same time, of all its cores: Memory 30 %" in html

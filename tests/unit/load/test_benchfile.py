@@ -138,7 +138,7 @@ def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options:
 
 @pytest.mark.parametrize("key", sorted(REFUSED))
 def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
-    assert refused({key: "x"}) == f"ghz.json: invalid {key}=x: expected this key to be left out: {REFUSED[key]}"
+    assert refused({key: "x"}) == f"ghz.json: invalid {key}=x: expected this key to be removed: {REFUSED[key]}"
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
             "invalid load-max-duration=5s: expected this to be left out",
         ),
         ({"load-schedule": "step", "load-start": 5}, "load-schedule=step needs load-end as well"),
-        ({"load-schedule": "step", "rps": 5}, "expected either a schedule or one rate"),
-        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line as well"),
+        ({"load-schedule": "step", "rps": 5}, "expected either a schedule or a single rate"),
+        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line along with it"),
         ({"duration": 10_000_000_000}, "expected a time with its unit, e.g. '10s'"),
         ({"timeout": 20.5}, "expected a time with its unit, e.g. '10s'"),
         ({"total": 5, "requests": 5}, "both say the same"),
@@ -182,7 +182,8 @@ def test_what_contradicts_itself_is_one_line(tables: dict[str, Any] | str, why: 
 
 @pytest.mark.parametrize("name", ["bench.yaml", "bench.YML"])
 def test_yaml_is_refused_by_its_ending(name: str) -> None:
-    assert refused("total: 5", name) == f"invalid --config={name}: expected a file in TOML or JSON; YAML is not read"
+    assert refused("total: 5", name) == (f"invalid --config={name}: expected a TOML or JSON file; YAML is not "
+                                        "supported")
 
 
 def test_json_is_known_without_its_ending() -> None:
@@ -263,6 +264,6 @@ def test_a_file_that_is_missing_is_told_with_the_folder(tmp_path: Path, capsys: 
     (tmp_path / "bench.toml").write_text(CONFIG)
     assert commands.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
     message = (
-        f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a file that can be read in {tmp_path}: No such"
+        f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a readable file in {tmp_path}: No such"
     )
     assert capsys.readouterr().err.startswith(message)

@@ -101,7 +101,7 @@ def test_an_interrupted_run_and_the_spread_of_connections_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pooling", "words"), [("per_call", "a channel for each call"), ("shared", "one channel"), ("pool", "a pool of 3")]
+    ("pooling", "words"), [("per_call", "one channel per call"), ("shared", "one channel"), ("pool", "a pool of 3")]
 )
 def test_the_first_line_names_the_client(pooling: str, words: str) -> None:
     text = render(thousand(levels={"client.pooling": pooling, "client.connections": 3}))
@@ -272,7 +272,7 @@ def test_the_card_of_a_schedule_shows_the_knee_and_marks_the_generators_limit_ho
     steps.append(rate_run(2000.0, [1.0] * 2000, limits=("busy",)))
     html = schedule(*steps)._repr_html_()
     card = Card(html)
-    assert "1,500 requests/s kept up with" in " ".join(card.text.split())
+    assert "1,500 requests/s sustained" in " ".join(card.text.split())
     assert html.count("<circle") == 8
     assert html.count("gb-full") - html.partition("</style>")[0].count("gb-full") == 6
     assert "hollow: the generator" in card.text

@@ -151,7 +151,7 @@ def test_the_ratios_sentence_has_the_interval_of_analysis() -> None:
     assert said == f"b against a: throughput 2.00× (3 blocks, {interval.low:.2f} to {interval.high:.2f})."
     one = explore.ratios_sentence(ratios.head(1), baseline="a", candidate="b")
     assert one == "b against a: throughput 2.00× (1 block: no interval)."
-    assert explore.ratios_sentence(ratios.head(0), baseline="a", candidate="b") == "There is no block with both."
+    assert explore.ratios_sentence(ratios.head(0), baseline="a", candidate="b") == "No block has both."
 
 
 def test_axes_of_ratios_have_ticks_that_read_as_ratios() -> None:

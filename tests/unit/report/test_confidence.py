@@ -16,7 +16,7 @@ def study(made: synthetic.MadeStudy) -> FinishedStudy:
 def test_all_blocks_agree() -> None:
     told = confidence.sure(study(synthetic.small_study()))
     assert told.startswith("the fast one was faster in 6 of 6 blocks, from ")
-    assert "once in 32 studies (sign flip, p 0.031, the least that so many blocks can give)" in told
+    assert "once in 32 studies (sign flip, p 0.031, the smallest that this number of blocks can give)" in told
 
 
 def test_a_slower_candidate_is_slower() -> None:
@@ -30,7 +30,7 @@ def test_a_slower_candidate_is_slower() -> None:
 
 @pytest.mark.parametrize(
     ("blocks", "told"),
-    [(1, "not at all: fewer than two blocks hold both sides."), (3, "3 blocks cannot rule out chance, 6 can.")],
+    [(1, "no confidence at all: fewer than two blocks have both sides."), (3, "3 blocks cannot rule out chance, 6 can.")],
 )
 def test_few_blocks_are_said_to_be_few(blocks: int, told: str) -> None:
     assert told in confidence.sure(study(synthetic.small_study(blocks=blocks)))
@@ -64,6 +64,6 @@ def test_a_study_with_groups_says_what_its_blocks_can_show() -> None:
     told = confidence.seen(grouped)
     assert told.startswith("6 blocks whose ratios differ by ")
     assert "find an effect of " in told
-    assert ("What is seen", told) in confidence.reasons(grouped)
+    assert ("What these blocks can detect", told) in confidence.reasons(grouped)
     assert grouped.margins == (1 / (1 + grouped.delta), 1 + grouped.delta)
     assert study(made).margins == (1 - grouped.delta, 1 + grouped.delta)

@@ -312,9 +312,9 @@ def test_the_timeline(page: BeautifulSoup, trials: pd.DataFrame) -> None:
 def test_the_profile(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     lines = {name.text: cells for name, *cells in rows(page, "Kernel accounting and system calls")}
     for name, column in {
-        "CPU time for a request": "server_cpu_per_call_s",
-        "kernel, of the CPU time": "server_kernel_share",
-        "system calls for a request": "syscalls_per_call",
+        "CPU time per request": "server_cpu_per_call_s",
+        "kernel, share of the CPU time": "server_kernel_share",
+        "system calls per request": "syscalls_per_call",
     }.items():
         for cell, side in zip(lines[name], ("basic-c64", "optimized-c64"), strict=False):
             values = trials[(trials.configuration == side) & trials.valid][column].dropna()

@@ -131,7 +131,7 @@ def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -
         assert f">engine{said.removesuffix('.')}<" in svg
     answer = page.text.partition("What each side gives")[0]
     assert "engine: grpcio" in answer
-    assert "The load comes from the engines grpcio (grpc.aio, what a Python client really does and costs) and wire" in (
+    assert "The load comes from the engines grpcio (grpc.aio, with the real cost of a Python client) and wire" in (
         page.text
     )
 
@@ -155,7 +155,7 @@ def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: 
     basic, optimized = (ratios[f"{variant}: engine wire against grpcio"] for variant in ("basic", "optimized"))
     assert found.text.startswith(
         f"With the wire engine optimized serves {optimized} and basic {basic} what a Python client takes from it: "
-        "so much of the figures above is the client's."
+        "that factor in the figures above is due to the client."
     )
     both = f"{made.verdict['headline']['ratio']:.2f}× with grpcio (faster) and "
     both += f"{ratios['optimized against basic with engine wire']} with wire (faster)."
@@ -177,7 +177,7 @@ def test_the_cost_of_a_call_is_worked_out_where_the_trials_do_not_hold_it(made: 
 
 def test_configurations_of_the_other_engine_differ_by_that_alone(made: synthetic.MadeStudy) -> None:
     text = section(made, "configurations").text
-    assert "the same in all, but where told otherwise: load.engine=grpcio" in text
+    assert "the same in all unless noted: load.engine=grpcio" in text
     assert "basic-c64-wire as basic-c64 , but load.engine=wire" in text
     assert text.count("load.engine=grpcio") == 2  # once a scenario
 

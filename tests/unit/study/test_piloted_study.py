@@ -204,7 +204,7 @@ def sided(monkeypatch: pytest.MonkeyPatch, noise: float = 0.02) -> list[str]:
 @pytest.mark.parametrize(
     ("blocks", "budget_s", "exclusive", "told"),
     [
-        (None, None, False, "blocks are planned, enough to decide in four of five cases"),
+        (None, None, False, "blocks are planned, enough to decide in four out of five cases"),
         (None, 60.0, False, "budget 60 s: "),
         (None, None, True, "one after the other: its servers cannot be up together"),
         (20, None, False, "20 blocks find an effect of"),
@@ -229,7 +229,7 @@ def test_the_plan_of_a_comparison_says_groups_seconds_and_effects(
     text = "\n".join(lines)
     assert told in text
     assert "00  a, b" in text
-    assert "a block takes 5 s" in text
+    assert "time per block 5 s" in text
     assert "an effect of 10 %" in text
     assert [bool(reason) for reason in reasons] == [exclusive]
 

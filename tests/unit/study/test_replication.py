@@ -204,7 +204,7 @@ def test_277_per_cent_hold_where_both_engines_and_the_server_alone_reach_them() 
 def test_277_per_cent_that_a_channel_for_each_call_gives_hold_against_such_a_client_only() -> None:
     verdict, told = outcome("throughput", rps(**{**FAST, "client_only": 3900.0}))
     assert verdict == CONDITION
-    assert told.startswith("only against a client that opens a channel for each call")
+    assert told.startswith("only against a client that opens one channel per call")
 
 
 def test_277_per_cent_that_one_engine_reaches_hold_with_that_one() -> None:
@@ -316,13 +316,13 @@ def test_errors_by_load() -> None:
 def test_keepalive_that_changes_no_count_of_connections_does_not_hold() -> None:
     verdict, told = outcome("keepalive")
     assert verdict == FAILS
-    assert "a channel for each call against channels that are kept: 2,600 and 4" in told
+    assert "one channel per call and channels that are kept open: 2,600 and 4" in told
 
 
 def test_keepalive_that_saves_connections_after_silence_holds_then() -> None:
     verdict, told = outcome("keepalive", {"idle-off": {"link_connections": [3.0, 4.0] * 3}})
     assert verdict == CONDITION
-    assert told.startswith("only after silence on a link that forgets; ")
+    assert told.startswith("only after an idle period on a link that drops connections; ")
     both = {"idle-off": {"link_connections": [3.0, 4.0] * 3}, "keepalive-off": {"connections_opened": [8.0, 9.0] * 3}}
     assert outcome("keepalive", both)[0] == HOLDS
 

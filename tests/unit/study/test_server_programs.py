@@ -30,7 +30,7 @@ def program(
     ],
 )
 def test_what_has_changed_is_named(now: StoredProgram, told: str) -> None:
-    assert change_of(program(), now) == f"the server's program has changed since the study began: {told}"
+    assert change_of(program(), now) == f"the server's program has changed since the study started: {told}"
 
 
 def test_another_commit_is_named() -> None:

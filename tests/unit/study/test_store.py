@@ -228,7 +228,7 @@ def test_a_second_process_is_refused_until_the_first_has_ended_however_that_was(
         with pytest.raises(DesignError) as refusal, store.lock():
             pass
         assert str(refusal.value) == (
-            "study 'mine' is being measured by another process: wait for it, or give another name"
+            "study 'mine' is being measured by another process: wait for it, or use another name"
         )
         other.kill()
         other.wait()

@@ -108,7 +108,7 @@ def test_a_target_is_exactly_one_thing() -> None:
         "[target]": "expected exactly one of variant, app, command, address",
         '[target]\napp = "m:f"\ncommand = "true {port}"': "expected exactly one of",
         '[target]\nap = "m:f"': "unknown key 'target.ap': did you mean app?",
-        "[target]\napp = 7": "invalid target.app=7: expected a text in quotes",
+        "[target]\napp = 7": "invalid target.app=7: expected a quoted string",
         '[target]\napp = "m"': "invalid app=m: expected MODULE:NAME",
         '[target]\naddress = "localhost:1"\npython = "python3"': "target: invalid python=python3: expected an",
         '[target]\ncommand = "true {port}"\nready-timeout = "soon"': "invalid target.ready-timeout=soon",
