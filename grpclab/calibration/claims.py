@@ -55,5 +55,5 @@ def _unbroken(text: str) -> Cell:
 def _badge(claim: Claim) -> Cell:
     if claim.holds is None:
         return Span("quiet", ("undecided" if claim.goal else "for information",))
-    word, kind = ("holds", "faster") if claim.holds else ("not met", "slower")
+    word, kind = ("met", "faster") if claim.holds else ("not met", "slower")
     return badge(word, kind)

@@ -236,7 +236,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     costs = {engine: hand_overs(frame, engine)[0] for engine in engines}
     paid = [f"{qty.milliseconds(cost_s)} with {engine}" for engine, cost_s in costs.items() if math.isfinite(cost_s)]
     if paid:
-        caption += f" Switching between slices took {' and '.join(paid)} (median)."
+        caption += f" A hand-over between slices took {' and '.join(paid)} (median)."
     block = figure_block(
         title="A server against itself, measured in three ways",
         draw=draw,

@@ -184,7 +184,7 @@ def _quota(facts: Facts) -> Finding:
     if quota is None:
         return _ok("CPU quota", "none")
     if quota >= len(facts.machine.affinity):
-        return _ok("CPU quota", f"{quota:g} cores, all that are usable")
+        return _ok("CPU quota", f"{quota:g} cores, which are all usable cores")
     return _warn(
         "CPU quota",
         f"{quota:g} cores on {len(facts.machine.affinity)} usable",

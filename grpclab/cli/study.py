@@ -157,15 +157,14 @@ COMMAND = LabCommand(
                 Flag(
                     "--exclusive",
                     switch=True,
-                    help="with --file: one server after the other, where two cannot be up together (exclusive = true in"
-                    " the file)",
+                    help="with --file: one server after the other, if two cannot run at the same time (exclusive = "
+                         "true in the file)",
                 ),
                 Flag(
                     "--repeat",
                     kind=FileName(as_path=True),
                     metavar="STUDY",
-                    help="measure a study once more: results/STUDY, its manifest.json, or a report; --study names the"
-                    " repeat",
+                    help="repeat a study: results/STUDY, its manifest.json, or a report; --study names the repeat",
                 ),
                 Flag(
                     "--yes",

@@ -93,7 +93,7 @@ class ServerConfig:
     )
     keepalive_s: float | None = _factor(
         None,
-        "server pings a silent connection after this",
+        "server pings an idle connection after this",
         minimum=0.01,
         maximum=MAX_KEEPALIVE_S,
         tonic="http2_keepalive_interval",
@@ -139,7 +139,7 @@ class ClientConfig:
     )
     adaptive_window: bool = _factor(True, "windows follow the bandwidth-delay product (BDP probing)")
     keepalive_s: float | None = _factor(
-        None, "client pings a silent connection after this", minimum=0.01, maximum=MAX_KEEPALIVE_S
+        None, "client pings an idle connection after this", minimum=0.01, maximum=MAX_KEEPALIVE_S
     )
     keepalive_timeout_s: float | None = _factor(
         None, "a ping unanswered for this long closes the connection", minimum=0.01, maximum=MAX_KEEPALIVE_S

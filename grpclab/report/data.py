@@ -109,7 +109,7 @@ def unpack(page: bytes | str) -> Packed:
 def _packed(page: bytes, name: str) -> bytes:
     content = element(page, name)
     if content is None:
-        raise ValueError(f"{name} is missing")
+        raise ValueError(f"it has no {name}")
     return content
 
 

@@ -42,7 +42,7 @@ REDACT: list[Row] = [Acts(words="--redact tenant", proof="tenant_is_secret")]
 CALL = "--call a.B/C"
 COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
-NOT_STORED = "two stored results are compared as they were measured"
+NOT_STORED = "stored results are compared as they were measured"
 APP = "--app a:b"
 CALLED = f"{APP} {CALL}"
 TARGET_ROWS: dict[str, list[Row]] = {
@@ -51,7 +51,7 @@ TARGET_ROWS: dict[str, list[Row]] = {
     "address": [Acts(words=f"--address localhost:1 {CALL}", proof="b.call.target.address")],
     "python": [
         Acts(words="--python python3", proof="a.call.target.python", after=CALLED),
-        Refused(words="--address localhost:1 --python python3", where="it belongs to --app"),
+        Refused(words="--address localhost:1 --python python3", where="it only works with --app"),
     ],
     "app_dir": [Acts(words="--app-dir .", proof="a.call.target.app_dir", after=CALLED)],
     "cwd": [Acts(words="--cwd .", proof="a.call.target.cwd", after=COMMANDS)],
@@ -76,15 +76,15 @@ LOAD_ROWS: dict[str, list[Row]] = {
     "concurrency": [
         Acts(words="-c 3", proof="config.load.concurrency"),
         NoEffect(words="-c 3 --rate 100 -n 5", name="load.concurrency"),
-        Refused(words="-c 3 --set load.concurrency=4", where="another option sets load.concurrency already"),
+        Refused(words="-c 3 --set load.concurrency=4", where="another option already sets load.concurrency"),
     ],
     "rate": [
         Acts(words="--rate 100", proof="config.load.rate_rps"),
-        Refused(words="--rate 5 --set load.rate_rps=4", where="give one of the two"),
+        Refused(words="--rate 5 --set load.rate_rps=4", where="use only one of them"),
     ],
     "connections": [
         Acts(words="--connections 3", proof="config.client.connections"),
-        Refused(words="--connections 3 --set client.pooling=pool", where="another option sets client.pooling already"),
+        Refused(words="--connections 3 --set client.pooling=pool", where="another option already sets client.pooling"),
     ],
     "engine": [Acts(words="--engine grpcio", proof="config.load.engine")],
     "deadline": [Acts(words="--deadline 3", proof="config.client.deadline_s")],
@@ -93,7 +93,7 @@ LOAD_ROWS: dict[str, list[Row]] = {
 CALL_ROWS: dict[str, list[Row]] = {
     "call": [
         Acts(words=CALL, proof="call.name"),
-        Refused(words=f"{CALL} --set load.method=SayHello", where="load.method is for our own greeter"),
+        Refused(words=f"{CALL} --set load.method=SayHello", where="load.method only applies to grpclab's own greeter"),
     ],
     "data": [Acts(words="--data {}", proof="call.data", after=CALL), Refused(words="--data {}", where="add --call")],
     "data_file": [
@@ -188,7 +188,7 @@ REMOTE_ROWS: dict[str, list[Row]] = {
 
 def called_rows(words: str, proof: str) -> list[Row]:
     """The rows of an option of `grpclab call` that only a call takes."""
-    where = f"{words.split(maxsplit=1)[0]} belongs to a call"
+    where = f"{words.split(maxsplit=1)[0]} only applies to your own calls"
     return [Acts(words=words, proof=f"called.{proof}", after="a.B/C"), Refused(words=f"list {words}", where=where)]
 
 
@@ -226,7 +226,7 @@ def hosted_rows(seen: str, *, other: str, app: str = CALLED) -> dict[str, list[R
         **{
             field: [
                 Acts(words=f"--{field.replace('_', '-')} {word}", proof=f"{seen}.{field}", after=app),
-                Refused(words=f"{other} --{field.replace('_', '-')} {word}", where="it belongs to --app"),
+                Refused(words=f"{other} --{field.replace('_', '-')} {word}", where="it only works with --app"),
             ]
             for field, word in further
         },
@@ -254,7 +254,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "desk_host": [
             Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
-            Refused(words="reference --desk-host 127.0.0.2", where="reference has no desk"),
+            Refused(words="reference --desk-host 127.0.0.2", where="reference has no diagnostics server"),
             Refused(words="basic --desk-host 127.0.0.256", where="--desk-host=127.0.0.256"),
         ],
         **{
@@ -305,7 +305,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--arrival gamma:0.5", proof="config.load.arrival", after="--rate 9"),
             Acts(words="--arrival ramp:0.1@9s", proof="config.load.arrival", after="--rate 9"),
             Refused(words="--arrival poisson", where="add --rate"),
-            Refused(words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape beside --rate FROM:TO@TIME"),
+            Refused(words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape together with --rate FROM:TO@TIME"),
         ],
         "pacing": [
             Acts(words="--pacing timer", proof="config.load.pacing", after="--rate 9"),
@@ -324,7 +324,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "format": [
             Acts(words="--format csv", proof="stdout"),
-            Refused(words="--format csv --json -", where="give another file to one of them"),
+            Refused(words="--format csv --json -", where="use a different file for one of them"),
         ],
         "output": [Acts(words="-o out.txt", proof="files")],
         "json": [Acts(words="--json out.json", proof="files")],
@@ -487,7 +487,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words=ELSEWHERE, where="any other needs --allow-remote"),
             Refused(words=f"{ELSEWHERE} --allow-remote", where="add --max-rate, --max-calls, --max-time"),
             Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected 9 at most"),
-            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it applies only to --address"),
+            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it only applies to --address"),
             Refused(words=f"{STORED} --allow-remote {CEILINGS}", where=NOT_STORED),
         ],
         **{
@@ -538,7 +538,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "allow_inconclusive": [Acts(words="--allow-inconclusive", proof="code", after="basic basic")],
         "allow_mixed": [
             Acts(words="--allow-mixed", proof="allow_mixed", after=STORED),
-            Refused(words="basic basic --allow-mixed", where="it is for two stored results"),
+            Refused(words="basic basic --allow-mixed", where="it only applies to two stored results"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
     },
@@ -559,7 +559,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
         "site": [
             Acts(words="--site www", proof="site", after="x"),
-            Refused(words="--site www --json out.json", where="no study was named: --json works only with"),
+            Refused(words="--site www --json out.json", where="no study given: --json works only with"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="x")],
     },
@@ -582,7 +582,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "what": [
             Acts(words="list", proof="stdout"),
             Acts(words="a.B/C", proof="source.called", after=""),
-            Refused(words="", where="nothing to call was named"),
+            Refused(words="", where="nothing to call"),
             Refused(words="describe", where="takes a name"),
             Refused(words="demo localhost:1", where="grpclab call demo takes no localhost:1"),
         ],

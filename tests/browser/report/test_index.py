@@ -187,7 +187,7 @@ def test_summaries_of_the_first_schema_are_listed_and_compared_with_none(tmp_pat
     assert page.text.count("It is faster.") == 2
     assert "2.00× 95 % interval 1.90 to 2.10" in page.text
     assert page.pictures() == []
-    assert "there is no history to draw" in page.text
+    assert "there is no history to show" in page.text
 
 
 def test_an_empty_directory_has_an_index(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_what_recurs_is_drawn_and_the_caption_says_how_many_of_how_many(about: d
         f"in 2 studies of 1 November 2026, 09:00 UTC to 2 November 2026, 09:00 UTC: 6 configurations of {recurring}"
         in (block.caption)
     )
-    assert "the headline's two of the newest study first" in block.caption
+    assert "starting with the two of the newest headline" in block.caption
     assert block.caption.index("basic, 64 in flight") < block.caption.index("optimized, 64 in flight")
     assert "basic, 64 in flight 1.10×" in block.caption
     assert "The machine" not in block.caption
@@ -310,7 +310,7 @@ def test_the_headlines_ratio_is_drawn_where_design_and_settings_agree(about: dic
     assert "do not overlap" in moved.caption
     apart = history.ratios(pasts(study(about, 1), study(about, 2, identity=IDENTITY | {"host": "lab-2"})))
     assert apart is not None
-    assert "No other study is of the last one's machine" in apart.caption
+    assert "No other study has the machine and versions" in apart.caption
 
 
 def test_of_many_studies_the_newest_are_drawn_and_stay_readable(about: dict[str, Any]) -> None:

@@ -197,7 +197,7 @@ def test_a_target_that_nobody_serves_is_3(closed_port: int) -> None:
 @pytest.mark.parametrize("variant", ["basic", "optimized"])
 def test_a_taken_port_is_3(quick_server: RunningServer, variant: str) -> None:
     done = run("serve", variant, "--port", str(quick_server.port))
-    assert_refused(done, 3, rf"port {quick_server.port} on 127\.0\.0\.1 is taken: stop what listens there")
+    assert_refused(done, 3, rf"port {quick_server.port} on 127\.0\.0\.1 is in use: stop the program that listens there")
 
 
 def test_a_folder_without_a_study_is_2(here: Here, tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_nothing_of_theirs_stays_in_this_process(proto: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "/", "SayHello", "a/b/c", "greet.GreeterService/", "/SayHello", "a b/c", "ä.B/C"])
 def test_a_name_that_is_none_is_refused_before_anyone_is_asked(name: str) -> None:
-    with pytest.raises(UsageError, match="is not a method name: give package"):
+    with pytest.raises(UsageError, match="is not a method name: write package"):
         find_call("127.0.0.1:1", name)
 
 
@@ -248,7 +248,7 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are(
 
 @pytest.mark.parametrize(("method", "kind"), [("Upload", "client"), ("Chat", "bidirectional")])
 def test_streams_of_requests_are_refused(shop_target: str, method: str, kind: str) -> None:
-    with pytest.raises(UsageError, match=f"Orders/{method} is a {kind} streaming method: grpclab calls unary and"):
+    with pytest.raises(UsageError, match=f"Orders/{method} is a {kind} streaming method: grpclab supports unary and"):
         find_call(shop_target, f"shop.v1.Orders/{method}")
 
 
@@ -322,7 +322,7 @@ def test_a_required_field_that_is_missing_is_told(tmp_path: Path) -> None:
         " extend Q { optional int32 e = 100; }"
         " service Old { rpc Ask(Q) returns (Q); }"
     )
-    with pytest.raises(UsageError, match=r"invalid data.id: expected a value, e.g. 42: the field is required"):
+    with pytest.raises(UsageError, match=r"invalid data.id: expected a value, e.g. 42, since the field is required"):
         find_call("", "Old/Ask", proto=file)
     assert find_call("", "Old/Ask", proto=file, data='{"id": 1, "[e]": 2}').payload == b"\x08\x01\xa0\x06\x02"
 
@@ -349,19 +349,19 @@ def test_metadata_is_read_word_by_word() -> None:
         ("x-user", "expected key=value, e.g. x-user=42"),
         ("=1", "expected key=value"),
         ("X-User=1", "invalid metadata=X-User=1: expected x-user without capitals"),
-        ("grpc-timeout=1S", "invalid metadata=grpc-timeout=1S: expected a key of your own"),
-        ("grpc-status-details-bin=AA", "expected a key of your own"),
-        ("GRPC-encoding=x", "expected a key of your own"),
-        ("grpc-trace-bin=AA", "expected a key of your own; those that begin with grpc- are gRPC's"),
-        ("grpc-foo=1", "those that begin with grpc- are gRPC's"),
-        (":path=/x", "expected a key of your own"),
-        ("content-type=text/html", "expected a key of your own"),
-        ("te=trailers", "expected a key of your own"),
+        ("grpc-timeout=1S", "invalid metadata=grpc-timeout=1S: expected a different key"),
+        ("grpc-status-details-bin=AA", "expected a different key"),
+        ("GRPC-encoding=x", "expected a different key"),
+        ("grpc-trace-bin=AA", "expected a different key; those that begin with grpc- are reserved for gRPC"),
+        ("grpc-foo=1", "those that begin with grpc- are reserved for gRPC"),
+        (":path=/x", "expected a different key"),
+        ("content-type=text/html", "expected a different key"),
+        ("te=trailers", "expected a different key"),
         ("ümlaut=1", "expected a key of a-z, 0-9, '_', '-' and '.'"),
         ("a b=1", "expected a key of a-z"),
-        ("x=ü", "expected printable ASCII .* for anything else write x-bin= and base64"),
+        ("x=ü", "expected printable ASCII .* for anything else, use x-bin= and base64"),
         ("x=a\nb", "expected printable ASCII"),
-        ("x= a", "without spaces at its ends"),
+        ("x= a", "without leading or trailing spaces"),
         ("x-bin=###", "expected base64 for a key that ends with -bin, e.g. x-bin=aGVsbG8"),
         ("x-bin=ü", "expected base64"),
         ("x-bin=+_8", "expected base64"),

@@ -204,10 +204,10 @@ def _half(request: ServerReflectionRequest, context: grpc.ServicerContext) -> Se
     ("answer", "line"),
     [
         (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): give"),
-        (_garbage, r"does not send its schema \(what it sent is not a schema\): give --proto FILE"),
-        (_contradiction, "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which none of its"),
-        (_circle, "cannot be used: its files import each other: a -> b -> c -> a; give --proto FILE"),
-        (_half, "cannot be used: a.proto imports google/protobuf/nothing.proto, which is missing; give --proto FILE"),
+        (_garbage, r"does not send its schema \(its answer is not a schema\): add --proto FILE"),
+        (_contradiction, "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which is not defined in any"),
+        (_circle, "cannot be used: its files import each other: a -> b -> c -> a; add --proto FILE"),
+        (_half, "cannot be used: a.proto imports google/protobuf/nothing.proto, which is missing; add --proto FILE"),
         (lambda request, context: ServerReflectionResponse(), "has no service shop.v1.Orders; it has none"),
     ],
 )
@@ -226,7 +226,7 @@ def test_a_server_that_goes_away_meanwhile_is_one_line(shop: Shop) -> None:
         context.abort(grpc.StatusCode.UNAVAILABLE, "bye")
 
     with shop.serve(answering(leaving)) as target:
-        assert "went away while it was asked for its schema" in refusal(TargetError, target)
+        assert "closed the connection when asked for its schema" in refusal(TargetError, target)
 
 
 def test_a_server_without_a_word_is_told_by_its_status(shop: Shop) -> None:

@@ -176,7 +176,7 @@ def test_the_command_misbehaves_where_it_is_asked_to() -> None:
     ("words", "pattern"),
     [
         (["reference", "--service-time", "soon"], "invalid --service-time=soon: expected constant:1ms"),
-        (["reference", "--set", "server.threads=3"], "--set server.threads=3: serve reference has options of its own"),
+        (["reference", "--set", "server.threads=3"], "--set server.threads=3: serve reference has its own options"),
         (["basic", "--service-time", "constant:1ms"], "--service-time is an option of `serve reference`"),
     ],
 )

@@ -71,7 +71,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_wrong_field_in_one_call_of_200_is_told(tmp_path: Path) -> None:
     result = compared(tmp_path, wrong=True, ignore=("at",))
-    told = [line for line in result.conclusion if "answers differ in" in line]
+    told = [line for line in result.conclusion if "answers differ" in line]
     assert "in total" in told[0]
     assert result.judgement.sentence in told  # beside the verdict
 

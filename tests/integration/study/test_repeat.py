@@ -290,7 +290,7 @@ def with_settings(settings: object) -> dict[str, Any]:
         ({"plan": plan() | {"configurations": "text"}}, "holds no plan"),
         ({"plan": plan() | {"configurations": plan()["configurations"] * 2}}, "two configurations have one name"),
         ({"plan": renamed("../../elsewhere")}, "'../../elsewhere' is not a valid name of a configuration"),
-        ({"plan": renamed("other")}, "its headline names 'few', which is none of its configurations"),
+        ({"plan": renamed("other")}, "its headline names 'few', which is not one of its configurations"),
         ({"plan": with_settings({"server.speed": 9})}, "server.speed"),
         ({"plan": with_settings(7)}, "holds no plan"),
         ({"plan": plan() | {"subjects": {"few": 7}}}, "holds no plan"),
@@ -393,7 +393,7 @@ def test_a_study_is_measured_once_more_and_held_against_the_original(
     assert [result["valid"] for result in results] == [True, True]
     assert "tiny (2026-11-20)  2.00x (95 % interval 1.90 to 2.10), 6 blocks: faster" in out
     assert "tiny-repeat (now)  no ratio" in out
-    assert "the two are not comparable as one" in out
+    assert "so the two cannot be treated as one" in out
     assert "host elsewhere and " in out
     assert "many against few" in out
     for name in ("tiny-repeat.html", "tiny-repeat.md", "tiny-repeat.json", "index.html"):
@@ -423,7 +423,7 @@ def held(after: dict[str, Any], *, identity: dict[str, Any] = IDENTITY, before: 
 def test_both_ratios_are_told_and_whether_their_intervals_overlap() -> None:
     told = held(HEADLINE | {"ratio": 2.05, "ci_low": 1.95, "ci_high": 2.15}, before=HEADLINE)
     assert "2.00x (95 % interval 1.90 to 2.10), 6 blocks: faster" in told
-    assert "2.05x (95 % interval 1.95 to 2.15), 6 blocks: faster" in told
+    assert "2.05× (95 % interval 1.95 to 2.15), 6 blocks: faster" in told
     assert "the intervals overlap, the verdict is the same" in told
     assert "both on the same machine with the same versions" in told
     assert "of different commits" not in told
@@ -433,7 +433,7 @@ def test_both_ratios_are_told_and_whether_their_intervals_overlap() -> None:
 
 def test_another_machine_or_version_is_never_taken_for_the_same() -> None:
     told = held(HEADLINE, before=HEADLINE, identity=IDENTITY | {"grpcio": "1.86.0"})
-    assert "different surroundings (grpcio 1.85.1 and 1.86.0): the two are not comparable as one" in told
+    assert "different environments (grpcio 1.85.1 and 1.86.0), so the two cannot be treated as one" in told
     verdict = read_verdict({"headline": HEADLINE})
     nameless = Original(source="x", manifest=read_manifest(manifest(identity={})), verdict=verdict)
     lines = compared(nameless, read_manifest(manifest()), verdict)
@@ -443,7 +443,7 @@ def test_another_machine_or_version_is_never_taken_for_the_same() -> None:
 @pytest.mark.parametrize("poor", [{}, {"ratio": None}, HEADLINE | {"ci_low": None}])
 def test_without_a_ratio_or_interval_nothing_is_claimed(poor: dict[str, Any]) -> None:
     for told in (held(HEADLINE, before=poor), held(poor, before=HEADLINE)):
-        assert "nothing can be said of whether the result came back" in told
+        assert "it cannot be said whether the result was reproduced" in told
         assert "overlap" not in told
 
 

@@ -14,7 +14,7 @@ from tests.support.limits import IDLE, NOISE, ONE, judged, pair, rows
 
 WINDOW = {"client.adaptive_window": False, "client.window_kib": 64}
 PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
-    (WINDOW, {"client.window_kib": 1024}, "window", "with more of client.window_kib than 64, more has 2.0x"),
+    (WINDOW, {"client.window_kib": 1024}, "window", "with a higher client.window_kib than 64, more has 2.0×"),
     ({**WINDOW, "client.window_kib": None}, {"client.window_kib": 1024}, "window", "than unset"),
     (
         {"server.adaptive_window": False, "server.window_kib": 64},
@@ -31,7 +31,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"server.max_concurrent_streams": 2}, {"server.max_concurrent_streams": None}, "stream-limit", "6 blocks"),
     (IDLE, {"server.threads": 1000}, "threads", "50 calls in flight on 10 handler threads"),
     (IDLE, {"server.spare_threads": 1000}, "threads", "server.spare_threads"),
-    ({}, {"load.concurrency": 200}, "concurrency", "with more of load.concurrency than 50"),
+    ({}, {"load.concurrency": 200}, "concurrency", "with a higher load.concurrency than 50"),
 ]
 
 
@@ -90,7 +90,7 @@ def test_a_full_cpu_is_named_before_a_faster_pair() -> None:
 
 def test_more_that_was_tried_in_vain_asks_for_a_profile() -> None:
     found = judged(*pair({"server.threads": 50}, {"load.concurrency": 200}, ratio=1.0))
-    assert "more of load.concurrency (more) was not faster: a profile" in found.evidence
+    assert "a higher load.concurrency (more) was not faster, so a profile" in found.evidence
 
 
 APP = StoredTarget(app="shop:register", call="shop.Cart/Get")

@@ -300,7 +300,7 @@ def test_too_few_blocks_are_mended_before_the_generator() -> None:
     few = trials[trials["block"] < 2]
     found = compare(few, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     first, second = found.obstacles
-    assert first == "2 blocks are too few for a verdict, run at least 6"
+    assert first == "2 blocks are too few for a verdict: run at least 6"
     assert second == f"the load generator was the limit: {found.remedy}"
     whole = compare(trials, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     assert whole.obstacles == (second,)

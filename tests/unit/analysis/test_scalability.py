@@ -47,7 +47,7 @@ def test_too_few_levels_give_no_law_and_a_curve_that_does_not_follow_it_says_no_
     found = fit(LEVELS, [100, 900, 50, 900, 50, 900, 50])
     assert found is not None
     assert not found.fits
-    assert throughput.sentence(found).startswith("no fit: it misses a level by")
+    assert throughput.sentence(found).startswith("no fit: it is off by")
 
 
 def test_without_a_rung_its_factors_are_back_below_it_and_all_others_stay() -> None:
@@ -90,7 +90,7 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
     assert second.apart.blocks == 0, "there is one comparison only"
     assert not second.disagree
     assert ladder.order_sentence([first, second]).startswith("The order matters: A gives something else")
-    assert ladder.order_sentence([second]).startswith("No rung is seen")
+    assert ladder.order_sentence([second]).startswith("As far as these blocks can show, no rung")
 
 
 def test_the_report_shows_the_ladder_from_its_top_and_leaves_it_out_where_the_plan_has_none() -> None:

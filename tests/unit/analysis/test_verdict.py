@@ -186,7 +186,7 @@ def test_an_endless_interval_becomes_null() -> None:
 
 @pytest.mark.parametrize("delta", [0.0, 1.0, -0.1, 5.0])
 def test_an_impossible_delta_is_refused(delta: float) -> None:
-    with pytest.raises(UsageError, match="expected a share above 0 and below 1"):
+    with pytest.raises(UsageError, match="expected a fraction between 0 and 1"):
         against(trials([1, 1], [2, 2]), delta=delta)
 
 
@@ -197,10 +197,10 @@ def test_an_impossible_delta_is_refused(delta: float) -> None:
          "so the ratio is a lower bound"),
         (THROUGHPUT, ["old"], "limit in trials of old: its true throughput is at least this, "
          "so the ratio is an upper bound"),
-        (LATENCY, ["new"], "its true p99 latency is at most this, so the ratio is an upper bound"),
-        (LATENCY, ["old"], "its true p99 latency is at most this, so the ratio is a lower bound"),
-        (THROUGHPUT, ["new", "old"], "a bound in neither direction"),
-        ("server_cpu_s", ["new"], "was not measured at the load it could have carried"),
+        (LATENCY, ["new"], "its true p99 latency is at most as high as measured, so the ratio is an upper bound"),
+        (LATENCY, ["old"], "its true p99 latency is at most as high as measured, so the ratio is a lower bound"),
+        (THROUGHPUT, ["new", "old"], "not a bound in either direction"),
+        ("server_cpu_s", ["new"], "was not measured at the highest load that it can take"),
     ],
 )  # fmt: skip
 def test_a_limited_generator_bounds_the_ratio_in_the_right_direction(

@@ -98,7 +98,7 @@ def test_the_parts_of_workers_are_the_whole(workers: int) -> None:
 
 def test_a_rate_above_the_ceiling_is_refused() -> None:
     SOME.check_rate(10)
-    with pytest.raises(UsageError, match=r"^invalid --rate=11: expected 10 at most, as --max-rate says"):
+    with pytest.raises(UsageError, match=r"^invalid --rate=11: expected at most 10, the value of --max-rate"):
         SOME.check_rate(11)
 
 

@@ -57,7 +57,7 @@ def test_a_study_without_a_trial_can_be_packed() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("<p>no report</p>", "there is no grpclab-study in it"),
+        ("<p>no report</p>", "it has no grpclab-study"),
         ('<script id="grpclab-study">AAAA</script><script id="grpclab-trials"></script>', "grpclab-study is damaged"),
     ],
 )

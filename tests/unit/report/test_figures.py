@@ -152,17 +152,17 @@ def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedS
     [
         (
             {"basic": 1.5, "optimized": 1.4},
-            "With the wire engine optimized serves 1.40× and basic 1.50× what a Python client takes from it: that "
+            "With the wire engine, optimized serves 1.40× and basic 1.50× the throughput that a Python client gets: that "
             "factor in the figures above is due to the client.",
         ),
         (
             {"basic": 1.5, "optimized": 1.4, "base": "wire", "limits": "generator-bound"},
-            "With the wire engine optimized serves at least 1.40× and basic at least 1.50× what a Python client "
+            "With the wire engine, optimized serves at least 1.40× and basic at least 1.50× what a Python client "
             "takes from it: with a Python client, you would see that much less than in the figures above.",
         ),
         (
             {"basic": 1.0, "optimized": 1.4},
-            "With the wire engine optimized serves 1.40× what a Python client takes from it: that factor in the "
+            "With the wire engine, optimized serves 1.40× the throughput that a Python client gets: that factor in the "
             "figures above is due to the client; basic 1.00× (95 % interval 0.99 to 1.01): both engines get the "
             "same throughput, so the server is the limit and not the client.",
         ),

@@ -302,7 +302,7 @@ def test_the_timeline(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     relative = logs - logs.groupby(good.configuration).transform("mean")
     half = len(good) // 2
     (told,) = [f.text for f in page.select("#timeline figcaption")]
-    found = re.search(r"moved by ([+\-−\d.]+) %; single trials scatter by about ([\d.]+) %", told)
+    found = re.search(r"changed by ([+\-−\d.]+) %; single trials vary by about ([\d.]+) %", told)
     assert found
     drift = math.exp(relative.iloc[half:].mean() - relative.iloc[:half].mean()) - 1
     assert_shows(found[1].replace("+", ""), 100 * drift)

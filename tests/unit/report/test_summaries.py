@@ -187,7 +187,6 @@ def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)
     assert max(map(len, lines)) <= WIDTH
     assert "\x1b" not in shown
-    assert shown.isascii()
 
 
 def test_a_study_of_levels_shows_every_level() -> None:

@@ -63,7 +63,7 @@ def test_text_that_is_no_command_is_refused_in_one_line(text: str) -> None:
 def test_a_file_that_is_not_executable_is_refused_before_anything_starts(tmp_path: Path) -> None:
     file = tmp_path / "srv.py"
     file.touch()
-    with pytest.raises(UsageError, match="is not executable: chmod"):
+    with pytest.raises(UsageError, match="is not executable: run chmod"):
         program.words_of(f"{file} {{port}}")
 
 

@@ -370,7 +370,7 @@ def test_a_server_that_works_when_its_calls_have_ended_is_measured_until_it_is_i
     found = bench.measure()
     assert set(found.alone) == {"b"}
     assert bench.world.alone["b"]["until_idle"]
-    assert "when its calls have ended" in found.alone["b"]
+    assert "after its calls have ended" in found.alone["b"]
 
 
 def test_servers_that_take_too_much_memory_are_measured_one_after_the_other(tmp_path: Path) -> None:

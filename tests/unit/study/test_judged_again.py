@@ -73,13 +73,13 @@ def stored(root: Path, name: str, ratio: float, *, bound: str = "", **changed: A
 def test_two_runs_are_told_with_their_spread() -> None:
     lines = join_runs([original("a", 1.2), original("bb", 1.3)]).lines()
     assert lines[0].startswith("a (2026-11-21, elsewhere)")
-    assert lines[-1] == "2 runs, ratios from 1.2x to 1.3x: from 3 runs on there is one interval"
+    assert lines[-1] == "2 runs, ratios from 1.2× to 1.3×: a joint interval takes at least 3 runs"
 
 
 def test_three_runs_have_one_interval_and_a_verdict() -> None:
     found = join_runs([original("a", 1.2), original("bb", 1.22), original("ccc", 1.21)])
     assert found.verdict.verdict == "faster"
-    assert "3 runs together: 1.21x" in found.lines()[-1]
+    assert "3 runs together: 1.21×" in found.lines()[-1]
     assert "Hartung-Knapp, 2 degrees of freedom" in found.lines()[-1]
     document = found.as_json()
     assert document["degrees"] == 2
@@ -141,7 +141,7 @@ def test_a_study_of_the_first_edition_is_rejudged_and_the_rows_that_change_are_t
     found = rejudge(Study.stored(folder))
     assert [(row.before.verdict, row.after.verdict) for row in found.changed] == [("faster", "inconclusive")]
     first, row = found.lines()
-    assert first == ("tiny by today's rules, edition 2; it was measured under those of edition 1: 1 of 1 row changed")
+    assert first == ("tiny by current rules, edition 2; it was measured under those of edition 1: 1 of 1 row changed")
     assert "many against few, throughput: faster -> inconclusive: the load generator was the limit" in row
     assert (folder / "verdict.json").read_text() == before
 
@@ -159,7 +159,7 @@ def test_the_margins_of_today_change_what_lies_between(tmp_path: Path, ratio: fl
 
 def test_a_study_of_today_says_that_nothing_changed() -> None:
     found = Rejudged(study="tiny", measured=TODAY, judgement=Judgement(), changed=(), rows=1)
-    assert found.lines() == ["tiny by today's rules, the rules that it was measured under: 0 of 1 row changed"]
+    assert found.lines() == ["tiny by current rules, the rules that it was measured under: 0 of 1 row changed"]
 
 
 def test_a_study_without_a_trial_cannot_be_rejudged(tmp_path: Path) -> None:

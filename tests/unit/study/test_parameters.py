@@ -36,7 +36,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("study", -7, "letters, digits"),
     ("study", ["a"], "letters, digits"),
     ("study", "name\n", "letters, digits"),
-    ("study", "README", "another name: README, index, calibration and calibration-..., in capitals or not, are for"),
+    ("study", "README", "another name: README, index, calibration and calibration-..., in any case, are reserved for"),
     ("budget", "soon", "or 12m, or none, or auto"),
     ("budget", 5, "seconds, 10 to 10^6"),
     ("budget", None, "or none"),

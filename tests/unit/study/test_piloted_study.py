@@ -133,7 +133,7 @@ def test_what_always_fails_is_tried_twice_then_left_out_and_told(tmp_path: Path)
     assert study.drawn == ["00-00", "00-01", "01-00", "02-00", "03-00", "04-00", "05-00"]
     names = [name for name in study.store.results() if name.endswith("threads-4")]
     assert len(names) == 3
-    assert sum("threads-4 is left out of the other blocks" in line for line in lines) == 1
+    assert sum("threads-4 is left out of the remaining blocks" in line for line in lines) == 1
     assert any(warning.startswith("left out: threads-4") for warning in study.judge().warnings)
 
     mended = drawn(tmp_path)
@@ -206,8 +206,8 @@ def sided(monkeypatch: pytest.MonkeyPatch, noise: float = 0.02) -> list[str]:
     [
         (None, None, False, "blocks are planned, enough to decide in four out of five cases"),
         (None, 60.0, False, "budget 60 s: "),
-        (None, None, True, "one after the other: its servers cannot be up together"),
-        (20, None, False, "20 blocks find an effect of"),
+        (None, None, True, "one after the other: its servers cannot run at the same time"),
+        (20, None, False, "20 blocks detect an effect of"),
         (5, None, False, "no verdict with 5 blocks"),
     ],
 )

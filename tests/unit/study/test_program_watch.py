@@ -71,6 +71,6 @@ def test_a_change_during_a_study_makes_further_trials_invalid() -> None:
 
 def test_a_study_does_not_continue_with_another_program() -> None:
     watch = ProgramWatch({"0-a": trial(FIRST)})
-    with pytest.raises(DesignError, match=r"till\.py is another file; begin a new study"):
+    with pytest.raises(DesignError, match=r"till\.py is another file; start a new study"):
         watch.change(trial(EDITED, block=1))
     assert watch.change(trial(FIRST, block=1)) == ""

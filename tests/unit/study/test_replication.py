@@ -279,7 +279,7 @@ def test_system_calls_that_nobody_looked_at_are_not_decided() -> None:
 def test_streams_hold_if_all_blocks_carry_them() -> None:
     verdict, told = outcome("streams")
     assert verdict == HOLDS
-    assert "0 of 120,000 calls failed, median latency 2 s, carried in 6 of 6 blocks" in told
+    assert "0 of 120,000 calls failed, median latency 2 s, sustained in 6 of 6 blocks" in told
 
 
 def test_streams_that_only_the_raised_limits_carry_hold_under_that_condition() -> None:
@@ -364,8 +364,8 @@ def test_adaptive_windows_must_keep_up_with_the_best_fixed_one_on_each_network()
     verdict, told = outcome("adaptive windows", behind)
     assert verdict == CONDITION
     assert told.startswith("only over plain loopback and over a 20 ms round trip; ")
-    assert "60 ms round trip: adaptive gives 0.60 times" in told
-    assert "of the best fixed, 16 MiB" in told
+    assert "60 ms round trip: adaptive has 0.60 times" in told
+    assert "the throughput of the best fixed window, 16 MiB" in told
     nowhere = {
         name: {"throughput_rps": 500.0} for name in NAMES if name.startswith("down-") and name.endswith("adaptive")
     }
@@ -438,12 +438,12 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     made = trials(asked, blocks=2)
     study = finished(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
     assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
-    assert "all of them where failing is what is measured" in html_of(answer.section(study), "answer")
+    assert "all of them in configurations that measure failure" in html_of(answer.section(study), "answer")
     made = trials(asked | {"optimized-c10000": {"errors": 3.0}}, blocks=2)
     study = FinishedStudy.of(study.manifest, made, study.verdict)
     told = html_of(answer.section(study), "answer")
     assert "486 of " in told
-    assert "480 of them where failing is what is measured" in told
+    assert "480 of them in configurations that measure failure" in told
 
 
 def test_the_report_has_a_section_of_claims_where_the_plan_tests_some() -> None:

@@ -200,7 +200,7 @@ def test_another_design_or_machine_is_refused_with_what_differs(
     with pytest.raises(DesignError) as refusal:
         store.open(read_manifest(manifest(**changes)))
     text = str(refusal.value)
-    assert all(word in text for word in [*words, str(store.folder), "give this one a name of its own"])
+    assert all(word in text for word in [*words, str(store.folder), "give this one another name"])
     assert "\n" not in text
     assert store.manifest() == before
 

@@ -165,7 +165,7 @@ arg.mode = ["", "very fast", "very-fast"]""")
         (
             'command = "true {port}"',
             "server.threads = [4]",
-            "invalid server.threads=4: server.threads is a factor of our own",
+            "invalid server.threads=4: server.threads is a factor of grpclab's own",
         ),
         ('command = "true {port}"', 'target.python = ["python3"]', "invalid target.python="),
         ('address = "localhost:1"', "server.threads = [4]", "runs already"),
@@ -225,7 +225,7 @@ server.threads = [4, 64]"""
         )
     assert "expected scenario=pay or scenario=list in it" in refusal(text.replace("scenario=list ", ""))
     assert "headline is missing" in refusal(text.partition("\n[target]")[2].join(["[target]", ""]))
-    assert "a name of its own" in refusal(text.replace('"pay"', '"list"'))
+    assert "a unique name" in refusal(text.replace('"pay"', '"list"'))
 
 
 def test_paths_lie_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +281,7 @@ def test_threads_of_an_asyncio_application_may_act_and_those_of_our_greeter_cann
 def test_a_file_whose_name_is_taken_is_named_otherwise(tmp_path: Path) -> None:
     file = tmp_path / "readme.toml"
     file.write_text("[factors]\nserver.threads = [4]\n")
-    with pytest.raises(DesignError, match=r"invalid study=readme: .* README, .*; --study NAME gives it another$"):
+    with pytest.raises(DesignError, match=r"invalid study=readme: .* README, .*; choose another one with --study NAME$"):
         Study.described(file, root=tmp_path)
     assert Study.described(file, "mine", root=tmp_path).name == "mine"
 
