@@ -215,9 +215,9 @@ _NUMBERS = (
     *_of(
         _SCHEDULE,
         ("offered_rps", "rate", "requested rate", "", "offered rate"),
-        ("late_p50_s", "time", "p50 delay of sends", "lower", "median lateness of the sends"),
-        ("late_p99_s", "time", "p99 delay of sends", "lower", "p99 lateness of the sends"),
-        ("late_max_s", "time", "largest delay of a send", "lower", "largest lateness of the sends"),
+        ("late_p50_s", "time", "p50 delay of sends", "lower", "median delay of the sends"),
+        ("late_p99_s", "time", "p99 delay of sends", "lower", "p99 delay of the sends"),
+        ("late_max_s", "time", "largest delay of a send", "lower", "largest delay of the sends"),
     ),
     *_of(
         _CONNECTIONS,
@@ -235,7 +235,7 @@ _NUMBERS = (
         (
             "first_success_censored",
             "yes or no",
-            "whether no call succeeded, so the time would have been longer",
+            "whether no call succeeded, in which case the time is a lower bound",
             "",
             "",
         ),
@@ -330,7 +330,7 @@ _NUMBERS = (
         (
             "connections_opened",
             "count",
-            "connections that the client opened, from the start of the warm-up",
+            "connections that the client opened since the start of the warm-up",
             "lower",
             "connections opened",
         ),
@@ -344,9 +344,9 @@ _NUMBERS = (
             "lower",
             "connections opened through the link",
         ),
-        ("link_client_pings", "count", "pings of the client that passed the link", "", ""),
-        ("link_server_pings", "count", "pings of the server that passed the link", "", ""),
-        ("link_goaways", "count", "GOAWAYs that passed the link", "lower", ""),
+        ("link_client_pings", "count", "pings of the client over the link", "", ""),
+        ("link_server_pings", "count", "pings of the server over the link", "", ""),
+        ("link_goaways", "count", "GOAWAYs over the link", "lower", ""),
     ),
     *_of(
         _PROFILE,

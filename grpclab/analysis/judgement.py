@@ -266,7 +266,7 @@ def _reconnections(plan: StudyPlan, headline: Comparison) -> str:
     servers, were = ("the server of", "was") if len(there) == 1 else ("the servers of", "were")
     return (
         f"{servers} {' and '.join(there)} {were} already running, so each block is a new connection and not a fresh "
-        "server, and the chance properties of one process are in every block"
+        "server, and any peculiarity of the process affects every block"
     )
 
 
@@ -330,7 +330,9 @@ def _gaps_warnings(comparisons: Sequence[Comparison]) -> list[str]:
             titles.setdefault(c.missing, []).append(c.title)
     # The sides of one comparison in several metrics have one title; a metric that is missing names itself.
     several = len({c.title for c in comparisons}) > 1
-    return [f"there is no ratio{f' for {_some(of)}' if several else ''}: {reason}" for reason, of in titles.items()]
+    return [
+        f"no ratio could be computed{f' for {_some(of)}' if several else ''}: {reason}" for reason, of in titles.items()
+    ]
 
 
 def _some(titles: Sequence[str]) -> str:

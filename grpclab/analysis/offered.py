@@ -67,7 +67,7 @@ class Series:
         after = self.rates[self.rates.index(knee) + 1] if knee else first
         if after.limited_by not in ("", HELD_BACK):
             why = (
-                f"at {after.offered_rps:,.0f}/s the load generator was the limit, so the server may be able to do more"
+                f"at {after.offered_rps:,.0f}/s, the load generator was the limit, so the server may be able to do more"
             )
         elif after.achieved_rps < KEPT_SHARE * after.offered_rps:
             why = f"of {after.offered_rps:,.0f}/s, only {after.achieved_rps:,.0f}/s were answered"

@@ -275,9 +275,8 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 EXPERIMENT = Experiment(
     title="Reaching a verdict",
     question=(
-        "Does a comparison end with an answer, is it the right one, and does it come soon? The command is run as a "
-        "user would run it: on a server against itself, and on differences of 5 and 10 % that were planted in B's "
-        "handler."
+        "Does a comparison end with an answer, is it right, and is it quick? The command is run as a user would "
+        "run it: on a server against itself, and on differences of 5 and 10 % that were planted in B's handler."
     ),
     sized=sized,
     claims=claims,

@@ -170,7 +170,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             told.append(
                 Claim(
                     claim=f"{engine}: sd of ln ratio per block in slices, against fresh servers {KINDS[kind]}",
-                    goal=f"at most half, or at most {SMALL:g} where that is below {QUIET:g}",
+                    goal=f"at most half, or at most {SMALL:g} if the other is below {QUIET:g}",
                     measured=f"{sliced} against {other}, {_times(other.sd, sliced.sd)}",
                     holds=halved if enough else None,
                 )

@@ -176,7 +176,7 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
 def _tags(given: Mapping[str, Any]) -> dict[str, str]:
     """The tags of --tags: pairs, or an object of texts in JSON. Raises UsageError."""
     text = given.get("tags") or ""
-    expected = "KEY=VALUE,KEY=VALUE, or an object of texts in JSON"
+    expected = "KEY=VALUE,KEY=VALUE, or a JSON object of strings"
     if text.lstrip().startswith("{"):
         try:
             tags = json.loads(text)
@@ -260,7 +260,7 @@ def _groups() -> list[OptionGroup]:
             factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),
             factor_option("engine", "wire|grpcio"),
             factor_option("deadline", "TIME"),
-            Flag("--seed", metavar="N", help="seed of a schedule that is drawn: poisson, gamma (default: 1)"),
+            Flag("--seed", metavar="N", help="seed of a random schedule: poisson or gamma (default: 1)"),
         ],
     )
     limits = OptionGroup(
@@ -272,7 +272,7 @@ def _groups() -> list[OptionGroup]:
                 help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, e.g. 5ms), errors (at"
                 " most, e.g. 0.1%; errors=1% is implied), rps (at least, successful calls)",
             ),
-            Flag("--abort-on-slo", switch=True, help="end the load as soon as --slo is broken"),
+            Flag("--abort-on-slo", switch=True, help="stop the load as soon as --slo is violated"),
         ],
     )
     output = OptionGroup(

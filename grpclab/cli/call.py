@@ -265,7 +265,7 @@ def _demo(options: Options, words: list[str]) -> int:
         steps = (
             ("One call: the answer, its status and its time.", "SayHello", 1),
             ("Ten calls on one channel: the first one opens the connection.", "SayHello", 10),
-            ("A stream: each message is printed as it comes.", "SayHelloStream", 1),
+            ("A stream: each message is printed as it arrives.", "SayHelloStream", 1),
         )
         for number, (title, method, repeat) in enumerate(steps):
             more = f" --repeat {repeat}" if repeat > 1 else ""

@@ -105,7 +105,7 @@ def _pairs(name: str, value: str) -> list[str]:
     except ValueError:
         table = None
     if not isinstance(table, dict) or not all(isinstance(one, str) for one in table.values()):
-        raise UsageError(invalid(name, value, 'key=value, or an object of texts in JSON, e.g. {"tenant": "a"}'))
+        raise UsageError(invalid(name, value, 'key=value, or a JSON object of strings, e.g. {"tenant": "a"}'))
     return [f"{key}={one}" for key, one in table.items()]
 
 

@@ -87,7 +87,7 @@ def call_options() -> list[Flag]:
             metavar="FILE",
             help="the schema, if the server has no reflection: a .proto file or a descriptor set",
         ),
-        Flag("--protoset", metavar="FILE", help="the schema as a descriptor set, made by protoc"),
+        Flag("--protoset", metavar="FILE", help="the schema as a descriptor set, created by protoc"),
         Flag(
             "--proto-path",
             metavar="DIR",
@@ -130,8 +130,8 @@ def remote_group(title: str) -> OptionGroup:
             explicit=True,
             help="load a server on another machine, within all three ceilings",
         ),
-        Flag("--max-rate", metavar="N", help="most calls per second, including warm-up and resends"),
-        Flag("--max-calls", metavar="N", help="most calls in total, including warm-up and resends"),
+        Flag("--max-rate", metavar="N", help="most calls per second, including warm-up and retries"),
+        Flag("--max-calls", metavar="N", help="most calls in total, including warm-up and retries"),
         Flag("--max-time", metavar="TIME", help="longest time for sending calls and waiting for answers"),
     ]
     return OptionGroup(title=title, note="Without these, only this machine is loaded.", members=members)
@@ -262,7 +262,7 @@ def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
 def schema_file(given: Mapping[str, Any]) -> str | None:
     """The file of --proto or --protoset; None without one. Raises UsageError."""
     if given.get("proto") and given.get("protoset"):
-        raise UsageError("--proto and --protoset both set the schema: remove one of them")
+        raise UsageError("--proto and --protoset both specify the schema: remove one of them")
     return given.get("proto") or given.get("protoset")
 
 
@@ -291,7 +291,7 @@ def request_data(given: Mapping[str, Any]) -> Any:
     """
     data, file = given.get("data"), given.get("data_file")
     if data is not None and file is not None:
-        raise UsageError("--data and --data-file both set the request: remove one of them")
+        raise UsageError("--data and --data-file both specify the request: remove one of them")
     if file is not None:
         return _of_file("--data-file", file, data_options(given))
     if isinstance(data, str) and data.startswith(AT):

@@ -165,7 +165,7 @@ COMMAND = LabCommand(
                     "--joint",
                     several=True,
                     metavar="OTHER...",
-                    help="one verdict over this study and others of the same plan: results/STUDY, or a report",
+                    help="joint verdict of this study and others with the same plan: results/STUDY, or a report",
                 ),
                 Flag(
                     "--figures",

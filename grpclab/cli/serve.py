@@ -84,7 +84,7 @@ def _serve_application(options: Options) -> int:
     from grpclab.servers.process.exposure import listen_address
 
     if options.variant is not None:
-        raise UsageError(f"{options.variant} and --app both set the server: use one of them")
+        raise UsageError(f"{options.variant} and --app both specify the server: use one of them")
     if options.insists_on("desk_host"):
         raise UsageError(
             "--desk-host is an option of `serve basic` and `serve optimized`: an application has no diagnostics server"

@@ -139,10 +139,11 @@ COMMAND = LabCommand(
     run,
     summary="measure many configurations, judge them, write a report",
     usage="grpclab study [options]",
-    description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
-    " to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the study.",
-    epilog="Exit codes: 0 done, whatever the verdict, 2 a wrong option, 3 nothing could be measured, 130 Ctrl-C,"
-    " 143 SIGTERM, 129 SIGHUP.",
+    description="Run the study of notebooks/sweep.ipynb in the terminal. Results go to results/<study>/, the "
+    "report to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the "
+    "study.",
+    epilog="Exit codes: 0 done, whatever the verdict; 2 invalid option; 3 nothing could be measured; 130 Ctrl-C; "
+    "143 SIGTERM; 129 SIGHUP.",
     groups=[
         OptionGroup(title="the parameters of a study", members=parameter_options()),
         OptionGroup(
@@ -158,7 +159,7 @@ COMMAND = LabCommand(
                     "--exclusive",
                     switch=True,
                     help="with --file: one server after the other, if two cannot run at the same time (exclusive = "
-                         "true in the file)",
+                    "true in the file)",
                 ),
                 Flag(
                     "--repeat",
@@ -170,8 +171,8 @@ COMMAND = LabCommand(
                     "--yes",
                     switch=True,
                     explicit=True,
-                    help="with --repeat: start the commands of a study that another user or machine recorded without"
-                    " asking",
+                    help="with --repeat: start the commands of a study recorded by another user or on another "
+                    "machine without asking",
                 ),
             ],
         ),
@@ -181,7 +182,7 @@ COMMAND = LabCommand(
                 Flag(
                     "--plan",
                     switch=True,
-                    help="measure a short pilot only; say how long it takes and what it can show",
+                    help="only measure a short pilot that shows how long the study takes and what it can show",
                 ),
                 Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output"),
             ]

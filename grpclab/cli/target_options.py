@@ -36,7 +36,7 @@ MEANINGS = {
     "dir": ("DIR", "the folder that {whose} application is imported from"),
     "cwd": ("DIR", "the working folder of the server"),
     "ready": ("HOW", "how to tell that the server is ready: tcp, health or log:REGEX (default: tcp)"),
-    "prepare": ("COMMAND", "run before each start of the server; has to exit with 0"),
+    "prepare": ("COMMAND", "run before each start of the server; must exit with 0"),
     "cleanup": ("COMMAND", "run after each stop of the server"),
 }
 
@@ -83,7 +83,9 @@ def target_given(options: Options, side: str = "") -> tuple[Target, str] | None:
         return None
     if len(given) > 1:
         first, second = (_flag(option) for _, option in given[:2])
-        raise UsageError(f"{first} and {second} both set {'the target' if not side else side.upper()}: use one of them")
+        raise UsageError(
+            f"{first} and {second} both specify {'the target' if not side else side.upper()}: use one of them"
+        )
     field, option = given[0]
     text = getattr(options, option)
     if not text:
@@ -139,7 +141,7 @@ def apart(given: Mapping[str, Any], levels: Mapping[str, Level]) -> tuple[dict[s
     }
     if "app" in given:
         if "target" in given:
-            raise UsageError(f"{given['target']} and --app both set the server: use one of them")
+            raise UsageError(f"{given['target']} and --app both specify the server: use one of them")
         return {name: level for name, level in levels.items() if name not in of_server}, of_server
     if unused := next((name for name in ("python", "app_dir", "cwd") if name in given), None):
         raise UsageError(f"{_flag(unused)} cannot be used here: it only works with --app")

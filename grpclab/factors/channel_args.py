@@ -346,7 +346,7 @@ def mapping_rows() -> list[dict[str, str]]:
 
 def mapping_markdown() -> str:
     """The rows of :func:`mapping_rows` that have a tonic name, as a table in Markdown (docs/from-tonic.md)."""
-    lines = ["| tonic | factor | grpcio | what to know |", "| --- | --- | --- | --- |"]
+    lines = ["| tonic | factor | grpcio | notes |", "| --- | --- | --- | --- |"]
     for row in mapping_rows():
         if row["tonic"]:
             names = ", ".join(f"`{name}`" for name in row["tonic"].split(", "))

@@ -61,14 +61,14 @@ class ServerConfig:
     )
     max_concurrent_streams: int | None = _factor(
         None,
-        "calls open at once on one connection; clients queue the rest",
+        "concurrent calls on one connection; clients queue the rest",
         minimum=1,
         maximum=2**31 - 1,
         tonic="max_concurrent_streams",
     )
     max_concurrent_rpcs: int | None = _factor(
         None,
-        "calls at once in one server process; the rest fail with RESOURCE_EXHAUSTED",
+        "concurrent calls in one server process; the rest fail with RESOURCE_EXHAUSTED",
         minimum=1,
         maximum=2**31 - 1,
         tonic="concurrency_limit_per_connection",
@@ -106,11 +106,11 @@ class ServerConfig:
         tonic="http2_keepalive_timeout",
         env="GRPC_KEEPALIVE_TIMEOUT",
     )
-    keepalive_without_calls: bool = _factor(False, "ping, and let clients ping, with no call open")
-    tls: bool = _factor(False, "TLS with a throw-away certificate")
+    keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
+    tls: bool = _factor(False, "TLS with a temporary certificate")
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
     desk: bool = _factor(False, "a diagnostics server next to the server; /metrics also needs metrics")
-    handler_work_us: float = _factor(0.0, "CPU time burnt in the handler", minimum=0, maximum=60e6)
+    handler_work_us: float = _factor(0.0, "CPU time used in the handler", minimum=0, maximum=60e6)
     handler_wait_ms: str = _factor(
         "0",
         "time the handler waits without using the CPU, e.g. for a database",
@@ -120,7 +120,7 @@ class ServerConfig:
     )
     response_bytes: int = _factor(0, "length of the reply's text; 0 = a greeting", minimum=0, maximum=2**26)
     stream_messages: int = _factor(5, "messages of SayHelloStream", minimum=0, maximum=1_000_000)
-    stream_interval_ms: float = _factor(100.0, "pause between two of them", minimum=0, maximum=60_000)
+    stream_interval_ms: float = _factor(100.0, "pause between two messages", minimum=0, maximum=60_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ class LoadConfig:
     """
 
     engine: str = _factor(
-        "wire", "own HTTP/2 frames, or grpc.aio with the real cost of a Python client", registry=ENGINES
+        "wire", "HTTP/2 frames encoded in advance, or grpc.aio with the real cost of a Python client", registry=ENGINES
     )
     requests: int | None = _factor(500, "calls in the measured window", minimum=1, maximum=100_000_000)
     duration_s: float | None = _factor(None, "longest measured window", minimum=0.01, maximum=86_400)
@@ -190,7 +190,7 @@ class LoadConfig:
     )
     workers: int = _factor(1, "generator processes; 0 = one per core the generator may use", minimum=0, maximum=256)
     request_bytes: int = _factor(0, "length of the request's text; 0 = a name", minimum=0, maximum=2**26)
-    method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the call that is made")
+    method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the method that is called")
 
 
 @dataclass(frozen=True, kw_only=True)

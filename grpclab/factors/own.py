@@ -113,7 +113,7 @@ def has_own_section(name: object) -> bool:
 def own_factor(name: str) -> OwnFactor:
     """The factor of an own name. Raises FactorError for one that cannot be."""
     if not is_own(name):
-        expected = f"{PYTHON}, or arg.NAME or env.NAME with a NAME of letters, digits and _, no digit first"
+        expected = f"{PYTHON}, or arg.NAME or env.NAME with a NAME of letters, digits and _, not starting with a digit"
         raise FactorError(f"unknown factor {name!r}: expected {expected}")
     section, _, own = name.partition(".")
     meaning = _MEANINGS[section].format(name=own) if name != PYTHON else "the interpreter that hosts the application"

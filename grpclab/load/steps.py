@@ -63,7 +63,7 @@ def find_knee(steps: Sequence[RateStep]) -> Knee:
     first, last_kept = ordered[0], None
     for step in ordered:
         if step.limited_by not in ("", HELD_BACK):
-            ended = f"at {_rate(step)} the generator was the limit"
+            ended = f"at {_rate(step)}, the generator was the limit"
             if last_kept is None:
                 return Knee(rate_rps=None, sentence=f"no knee: even at the lowest rate, {ended}")
             return Knee(

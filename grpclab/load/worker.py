@@ -63,7 +63,7 @@ async def _work(orders: Orders) -> None:
     try:
         create: EngineFactory = ENGINES[setup.config.load.engine]
         if missing := _missing(create, setup.call):
-            raise PluginError(f"load.engine={setup.config.load.engine} has no {missing}: use wire or grpcio")
+            raise PluginError(f"load.engine={setup.config.load.engine} does not support {missing}: use wire or grpcio")
         engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
         await engine.connect(setup.connect_timeout_s)
     except (TargetError, UsageError) as error:  # UsageError: a target that is not on this machine, after all

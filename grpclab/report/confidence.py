@@ -35,7 +35,7 @@ def sure(study: FinishedStudy) -> str:
     c = study.headline
     ratios = ratios_of(study, c)
     if len(ratios) < 2:
-        return "no confidence at all: fewer than two blocks have both sides."
+        return "none: fewer than two blocks have both sides."
     less = lower_is_faster(study.metric_of_headline)
     better = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
     worse = sum(ratio > 1 if less else ratio < 1 for ratio in ratios)
@@ -54,7 +54,7 @@ def sure(study: FinishedStudy) -> str:
         if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9)
         else ""
     )
-    once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in at least every other study"
+    once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in at least half of all studies"
     return (
         f"{trend}. If there were no difference, a mean this far from 1 would occur {once} (sign-flip test, p "
         f"{p:.2g}{least})."

@@ -158,7 +158,7 @@ def guide(name: str, text: str, resolve: Resolve) -> Guide:
     renderer.register("table", lambda _renderer, rows: str(macro("guide_pieces.html.j2", "table")(rows)))
     html = str(markdown(unmarked(text)))
     if not renderer.title:
-        raise DesignError(f"docs/{name}.md has no title: its first line is `# ` and a title")
+        raise DesignError(f"docs/{name}.md has no title: its first line must be `# ` and a title")
     return Guide(name=name, title=renderer.title, html=html)
 
 

@@ -119,7 +119,7 @@ def load_original(source: Path | str) -> Original:
     """
     path = Path(source)
     if not path.exists():
-        raise DesignError(f"no study at {path}: give results/STUDY, its manifest.json, or a report")
+        raise DesignError(f"no study at {path}: expected results/STUDY, its manifest.json, or a report")
     folder = path if path.is_dir() else path.parent
     if path.is_dir() or path.name == "manifest.json":
         manifest = Store(folder).manifest()

@@ -89,7 +89,7 @@ def join_runs(studies: Sequence[Original]) -> JointRuns:
     By the rules of the first edition where one of them is of it. Raises DesignError without a study.
     """
     if not studies:
-        raise DesignError("no study was named: a joint verdict takes two runs of one plan or more")
+        raise DesignError("no study given: a joint verdict takes at least two runs of the same plan")
     first = studies[0]
     reasons = {at: _why_not(first, study) for at, study in enumerate(studies)}
     ordered = sorted(reasons, key=lambda at: (studies[at].manifest.created_at or "", at))

@@ -50,7 +50,7 @@ class StudyParameters:
     study: str = _parameter("auto", "folder under results/; auto: from the design and its parameters")
     design: str = _parameter(
         "default",
-        "default: all; quick: 15 configurations; idle: keepalive; desk: its cost; replication: claims",
+        "default; quick: 15 configurations; idle: keepalive; desk: diagnostics; replication: claims",
     )
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
@@ -58,7 +58,7 @@ class StudyParameters:
     )
     blocks: int = _parameter(6, "passes over all configurations; fewer than 6 cannot reach a verdict")
     windows_kib: tuple[int, ...] = _parameter((64, 1024, 16_384), "HTTP/2 windows of the bulk scenario, KiB")
-    stream_limits: tuple[int, ...] = _parameter((8, 10_000), "calls open at once on one connection")
+    stream_limits: tuple[int, ...] = _parameter((8, 10_000), "concurrent calls on one connection")
     keepalive_s: tuple[float, ...] = _parameter((0.0, 60.0), "seconds after which to ping an idle connection; 0: never")
     pool_sizes: tuple[int, ...] = _parameter((1, 4, 16), "sizes of the client's connection pool")
     rtt_ms: float = _parameter(20.0, "round trip of the emulated link of bulk, milliseconds")
@@ -70,7 +70,7 @@ class StudyParameters:
     max_trial_s: float = _parameter(2.0, "longest measured window, seconds")
     budget: str = _parameter(
         "auto",
-        "time for all blocks, e.g. 12m, to which the study is fitted; none: no limit; auto: 12m for default",
+        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default",
     )
 
     def __post_init__(self) -> None:
@@ -233,7 +233,7 @@ def study_name(name: str, value: Any) -> str:
     except ValueError:
         word = ""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", word):
-        raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
+        raise _refusal(name, value, "at most 64 letters, digits, '.', '_' and '-', starting with a letter or digit")
     if word.lower() in TAKEN or word.lower().startswith("calibration-"):
         raise _refusal(name, value, f"another name: {TAKEN_WORDS}")
     return word

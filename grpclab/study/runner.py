@@ -110,8 +110,8 @@ class Study(MeasuredStudy):
         groups = f" in {qty.count(len(plan.groups), 'group')}" if plan.groups else ""
         lines = [
             *([self.note] if self.note else []),
-            f"study {self.name}: {len(plan.configurations)} configurations{groups} x {plan.blocks} blocks"
-            f" = {len(self.trials)} trials, order drawn from seed {self.seed}",
+            f"study {self.name}: {len(plan.configurations)} configurations{groups} × {plan.blocks} blocks = "
+            f"{len(self.trials)} trials, order drawn from seed {self.seed}",
         ]
         pilot = self.manifest.pilot
         if pilot and pilot.budget_s is not None:

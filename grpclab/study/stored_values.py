@@ -71,7 +71,7 @@ def read_planned(document: Mapping[str, Any]) -> Manifest:
         if not CONFIGURATION_NAME.fullmatch(name):
             raise ValueError(f"{_shown(row.get('name'))} is not a valid name of a configuration")
     if len(set(names)) < len(names):
-        raise ValueError("two configurations have one name")
+        raise ValueError("two configurations have the same name")
     _require_within("plan.configurations", len(names), 1, MOST_CONFIGURATIONS)
     _require_within("trials", len(names) * plan.blocks, 1, MOST_TRIALS)
     _require_groups(plan)

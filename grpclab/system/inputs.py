@@ -45,7 +45,7 @@ def read_text(option: str, name: str | Path) -> str:
     try:
         content = _standard_input() if str(name) == STDIN else Path(name).read_bytes()
     except OSError as error:
-        raise unreadable(option, name, "a file that can be read", error) from None
+        raise unreadable(option, name, "a readable file", error) from None
     return content if isinstance(content, str) else decode(option, name, content)
 
 

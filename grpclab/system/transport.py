@@ -204,7 +204,7 @@ def _read(option: str, path: str) -> bytes:
     try:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
-        raise unreadable(option, path, "a file in PEM that can be read", error) from None
+        raise unreadable(option, path, "a readable PEM file", error) from None
 
 
 def _certificates(option: str, path: str) -> bytes:

@@ -144,7 +144,7 @@ SECURITY_ROWS: dict[str, list[Row]] = {
     "cacert": [
         Acts(words="--cacert ca.pem", proof="security.tls"),
         Acts(words="--cacert ca.pem", proof="security.options"),
-        Refused(words="--cacert nothing.pem", where="invalid --cacert=nothing.pem: expected a file in PEM"),
+        Refused(words="--cacert nothing.pem", where="invalid --cacert=nothing.pem: expected a readable PEM file"),
         Refused(words="--cacert metadata.txt", where="expected a certificate in PEM"),
         Refused(words="--cacert ca.pem --insecure-skip-verify", where="expected no --insecure-skip-verify"),
     ],
@@ -305,7 +305,9 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--arrival gamma:0.5", proof="config.load.arrival", after="--rate 9"),
             Acts(words="--arrival ramp:0.1@9s", proof="config.load.arrival", after="--rate 9"),
             Refused(words="--arrival poisson", where="add --rate"),
-            Refused(words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape together with --rate FROM:TO@TIME"),
+            Refused(
+                words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape together with --rate FROM:TO@TIME"
+            ),
         ],
         "pacing": [
             Acts(words="--pacing timer", proof="config.load.pacing", after="--rate 9"),

@@ -191,7 +191,7 @@ def _left_out(
     known = [values.keys() | reasons.keys() for values, reasons in by_side.values()]
     shared = known[0] & known[-1]  # one alone where a configuration is compared with itself
     if not shared and any(group != UNGROUPED for _, group in places):
-        return [f"{' and '.join(by_side)} are in no group together, and a ratio is only taken within a group"]
+        return [f"{' and '.join(by_side)} are not in the same group, and ratios are only taken within a group"]
     lines = []
     for block in sorted({block for block, _ in places if block not in both}):
         there = [{place for place in of_side if place[0] == block} for of_side in known]
@@ -203,7 +203,7 @@ def _left_out(
             if place not in values
         ]
         if not ways:
-            lines.append(f"block {block} left out: {' and '.join(by_side)} are in no group together in it")
+            lines.append(f"block {block} left out: {' and '.join(by_side)} are not in the same group in it")
     return list(dict.fromkeys(lines))
 
 

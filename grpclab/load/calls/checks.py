@@ -45,7 +45,9 @@ def answer_check(expression: str, answer: AnswerKind | None) -> Callable[[bytes]
     except ModuleNotFoundError:
         raise needs("--check", "simpleeval", "check") from None
     if answer is None:
-        raise UsageError(invalid("--check", expression, "it together with your own call: add --call"))
+        raise UsageError(
+            invalid("--check", expression, "--call as well, since it checks the answers to your own calls")
+        )
     kind = _message_class(answer)
     evaluator = simpleeval.EvalWithCompoundTypes()
     known: dict[bytes, str] = {}

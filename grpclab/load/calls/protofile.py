@@ -125,13 +125,13 @@ def _words(file: Path) -> list[str]:
 def _explained(output: str, file: Path, roots: Sequence[Path], compiler: Sequence[str]) -> str:
     lines = [re.sub(r"^r\d+/", "", line.strip()) for line in output.splitlines()]
     lines = [line for line in lines if line and not _WARNING.search(line)]
-    first = lines[0] if lines else "protoc does not say why"
+    first = lines[0] if lines else "protoc gave no reason"
     if lost := _NOT_FOUND.fullmatch(first):
         by = next((line.partition(":")[0] for line in lines if f'Import "{lost["file"]}"' in line), file.name)
         where = ", ".join(str(root) for root in roots)
         return (
             f'{by} imports "{lost["file"]}", which is not in {where}:'
-            " add the folder that its path starts from with --proto-path"
+            " use --proto-path to add the folder that this path starts in"
         )
     if match := _NOT_IMPORTED.search(first):
         return _import_line(match["by"], match["type"], match["file"])

@@ -225,7 +225,7 @@ _ANYTHING = "a JSON value (dict, list, str, int, float, bool, None), bytes, a da
 _ADVICE: tuple[tuple[tuple[type, ...], str], ...] = (
     ((set, frozenset), "a list, e.g. [1, 2]: a set has no order"),
     ((PurePath,), "a string, e.g. str(path)"),
-    ((date, time, np.datetime64, np.timedelta64), "a date and a time with its zone, e.g. 2024-02-29T12:00:00Z"),
+    ((date, time, np.datetime64, np.timedelta64), "a date and time with a time zone, e.g. 2024-02-29T12:00:00Z"),
 )
 
 

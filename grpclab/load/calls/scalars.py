@@ -152,7 +152,7 @@ def timestamp(value: Any) -> tuple[int, int]:
     """The seconds since 1970 and nanoseconds of a time in RFC 3339, or of a datetime that has a zone."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise UnfitError("a date and a time with its zone, e.g. 2024-02-29T12:00:00Z")
+            raise UnfitError("a date and time with a time zone, e.g. 2024-02-29T12:00:00Z")
         value = value.isoformat()  # not through a float, and pandas adds its nanoseconds
     match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if match is None:

@@ -160,7 +160,7 @@ def from_the_top(study: FinishedStudy) -> LadderFromTop | None:
         for rung in measured
     ]
     header = ["rung", "on the way up", "at the top", "way up / top"]
-    table = Table(header=header, rows=rows, label="The ladder from its top", numeric={1, 2, 3})
+    table = Table(header=header, rows=rows, label="The ladder from the top", numeric={1, 2, 3})
     return LadderFromTop(sentence=order_sentence(measured), table=table)
 
 

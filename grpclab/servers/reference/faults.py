@@ -287,7 +287,7 @@ FAULTS: Final[dict[str, Fault]] = {
         opening=_raise_streams_late,
     ),
     "max-streams-flap": Fault(
-        meaning="the limit of open streams changes with each answer: 1, 1, N, and so on", n=100, answer=_streams_flap
+        meaning="the limit on open streams changes with each answer: 1, 1, N, and so on", n=100, answer=_streams_flap
     ),
     "slow-read": Fault(meaning="a pause of N ms after each read", n=20, reads_slowly=True),
     "flood-ping": Fault(
@@ -315,7 +315,7 @@ FAULTS: Final[dict[str, Fault]] = {
         answer=_flood_continuation,
     ),
     "header-bomb": Fault(
-        meaning="a header block of N bytes that unpacks to 42 times as many",
+        meaning="a header block of N bytes that decompresses to 42 times its size",
         ends=("RESOURCE_EXHAUSTED",),
         n=16_000,
         answer=_header_bomb,
@@ -354,7 +354,7 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "two-messages": Fault(meaning="two messages for a unary call", ends=("UNIMPLEMENTED",), answer=_two_messages),
     "compressed-flag": Fault(
-        meaning="a message marked as compressed, with no encoding named", ends=("INTERNAL",), answer=_compressed_flag
+        meaning="a message marked as compressed, without an encoding", ends=("INTERNAL",), answer=_compressed_flag
     ),
     "padded": Fault(meaning="padding in every frame that allows it", answer=_padded),
     "split": Fault(meaning="one frame per byte of the message, header blocks in eight frames", answer=_split),

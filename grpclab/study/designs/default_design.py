@@ -271,7 +271,7 @@ def _idle(planned: Configurations) -> PlannedIdle:
         for key in ("off", "working")
         for title, settings in [idle_scenario.SETTINGS[key]]
     )
-    title = "working keepalive against none, after silence"
+    title = "working keepalive against none, after an idle period"
     planned.compare(title, idle_scenario.IDLE, off, working, metric=idle_scenario.METRIC)
     return idle_scenario.figure((off, working), pause_s=IDLE_PAUSE_S, limit_s=IDLE_LIMIT_S)
 

@@ -102,9 +102,9 @@ def subject_of(
     """
     table = call or CallTable()
     if table.data is not None and table.data_file:
-        raise DesignError("call: data and data-file both set the request: remove one of them")
+        raise DesignError("call: data and data-file both specify the request: remove one of them")
     if table.proto and table.protoset:
-        raise DesignError("call: proto and protoset both set the schema: remove one of them")
+        raise DesignError("call: proto and protoset both specify the schema: remove one of them")
     schema = beside(table.proto or table.protoset, folder)
     paths = tuple(beside(path, folder) for path in _texts("call.proto-path", table.proto_path))
     data = table.data if isinstance(table.data, str | None) else json_text(table.data)

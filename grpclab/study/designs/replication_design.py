@@ -215,7 +215,7 @@ def _handshakes(planned: Configurations, load: Mapping[str, Level], on: str, *, 
     planned.compare("keepalive on against off, under load", CHATTER, off, on, metric=OPENED)
     planned.compare("channels kept open against one per call", CHATTER, per_call, on)
     planned.compare("channels kept open against one per call", CHATTER, per_call, on, metric=OPENED)
-    after = "keepalive on against off, after silence"
+    after = "keepalive on against off, after an idle period"
     planned.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=idle_scenario.METRIC)
     planned.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=OPENED_BEHIND_LINK)
     return PlannedHandshakes(

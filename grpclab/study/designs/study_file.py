@@ -155,7 +155,7 @@ def _scenarios(tables: list[Any]) -> Iterator[ScenarioTable]:
             raise DesignError(invalid("scenario", content, "tables: [[scenario]], with two brackets"))
         found = read_table(ScenarioTable, content, where)
         if not SCENARIO_NAME.fullmatch(found.name):
-            raise DesignError(invalid(f"{where}.name", found.name, "letters, digits, '_' and '-', 30 at most"))
+            raise DesignError(invalid(f"{where}.name", found.name, "at most 30 letters, digits, '_' and '-'"))
         if found.name in names:
             raise DesignError(invalid(f"{where}.name", found.name, "a unique name; this one is already used"))
         names.add(found.name)

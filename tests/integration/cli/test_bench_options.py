@@ -134,7 +134,7 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["--rate", "5:9:2@1s", "-z", "3"], "--duration and the @1s of --rate both set"),
         (["--data", "{}"], "--data only applies to your own calls of your own: add --call"),
         (["--data-file", "x.json"], "--data-file belongs to a call of your own: add --call"),
-        (["--call", "a.B/C", "--data", "{}", "--data-file", "x"], "--data and --data-file both set the request"),
+        (["--call", "a.B/C", "--data", "{}", "--data-file", "x"], "--data and --data-file both specify the request"),
         (
             ["--call", "a.B/C", "--data-file", "no/such"],
             "invalid --data-file=no/such: expected a file .*/no: No such file",
@@ -144,9 +144,18 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["--slo", "p99=5"], "invalid --slo p99=5: expected a time"),
         (["--abort-on-slo"], "--abort-on-slo cannot watch anything: give --slo"),
         (["--slo", "mean=5ms", "--abort-on-slo"], "--abort-on-slo cannot watch mean"),
-        (["-n", "999", "--slo", "p99=5ms"], "invalid --slo p99=5ms: expected at least 1,000 calls, but 999 are planned"),
-        (["-r", "50", "-z", "10", "--slo", "p99=5ms"], "invalid --slo p99=5ms: expected at least 1,000 calls, but 500 are"),
-        (["-r", "40:90:20@20s", "--slo", "p99=5ms"], "expected at least 1,000 calls, but 800 are planned: hold each rate"),
+        (
+            ["-n", "999", "--slo", "p99=5ms"],
+            "invalid --slo p99=5ms: expected at least 1,000 calls, but 999 are planned",
+        ),
+        (
+            ["-r", "50", "-z", "10", "--slo", "p99=5ms"],
+            "invalid --slo p99=5ms: expected at least 1,000 calls, but 500 are",
+        ),
+        (
+            ["-r", "40:90:20@20s", "--slo", "p99=5ms"],
+            "expected at least 1,000 calls, but 800 are planned: hold each rate",
+        ),
         (
             ["--config", "no/such.toml"],
             "invalid --config=no/such.toml: expected .*/no: No such file",

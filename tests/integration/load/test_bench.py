@@ -80,7 +80,11 @@ def test_the_greeter_is_called_unless_a_call_is_named() -> None:
     [
         ({"data": "{}"}, {}, r"--data only applies to your own calls of your own: add --call package\.Service/Method"),
         ({"proto": "a.proto"}, {}, r"--proto belongs to a call of your own"),
-        ({"name": "a.B/C"}, {"load.request_bytes": 9}, r"load\.request_bytes only applies to grpclab's own greeter: remove it"),
+        (
+            {"name": "a.B/C"},
+            {"load.request_bytes": 9},
+            r"load\.request_bytes only applies to grpclab's own greeter: remove it",
+        ),
         ({"name": "a.B/C"}, {"load.method": "SayHelloStream"}, r"load\.method only applies to grpclab's own greeter"),
     ],
 )
@@ -179,11 +183,14 @@ def test_a_step_that_the_generator_limited_is_never_the_servers_limit() -> None:
     knee = schedule(*steps(100.0, 200.0), *bound, *steps(400.0)).knee
     assert knee is not None
     assert knee.rate_rps == 200.0
-    assert knee.sentence == "kept up with 200/s; at 300/s the generator was the limit, so the server may be able to do more"
+    assert (
+        knee.sentence
+        == "kept up with 200/s; at 300/s, the generator was the limit, so the server may be able to do more"
+    )
     first = schedule(*bound, *steps(400.0)).knee
     assert first is not None
     assert first.rate_rps is None
-    assert first.sentence == "no knee: even at the lowest rate, at 300/s the generator was the limit"
+    assert first.sentence == "no knee: even at the lowest rate, at 300/s, the generator was the limit"
 
 
 def test_steps_are_taken_by_rate_whatever_order_they_were_measured_in() -> None:

@@ -205,7 +205,10 @@ def _half(request: ServerReflectionRequest, context: grpc.ServicerContext) -> Se
     [
         (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): give"),
         (_garbage, r"does not send its schema \(its answer is not a schema\): add --proto FILE"),
-        (_contradiction, "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which is not defined in any"),
+        (
+            _contradiction,
+            "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which is not defined in any",
+        ),
         (_circle, "cannot be used: its files import each other: a -> b -> c -> a; add --proto FILE"),
         (_half, "cannot be used: a.proto imports google/protobuf/nothing.proto, which is missing; add --proto FILE"),
         (lambda request, context: ServerReflectionResponse(), "has no service shop.v1.Orders; it has none"),

@@ -278,7 +278,10 @@ def test_a_set_that_holds_together_is_used_however_it_is_ordered(tmp_path: Path)
         ),
         ([file("a.proto", values="A"), file("a.proto", values="B"), service("a.proto")], "a.proto is in it twice"),
         ([service("nowhere.proto")], "s.proto imports nowhere.proto, which is missing"),
-        ([file("a.proto", uses=".p.Gone"), service("a.proto")], "a.proto uses p.Gone, which is not defined in any of its files"),
+        (
+            [file("a.proto", uses=".p.Gone"), service("a.proto")],
+            "a.proto uses p.Gone, which is not defined in any of its files",
+        ),
         ([file("a.proto", values="A A"), service("a.proto")], "a.proto: duplicate"),
     ],
     ids=["circle", "self-import", "clash", "twice", "missing", "undefined", "inside"],

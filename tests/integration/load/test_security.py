@@ -194,7 +194,9 @@ def test_a_server_that_another_root_signed_is_not_trusted(engine: str, tls_serve
 
 @engines
 def test_a_server_that_nobody_here_signed_is_not_trusted(engine: str, tls_server: str) -> None:
-    assert "is not signed by an authority that this machine trusts" in refusal(engine, tls_server, security_of(tls=True))
+    assert "is not signed by an authority that this machine trusts" in refusal(
+        engine, tls_server, security_of(tls=True)
+    )
 
 
 @engines

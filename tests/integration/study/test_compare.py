@@ -120,7 +120,11 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "basic", "--b-cmd", "x {port}"], 2, "both 'basic' and --b-cmd was given"),
         (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it has no port: write {port}"),
         (["basic", "--b-cmd", "./server '{port}"], 2, "its quoting is broken"),
-        (["basic", "--b-cmd", "sh {port}", "--b-set", "server.threads=3"], 2, "server.threads is a factor of grpclab's own"),
+        (
+            ["basic", "--b-cmd", "sh {port}", "--b-set", "server.threads=3"],
+            2,
+            "server.threads is a factor of grpclab's own",
+        ),
         (["basic", "--b-cmd", "THREADS=4 ./srv {port}"], 2, "write env THREADS=4 ./srv {port}"),
         (["basic", "--b-cmd", "cd x && ./srv {port}"], 2, "write sh -c 'cd x && ./srv {port}'"),
         (["basic", "--b-cmd", "$HOME/srv {port}"], 2, "write sh -c 'exec $HOME/srv {port}'"),
@@ -260,7 +264,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
     assert commands.main(words) == 0
     out = capsys.readouterr().out
-    assert re.search(r"15 configurations in \d+ groups x 6 blocks = \d+ trials", out)
+    assert re.search(r"15 configurations in \d+ groups × 6 blocks = \d+ trials", out)
     assert "hub first" in out
     assert "pilot of 4 blocks of its two sides, which do not count" in out
     assert "no difference (within 5 %)" in out

@@ -316,9 +316,9 @@ def test_what_is_no_plan_is_refused_in_one_line(changed: dict[str, Any], told: s
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--repeat", "nowhere"], "no study at nowhere: give results/STUDY, its manifest.json, or a report"),
+        (["--repeat", "nowhere"], "no study at nowhere: expected results/STUDY, its manifest.json, or a report"),
         (["--repeat", "."], "no study in .: there is no manifest.json"),
-        (["--repeat", "x.html"], "x.html holds no study"),
+        (["--repeat", "x.html"], "x.html does not contain a study"),
         (
             ["--repeat", "x.html", "--blocks", "9"],
             "--blocks cannot be combined with --repeat: it measures the plan of x.html",
@@ -388,7 +388,7 @@ def test_a_study_is_measured_once_more_and_held_against_the_original(
     before = (folder / "manifest.json").read_bytes()
     assert cli.main(["study", "--repeat", str(folder / "manifest.json"), "--json", "out.json"]) == 0
     out = capsys.readouterr().out
-    assert "2 configurations x 1 blocks = 2 trials, order drawn from seed 7" in out
+    assert "2 configurations × 1 blocks = 2 trials, order drawn from seed 7" in out
     results = [json.loads(p.read_text()) for p in (root / "results" / "tiny-repeat").glob("trials/*/result.json")]
     assert [result["valid"] for result in results] == [True, True]
     assert "tiny (2026-11-20)  2.00x (95 % interval 1.90 to 2.10), 6 blocks: faster" in out

@@ -141,7 +141,10 @@ def test_a_block_without_a_shared_group_is_left_out_with_its_reason() -> None:
     trials = pd.concat([trials[~moved], frame([trial("left", 3, 7, 110.0)])], ignore_index=True)
     paired = pair_blocks(trials, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     assert list(paired.frame["block"]) == [0, 2, 4, 5]
-    assert paired.notes == ("block 1 left out: left, no trial", "block 3 left out: hub and left are in no group together in it")
+    assert paired.notes == (
+        "block 1 left out: left, no trial",
+        "block 3 left out: hub and left are not in the same group in it",
+    )
 
 
 @pytest.mark.parametrize("empty", [True, False])

@@ -67,9 +67,19 @@ ALL = {rate: rate for rate in RATES}
         (ALL, FLAT, 0, "no knee: the server kept up with every rate up to 800/s"),
         (ALL | {800.0: 610.0}, FLAT, 0, "knee: it kept up with 400/s; of 800/s, only 610/s were answered"),
         (ALL, FLAT | {400.0: 0.5, 800.0: 0.9}, 0, "knee: it kept up with 200/s; at 400/s, calls queue"),
-        (ALL, FLAT, 800.0, "knee: it kept up with 400/s; at 800/s the load generator was the limit, so the server may "
-                           "be able to do more"),
-        (dict.fromkeys(RATES, 50.0), FLAT, 0, "no knee: it did not keep up with the lowest rate: of 100/s, only 50/s were answered"),
+        (
+            ALL,
+            FLAT,
+            800.0,
+            "knee: it kept up with 400/s; at 800/s, the load generator was the limit, so the server may "
+            "be able to do more",
+        ),
+        (
+            dict.fromkeys(RATES, 50.0),
+            FLAT,
+            0,
+            "no knee: it did not keep up with the lowest rate: of 100/s, only 50/s were answered",
+        ),
     ],
 )
 def test_the_knee_is_where_calls_begin_to_queue(

@@ -70,7 +70,9 @@ def test_an_inconclusive_headline_says_how_many_blocks_would_decide() -> None:
     found = headline_only(1.1, noise=0.1)
     assert found.headline.verdict == "inconclusive"
     needed = found.headline.blocks_needed
-    assert found.sentence.endswith(f"inconclusive; at this noise level, a new study needs about {needed} blocks to decide.")
+    assert found.sentence.endswith(
+        f"inconclusive; at this noise level, a new study needs about {needed} blocks to decide."
+    )
 
 
 def test_two_blocks_promise_nothing() -> None:

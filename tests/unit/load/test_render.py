@@ -165,7 +165,7 @@ def test_a_schedule_is_a_table_with_its_knee_and_no_percentiles_of_all() -> None
     assert ["500", "500.0", "1.00", "ms", "1.00", "ms", "0.000", "ms", "0"] in lines
     (limited,) = [line for line in lines if line[:1] == ["1,500"]]
     assert limited[-1] == "generator-bound"
-    assert "kept up with 1,000/s; at 1,500/s the generator was the limit" in text
+    assert "kept up with 1,000/s; at 1,500/s, the generator was the limit" in text
     assert "1,500/s is generator-bound: the generator was busy" in text
     assert "p95" not in text
 

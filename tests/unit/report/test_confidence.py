@@ -30,7 +30,7 @@ def test_a_slower_candidate_is_slower() -> None:
 
 @pytest.mark.parametrize(
     ("blocks", "told"),
-    [(1, "no confidence at all: fewer than two blocks have both sides."), (3, "3 blocks cannot rule out chance; it takes at least 6.")],
+    [(1, "none: fewer than two blocks have both sides."), (3, "3 blocks cannot rule out chance; it takes at least 6.")],
 )
 def test_few_blocks_are_said_to_be_few(blocks: int, told: str) -> None:
     assert told in confidence.sure(study(synthetic.small_study(blocks=blocks)))
@@ -44,7 +44,9 @@ def test_noise_is_told_by_the_arm_that_is_the_baseline_twice() -> None:
         return confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, made.verdict | {"aa": aa})))
 
     assert told(0.98, 1.03).endswith("identical configurations come out the same.")
-    assert told(0.8, 1.3).endswith("with this number of blocks, anything inside that interval cannot be distinguished from noise.")
+    assert told(0.8, 1.3).endswith(
+        "with this number of blocks, anything inside that interval cannot be distinguished from noise."
+    )
     assert told(1.1, 1.3).endswith("identical configurations differ, so doubt every ratio in this study.")
     assert confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, {}))) == ""
 

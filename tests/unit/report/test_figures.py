@@ -152,8 +152,8 @@ def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedS
     [
         (
             {"basic": 1.5, "optimized": 1.4},
-            "With the wire engine, optimized serves 1.40× and basic 1.50× the throughput that a Python client gets: that "
-            "factor in the figures above is due to the client.",
+            "With the wire engine, optimized serves 1.40× and basic 1.50× the throughput that a "
+            "Python client gets: that factor in the figures above is due to the client.",
         ),
         (
             {"basic": 1.5, "optimized": 1.4, "base": "wire", "limits": "generator-bound"},

@@ -154,8 +154,8 @@ def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: 
     ratios = {c["title"]: f"{c['ratio']:.2f}×" for c in made.verdict["comparisons"]}
     basic, optimized = (ratios[f"{variant}: engine wire against grpcio"] for variant in ("basic", "optimized"))
     assert found.text.startswith(
-        f"With the wire engine, optimized serves {optimized} and basic {basic} the throughput that a Python client gets: "
-        "that factor in the figures above is due to the client."
+        f"With the wire engine, optimized serves {optimized} and basic {basic} the throughput that a "
+        "Python client gets: that factor in the figures above is due to the client."
     )
     both = f"{made.verdict['headline']['ratio']:.2f}× with grpcio (faster) and "
     both += f"{ratios['optimized against basic with engine wire']} with wire (faster)."

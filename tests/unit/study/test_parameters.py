@@ -29,9 +29,9 @@ def refusal(**values: Any) -> str:
 BAD: list[tuple[str, Any, str]] = [
     ("study", "", "letters, digits"),
     ("study", "../elsewhere", "letters, digits"),
-    ("study", ".hidden", "the first a letter or digit"),
+    ("study", ".hidden", "starting with a letter or digit"),
     ("study", "two words", "letters, digits"),
-    ("study", "x" * 65, "64 at most"),
+    ("study", "x" * 65, "at most 64"),
     ("study", None, "letters, digits"),
     ("study", -7, "letters, digits"),
     ("study", ["a"], "letters, digits"),

@@ -281,7 +281,9 @@ def test_threads_of_an_asyncio_application_may_act_and_those_of_our_greeter_cann
 def test_a_file_whose_name_is_taken_is_named_otherwise(tmp_path: Path) -> None:
     file = tmp_path / "readme.toml"
     file.write_text("[factors]\nserver.threads = [4]\n")
-    with pytest.raises(DesignError, match=r"invalid study=readme: .* README, .*; choose another one with --study NAME$"):
+    with pytest.raises(
+        DesignError, match=r"invalid study=readme: .* README, .*; choose another one with --study " r"NAME$"
+    ):
         Study.described(file, root=tmp_path)
     assert Study.described(file, "mine", root=tmp_path).name == "mine"
 
