@@ -159,8 +159,8 @@ SECURITY_ROWS: dict[str, list[Row]] = {
     ],
     "server_name": [
         Acts(words="--server-name shop", proof="security.server_name", after="--tls"),
-        Refused(words="--server-name shop", where="expected --tls with it"),
-        Refused(words="--tls --server-name a/b", where="expected a host's name"),
+        Refused(words="--server-name shop", where="expected --tls as well"),
+        Refused(words="--tls --server-name a/b", where="expected a host name"),
     ],
     "authority": [Acts(words="--authority shop", proof="security.authority")],
     "insecure_skip_verify": [Acts(words="--insecure-skip-verify", proof="security.verify")],
@@ -221,7 +221,7 @@ def hosted_rows(seen: str, *, other: str, app: str = CALLED) -> dict[str, list[R
     return {
         "app": [
             Acts(words=app, proof=f"{seen}.app"),
-            Refused(words=f"{other} {APP}", where=f"{other} and --app both name the server"),
+            Refused(words=f"{other} {APP}", where=f"{other} and --app both specify the server"),
         ],
         **{
             field: [
@@ -242,7 +242,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "redact": [Acts(words="basic --redact tenant", proof="tenant_is_secret", after="")],
         "settings": [
             Acts(words="--set server.threads=4", proof="settings.server.threads", after="basic"),
-            Refused(words="reference --set server.threads=4", where="options of its own"),
+            Refused(words="reference --set server.threads=4", where="its own options"),
             NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
         ],
         **hosted_rows("target", other="basic", app=APP),
@@ -322,7 +322,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "slo": [Acts(words="--slo p99=5ms", proof="objectives")],
         "abort_on_slo": [
             Acts(words="--abort-on-slo", proof="abort", after="--slo p99=5ms"),
-            Refused(words="--abort-on-slo", where="give --slo"),
+            Refused(words="--abort-on-slo", where="set --slo"),
         ],
         "format": [
             Acts(words="--format csv", proof="stdout"),
@@ -585,7 +585,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="list", proof="stdout"),
             Acts(words="a.B/C", proof="source.called", after=""),
             Refused(words="", where="nothing to call"),
-            Refused(words="describe", where="takes a name"),
+            Refused(words="describe", where="takes the name"),
             Refused(words="demo localhost:1", where="grpclab call demo takes no localhost:1"),
         ],
         "names": [

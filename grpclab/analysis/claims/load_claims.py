@@ -98,7 +98,7 @@ def syscalls(trials: pd.DataFrame, planned: PlannedPair) -> TestedClaim:
     parts = []
     for tool, shares in views.items():
         s = shift(trials, planned.baseline, planned.candidate, shares)
-        outcomes[f"as {tool} sees it"] = _falls(s)
+        outcomes[f"according to {tool}"] = _falls(s)
         parts.append(f"by {tool}: {_shift_words(s)}")
     whole = shift(trials, planned.baseline, planned.candidate, numbers(trials, "server_kernel_share"))
     parts.append(f"for comparison, the kernel's own accounting of the CPU time: {_shift_words(whole)}")

@@ -191,7 +191,7 @@ def test_summaries_of_the_first_schema_are_listed_and_compared_with_none(tmp_pat
 
 
 def test_an_empty_directory_has_an_index(tmp_path: Path) -> None:
-    assert "There is no report in this directory yet." in write_index(tmp_path / "reports").read_text()
+    assert "This folder has no reports yet." in write_index(tmp_path / "reports").read_text()
 
 
 def test_the_page_is_well_made(about: dict[str, Any], tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_verbose_shows_the_traceback() -> None:
 
 
 MISTAKES = [
-    ([], "grpclab", "no command was named"),
+    ([], "grpclab", "no command given"),
     (["benhc"], "grpclab", "unknown command 'benhc': did you mean bench"),
     (["--foo", "bench"], "grpclab", "unknown option --foo"),
     (["bench", "--conccurency", "5"], "grpclab bench", "unknown option --conccurency: did you mean --concurrency"),

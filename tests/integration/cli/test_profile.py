@@ -159,7 +159,7 @@ def test_a_zombie_and_a_thread_are_no_processes(capsys: pytest.CaptureFixture[st
     other.start()
     try:
         assert other.native_id
-        assert f"give --pid {os.getpid()}" in refused(other.native_id, capsys)
+        assert f"use --pid {os.getpid()}" in refused(other.native_id, capsys)
     finally:
         over.set()
 

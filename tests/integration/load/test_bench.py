@@ -78,8 +78,8 @@ def test_the_greeter_is_called_unless_a_call_is_named() -> None:
 @pytest.mark.parametrize(
     ("given", "settings", "message"),
     [
-        ({"data": "{}"}, {}, r"--data only applies to your own calls of your own: add --call package\.Service/Method"),
-        ({"proto": "a.proto"}, {}, r"--proto belongs to a call of your own"),
+        ({"data": "{}"}, {}, r"--data only applies to your own calls: add --call package\.Service/Method"),
+        ({"proto": "a.proto"}, {}, r"--proto only applies to your own calls"),
         (
             {"name": "a.B/C"},
             {"load.request_bytes": 9},

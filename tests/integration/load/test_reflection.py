@@ -116,7 +116,7 @@ def test_the_metadata_of_the_call_is_sent_to_reflection_too(shop: Shop, expected
         assert find(target, metadata=metadata).payload == expected_call.payload
         assert refusal(UsageError, target) == (
             f"the server at {target} does not send its schema (UNAUTHENTICATED, who are you?):"
-            " give --proto FILE, or the --metadata that it asks for"
+            " add --proto FILE, or the --metadata that it requires"
         )
 
 

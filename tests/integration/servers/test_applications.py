@@ -213,7 +213,7 @@ def refusal(kind: type[GrpclabError], app: str, folder: Path, config: ServerConf
         ("register_async", SYNC, "async def: set server.implementation=asyncio"),
         ("registr", SYNC, "did you mean register or "),
         ("ENDED", SYNC, "got str"),
-        ("register", SYNC, "give arg.shelf"),
+        ("register", SYNC, "set arg.shelf"),
     ],
 )
 def test_what_cannot_be_right_is_refused(folder: Path, name: str, config: ServerConfig, part: str) -> None:
@@ -379,10 +379,10 @@ def test_bench_loads_an_application_that_it_hosts_and_asks_no_reflection(
 @pytest.mark.parametrize(
     ("words", "pattern"),
     [
-        (["bench", "localhost:1", "--app", "a:b"], "both name the server"),
+        (["bench", "localhost:1", "--app", "a:b"], "both specify the server"),
         (["bench", "--cwd", "."], "--cwd cannot be used here: it only works with --app"),
         (["bench", "--app", "a:b", "--tls"], "factor server.tls"),
-        (["serve", "basic", "--app", "a:b"], "both name the server"),
+        (["serve", "basic", "--app", "a:b"], "both specify the server"),
         (["serve", "--python", "x"], "--python cannot be used here: it only works with --app"),
     ],
 )

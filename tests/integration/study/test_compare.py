@@ -356,5 +356,5 @@ def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() 
 
 
 def test_a_command_without_its_port_is_refused() -> None:
-    with pytest.raises(UsageError, match="names no port"):
+    with pytest.raises(UsageError, match="has no port"):
         Subject(target=Command("./server")).check()

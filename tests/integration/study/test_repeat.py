@@ -287,18 +287,18 @@ def with_settings(settings: object) -> dict[str, Any]:
         ({"plan": plan() | {"blocks": 2**62}}, f"blocks={2**62}"),
         ({"plan": plan() | {"blocks": "many"}}, "blocks='many'"),
         ({"plan": plan() | {"profiled": ["nobody"]}}, "profiles 'nobody'"),
-        ({"plan": plan() | {"configurations": "text"}}, "holds no plan"),
-        ({"plan": plan() | {"configurations": plan()["configurations"] * 2}}, "two configurations have one name"),
+        ({"plan": plan() | {"configurations": "text"}}, "does not contain a usable plan"),
+        ({"plan": plan() | {"configurations": plan()["configurations"] * 2}}, "two configurations have the same name"),
         ({"plan": renamed("../../elsewhere")}, "'../../elsewhere' is not a valid name of a configuration"),
         ({"plan": renamed("other")}, "its headline names 'few', which is not one of its configurations"),
         ({"plan": with_settings({"server.speed": 9})}, "server.speed"),
-        ({"plan": with_settings(7)}, "holds no plan"),
-        ({"plan": plan() | {"subjects": {"few": 7}}}, "holds no plan"),
+        ({"plan": with_settings(7)}, "does not contain a usable plan"),
+        ({"plan": plan() | {"subjects": {"few": 7}}}, "does not contain a usable plan"),
         ({"seed": "x"}, "seed='x'"),
-        ({"parameters": [7]}, "holds no plan"),
-        ({"parameters": {"max_trial_s": "long"}}, "holds no plan"),
-        ({"plan": plan() | {"delta": "much"}}, "holds no plan"),
-        ({"plan": plan() | {"comparisons": 7}}, "holds no plan"),
+        ({"parameters": [7]}, "does not contain a usable plan"),
+        ({"parameters": {"max_trial_s": "long"}}, "does not contain a usable plan"),
+        ({"plan": plan() | {"delta": "much"}}, "does not contain a usable plan"),
+        ({"plan": plan() | {"comparisons": 7}}, "does not contain a usable plan"),
         ({"study": "a/b"}, "invalid study=a/b-repeat: expected"),
     ],
 )
@@ -344,9 +344,7 @@ def test_a_plan_does_not_go_with_the_repeat_of_what_brings_its_server(
 ) -> None:
     folder = store(root, commands("sh {port}", "sh {port}") | {"design": design})
     assert cli.main(["study", "--repeat", str(folder), "--plan"]) == 2
-    assert (
-        f"--plan cannot be combined with repeating {kind}: its number of blocks is known" in capsys.readouterr().err
-    )
+    assert f"--plan cannot be combined with repeating {kind}: its number of blocks is known" in capsys.readouterr().err
 
 
 def test_without_a_terminal_foreign_commands_are_refused_and_yes_goes_on(
@@ -426,7 +424,7 @@ def test_both_ratios_are_told_and_whether_their_intervals_overlap() -> None:
     assert "2.05× (95 % interval 1.95 to 2.15), 6 blocks: faster" in told
     assert "the intervals overlap, the verdict is the same" in told
     assert "both on the same machine with the same versions" in told
-    assert "of different commits" not in told
+    assert "from different commits" not in told
     apart = held(HEADLINE | {"ratio": 1.0, "ci_low": 0.9, "ci_high": 1.1, "verdict": "inconclusive"}, before=HEADLINE)
     assert "the intervals do not overlap, the verdict was faster" in apart
 

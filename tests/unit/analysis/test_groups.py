@@ -321,7 +321,7 @@ def test_the_sentence_says_at_least_and_what_to_change() -> None:
     bound, hidden = (analyse(bound_pair(1.2, side), plan()) for side in ("left", "hub"))
     assert "left is at least 1.20x hub" in bound.sentence
     assert bound.as_dict()["headline"]["at_least"] is True
-    assert "the load generator was the limit: use engine wire (load.engine=wire)" in hidden.sentence
+    assert "the load generator was the limit: use the wire engine (load.engine=wire)" in hidden.sentence
     assert hidden.as_dict()["headline"]["bound_sides"] == ["hub"]
     assert "bound_sides" not in analyse(bound_pair(1.2), plan()).as_dict()["headline"]
 

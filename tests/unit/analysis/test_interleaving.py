@@ -41,7 +41,7 @@ def test_a_machine_that_drifts_makes_interleaving_narrower_by_what_the_drift_is(
     assert found.times == pytest.approx(found.apart / found.together)
     assert found.low < found.times < found.high
     assert found.sentence().startswith(f"{found.times:.1f} times narrower")
-    assert "cannot tell" not in found.sentence()
+    assert "cannot distinguish" not in found.sentence()
 
 
 def test_without_drift_interleaving_brings_nothing_and_says_so() -> None:

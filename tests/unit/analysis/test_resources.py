@@ -60,7 +60,7 @@ from tests.support.synthetic import small_study
             ONE,
             "link",
             True,
-            "requests took 0.975 of the 1 MB/s (98 %) that 8 Mbit/s give 1 connection",
+            "requests took 0.975 of the 1 MB/s (98 %) that 8 Mbit/s allow 1 connection",
         ),
         (
             {**LINK, "client.pooling": "per_call", "load.concurrency": 2, "throughput_rps": 19.0, "connections": 0.0},

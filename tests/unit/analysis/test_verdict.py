@@ -193,9 +193,9 @@ def test_an_impossible_delta_is_refused(delta: float) -> None:
 @pytest.mark.parametrize(
     ("metric", "limited", "words"),
     [
-        (THROUGHPUT, ["new"], "limit in trials of new: its true throughput is at least this, "
+        (THROUGHPUT, ["new"], "limit in trials of new: its true throughput is at least as high as measured, "
          "so the ratio is a lower bound"),
-        (THROUGHPUT, ["old"], "limit in trials of old: its true throughput is at least this, "
+        (THROUGHPUT, ["old"], "limit in trials of old: its true throughput is at least as high as measured, "
          "so the ratio is an upper bound"),
         (LATENCY, ["new"], "its true p99 latency is at most as high as measured, so the ratio is an upper bound"),
         (LATENCY, ["old"], "its true p99 latency is at most as high as measured, so the ratio is a lower bound"),

@@ -146,7 +146,7 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
     [
         ({"insecure": "no"}, "invalid insecure=no: expected true or false"),
         ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false together with cacert"),
-        ({"async": True}, "invalid async=True: expected a rate as well"),
+        ({"async": True}, "invalid async=True: expected a rate along with it"),
         ({"load-schedule": "line"}, "load-schedule=line needs load-step"),
         ({"load-schedule": "sine"}, "invalid load-schedule=sine: expected step or line"),
         (
@@ -182,8 +182,9 @@ def test_what_contradicts_itself_is_one_line(tables: dict[str, Any] | str, why: 
 
 @pytest.mark.parametrize("name", ["bench.yaml", "bench.YML"])
 def test_yaml_is_refused_by_its_ending(name: str) -> None:
-    assert refused("total: 5", name) == (f"invalid --config={name}: expected a TOML or JSON file; YAML is not "
-                                        "supported")
+    assert refused("total: 5", name) == (
+        f"invalid --config={name}: expected a TOML or JSON file; YAML is not supported"
+    )
 
 
 def test_json_is_known_without_its_ending() -> None:
@@ -263,7 +264,5 @@ def test_a_mark_before_the_request_is_no_part_of_it(asked: Callable[..., dict[st
 def test_a_file_that_is_missing_is_told_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bench.toml").write_text(CONFIG)
     assert commands.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
-    message = (
-        f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a readable file in {tmp_path}: No such"
-    )
+    message = f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a readable file in {tmp_path}: No such"
     assert capsys.readouterr().err.startswith(message)

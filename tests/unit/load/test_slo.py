@@ -66,7 +66,7 @@ def test_every_key_can_be_given(name: str) -> None:
         ("errors=few", r"invalid --slo errors=few: expected a share"),
         ("rps=0", r"invalid --slo rps=0: expected the fewest"),
         ("rps=10%", r"invalid --slo rps=10%: expected the fewest"),
-        ("p99=5ms,p99=6ms", r"--slo names p99 twice"),
+        ("p99=5ms,p99=6ms", r"--slo sets p99 twice"),
     ],
 )
 def test_what_cannot_be_a_threshold_is_told_in_one_line(text: str, message: str) -> None:
@@ -281,5 +281,5 @@ def test_a_threshold_that_cannot_be_watched_is_refused() -> None:
     check_watchable(parse_slo("p50=1ms,mean=5ms"))
     with pytest.raises(UsageError, match=r"--abort-on-slo cannot watch mean: set --slo for one of p50, p90"):
         check_watchable(parse_slo("mean=1ms"))
-    with pytest.raises(UsageError, match=r"--abort-on-slo cannot watch anything: give --slo"):
+    with pytest.raises(UsageError, match=r"--abort-on-slo cannot watch anything: set --slo"):
         check_watchable(())

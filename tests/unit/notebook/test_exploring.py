@@ -136,7 +136,7 @@ def test_rank_correlations_are_taken_inside_each_block() -> None:
     assert found["cpu"].tolist() == [-1, -1]
     assert found[["none", "even"]].isna().all().all()
     said = explore.strongest(found)
-    assert "most closely with cpu: rank correlation -1.00" in said
+    assert "most strongly with cpu: rank correlation -1.00" in said
     assert "the strongest in 2" in said
     assert "Too few calls to measure: none and even" in said
     assert "Nothing can be told" in explore.strongest(found[["none"]])
@@ -183,7 +183,7 @@ def test_studies_of_one_machine_are_joined_with_their_names(made: synthetic.Made
     assert list(levels.columns) == ["monday", "tuesday", "ratio"]
     assert levels["ratio"].tolist() == pytest.approx([1.0] * len(levels))
     assert "absolute figures can be compared" in joined.sentence
-    assert "0 opposite ones" in joined.agreement()
+    assert "0 have opposite verdicts" in joined.agreement()
 
 
 def test_another_machine_is_told_and_absolute_numbers_are_withheld(

@@ -157,8 +157,8 @@ def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedS
         ),
         (
             {"basic": 1.5, "optimized": 1.4, "base": "wire", "limits": "generator-bound"},
-            "With the wire engine, optimized serves at least 1.40× and basic at least 1.50× what a Python client "
-            "takes from it: with a Python client, you would see that much less than in the figures above.",
+            "With the wire engine, optimized serves at least 1.40× and basic at least 1.50× the throughput that a "
+            "Python client gets: with a Python client, you would see that much less than in the figures above.",
         ),
         (
             {"basic": 1.0, "optimized": 1.4},

@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_run_is_told_so(program: Path) -> None:
 
 
 def test_a_command_whose_first_word_is_left_out_names_no_program() -> None:
-    with pytest.raises(LeftError, match="names no program"):
+    with pytest.raises(LeftError, match="has no program"):
         started([])
 
 

@@ -137,7 +137,7 @@ class FakeGenerator:
         closed_at = started_at + lengths.ramp_s + lengths.counted_s
         fields: dict[str, Any] = {"closed_at": closed_at, "tail_ended_at": closed_at, "drained_at": closed_at + 0.001}
         if number in server.late_in:
-            fields["invalid"] = "a worker of the load generator began 9 ms late"
+            fields["invalid"] = "a worker of the load generator started 9 ms late"
         world.wait(closed_at + 0.001 - started_at, server.name)
         made = made_slice(
             number, started_at, opened_at=started_at + lengths.ramp_s, **fields | dict(server.slice_fields)
@@ -339,8 +339,9 @@ def test_a_pair_is_measured_one_after_the_other_where_one_side_has_to_be(tmp_pat
     bench["b"].warm = dataclasses.replace(WARM, latency_p50_s=1.0, latency_p99_s=1.5)
     found = bench.measure()
     assert set(found.alone) == {"hub", "b"}
-    assert found.alone["hub"] == ("no other configuration is left in its group, since b was measured alone "
-                                 f"({found.alone['b']})")
+    assert found.alone["hub"] == (
+        f"no other configuration is left in its group, since b was measured alone ({found.alone['b']})"
+    )
     assert found.reasons == (f"b was measured alone: {found.alone['b']}",)
     assert bench.visits() == {}
     assert not found.interleaved

@@ -169,7 +169,7 @@ def test_a_budget_beside_a_file_is_kept_when_the_study_goes_on_without_one(tmp_p
     assert Study.described(tmp_path / "s.toml", "mine", root=tmp_path).begin().manifest.pilot == begun.manifest.pilot
     other = Study.described(tmp_path / "s.toml", "mine", root=tmp_path, budget_s=60.0).begin()
     assert other.manifest.pilot == begun.manifest.pilot
-    assert "begun with a budget of 10 min" in other.summary()
+    assert "started with a budget of 10 min" in other.summary()
 
 
 def test_a_file_measured_exclusively_has_one_server_up_at_a_time(tmp_path: Path) -> None:
