@@ -148,8 +148,8 @@ def test_a_generator_bound_candidate_makes_the_headline_a_lower_bound() -> None:
     frame.loc[frame["configuration"].eq("optimized"), "limited_by"] = "generator-bound"
     found = judged(frame)
     bound = (
-        "the load generator was at its limit in trials of optimized: its true throughput is at least as high as measured, "
-        "so the ratio is a lower bound"
+        "the load generator was at its limit in trials of optimized: its true throughput is at least "
+        "as high as measured, so the ratio is a lower bound"
     )
     assert bound in found.warnings
     assert found.sentence.endswith(f"But {bound}.")

@@ -262,9 +262,10 @@ def test_system_calls_by_what_each_tool_sees() -> None:
     assert found((0.136, 0.136), (0.04, 0.04))[0] == HOLDS
     assert found((0.136, 0.44), (0.04, 0.38)) == (
         CONDITION,
-        "only according to py-spy; by py-spy: 13.6 % to 4.0 % (change -9.6 to -9.6 points, 3 blocks); by perf: 44.0 % to "
-        "38.0 % (change -6.0 to -6.0 points, 3 blocks); for comparison, the kernel's own accounting of the CPU time: "
-        "40.0 % to 40.0 % (change +0.0 to +0.0 points, 6 blocks)",
+        "only according to py-spy; by py-spy: 13.6 % to 4.0 % (change -9.6 to -9.6 points, 3 "
+        "blocks); by perf: 44.0 % to 38.0 % (change -6.0 to -6.0 points, 3 blocks); for comparison, "
+        "the kernel's own accounting of the CPU time: 40.0 % to 40.0 % (change +0.0 to +0.0 points, "
+        "6 blocks)",
     )
     assert found((0.40, 0.44), (0.36, 0.38))[0] == FAILS
     assert found((0.02, 0.02), (0.03, 0.03))[0] == FAILS, "it is low, and has not fallen"

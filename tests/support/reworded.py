@@ -1,0 +1,45 @@
+"""What a line of output says, whatever its words: cells, names and verdicts as they are, prose by its figures.
+
+The first edition's outputs are compared with today's by it. A sentence may be written in better words; its figures, the
+factors and configurations that it names and the verdict that it gives must stay.
+"""
+
+from __future__ import annotations
+
+import re
+
+PROSE = 6
+"""A text of this many words or more is prose; a shorter one is a cell, a label or a title, and stays as it is."""
+VERDICTS = frozenset({"faster", "slower", "equivalent", "inconclusive", "client-cpu", "generator-bound"})
+
+REWORDED = {
+    "Server.threads=4 is limited by": "server.threads=4 is limited by",
+}
+"""Titles, labels and cells that have other words by now, in the order in which they are replaced."""
+
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|(?:(?! {2,}| \| |").)+')
+"""A quoted text, or what stands between the columns of a table."""
+_WORD = re.compile(r"[A-Za-z][a-z'’]*")
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+_NAME = re.compile(r"\b(?!e\.g)(?:[A-Za-z_]\w*(?:[._=/]\w+)+|[A-Za-z][\w-]*\d[\w-]*)")
+_LABEL = re.compile(r"[a-z]+(?:-[a-z]+)?")
+
+
+def in_today_s_words(text: str) -> str:
+    """A text of the first edition with the titles, labels and cells of today."""
+    for before, after in REWORDED.items():
+        text = text.replace(before, after)
+    return text
+
+
+def substance(text: str) -> str:
+    """Every line without the words of its prose."""
+    return "\n".join(_PIECE.sub(lambda piece: _without_words(piece[0]), line) for line in text.split("\n"))
+
+
+def _without_words(piece: str) -> str:
+    if len(_WORD.findall(piece)) < PROSE:
+        return piece
+    numbers = sorted(number.replace(",", "") for number in _NUMBER.findall(piece))
+    verdicts = sorted(VERDICTS.intersection(_LABEL.findall(piece)))
+    return f"<{' '.join([*numbers, *sorted(_NAME.findall(piece)), *verdicts])}>"
