@@ -216,7 +216,7 @@ def _answer(result: BenchResult, given: Mapping[str, Any], server_factors: Mappi
 def _groups() -> list[OptionGroup]:
     """The options. Each is None, empty or off unless given: a file may give it instead."""
     what = OptionGroup(
-        title="what is called",
+        title="what to call",
         members=[
             Operand("target", "ADDRESS", f"HOST:PORT or unix:PATH on this machine (default: {TARGET})"),
             *target_flags(leave_out=("cmd", "address", "ready", "prepare", "cleanup")),
@@ -244,7 +244,7 @@ def _groups() -> list[OptionGroup]:
         ],
     )
     sent = OptionGroup(
-        title="how it is sent",
+        title="how to send calls",
         members=[
             factor_option("concurrency", "N", "-c"),
             Flag(

@@ -268,7 +268,7 @@ def _side_options(side: str) -> list[Flag]:
     """What is set for one side, and its name."""
     whose = side.upper()
     return [
-        Flag(f"--{side}-set", metavar="FACTOR=LEVEL", many=True, help=f"a factor of only {whose}"),
+        Flag(f"--{side}-set", metavar="FACTOR=LEVEL", many=True, help=f"a factor of {whose} only"),
         Flag(f"--{side}-name", metavar="NAME", help=f"the name of {whose} in every output"),
     ]
 

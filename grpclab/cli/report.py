@@ -109,7 +109,7 @@ def show_result(published: Published, options: Options) -> Judgement:
         lines += [f"warning: {printable(warning)}" for warning in study.verdict.warnings]
         lines.append(f"report: {path}")
         if not options.quiet:
-            lines += [f"for a pull request: {path.with_suffix('.md')}", f"for a machine: {path.with_suffix('.json')}"]
+            lines += [f"for a pull request: {path.with_suffix('.md')}", f"for programs: {path.with_suffix('.json')}"]
         show("\n".join(lines))
     return study.verdict
 

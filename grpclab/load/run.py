@@ -168,9 +168,7 @@ class LoadRun:
     def short(self) -> str:
         """Return a phrase on the length of a window that is below SHORT_S; nothing where it is not."""
         window_s = self.summary.window_s
-        return (
-            f"over only {duration(window_s)}: -z 1s measures for a second" if 0 < window_s < SHORT_S else ""
-        )
+        return f"over only {duration(window_s)}: -z 1s measures for a second" if 0 < window_s < SHORT_S else ""
 
     @property
     def stood_still(self) -> bool:

@@ -127,7 +127,7 @@ def parse_slo(text: str) -> tuple[Objective, ...]:
             raise UsageError(f"--slo {part.strip()!r} is not a threshold: expected name=limit, e.g. {EXAMPLE}")
         if name not in KEYS:
             near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}"
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(KEYS)}"
             raise UsageError(f"--slo has no {name!r}: {hint}")
         if name in objectives:
             raise UsageError(f"--slo sets {name} twice: give it one limit")

@@ -236,7 +236,7 @@ def judge(study: Study) -> CompareResult:
     trials = study.collect()
     judgement = study.judge(trials)
     if not judgement.headline.computed:
-        raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
+        raise MeasurementError(f"no ratio could be computed: {judgement.headline.note}")
     return CompareResult(
         trials=trials,
         judgement=judgement,

@@ -114,9 +114,9 @@ def _why_not(first: Original, other: Original) -> str:
     for side in (wanted.baseline, wanted.candidate):
         ours, theirs = (_level_of(one.manifest, side) for one in (first, other))
         if ours != theirs:
-            return f"its {side} is another configuration"
+            return f"its {side} is a different configuration"
         if _target(first.manifest, side) != _target(other.manifest, side):
-            return f"its {side} is another program: {_difference(first.manifest, other.manifest, side)}"
+            return f"its {side} is a different program: {_difference(first.manifest, other.manifest, side)}"
     return ""
 
 

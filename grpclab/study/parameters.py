@@ -150,7 +150,7 @@ def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str
     for name in plain:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
             raise DesignError(f"unknown parameter {name!r}: {hint}")
     return plain
 

@@ -59,7 +59,7 @@ def differing(before: StoredProgram, after: StoredProgram) -> str:
     several = set(first) & set(second) if before.app or not (first and second) else set(first) | set(second)
     if names := sorted(name for name in several if first.get(name) != second.get(name)):
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        return f"{', '.join(names[:3])}{more} {'is another file' if len(names) == 1 else 'are other files'}"
+        return f"{', '.join(names[:3])}{more} {'is a different file' if len(names) == 1 else 'are different files'}"
     versions = sorted({*before.versions, *after.versions})
     if other := [name for name in versions if before.versions.get(name) != after.versions.get(name)]:
         words = (f"{name} {before.versions.get(name)} is now {after.versions.get(name)}" for name in other)

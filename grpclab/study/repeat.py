@@ -189,7 +189,7 @@ def _check_subjects(original: Original) -> None:
             )
         wanted.check()
         if proto and not Path(proto).is_file():
-            why = "is not a file" if os.path.lexists(proto) else "is gone"
+            why = "is not a file" if os.path.lexists(proto) else "no longer exists"
             raise DesignError(f"{original.name} cannot be repeated here: {proto}, which describes its call, {why}")
 
 

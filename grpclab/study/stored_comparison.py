@@ -75,7 +75,7 @@ def _compared_stored(
     judgement = analyse(trials, plan_, studies[A].manifest.cores, rules)
     judgement = replace(judgement, warnings=(*warnings, *judgement.warnings))
     if not judgement.headline.computed:
-        raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
+        raise MeasurementError(f"no ratio could be computed: {judgement.headline.note}")
     setup = described(plan_, servers, studies[A].manifest.versions)
     return CompareResult(trials=trials, judgement=judgement, setup=tuple(setup))
 

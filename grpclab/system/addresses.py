@@ -49,7 +49,7 @@ def parse(text: object, *, remote: bool = False) -> tuple[str, int]:
     A Unix socket is the host ``unix:PATH``, its path absolute, with the port 0.
     """
     if not isinstance(text, str):
-        raise refused(text, f"text such as {EXAMPLE!r}")
+        raise refused(text, f"a string such as {EXAMPLE!r}")
     if match := re.fullmatch(r"unix:(?P<authority>//)?(?P<path>.*)", text.strip(), re.IGNORECASE | re.DOTALL):
         return UNIX + _socket_path(text, match["path"], absolute=match["authority"] is not None), 0
     rest = _without_scheme(text)

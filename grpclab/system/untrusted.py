@@ -148,7 +148,7 @@ def inflate(content: bytes, most: int) -> bytes:
     except zlib.error:
         raise ValueError("is damaged") from None
     if len(inflated) > most:
-        raise ValueError(f"inflates to more than {size_text(most)}")
+        raise ValueError(f"decompresses to more than {size_text(most)}")
     if not inflating.eof:
-        raise ValueError("is cut off")
+        raise ValueError("is truncated")
     return inflated

@@ -31,7 +31,7 @@ def delimited(content: bytes, name: str) -> list[tuple[bytes, str]]:
             if at >= end or shift > 63:
                 wrong = "the length of message" if at < end else "the file ends inside the length of message"
                 expected = f"length-delimited messages; {wrong} {number:,}, at byte {begin:,}"
-                raise UsageError(invalid("--data-file", name, expected + (", is none" if at < end else "")))
+                raise UsageError(invalid("--data-file", name, expected + (", is invalid" if at < end else "")))
             byte = content[at]
             length |= (byte & 0x7F) << shift
             at, shift = at + 1, shift + 7

@@ -50,7 +50,7 @@ def one_line(result: LoadResult) -> str:
         return f"{call_text(result)} at {result.target}: {summary.requests:,} calls, {result.knee.sentence}"
     ended = f", {name} {qty.milliseconds(tail)}" if name else ""
     limited = f", {result.limited_by}" if result.limited_by else ""
-    short = f" over {qty.duration(summary.window_s)} only" if result.run.short else ""
+    short = f" over only {qty.duration(summary.window_s)}" if result.run.short else ""
     return (
         f"{call_text(result)} at {result.target}: {summary.requests:,} calls,"
         f" {summary.throughput_rps:,.1f} requests/s{short}{ended}, {summary.errors:,} failed{limited}"

@@ -69,7 +69,7 @@ def _notes(c: Comparison) -> list[str]:
     """What there is to know about a comparison, each thing apart."""
     notes = words.plain(c.note).split("; ")
     if c.verdict == "inconclusive" and c.blocks_needed:
-        notes.append(f"{c.blocks_needed} blocks would decide it")
+        notes.append(f"{c.blocks_needed} blocks would decide")
     return [note for note in dict.fromkeys((*notes, *map(words.plain, c.obstacles))) if note]
 
 

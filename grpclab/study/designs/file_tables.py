@@ -127,7 +127,7 @@ def normal(content: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]], wh
         if name not in kinds:
             near = difflib.get_close_matches(name, kinds, n=1)
             hint = f"did you mean {near[0].replace('_', '-')}?" if where and near else ""
-            hint = hint or (f"did you mean {near[0]}?" if near else f"there are {','.join(kinds)}")
+            hint = hint or (f"did you mean {near[0]}?" if near else f"expected one of {','.join(kinds)}")
             raise DesignError(f"unknown key {f'{prefix}{written}'!r}: {hint}")
         if name in found:
             raise DesignError(f"{prefix}{written} appears twice, with a hyphen and with an underscore")

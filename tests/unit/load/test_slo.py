@@ -58,7 +58,7 @@ def test_every_key_can_be_given(name: str) -> None:
         ("p99=5ms,", r"--slo '' is not a threshold"),
         ("p98=5ms", r"--slo has no 'p98': did you mean p9"),
         ("error=1%", r"--slo has no 'error': did you mean errors\?"),
-        ("speed=1", r"--slo has no 'speed': there are p50, p90"),
+        ("speed=1", r"--slo has no 'speed': expected one of p50, p90"),
         ("p99=5", r"invalid --slo p99=5: expected a time, e.g. 500ms, 1.5s or 1m30s, with its unit"),
         ("mean=fast", r"invalid --slo mean=fast: expected a time"),
         ("errors=5", r"invalid --slo errors=5: expected a share of calls, e.g. 0.1% or 0.001"),

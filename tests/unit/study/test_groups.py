@@ -287,7 +287,7 @@ def test_the_number_of_blocks_is_fixed_once_and_the_study_goes_on_with_it(tmp_pa
     assert {group.counted_s for group in fixed.plan.groups} == {0.5}
     assert store.fix_blocks(99, "another") == fixed == store.manifest()
     assert store.open(manifest(pilot=StoredPilot())).plan.blocks == 12, "the same command continues it"
-    with pytest.raises(DesignError, match="another plan"):
+    with pytest.raises(DesignError, match="different plan"):
         store.open(manifest(replace(PLAN, delta=0.02), pilot=StoredPilot()))
     document = json.loads((store.folder / "manifest.json").read_text())
     assert read(Manifest, document) == fixed
@@ -301,7 +301,7 @@ def test_a_study_of_the_first_edition_goes_on_without_groups(tmp_path: Path) -> 
 
 def test_what_cannot_be_up_together_makes_another_study(store: Store) -> None:
     apart = tuple(replace(group, interleaved=False, reason="exclusive") for group in PLAN.groups)
-    with pytest.raises(DesignError, match="another plan"):
+    with pytest.raises(DesignError, match="different plan"):
         store.open(manifest(replace(PLAN, groups=apart)))
     regrouped = replace(PLAN, groups=(replace(PLAN.groups[0], pass_s=0.5), *PLAN.groups[1:]))
     assert store.open(manifest(regrouped)).plan.groups == PLAN.groups, "it goes on with its own"

@@ -89,8 +89,8 @@ def test_three_runs_have_one_interval_and_a_verdict() -> None:
 def test_a_run_with_another_target_is_not_joined() -> None:
     found = join_runs([original("a"), original("bb"), original("ccc", versions={"grpcio": "1.70.0"})])
     assert len(found.runs) == 2
-    assert found.left_out == (("ccc", "its few is another program: grpcio 1.70.0, in the first None"),)
-    assert "not joined: ccc: its few is another program" in found.lines()[-1]
+    assert found.left_out == (("ccc", "its few is a different program: grpcio 1.70.0, in the first None"),)
+    assert "not joined: ccc: its few is a different program" in found.lines()[-1]
 
 
 def test_a_run_on_another_machine_is_joined() -> None:
@@ -110,7 +110,7 @@ def test_a_run_of_another_plan_is_not_joined() -> None:
         source="e", manifest=read_manifest(manifest(turned, study="e")), verdict=Judgement(headline=headline())
     )
     found = join_runs([original("a"), other, swapped])
-    assert found.left_out == (("d", "its few is another configuration"), ("e", "it compares something else"))
+    assert found.left_out == (("d", "its few is a different configuration"), ("e", "it compares something else"))
 
 
 def test_a_run_without_an_interval_is_not_joined() -> None:
