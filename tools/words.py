@@ -99,7 +99,7 @@ PHRASES = (
     _phrase(r"\bknown of\b", "known about", "A table with all that is known of each."),
     _phrase(r"\bin clear\b", "in plain text", "Older manifests may hold secrets in clear."),
     _phrase(r"\ba (?:row|line|module|folder|page|process) each\b", "one per line", "Lines of JSON, a line each."),
-    _phrase(r"\bone (?:row|file|line|executed notebook) a\b", "one row per", "The frame has one row a trial."),
+    _phrase(r"\bone (?:row|file|line|module|executed notebook) a\b", "one row per", "The frame has one row a trial."),
     _phrase(
         r"(?<!there )\b(?:is|are) no (?!longer|more|less|different|better|worse|narrower|wider|need|reason)\w+",
         "is not a",

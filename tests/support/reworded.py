@@ -13,13 +13,23 @@ PROSE = 6
 VERDICTS = frozenset({"faster", "slower", "equivalent", "inconclusive", "client-cpu", "generator-bound"})
 
 REWORDED = {
-    "Server.threads=4 is limited by": "server.threads=4 is limited by",
+    "moved the result by": "effect on the result",
+    "CPU time for a request": "CPU time per request",
+    "kernel, of the CPU time": "kernel, share of the CPU time",
+    "system calls for a request": "system calls per request",
+    "\nfor one request\n": "\nper request\n",
+    "\np adjusted\n": "\nadjusted p\n",
+    "\ncannot be set\n": "\ncannot be set in grpcio\n",
+    "| what to know |": "| notes |",
+    "round-trip time added": "added round-trip time",
+    "pause between two of them": "pause between two messages",
+    "the call that is made": "the method that is called",
 }
 """Titles, labels and cells that have other words by now, in the order in which they are replaced."""
 
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|(?:(?! {2,}| \| |").)+')
 """A quoted text, or what stands between the columns of a table."""
-_WORD = re.compile(r"[A-Za-z][a-z'’]*")
+_WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 _NAME = re.compile(r"\b(?!e\.g)(?:[A-Za-z_]\w*(?:[._=/]\w+)+|[A-Za-z][\w-]*\d[\w-]*)")
 _LABEL = re.compile(r"[a-z]+(?:-[a-z]+)?")

@@ -12,7 +12,7 @@ import pytest
 from grpclab.report.words import typeset
 from tests.support import first_edition
 from tests.support.rearranged import MOVED, figures_of, said_as_well, sections_of
-from tests.support.reworded import in_today_s_words, substance
+from tests.support.reworded import REWORDED, in_today_s_words, substance
 from tests.support.rounding import as_rounded
 
 LONG = ("report-cut", "report-replication", "report-desk")
@@ -93,6 +93,11 @@ def assert_the_same_page(now: dict[str, list[str]], then: dict[str, list[str]]) 
         if not said_as_well(figure, said)
     ]
     assert lost == []
+
+
+def test_every_title_that_was_reworded_was_said() -> None:
+    recorded = "".join(path.read_text() for path in first_edition.SAID.iterdir())
+    assert [before for before in REWORDED if before not in recorded] == []
 
 
 @pytest.mark.parametrize(
