@@ -139,7 +139,7 @@ PHRASES = (
         "has, contains",
         "The folder holds no study that can be read.",
     ),
-    _phrase(r"\bleave (?:one|link\.\*) out\b", "remove it", "Both give the schema: leave one out."),
+    _phrase(r": leave (?:one|link\.\*) out\b", "remove it", "Both give the schema: leave one out."),
     _phrase(
         r"\bgive one of the two\b", "use only one of them", "--rate and load.rate_rps both set it: give one of the two."
     ),
