@@ -74,7 +74,7 @@ class AnswersDiffer:
     def __str__(self) -> str:
         text = f"{self.differing:,} of {self.compared:,} answers differ"
         if not self.differing:
-            return f"all {self.compared:,} sampled answers are equal"
+            return f"equal in all {self.compared:,} sampled calls"
         names = ", ".join(printable(name, 60) for name in self.fields[:MOST_NAMED])
         return f"{text}, the first at request number {self.first:,}{f' in {names}' if names else ''}"
 

@@ -29,7 +29,7 @@ def told(frame: pd.DataFrame) -> str:
 
 def test_equal_answers_are_equal_however_often_they_came() -> None:
     frame = trials(("a", {"0": {"x1": 3}, "1": {"x2": 1}}), ("b", {"0": {"x1": 5}, "1": {"x2": 2}, "2": {"x9": 1}}))
-    assert told(frame) == "equal in 7 sampled"
+    assert told(frame) == "equal in all 7 sampled calls"
 
 
 def test_an_answer_that_the_other_side_never_gave_is_told_with_its_field() -> None:
@@ -59,7 +59,7 @@ def test_nothing_is_said_without_answers() -> None:
 def test_a_cell_that_is_none_is_left_out(cell: str | None) -> None:
     frame = trials(("a", {"0": {"x1": 1}}), ("b", {"0": {"x1": 1}}))
     frame.loc[2] = {"configuration": "b", "valid": True, "block": 2, "order": 0, "answers": cell}
-    assert told(frame) == "equal in 1 sampled"
+    assert told(frame) == "equal in all 1 sampled calls"
     assert json.loads(frame["answers"][0])
 
 
