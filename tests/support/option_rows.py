@@ -46,7 +46,7 @@ NOT_STORED = "stored results are compared as they were measured"
 APP = "--app a:b"
 CALLED = f"{APP} {CALL}"
 TARGET_ROWS: dict[str, list[Row]] = {
-    "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="was given")],
+    "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="got ")],
     "cmd": [Acts(words=f"--cmd 'true {{port}}' {CALL}", proof="a.call.target.command")],
     "address": [Acts(words=f"--address localhost:1 {CALL}", proof="b.call.target.address")],
     "python": [
@@ -150,11 +150,11 @@ SECURITY_ROWS: dict[str, list[Row]] = {
     ],
     "cert": [
         Acts(words="--cert client.pem --key client.key", proof="security.certificate"),
-        Refused(words="--cert client.pem", where="expected --key with it"),
+        Refused(words="--cert client.pem", where="expected --key as well"),
     ],
     "key": [
         Acts(words="--cert client.pem --key client.key", proof="security.key"),
-        Refused(words="--key client.key", where="expected --cert with it"),
+        Refused(words="--key client.key", where="expected --cert as well"),
         Refused(words="--cert client.pem --key client.pem", where="expected a private key in PEM"),
     ],
     "server_name": [
@@ -348,7 +348,9 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             name: [
                 Acts(words=f"--{name.replace('_', '-')} {word}", proof=f"parameters.{name}"),
                 *(
-                    Refused(words=f"--design {design} --{name.replace('_', '-')} {word}", where="it belongs to default")
+                    Refused(
+                        words=f"--design {design} --{name.replace('_', '-')} {word}", where="or use it with default"
+                    )
                     for design in DESIGNS
                     if name in DESIGNS[design].unused
                 ),
@@ -653,7 +655,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "file": [
             Acts(words="--file my.toml", proof="files", after="localhost:1"),
-            Refused(words="localhost:1 --file study.toml", where="a file that is not there yet"),
+            Refused(words="localhost:1 --file study.toml", where="a file that does not exist yet"),
         ],
     },
     "notebook": {

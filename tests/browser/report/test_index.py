@@ -277,7 +277,7 @@ def test_a_change_of_machine_is_a_line_that_says_what_changed_and_joins_nothing(
     shown = text_of(block.svg_wide)
     assert "grpcio 1.85.1 → 1.86.0" in shown
     assert "host" in shown
-    assert "changed 2 times, last: host." in block.caption
+    assert "changed 2 times, most recently: host." in block.caption
     assert "None was measured twice on the most recent machine." in block.caption
     borders = recurrence.borders(studies)
     assert [border.place for border in borders] == [1, 2]

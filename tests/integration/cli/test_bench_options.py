@@ -35,11 +35,11 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
     headings = re.findall(r"^([a-z ]+):$", text, re.MULTILINE)
     assert headings == [
         *(
-            "what is called",
+            "what to call",
             "security",
             "a server on another machine",
             "how much",
-            "how it is sent",
+            "how to send calls",
             "thresholds",
             "output",
             "options",

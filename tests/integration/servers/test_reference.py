@@ -96,7 +96,7 @@ def test_a_call_that_is_inside_ends_before_the_server_does() -> None:
 def test_a_taken_port_is_refused(ours: Callable[[], list[int]]) -> None:
     with (
         taken_port(shared=True) as port,
-        pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 is taken"),
+        pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 is in use"),
         launch_reference(ReferenceSpec(port=port)),
     ):
         pass

@@ -140,7 +140,7 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "--b-cmd", "/no/such/server {port}", "--blocks", "2"], 2, "/no/such/server: No such file"),
         (["basic", "--b-cmd", "/etc {port}"], 2, "/etc is a folder"),
         (["basic", "--b-cmd", "nosuchserver {port}"], 2, "no program nosuchserver on the PATH"),
-        (["--a-cmd", "false {port}", "basic", "--blocks", "2"], 2, "A is a variant"),
+        (["--a-cmd", "false {port}", "basic", "--blocks", "2"], 2, "A must be a variant"),
         (["basic", "--b-address", "localhost:1"], 3, "(`grpclab serve optimized`), or use another target\n"),
     ],
 )
@@ -275,7 +275,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
 def test_a_plan_that_can_reach_no_verdict_says_so_and_measures_no_pilot(capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["study", "--plan", "--blocks", "5"]) == 0
     out = capsys.readouterr().out
-    assert "no verdict with 5 blocks: it takes 6 or more" in out
+    assert "no verdict with 5 blocks: it takes at least 6" in out
     assert "pilot" not in out
 
 

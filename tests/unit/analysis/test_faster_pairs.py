@@ -80,7 +80,7 @@ def test_of_several_pairs_the_fastest_is_the_evidence() -> None:
     slower: dict[str, Any] = {"load.concurrency": 100, "throughput_rps": [1500 * noise for noise in NOISE]}
     some = rows("some", blocks=6, **slower)
     found = judged(*pair({}, {"load.concurrency": 200}, ratio=2.0), some)
-    assert "more has 2.0x" in found.evidence
+    assert "more has 2.0×" in found.evidence
 
 
 def test_a_full_cpu_is_named_before_a_faster_pair() -> None:
@@ -113,7 +113,7 @@ def test_a_sweep_over_a_factor_of_the_users_own_holds_the_answer(factor: str, lo
     target = APP if factor == "target.python" else COMMAND
     found = of_targets({factor: low}, {factor: high}, ratio=2.0, targets=(target, target))
     assert (found.resource, found.certain) == ("own-factor", True), found.evidence
-    assert f"with {factor}={high} instead of {low}, more has 2.0x" in found.evidence
+    assert f"with {factor}={high} instead of {low}, more has 2.0×" in found.evidence
     for ratio in (0.5, 1.0, 1.03):
         assert of_targets({factor: low}, {factor: high}, ratio=ratio, targets=(target, target)).resource == "unknown"
 

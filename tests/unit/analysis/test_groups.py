@@ -118,7 +118,7 @@ def test_sides_that_share_no_group_have_no_ratio_and_the_note_says_why() -> None
     assert ratios(trials, "right", baseline="left").empty
     found = compare(trials, scenario="chatter", metric=THROUGHPUT, baseline="left", candidate="right")
     assert not found.computed
-    assert "left and right share no group" in found.note
+    assert "left and right are not in the same group" in found.note
     assert not share_a_group(trials, scenario="chatter", baseline="left", candidate="right")
 
 
@@ -319,7 +319,7 @@ def test_a_client_that_is_the_factor_is_judged_at_its_limit() -> None:
 
 def test_the_sentence_says_at_least_and_what_to_change() -> None:
     bound, hidden = (analyse(bound_pair(1.2, side), plan()) for side in ("left", "hub"))
-    assert "left is at least 1.20x hub" in bound.sentence
+    assert "left has at least 1.20× the throughput of hub" in bound.sentence
     assert bound.as_dict()["headline"]["at_least"] is True
     assert "the load generator was the limit: use the wire engine (load.engine=wire)" in hidden.sentence
     assert hidden.as_dict()["headline"]["bound_sides"] == ["hub"]

@@ -116,7 +116,7 @@ def test_a_study_without_an_aa_arm_says_so() -> None:
     found = judged(aa=None)
     assert found.aa is None
     assert found.as_dict()["aa"] is None
-    assert "no A/A arm" in found.warnings[0]
+    assert "no A/A comparison" in found.warnings[0]
 
 
 def test_invalid_trials_are_counted_with_their_reasons() -> None:
@@ -187,7 +187,7 @@ def two_engines(wire_ratio: float, grpcio_ratio: float = 3.4) -> Judgement:
 def test_engines_with_opposite_verdicts_are_a_warning() -> None:
     assert warning(two_engines(0.7), "opposite verdicts") == (
         "the two engines give opposite verdicts: optimized is faster than basic with engine grpcio (3.5×) and "
-        "slower with engine wire (0.70x). Only the client differs, so neither is a verdict on the server"
+        "slower with engine wire (0.70×). Only the client differs, so neither is a verdict on the server"
     )
     assert "faster than basic with engine wire" in warning(two_engines(1.5, 0.7), "opposite verdicts")
 

@@ -99,7 +99,7 @@ from tests.support.synthetic import small_study
             ONE,
             "concurrency",
             True,
-            "waits for 5 ms anyway (handler's waits)",
+            "spends 5 ms waiting in any case (handler's waits)",
         ),
         (
             ROUND_TRIP,
@@ -113,14 +113,14 @@ from tests.support.synthetic import small_study
             ONE,
             "concurrency",
             True,
-            "waits for 60 ms",
+            "spends 60 ms waiting",
         ),
         (
             {**ROUND_TRIP, "client.pooling": "per_call", "server.tls": True, "latency_p50_s": 0.085},
             ONE,
             "concurrency",
             True,
-            "waits for 80 ms",
+            "spends 80 ms waiting",
         ),
         (
             {**IDLE, **STREAM, "load.concurrency": 8, "latency_p50_s": 0.11},
@@ -194,7 +194,7 @@ def test_on_one_core_for_both_no_cpu_is_named() -> None:
     [
         ({}, "the same configuration with a higher load.concurrency would show the limit"),
         ({"held": 40.0}, "40 calls waited for a stream; the same configuration with a higher server.max"),
-        ({"server.threads": 60}, "more of load.concurrency"),
+        ({"server.threads": 60}, "a higher load.concurrency"),
         (
             {"load.concurrency": 60, "load.method": "SayHelloStream", "server.threads": 20},
             "more calls are in flight than its 20 threads",

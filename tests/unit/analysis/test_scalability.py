@@ -89,7 +89,7 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
     assert first.disagree
     assert second.apart.blocks == 0, "there is one comparison only"
     assert not second.disagree
-    assert ladder.order_sentence([first, second]).startswith("The order matters: A gives something else")
+    assert ladder.order_sentence([first, second]).startswith("The order matters: A has a different effect")
     assert ladder.order_sentence([second]).startswith("As far as these blocks can show, no rung")
 
 

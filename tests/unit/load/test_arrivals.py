@@ -186,7 +186,7 @@ def test_what_is_no_rate_is_refused_in_one_line(text: str, why: str) -> None:
     [
         ("1:50:5", "46/s"),
         ("50:1:5", "5/s"),
-        ("10:100:1000@1s", "one rate 10/s"),
+        ("10:100:1000@1s", "a single rate of 10/s"),
         ("0.1:0.35:0.1", "0.3/s"),
     ],
 )

@@ -139,7 +139,7 @@ def test_rank_correlations_are_taken_inside_each_block() -> None:
     assert "most strongly with cpu: rank correlation -1.00" in said
     assert "the strongest in 2" in said
     assert "Too few calls to measure: none and even" in said
-    assert "Nothing can be told" in explore.strongest(found[["none"]])
+    assert "No conclusion is possible" in explore.strongest(found[["none"]])
 
 
 def test_the_ratios_sentence_has_the_interval_of_analysis() -> None:

@@ -44,7 +44,7 @@ def study() -> FinishedStudy:
             configuration("all", "chatter", **{WINDOW: "BDP probing overrides it"}),
         ],
         "mapping": [
-            {"tonic": name, "factor": factor, "grpcio": "grpc.knob", "note": "what to know"}
+            {"tonic": name, "factor": factor, "grpcio": "grpc.knob", "note": "notes"}
             for name, factor in (
                 ("window", WINDOW),
                 ("streams", STREAMS),

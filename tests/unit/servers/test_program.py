@@ -126,7 +126,7 @@ def test_a_default_name_is_the_program_and_what_sets_two_of_one_name_apart(
 
 def test_a_command_takes_a_port_or_a_sockets_path() -> None:
     assert program.words_of("sh --listen unix:{socket}") == ["sh", "--listen", "unix:{socket}"]
-    with pytest.raises(UsageError, match=r"names \{port\} and \{socket\}"):
+    with pytest.raises(UsageError, match=r"has both \{port\} and \{socket\}"):
         program.words_of("sh {port} {socket}")
 
 

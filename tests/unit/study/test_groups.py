@@ -148,11 +148,11 @@ def test_a_pair_of_which_each_was_valid_in_another_group_is_measured_again() -> 
 
 def test_what_fails_alike_in_its_first_two_blocks_is_left_out_of_the_others() -> None:
     blocks = [
-        measured(scheduled_group(PLAN, block, 0, SEED), invalid={"y": f"port {block} is taken"}) for block in (0, 1)
+        measured(scheduled_group(PLAN, block, 0, SEED), invalid={"y": f"port {block} is in use"}) for block in (0, 1)
     ]
     assert after(blocks[0]).left_out(1) == {}
     remaining = after(blocks[0] + blocks[1])
-    assert remaining.left_out(2) == {"y": "port 1 is taken"}
+    assert remaining.left_out(2) == {"y": "port 1 is in use"}
     assert remaining.left_out(1) == {}, "there it may be measured again"
     third = remaining.next(2, 0)
     assert third is not None

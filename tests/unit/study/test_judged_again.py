@@ -166,7 +166,7 @@ def test_a_study_without_a_trial_cannot_be_rejudged(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "tiny"
     folder.mkdir(parents=True)
     write_json(folder / "manifest.json", manifest(plan()))
-    with pytest.raises(MeasurementError, match="holds no trial yet"):
+    with pytest.raises(MeasurementError, match="has no trials yet"):
         rejudge(Study.stored(folder))
 
 

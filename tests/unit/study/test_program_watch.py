@@ -25,9 +25,12 @@ EDITED = replace(FIRST, files=(FIRST.files[0], StoredFile(name="till.py", sha256
     [
         (FIRST, ""),
         (EDITED, "till.py is a different file"),
-        (replace(FIRST, files=(StoredFile(name="other", sha256="1"), FIRST.files[1])), "other, srv are different files"),
+        (
+            replace(FIRST, files=(StoredFile(name="other", sha256="1"), FIRST.files[1])),
+            "other, srv are different files",
+        ),
         (replace(FIRST, versions={"grpcio": "1.81.0"}), "grpcio 1.80.0 became 1.81.0"),
-        (replace(FIRST, commit="f" * 40), "its commit 0123456789ab became ffffffffffff"),
+        (replace(FIRST, commit="f" * 40), "its commit 0123456789ab is now ffffffffffff"),
         (replace(FIRST, dirty=True), "it has new uncommitted changes to tracked files"),
         (replace(FIRST, dirty=None), ""),
         (replace(FIRST, files=(), commit="", versions={}), ""),
