@@ -56,6 +56,8 @@ EPILOG = """examples:
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
   grpclab bench --arrival replay:times.txt
+  grpclab bench --call shop.Cart/Upload --data '[{"id": 1}, {"id": 2}]' --stream-interval 20ms -c 4
+  grpclab bench --call shop.Cart/Chat --data '{"id": 7}' --stream-call-count 100 --set load.stream_ping_pong=true
 
 Calls still in flight 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are abandoned and count as failed,
 with the status NOT_ENDED. Latency thresholds apply to the calls that succeeded and to those abandoned, which count with
@@ -263,6 +265,15 @@ def _groups() -> list[OptionGroup]:
             Flag("--seed", metavar="N", help="seed of a random schedule: poisson or gamma (default: 1)"),
         ],
     )
+    streams = OptionGroup(
+        title="streams",
+        note="--set load.stream_end=wait|cancel, load.stream_ping_pong and load.stream_dynamic say more.",
+        members=[
+            factor_option("stream_interval", "TIME"),
+            factor_option("stream_call_count", "N"),
+            factor_option("stream_call_duration", "TIME"),
+        ],
+    )
     limits = OptionGroup(
         title="thresholds",
         members=[
@@ -303,7 +314,7 @@ def _groups() -> list[OptionGroup]:
     )
     remote = remote_group("a server on another machine")
     security = security_group("security")
-    return [what, security, remote, much, sent, limits, output, OptionGroup(members=[file])]
+    return [what, security, remote, much, sent, streams, limits, output, OptionGroup(members=[file])]
 
 
 COMMAND = LabCommand(

@@ -32,8 +32,9 @@ _SWITCHES = {
     "--count-errors": (),
     "--async": (),
     "--skipTLS": ("--insecure-skip-verify",),
+    "--stream-dynamic-messages": ("--set=load.stream_dynamic=true",),
 }
-"""Options without a value; those that stand for nothing say what bench does anyway."""
+"""Options without a value, or with true or false; those that stand for nothing say what bench does anyway."""
 _RATES = {"-r", "--rate", "--rps"}
 HINTS = {
     **{f"--{key}": reason for key, reason in REFUSED.items() if key not in OF_SCHEDULE},
@@ -57,8 +58,8 @@ def in_our_words(words: Sequence[str]) -> list[str]:
             done += [word, *left]
             break
         name, equals, value = word.partition("=")
-        if name in _SWITCHES and not equals:
-            done += _SWITCHES[name]
+        if name in _SWITCHES and value in ("", "true", "false"):
+            done += _SWITCHES[name] if value != "false" else ()
             continue
         if not _takes_value(name):
             done.append(word)

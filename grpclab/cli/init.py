@@ -80,7 +80,7 @@ def _methods(schema: Schema) -> list[MethodDescriptor]:
     """The methods that can be called, unary ones first."""
     from grpclab.load.calls.outline import methods_of
 
-    return sorted((one for one in methods_of(schema) if not one.client_streaming), key=lambda one: one.server_streaming)
+    return sorted(methods_of(schema), key=lambda one: (one.client_streaming, one.server_streaming))
 
 
 def _names(schema: Schema) -> list[str]:
@@ -97,7 +97,7 @@ def _method(schema: Schema, call: str | None) -> MethodDescriptor:
     """The method that was asked for, else the first. Raises UsageError."""
     methods = _methods(schema)
     if not methods:
-        raise UsageError(f"{schema.source} has no unary or server streaming method")
+        raise UsageError(f"{schema.source} has no method")
     if call is None:
         return methods[0]
     chosen = next((method for method in methods if _name(method) == call.removeprefix("/")), None)

@@ -31,6 +31,9 @@ FACTOR_OF = {
     "workers": "load.workers",
     "engine": "load.engine",
     "deadline": "client.deadline_s",
+    "stream_interval": "load.stream_interval_s",
+    "stream_call_count": "load.stream_messages",
+    "stream_call_duration": "load.stream_duration_s",
 }
 """Options that are short for a factor."""
 BEATS = {"data": ("data_file",), "data_file": ("data",), "proto": ("protoset",), "protoset": ("proto",)}
@@ -46,11 +49,12 @@ MOST_TEXT_BYTES = 1 << 16
 def call_options() -> list[Flag]:
     """The options of the call, where it is not our own greeter's."""
     return [
-        Flag("--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"),
+        Flag("--call", metavar="PKG.SERVICE/METHOD", help="a method of any kind (default: our own greeter)"),
         Flag(
             "--data",
             metavar="JSON",
-            help="the request, a list of requests that are sent in turn, or @FILE (default: {})",
+            help="the request, a list of requests that are sent in turn, or @FILE (default: {}); where the client"
+            " streams, a list is the messages of a call",
         ),
         Flag(
             "--data-file",
@@ -198,7 +202,12 @@ def factor_option(
     factor = FACTORS[FACTOR_OF[option]]
     level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
     default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
-    return Flag(*short, f"--{option}", metavar=metavar, help=f"{meaning or factor.meaning} (default: {default})")
+    return Flag(
+        *short,
+        f"--{option.replace('_', '-')}",
+        metavar=metavar,
+        help=f"{meaning or factor.meaning} (default: {default})",
+    )
 
 
 def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
@@ -236,7 +245,7 @@ def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str 
                 del settings[name]
             word = str(given[option])
             word = "0" if (option, word) == ("workers", "auto") else word
-            chosen[name] = FACTORS[name].parse(word, f"{dashes}{option}")
+            chosen[name] = FACTORS[name].parse(word, dashes + option.replace("_", "-"))
     if "connections" in given:
         chosen |= pool_settings(whole("--connections", given["connections"]))
     refuse_twice(chosen, settings)

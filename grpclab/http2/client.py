@@ -64,7 +64,7 @@ class ClientConnection(Connection):
         self._waiting: deque[Call] = deque()  # for the connection's window
         self._watch = watch_messages
         self._unary = not request.server_streaming
-        self._has_usual = self._unary and not request.client_streaming and not watch_messages
+        self._has_usual = self._unary and not watch_messages
         self._answers = BlockDecoder(Answer)
         self._known = self._answers.known
         self._messages = MessageCounter(max_message_bytes)
@@ -102,20 +102,50 @@ class ClientConnection(Connection):
         return True
 
     def _start_slowly(self, call: Call) -> None:
-        """The first calls, large ones, and those that wait for the peer's window or go on."""
+        """The first calls, large ones, and those that wait for the peer's window."""
         request, max_frame = self._request, self.windows.max_frame
         self.outgoing.append(frames.headers(call.stream_id, request.block(), end=False, max_frame=max_frame))
         call._unsent = memoryview(request.message)
-        call._half_closed = not request.client_streaming
         self._send(call)
         request.cut(self.windows)
 
-    def send(self, call: Call, message: bytes, *, end: bool) -> None:
-        """Send a further message of a call whose request goes on (`Request.client_streaming`)."""
-        if call.stream_id in self.calls:
+    def start_stream(self, call: Call, headers: bytes = b"") -> int:
+        """Open a stream for this call: the request's headers, those of a further block, and no message yet.
+
+        Returns its id; 0, and nothing is done, where there is no :attr:`room`. Messages follow by
+        :meth:`send_message`, and the end of the request by :meth:`end_stream`.
+        """
+        if len(self.calls) >= self.max_streams:
+            return 0
+        stream_id = self._next_id
+        self._next_id = stream_id + 2
+        if stream_id >= frames.MAX_STREAM_ID:
+            self.drain()
+        call.stream_id = stream_id
+        call._half_closed = False
+        self.calls[stream_id] = call
+        block, max_frame = self._request.block() + headers, self.windows.max_frame
+        self.outgoing.append(frames.headers(stream_id, block, end=False, max_frame=max_frame))
+        return stream_id
+
+    def send_message(self, stream_id: int, message: bytes, end: bool = False) -> None:
+        """Send a message of a stream that :meth:`start_stream` has opened; with `end`, the last one.
+
+        What the peer's windows do not allow is sent as soon as they do. A stream that is over takes nothing.
+        """
+        call = self.calls.get(stream_id)
+        if call is not None and not call._half_closed:
             call._unsent = memoryview(bytes(call._unsent) + messages.prefixed(message))
             call._half_closed = end
             self._send(call)
+
+    def end_stream(self, stream_id: int) -> None:
+        """End the request of a stream that :meth:`start_stream` has opened; answers may still come."""
+        call = self.calls.get(stream_id)
+        if call is not None and not call._half_closed:
+            call._half_closed = True  # goes with the last of what waits
+            if not call._unsent:
+                self.outgoing.append(frames.data(stream_id, b"", end=True))
 
     def _send(self, call: Call) -> None:
         """Send what the windows allow of a request; the rest waits."""
@@ -134,18 +164,33 @@ class ClientConnection(Connection):
             call._queued = True
             self._waiting.append(call)
 
+    def _resume(self, call: Call) -> None:
+        """Send what a window allows that has opened."""
+        waited = call._unsent
+        self._send(call)
+        if waited and not call._unsent and call.on_drained is not None:
+            call.on_drained(call)
+
     def _window_opened(self) -> None:
         """The connection's window: to those that wait for it, in turn."""
         while self._waiting and self.windows.connection > 0:
             call = self._waiting.popleft()
             call._queued = False
             if call.stream_id in self.calls:
-                self._send(call)
+                self._resume(call)
 
-    def cancel(self, call: Call, status: int, text: str = "") -> None:
-        """Give a call up: RST_STREAM, and its status. What still comes for it is thrown away."""
-        if self.calls.pop(call.stream_id, None) is not None:
-            self.outgoing.append(frames.rst_stream(call.stream_id, ErrorCode.CANCEL))
+    def cancel(
+        self,
+        stream_id: int,
+        code: ErrorCode = ErrorCode.CANCEL,
+        *,
+        status: int = messages.CANCELLED,
+        text: str = "",
+    ) -> None:
+        """Give a call up: RST_STREAM with this code, and its status. What still comes for it is thrown away."""
+        call = self.calls.pop(stream_id, None)
+        if call is not None:
+            self.outgoing.append(frames.rst_stream(stream_id, code))
             call.status, call.text = status, text
             self._idle.number = 0  # its answer may be under way
 
@@ -160,14 +205,14 @@ class ClientConnection(Connection):
         self._request.limit_table(self.peer_table)
         self._request.cut(self.windows)
         for call in list(self.calls.values()):  # windows of streams have moved with the initial one
-            self._send(call)
+            self._resume(call)
 
     # ---- answers in --------------------------------------------------------------------------------------------
 
     def _on_usual(self, kind: int, stream_id: int) -> bool:
         call = self.calls.get(stream_id)
         # A whole answer where nothing has come (kind 1), or all of its DATA where only headers have (kind 0).
-        if call is None or call._phase + kind != BEGUN or call._unsent or call.kept:
+        if call is None or call._phase + kind != BEGUN or call._unsent or call.kept or not call._half_closed:
             return False
         del self.calls[stream_id]
         call.status = 0
@@ -341,7 +386,7 @@ class ClientConnection(Connection):
         elif self.windows.stream + call._granted - call._sent > frames.MAX_WINDOW:
             self._reset(call, messages.INTERNAL, "a window beyond 2^31 - 1", ErrorCode.FLOW_CONTROL_ERROR)
         else:
-            self._send(call)
+            self._resume(call)
 
     def _on_own_settings_acked(self) -> None:
         self._answers.independent()

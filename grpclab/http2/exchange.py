@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from grpclab.http2 import messages
 from grpclab.http2.control import SendWindows
@@ -77,6 +78,8 @@ class Call:
     """What has come of its answer, where that is kept."""
     unprocessed: bool = False
     """The peer surely did nothing with it: it may be sent again."""
+    on_drained: Callable[[Any], None] | None = None
+    """Called with the call when what waited for the peer's windows has been sent, and more may follow."""
     _phase: int = NOTHING
     _received: int = 0  # bytes of DATA that the stream's window was not yet given back
     _reader: MessageReader | None = None  # in the middle of a message
@@ -86,6 +89,11 @@ class Call:
     _half_closed: bool = True  # what is unsent is all that is to be sent
     _sent: int = 0  # bytes of DATA, as far as anything ever waited
     _granted: int = 0  # by WINDOW_UPDATE, bytes
+
+    @property
+    def blocked(self) -> bool:
+        """True while something of its request waits for the peer's windows."""
+        return bool(self._unsent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +106,6 @@ class Request:
     scheme: str = "http"
     server_streaming: bool = False
     """The answer has any number of messages, not one."""
-    client_streaming: bool = False
-    """The payload is only the first message: others follow (``ClientConnection.send``)."""
     timeout_s: float | None = None
     metadata: tuple[tuple[str, str], ...] = ()
 
@@ -123,10 +129,9 @@ class Request:
 class PreparedRequest:
     """The bytes of a request, which are the same for every call but for the stream id."""
 
-    __slots__ = ("_headers", "client_streaming", "message", "pieces", "size")
+    __slots__ = ("_headers", "message", "pieces", "size")
 
     def __init__(self, request: Request, user_agent: str) -> None:
-        self.client_streaming = request.client_streaming
         self.message = messages.prefixed(request.payload)
         self.size = len(self.message)
         self.pieces: tuple[bytes, bytes, bytes] | None = None
@@ -150,7 +155,7 @@ class PreparedRequest:
         """Cut the pieces, where every further request will look the same and fits into a frame and a window."""
         block = self._headers.steady
         fits = self.size <= min(windows.max_frame, windows.stream)
-        if block is None or not fits or len(block) > windows.max_frame or self.client_streaming:
+        if block is None or not fits or len(block) > windows.max_frame:
             self.pieces = None
             return
         middle = block + frame_start(self.size, DATA, END_STREAM)

@@ -63,6 +63,13 @@ class SequenceConnection(ClientConnection):
             self._start_sequence(call, message)
         return True
 
+    def start_stream(self, call: Call, headers: bytes = b"") -> int:
+        """Open a stream for a call whose messages are the next request: they stand in `call.request`."""
+        if len(self.calls) >= self.max_streams:
+            return 0
+        self._take(call)
+        return super().start_stream(call, headers if self._headers is None else next(self._headers) + headers)
+
     def _take(self, call: Call) -> bytes:
         """Take the request of a call that remembers it, or is told of."""
         if not call.request:

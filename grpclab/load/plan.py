@@ -24,6 +24,7 @@ from grpclab.load.calls.varying_metadata import VaryingMetadata
 from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
 from grpclab.load.core.bounds import split
 from grpclab.load.core.shapes import calls_within, complete
+from grpclab.load.core.stream_plan import check_streams
 from grpclab.load.reachability import await_listener
 from grpclab.load.slo import Objective, calls_for, check_enough, with_implied
 from grpclab.metrics import PERCENTILES, calls_needed
@@ -296,6 +297,7 @@ def choose_call(
     planned_calls = calls_planned(config.load, rates)
     if request.name is None:
         call = dataclasses.replace(greeting(config.load), metadata=pairs)
+        check_streams(config.load, config.load.method, sends=False, receives=call.server_streaming)
         return _varied(call, varying, values, planned_calls, request)
     if request.proto is None and not request.descriptors:
         await_listener(target, wait_s, remote=security.remote)
@@ -310,7 +312,7 @@ def choose_call(
         descriptors=request.descriptors,
         options=request.options,
         planned=planned_calls,
-        callers=config.load.concurrency,
+        load=config.load,
         security=security,
         ledger=ledger,
         server=request.server,

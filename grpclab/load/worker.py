@@ -15,6 +15,7 @@ import sys
 import time
 
 from grpclab.errors import PluginError, StorageError, TargetError, UsageError
+from grpclab.factors.config import LoadConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import planned
@@ -24,6 +25,7 @@ from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.running import Heartbeat, Tally
+from grpclab.load.core.stream_plan import stream_plan
 from grpclab.load.core.summary import percentile
 from grpclab.load.engines.engine import Engine, EngineFactory
 from grpclab.load.sliced_worker import SlicedWorker
@@ -62,7 +64,7 @@ async def _work(orders: Orders) -> None:
     assert isinstance(setup, Connect)
     try:
         create: EngineFactory = ENGINES[setup.config.load.engine]
-        if missing := _missing(create, setup.call):
+        if missing := _missing(create, setup.call, setup.config.load):
             raise PluginError(f"load.engine={setup.config.load.engine} does not support {missing}: use wire or grpcio")
         engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
         await engine.connect(setup.connect_timeout_s)
@@ -92,8 +94,11 @@ async def _work(orders: Orders) -> None:
             say(Failed(kind="storage", text=str(error)))
 
 
-def _missing(create: EngineFactory, call: CallSpec) -> str:
+def _missing(create: EngineFactory, call: CallSpec, load: LoadConfig) -> str:
     """What a call asks for that not every engine has; nothing where the engine has it all."""
+    streams = stream_plan(load, sends=call.client_streaming, receives=call.server_streaming)
+    if streams is not None and not getattr(create, "STREAMS", False):
+        return "part of the client in streams"
     if getattr(create, "VARIES_CALLS", False):
         return ""
     asked = {"requests that vary": call.payloads, "metadata that varies": call.headers, "--check": call.check}

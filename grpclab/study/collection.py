@@ -31,6 +31,11 @@ PROFILE_BYTES = 16 * MIB
 
 SINCE_SLICES = ("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores")
 """Metrics that the first edition did not have: a study of it has no columns for them."""
+LATER_FACTORS = (
+    *("load.stream_messages", "load.stream_interval_s", "load.stream_duration_s", "load.stream_end"),
+    *("load.stream_ping_pong", "load.stream_dynamic"),
+)
+"""Factors that the first edition did not have, likewise."""
 
 Stacks = dict[str, int]
 Profiles = dict[str, dict[str, dict[int, Stacks]]]
@@ -73,7 +78,7 @@ def row(result: StoredResult) -> dict[str, Level]:
     """A row of trials.parquet; what is not known is empty."""
     return {
         **{name: value for name in IDENTITY if (value := getattr(result, name)) is not None},
-        **{name: result.factors.get(name) for name in FACTORS},
+        **{name: result.factors.get(name) for name in FACTORS if name in result.factors or name not in LATER_FACTORS},
         **{name: level for name, level in sorted(result.factors.items()) if is_own(name)},
         **{
             name: value

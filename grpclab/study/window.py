@@ -12,7 +12,7 @@ import pandas as pd
 from grpclab.load.core.summary import most_in_flight, timeline
 from grpclab.load.run import LoadRun
 from grpclab.metrics import derived
-from grpclab.status import OK
+from grpclab.status import succeeded
 from grpclab.system import procfs
 
 LATE_READING_S, LATE_READING_SHARE = 0.05, 0.02
@@ -72,7 +72,7 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
 def _residence_s(run: LoadRun) -> float:
     """The mean time inside the server of the calls that succeeded, as a reference server tells it; NaN elsewhere."""
     residences = [
-        measured.residence_s[measured.status == OK]
+        measured.residence_s[succeeded(measured.status)]
         for window in run.windows
         if (measured := window.measured).residence_s is not None
     ]
@@ -86,9 +86,9 @@ def first_success(run: LoadRun) -> dict[str, float]:
     Then it is censored: all that is known is that it would have taken longer.
     """
     ends = [
-        float((calls.end_s[calls.status == OK] - window.opened_at).min())
+        float((calls.end_s[succeeded(calls.status)] - window.opened_at).min())
         for window in run.windows
-        if ((calls := window.measured).status == OK).any()
+        if succeeded((calls := window.measured).status).any()
     ]
     return {
         "time_to_first_success_s": min(ends, default=run.summary.window_s),

@@ -314,6 +314,12 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="--pacing timer", where="add --rate"),
         ],
         "workers": [Acts(words="--workers 2", proof="config.load.workers")],
+        "stream_interval": [Acts(words="--stream-interval 20ms", proof="config.load.stream_interval_s")],
+        "stream_call_count": [
+            Acts(words="--stream-call-count 7", proof="config.load.stream_messages"),
+            Refused(words="--stream-call-count 0", where="stream-call-count=0: expected"),
+        ],
+        "stream_call_duration": [Acts(words="--stream-call-duration 7s", proof="config.load.stream_duration_s")],
         "seed": [
             Acts(words="--seed 7", proof="seed", after="--rate 9 --arrival poisson"),
             NoEffect(words="--seed 7", name="seed"),

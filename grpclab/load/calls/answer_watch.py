@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from grpclab.http2.exchange import Call, KeptAnswer
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.kept_answers import AnswerLog, AnswerSchedule
-from grpclab.status import OK, WRONG_ANSWER
+from grpclab.status import OK, WRONG_ANSWER, succeeded
 
 CHECK_ONLY = -1
 """Stands for the number of a request whose answer is put to the check, and not kept."""
@@ -39,11 +39,14 @@ class AnswerWatch:
             call.kept = KeptAnswer(number)
 
     def end(self, ended: Iterable[Call], log: AnswerLog) -> None:
-        """Look into the answers of calls that are over; one with a wrong answer has failed."""
+        """Look into the answers of calls that are over; one with a wrong answer has failed. An answer that the client
+        has cut off is put to the check, and not kept."""
         for call in ended:
-            if call.kept is not None and call.status == OK:
-                call.text = self.look(call.kept.number, call.kept.messages(call.encoding), log)
-                call.status = WRONG_ANSWER if call.text else OK
+            if call.kept is not None and succeeded(call.status):
+                number = call.kept.number if call.status == OK else CHECK_ONLY
+                fault = self.look(number, call.kept.messages(call.encoding), log)
+                if fault:
+                    call.status, call.text = WRONG_ANSWER, fault
 
     def next(self) -> int | None:
         """Return the number of the next call's request where its answer is kept, CHECK_ONLY, or None."""

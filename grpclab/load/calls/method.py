@@ -16,10 +16,11 @@ from typing import Any
 from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig
 from grpclab.http2.messages import prefixed
-from grpclab.load.calls.call_options import AnswerKind, DataOptions
+from grpclab.load.calls.call_options import AnswerKind, DataOptions, StreamData
 from grpclab.load.calls.metadata import Pairs, for_grpcio
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.calls.templates import TemplateValues
+from grpclab.load.core.stream_plan import check_streams
 from grpclab.system.addresses import host_port
 from grpclab.system.allowance import SharedAllowance
 from grpclab.system.transport import PLAINTEXT, Security
@@ -38,7 +39,9 @@ class CallSpec:
 
     path: str
     payload: bytes
+    """The message that is sent; where the client streams, its messages, each with its prefix."""
     server_streaming: bool = False
+    client_streaming: bool = False
     metadata: Pairs = ()
     payloads: Payloads | None = None
     """All requests, where there are many; `payload` is the first of them."""
@@ -67,6 +70,10 @@ class CallSpec:
         if self.payloads is None:
             return itertools.repeat(prefixed(self.payload) if prefix else self.payload)
         return self.payloads.messages(prefix=prefix)
+
+    def streams(self) -> Iterator[bytes]:
+        """The same of a call whose client streams: of each its messages, with their prefixes."""
+        return itertools.repeat(self.payload) if self.payloads is None else self.payloads.messages(prefix=True)
 
     @property
     def supply(self) -> int | None:
@@ -109,14 +116,14 @@ def find_call(
     timeout_s: float = REFLECTION_TIMEOUT_S,
     options: DataOptions = DataOptions(),  # noqa: B008 (a frozen value)
     planned: int = 1000,
-    callers: int = 1,
+    load: LoadConfig = LoadConfig(),  # noqa: B008 (a frozen value)
     ledger: SharedAllowance | None = None,
     server: Hashable = None,
 ) -> CallSpec:
     """The call that `name` (``package.Service/Method``) and its requests mean: JSON as a text, or Python values.
 
     `data` may hold many requests: see :mod:`grpclab.load.calls.request_data`. Of requests that differ from call to call
-    `planned` are made, for so many `callers`.
+    `planned` are made. The `load` says how many callers there are, and what the client does in a stream.
 
     The schema comes from `descriptors`, serialized FileDescriptorProtos, or from the file `proto`, else from the
     reflection of the server at `target`, in a request with the same metadata: see :mod:`grpclab.load.calls.schema`;
@@ -152,21 +159,22 @@ def find_call(
     else:
         types = schema.from_file(Path(proto), [Path(path) for path in proto_paths])
     descriptor = types.method(service, method)
-    if descriptor.client_streaming:
-        kind = "bidirectional" if descriptor.server_streaming else "client"
-        raise UsageError(
-            f"{service}/{method} is a {kind} streaming method: grpclab supports unary and server streaming methods"
-        )
-    values = TemplateValues(service=service, method=method, callers=callers, seed=options.seed, now=datetime.now(UTC))
-    requests = encoded(data, descriptor.input_type, types.pool, options, values, planned=planned)
+    sends = descriptor.client_streaming
+    check_streams(load, f"{service}/{method}", sends=sends, receives=descriptor.server_streaming)
+    values = TemplateValues(
+        service=service, method=method, callers=load.concurrency, seed=options.seed, now=datetime.now(UTC)
+    )
+    streams = StreamData.of(load) if sends else None
+    requests = encoded(data, descriptor.input_type, types.pool, options, values, planned=planned, streams=streams)
     many = requests if isinstance(requests, Payloads) else None
     return CallSpec(
         path=f"/{service}/{method}",
-        payload=requests if isinstance(requests, bytes) else requests.message(0),
+        payload=requests if isinstance(requests, bytes) else requests.message(0, prefix=sends),
         payloads=many,
         answer=answer_kind(descriptor.output_type),
         request=answer_kind(descriptor.input_type),
         server_streaming=descriptor.server_streaming,
+        client_streaming=sends,
         metadata=metadata,
     )
 

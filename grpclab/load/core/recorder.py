@@ -19,7 +19,7 @@ from grpclab.errors import StorageError
 from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.kept_answers import AnswerLog
 from grpclab.load.core.running import Tally
-from grpclab.status import NOT_ENDED, OK
+from grpclab.status import ENDED_BY_CLIENT, NOT_ENDED, OK
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
@@ -31,7 +31,8 @@ CHUNK = 8192
 """Calls that are kept in memory before they are written."""
 _CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
 _CALL_WITH_RESIDENCE = np.dtype([*_CALL.descr, ("residence_s", "<f8")])
-_MESSAGE = np.dtype([("start_s", "<f8"), ("message_s", "<f8"), ("first", "?")])
+_MESSAGE = np.dtype([("start_s", "<f8"), ("message_s", "<f8"), ("first", "?"), ("age_s", "<f8"), ("reply_s", "<f8")])
+_SENT = np.dtype([("start_s", "<f8"), ("sent", "<f8")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +56,20 @@ class Records:
     """(m,) `start_s` of the call that the message belongs to."""
     message_first: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
     """(m,) Whether it is the first of its call."""
+    message_age_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(m,) Since its call's `start_s`; NaN where nobody has noted it."""
+    message_reply_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(m,) Since the client sent the last message before it; NaN where the client streams nothing."""
+    sent_start_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(k,) `start_s` of each call whose client streams, and has begun to."""
+    sent_messages: Floats = field(default_factory=lambda: np.zeros(0))
+    """(k,) The messages that the client has sent in it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "late_s", np.broadcast_to(self.late_s, self.start_s.shape))
+        for column in ("message_age_s", "message_reply_s"):
+            if not len(getattr(self, column)):
+                object.__setattr__(self, column, np.full(len(self.message_s), math.nan))
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -71,7 +83,7 @@ class Records:
     def load(cls, path: Path, *, residence: bool = False) -> Records:
         """Map the file of a :class:`Recorder`. It may be removed then: its content goes with the last column."""
         calls = _mapped(path, _CALL_WITH_RESIDENCE if residence else _CALL)
-        messages = _mapped(_beside(path), _MESSAGE)
+        messages, sent = _mapped(_beside(path), _MESSAGE), _mapped(_beside(path, ".sent"), _SENT)
         return cls(
             start_s=calls["start_s"],
             latency_s=calls["latency_s"],
@@ -81,18 +93,22 @@ class Records:
             message_s=messages["message_s"],
             message_start_s=messages["start_s"],
             message_first=messages["first"],
+            message_age_s=messages["age_s"],
+            message_reply_s=messages["reply_s"],
+            sent_start_s=sent["start_s"],
+            sent_messages=sent["sent"],
         )
 
 
 def remove(path: Path) -> None:
     """Remove the files of one recorder."""
-    path.unlink(missing_ok=True)
-    _beside(path).unlink(missing_ok=True)
+    for file in (path, _beside(path), _beside(path, ".sent")):
+        file.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
-    """The path of the messages, which are another table."""
-    return path.with_suffix(".messages")
+def _beside(path: Path, suffix: str = ".messages") -> Path:
+    """The path of another table: of the messages that came, or of the numbers of those that were sent."""
+    return path.with_suffix(suffix)
 
 
 def _mapped(path: Path, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
@@ -133,8 +149,9 @@ class Recorder:
         self.tally = Tally() if tally is None else tally
         """The calls that have been written; see :meth:`tally_so_far`."""
         self._residences = array("d")
-        self._messages = array("d")  # start, time, start, time, ...
+        self._messages = array("d")  # start, time, age, reply, start, time, ...
         self._firsts = array("B")
+        self._sent = array("d")  # start, number, start, number, ...
         self._dtype = _CALL_WITH_RESIDENCE if residence else _CALL
         self._path = path
         self._files: dict[Path, FileIO] = {}
@@ -151,7 +168,8 @@ class Recorder:
     @property
     def errors(self) -> int:
         """Calls that have failed so far."""
-        return self._written_errors + len(self.statuses) - self.statuses.count(OK)
+        good = self.statuses.count(OK) + self.statuses.count(ENDED_BY_CLIENT)
+        return self._written_errors + len(self.statuses) - good
 
     def record(self, start_s: float, end_s: float, status: int, late_s: float = 0.0) -> None:
         """Record a call that is over."""
@@ -178,14 +196,19 @@ class Recorder:
         """Note the time inside the server of the call that is recorded next; NaN where it is unknown."""
         self._residences.append(seconds)
 
-    def message(self, now: float, before_s: float, start_s: float) -> None:
+    def message(self, now: float, before_s: float, start_s: float, sent_s: float = math.nan) -> None:
         """Record a message of a stream; the one before it came at `before_s`, which is 0 for the first.
 
-        `start_s` is its call's, which separates the window from the warm-up.
+        `start_s` is its call's, which separates the window from the warm-up; at `sent_s` the client has sent the last
+        message before it, where the client streams.
         """
-        self._messages.append(start_s)
-        self._messages.append(now - (before_s or start_s))
+        self._messages.extend((start_s, now - (before_s or start_s), now - start_s, now - sent_s))
         self._firsts.append(not before_s)
+
+    def sent(self, start_s: float, messages: int) -> None:
+        """Record the messages that the client has sent in a call that is over."""
+        self._sent.append(start_s)
+        self._sent.append(messages)
 
     def encoded(self, encoding: str) -> None:
         """Count a compressed answer of a successful call of the window."""
@@ -205,7 +228,7 @@ class Recorder:
 
     def flush_full(self) -> None:
         """Write what has come together if it fills a chunk."""
-        if len(self.starts) >= CHUNK or len(self._messages) >= 2 * CHUNK:
+        if len(self.starts) >= CHUNK or len(self._firsts) >= CHUNK:
             self.flush()
 
     def written(self, first: int) -> npt.NDArray[np.void]:
@@ -234,6 +257,8 @@ class Recorder:
             self._append(self._path, self._rows().tobytes())
             if self._messages:
                 self._append(_beside(self._path), self._message_rows().tobytes())
+            if self._sent:
+                self._append(_beside(self._path, ".sent"), self._sent.tobytes())
         if self.starts:
             self._last_chunk = np.array(self.latencies, dtype=np.float64)
             if self.tally.limits_s:
@@ -241,7 +266,7 @@ class Recorder:
         self._written_errors = self.errors
         self._written_calls = self.calls
         calls = (self.starts, self.latencies, self.lates, self.statuses, self._residences)
-        for column in (*calls, self._messages, self._firsts):
+        for column in (*calls, self._messages, self._firsts, self._sent):
             del column[:]
 
     def _rows(self) -> npt.NDArray[np.void]:
@@ -258,7 +283,8 @@ class Recorder:
 
     def _message_rows(self) -> npt.NDArray[np.void]:
         rows = np.empty(len(self._firsts), _MESSAGE)
-        rows["start_s"], rows["message_s"] = np.frombuffer(self._messages).reshape(-1, 2).T
+        columns = np.frombuffer(self._messages).reshape(-1, 4).T
+        rows["start_s"], rows["message_s"], rows["age_s"], rows["reply_s"] = columns
         rows["first"] = np.frombuffer(self._firsts, np.bool_)
         return rows
 

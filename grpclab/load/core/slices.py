@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grpclab.load.core.recorder import Codes, Floats
-from grpclab.status import OK
+from grpclab.status import succeeded
 
 RAMP_S, RAMP_TAILS = 0.025, 2
 """The shortest ramp, in seconds and in p99 latencies of the warm-up."""
@@ -45,7 +45,7 @@ _TIME = re.compile(r"[\d.,]+ (?:µs|ms|s)\b")
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
-    """The figures of a warm-up, which the lengths of slices follow.
+    """The figures of a warm-up, which lengths of slices follow.
 
     Latencies and throughput are those of its second half, since the first calls open connections; of all of it where
     no call began in that half.
@@ -56,7 +56,7 @@ class WarmUp:
     latency_p50_s: float
     """Of however few calls; NaN without any."""
     latency_p99_s: float
-    """Likewise: of fewer than a hundred calls, the longest."""
+    """Likewise: of fewer than a hundred, the longest."""
     throughput_rps: float
     """Where no call ended in time: calls that were made, per second until the last of them had ended."""
 
@@ -99,17 +99,18 @@ class StretchFigures:
     def of(
         cls, start_s: Floats, latency_s: Floats, status: Codes, *, opened_at: float, closed_at: float
     ) -> StretchFigures:
-        """The figures of the calls of one slice, those of ramp and tail among them."""
+        """The figures of the calls of one slice, ramp and tail included."""
         end_s = start_s + latency_s
         started = (start_s >= opened_at) & (start_s < closed_at)
+        good = succeeded(status)
         latencies = latency_s[started]
         p50, p99 = math.nan, math.nan
         if len(latencies):
             p50, p99 = np.quantile(latencies, (0.5, 0.99), method="higher").tolist()
         return cls(
-            counted_ok=int(np.count_nonzero((end_s > opened_at) & (end_s <= closed_at) & (status == OK))),
+            counted_ok=int(np.count_nonzero((end_s > opened_at) & (end_s <= closed_at) & good)),
             started=len(latencies),
-            errors=int(np.count_nonzero(started & (status != OK))),
+            errors=int(np.count_nonzero(started & ~good)),
             under_way_opened=int(np.count_nonzero((start_s <= opened_at) & (end_s > opened_at))),
             under_way_closed=int(np.count_nonzero((start_s <= closed_at) & (end_s > closed_at))),
             longest_s=float(latencies.max()) if len(latencies) else math.nan,

@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from grpclab.load.core.recorder import Floats, Mask, Records
-from grpclab.status import NOT_ENDED, OK
+from grpclab.status import NOT_ENDED, succeeded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Window:
         records, mask = self.records, self.inside
         if mask.all():
             return records
-        of_window = self.holds(records.message_start_s)
+        of_window, sent = self.holds(records.message_start_s), self.holds(records.sent_start_s)
         return Records(
             start_s=records.start_s[mask],
             latency_s=records.latency_s[mask],
@@ -78,6 +78,10 @@ class Window:
             message_s=records.message_s[of_window],
             message_start_s=records.message_start_s[of_window],
             message_first=records.message_first[of_window],
+            message_age_s=records.message_age_s[of_window],
+            message_reply_s=records.message_reply_s[of_window],
+            sent_start_s=records.sent_start_s[sent],
+            sent_messages=records.sent_messages[sent],
         )
 
     @cached_property
@@ -144,7 +148,7 @@ class Window:
     def throughput_rps(self) -> float:
         """Successful calls that ended in the window, per second."""
         length = self.length_s
-        inside = self.holds_end(self.records.end_s) & (self.records.status == OK)
+        inside = self.holds_end(self.records.end_s) & succeeded(self.records.status)
         return float(inside.sum() / length) if length > 0 else 0.0
 
 

@@ -16,6 +16,7 @@ from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
 from grpclab.http2.sequence import SequenceConnection
 from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.stream_plan import StreamPlan
 from grpclab.system.dialling import loopback_target
 from grpclab.system.transport import Security
 
@@ -36,6 +37,8 @@ class ConnectionSettings:
     port: int
     tls: ssl.SSLContext | None
     connection: Callable[[], ClientConnection]
+    streams: StreamPlan | None
+    """What the client does in a call after its start; None for nothing."""
     deadline_s: float | None
     keepalive_s: float | None
     keepalive_timeout_s: float
@@ -63,6 +66,7 @@ def connection_settings(
     security: Security,
     call: CallSpec,
     *,
+    streams: StreamPlan | None = None,
     watch: Callable[[Any], None] | None = None,
 ) -> ConnectionSettings:
     """Return the settings of this client's connections, whose calls `watch` is told of. Raises UsageError."""
@@ -83,10 +87,10 @@ def connection_settings(
     most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
 
     kind: Callable[..., ClientConnection] = ClientConnection
-    if call.payloads is not None or call.headers is not None or watch is not None:
+    if call.client_streaming or call.payloads is not None or call.headers is not None or watch is not None:
         kind = partial(  # the iterators are of all connections together
             SequenceConnection,
-            requests=call.messages(prefix=True),
+            requests=call.streams() if call.client_streaming else call.messages(prefix=True),
             headers=None if call.headers is None else call.headers.messages(prefix=False),
             remember=client.resend,
             watch=watch,
@@ -98,7 +102,7 @@ def connection_settings(
             stream_window=window,
             connection_window=window,
             user_agent=f"grpclab/{__version__}",
-            watch_messages=call.server_streaming,
+            watch_messages=call.server_streaming or call.client_streaming,
             max_message_bytes=most,
         )
 
@@ -109,6 +113,7 @@ def connection_settings(
         port=port,
         tls=tls,
         connection=connection,
+        streams=streams,
         deadline_s=client.deadline_s,
         keepalive_s=client.keepalive_s,
         keepalive_timeout_s=client.keepalive_timeout_s or KEEPALIVE_TIMEOUT_S,

@@ -80,7 +80,8 @@ class EngineFactory(Protocol):
 
     An engine that takes its requests from :meth:`grpclab.load.calls.method.CallSpec.messages`, further metadata from
     its `headers`, and looks into answers (:mod:`grpclab.load.calls.answer_watch`), says so by an attribute
-    `VARIES_CALLS` that is true; any other sends one request always, and is refused more.
+    `VARIES_CALLS` that is true; any other sends one request always, and is refused more. One that does the client's
+    part in streams (:func:`grpclab.load.core.stream_plan.stream_plan`) says so by an attribute `STREAMS`.
     """
 
     def __call__(

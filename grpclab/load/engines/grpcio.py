@@ -7,7 +7,6 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import grpc
 import grpc.aio
@@ -16,21 +15,18 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpclab.errors import TargetError
 from grpclab.factors.channel_args import client_args
 from grpclab.factors.config import TrialConfig
-from grpclab.http2.headers import RESIDENCE_HEADER
-from grpclab.http2.messages import DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
+from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.http2.peer_settings import PeerSettings
-from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.engine import Counters
-from grpclab.load.engines.grpcio_messages import MOST_KEPT, messages_of, metadata_of, method_of, requests_of
+from grpclab.load.engines.grpcio_calls import CallMaker
 from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
-from grpclab.status import WRONG_ANSWER
 from grpclab.system.channels import ChannelRoute, open_aio_channel
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
@@ -51,7 +47,7 @@ class GrpcioEngine:
     """The engine of grpc.aio. C-core queues calls beyond the peer's stream limit out of sight:
     `counters.held` stays 0. So does it decompress answers: `Recorder.encodings` stays empty."""
 
-    VARIES_CALLS = True
+    VARIES_CALLS = STREAMS = True
 
     def __init__(
         self,
@@ -68,11 +64,7 @@ class GrpcioEngine:
         self._target = target
         self._security = security
         self._route = ChannelRoute.to(target, security) if security.verify else None
-        self._spec = call
-        self._requests = requests_of(call)
-        self._varying = metadata_of(call)
-        self._answers = AnswerWatch(call)
-        self._residence = residence
+        self._maker = CallMaker(call, config.load, residence=residence, clock=clock)
         self._clock = clock
         self._options = client_args(config.client)
         self._channels: list[grpc.aio.Channel] = []
@@ -250,9 +242,8 @@ class GrpcioEngine:
         return make
 
     def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> CallFunction:
-        method, requests = method_of(channel, self._spec), self._requests
-        metadata, varying, deadline_s = self._spec.grpcio_metadata, self._varying, self._config.client.deadline_s
-        streaming, reconnects = self._spec.server_streaming, bool(self._channels)
+        method, deadline_s = self._maker.method_on(channel), self._config.client.deadline_s
+        reconnects = bool(self._channels)
 
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
             left_s = deadline_s
@@ -262,37 +253,12 @@ class GrpcioEngine:
                     text = f"not even sent within {deadline_s:g} s"
                     recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
                     return DEADLINE_EXCEEDED, math.nan
-            number = self._answers.next() if self._answers.active else None
-            kept: list[Any] | None = None if number is None else []
-            sent = metadata if varying is None else (*metadata, *next(varying))
-            call = method(next(requests), timeout=left_s, metadata=sent or None)
-            residence_s, status = math.nan, OK
-            try:
-                if streaming:
-                    await self._read(call, start_s, recorder, kept)
-                elif (answer := await call) is None:  # "Response cardinality violation": doc/statuscodes.md
-                    status = UNIMPLEMENTED
-                    recorder.failures.note(status, "0 messages in a unary answer", start_s, self._clock())
-                elif kept is not None:
-                    kept.append(answer)
-                if number is not None and status == OK:
-                    fault = self._answers.look(number, messages_of(kept), recorder.answers)
-                    if fault:
-                        status = WRONG_ANSWER
-                        recorder.failures.note(status, fault, start_s, self._clock())
-                if self._residence:
-                    residence_s = _residence(await call.trailing_metadata())
-            except grpc.aio.AioRpcError as error:
-                status = int(error.code().value[0])
-                details = _error_details(error.trailing_metadata())
-                recorder.failures.note(status, error.details() or "", start_s, self._clock(), details)
-                if status == UNAVAILABLE and channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                    line.backoff.failed(self._clock())
-            except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
-                status = UNKNOWN
-                recorder.failures.note(status, f"grpcio: {error}", start_s, self._clock())
-            if not reconnects and status != UNAVAILABLE:
-                line.backoff.succeeded()
+            status, residence_s = await self._maker.make(method, left_s, start_s, recorder)
+            if status != UNAVAILABLE:
+                if not reconnects:
+                    line.backoff.succeeded()
+            elif channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                line.backoff.failed(self._clock())
             return status, residence_s
 
         return make
@@ -309,16 +275,6 @@ class GrpcioEngine:
                 await line.up.wait()
         return None if deadline_s is None else deadline_s - (self._clock() - begun)
 
-    async def _read(self, call: Any, start_s: float, recorder: Recorder, kept: list[Any] | None) -> None:
-        """Read all messages of a stream, and record the time of each."""
-        previous_s = 0.0
-        async for message in call:
-            now = self._clock()
-            recorder.message(now, previous_s, start_s)
-            previous_s = now
-            if kept is not None and len(kept) <= MOST_KEPT:
-                kept.append(message)
-
 
 def _nothing() -> None:
     """Give up no call: none is under way."""
@@ -334,16 +290,3 @@ def _unverified(target: str, security: Security) -> ChannelRoute:
 
 async def _ready(channels: Iterable[grpc.aio.Channel]) -> None:
     await asyncio.gather(*(channel.channel_ready() for channel in channels))
-
-
-def _error_details(trailing: Any) -> bytes:
-    """The bytes of `grpc-status-details-bin`; none where it is not there."""
-    value = (trailing or {}).get("grpc-status-details-bin", b"")
-    return value if isinstance(value, bytes) else b""
-
-
-def _residence(trailing: Any) -> float:
-    """The seconds inside the server from its trailing metadata; NaN without them."""
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        return int(trailing[RESIDENCE_HEADER]) * 1e-9
-    return math.nan

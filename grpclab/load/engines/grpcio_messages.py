@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from hpack import Decoder
 
 from grpclab.generated import greet_pb2
+from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.load.calls.method import GREETER, CallSpec
 
 MOST_KEPT = 1000
@@ -22,7 +25,9 @@ def _is_greeting(call: CallSpec) -> bool:
 
 
 def requests_of(call: CallSpec) -> Iterator[Any]:
-    """The requests without end: our greeter's as messages, any other's as bytes."""
+    """The requests without end: our greeter's as messages, any other's as bytes; of a stream its messages together."""
+    if call.client_streaming:
+        return call.streams()
     if not _is_greeting(call):
         return call.messages(prefix=False)
     if call.payloads is None:
@@ -51,7 +56,8 @@ def method_of(channel: grpc.aio.Channel, call: CallSpec) -> Any:
 
     An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
     """
-    shape = channel.unary_stream if call.server_streaming else channel.unary_unary
+    sides = ("stream" if streams else "unary" for streams in (call.client_streaming, call.server_streaming))
+    shape = getattr(channel, "_".join(sides))
     if not _is_greeting(call):
         return shape(call.path)
     serialize = greet_pb2.HelloRequest.SerializeToString
@@ -63,3 +69,16 @@ def messages_of(kept: Sequence[Any] | None) -> list[bytes] | None:
     if kept is None or len(kept) > MOST_KEPT:
         return None
     return [one.SerializeToString() if isinstance(one, Message) else one for one in kept]
+
+
+def error_details_of(trailing: Any) -> bytes:
+    """The bytes of `grpc-status-details-bin`; none where it is not there."""
+    value = (trailing or {}).get("grpc-status-details-bin", b"")
+    return value if isinstance(value, bytes) else b""
+
+
+def residence_of(trailing: Any) -> float:
+    """The seconds inside the server from its trailing metadata; NaN without them."""
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        return int(trailing[RESIDENCE_HEADER]) * 1e-9
+    return math.nan

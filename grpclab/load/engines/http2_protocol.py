@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -20,6 +21,20 @@ MAX_UNREAD_BYTES = 64 * 1024 * 1024
 """A peer that leaves this much unread is given up."""
 
 
+class OpenStream(Protocol):
+    """What the client does in a call after its start, as whoever ends the call sees it."""
+
+    @property
+    def sent(self) -> int:
+        """Messages that the client has sent."""
+
+    def answered(self, now: float) -> None:
+        """Note a message that has come."""
+
+    def stop(self) -> None:
+        """Do nothing more: the call is over."""
+
+
 class WireCall(Call):
     """A call with its times, in seconds of the generator's clock."""
 
@@ -29,6 +44,10 @@ class WireCall(Call):
     """The time from then until the call was handed over."""
     last_message_at: float = 0.0
     """The moment at which its last message came; 0 before the first."""
+    last_sent_at: float = math.nan
+    """The moment at which its client handed over the last message of a stream; NaN where there was none."""
+    stream: OpenStream | None = None
+    """What its client does after its start, where it does anything."""
     resent: bool = False
     """True for a second attempt: there is no third."""
 
@@ -43,6 +62,7 @@ class Owner(Protocol):
     on_messages: Callable[[list[WireCall]], None]
     on_encoded: Callable[[list[WireCall]], None]
     on_turn: Callable[[Http2Protocol], None]
+    on_stream: Callable[[Http2Protocol, WireCall], None]
 
     def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
         """Take calls that are over."""
@@ -63,6 +83,8 @@ class Http2Protocol(asyncio.Protocol):
     def __init__(self, owner: Owner, http2: ClientConnection) -> None:
         self.owner = owner
         self.http2 = http2
+        self.start: Callable[[WireCall], bool] = http2.start if owner.settings.streams is None else self._start_stream
+        """Begins a call; False, and nothing is done, where there is no room for it."""
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the peer's settings have come."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -103,6 +125,15 @@ class Http2Protocol(asyncio.Protocol):
             self.greeted.set_result(None)
         self.owner.settle(self)
         self.owner.flush()  # the calls that followed may have gone to its new connection
+
+    def _start_stream(self, call: WireCall) -> bool:
+        """Begin a call in which its client does more after its start."""
+        streams = self.owner.settings.streams
+        assert streams is not None
+        begun = bool(self.http2.start_stream(call)) if streams.sends else self.http2.start(call)
+        if begun:
+            self.owner.on_stream(self, call)
+        return begun
 
     def flush(self) -> None:
         """Hand the outgoing bytes to the transport."""

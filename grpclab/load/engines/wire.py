@@ -24,6 +24,7 @@ from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
+from grpclab.load.core.stream_plan import stream_plan
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.engines.connection_settings import connection_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
@@ -31,7 +32,8 @@ from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
 from grpclab.load.engines.loops import record_never_sent
 from grpclab.load.engines.pool import LOOK_AT_ONE_S, ConnectionPool
 from grpclab.load.engines.reconnecting import ReconnectingConnection
-from grpclab.status import OK
+from grpclab.load.engines.wire_streams import Handler, WireStreams
+from grpclab.status import ENDED_BY_CLIENT, OK
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -40,13 +42,11 @@ TURN_S = 0.02
 BATCH = 64
 """The number of late calls that are sent before answers are read again."""
 
-Handler = Callable[[ReconnectingConnection, list[WireCall]], None]
-
 
 class WireEngine:
     """The engine on this package's own HTTP/2."""
 
-    VARIES_CALLS = True
+    VARIES_CALLS = STREAMS = True
 
     def __init__(
         self,
@@ -63,10 +63,12 @@ class WireEngine:
         self._target = target
         self._clock = clock
         self._residence = residence
-        self._streaming = call.server_streaming
+        plan = stream_plan(config.load, sends=call.client_streaming, receives=call.server_streaming)
+        self._streams = WireStreams(plan, clock)
+        self._streaming = call.server_streaming or call.client_streaming
         self._answers = AnswerWatch(call)
         self._single = config.client.pooling == "per_call"
-        settings = connection_settings(config.client, target, security, call, watch=self._answers.watch)
+        settings = connection_settings(config.client, target, security, call, streams=plan, watch=self._answers.watch)
         self._look_every_s = settings.look_every_s
         self._pool = ConnectionPool(
             settings,
@@ -184,11 +186,13 @@ class WireEngine:
             self._finish()
 
     def _note_failure(self, call: WireCall, now: float) -> None:
-        """Note the text of a call that failed.
+        """Note the text of a call that failed; one that was cancelled as planned has not.
 
         A server resets with CANCEL what it gives up at the call's deadline; where that has passed here too, the
         status is DEADLINE_EXCEEDED, as in C-core.
         """
+        if call.status == ENDED_BY_CLIENT:
+            return
         deadline_s = self._client.deadline_s
         if call.status == CANCELLED and deadline_s is not None and now - call.started - call.late >= deadline_s:
             call.status = DEADLINE_EXCEEDED
@@ -206,13 +210,6 @@ class WireEngine:
             handle(connection, ended)
 
         return looked
-
-    def _note_messages(self, calls: list[WireCall]) -> None:
-        """Record the time from one message of a stream to the next."""
-        now = self._clock()
-        for call in calls:
-            self._recorder.message(now, call.last_message_at, call.started)
-            call.last_message_at = now
 
     def _note_encoded(self, calls: list[WireCall]) -> None:
         """Count the answers of the window that were compressed."""
@@ -272,6 +269,8 @@ class WireEngine:
         """Serve this window until its last call has ended, when the future is done."""
         self._gate, self._recorder, self._running = gate, recorder, 0
         self._handle = self._looking(handle) if self._residence or self._answers.active else handle
+        self._handle = self._streams.ending(self._handle)
+        self._streams.recorder = recorder
         self._finished = asyncio.get_running_loop().create_future()
         for connection in self._pool.connections:
             self._listen(connection)
@@ -346,4 +345,4 @@ class WireEngine:
         connection.on_encoded = self._note_encoded
         connection.on_turn = self._after_reading
         if self._streaming:
-            connection.on_messages = self._note_messages
+            connection.on_messages, connection.on_stream = self._streams.note_messages, self._streams.begin

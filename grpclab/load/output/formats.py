@@ -26,7 +26,7 @@ from grpclab.load.core.worker_window import Window
 from grpclab.load.result import LoadResult
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
-from grpclab.status import OK, RECORDED_NAMES, go_name
+from grpclab.status import RECORDED_NAMES, go_name, succeeded
 from grpclab.system.notices import kinds
 
 DETAILS = 1_000
@@ -97,11 +97,12 @@ def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
 def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
     """Return everything but the calls; with `listed` they will stand under ``details``, which is empty here."""
     summary, config = result.run.summary, result.config
-    good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
+    good = column(result.run.windows, "latency_s")[succeeded(column(result.run.windows, "status"))]
     failed: Counter[str] = Counter()
     for name, count in summary.errors_by_status.items():  # two of our names are one of Go's
         failed[go_name(name)] += count
-    codes = {"OK": summary.requests - summary.errors} | failed
+    failed["Canceled"] += summary.ended_by_client  # as ghz has it
+    codes = {"OK": summary.succeeded - summary.ended_by_client} | failed
     return {
         "name": result.name or "grpclab bench",
         "endReason": _end_reason(result),
@@ -302,12 +303,13 @@ def _open_loop(result: LoadResult, run: LoadRun) -> dict[str, Any]:
 
 def _streaming(result: LoadResult) -> dict[str, Any] | None:
     summary = result.run.summary
-    if not result.call.server_streaming:
+    if not (result.call.server_streaming or result.call.client_streaming):
         return None
     return {
         "messages": summary.messages,
-        "time_to_first_message_s": _numbers(summary.first_message),
-        "message_gap_s": _numbers(summary.message_gap),
+        "messages_sent": summary.messages_sent,
+        "ended_by_client": summary.ended_by_client,
+        **{times.name: _numbers(times.percentiles) for times in summary.message_times},
     }
 
 

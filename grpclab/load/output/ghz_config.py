@@ -32,13 +32,11 @@ TIMES = (
     "keepalive",
     "load-step-duration",
     "load-max-duration",
+    "stream-interval",
+    "stream-call-duration",
 )
-_STREAM = "a server streaming call ends when the server ends it"
 _ANY = "grpclab has no such setting"
 REFUSED = {
-    **dict.fromkeys(
-        ("stream-interval", "stream-call-duration", "stream-call-count", "stream-dynamic-messages"), _STREAM
-    ),
     **dict.fromkeys(
         ("concurrency-schedule", "concurrency-start", "concurrency-end", "concurrency-step"),
         "only a rate can follow a schedule: rate = '500:5000:500@5s'",
@@ -54,14 +52,17 @@ REFUSED = {
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""
+DYNAMIC = "stream-dynamic-messages"
 OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
 OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
 """Keys of a schedule of rates; together they are one rate of bench."""
 KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
+KEYS |= {DYNAMIC}
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 _MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
+_MAYBE_UNSET |= {"stream-interval", "stream-call-duration", "stream-call-count"}
 
 
 def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dict[str, Any]:
@@ -83,6 +84,8 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
             _translate(out, tables, key, value, name)
     if "keepalive" in tables:
         out["set"] = {"client.keepalive_s": tables["keepalive"], **out.get("set", {})}
+    if DYNAMIC in tables:
+        out["set"] = {"load.stream_dynamic": tables[DYNAMIC], **out.get("set", {})}
     return out
 
 

@@ -99,10 +99,7 @@ def _latencies(result: LoadResult) -> CardBody:
     rows.append(["slowest", qty.milliseconds(summary.latency_max_s), *blank])
     if opened:
         rows.append(["sent late, p99", qty.milliseconds(run.lateness["p99"]), ""])
-    for title, times in (
-        ("time to the first message", summary.first_message),
-        ("gap between messages", summary.message_gap),
-    ):
+    for _, title, times in summary.message_times:
         shown = {n: v for n, v in times.items() if n in ("p50", "p99")}
         rows += [[f"{title}, {LABELS.get(n, n)}", qty.milliseconds(v), *blank] for n, v in shown.items()]
     rows.append(["connections", f"{result.connections:,}", *blank])

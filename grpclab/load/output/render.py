@@ -253,13 +253,13 @@ def _latencies(result: LoadResult) -> list[str]:
 
 def _messages(result: LoadResult) -> list[str]:
     summary = result.run.summary
-    if not summary.messages:
-        return []
-    lines = [_number_row("messages", f"{summary.messages:,}", "")]
-    for title, times in (
-        ("time to the first message", summary.first_message),
-        ("gap between messages", summary.message_gap),
-    ):
+    counts = (
+        ("messages", summary.messages, ""),
+        ("sent", summary.messages_sent, "   messages that the client streamed"),
+        ("ended", summary.ended_by_client, "   streams that the client cancelled as planned, successful calls"),
+    )
+    lines = [_number_row(name, f"{count:,}", note) for name, count, note in counts if count]
+    for _, title, times in summary.message_times:
         rows = [
             _row(LABELS.get(name, name), qty.milliseconds(value))
             for name, value in times.items()

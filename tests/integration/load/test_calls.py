@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2
 from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig
 from grpclab.generated import greet_pb2
+from grpclab.http2.messages import unframed
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.servers.process.launcher import RunningServer
@@ -246,10 +247,14 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are(
         find_call(quick_server.target, name)
 
 
-@pytest.mark.parametrize(("method", "kind"), [("Upload", "client"), ("Chat", "bidirectional")])
-def test_streams_of_requests_are_refused(shop_target: str, method: str, kind: str) -> None:
-    with pytest.raises(UsageError, match=f"Orders/{method} is a {kind} streaming method: grpclab supports unary and"):
-        find_call(shop_target, f"shop.v1.Orders/{method}")
+@pytest.mark.parametrize(("method", "answers"), [("Upload", False), ("Chat", True)])
+def test_where_the_client_streams_a_list_is_the_messages_of_a_call(
+    shop_target: str, method: str, answers: bool
+) -> None:
+    spec = find_call(shop_target, f"shop.v1.Orders/{method}", data=[{"customer": "a"}, {"customer": "b"}])
+    assert (spec.client_streaming, spec.server_streaming) == (True, answers)
+    assert unframed(spec.payload) == (b"\n\x01a", b"\n\x01b")
+    assert spec.payloads is None
 
 
 def test_only_loopback_is_asked() -> None:

@@ -38,6 +38,9 @@ SAME = [
     ("--async --rps 5", "--rate 5"),
     ("--keepalive 5s", "--set client.keepalive_s=5s"),
     ("--host localhost:7", "localhost:7"),
+    ("--stream-dynamic-messages", "--set load.stream_dynamic=true"),
+    ("--stream-dynamic-messages=true", "--set load.stream_dynamic=true"),
+    ("--stream-dynamic-messages=false", ""),
     ("-O json", "--format json"),
     ("--format pretty", "--format json"),
     ("--load-schedule const --rps 5", "--rate 5"),
@@ -51,6 +54,7 @@ OURS = {
     *("--call", "--proto", "--protoset", "--concurrency", "-c", "--requests", "-n", "--duration", "-z", "-r"),
     *("--connections", "--connect-timeout", "--cacert", "--cert", "--key", "--authority", "--output", "-o"),
     *("--name", "--tags", "--config", "--data", "--data-file", "--metadata-file"),
+    *("--stream-interval", "--stream-call-count", "--stream-call-duration"),
 }
 """Options that are called the same."""
 

@@ -411,7 +411,7 @@ def test_h2_and_the_client_understand_each_other(data: st.DataObject, steps: lis
             server.acknowledge()
         elif step == "cancel" and client.calls:
             call = data.draw(st.sampled_from(list(client.calls.values())))
-            client.cancel(call, 1)
+            client.cancel(call.stream_id, status=1)
             cancelled.add(call.stream_id)
         server.exchange_bytes()
     server.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 10**6})

@@ -193,7 +193,7 @@ def test_a_broken_rule_ends_the_connection_with_its_code(data: bytes, code: Erro
 def test_floods_come_to_an_end(flood: bytes) -> None:
     client = ready()
     call, gone = start(client, 2)
-    client.cancel(gone, 1)
+    client.cancel(gone.stream_id, status=1)
     client.take()
     client.receive(begin(1))
     for _ in range(3 * control.MAX_IDLE_FRAMES // 100):
@@ -230,7 +230,7 @@ def test_late_answers_to_calls_that_were_given_up_are_no_flood() -> None:
     client = ready()
     for number in range(2 * control.MAX_IDLE_FRAMES):
         (call,) = start(client)
-        client.cancel(call, 4)
+        client.cancel(call.stream_id, status=4)
         client.receive(answer(1 + 2 * number))
         client.take()
     assert client.closed is None
@@ -240,7 +240,7 @@ def test_messages_of_a_stream_that_was_given_up_are_no_flood() -> None:
     client = ready(STREAMING)
     (call,) = start(client)
     client.receive(begin(1))
-    client.cancel(call, 4)
+    client.cancel(call.stream_id, status=4)
     for _ in range(2 * control.MAX_IDLE_FRAMES):
         client.receive(frames.data(1, HELLO, end=False))
         client.take()

@@ -151,7 +151,7 @@ def test_a_cancelled_call_is_told_and_its_answer_forgotten() -> None:
     (stream,), _ = talk(ours, server)
     server.answers.send_message(stream, b"Hello!")
     ours.receive(server.take())  # one byte of it
-    ours.cancel(call, messages.CANCELLED)
+    ours.cancel(call.stream_id)
     news, _ = talk(ours, server)
     assert news == [stream]
     assert stream.cancelled == "RST_STREAM CANCEL"

@@ -288,7 +288,7 @@ def test_what_was_received_is_given_back_on_both_windows() -> None:
 def test_data_of_streams_that_are_over_counts_for_the_connection() -> None:
     client = ready()
     call = start(client)[0]
-    client.cancel(call, 1)
+    client.cancel(call.stream_id, status=1)
     client.take()
     for _ in range(4):
         client.receive(frames.data(1, b"x" * 16_000, end=False))

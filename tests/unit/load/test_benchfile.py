@@ -193,7 +193,19 @@ def test_json_is_known_without_its_ending() -> None:
 
 def test_every_key_of_ghz_is_either_renamed_or_refused_or_known_to_do_nothing() -> None:
     rest = KEYS - set(RENAMED) - set(REFUSED)
-    assert {key for key in rest if not key.startswith("load-")} == {"insecure", "async", "count-errors", "keepalive"}
+    nothing = {"insecure", "async", "count-errors"}
+    assert {key for key in rest if not key.startswith("load-")} == {*nothing, "keepalive", "stream-dynamic-messages"}
+
+
+def test_streams_of_ghz_are_those_of_bench() -> None:
+    tables = {"stream-interval": "25ms", "stream-call-count": 5, "stream-call-duration": "2s"}
+    flags = {**FLAGS, "words": [*FLAGS["words"], "stream_interval", "stream_call_count", "stream_call_duration"]}
+    found = read_bench_file(json.dumps(tables | {"stream-dynamic-messages": True}), "ghz.json", **flags)
+    assert found.options == {"stream_interval": "25ms", "stream_call_count": "5", "stream_call_duration": "2s"}
+    assert found.settings == ["load.stream_dynamic=true"]
+    unset = {"stream-interval": "0s", "stream-call-count": 0, "stream-call-duration": 0, "cpus": 0}
+    assert read(unset) == BenchFile(options={}, settings=[])
+    assert "a time with its unit" in refused({"stream-interval": 25_000_000})
 
 
 def test_a_time_of_toml_is_a_time() -> None:

@@ -16,6 +16,7 @@ from grpclab.load.output.progress import EncodingLine, ProgressLine, progress_te
 from grpclab.load.output.render import behind, one_line, render
 from grpclab.load.run import LoadProgress
 from grpclab.quantities import milliseconds, percent_of
+from grpclab.status import ENDED_BY_CLIENT
 from grpclab.system.interference import SERVER, Interference
 from grpclab.system.terminal import ERASE
 from tests.support.bench_results import ghz_json, open_loop, rate_run, result, schedule, thousand
@@ -176,6 +177,12 @@ def test_a_stream_shows_when_its_first_message_came_and_the_gaps_between_them() 
     first, gap = (shown.index(title.split()) for title in ("time to the first message", "gap between messages"))
     assert ["p50", "200.00", "ms"] in shown[first:gap]
     assert ["p50", "100.00", "ms"] in shown[gap:]
+
+
+def test_streams_that_the_client_ends_are_told() -> None:
+    text = render(result([0.5] * 20, [ENDED_BY_CLIENT] * 20, first_s=[0.2] * 20))
+    assert "20   streams that the client cancelled as planned" in text
+    assert "errors by status" not in text
 
 
 def test_streams_of_one_message_have_no_gaps() -> None:

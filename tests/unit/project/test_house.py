@@ -42,6 +42,7 @@ REGISTRIES = (
 
 LARGE: dict[str, str] = {
     "grpclab.factors.config": "one table, a row a factor",
+    "grpclab.http2.client": "the client's side of a connection",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
 }
@@ -68,6 +69,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.link.relay": "the program of the link's process",
     "grpclab.load.calls.binary_requests": "messages that are encoded already, a subject of its own; above 16 kB with"
     " its user",
+    "grpclab.load.calls.csv_requests": "requests in CSV, a subject of its own",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",

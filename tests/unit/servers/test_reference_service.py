@@ -191,7 +191,7 @@ def test_every_call_is_kept_inside_until_all_are_in() -> None:
 def test_a_call_that_is_cancelled_leaves_and_is_not_answered() -> None:
     room = Room(service_time="constant:125ms")
     first, second = room.call(2)
-    room.client.cancel(first, 1)
+    room.client.cancel(first.stream_id)
     room.exchange()
     assert room.service.inside == 1
     room.run_until(1.0)
