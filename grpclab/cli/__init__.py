@@ -27,5 +27,7 @@ Each line imports only from those above it::
     study           ``grpclab study``
     reference       the options of ``grpclab serve reference``, the calibration server
     serve           ``grpclab serve``
+    prompts         questions in a terminal
+    menu            ``grpclab menu``
     commands        every command, and the program: errors become one line and an exit code
 """

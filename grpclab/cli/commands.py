@@ -52,12 +52,14 @@ COMMANDS = {
     "notebook": "list the notebooks, or copy one into this folder",
     "doctor": "check what this machine can and cannot measure well",
     "factors": "list every factor with its levels",
+    "menu": "choose from a menu what to run",
 }
 """Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 EXAMPLES = """examples:
   grpclab compare basic optimized      is B faster than A, and by how much?
-  grpclab COMMAND --help               its options, and more examples"""
+  grpclab COMMAND --help               its options, and more examples
+  grpclab menu                         be asked instead"""
 
 
 HELP = frozenset({"-h", "--help"})

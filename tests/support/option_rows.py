@@ -691,5 +691,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "tonic": [Acts(words="--tonic", proof="stdout"), Refused(words="--tonic --json -", where="Markdown")],
         "json": [Acts(words="--json out.json", proof="files")],
     },
+    "menu": {
+        "quiet": [Acts(words="-q", proof="typed")],
+        "verbose": [Acts(words="-v", proof="typed")],
+        "redact": [Acts(words="--redact tenant", proof="typed")],
+    },
 }
 """Command, option (as the parser calls it), what becomes of it."""

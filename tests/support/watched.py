@@ -7,7 +7,7 @@ import dataclasses
 import io
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -32,6 +32,7 @@ from grpclab.system.transport import PLAINTEXT
 from grpclab.text import credentials
 from tests.support.bench_results import result
 from tests.support.certificates import Authority
+from tests.support.scripted_prompts import ScriptedPrompts
 
 Observed = dict[str, Any]
 
@@ -88,6 +89,7 @@ class Watched:
             self._init,
             self._call,
             self._others,
+            self._menu,
         ):
             prepare()
 
@@ -324,6 +326,17 @@ class Watched:
             raise SystemExit(0)
 
         self.patch.setattr("os.execv", execute)
+
+    def _menu(self) -> None:
+        from grpclab.cli import menu, prompts
+
+        def execute(words: menu.Command, came: Sequence[int]) -> int:
+            self.note(typed=words)
+            return 0
+
+        self.patch.setattr(menu, "in_terminal", lambda: True)
+        self.patch.setattr(menu, "execute", execute)
+        self.patch.setattr(prompts, "TerminalPrompts", lambda: ScriptedPrompts("Run benchmark"))
 
 
 PROTO = """syntax = "proto3";
