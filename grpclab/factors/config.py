@@ -193,24 +193,22 @@ class LoadConfig:
     method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the method that is called")
     stream_messages: int | None = _factor(
         None,
-        "messages of a stream after which its client ends it; none: those of its data, or all that the server sends",
+        "number of messages after which the client ends a stream; none: those in its data, or all that the server "
+        "sends",
         minimum=1,
         maximum=10_000_000,
     )
     stream_interval_s: float = _factor(
-        0.0, "time from one message to the next that the client streams", minimum=0, maximum=3600
+        0.0, "time between two messages that the client streams", minimum=0, maximum=3600
     )
     stream_duration_s: float | None = _factor(
         None, "time after which the client ends a stream", minimum=0.001, maximum=86_400
     )
     stream_end: Literal["close", "wait", "cancel"] = _factor(
         "close",
-        "after its last message a client that streams closes its side, waits to close it at stream_duration_s, or waits"
-        " to cancel then",
+        "after its last message, a streaming client closes its side, closes it at stream_duration_s, or cancels then",
     )
-    stream_ping_pong: bool = _factor(
-        False, "the client streams the next message only when an answer to the last has come"
-    )
+    stream_ping_pong: bool = _factor(False, "the client only streams the next message after an answer to the last one")
     stream_dynamic: bool = _factor(False, "templates are filled in again for each message that the client streams")
 
 
