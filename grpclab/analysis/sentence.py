@@ -81,7 +81,7 @@ def advice(headline: Comparison) -> str:
 
 
 def _parts(headline: Comparison, parts: Sequence[Part]) -> str:
-    shares = []
+    shares: list[str] = []
     for planned, part in parts:
         if not part.computed:
             continue
