@@ -24,6 +24,10 @@ REWORDED = {
     "\np adjusted\n": "\nadjusted p\n",
     "\ncannot be set\n": "\ncannot be set in grpcio\n",
     "| what to know |": "| notes |",
+    "set; does not show from outside": "set; not visible from outside",
+    "\nwhat was done, and the result\n": "\ntest and result\n",
+    "blocks would decide it": "blocks would decide",
+    "TLS with a throw-away certificate": "TLS with a temporary certificate",
     "round-trip time added": "added round-trip time",
     "pause between two of them": "pause between two messages",
     "the call that is made": "the method that is called",
@@ -38,6 +42,11 @@ _NAME = re.compile(r"\b(?!e\.g)(?:[A-Za-z_]\w*(?:[._=/]\w+)+|[A-Za-z][\w-]*\d[\w
 _LABEL = re.compile(r"[a-z]+(?:-[a-z]+)?")
 
 
+def signs(text: str) -> str:
+    """A text with the signs themselves that JSON writes as escapes."""
+    return text.replace("\\u00d7", "×").replace("\\u00b5", "µ")
+
+
 def in_today_s_words(text: str) -> str:
     """A text of the first edition with the titles, labels and cells of today."""
     for before, after in REWORDED.items():
@@ -50,9 +59,11 @@ def substance(text: str) -> str:
     return "\n".join(_PIECE.sub(lambda piece: _without_words(piece[0]), line) for line in text.split("\n"))
 
 
+def facts(text: str) -> list[str]:
+    """The figures and names in a text, in alphabetical order, and after them the verdicts."""
+    numbers = sorted(number.replace(",", "") for number in _NUMBER.findall(text))
+    return [*numbers, *sorted(_NAME.findall(text)), *sorted(VERDICTS.intersection(_LABEL.findall(text)))]
+
+
 def _without_words(piece: str) -> str:
-    if len(_WORD.findall(piece)) < PROSE:
-        return piece
-    numbers = sorted(number.replace(",", "") for number in _NUMBER.findall(piece))
-    verdicts = sorted(VERDICTS.intersection(_LABEL.findall(piece)))
-    return f"<{' '.join([*numbers, *sorted(_NAME.findall(piece)), *verdicts])}>"
+    return f"<{' '.join(facts(piece))}>" if len(_WORD.findall(piece)) >= PROSE else piece

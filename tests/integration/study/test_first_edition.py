@@ -12,7 +12,7 @@ import pytest
 from grpclab.report.words import typeset
 from tests.support import first_edition
 from tests.support.rearranged import MOVED, figures_of, said_as_well, sections_of
-from tests.support.reworded import REWORDED, in_today_s_words, substance
+from tests.support.reworded import REWORDED, in_today_s_words, signs, substance
 from tests.support.rounding import as_rounded
 
 LONG = ("report-cut", "report-replication", "report-desk")
@@ -34,7 +34,7 @@ def test_all_that_was_said_is_compared() -> None:
     "name", [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in first_edition.SAYINGS]
 )
 def test_the_same_is_said_of_what_was_stored(root: Path, name: str) -> None:
-    said = typeset(first_edition.SAYINGS[name](root))
+    said = typeset(signs(first_edition.SAYINGS[name](root)))
     recorded = in_today_s_words(typeset((first_edition.SAID / f"{name}.txt").read_text()))
     if not name.startswith("report-"):
         assert_the_same(said, recorded)
