@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import re
 
-from grpclab.factors.config import FACTORS
-
 PROSE = 6
 """A text of this many words or more is prose; a shorter one is a cell, a label or a title, and stays as it is."""
 VERDICTS = frozenset({"faster", "slower", "equivalent", "inconclusive", "client-cpu", "generator-bound"})
 
 REWORDED = {
-    "factor\n47\n": f"factor\n{len(FACTORS)}\n",
     "moved the result by": "effect on the result",
     "CPU time for a request": "CPU time per request",
     "kernel, of the CPU time": "kernel, share of the CPU time",
@@ -32,7 +29,7 @@ REWORDED = {
     "pause between two of them": "pause between two messages",
     "the call that is made": "the method that is called",
 }
-"""Titles, labels and cells that have other words by now, and the number of factors; replaced in this order."""
+"""Titles, labels and cells that have other words by now, in the order in which they are replaced."""
 
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|(?:(?! {2,}| \| |").)+')
 """A quoted text, or what stands between the columns of a table."""
