@@ -45,7 +45,7 @@ def sections(results: Results, made: Mapping[str, Section] | None = None) -> lis
     about = results.about()
     return [
         Section(title="Goals", anchor="answer", data=_answered(results), template="calibration/answer.html.j2"),
-        *(made.get(name) or section(results, name) for name in EXPERIMENTS),
+        *(made.get(name) or section(results, name) for name in asked_for(results)),
         Section(title="Machine and versions", anchor="machine", data=_facts(about)),
     ]
 
@@ -76,7 +76,13 @@ def claims(results: Results) -> Section:
 
 
 def _claims(results: Results) -> dict[str, list[Claim]]:
-    return {e.title: experiment_claims(results, name) for name, e in EXPERIMENTS.items()}
+    return {EXPERIMENTS[name].title: experiment_claims(results, name) for name in asked_for(results)}
+
+
+def asked_for(results: Results) -> list[str]:
+    """The names of the experiments that a calibration was to make: all, or those of its parameter ``only``."""
+    parts = results.about().parameters.parts
+    return [name for name in EXPERIMENTS if not parts or name in parts]
 
 
 def experiment_claims(results: Results, name: str) -> list[Claim]:
@@ -149,6 +155,7 @@ def _in_short(about: About) -> list[tuple[str, str]]:
         ("kernel", f"{machine.system} {machine.kernel}"),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in names if versions.get(name))),
         ("rounds", f"{parameters.rounds}, seed {parameters.seed}"),
+        *([("parts", f"only {', '.join(parameters.parts)}")] if parameters.parts else []),
         ("load average", f"{_load(machine.load_average)} before, {_load(about.load_average_after)} after"),
     ]
 

@@ -9,6 +9,7 @@ Each line imports only from those above it::
     defaults        defaults of options, from a file of the working folder
     options         what several commands share: the call, the load out of the table of factors, --set
     target_options  an application, a command, an address, and what belongs to each
+    comparison_options  revisions and packages, the call and the blocks, of commands that compare two sides
     output          files and standard output, where answers go
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     ghz_options     the options of ghz in the words of ``grpclab bench``
@@ -16,6 +17,7 @@ Each line imports only from those above it::
     call_text       what ``grpclab call`` prints: services, messages and answers, as text and as JSON
     call            ``grpclab call``
     compare         ``grpclab compare``
+    bisect          ``grpclab bisect``
     findings        what this machine can and cannot measure well, and what to do about it
     doctor          ``grpclab doctor``
     factors         ``grpclab factors``

@@ -47,6 +47,7 @@ COMMANDS = {
     "init": "write a study of your own service as a TOML file",
     "study": "measure many configurations, judge them, write a report",
     "compare": "compare two servers or settings: a verdict and an exit code",
+    "bisect": "find the first commit that is slower",
     "report": "rebuild the report of a stored study",
     "profile": "profile a running Python process: families of work, a flamegraph",
     "notebook": "list the notebooks, or copy one into this folder",
@@ -181,7 +182,7 @@ def _refuse(error: click.UsageError) -> NoReturn:
 def _warn_of_unread_variables(options: Options) -> None:
     """Say on standard error which variables that name factors of a server are not read, where a load is measured."""
     command = f"serve {options.variant}" if options.command == "serve" else options.command
-    if command not in ("bench", "compare", "study", "serve reference"):
+    if command not in ("bench", "compare", "bisect", "study", "serve reference"):
         return
     from grpclab.factors.config import FACTORS
 

@@ -18,7 +18,7 @@ from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, from_environment, parse_settings
 from grpclab.factors.levels import format_level
-from grpclab.factors.own import PYTHON, OwnLevels
+from grpclab.factors.own import PYTHON
 from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 
 APPLICATION_PORT = 50051
@@ -80,8 +80,10 @@ def _serve_greeter(options: Options, port: int) -> int:
 
 def _serve_application(options: Options) -> int:
     from grpclab.servers.hosting.foreground import serve_application
+    from grpclab.servers.placement import placed
     from grpclab.servers.process.child import leave
     from grpclab.servers.process.exposure import listen_address
+    from grpclab.system.repository import WORKTREES
 
     if options.variant is not None:
         raise UsageError(f"{options.variant} and --app both specify the server: use one of them")
@@ -101,23 +103,24 @@ def _serve_application(options: Options) -> int:
     config = TrialConfig().replace(from_environment(os.environ) | given)
     chosen = target_given(options)
     assert chosen is not None
-    target, _ = chosen
-    own = OwnLevels(config.own)
+    where = placed(chosen[0], config.own)
+    target, own = where.target, where.own
     if python := own.get(PYTHON):
         target = replace(target, python=python)
     if not options.quiet:
         for name, reason in cannot_act(config, hosted=True).items():
             if name in given:
                 print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
-    serve_application(
-        target,
-        config.server,
-        listen_address(options.host),
-        _port(options.port, os.environ, APPLICATION_PORT),
-        arguments=own.arguments,
-        env=own.variables,
-        quiet=options.quiet,
-    )
+    with WORKTREES.in_use():
+        serve_application(
+            target,
+            config.server,
+            listen_address(options.host),
+            _port(options.port, os.environ, APPLICATION_PORT),
+            arguments=own.arguments,
+            env=own.variables,
+            quiet=options.quiet,
+        )
     leave(0)
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.factors.own import PYTHON
+from grpclab.factors.own import PYTHON, REQUIREMENTS, REVISION
 from grpclab.http2 import frames
 from grpclab.http2.peer_settings import PeerSettings
 
@@ -154,6 +154,13 @@ def unknown_factors(target: Described | None, settings: Mapping[str, Level]) -> 
     return frozenset(factors)
 
 
+_PART_OF_A_TARGET = {
+    PYTHON: "the interpreter that hosts an application",
+    REQUIREMENTS: "for the interpreter that hosts an application",
+    REVISION: "the revision of an application, or of a command's folder",
+}
+
+
 def not_of(target: Described, factor: str) -> str:
     """The reason why a target has no such factor, with {who} for the target's name; "" where it has.
 
@@ -163,12 +170,9 @@ def not_of(target: Described, factor: str) -> str:
     if target.address and section in ("server", "arg", "env", "target"):
         return f"{factor} is a factor of a server that grpclab starts, and {{who}} is already running"
     if target.command and section == "server":
-        return (
-            f"{factor} is a factor of grpclab's own servers, and {{who}} is started by a command: set it in that "
-            "command"
-        )
-    if factor == PYTHON and not target.app:
-        return f"{factor} is the interpreter that hosts an application, and {{who}} is not one"
+        return f"{factor} is a factor of grpclab's own servers, but a command starts {{who}}: set it in that command"
+    if section == "target" and not target.app and (factor != REVISION or not target.command):
+        return f"{factor} is {_PART_OF_A_TARGET[factor]}, and {{who}} has none"
     if target.app and factor in (*OF_OUR_HANDLER, *OF_OUR_CALL):
         return f"{factor} is a factor of grpclab's own greeter, and {{who}} is an application"
     if section == "arg" and not (target.app or target.command):

@@ -11,7 +11,7 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis import effect_lines, effect_table, smallest_seen
 from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StudyPlan
-from grpclab.study.block_count import PILOT_BLOCKS, by_noise, noise_of, seconds_of_blocks, within_budget
+from grpclab.study.block_count import PILOT_BLOCKS, by_noise, noise_of
 from grpclab.study.comparing import pilot_of, require_listeners
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.designs import compare_design
@@ -25,18 +25,24 @@ from grpclab.study.sides import A, B, Side
 from grpclab.study.store import Store
 from grpclab.study.stored_groups import noise_of_slices
 from grpclab.study.target import Subject
+from grpclab.study.wall_budget import GroupTimes, within_budget
 from grpclab.system.temporary import TemporaryFolder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piloted:
-    """What a pilot measured: its trials, the plan of its two sides, and the wall time of a block of them."""
+    """What a pilot measured: its trials, the plan of its two sides, and the wall time of their groups."""
 
     trials: pd.DataFrame
     plan: StudyPlan
-    block_s: float
+    times: GroupTimes
     slices_sd: float = math.nan
     """The part of the noise that comes from within a block."""
+
+    @property
+    def block_s(self) -> float:
+        """The wall time of a block of them."""
+        return self.times.block_s(range(len(self.plan.groups)))
 
     @property
     def noise(self) -> tuple[float, int]:
@@ -81,11 +87,10 @@ def piloted(
             pilot.run(write)
         except StudyInterruptedError:
             raise StudyInterruptedError("stopped during the pilot; nothing of it is kept") from None
-        trials, seconds = pilot.collect(), store.seconds_of_groups(PILOT_BLOCKS)
         return Piloted(
-            trials=trials,
+            trials=pilot.collect(),
             plan=plan_,
-            block_s=seconds_of_blocks(trials, seconds, BESIDE_GROUP_S),
+            times=GroupTimes.of(plan_, store.seconds_of_groups(PILOT_BLOCKS), beside_s=BESIDE_GROUP_S),
             slices_sd=noise_of_slices(store.folder, plan_.headline),
         )
 
@@ -166,7 +171,7 @@ def estimate_comparison(
     write(f"\na block takes {qty.rough_duration(found.block_s)}")
     if budget_s is not None:
         given = blocks if fitted and fitted.blocks_given else None
-        fit = within_budget(found.trials, found.plan, found.block_s, budget_s, blocks=given, slices_sd=found.slices_sd)
+        fit = within_budget(found.trials, found.plan, found.times, budget_s, blocks=given, slices_sd=found.slices_sd)
         write(fit.reason)
     elif blocks is None:
         write(by_noise(found.trials, found.plan, found.block_s).reason)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.errors import DesignError
+from grpclab.study.block_count import BlockCount
 from grpclab.study.documents import SCHEMA_VERSION, manifest_document, write_json
 from grpclab.study.model import Manifest
 from grpclab.study.origin import seal
@@ -24,6 +25,7 @@ from grpclab.study.program_watch import changed_programs
 from grpclab.study.request_files import changed_data_files
 from grpclab.study.stored_values import read_planned, written
 from grpclab.study.trial_folders import TrialFolders, clause
+from grpclab.study.wall_budget import Trimmed, counted_for, sampled_in
 from grpclab.system.untrusted import read_bytes
 from grpclab.text.printable import printable
 from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, with_texts, without_digits
@@ -114,31 +116,31 @@ class Store(TrialFolders):
             )
         return self._without_secrets(begun)
 
-    def fix_blocks(self, blocks: int, reason: str, *, counted_s: float | None = None) -> Manifest:
-        """Write the number of blocks that the pilot's noise gave into the manifest, once; returns the manifest.
+    def fix_blocks(self, found: BlockCount) -> Manifest:
+        """Write the blocks and counted times that the pilot gave into the manifest, once; returns the manifest.
 
-        With `counted_s` the groups' times are scaled, so that the longest of them is that. Only the holder of the lock
-        may.
+        Only the holder of the lock may.
         """
         stored = self.manifest()
         assert stored is not None
         pilot = stored.pilot
         if pilot is None or pilot.fixed:
             return stored
-        fixed = replace(pilot, fixed=True, reason=reason, counted_s=counted_s or pilot.counted_s)
-        plan = replace(stored.plan, blocks=blocks, groups=_scaled(stored.plan.groups, counted_s))
-        changed = replace(stored, plan=plan, pilot=fixed)
+        fixed = replace(pilot, fixed=True, reason=found.reason, counted_s=found.counted_s or pilot.counted_s)
+        groups = counted_for(stored.plan.groups, found.counted_s)
+        groups = sampled_in(groups, found.sampled_blocks, found.blocks)
+        changed = replace(stored, plan=replace(stored.plan, blocks=found.blocks, groups=groups), pilot=fixed)
         write_json(self.folder / "manifest.json", written(changed))
         return changed
 
-    def fit_counted(self, counted_s: float) -> Manifest:
-        """Scale the groups' counted times in the manifest, so that the longest is that, while the pilot goes on."""
+    def trim(self, trimmed: Trimmed) -> Manifest:
+        """Write the plan that the costs of the first block made shorter into the manifest, while the pilot goes on."""
         stored = self.manifest()
         assert stored is not None
         if stored.pilot is None or stored.pilot.fixed:
             return stored
-        plan = replace(stored.plan, groups=_scaled(stored.plan.groups, counted_s))
-        changed = replace(stored, plan=plan, pilot=replace(stored.pilot, counted_s=counted_s))
+        pilot = replace(stored.pilot, counted_s=trimmed.counted_s, reason=trimmed.reason)
+        changed = replace(stored, plan=trimmed.plan, pilot=pilot)
         write_json(self.folder / "manifest.json", written(changed))
         return changed
 
@@ -228,14 +230,6 @@ class Store(TrialFolders):
         temporary.replace(self.folder / "trials.parquet")
 
 
-def _scaled(groups: tuple[PlannedGroup, ...], counted_s: float | None) -> tuple[PlannedGroup, ...]:
-    """Groups whose counted times are scaled so that the longest is that; as they are for None."""
-    if counted_s is None or not groups:
-        return groups
-    longest = max(group.counted_s for group in groups)
-    return tuple(replace(group, counted_s=round(group.counted_s * counted_s / longest, 3)) for group in groups)
-
-
 def _to_compare(stored: Manifest, wanted: Manifest) -> tuple[Manifest, Manifest]:
     """Two manifests without what may differ in one study: its wording, its groups, and what a pilot has fixed.
 
@@ -247,8 +241,9 @@ def _to_compare(stored: Manifest, wanted: Manifest) -> tuple[Manifest, Manifest]
     def comparable(manifest: Manifest) -> Manifest:
         apart = {name for group in manifest.plan.groups if not group.interleaved for name in group.members}
         groups = (PlannedGroup(members=tuple(sorted(apart)), interleaved=False),) if grouped and apart else ()
-        blocks = 0 if fitted else manifest.plan.blocks
-        plan = replace(manifest.plan, groups=groups, blocks=blocks)
+        plan = replace(manifest.plan, groups=groups)
+        if fitted:
+            plan = replace(plan, blocks=0, profiled_blocks=None)
         return replace(manifest, plan=with_texts(plan, _without_wording))
 
     return comparable(stored), comparable(wanted)

@@ -39,6 +39,11 @@ def project_root(start: Path | None = None) -> Path:
     return here
 
 
+def cache_folder() -> Path:
+    """The folder of what is kept between runs, and can be made again at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grpclab"
+
+
 def require_writable(folder: Path) -> None:
     """Raise StorageError where a file could not be written into a folder, which need not be there yet.
 

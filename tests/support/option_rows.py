@@ -44,6 +44,7 @@ COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "stored results are compared as they were measured"
 APP = "--app a:b"
+IN_TWO = "another option sets target.rev already: give one of the two"
 CALLED = f"{APP} {CALL}"
 TARGET_ROWS: dict[str, list[Row]] = {
     "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="got ")],
@@ -67,6 +68,34 @@ TARGET_ROWS: dict[str, list[Row]] = {
             ("python", "python3", "python", CALLED),
             ("dir", ".", "app_dir", CALLED),
         )
+    },
+}
+AT = f"{CALLED} --app-dir repository"
+IS_NONE = "has none"
+NO_COMMIT = "expected a commit, a tag or a branch"
+PLACEMENT_ROWS: dict[str, list[Row]] = {
+    **{
+        option: [
+            Acts(words=f"--{option.replace('_', '-')} v1", proof=f"{side}.config.target.rev", after=AT),
+            Acts(words=f"--{option.replace('_', '-')} worktree", proof=f"{side}.config.target.rev", after=AT),
+            Refused(words=f"{AT} --{option.replace('_', '-')} v2", where=NO_COMMIT),
+            Refused(words=f"{CALLED} --{option.replace('_', '-')} v1", where="expected a target in a git repository"),
+            Refused(words=f"{AT} --{option.replace('_', '-')} v1 --{side}-set target.rev=v1", where=IN_TWO)
+            if option != "rev"
+            else Refused(words=f"{AT} --rev v1 --set target.rev=v1", where=IN_TWO),
+            Refused(words=f"basic basic --{option.replace('_', '-')} v1", where=IS_NONE),
+        ]
+        for option, side in (("rev", "b"), ("a_rev", "a"), ("b_rev", "b"))
+    },
+    **{
+        option: [
+            Acts(
+                words=f"--{option.replace('_', '-')} six==1.0", proof=f"{side}.config.target.requirements", after=CALLED
+            ),
+            Refused(words=f"{CALLED} --{option.replace('_', '-')} six==", where="as pip reads it"),
+            Refused(words=f"{COMMANDS} --{option.replace('_', '-')} six", where=IS_NONE),
+        ]
+        for option, side in (("requirements", "b"), ("a_requirements", "a"), ("b_requirements", "b"))
     },
 }
 LOAD_ROWS: dict[str, list[Row]] = {
@@ -231,6 +260,114 @@ def hosted_rows(seen: str, *, other: str, app: str = CALLED) -> dict[str, list[R
             for field, word in further
         },
     }
+
+
+ENDS = "--good v1 --bad main"
+OF_AN_APP = f"{ENDS} {AT}"
+OF_A_COMMAND = f"{ENDS} --cwd repository --cmd 'true {{port}}' {CALL}"
+
+
+def in_bisect(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+    """The same of options that compare two variants, for an application at two revisions."""
+
+    def moved(row: Row) -> Row:
+        if isinstance(row, Acts):
+            after, proof = f"{OF_AN_APP} {row.after}".strip(), re.sub("^(config|call)", r"b.\1", row.proof)
+            return Acts(words=row.words, proof=proof, after=after)
+        before = OF_AN_APP if isinstance(row, NoEffect) else f"{ENDS} {APP} --app-dir repository"
+        return dataclasses.replace(row, words=f"{before} {row.words}")
+
+    return {option: [moved(row) for row in found] for option, found in rows.items()}
+
+
+BISECT_ROWS: dict[str, list[Row]] = {
+    "quiet": [Acts(words="-q", proof="quiet", after=OF_AN_APP)],
+    "verbose": [Acts(words="-v", proof="verbose", after=OF_AN_APP)],
+    "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after=OF_AN_APP)],
+    "good": [
+        Acts(words="--good v1", proof="good", after=f"--bad main {AT}"),
+        Refused(words=f"--bad main {AT}", where="--good is missing"),
+        Refused(words=f"--good v2 --bad main {AT}", where=f"invalid --good=v2: {NO_COMMIT}"),
+        Refused(words=f"--good main --bad v1 {AT}", where="expected an ancestor of"),
+    ],
+    "bad": [
+        Acts(words="--bad main", proof="bad", after=f"--good v1 {AT}"),
+        Refused(words=f"--good v1 {AT}", where="--bad is missing"),
+        Refused(words=f"--good v1 --bad worktree {AT}", where=f"invalid --bad=worktree: {NO_COMMIT}"),
+    ],
+    "app": [
+        Acts(words="--app a:c", proof="a.call.target.app", after=OF_AN_APP),
+        Refused(words=ENDS, where="expected --app MODULE:NAME or --cmd COMMAND"),
+        Refused(words=f"{ENDS} {CALLED}", where="invalid --app=a:b: expected a target in a git repository"),
+        Refused(words=f"{ENDS} {CALL} --app c:b --app-dir repository", where="expected a revision with the module c"),
+    ],
+    "cmd": [
+        Acts(words="--cmd 'true -x {port}'", proof="a.call.target.command", after=OF_A_COMMAND),
+        Refused(words=f"{OF_A_COMMAND} {APP}", where="both name the target"),
+    ],
+    "python": [
+        Acts(words="--python python3", proof="a.call.target.python", after=OF_AN_APP),
+        Refused(words=f"{OF_A_COMMAND} --python python3", where="it belongs to --app"),
+    ],
+    "app_dir": [Acts(words="--app-dir repository", proof="b.call.target.app_dir", after=f"{ENDS} {CALLED}")],
+    "cwd": [Acts(words="--cwd repository", proof="b.call.target.cwd", after=f"{ENDS} --cmd 'true {{port}}' {CALL}")],
+    "ready": [Acts(words="--ready health", proof="a.call.target.ready", after=OF_A_COMMAND)],
+    "prepare": [Acts(words="--prepare true", proof="a.call.target.prepare", after=OF_A_COMMAND)],
+    "cleanup": [Acts(words="--cleanup true", proof="b.call.target.cleanup", after=OF_A_COMMAND)],
+    "requirements": [Acts(words="--requirements six==1.0", proof="a.config.target.requirements", after=OF_AN_APP)],
+    "settings": [
+        Acts(words="--set server.threads=4", proof="b.config.server.threads", after=OF_AN_APP),
+        NoEffect(words=f"{OF_AN_APP} --set client.connections=9", name="client.connections"),
+        Refused(words=f"{OF_AN_APP} --set target.rev=v1", where="--good and --bad say which revisions"),
+        Refused(words=f"{OF_A_COMMAND} --set server.threads=4", where="started by a command"),
+    ],
+    "start_timeout": [Acts(words="--start-timeout 7", proof="steps.start_timeout_s", after=OF_AN_APP)],
+    **{
+        option: [
+            Acts(
+                words=f"--{option.replace('_', '-')} {word}".strip(),
+                proof="b.security",
+                after=f"{OF_A_COMMAND} {with_}".strip(),
+            ),
+            Refused(
+                words=f"{OF_AN_APP} --{option.replace('_', '-')} {word} {with_}".strip(),
+                where="for --app set server.tls",
+            ),
+        ]
+        for option, word, with_ in (
+            ("tls", "", ""),
+            ("cacert", "ca.pem", ""),
+            ("cert", "client.pem --key client.key", ""),
+            ("key", "client.key --cert client.pem", ""),
+            ("server_name", "shop", "--tls"),
+            ("authority", "shop", ""),
+            ("insecure_skip_verify", "", ""),
+        )
+    },
+    **in_bisect(CALL_ROWS | LOAD_ROWS),
+    "call": [
+        Acts(words="--call a.B/D", proof="b.call.name", after=OF_AN_APP),
+        Refused(words=f"{ENDS} {APP} --app-dir repository", where="--call is missing"),
+    ],
+    "ignore_fields": [
+        Acts(words="--ignore-fields time,id", proof="b.call.ignore_fields", after=OF_AN_APP),
+        Refused(words=f"{OF_AN_APP} --ignore-fields time,,", where="separated by commas"),
+    ],
+    "blocks": [
+        Acts(words="--blocks 7", proof="steps.blocks", after=OF_AN_APP),
+        Refused(words=f"{OF_AN_APP} --blocks 1", where="auto, or a whole number from 2"),
+    ],
+    "budget": [Acts(words="--budget 3m", proof="steps.budget_s", after=OF_AN_APP)],
+    "exclusive": [Acts(words="--exclusive", proof="steps.exclusive", after=OF_AN_APP)],
+    "min_effect": [Acts(words="--min-effect 7%", proof="steps.delta", after=OF_AN_APP)],
+    "seed": [Acts(words="--seed 7", proof="steps.seed", after=OF_AN_APP)],
+    "study": [
+        Acts(words="--study mine", proof="steps.name", after=OF_AN_APP),
+        Refused(words=f"{OF_AN_APP} --study {'x' * 41}", where="at most 40 characters"),
+    ],
+    "allow_inconclusive": [Acts(words="--allow-inconclusive", proof="code", after=OF_AN_APP)],
+    "json": [Acts(words="--json out.json", proof="files", after=OF_AN_APP)],
+}
 
 
 GO_WITH_FILES = {"study": "name", "budget": "budget_s"}
@@ -471,6 +608,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
         ],
         **TARGET_ROWS,
+        **{
+            option: [*rows, Refused(words=f"{STORED} {rows[0].words}", where=NOT_STORED)]
+            for option, rows in PLACEMENT_ROWS.items()
+        },
         **in_compare(CALL_ROWS),
         **{
             option: [
@@ -552,6 +693,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
     },
+    "bisect": BISECT_ROWS,
     "report": {
         "quiet": [Acts(words="-q", proof="stdout", after="x")],
         "verbose": [Acts(words="-v", proof="verbose", after="x")],

@@ -247,6 +247,21 @@ class _Files:
                 found.append({"name": short, "bytes": len(content), "sha256": digest})
         return found
 
+    def from_checkout(self, checkout: str) -> list[str]:
+        """The modules that came from a checkout, where a revision of it is hosted; "" for none."""
+        top = os.path.realpath(checkout) + os.sep
+        prefix = os.path.realpath(sys.prefix) + os.sep
+        found = []
+        for name, module in sorted(sys.modules.items()) if checkout else ():
+            path = getattr(module, "__file__", None)
+            if name == "__main__" or not isinstance(path, str):
+                continue
+            real = os.path.realpath(path)
+            installed = real.startswith(prefix) or {"site-packages", "dist-packages"} & set(real.split(os.sep))
+            if real.startswith(top) and not installed and not self.holds(path):
+                found.append(name)
+        return found
+
     def last_line(self, error: BaseException) -> str:
         """The last line of the application's own files that an exception came through, as ``FILE, line N: CODE``."""
         if isinstance(error, SyntaxError) and error.filename:
@@ -660,7 +675,7 @@ class _Server:
                     yield name, self.health, health_pb2.HealthCheckResponse.SERVING
             except ImportError:
                 pass
-            except TypeError as error:  # the application has definitions of its own under the same names
+            except (TypeError, RuntimeError) as error:  # the application's own definitions, or stubs for a newer grpcio
                 tell(f"no health service: {error}")
         if not any(self._added.serves(name, "ServerReflectionInfo") for name in REFLECTION):
             try:
@@ -669,7 +684,7 @@ class _Server:
                 reflection.enable_server_reflection([*names, REFLECTION[0]], server)
             except ImportError:
                 pass
-            except TypeError as error:
+            except (TypeError, RuntimeError) as error:
                 tell(f"no reflection: {error}")
 
     def listen(self, server: Any) -> int:
@@ -701,6 +716,7 @@ class _Server:
             program={"files": self.files.imported(), "versions": versions()},
             own_health=self._own_health,
             threaded=self._added.threaded(),
+            from_checkout=self.files.from_checkout(self.order.checkout),
         )
 
     def serve_sync(self) -> NoReturn:

@@ -85,6 +85,8 @@ class RunningServer:
     health: str = ""
     threaded: tuple[str, ...] = ()
     """The methods of an application whose handlers are not ``async def``."""
+    from_checkout: tuple[str, ...] = ()
+    """The modules of an application at a revision that came from the user's checkout all the same."""
     trouble: str = ""
     """What went wrong when an application was closed."""
     notices: list[Notice] = field(default_factory=list)
@@ -349,6 +351,7 @@ def launched(
             program=listening.program,
             own_health=listening.own_health,
             threaded=listening.threaded,
+            from_checkout=listening.from_checkout,
         )
         if not socket:
             _refuse_strangers(server)

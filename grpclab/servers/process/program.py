@@ -84,12 +84,18 @@ def _repository(folder: Path) -> Path | None:
 
 
 def words_of(
-    command: str, name: str = "command", *, arguments: Mapping[str, str] | None = None, cwd: str = ""
+    command: str,
+    name: str = "command",
+    *,
+    arguments: Mapping[str, str] | None = None,
+    cwd: str = "",
+    built: bool = False,
 ) -> list[str]:
     """The words of a command that can be started in the folder `cwd`; `name` is the option that gave it.
 
     `arguments` are filled in, the port is not. Raises UsageError, one line, for shell syntax, a missing ``{port}`` or
-    ``{socket}``, and a program or folder that is not there.
+    ``{socket}``, and a program or folder that is not there; one given by its path need not be there before it is
+    `built`.
     """
     words = plain_words(command, name)
     places = [place for place in (PORT, SOCKET) if place in command]
@@ -99,7 +105,8 @@ def words_of(
         raise _refusal(
             command, name, f"it has both {PORT} and {SOCKET}: keep the one on which the server answers calls"
         )
-    require_program(command, name, arguments=arguments, cwd=cwd)
+    if not (built and "/" in program_words(words)[0]):
+        require_program(command, name, arguments=arguments, cwd=cwd)
     return filling.filled(words, arguments or {})
 
 

@@ -181,7 +181,9 @@ def schedule_groups(plan: StudyPlan, seed: int) -> list[ScheduledGroup]:
     for block in range(plan.blocks):
         if plan.groups:
             order = np.random.default_rng([seed, block]).permutation(len(plan.groups))
-            scheduled += [scheduled_group(plan, block, int(number), seed) for number in order]
+            scheduled += [
+                scheduled_group(plan, block, int(number), seed) for number in order if plan.groups[number].is_in(block)
+            ]
             continue
         for trial in schedule(plan.names, blocks=1, seed=seed, first=block):
             alone = PlannedGroup(hub=trial.configuration, members=(trial.configuration,))

@@ -28,7 +28,7 @@ from grpclab.servers.leave import RemoteLeave, require_address
 from grpclab.servers.target import Target
 from grpclab.study.designs.design import PROFILED_BLOCKS, Configurations, comparison, headline
 from grpclab.study.designs.file_tables import ScenarioTable
-from grpclab.study.designs.file_targets import interpreters_beside, merged, seen_from, subject_of, target_of
+from grpclab.study.designs.file_targets import merged, placed_beside, seen_from, subject_of, target_of
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.designs.study_file import StudyFile, study_file
 from grpclab.study.target import Subject
@@ -116,8 +116,9 @@ def design(
     `exclusive`: only one of its servers may be up at a time, as the key under ``[target]`` says it.
     What they name by a path lies beside `folder`. Raises UsageError.
     """
-    file = interpreters_beside(study_file(content), folder)
+    file = study_file(content)
     target = target_of(file.target, folder)
+    file = placed_beside(file, target, folder)
     if leave is not None:
         require_address(bool(target.address), "an address in [target]")
         target = leave.granted(target, file.call.method if file.call else "")
@@ -129,7 +130,7 @@ def design(
                 for config in one.configs:
                     leave.check(one.subject.target, config)
             one.subject.check_arguments({one.title(config) or "the baseline": config for config in one.configs})
-    chosen, candidate, note = _headline(file, workloads, folder)
+    chosen, candidate, note = _headline(file, workloads, target, folder)
     planned = Configurations()
     names: dict[tuple[str, TrialConfig], str] = {}
     for one in workloads:
@@ -227,7 +228,9 @@ def _refuse_idle(file: StudyFile, workload: Workload) -> None:
 # ---- the headline ------------------------------------------------------------------------------------------------
 
 
-def _headline(file: StudyFile, workloads: Sequence[Workload], folder: Path) -> tuple[Workload, TrialConfig, str]:
+def _headline(
+    file: StudyFile, workloads: Sequence[Workload], target: Target, folder: Path
+) -> tuple[Workload, TrialConfig, str]:
     """The scenario and the configuration that are compared with the baseline first, and a note on the choice."""
     titles = [one.title(config) for one in workloads for config in one.configs if config != one.start]
     if not titles:
@@ -249,7 +252,7 @@ def _headline(file: StudyFile, workloads: Sequence[Workload], folder: Path) -> t
             raise DesignError(f"headline is missing: name one of the configurations: {'; '.join(titles)}")
         note = f"headline: {chosen.title(found)} against the baseline; headline = '...' names another configuration"
         return chosen, found, note
-    candidate = chosen.start.replace(seen_from(levels, folder))
+    candidate = chosen.start.replace(seen_from(levels, target, folder))
     if candidate == chosen.start or candidate not in chosen.configs:
         raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
     return chosen, candidate, ""

@@ -39,6 +39,7 @@ EXCLUSIVE = "its servers cannot run at the same time (exclusive)"
 NOT_COMPARED = "it is not part of a comparison"
 APART, LARGE = "apart", "large"
 NO_SLICES_NEEDED = "the differences between them are large"
+SILENT = "this measures an idle period"
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 Pair = tuple[str, str]
@@ -101,7 +102,7 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
     """Why a configuration cannot be measured in slices, as far as its factors say it; "" where it can."""
     config = times.config
     if config.load.pause_s:
-        return f"load.pause_s={config.load.pause_s:g}: this measures an idle period"
+        return f"load.pause_s={config.load.pause_s:g}: {SILENT}"
     if config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).varies:
         return f"load.arrival={config.load.arrival}: its rate changes during the window, which slices would cut up"
     if config.link.idle_timeout_s is not None:
@@ -110,7 +111,7 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
             "are measured"
         )
     if scenario == IDLE:
-        return "it measures an idle period"
+        return SILENT
     if config.load.rate_rps is not None:
         least_s, most_s = times.counted_s, slices.OPEN_MOST_S
         certainly = 1.0 if slices.OPEN_CALLS / config.load.rate_rps > most_s else CERTAINLY
@@ -122,6 +123,11 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
     if least_s <= certainly * most_s:
         return ""
     return f"{what} {least_s:.0f} s, more than {most_s:g} s"
+
+
+def can_be_sampled(group: PlannedGroup) -> bool:
+    """Whether a few blocks of a group say what it is measured for: it carries no small difference."""
+    return not group.interleaved and group.reason.endswith((NO_SLICES_NEEDED, NOT_COMPARED, SILENT))
 
 
 def group_s(plan: StudyPlan, group: PlannedGroup) -> float:

@@ -24,7 +24,19 @@ from grpclab.servers.process.launcher import RunningServer
 from tests.support.command import GRPCLAB, assert_refused, run, unused_port
 from tests.support.greeting import greeter_at, hello
 
-COMMANDS = ["serve", "bench", "study", "compare", "report", "profile", "notebook", "doctor", "factors", "menu"]
+COMMANDS = [
+    "serve",
+    "bench",
+    "study",
+    "compare",
+    "bisect",
+    "report",
+    "profile",
+    "notebook",
+    "doctor",
+    "factors",
+    "menu",
+]
 VARIABLES = ("GRPC_SERVER_PORT", "GRPC_KEEPALIVE_TIMEOUT", "GRPC_CONCURRENCY_LIMIT", "GRPCLAB_LOG", "PPROF_PORT")
 
 

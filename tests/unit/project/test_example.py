@@ -1,4 +1,4 @@
-"""The published reports: whole, with the figures that the committed code gives, and what README and figure say of them."""
+"""The published reports: whole, with the figures that today's code gives, and what README and figure say of them."""
 
 from __future__ import annotations
 

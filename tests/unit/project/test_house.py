@@ -90,8 +90,11 @@ ONE_USER: dict[str, str] = {
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.analysis.inference.joint": "statistics with their own source, apart from the studies that are joined",
+    "grpclab.study.bisection": "its user is a command",
     "grpclab.study.rejudging": "its user is a command",
+    "grpclab.study.revision_walk": "pure where its user is not",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
+    "grpclab.system.virtual_environments": "loaded only where packages are required",
 }
 """Modules that one other module imports, and why they are modules of their own."""
 
@@ -150,6 +153,7 @@ PASSES_JSON: dict[str, str] = {
     "report.renderers.json": "writes what a machine reads",
     "report.tables": "the facts of a machine, whatever they are",
     "servers.hosting.host": "reads and writes messages as JSON, without what grpclab reads them with",
+    "study.bisection": "writes what --json asks for",
     "study.collection": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
     "study.designs.file_design": "another package's design, as the values of TOML",

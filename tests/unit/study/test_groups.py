@@ -18,6 +18,7 @@ from grpclab.analysis.study_plan import (
 )
 from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
+from grpclab.study.block_count import BlockCount
 from grpclab.study.designs.design import ScheduledGroup, schedule_groups, scheduled_group
 from grpclab.study.documents import write_json
 from grpclab.study.group_order import is_profiled, unmeasured
@@ -282,10 +283,10 @@ def test_the_number_of_blocks_is_fixed_once_and_the_study_goes_on_with_it(tmp_pa
     store = Store(tmp_path / "results" / "piloted")
     begun = store.open(manifest(pilot=StoredPilot()))
     assert begun.plan.blocks == 3
-    fixed = store.fix_blocks(12, "it is noisy", counted_s=0.5)
+    fixed = store.fix_blocks(BlockCount(blocks=12, reason="it is noisy", counted_s=0.5))
     assert (fixed.plan.blocks, fixed.pilot) == (12, StoredPilot(fixed=True, reason="it is noisy", counted_s=0.5))
     assert {group.counted_s for group in fixed.plan.groups} == {0.5}
-    assert store.fix_blocks(99, "another") == fixed == store.manifest()
+    assert store.fix_blocks(BlockCount(blocks=99, reason="another")) == fixed == store.manifest()
     assert store.open(manifest(pilot=StoredPilot())).plan.blocks == 12, "the same command continues it"
     with pytest.raises(DesignError, match="different plan"):
         store.open(manifest(replace(PLAN, delta=0.02), pilot=StoredPilot()))
