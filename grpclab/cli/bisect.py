@@ -36,13 +36,12 @@ LONGEST_STUDY = 40
 
 DESCRIPTION = """Find the first commit that is slower than a good one.
 
-BAD is compared with GOOD, and then the commits between them, in the middle of what is left, until the first slower one
-is found. That one is compared with its parent, too. Of a merge the merge itself counts, not the commits of its branch.
-Each commit is a git worktree in a temporary folder; your checkout is not touched.
+BAD is compared with GOOD, and then the commits between them by binary search, until the first slower one is found. That
+commit is also compared with its parent. A merge counts as one commit, without the commits of its branch. Each commit is
+checked out into a git worktree in a temporary folder; your own checkout is not touched.
 
-Each step is a comparison as `grpclab compare` makes it, stored under results/: after an interruption the same command
-goes on where it stopped. An inconclusive step is measured once more with twice the blocks. A commit that cannot be
-measured is passed over."""
+Each step is a comparison like that of `grpclab compare`, stored under results/: after an interruption, the same command
+resumes. An inconclusive step is measured again with twice the blocks. A commit that cannot be measured is skipped."""
 
 EPILOG = """examples:
   grpclab bisect --good v1.4 --bad HEAD --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}'
