@@ -51,7 +51,7 @@ class RequestHead:
             self.http_status = 415
         elif fields.get("grpc-encoding", "identity") != "identity":
             self.status = messages.UNIMPLEMENTED
-            self.text = f"grpc-encoding {fields['grpc-encoding']} is not supported"
+            self.text = f"grpc-encoding {fields['grpc-encoding']} is not known here"
         elif "grpc-timeout" in fields:
             self.timeout_s = messages.decode_timeout(fields["grpc-timeout"])
             if self.timeout_s is None:
@@ -72,14 +72,14 @@ def _malformed_fields(headers: HeaderList, *, pseudo: bool) -> str:
     for name, value in headers:
         if name.startswith(":"):
             if not pseudo or regular or name in names or name not in _PSEUDO:
-                return f"pseudo-header {name} is unknown, repeated, or after a regular header"
+                return f"pseudo-header {name} is unknown, twice there, or behind another header"
             names.add(name)
             continue
         regular = True
         if name != name.lower() or not name:
             return f"header name {name!r}"
         if name in _OF_ONE_HOP or (name == "te" and value != "trailers"):
-            return f"header {name} is not allowed in HTTP/2"
+            return f"header {name} has no place in HTTP/2"
     return ""
 
 

@@ -14,7 +14,7 @@ from grpclab.factors.config import ClientConfig
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
-from grpclab.http2.sequence import SequenceConnection
+from grpclab.http2.prepared import Requests, RequestSequence, SameRequest
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.stream_plan import StreamPlan
 from grpclab.system.dialling import loopback_target
@@ -86,10 +86,10 @@ def connection_settings(
 
     most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
 
-    kind: Callable[..., ClientConnection] = ClientConnection
+    prepare: Callable[[Request, str], Requests] = SameRequest
     if call.client_streaming or call.payloads is not None or call.headers is not None or watch is not None:
-        kind = partial(  # the iterators are of all connections together
-            SequenceConnection,
+        prepare = partial(  # the iterators are of all connections together
+            RequestSequence,
             requests=call.streams() if call.client_streaming else call.messages(prefix=True),
             headers=None if call.headers is None else call.headers.messages(prefix=False),
             remember=client.resend,
@@ -97,13 +97,14 @@ def connection_settings(
         )
 
     def connection() -> ClientConnection:
-        return kind(
+        return ClientConnection(
             request,
             stream_window=window,
             connection_window=window,
             user_agent=f"grpclab/{__version__}",
             watch_messages=call.server_streaming or call.client_streaming,
             max_message_bytes=most,
+            prepare=prepare,
         )
 
     return ConnectionSettings(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
@@ -83,8 +83,9 @@ class Http2Protocol(asyncio.Protocol):
     def __init__(self, owner: Owner, http2: ClientConnection) -> None:
         self.owner = owner
         self.http2 = http2
-        self.start: Callable[[WireCall], bool] = http2.start if owner.settings.streams is None else self._start_stream
-        """Begins a call; False, and nothing is done, where there is no room for it."""
+        self.start_calls: Callable[[Sequence[WireCall]], int]
+        """Begins calls, in order, as far as there is room for them; returns how many were begun."""
+        self.start_calls = http2.start_calls if owner.settings.streams is None else self._start_streams
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the peer's settings have come."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -105,7 +106,7 @@ class Http2Protocol(asyncio.Protocol):
                 self.data_received(data[at : at + TURN_BYTES])
             return
         http2, owner = self.http2, self.owner
-        ended = http2.receive(data)
+        ended: list[Any] = http2.receive(data)
         self._heard = True
         if http2.arrived:
             owner.on_messages(cast("list[WireCall]", http2.arrived))
@@ -126,14 +127,16 @@ class Http2Protocol(asyncio.Protocol):
         self.owner.settle(self)
         self.owner.flush()  # the calls that followed may have gone to its new connection
 
-    def _start_stream(self, call: WireCall) -> bool:
-        """Begin a call in which its client does more after its start."""
+    def _start_streams(self, calls: Sequence[WireCall]) -> int:
+        """Begin calls in which their client does more after the start."""
         streams = self.owner.settings.streams
         assert streams is not None
-        begun = bool(self.http2.start_stream(call)) if streams.sends else self.http2.start(call)
-        if begun:
+        for number, call in enumerate(calls):
+            begun = bool(self.http2.start_stream(call)) if streams.sends else self.http2.start(call)
+            if not begun:
+                return number
             self.owner.on_stream(self, call)
-        return begun
+        return len(calls)
 
     def flush(self) -> None:
         """Hand the outgoing bytes to the transport."""
@@ -165,15 +168,15 @@ class Http2Protocol(asyncio.Protocol):
                 self.abandon(f"no answer to a keepalive ping within {settings.keepalive_timeout_s:g} s")
         elif now - self._silent_since >= settings.keepalive_s:
             self._pinged_at = now
-            self.http2.ping()
+            self.http2.control.ping()
             self.flush()
 
     def count_into(self, traffic: TrafficCounter) -> None:
         """Add the pings and GOAWAYs of this connection; cheap, since a connection for each call comes here, too."""
-        http2 = self.http2
-        traffic.client_pings += http2.pings_sent
-        traffic.server_pings += http2.pings_received
-        for code, reason in http2.goaways_received:
+        control = self.http2.control
+        traffic.client_pings += control.pings_sent
+        traffic.server_pings += control.pings_received
+        for code, reason in control.goaways_received:
             traffic.goaways[goaway_text(code, reason)] += 1
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
@@ -68,16 +68,12 @@ class ReconnectingConnection:
         self._dialled_at = float("-inf")
         self._closed = False
 
-    def submit(self, calls: Iterable[WireCall]) -> None:
+    def submit(self, calls: Sequence[WireCall]) -> None:
         """Start calls now as far as there is room, else as soon as there is. :meth:`flush` sends them."""
         protocol = self.protocol
-        if protocol is None or self.waiting:
-            for call in calls:
-                self._wait(call)
-            return
-        start = protocol.start
-        for call in calls:
-            if not start(call):
+        started = 0 if protocol is None or self.waiting else protocol.start_calls(calls)
+        if started < len(calls):
+            for call in calls[started:]:
                 self._wait(call)
 
     def flush(self) -> None:
@@ -251,8 +247,8 @@ class ReconnectingConnection:
         http2 = protocol.http2
         if self.protocol is protocol:
             if http2.draining:
-                self._down(lost=http2.closed is not None or http2.peer_goaway is not None)
-            while self.waiting and protocol.start(self.waiting[0]):
+                self._down(lost=http2.closed is not None or http2.control.peer_goaway is not None)
+            while self.waiting and protocol.start_calls((self.waiting[0],)):
                 self.waiting.popleft()
         if http2.closed is not None or (http2.draining and not http2.calls):
             protocol.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grpclab.http2 import control, frames
+from grpclab.http2 import control, frames, header_blocks
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Call
 from grpclab.http2.frames import CONTINUATION, DATA, GOAWAY, HEADERS, RST_STREAM, WINDOW_UPDATE, ErrorCode, Setting
@@ -39,10 +39,10 @@ def test_settings_and_pings_are_acknowledged_at_any_time() -> None:
 
 def test_our_own_ping() -> None:
     client = ready()
-    client.ping()
+    client.control.ping()
     (ping,) = said(client)
     client.receive(frames.ping(ping.body, ack=True))
-    assert client.pings_acked == 1
+    assert client.control.pings_acked == 1
     assert said(client) == []
 
 
@@ -209,7 +209,7 @@ def test_a_flood_of_continuations() -> None:
         client, call = after(frames.frame(HEADERS, 0, 1))
         for _ in range(2 * control.MAX_IDLE_FRAMES):
             client.receive(frames.frame(CONTINUATION, 0, 1, piece))
-            assert sum(map(len, client._fragments)) <= control.MAX_BLOCK_BYTES + 16_384
+            assert sum(map(len, client.blocks.fragments)) <= header_blocks.MAX_BLOCK_BYTES + 16_384
             if client.closed is not None:
                 break
         assert client.closed is not None

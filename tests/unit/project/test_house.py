@@ -42,7 +42,6 @@ REGISTRIES = (
 
 LARGE: dict[str, str] = {
     "grpclab.factors.config": "one table, a row a factor",
-    "grpclab.http2.client": "the client's side of a connection",
     "grpclab.metrics": "one table, a row a column",
     "grpclab.servers.hosting.host": "one self-contained file, run by interpreters that have no grpclab",
 }
@@ -63,7 +62,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
     "grpclab.http2.answers": "a part that its user owns, with a subject of its own; above 16 kB together",
-    "grpclab.http2.sequence": "requests that differ from call to call, a subject of its own; above 16 kB with its room",
     "grpclab.http2.frame_counter": "pure where its user is not",
     "grpclab.link.model": "pure where its user is not",
     "grpclab.link.relay": "the program of the link's process",
