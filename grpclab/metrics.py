@@ -418,6 +418,23 @@ _NUMBERS = (
         ("calls_made", "count", "all calls sent, including those of warm-up, ramp and tail", "", ""),
     ),
     *_of(
+        _CONNECTIONS,
+        (
+            "sent_per_call_bytes",
+            "bytes",
+            "bytes that TCP sent for the client for one call, headers and TLS included, over all calls",
+            "lower",
+            "bytes sent per call",
+        ),
+        (
+            "received_per_call_bytes",
+            "bytes",
+            "bytes that TCP received for the client for one call, headers and TLS included, over all calls",
+            "lower",
+            "bytes received per call",
+        ),
+    ),
+    *_of(
         _SERVER,
         (
             "server_outside_cores",

@@ -22,6 +22,8 @@ MOST_FILES = 4
 MOST_NAMES = 4
 """So many configurations whose servers are of the same versions are named."""
 _LAB = ("python", "grpcio", "protobuf", "uvloop")
+_FURTHER = ("link.", "load.stream_")
+"""The beginnings of factors that are part of a load where they are set."""
 
 Pairs = list[tuple[str, str]]
 
@@ -79,7 +81,7 @@ def call_words(plan: StudyPlan, configuration: str) -> str:
 
 
 def load_words(plan: StudyPlan, configuration: str) -> str:
-    """Calls in flight or a rate, how long, by which engine over how many connections, and the emulated link."""
+    """Calls in flight or a rate, how long, by which engine over how many connections, the streams and the link."""
     level = _levels(plan, configuration)
     rate = level("load.rate_rps")
     parts = [f"{level('load.concurrency'):,} calls in flight" if rate is None else f"{rate:,g} calls/s (open loop)"]
@@ -93,8 +95,8 @@ def load_words(plan: StudyPlan, configuration: str) -> str:
         "one connection per call" if pooling == "per_call" else qty.count(connections, "connection", "connections")
     )
     parts.append(f"engine {level('load.engine')}")
-    links = [name for name in FACTORS if name.startswith("link.") and level(name) != FACTORS[name].default]
-    parts += [f"{name}={format_level(level(name))}" for name in links]
+    further = [name for name in FACTORS if name.startswith(_FURTHER) and level(name) != FACTORS[name].default]
+    parts += [f"{name}={format_level(level(name))}" for name in further]
     return ", ".join(parts)
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from grpclab.cli import ghz_options, layers
-from grpclab.cli.option_types import OneOf
+from grpclab.cli import build_report, ghz_options, layers
+from grpclab.cli.option_types import NameOf
 from grpclab.cli.options import (
     allowance_given,
     call_options,
@@ -33,14 +33,14 @@ from grpclab.cli.target_options import apart, application_factors, hosted, targe
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS
 from grpclab.load.calls.call_options import IN_TURN
+from grpclab.load.output.exporters import FORMATS
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
 
 if TYPE_CHECKING:
-    from grpclab.factors.levels import Level
     from grpclab.load.bench import BenchResult
 
-TARGET = "localhost:50051"
+TARGET, SUMMARY = "localhost:50051", "summary"
 SHAPES = FACTORS["load.arrival"].range_text.replace("|", ", ")
 """The load shapes, for the help."""
 DESCRIPTION = """Load a running server on this machine, or your own application, and print a summary.
@@ -144,7 +144,15 @@ def run(options: Options) -> int:
             )
         finally:
             line.erase()
-        _answer(result, given, application_factors(of_server) if "app" in given else None)
+        result = replace(
+            result,
+            server_factors=application_factors(of_server) if "app" in given else None,
+            name=given.get("name") or "",
+            tags=_tags(given),
+        )
+        _answer(result, given)
+    report, annotated = build_report.of_bench(result), bool(given.get("github"))
+    build_report.deliver(report, junit=given.get("junit"), github=annotated, automatic=bool(result.objectives))
     if result.run.interrupted:
         return interrupts.exit_code()
     if result.every_call_failed:
@@ -173,6 +181,8 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
         raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
     for name in (where, json_file):
         require_writable(name)
+    build_report.check_place(given.get("junit"), where, json_file)
+    FORMATS[format_ or SUMMARY]  # raises what is wrong with a plug-in, or with a package that is missing
 
 
 def _tags(given: Mapping[str, Any]) -> dict[str, str]:
@@ -194,21 +204,17 @@ def _tags(given: Mapping[str, Any]) -> dict[str, str]:
     return dict(tags)
 
 
-def _answer(result: BenchResult, given: Mapping[str, Any], server_factors: Mapping[str, Level] | None) -> None:
+def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
     """Write what was asked for, in its one or two places."""
-    from grpclab.load.output.formats import csv_chunks, json_chunks
-    from grpclab.load.output.render import render
+    from grpclab.load.output.formats import json_chunks
 
     def lines(format_: str) -> Iterable[str]:
-        if format_ == "csv":
-            return csv_chunks(result)
         if format_ == "json":
             return json_chunks(result, details=bool(given.get("details")))
-        return [render(result), "\n"]
+        return FORMATS[format_](result)
 
-    result = replace(result, server_factors=server_factors, name=given.get("name") or "", tags=_tags(given))
     where, json_file = given.get("output", "-"), given.get("json")
-    answers = {where: given.get("format", "summary")}
+    answers = {where: given.get("format", SUMMARY)}
     if json_file:
         answers[json_file] = "json"  # two answers in one place would be readable as neither
     for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
@@ -291,19 +297,20 @@ def _groups() -> list[OptionGroup]:
         members=[
             Flag(
                 "--format",
-                kind=OneOf(["summary", "json", "csv"]),
-                metavar="summary|json|csv",
-                help="what to print (default: summary)",
+                kind=NameOf(FORMATS),
+                metavar="|".join(FORMATS.builtin),
+                help=f"what to print (default: {SUMMARY})",
             ),
             Flag("-o", "--output", metavar="FILE", help="print to this file"),
-            Flag("--name", metavar="TEXT", help="name of the load in the JSON"),
-            Flag("--tags", metavar="KEY=VALUE,...", help="tags in the JSON; a JSON object also works"),
+            Flag("--name", metavar="TEXT", help="name of the load, for outputs"),
+            Flag("--tags", metavar="KEY=VALUE,...", help="tags, for outputs; a JSON object also works"),
             Flag("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"),
             Flag(
                 "--details",
                 switch=True,
                 help="list every call in the JSON (default: if there are 1,000 or fewer)",
             ),
+            *build_report.build_options(),
         ],
     )
     file = Flag(

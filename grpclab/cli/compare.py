@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grpclab.cli import target_options
+from grpclab.cli import build_report, target_options
 from grpclab.cli.comparison_options import (
     block_flags,
     blocks_given,
@@ -84,6 +84,7 @@ def run(options: Options) -> int:
     """Measure, judge, print; returns the exit code."""
     delta = share("--min-effect", options.min_effect)
     require_writable(options.json)
+    build_report.check_place(options.junit, options.json)
     words = {name: getattr(options, name) for name in SIDES}
     names = {name: getattr(options, f"{name}_name") for name in SIDES}
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
@@ -111,7 +112,7 @@ def run(options: Options) -> int:
         study = None if options.study is None else study_name("--study", options.study)
         budget_s = None if options.budget is None else budget_seconds("--budget", options.budget)
         if options.plan:
-            _refuse(options, ("json",), "a plan has no result yet")
+            _refuse(options, ("json", "junit"), "a plan has no result yet")
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
         from grpclab.study import comparing, pilot
@@ -167,6 +168,8 @@ def _show(result: CompareResult, options: Options, code: int) -> int:
         show("\n".join(result.conclusion) if options.quiet else f"\n{result}")
         if result.study and not options.quiet:
             show(f"create the report: grpclab report {Path(result.study).name}")
+    report = build_report.of_comparison(result, allow_inconclusive=options.allow_inconclusive)
+    build_report.deliver(report, junit=options.junit, github=options.github)
     return code
 
 
@@ -280,6 +283,7 @@ def _groups() -> list[OptionGroup]:
             Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
             Flag("--allow-mixed", switch=True, help="accept results of different machines or versions"),
             Flag("--json", metavar="FILE", help="write the verdict as JSON; - is standard output"),
+            *build_report.build_options(),
         ],
     )
     return [

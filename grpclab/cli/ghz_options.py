@@ -10,7 +10,8 @@ import json
 from collections.abc import Sequence
 
 from grpclab.errors import UsageError, invalid
-from grpclab.load.output.ghz_config import OF_SCHEDULE, OF_TLS, REFUSED, schedule
+from grpclab.load.output.ghz_config import FORMATS, OF_SCHEDULE, OF_TLS, REFUSED, schedule
+from grpclab.system.inputs import STDIN
 
 SAME = {
     "--total": "--requests",
@@ -27,20 +28,22 @@ SAME = {
 }
 """Options that have another name in bench."""
 _METADATA, _PATHS = ("-m", "--metadata"), ("-i", "--import-paths")
+_BINARY, _BINARY_FORMAT = ("-B", "--binary-file"), "--data-format=binary"
 _SWITCHES = {
     "--insecure": (),
     "--count-errors": (),
     "--async": (),
     "--skipTLS": ("--insecure-skip-verify",),
+    "-e": ("--set=client.compression=gzip",),
+    "--enable-compression": ("--set=client.compression=gzip",),
+    "-b": (f"--data-file={STDIN}", _BINARY_FORMAT),
+    "--binary": (f"--data-file={STDIN}", _BINARY_FORMAT),
     "--stream-dynamic-messages": ("--set=load.stream_dynamic=true",),
 }
 """Options without a value, or with true or false; those that stand for nothing say what bench does anyway."""
 _RATES = {"-r", "--rate", "--rps"}
 HINTS = {
     **{f"--{key}": reason for key, reason in REFUSED.items() if key not in OF_SCHEDULE},
-    "-b": REFUSED["binary"],
-    "-B": REFUSED["binary-file"],
-    "-e": REFUSED["enable-compression"],
     "-T": "write --connect-timeout TIME",
     "-L": "write --set client.keepalive_s=TIME",
     "--reflect": "reflection is used unless --proto or --protoset is given",
@@ -80,7 +83,8 @@ def in_our_words(words: Sequence[str]) -> list[str]:
 
 def _takes_value(name: str) -> bool:
     key = name.removeprefix("--") if name.startswith("--") else ""
-    return name in SAME or name in (*_METADATA, *_PATHS, "--format", "--keepalive", "--host") or key in OF_SCHEDULE
+    others = (*_METADATA, *_PATHS, *_BINARY, "--format", "--keepalive", "--host")
+    return name in SAME or name in others or key in OF_SCHEDULE
 
 
 def _given(name: str, value: str) -> list[str]:
@@ -89,12 +93,14 @@ def _given(name: str, value: str) -> list[str]:
         return [f"--metadata={pair}" for pair in _pairs(name, value)]
     if name in _PATHS:
         return [f"--proto-path={path}" for path in value.split(",")]
+    if name in _BINARY:
+        return [f"--data-file={value}", _BINARY_FORMAT]
     if name == "--keepalive":
         return [f"--set=client.keepalive_s={value}"]
     if name == "--host":
         return [value]
     ours = SAME.get(name, name)
-    return [f"{ours}={'json' if ours == '--format' and value == 'pretty' else value}"]
+    return [f"{ours}={FORMATS.get(value, value) if ours == '--format' else value}"]
 
 
 def _pairs(name: str, value: str) -> list[str]:

@@ -84,8 +84,8 @@ def _docker(prompts: Prompts) -> list[Command]:
         raise UsageError(f"{file} does not exist: run the menu in a clone of grpclab, which has deploy/")
     answers = {
         "": "both servers and the diagnostics dashboard",
-        "load": "and a load generator that runs once",
-        "monitoring": "and Prometheus with its alerts, and Grafana",
+        "load": "these and a load generator that runs once",
+        "monitoring": "these and Prometheus with its alerts, and Grafana",
     }
     profile = prompts.choose("What do you want to start?", answers, "")
     chosen = ["--profile", profile] if profile else []

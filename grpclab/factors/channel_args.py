@@ -19,6 +19,8 @@ ChannelArgs = list[tuple[str, int]]
 
 MAX_INT = 2**31 - 1
 """The largest value of a channel argument, a C int."""
+GZIP = 2
+"""gRPC's number of the algorithm (``grpc/impl/compression_types.h``)."""
 MAX_PENDING_REQUESTS = 20_000
 """Accepted but not yet started calls before C-core rejects new ones; its own default is about 1000."""
 RECONNECT_MS = (100, 1000)
@@ -106,6 +108,16 @@ def _timeout_rule(factor: str) -> Rule:
     )
 
 
+def _compression_rule(factor: str, note: str) -> Rule:
+    algorithm = "grpc.default_compression_algorithm"
+    return Rule(
+        factor=factor,
+        arguments=(algorithm,),
+        build=lambda level: [(algorithm, GZIP)] if level == "gzip" else [],
+        note=note,
+    )
+
+
 def _bdp(level: Level) -> ChannelArgs:
     return [] if level else [("grpc.http2.bdp_probe", 0)]
 
@@ -164,6 +176,7 @@ RULES: tuple[Rule, ...] = (
         [("grpc.keepalive_permit_without_calls", 1)],
         "off by default; the server then disconnects a client that pings without calls",
     ),
+    _compression_rule("server.compression", "off by default: a client that compresses is answered without compression"),
     *_window_rules("client", "downloads"),
     Rule(
         factor="client.keepalive_s",
@@ -189,6 +202,7 @@ RULES: tuple[Rule, ...] = (
         2**20,
         "default 4 MiB in grpcio; no limit here, since large answers would fail",
     ),
+    _compression_rule("client.compression", "off by default; it says nothing about the answers"),
     Rule(
         factor="client.resend",
         arguments=("grpc.enable_retries",),

@@ -108,6 +108,9 @@ class ServerConfig:
     )
     keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
     tls: bool = _factor(False, "TLS with a temporary certificate")
+    compression: Literal["none", "gzip"] = _factor(
+        "none", "compression of answers; gzip leaves answers unchanged that it would not shorten"
+    )
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
     desk: bool = _factor(False, "a diagnostics server next to the server; /metrics also needs metrics")
     handler_work_us: float = _factor(0.0, "CPU time used in the handler", minimum=0, maximum=60e6)
@@ -155,6 +158,9 @@ class ClientConfig:
         "largest answer message accepted; none means no limit, grpcio's own default is 4",
         minimum=1,
         maximum=2047,
+    )
+    compression: Literal["none", "gzip"] = _factor(
+        "none", "compression of requests; gzip leaves those as they are that it does not make shorter"
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "retry calls that the server certainly did not process (GOAWAY, REFUSED_STREAM)")

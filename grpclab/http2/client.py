@@ -69,13 +69,13 @@ class ClientConnection(Endpoint[Call]):
         self.calls: dict[int, Call] = {}
         """Open calls by stream id, oldest first."""
         self.max_streams = MAX_STREAM_ID
-        """Calls that may be open at once: what the peer says, 0 once no further one may be started."""
+        """Calls that may be open at once, as the peer says; 0 once none may be started."""
         self.draining = False
         """No new call may be started here."""
         self.arrived: list[Call] = []
         self.encoded = False
-        """True if any message so far was compressed: calls then have their `encoding`."""
-        self._requests = prepare(request, user_agent)
+        """Whether a message was compressed so far: calls then have an `encoding`."""
+        self._requests, self._encoding = prepare(request, user_agent), request.encoding
         self._next_id = first_stream_id
         self._idle = self.control.idle
         self._sender = RequestSender(self._requests, self.outgoing, self.windows, self.calls, self._idle)
@@ -130,13 +130,13 @@ class ClientConnection(Endpoint[Call]):
         return call.stream_id
 
     def send_message(self, stream_id: int, message: bytes, end: bool = False) -> None:
-        """Send a message of a stream that :meth:`start_stream` has opened, when the windows allow; `end`: the last one.
+        """Send a message of a stream that :meth:`start_stream` has opened; `end`: the last one.
 
         A stream that is over takes nothing.
         """
         call = self.calls.get(stream_id)
         if call is not None and call.flow is not None and not call.flow.ends:
-            self._sender.send_message(call, call.flow, messages.prefixed(message), end=end)
+            self._sender.send_message(call, call.flow, messages.prefixed(message, self._encoding), end=end)
 
     def end_stream(self, stream_id: int) -> None:
         """End the request of a stream that :meth:`start_stream` has opened; answers may still come."""

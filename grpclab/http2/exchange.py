@@ -108,6 +108,8 @@ class Request:
     """The answer has any number of messages, not one."""
     timeout_s: float | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    encoding: str = ""
+    """What messages are compressed with, where that makes them shorter; empty for no compression."""
 
     def headers(self, user_agent: str) -> list[tuple[str, str]]:
         """The request's headers in the order of gRPC's protocol document."""
@@ -120,6 +122,7 @@ class Request:
             ("te", "trailers"),
             *timeout,
             ("content-type", GRPC),
+            *([("grpc-encoding", self.encoding)] if self.encoding else []),
             ("grpc-accept-encoding", messages.ACCEPTED_ENCODINGS),
             ("user-agent", user_agent),
             *self.metadata,

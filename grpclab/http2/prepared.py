@@ -46,7 +46,7 @@ class SameRequest:
 
     def __init__(self, request: Request, user_agent: str) -> None:
         self._headers = RequestHeaders(request.headers(user_agent))
-        self._message = messages.prefixed(request.payload)
+        self._message = messages.prefixed(request.payload, request.encoding)
         self._pieces: tuple[bytes, bytes, bytes] | None = None  # None where a call has to be sent frame by frame
 
     def send(self, calls: Sequence[Call], windows: SendWindows, outgoing: list[bytes]) -> int:

@@ -26,6 +26,7 @@ from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.link.emulation import check_link, running_link
+from grpclab.load import compression
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
@@ -85,6 +86,12 @@ class BenchResult(LoadResult):
 
         frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
         return frame
+
+    def to_text(self, name: str = "summary") -> str:
+        """The result in a format of ``grpclab bench --format``, e.g. ``html`` or ``prometheus``. Raises UsageError."""
+        from grpclab.load.output.exporters import FORMATS
+
+        return "".join(FORMATS[name](self))
 
     def __str__(self) -> str:
         from grpclab.load.output.render import render
@@ -197,12 +204,13 @@ def run_bench(
         if link is not None and not link.alive():
             raise WorkerError("the emulated link failed during the measurement: run it again")
         connections, by_process = _connections(generator, target, security)
+    run = merged(runs)
     return BenchResult(
         target=target,
         config=config,
         call=chosen,
         started_at=started_at,
-        run=merged(runs),
+        run=run,
         connections=connections,
         connections_by_process=by_process,
         steps=tuple(
@@ -211,7 +219,7 @@ def run_bench(
         ),
         objectives=plan.objectives,
         notes=plan.notes if security.verify else (*plan.notes, UNVERIFIED),
-        without_effect=dict(plan.without_effect),
+        without_effect={**plan.without_effect, **compression.without_effect(config, run, chosen)},
         link=checked,
         ceiling=stored_ceiling(config.load.engine),
     )
@@ -276,18 +284,18 @@ async def bench(
 
     `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is given; 10
     s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second, with the load
-    shape `arrival`, as ``"poisson"``; a text is a schedule, as ``"500:5000:500@5s"``, or a ramp, as
-    ``"500:5000@60s"``. `connections` above 1 is a pool of that many. `call` is
-    ``package.Service/Method``, found by server reflection or in the file `proto`, whose imports lie below the folders
-    `proto_path`; without it, our own greeter is called. Its request in `data` is JSON as a text, or Python values:
-    bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a Duration. A list holds requests that
-    are sent in turn; a callable is given the number of each request, and an iterator gives the next one, as values,
-    JSON or the bytes of a message: the load ends where it has no more, unless `data_options` repeat. A text that begins
-    with ``@`` names a file. `check` is an expression that each answer has to pass. `metadata` is a mapping or pairs; a
-    value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections, as
-    :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and the
-    link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A server
-    on another machine is loaded only with `allow_remote` and the three ceilings `max_rate_rps`, `max_calls` and
+    shape `arrival`, as ``"poisson"``; a text is a schedule, as ``"500:5000:500@5s"``, or a ramp, as ``"500:5000@60s"``.
+    `connections` above 1 is a pool of that many. `call` is ``package.Service/Method``, found by server reflection or in
+    the file `proto`, whose imports lie below the folders `proto_path`; without it, our own greeter is called. Its
+    request in `data` is JSON as a text, or Python values: bytes and numbers of numpy are fine, a datetime is a
+    Timestamp, a timedelta a Duration. A list holds requests that are sent in turn; a callable is given the number of
+    each request, and an iterator gives the next one, as values, JSON or the bytes of a message: the load ends where it
+    has no more, unless `data_options` repeat. A text that begins with ``@`` names a file. Where the client streams, a
+    list is the messages of one call. `check` is an expression that each answer has to pass. `metadata` is a mapping or
+    pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections,
+    as :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and
+    the link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A
+    server on another machine is loaded only with `allow_remote` and the three ceilings `max_rate_rps`, `max_calls` and
     `max_time_s`, warm-up and resends included. Raises as :func:`run_bench`.
     """
     given: dict[str, Level] = {

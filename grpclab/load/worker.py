@@ -42,7 +42,7 @@ from grpclab.load.worker_messages import (
     WindowProgress,
     WorkerOrder,
 )
-from grpclab.load.worker_usage import GIVE_UP_S, WorkerUsage, beat, beside, until
+from grpclab.load.worker_usage import GIVE_UP_S, WorkerUsage, beat, beside, traffic_of, until
 from grpclab.metrics import PERCENTILES
 from grpclab.system import ulimits
 from grpclab.system.allowance import TIME
@@ -157,7 +157,7 @@ class _Worker:
             made=self.supplies.made,
             unsent=recorder.unsent,
             still_s=heartbeat.still_s,
-            traffic=self._engine.traffic(),
+            traffic=traffic_of(self._engine, self._setup),
             encodings=recorder.encodings,
             failures=failures.entries(),
             answers=recorder.answers.samples(),

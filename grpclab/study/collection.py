@@ -29,9 +29,13 @@ LOG_LINES, LOG_CHARACTERS = 20, 2000
 PROFILE_BYTES = 16 * MIB
 """A profile of a trial has some hundred kilobytes."""
 
-SINCE_SLICES = ("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores")
+SINCE_SLICES = (
+    *("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores"),
+    *("sent_per_call_bytes", "received_per_call_bytes"),
+)
 """Metrics that the first edition did not have: a study of it has no columns for them."""
 LATER_FACTORS = (
+    *("server.compression", "client.compression"),
     *("load.stream_messages", "load.stream_interval_s", "load.stream_duration_s", "load.stream_end"),
     *("load.stream_ping_pong", "load.stream_dynamic"),
 )

@@ -51,6 +51,7 @@ def note_load(
     result.looks = {name: look for name, look in looks.items() if name not in profile_window.WITH_COLUMNS}
     result.note_run(run, opened, closed, samples)
     result.note_answers(run.answers, up.generator.call)
+    result.note_compression(run, up.generator.call)
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(up.server.pids)

@@ -50,6 +50,7 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
         "offered_rps": math.nan if run.offered_rps is None else run.offered_rps,
         **{f"late_{name}_s": value for name, value in run.lateness.items()},
         **run.traffic.as_row(),
+        **run.traffic.bytes_per_call(run.calls_made),
         "held": run.held,
         "in_flight_max": most_in_flight(run.windows),
         "connections_lost": run.connections_lost,

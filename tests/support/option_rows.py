@@ -44,7 +44,7 @@ COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "stored results are compared as they were measured"
 APP = "--app a:b"
-IN_TWO = "another option sets target.rev already: give one of the two"
+IN_TWO = "another option already sets target.rev: use only one of them"
 CALLED = f"{APP} {CALL}"
 TARGET_ROWS: dict[str, list[Row]] = {
     "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="got ")],
@@ -303,11 +303,11 @@ BISECT_ROWS: dict[str, list[Row]] = {
     ],
     "cmd": [
         Acts(words="--cmd 'true -x {port}'", proof="a.call.target.command", after=OF_A_COMMAND),
-        Refused(words=f"{OF_A_COMMAND} {APP}", where="both name the target"),
+        Refused(words=f"{OF_A_COMMAND} {APP}", where="both specify the target"),
     ],
     "python": [
         Acts(words="--python python3", proof="a.call.target.python", after=OF_AN_APP),
-        Refused(words=f"{OF_A_COMMAND} --python python3", where="it belongs to --app"),
+        Refused(words=f"{OF_A_COMMAND} --python python3", where="it only works with --app"),
     ],
     "app_dir": [Acts(words="--app-dir repository", proof="b.call.target.app_dir", after=f"{ENDS} {CALLED}")],
     "cwd": [Acts(words="--cwd repository", proof="b.call.target.cwd", after=f"{ENDS} --cmd 'true {{port}}' {CALL}")],
@@ -482,6 +482,13 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--details", proof="stdout", after="--format json"),
             Refused(words="--details", where="add --json FILE or --format json"),
         ],
+        "junit": [
+            Acts(words="--junit out.xml", proof="files"),
+            Refused(
+                words="--junit out.xml --json out.xml", where="invalid --junit=out.xml: expected a file of its own"
+            ),
+        ],
+        "github": [Acts(words="--github", proof="stderr")],
     },
     "study": {
         "quiet": QUIET,
@@ -673,6 +680,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--plan", proof="foretold", after="basic basic"),
             Refused(words=f"{STORED} --plan", where=NOT_STORED),
             Refused(words="basic basic --plan --json plan.json", where="a plan has no result yet"),
+            Refused(words="basic basic --plan --junit plan.xml", where="a plan has no result yet"),
         ],
         "exclusive": [
             Acts(words="--exclusive", proof="exclusive", after="basic basic"),
@@ -692,6 +700,11 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="basic basic --allow-mixed", where="it only applies to two stored results"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
+        "junit": [
+            Acts(words="--junit out.xml", proof="files", after="basic basic"),
+            Refused(words="basic basic --junit -", where="invalid --junit=-: expected a file of its own"),
+        ],
+        "github": [Acts(words="--github", proof="stderr", after="basic basic")],
     },
     "bisect": BISECT_ROWS,
     "report": {

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import pandas as pd
 import pytest
 
 from grpclab.analysis.judgement import Judgement
@@ -214,8 +215,9 @@ class Watched:
         self.patch.setattr(rejudging, "rejudge", rejudge)
 
     def _compare(self) -> None:
-        judgement = SimpleNamespace(as_dict=dict)
-        found = SimpleNamespace(verdict="inconclusive", conclusion=[], judgement=judgement, study="", as_dict=dict)
+        found = SimpleNamespace(
+            verdict="inconclusive", conclusion=[], judgement=Judgement(), study="", as_dict=dict, table=pd.DataFrame
+        )
 
         def prepare(sides: Mapping[str, Any], **more: Any) -> Any:
             self._note_sides(sides)

@@ -14,9 +14,13 @@ CHECK_ONLY = -1
 
 
 class AnswerWatch:
-    """The answers to the calls of one engine. Raises UsageError for a check that cannot be made."""
+    """The answers to the calls of one engine: of each the first messages, as many as the client takes.
 
-    def __init__(self, call: CallSpec) -> None:
+    Raises UsageError for a check that cannot be made.
+    """
+
+    def __init__(self, call: CallSpec, most: int | None = None) -> None:
+        self._most = most
         self.active = call.keeps_answers or bool(call.check)
         """Whether any answer is looked into."""
         self._keeps = call.keeps_answers
@@ -59,6 +63,7 @@ class AnswerWatch:
         """Take the messages of a call that succeeded; returns what is wrong with them, or nothing."""
         if messages is None:  # too long to be kept
             return ""
+        messages = messages[: self._most]
         if number != CHECK_ONLY:
             log.note(number, messages)
         if self._fault is None:

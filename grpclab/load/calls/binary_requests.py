@@ -48,6 +48,28 @@ def delimited(content: bytes, name: str) -> list[tuple[bytes, str]]:
     return messages
 
 
+def messages_in(content: bytes, name: str, kind: Descriptor) -> list[tuple[bytes, str]]:
+    """The messages of a file: each behind its length, or else the one that the whole file is, as in ghz.
+
+    Raises UsageError.
+    """
+    try:
+        return delimited(content, name)
+    except UsageError:
+        if not _is_one(content, kind):
+            raise
+        return [(content, name)]
+
+
+def _is_one(content: bytes, kind: Descriptor) -> bool:
+    """Whether the bytes are a message of that kind, and have no field that it does not have."""
+    try:
+        message = GetMessageClass(kind).FromString(content)
+    except DecodeError:
+        return False
+    return len(UnknownFieldSet(message)) == 0
+
+
 class MessageCheck:
     """Holds encoded messages against their kind: each has to be one, with each known field of its own type.
 

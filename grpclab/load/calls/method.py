@@ -65,10 +65,15 @@ class CallSpec:
             self, payloads=payloads, headers=headers, answer=self.answer if self.check else None, request=None
         )
 
-    def messages(self, *, prefix: bool) -> Iterator[bytes]:
-        """The requests in the order in which they are sent, without end, with or without gRPC's prefix."""
+    def messages(self, *, prefix: bool, encoding: str = "") -> Iterator[bytes]:
+        """The requests in the order in which they are sent, without end, with or without gRPC's prefix.
+
+        With an `encoding`, which takes a prefix, they are compressed: a single one once, others as they are sent.
+        """
         if self.payloads is None:
-            return itertools.repeat(prefixed(self.payload) if prefix else self.payload)
+            return itertools.repeat(prefixed(self.payload, encoding) if prefix else self.payload)
+        if encoding:
+            return (prefixed(message, encoding) for message in self.payloads.messages(prefix=False))
         return self.payloads.messages(prefix=prefix)
 
     def streams(self) -> Iterator[bytes]:

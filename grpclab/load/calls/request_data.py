@@ -20,7 +20,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from grpclab.errors import UsageError, invalid
 from grpclab.http2.messages import prefixed
-from grpclab.load.calls.binary_requests import MessageCheck, delimited
+from grpclab.load.calls.binary_requests import MessageCheck, messages_in
 from grpclab.load.calls.call_options import RANDOM, DataOptions, StreamData
 from grpclab.load.calls.csv_requests import rows
 from grpclab.load.calls.data_file import DataFile
@@ -138,7 +138,7 @@ class _Reader:
         return RequestSource(items=((_parsed(line, where), where) for line, where in lines))
 
     def _messages(self, content: bytes, name: str) -> RequestSource:
-        found = delimited(content, name)
+        found = messages_in(content, name, self._kind)
         if self._streams is None:
             return RequestSource(items=iter(found))
         return RequestSource(items=iter([([message for message, _ in found], "")]), file=name)

@@ -49,9 +49,9 @@ class StreamPlan:
         return not self.sends or self.end == CANCEL
 
     @property
-    def receives_at_most(self) -> float:
-        """The messages that the client receives before it ends the stream; infinity where it does not count them."""
-        return math.inf if self.sends or self.messages is None else self.messages
+    def receives_at_most(self) -> int | None:
+        """The messages that the client receives before it ends the stream; None where it does not count them."""
+        return None if self.sends else self.messages
 
 
 def stream_plan(load: LoadConfig, *, sends: bool, receives: bool) -> StreamPlan | None:

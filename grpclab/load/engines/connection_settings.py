@@ -80,6 +80,7 @@ def connection_settings(
         server_streaming=call.server_streaming,
         timeout_s=client.deadline_s,
         metadata=call.metadata,
+        encoding="" if client.compression == "none" else client.compression,
     )
     fixed = client.window_kib is not None and not client.adaptive_window
     window = (client.window_kib or 0) * 1024 if fixed else OWN_WINDOW_BYTES
@@ -90,7 +91,7 @@ def connection_settings(
     if call.client_streaming or call.payloads is not None or call.headers is not None or watch is not None:
         prepare = partial(  # the iterators are of all connections together
             RequestSequence,
-            requests=call.streams() if call.client_streaming else call.messages(prefix=True),
+            requests=call.streams() if call.client_streaming else call.messages(prefix=True, encoding=request.encoding),
             headers=None if call.headers is None else call.headers.messages(prefix=False),
             remember=client.resend,
             watch=watch,

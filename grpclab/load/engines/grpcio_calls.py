@@ -41,7 +41,7 @@ class CallMaker:
         self._metadata = spec.grpcio_metadata
         self._varying = metadata_of(spec)
         self._plan = stream_plan(load, sends=spec.client_streaming, receives=spec.server_streaming)
-        self._answers = AnswerWatch(spec)
+        self._answers = AnswerWatch(spec, None if self._plan is None else self._plan.receives_at_most)
 
     def method_on(self, channel: grpc.aio.Channel) -> Any:
         """The method of a channel, which :meth:`make` calls."""

@@ -57,7 +57,7 @@ class GrpcioStream:
     def answered(self, call: Any, now: float) -> None:
         """Note a message that has come; the next one may be due, or it was the last that was wanted."""
         self._received += 1
-        if self._received >= self._plan.receives_at_most:
+        if self._received == self._plan.receives_at_most:
             self._cancel(call)
         elif self._plan.ping_pong:
             self._side.answered(now)

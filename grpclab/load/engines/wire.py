@@ -66,7 +66,7 @@ class WireEngine:
         plan = stream_plan(config.load, sends=call.client_streaming, receives=call.server_streaming)
         self._streams = WireStreams(plan, clock)
         self._streaming = call.server_streaming or call.client_streaming
-        self._answers = AnswerWatch(call)
+        self._answers = AnswerWatch(call, None if plan is None else plan.receives_at_most)
         self._single = config.client.pooling == "per_call"
         settings = connection_settings(config.client, target, security, call, streams=plan, watch=self._answers.watch)
         self._look_every_s = settings.look_every_s

@@ -30,7 +30,7 @@ from grpclab.factors.config import lookup
 from grpclab.load.calls.request import Number, parse
 from grpclab.load.output import ghz_config
 
-SET, DATA = "set", "data"
+SET, DATA, TAGS = "set", "data", "tags"
 _FINE_TIME = re.compile(r"^[^\"'#\n]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[1-9]", re.ASCII | re.MULTILINE)
 """A time that is no text, of which the reader of TOML would drop decimals."""
 
@@ -77,6 +77,8 @@ def read_bench_file(
             options[option] = value
         elif option in lists:
             options[option] = _words(value, where)
+        elif option == TAGS and isinstance(value, Mapping):  # as JSON: a value may have a comma in it
+            options[option] = json.dumps(value)
         elif option == DATA and not isinstance(value, str):
             options[option] = parse(text)[key] if is_json else _request(text, key, where)
         else:

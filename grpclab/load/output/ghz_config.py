@@ -20,10 +20,13 @@ RENAMED = {
     "timeout": "deadline",
     "protoset": "proto",
     "import-paths": "proto-path",
+    "binary-file": "data-file",
     "cname": "server-name",
     "skipTLS": "insecure-skip-verify",
 }
 """Keys of ghz that mean the same as another one of bench."""
+FORMATS = {"pretty": "json"}
+"""Formats of ghz that are another one here."""
 TIMES = (
     "duration",
     "max-duration",
@@ -43,12 +46,11 @@ REFUSED = {
     ),
     **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
     "skipFirst": "warm-up is a time: write warmup, e.g. '1s'",
-    **dict.fromkeys(("binary", "binary-file"), "write data-file and data-format = 'binary': length-delimited messages"),
     "reflect-metadata": "the metadata of the call is sent to the reflection service as well",
     "cpus": "write workers, the number of generator processes",
     "duration-stop": "calls in progress at the end of the window get 3 s more",
-    "enable-compression": "requests are sent uncompressed",
-    **dict.fromkeys(("lb-strategy", "debug", "max-recv-message-size", "max-send-message-size"), _ANY),
+    "max-recv-message-size": "write --set client.max_message_mib=N, in a configuration under [set]",
+    **dict.fromkeys(("lb-strategy", "debug", "max-send-message-size"), _ANY),
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""
@@ -57,8 +59,8 @@ OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
 OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
 """Keys of a schedule of rates; together they are one rate of bench."""
-KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, "insecure", "async", "count-errors", "keepalive", "load-schedule"))
-KEYS |= {DYNAMIC}
+_MEANT = ("insecure", "async", "count-errors", "keepalive", "load-schedule", "enable-compression", DYNAMIC)
+KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, *_MEANT))
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 _MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
@@ -82,10 +84,17 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
             out[key] = value
         else:
             _translate(out, tables, key, value, name)
-    if "keepalive" in tables:
-        out["set"] = {"client.keepalive_s": tables["keepalive"], **out.get("set", {})}
+    if "binary-file" in tables:
+        out["data-format"] = "binary"
+    if "format" in out:
+        out["format"] = FORMATS.get(out["format"], out["format"])
+    factors = {"client.keepalive_s": tables["keepalive"]} if "keepalive" in tables else {}
+    if tables.get("enable-compression"):
+        factors["client.compression"] = "gzip"
     if DYNAMIC in tables:
-        out["set"] = {"load.stream_dynamic": tables[DYNAMIC], **out.get("set", {})}
+        factors["load.stream_dynamic"] = tables[DYNAMIC]
+    if factors:
+        out["set"] = factors | out.get("set", {})
     return out
 
 
@@ -115,7 +124,7 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
             raise _refused(name, key, value, f"false together with {of_tls}, which is a TLS option")
         if not value:
             out["tls"] = True
-    # insecure = true and count-errors = true are what bench does anyway.
+    # insecure = true and count-errors = true are what bench does anyway; the rest is set at the end.
 
 
 def _unset(key: str, value: Any) -> bool:

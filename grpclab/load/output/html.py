@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from grpclab import quantities as qty
 from grpclab.load.core.summary import percentile
@@ -43,12 +44,21 @@ class CardBody:
 
 
 def render_html(result: LoadResult) -> str:
-    """Return the card: a headline, a table, a small picture, and remarks on them."""
+    """Return the card for the output of a cell, with its style."""
+    style = pages.style(pages.SHARED, "content.css") + pages.style(TEMPLATES, "bench.css")
+    return in_cell(style, card(result, cell=True))
+
+
+def card(result: LoadResult, *, cell: bool) -> Markup:
+    """Return the card: a headline, a table, a small picture, and remarks on them.
+
+    `cell`: it is for the output of a notebook cell, not for a page with the style sheet.
+    """
     body = _steps(result) if result.steps else _latencies(result)
-    card = pages.rendered(
+    return pages.rendered(
         TEMPLATES,
         "card.html.j2",
-        in_cell=True,
+        in_cell=cell,
         call=call_text(result),
         target=result.target,
         load=load_text(result),
@@ -58,7 +68,6 @@ def render_html(result: LoadResult) -> str:
         picture=body.picture,
         remarks=_remarks(result),
     )
-    return in_cell(pages.style(pages.SHARED, "content.css") + pages.style(TEMPLATES, "bench.css"), card)
 
 
 def _headline(result: LoadResult) -> list[tuple[str, str, str]]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 
 from grpclab import quantities as qty
+from grpclab.load.output.formats import successful
+from grpclab.load.output.histogram import bars, buckets
 from grpclab.load.plan import how_to_plan_more
 from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
@@ -146,6 +148,14 @@ def compressed(result: LoadResult) -> Iterator[str]:
         yield f"answers compressed with {printable(encoding, 40)}: {count:,} of {good:,}"
 
 
+def carried(result: LoadResult) -> Iterator[str]:
+    """Yield the bytes of a call on the wire, where they are known."""
+    both = result.run.traffic.bytes_per_call(result.run.calls_made).values()
+    if not any(map(math.isnan, both)):
+        sent, received = (f"{count:,.0f} B" for count in both)
+        yield f"{sent} sent and {received} received for each call, headers and TLS included"
+
+
 def render(result: LoadResult) -> str:
     """The summary for a terminal."""
     parts = [
@@ -153,12 +163,19 @@ def render(result: LoadResult) -> str:
         _counts(result),
         _steps(result),
         _latencies(result),
+        _histogram(result),
         _messages(result),
         _errors(result),
         _connections(result),
         _verdicts(result),
     ]
     return harmless("\n\n".join("\n".join(lines) for lines in parts if lines))
+
+
+def summary_chunks(result: LoadResult) -> Iterator[str]:
+    """The summary and the end of its last line."""
+    yield render(result)
+    yield "\n"
 
 
 def _row(name: str, value: str, note: str = "", width: int = 12) -> str:
@@ -251,6 +268,12 @@ def _latencies(result: LoadResult) -> list[str]:
     return lines
 
 
+def _histogram(result: LoadResult) -> list[str]:
+    """Ten steps from the fastest to the slowest call that succeeded; nothing where all took the same time."""
+    lines = [] if result.steps else bars(buckets(successful(result)))
+    return ["  successful calls by latency, up to", *lines] if lines else []
+
+
 def _messages(result: LoadResult) -> list[str]:
     summary = result.run.summary
     counts = (
@@ -293,6 +316,7 @@ def _connections(result: LoadResult) -> list[str]:
     spun = f", excluding {run.spin_s:.2f} s of pacing" if run.spin_s >= 0.005 else ""
     lines = [
         _number_row("connections", f"{result.connections:,}", f"   open at the end, as seen from outside{by_process}"),
+        *(f"{'':18}{text}" for text in carried(result)),
         _number_row("generator", f"{run.busy_share:.0%}", f"   of a core in its busiest process{spun}"),
         *([f"{'':18}measured once on this machine: {result.ceiling}"] if result.ceiling else []),
         *(f"{'':18}{reason}" for reason in reasons(result)),

@@ -38,7 +38,7 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}", re.ASCII)
 """A token that somebody chose, which fits into an address as it is."""
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 log = logging.getLogger("grpclab.serve")
-NEEDS = ("aiohttp", "prometheus_client")
+NEEDS = ("aiohttp", "jinja2", "prometheus_client")
 
 
 def require_diagnostics() -> None:

@@ -234,7 +234,7 @@ MISTAKES = [
     (["--foo", "bench"], "grpclab", "unknown option --foo"),
     (["bench", "--conccurency", "5"], "grpclab bench", "unknown option --conccurency: did you mean --concurrency"),
     (["bench", "--conc", "5"], "grpclab bench", "unknown option --conc"),
-    (["bench", "--format", "xml"], "grpclab bench", "invalid --format=xml: expected summary, json or csv"),
+    (["bench", "--format", "xml"], "grpclab bench", "invalid --format=xml: expected summary, json, csv, html, "),
     (["bench", "--rate"], "grpclab bench", "no value for --rate: expected RATE"),
     (["serve", "basic", "--port", "x"], "grpclab serve", "invalid --port=x: expected a whole number"),
     (["compare", "a", "b", "c"], "grpclab compare", "unexpected argument 'c'"),

@@ -127,6 +127,14 @@ def test_messages_behind_their_lengths(proto: Path, sale: Any, tmp_path: Path) -
             call_of(proto, file(tmp_path, "cut.bin", cut))
 
 
+def test_a_file_that_is_one_message_holds_that_one(proto: Path, sale: Any, tmp_path: Path) -> None:
+    message = sale(id=7, name="Joe").SerializeToString()
+    assert requests(call_of(proto, file(tmp_path, "r.bin", message))) == [message]
+    unknown_field = message + b"\xf8\x06\x01"
+    with pytest.raises(UsageError, match="behind their lengths"):
+        call_of(proto, file(tmp_path, "r.bin", unknown_field))
+
+
 def test_requests_that_differ_are_as_many_as_are_planned_and_do_not_repeat(
     proto: Path, sale: Any, tmp_path: Path
 ) -> None:

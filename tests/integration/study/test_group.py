@@ -19,6 +19,7 @@ import pytest
 
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import BASIC, OPTIMIZED
 from grpclab.servers.process import launcher
 from grpclab.servers.process.launcher import RunningServer
@@ -186,3 +187,13 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monk
     _, left = psutil.wait_procs(descendants(), timeout=60)
     assert left == []
     assert GroupTools().free_bytes() > 0
+
+
+def test_the_bytes_of_a_call_are_measured_in_slices_too_and_show_compression(tmp_path: Path) -> None:
+    levels: dict[str, Level] = {"server.response_bytes": 4000, "load.engine": "wire", "client.pooling": "shared"}
+    plain = OPTIMIZED.replace(levels)
+    found = measured(tmp_path, {"plain": plain, "gzip": plain.replace({"server.compression": "gzip"})})
+    received = {name: result.metrics["received_per_call_bytes"] for name, result in found.trials.items()}
+    assert received["plain"] > 4000
+    assert received["gzip"] < 1000
+    assert "server.compression" not in found.trials["gzip"].without_effect

@@ -30,6 +30,7 @@ FLAGS = {
         "data",
         "proto",
         *("cacert", "cert", "key", "server_name", "authority"),
+        *("data_file", "data_format", "format", "tags"),
     ],
     "lists": ["metadata", "proto_path"],
     "switches": ["quiet", "tls", "insecure_skip_verify"],
@@ -94,6 +95,12 @@ def test_a_configuration_of_ghz_is_read_with_its_own_keys() -> None:
     assert read(GHZ) == BenchFile(options=READ, settings=["client.keepalive_s=30s"])
 
 
+def test_what_ghz_sets_as_a_switch_or_a_time_may_be_a_factor() -> None:
+    tables = {"enable-compression": True, "keepalive": "30s", "set": {"client.keepalive_s": "9s"}}
+    assert read(tables).settings == ["client.keepalive_s=9s", "client.compression=gzip"]
+    assert read({"enable-compression": False, "total": 5}).settings == []
+
+
 def test_the_keys_of_ghz_are_read_in_toml_too() -> None:
     text = 'host = "localhost:7"\ntotal = 10\ntimeout = "5s"\n[metadata]\na = "b"\n'
     options = {"target": "localhost:7", "requests": "10", "deadline": "5s", "metadata": ["a=b"]}
@@ -130,6 +137,10 @@ def test_the_flags_names_are_read_in_json() -> None:
         ({"load-schedule": "line", "load-start": 5, "load-end": 100, "load-step": 5}, {"rate": "5:100@19s"}),
         ({"load-schedule": "line", "load-start": 200, "load-end": 100, "load-step": -2}, {"rate": "200:100@50s"}),
         ({"load-schedule": "line", "load-step": 5, "load-max-duration": "20s"}, {"rate": "0:100@20s"}),
+        ({"binary-file": "asked.bin"}, {"data_file": "asked.bin", "data_format": "binary"}),
+        ({"format": "pretty"}, {"format": "json"}),
+        ({"format": "csv"}, {"format": "csv"}),
+        ({"tags": {"by": "Ann, Bob", "env": "ci"}}, {"tags": '{"by": "Ann, Bob", "env": "ci"}'}),
     ],
 )
 def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options: dict[str, Any]) -> None:
@@ -147,6 +158,7 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"insecure": "no"}, "invalid insecure=no: expected true or false"),
         ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false together with cacert"),
         ({"async": True}, "invalid async=True: expected a rate along with it"),
+        ({"binary-file": "a.bin", "data-file": "b"}, "they mean the same"),
         ({"load-schedule": "line"}, "load-schedule=line needs load-step"),
         ({"load-schedule": "sine"}, "invalid load-schedule=sine: expected step or line"),
         (
@@ -193,8 +205,9 @@ def test_json_is_known_without_its_ending() -> None:
 
 def test_every_key_of_ghz_is_either_renamed_or_refused_or_known_to_do_nothing() -> None:
     rest = KEYS - set(RENAMED) - set(REFUSED)
+    factors = {"keepalive", "enable-compression", "stream-dynamic-messages"}
     nothing = {"insecure", "async", "count-errors"}
-    assert {key for key in rest if not key.startswith("load-")} == {*nothing, "keepalive", "stream-dynamic-messages"}
+    assert {key for key in rest if not key.startswith("load-")} == nothing | factors
 
 
 def test_streams_of_ghz_are_those_of_bench() -> None:

@@ -16,7 +16,8 @@ from hdrh.histogram import HdrHistogram
 
 from grpclab.load.bench import BenchResult
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.output.formats import DETAILS, csv_chunks, json_chunks, nanoseconds
+from grpclab.load.output.formats import DETAILS, csv_chunks, json_chunks
+from grpclab.load.output.ghz_terms import nanoseconds
 from grpclab.status import ENDED_BY_CLIENT, STATUS_NAMES, go_name
 from grpclab.system.interference import SERVER, Interference
 from tests.support.bench_results import (

@@ -79,7 +79,7 @@ def test_what_needs_long_slices_is_measured_alone_and_says_why() -> None:
     assert set(reasons) == {"slow", "hung", "rare"}
     assert f"above {CLOSED_MOST_S:g} s" in reasons["slow"]
     assert f"above {OPEN_MOST_S:g} s" in reasons["rare"]
-    with pytest.raises(ValueError, match="calls ended"):
+    with pytest.raises(ValueError, match="calls completed"):
         closed_lengths([members["hung"]])
 
 

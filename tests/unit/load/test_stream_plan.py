@@ -108,7 +108,7 @@ def test_a_call_has_a_plan_where_the_client_does_more_than_its_request() -> None
 
 
 def test_who_sends_does_not_count_what_is_received() -> None:
-    assert plan(messages=3).receives_at_most == math.inf
+    assert plan(messages=3).receives_at_most is None
     assert not plan(messages=3).cancels
     assert plan(end=CANCEL, duration_s=1.0).cancels
 

@@ -37,6 +37,7 @@ REGISTRIES = (
     "grpclab.report.renderers",  # a medium is one module
     "grpclab.study.designs",
     "grpclab.load.engines",
+    "grpclab.load.output.exporters",  # a format is one module
 )
 """Rooms whose modules are members: each is one file, however small, and is named after what it stands for."""
 
@@ -72,7 +73,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
-    "grpclab.load.output.html": "loaded only where a notebook shows a result",
     "grpclab.load.slice_parts": "pure; above 16 kB with its user",
     "grpclab.load.sliced_load": "the slices, where its user has the window; above 16 kB together",
     "grpclab.load.sliced_worker": "the slices, where its user has the window; above 16 kB together",
@@ -146,6 +146,7 @@ PASSES_JSON: dict[str, str] = {
     "load.output.config_file": "reads a file of options in TOML or JSON",
     "load.output.formats": "writes bench's JSON",
     "load.output.ghz_config": "reads another tool's options in JSON",
+    "load.output.ghz_terms": "writes a part of bench's JSON",
     "report.data": "the JSON inside a page",
     "report.past": "reads and writes the JSON of a summary",
     "report.renderers.json": "writes what a machine reads",

@@ -15,9 +15,10 @@ from grpclab.report import confidence, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
 from grpclab.report.renderers.json import SCHEMA_VERSION, as_json
-from grpclab.report.renderers.markdown import escape, markdown
+from grpclab.report.renderers.markdown import markdown
 from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.study.designs import file_design
+from grpclab.text.markdown import escape
 from tests.support import study_maker, synthetic
 from tests.support.finished import finished
 from tests.support.pages import EVIL

@@ -26,11 +26,12 @@ from grpclab.factors.config import TrialConfig
 from grpclab.metrics import MEASURED
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
-from grpclab.report.renderers.markdown import escape, markdown
+from grpclab.report.renderers.markdown import markdown
 from grpclab.report.sections import answer
 from grpclab.report.sections import claims as claims_section
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
+from grpclab.text.markdown import escape
 from tests.support.finished import finished
 from tests.support.pages import html_of
 from tests.support.plans import document
