@@ -16,7 +16,7 @@ from grpclab.text.markdown import escape, table
 
 MOST_ROWS = 200
 """So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
-RIGHT = frozenset({"ratio", "95 % interval", "p adjusted", "blocks"})
+RIGHT = frozenset({"ratio", "95 % interval", "adjusted p", "blocks"})
 """The columns of figures."""
 _VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
 _FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
