@@ -35,6 +35,7 @@ from grpclab.http2.states import ANSWER, AnswerAction, AnswerInput, AnswerState
 _ROWS: Final = ANSWER.rows
 _NOTHING, _BEGUN, _DATA, _OVER = map(int, AnswerState)
 _TRAILERS: Final = int(AnswerInput.TRAILERS)
+_BEGINNING: Final = UsualAnswer(_NOTHING, _BEGUN, [])
 
 
 class ClientConnection(Endpoint[Call]):
@@ -82,7 +83,7 @@ class ClientConnection(Endpoint[Call]):
         self._watch = watch_messages
         self._unary = not request.server_streaming
         self._known = answers.known
-        self._begun_by: bytes | None = None  # the header block of an answer
+        self._learns = self._unary and not watch_messages
         self._messages = MessageCounter(max_message_bytes)
 
     @property
@@ -206,7 +207,7 @@ class ClientConnection(Endpoint[Call]):
         return number
 
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> UsualAnswer | None:
-        if not self._unary or self._watch or not self._events or not self.blocks.decoder.is_independent:
+        if not self._learns or not self._events or not self.blocks.decoder.is_independent:
             return None
         call = self._events[-1]
         if call.encoding:  # each of these is looked at, so that it is counted
@@ -215,9 +216,6 @@ class ClientConnection(Endpoint[Call]):
         if call.stream_id != stream_id or call.status != messages.OK or call.unreturned != data_bytes:
             return None
         return UsualAnswer(_NOTHING if kind == HEADERS else _BEGUN, _OVER, call.trailers)
-
-    def beginning(self) -> tuple[bytes, UsualAnswer] | None:
-        return None if self._begun_by is None else (self._begun_by, UsualAnswer(_NOTHING, _BEGUN, []))
 
     def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
         answer = self._known.get(body)
@@ -239,8 +237,8 @@ class ClientConnection(Endpoint[Call]):
             call.state = after
             if answer.encoding != "identity":
                 call.agreed = answer.encoding
-            elif body in self._known:
-                self._begun_by = body
+            elif self._learns and body in self._known:
+                self.fast_path.begin(body, _BEGINNING)
         elif action is AnswerAction.END:
             self._idle.number = 0
             call.trailers = answer.headers

@@ -85,10 +85,10 @@ class Connection:
                 steps -= 1
                 found = usual.get(data[at : at + 5])
                 if found is not None:
-                    taken = fast_path.take(side, data, at, found, steps // USUAL_STEPS + 1)
+                    taken, size, data_bytes = fast_path.take(side, data, at, found, steps // USUAL_STEPS + 1)
                     if taken:
-                        at += taken * found[1]
-                        consumed += taken * found[2]
+                        at += size
+                        consumed += data_bytes
                         steps -= taken * USUAL_STEPS - 1
                         continue
                 high, low, kind, flags, stream_id = unpack_header(data, at)
@@ -161,7 +161,7 @@ class Endpoint(Generic[Event]):
     """One end of a connection, client's or server's: its parts, and the bytes in and out.
 
     `stream_window` and `connection_window` are what this side is ready to receive, in bytes. The methods `on_...` are
-    called for what comes; `sample`, `beginning` and `recognise` are those of the fast path.
+    called for what comes; `sample` and `recognise` are those of the fast path.
     """
 
     def __init__(
@@ -243,9 +243,6 @@ class Endpoint(Generic[Event]):
         return 0
 
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> Any:
-        return None
-
-    def beginning(self) -> tuple[bytes, Any] | None:
         return None
 
     def recognise(self, stream_ids: Sequence[int], sample: Any) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from grpclab.http2.frames import DATA, END_HEADERS, HEADER_BYTES, HEADERS, frame_start, unpack_header
 
@@ -20,18 +20,6 @@ MOST_AT_ONCE: Final = 1_024
 """So many streams are compared at once at most."""
 
 Sample = TypeVar("Sample")
-
-
-class UsualFrames(NamedTuple, Generic[Sample]):
-    """Frames that are recognised."""
-
-    pieces: tuple[bytes, ...]
-    """The frames, cut at the stream's id."""
-    size: int
-    """Bytes of all frames."""
-    data_bytes: int
-    """Bytes of DATA among them."""
-    sample: Sample
 
 
 class RecognisingSide(Protocol):
@@ -44,46 +32,77 @@ class RecognisingSide(Protocol):
         their DATA is `data_bytes` long.
         """
 
-    def beginning(self) -> tuple[bytes, Any] | None:
-        """A header block with which streams begin whose other frames come later, and what it stands for."""
-
     def recognise(self, stream_ids: Sequence[int], sample: Any) -> int:
         """Take streams that are like the sample; returns how many of them, from the first, were to be expected."""
 
 
-class FastPath(Generic[Sample]):
-    """The frames that are recognised: at most one sequence of them for each type of the first.
+class UsualFrames(Generic[Sample]):
+    """Frames that are recognised: their bytes, cut at the stream's id, and what a stream of them means."""
 
-    One that begins with HEADERS is a whole stream, or, where the other frames come later, its beginning; one that
-    begins with DATA is what is left of a stream then.
-    """
+    __slots__ = ("at_once", "data_bytes", "pieces", "sample", "size")
 
-    __slots__ = ("_at_once", "_unusual", "usual")
+    def __init__(self, pieces: tuple[bytes, ...], size: int, data_bytes: int, sample: Sample) -> None:
+        self.pieces = pieces
+        self.size = size
+        """Bytes of all frames."""
+        self.data_bytes = data_bytes
+        """Bytes of DATA among them."""
+        self.sample = sample
+        self.at_once = 2
+        """So many streams are compared at once: twice as many as last time, or as many as were recognised then."""
 
-    def __init__(self) -> None:
-        self.usual: dict[bytes, UsualFrames[Sample]] = {}
-        """The frames by their first five bytes."""
-        self._unusual = 0
-        self._at_once = 2
-
-    def take(self, side: RecognisingSide, data: bytes, at: int, usual: UsualFrames[Sample], most: int) -> int:
-        """Recognise streams, `most` of them, whose frames are at ``data[at:]``. Returns their number."""
-        pieces, size, _, sample = usual
+    def recognised(self, side: RecognisingSide, data: bytes, at: int, most: int) -> int:
+        """The number of streams, `most` of them, whose frames are at ``data[at:]``, and that the side has taken."""
+        pieces, size = self.pieces, self.size
         if at + 2 * size > len(data):  # one at most
             name = data[at + 5 : at + 9]
             if not data.startswith(name.join(pieces), at):
                 return 0
-            return side.recognise((int.from_bytes(name, "big"),), sample)
-        number = min((len(data) - at) // size, most, self._at_once)
+            return side.recognise((int.from_bytes(name, "big"),), self.sample)
+        number = min((len(data) - at) // size, most, self.at_once)
         start = pieces[0]
         while not data.startswith(start, at + (number - 1) * size):
             number >>= 1  # to 1 at last: there it starts
         names = [data[place : place + 4] for place in range(at + 5, at + number * size, size)]
         same = _same(data, at, b"".join([name.join(pieces) for name in names]), size)
-        taken = side.recognise(struct.unpack(f">{same}I", b"".join(names[:same])), sample) if same else 0
+        taken = 0
+        if same:
+            taken = side.recognise(struct.unpack(f">{same}I", b"".join(names[:same])), self.sample)
         # Where many are not recognised, no more than twice as many as are have been compared.
-        self._at_once = min(2 * self._at_once, MOST_AT_ONCE) if taken == number else max(2, taken)
+        self.at_once = min(2 * self.at_once, MOST_AT_ONCE) if taken == number else max(2, taken)
         return taken
+
+
+class FastPath(Generic[Sample]):
+    """The frames that are recognised: those of whole streams, and, where the other frames of a stream come later than
+    its header block, the block alone and what follows it.
+    """
+
+    __slots__ = ("_begun", "_unusual", "usual")
+
+    def __init__(self) -> None:
+        self.usual: dict[bytes, tuple[UsualFrames[Sample], ...]] = {}
+        """The frames by their first five bytes; longer sequences first."""
+        self._unusual = self._begun = 0
+
+    def take(
+        self, side: RecognisingSide, data: bytes, at: int, found: tuple[UsualFrames[Sample], ...], most: int
+    ) -> tuple[int, int, int]:
+        """Recognise streams, `most` of them, whose frames are at ``data[at:]``: those of the first of `found` that are
+        there. Returns their number, the bytes of their frames, and those of DATA.
+        """
+        for usual in found:
+            taken = usual.recognised(side, data, at, most)
+            if taken:
+                return taken, taken * usual.size, taken * usual.data_bytes
+        return 0, 0, 0
+
+    def begin(self, block: bytes, sample: Sample) -> None:
+        """Take note of a header block with which a stream begins whose other frames come later."""
+        self._begun += 1
+        if (self._begun - 1) % LEARN_EVERY == 0:
+            start = frame_start(len(block), HEADERS, END_HEADERS)
+            self._remember(UsualFrames((start, block), HEADER_BYTES + len(block), 0, sample))
 
     def learn(self, side: RecognisingSide, data: bytes, begin: int, stop: int, stream_id: int) -> None:
         """Remember the frames with which a stream came to its end, ``data[begin:stop]``, as the usual ones."""
@@ -107,20 +126,22 @@ class FastPath(Generic[Sample]):
         sample = side.sample(kind, stream_id, data_bytes)
         if sample is None:
             return
-        self._remember(kind, UsualFrames((*pieces, ending[cut:]), len(ending), data_bytes, sample))
-        beginning = side.beginning() if kind == DATA else None
-        if beginning is not None and not any(len(usual.pieces) > 2 for usual in self._usual_of(HEADERS)):
-            block, sample = beginning
-            start = frame_start(len(block), HEADERS, END_HEADERS)
-            self._remember(HEADERS, UsualFrames((start, block), HEADER_BYTES + len(block), 0, sample))
+        self._remember(UsualFrames((*pieces, ending[cut:]), len(ending), data_bytes, sample))
 
-    def _usual_of(self, kind: int) -> list[UsualFrames[Sample]]:
-        return [usual for start, usual in self.usual.items() if start[3] == kind]
-
-    def _remember(self, kind: int, usual: UsualFrames[Sample]) -> None:
-        for other in self._usual_of(kind):
-            del self.usual[other.pieces[0]]
-        self.usual[usual.pieces[0]] = usual
+    def _remember(self, usual: UsualFrames[Sample]) -> None:
+        """Recognise these frames instead of others of their kind: that have the type of the first, and are whole too,
+        or not.
+        """
+        start, whole = usual.pieces[0], len(usual.pieces) > 2
+        for known, others in list(self.usual.items()):
+            if known[3] == start[3]:
+                kept = tuple(other for other in others if (len(other.pieces) > 2) != whole)
+                if kept:
+                    self.usual[known] = kept
+                else:
+                    del self.usual[known]
+        others = self.usual.get(start, ())
+        self.usual[start] = (usual, *others) if whole else (*others, usual)
 
     def forget(self) -> None:
         """Recognise nothing until something is learnt."""

@@ -58,6 +58,43 @@ def test_answers_like_those_before_take_the_fast_way(together: bool) -> None:
         assert round_ < 2 or not slow
 
 
+def test_header_blocks_that_have_changed_take_the_fast_way_again() -> None:
+    """nghttpd's have a date, and come before the rest of the answers."""
+    client = ready()
+    for date in ("Mon", "Tue", "Wed"):
+        for round_ in range(3):
+            ids = [call.stream_id for call in start(client, 20)]
+            heads = [begin(i, [*BEGIN, ("date", date)]) for i in ids]
+            ends = [frames.data(i, HELLO, end=False) + trailers(i) for i in ids]
+            slow = slow_frames(client, b"".join(heads + ends))
+            assert not client.calls
+            assert round_ < 2 or not slow
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_among_answers_that_are_alike_those_that_differ_are_themselves(together: bool) -> None:
+    client = ready()
+    for _ in range(4):
+        ids = [call.stream_id for call in start(client, 20)]
+        client.receive(b"".join(map(answer, ids)))
+    for odd in range(20):
+        calls = start(client, 20)
+        given_up, other = calls[odd], calls[(odd * 7 + 3) % 20]
+        client.cancel(given_up.stream_id)
+        ends = dict.fromkeys(calls, OK) | {other: [("grpc-status", "5")]}
+        pieces = [(begin(c.stream_id), frames.data(c.stream_id, HELLO, end=False), c) for c in calls]
+        if together:
+            said_ = b"".join(head + body + trailers(c.stream_id, ends[c]) for head, body, c in pieces)
+        else:
+            said_ = b"".join(head for head, _, _ in pieces)
+            said_ += b"".join(body + trailers(c.stream_id, ends[c]) for _, body, c in pieces)
+        assert client.receive(said_) == [call for call in calls if call is not given_up]
+        assert client.closed is None
+        assert {status(call) for call in calls if call not in (given_up, other)} == {"OK"}
+        assert status(other) == ("CANCELLED" if other is given_up else "NOT_FOUND")
+        client.take()
+
+
 def test_the_windows_are_given_back_on_the_fast_way() -> None:
     client = ready()
     returned = 0
