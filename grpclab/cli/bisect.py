@@ -41,7 +41,7 @@ commit is also compared with its parent. A merge counts as one commit, without t
 checked out into a git worktree in a temporary folder; your own checkout is not touched.
 
 Each step is a comparison like that of `grpclab compare`, stored under results/: after an interruption, the same command
-resumes. A step that does not decide is measured again with twice the blocks. A commit that cannot be measured is skipped."""
+resumes. An undecided step is measured again with twice the blocks. A commit that cannot be measured is skipped."""
 
 EPILOG = """examples:
   grpclab bisect --good v1.4 --bad HEAD --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}'
