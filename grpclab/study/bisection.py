@@ -1,14 +1,16 @@
 """``grpclab bisect``: the first commit that is slower than a good one, by comparisons that are stored like any other.
 
-Each step compares a commit with the good one. An inconclusive step is measured once more with more blocks, as a
-comparison of its own, and a commit that cannot be measured is passed over. At the end the commit is compared with its
-parent, which says how much of the slowdown is its own.
+Each step compares a commit with the good one. Where its verdict is inconclusive, its interval may still say on which
+side of half the slowdown it lies; else it is measured once more with more blocks, as a comparison of its own, and so is
+a commit that is slower by what may be less than half. A commit that cannot be measured is passed over. At the end the
+commit is compared with its parent, which says how much of the slowdown is its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,12 +126,12 @@ def bisect(good: Commit, commits: Sequence[Commit], measure: Measure, write: Cal
     """
     steps: list[BisectStep] = []
 
-    def judged(baseline: Commit, candidate: Commit) -> BisectStep:
+    def judged(baseline: Commit, candidate: Commit, half: float = math.nan) -> BisectStep:
         step: BisectStep | None = None
         for _ in range(TRIES):
             step = measure(baseline, candidate, step)
             told(step)
-            if step.verdict != "inconclusive":
+            if outcome_of(step, half, certain=False) != "unknown":
                 break
         assert step is not None
         return step
@@ -138,10 +140,10 @@ def bisect(good: Commit, commits: Sequence[Commit], measure: Measure, write: Cal
         steps.append(step)
         write(str(step))
 
-    def tried(baseline: Commit, candidate: Commit) -> BisectStep:
+    def tried(baseline: Commit, candidate: Commit, half: float = math.nan) -> BisectStep:
         """As `judged`, with a commit that cannot be measured as a step."""
         try:
-            return judged(baseline, candidate)
+            return judged(baseline, candidate, half)
         except (UsageError, MeasurementError) as error:
             if isinstance(error, (DesignError, StorageError, WorkerError)):  # which no commit is to blame for
                 raise
@@ -157,11 +159,12 @@ def bisect(good: Commit, commits: Sequence[Commit], measure: Measure, write: Cal
     last = judged(good, commits[-1])
     if last.verdict != "slower":
         return ended(*_nothing_to_find(last))
+    half = math.sqrt(last.comparison.ratio)  # as far from 1 as from the last one's ratio
     walk = RevisionWalk(last=len(commits))
     by_number = [good, *commits]
     while (number := walk.next) is not None:
         write(f"{qty.count(len(walk.suspects), 'commit')} left, about {qty.count(walk.steps_left, 'comparison')}")
-        walk = walk.with_outcome(number, OUTCOMES[tried(good, by_number[number]).verdict])
+        walk = walk.with_outcome(number, outcome_of(tried(good, by_number[number], half), half))
     suspects = tuple(by_number[number] for number in walk.suspects)
     if not walk.found:
         return ended(_range_sentence(good, suspects), 4, suspects=suspects)
@@ -171,12 +174,29 @@ def bisect(good: Commit, commits: Sequence[Commit], measure: Measure, write: Cal
     return ended(_found_sentence(good, own), 0, first_slower=first, suspects=suspects)
 
 
+def outcome_of(step: BisectStep, half: float = math.nan, *, certain: bool = True) -> Outcome:
+    """What a step says of its commit: by its verdict, or where that is inconclusive by its interval.
+
+    That decides where it lies on one side of `half` the slowdown, a ratio; NaN where that is not known. A step that is
+    not `certain` yet, since it can be measured once more, does not call slower what may be less than half of it: of
+    many comparisons some are wrong by chance.
+    """
+    found, one = OUTCOMES[step.verdict], step.comparison
+    below, above = one.ci_high < half, one.ci_low > half
+    slow, good = (below, above) if half < 1 else (above, below)
+    if found == "slow":
+        return "slow" if certain or slow or math.isnan(half) else "unknown"
+    if found == "unknown":
+        return "slow" if slow else "good" if good else "unknown"
+    return found
+
+
 def _nothing_to_find(last: BisectStep) -> tuple[str, int]:
     """What is said where the last commit is not slower than the good one, and the exit code."""
     bad, good = named(last.candidate), named(last.baseline)
     if last.verdict == "inconclusive":
-        return f"nothing can be said of whether {bad} is slower than {good}: {last.figures}", 4
-    return f"{bad} is not slower than {good}, so no commit is to be found: {last.verdict}, {last.figures}", 1
+        return f"it cannot be said whether {bad} is slower than {good}: {last.figures}", 4
+    return f"{bad} is not slower than {good}, so there is no commit to find: {last.verdict}, {last.figures}", 1
 
 
 def _range_sentence(good: Commit, suspects: Sequence[Commit]) -> str:

@@ -15,12 +15,19 @@ from hypothesis import strategies as st
 from grpclab import App
 from grpclab.analysis import Comparison, Verdict, judge, log_t_interval, paired_t_p
 from grpclab.errors import DesignError, MeasurementError, ServerError, StorageError, UsageError
-from grpclab.study.bisection import BisectResult, BisectStep, StepOptions, bisect
+from grpclab.study.bisection import BisectResult, BisectStep, StepOptions, bisect, outcome_of
 from grpclab.study.sides import GivenTarget, PairOptions
 from grpclab.system.repository import Commit
 
 METRIC, DELTA = "throughput_rps", 0.05
 COMMITS = [Commit(id=f"{number:02x}" * 20, subject=f"Change {number}") for number in range(41)]
+FIGURES: dict[Verdict, tuple[float, float, float]] = {
+    "slower": (0.86, 0.84, 0.88),
+    "equivalent": (1.0, 0.98, 1.02),
+    "faster": (1.2, 1.1, 1.3),
+    "inconclusive": (0.93, 0.80, 1.08),
+}
+"""A ratio with its interval for each verdict."""
 Judged = Callable[[int, int, bool], Verdict]
 """The verdict on a commit against a baseline, by their numbers; in a second try or not."""
 
@@ -30,7 +37,8 @@ def bisected(last: int, judged: Judged, lines: list[str] | None = None) -> Bisec
 
     def measure(baseline: Commit, candidate: Commit, before: BisectStep | None) -> BisectStep:
         verdict = judged(COMMITS.index(baseline), COMMITS.index(candidate), before is not None)
-        comparison = Comparison(metric=METRIC, ratio=0.86, ci_low=0.84, ci_high=0.88, blocks=9, verdict=verdict)
+        ratio, low, high = FIGURES[verdict]
+        comparison = Comparison(metric=METRIC, ratio=ratio, ci_low=low, ci_high=high, blocks=9, verdict=verdict)
         return BisectStep(baseline=baseline, candidate=candidate, comparison=comparison, study="x")
 
     told: list[str] = [] if lines is None else lines
@@ -81,7 +89,11 @@ def test_commits_that_cannot_be_measured_are_passed_over(last: int, place: float
 
 @pytest.mark.parametrize(
     ("verdict", "code", "told"),
-    [("equivalent", 1, "is not slower than"), ("faster", 1, "is not slower than"), ("inconclusive", 4, "nothing can")],
+    [
+        ("equivalent", 1, "is not slower than"),
+        ("faster", 1, "is not slower than"),
+        ("inconclusive", 4, "it cannot be said"),
+    ],
 )
 def test_without_a_slowdown_between_the_ends_nothing_is_named(verdict: Verdict, code: int, told: str) -> None:
     found = bisected(9, lambda *_: verdict)
@@ -171,7 +183,7 @@ def drawn(
     return measure
 
 
-@pytest.mark.parametrize("noise", [0.02, 0.04])
+@pytest.mark.parametrize("noise", [0.02, 0.04, 0.08])
 def test_a_slowdown_of_15_percent_among_16_commits_is_named_in_nine_of_ten_tries(noise: float) -> None:
     random = np.random.default_rng(7)
     tries, named = 100, 0
@@ -189,6 +201,34 @@ def test_without_a_slowdown_none_is_named() -> None:
     found = [bisect(COMMITS[0], COMMITS[1:17], drawn([1.0] * 17, 0.03, 12, random), lambda _: None) for _ in range(100)]
     assert not any(one.first_slower for one in found)
     assert sum(one.exit_code == 1 for one in found) >= 90
+
+
+@pytest.mark.parametrize(
+    ("figures", "half", "outcome"),
+    [
+        ((0.93, 0.90, 0.96), 0.92, "unknown"),
+        ((0.97, 0.93, 1.01), 0.92, "good"),
+        ((0.88, 0.85, 0.91), 0.92, "slow"),
+        ((1.03, 0.99, 1.07), 1.08, "good"),
+        ((1.12, 1.09, 1.15), 1.08, "slow"),
+        ((0.97, 0.93, 1.01), math.nan, "unknown"),
+        ((0.97, math.nan, math.nan), 0.92, "unknown"),
+    ],
+)
+def test_an_inconclusive_step_decides_on_one_side_of_half_the_slowdown(
+    figures: tuple[float, float, float], half: float, outcome: str
+) -> None:
+    ratio, low, high = figures
+    comparison = Comparison(ratio=ratio, ci_low=low, ci_high=high, blocks=9)
+    step = BisectStep(baseline=COMMITS[0], candidate=COMMITS[1], comparison=comparison)
+    assert outcome_of(step, half) == outcome_of(step, half, certain=False) == outcome
+
+
+def test_what_is_slower_by_less_than_half_of_it_is_measured_once_more() -> None:
+    doubtful = Comparison(ratio=0.93, ci_low=0.89, ci_high=0.97, blocks=9, verdict="slower")
+    step = BisectStep(baseline=COMMITS[0], candidate=COMMITS[1], comparison=doubtful)
+    assert outcome_of(step, 0.92, certain=False) == "unknown"
+    assert outcome_of(step, 0.92) == outcome_of(step, 0.98, certain=False) == outcome_of(step, certain=False) == "slow"
 
 
 # ---- the names of the steps ------------------------------------------------------------------------------------------
