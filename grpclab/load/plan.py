@@ -80,7 +80,7 @@ class LoadPlan:
         needed = calls_needed(PERCENTILES["p99"])
         if self.calls is None or self.calls >= needed:
             return ""
-        return f"p99 needs {needed:,} calls, and {self.calls:,} are planned: {self.more}"
+        return f"p99 needs {needed:,} calls, but {self.calls:,} are planned: {self.more}"
 
 
 def planned(
@@ -127,7 +127,7 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
         if not bounded:
             levels["load.duration_s"] = OPEN_LOOP_S
             each = "each rate" if len(rates) > 1 else "an open loop"
-            notes.append(f"{each} runs for {OPEN_LOOP_S:g} s where neither --requests nor --duration is given")
+            notes.append(f"{each} runs for {OPEN_LOOP_S:g} s, since neither --requests nor --duration is given")
     else:
         shape = ARRIVALS.resolve(str(levels.get("load.arrival", "constant")))
         if shape.callers is not None and not bounded:
@@ -136,8 +136,8 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
         idle = next((one for one in OF_A_RATE if one in levels and not (shape.callers and one == "load.arrival")), None)
         if idle is not None:
             raise UsageError(
-                f"invalid {idle}={format_level(levels[idle])}: expected a rate with it, since it says how calls"
-                " are sent at one: add --rate"
+                f"invalid {idle}={format_level(levels[idle])}: expected a rate along with it, since it only applies "
+                "to calls at a rate: add --rate"
             )
     if levels.get("load.duration_s") is not None and levels.get("load.requests") is None:
         levels["load.requests"] = None  # a duration alone is a bound of its own
@@ -150,12 +150,12 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
 def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
     """Give the levels the first rate, the time for which each is held, and the load shape of a ramp."""
     if levels.get("load.rate_rps") is not None:
-        raise UsageError("--rate and load.rate_rps both set the rate: give one of the two")
+        raise UsageError("--rate and load.rate_rps both set the rate: use only one of them")
     levels["load.rate_rps"] = rates[0].rate_rps
     hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
     if arrival := rates[0].arrival:
         if "load.arrival" in levels:
-            expected = f"no load shape beside --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
+            expected = f"no load shape together with --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
             raise UsageError(invalid("load.arrival", levels["load.arrival"], expected))
         levels["load.arrival"] = arrival
         if levels.get("load.requests") is not None or levels.get("load.duration_s") is not None:
@@ -163,7 +163,7 @@ def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None
     if hold_s is not None:
         if levels.get("load.duration_s") is not None:
             raise UsageError(
-                f"--duration and the @{hold_s:g}s of --rate both set how long a rate is held: give only one"
+                f"--duration and the @{hold_s:g}s of --rate both set how long a rate is held: use only one of them"
             )
         levels["load.duration_s"] = hold_s
 
@@ -176,12 +176,12 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
     absent = (type(None), list, tuple)
     options = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
     if name is None and options:
-        raise UsageError(f"{options[0]} belongs to a call of your own: add --call package.Service/Method")
+        raise UsageError(f"{options[0]} only applies to your own calls: add --call package.Service/Method")
     for factor in ("load.method", "load.request_bytes"):
         if name is not None and factor in levels:
-            raise UsageError(f"{factor} is for our own greeter: leave it out, or --call {name}")
+            raise UsageError(f"{factor} only applies to grpclab's own greeter: remove it, or remove --call {name}")
     if "--proto-path" in options and not {"--proto", "--protoset"} & set(options):
-        raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
+        raise UsageError("--proto-path only applies to a .proto file: add --proto FILE")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ async def _work(orders: Orders) -> None:
     try:
         create: EngineFactory = ENGINES[setup.config.load.engine]
         if missing := _missing(create, setup.call, setup.config.load):
-            raise PluginError(f"load.engine={setup.config.load.engine} has no {missing}: use wire or grpcio")
+            raise PluginError(f"load.engine={setup.config.load.engine} does not support {missing}: use wire or grpcio")
         engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
         await engine.connect(setup.connect_timeout_s)
     except (TargetError, UsageError) as error:  # UsageError: a target that is not on this machine, after all
@@ -101,8 +101,8 @@ def _missing(create: EngineFactory, call: CallSpec, load: LoadConfig) -> str:
         return ""
     asked = {
         "mix of calls": call.mix,
-        "requests that differ": call.payloads,
-        "metadata that differs": call.headers,
+        "requests that vary": call.payloads,
+        "metadata that varies": call.headers,
         "--check": call.check,
         "concurrency that changes": caller_changes(load),
     }

@@ -34,10 +34,10 @@ def split(config: TrialConfig) -> list[TrialConfig]:
     workers, divided = config.load.workers, _divided(config)
     for name, total in divided.items():
         if total < workers:
-            raise FactorError(f"{name}={total} cannot be divided over load.workers={workers}: use fewer workers")
+            raise FactorError(f"{name}={total} cannot be divided among load.workers={workers}: use fewer workers")
     if (fewest := min((callers for _, callers in caller_changes(config.load)), default=workers)) < workers:
         raise FactorError(
-            f"load.arrival={config.load.arrival}: {fewest} calls in flight cannot be divided over"
+            f"load.arrival={config.load.arrival}: {fewest} calls in flight cannot be divided among"
             f" load.workers={workers}: use fewer workers"
         )
     parts = {name: share(total, workers) for name, total in divided.items()}

@@ -156,7 +156,7 @@ def _mixed(target: Target, tables: Sequence[CallTable], folder: Path) -> Subject
 def _schema(table: CallTable, folder: Path) -> dict[str, Any]:
     """The file of the schema of a call, and the folders of its imports, by the names that a subject has for them."""
     if table.proto and table.protoset:
-        raise DesignError("call: proto and protoset both give the schema: leave one out")
+        raise DesignError("call: proto and protoset both specify the schema: remove one of them")
     paths = tuple(beside(path, folder) for path in _texts("call.proto-path", table.proto_path))
     return {"proto": beside(table.proto or table.protoset, folder) or None, "proto_path": paths}
 
@@ -164,7 +164,7 @@ def _schema(table: CallTable, folder: Path) -> dict[str, Any]:
 def _data(table: CallTable, folder: Path, where: str) -> str | None:
     """The request of a call as a text, or what stands for a file of many. Raises DesignError."""
     if table.data is not None and table.data_file:
-        raise DesignError(f"{where}: data and data-file both give the request: leave one out")
+        raise DesignError(f"{where}: data and data-file both specify the request: remove one of them")
     needing = ("data", "data_file", "check", "ignore_fields", "proto", "protoset")
     idle = [name for name in needing if getattr(table, name) not in (None, "")]
     if idle and not table.method:
@@ -179,7 +179,7 @@ def _of_file(name: str, options: DataOptions) -> str:
     try:
         size = Path(name).stat().st_size
     except OSError as error:
-        raise unreadable("call.data-file", name, "a file that can be read", error) from None
+        raise unreadable("call.data-file", name, "a readable file", error) from None
     if options.format_of(name) == "json" and size <= MOST_TEXT_BYTES:
         return text_of_file(read_text("call.data-file", name), name)
     return file_reference(name)
@@ -188,7 +188,7 @@ def _of_file(name: str, options: DataOptions) -> str:
 def _texts(name: str, value: Any) -> Sequence[str]:
     texts = [value] if isinstance(value, str) else value or []
     if not all(isinstance(text, str) for text in texts):
-        raise DesignError(invalid(name, value, "texts in quotes"))
+        raise DesignError(invalid(name, value, "quoted strings"))
     return texts
 
 
