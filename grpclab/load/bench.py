@@ -3,8 +3,8 @@
 ::
 
     result = await grpclab.bench("localhost:50051", requests=2500, concurrency=50)
-    result                      # a picture in a notebook; print(result) is the terminal's summary
-    result.to_frame()           # a row for each call
+    result             # a picture in a notebook; print(result) is the terminal's summary
+    result.to_frame()  # a row for each call
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "localhost:50051"
 Watcher = Callable[[str, LoadProgress], None]
-"""A function that takes the progress of the load: the step that is measured ("" without steps), and the figures."""
+"""Takes the progress of the load: the step that is measured ("" without steps), and the figures."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -252,7 +252,7 @@ def _connections(generator: Generator, target: str, security: Security) -> tuple
 
 
 def _cores(workers: int) -> tuple[int, ...]:
-    """Return the generator's core; the last few cores for more workers."""
+    """Return the generator's core; for more workers the last few."""
     affinity = machine().affinity
     planned = split_cores(affinity).generator
     return planned if workers <= len(planned) else tuple(sorted(affinity)[-workers:])

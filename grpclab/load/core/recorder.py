@@ -33,7 +33,7 @@ Mask = npt.NDArray[np.bool_]
 GIVEN_UP, NEVER_SENT = "still in progress when the run ended", "due, but not sent when the run ended"
 """The texts of the calls that were given up."""
 CHUNK = 8192
-"""Calls that are kept in memory before they are written."""
+"""Calls that are kept in memory."""
 _CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
 _MESSAGE = np.dtype(
     [("start_s", "<f8"), ("message_s", "<f8"), ("first", "?"), ("age_s", "<f8"), ("reply_s", "<f8"), ("call", "u1")]
@@ -48,10 +48,10 @@ def _call_type(*, residence: bool, mixed: bool) -> np.dtype[np.void]:
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """Calls in the order in which they ended. Seconds; start times are on the workers' common clock."""
+    """Calls in the order in which they ended. Seconds, on the workers' common clock."""
 
     start_s: Floats
-    """(n,) When the caller began; in an open loop, when the call was planned to be sent."""
+    """(n,) When the caller began; in an open loop, when it was planned to."""
     latency_s: Floats
     """(n,) From `start_s` until the answer was complete."""
     status: Codes

@@ -138,7 +138,7 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["--call", "a.B/C", "--data", "{}", "--data-file", "x"], "--data and --data-file both specify the request"),
         (
             ["--call", "a.B/C", "--data-file", "no/such"],
-            "invalid --data-file=no/such: expected a file .*/no: No such file",
+            "invalid --data-file=no/such: expected a readable file in .*/no: No such file",
         ),
         (["--proto", "x.proto"], "--proto only applies to your own calls: add --call"),
         (["--metadata", "x"], "invalid metadata=x: expected key=value"),

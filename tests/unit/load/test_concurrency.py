@@ -84,7 +84,7 @@ def test_the_shape_acts_in_a_closed_loop_and_on_the_rate_of_an_open_one() -> Non
     assert "load.arrival" not in cannot_act(config("2:6@8s"))
     assert "load.arrival" in cannot_act(TrialConfig().replace({"load.arrival": "poisson"}))
     assert caller_changes(config("2:6@8s", **{"load.rate_rps": 100.0}).load) == []
-    assert "load changes on its way" in not_interleaved("chatter", ExpectedTimes.of(config("2:6@8s")))
+    assert "load changes during the window" in not_interleaved("chatter", ExpectedTimes.of(config("2:6@8s")))
     with pytest.raises(UsageError, match="add --rate"):
         load_plan({"load.arrival": "gamma:0.5"})
 
@@ -107,7 +107,7 @@ def test_the_workers_have_as_many_as_are_asked_for_together(start: int, stop: in
 
 def test_there_are_no_more_workers_than_callers() -> None:
     assert auto_workers(config("2:6@8s"), range(8)) == 2
-    with pytest.raises(FactorError, match=r"2 calls in flight cannot be divided over load\.workers=3"):
+    with pytest.raises(FactorError, match=r"2 calls in flight cannot be divided among load\.workers=3"):
         split(config("2:6@8s", **{"load.workers": 3}))
     assert connections(config("2:6:2@8s", **{"client.pooling": "per_call"})) == 6
     assert connections(config("6:2:2@8s", **{"client.pooling": "per_call"})) == 6
