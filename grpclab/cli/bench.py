@@ -68,8 +68,9 @@ input, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (results
 
 
 HINTS = {
-    "--address": "bench takes the address as it is: grpclab bench HOST:PORT --call package.Service/Method",
-    "--cmd": "bench starts no command: start the server, then grpclab bench HOST:PORT --call package.Service/Method",
+    "--address": "bench takes the address without an option: grpclab bench HOST:PORT --call package.Service/Method",
+    "--cmd": "bench does not start a command: start the server, then run grpclab bench HOST:PORT --call "
+    "package.Service/Method",
 }
 """What to type instead of the options of a target that compare has and bench has not."""
 
@@ -175,7 +176,7 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
     """Raise UsageError where outputs cannot be written, or two would be written in one place."""
     where, json_file, format_ = given.get("output", "-"), given.get("json"), given.get("format")
     if where == json_file and format_ not in (None, "json"):
-        raise UsageError(f"--format {format_} and --json both write to {where}: give another file to one of them")
+        raise UsageError(f"--format {format_} and --json both write to {where}: use a different file for one of them")
     if given.get("details") and json_file is None and format_ != "json":
         raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
     for name in (where, json_file):
@@ -187,7 +188,7 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
 def _tags(given: Mapping[str, Any]) -> dict[str, str]:
     """The tags of --tags: pairs, or an object of texts in JSON. Raises UsageError."""
     text = given.get("tags") or ""
-    expected = "KEY=VALUE,KEY=VALUE, or an object of texts in JSON"
+    expected = "KEY=VALUE,KEY=VALUE, or a JSON object of strings"
     if text.lstrip().startswith("{"):
         try:
             tags = json.loads(text)
@@ -223,7 +224,7 @@ def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
 def _groups() -> list[OptionGroup]:
     """The options. Each is None, empty or off unless given: a file may give it instead."""
     what = OptionGroup(
-        title="what is called",
+        title="what to call",
         members=[
             Operand("target", "ADDRESS", f"HOST:PORT or unix:PATH on this machine (default: {TARGET})"),
             *target_flags(leave_out=("cmd", "address", "ready", "prepare", "cleanup")),
@@ -246,12 +247,12 @@ def _groups() -> list[OptionGroup]:
                 "-n",
                 meaning="calls in the window (in a schedule, at each rate); more if --slo needs them",
             ),
-            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s with --rate if neither is given"),
+            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s with --rate if neither is set"),
             factor_option("warmup", "TIME"),
         ],
     )
     sent = OptionGroup(
-        title="how it is sent",
+        title="how to send calls",
         members=[
             factor_option("concurrency", "N", "-c"),
             Flag(
@@ -267,7 +268,7 @@ def _groups() -> list[OptionGroup]:
             factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),
             factor_option("engine", "wire|grpcio"),
             factor_option("deadline", "TIME"),
-            Flag("--seed", metavar="N", help="seed of a schedule that is drawn: poisson, gamma (default: 1)"),
+            Flag("--seed", metavar="N", help="seed of a random schedule: poisson or gamma (default: 1)"),
         ],
     )
     streams = OptionGroup(
@@ -288,7 +289,7 @@ def _groups() -> list[OptionGroup]:
                 help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, e.g. 5ms), errors (at"
                 " most, e.g. 0.1%; errors=1% is implied), rps (at least, successful calls)",
             ),
-            Flag("--abort-on-slo", switch=True, help="end the load as soon as --slo is broken"),
+            Flag("--abort-on-slo", switch=True, help="stop the load as soon as --slo is violated"),
         ],
     )
     output = OptionGroup(
@@ -302,7 +303,7 @@ def _groups() -> list[OptionGroup]:
             ),
             Flag("-o", "--output", metavar="FILE", help="print to this file"),
             Flag("--name", metavar="TEXT", help="name of the load, for outputs"),
-            Flag("--tags", metavar="KEY=VALUE,...", help="tags, for outputs; a JSON object is fine, too"),
+            Flag("--tags", metavar="KEY=VALUE,...", help="tags, for outputs; a JSON object also works"),
             Flag("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"),
             Flag(
                 "--details",

@@ -36,13 +36,12 @@ LONGEST_STUDY = 40
 
 DESCRIPTION = """Find the first commit that is slower than a good one.
 
-BAD is compared with GOOD, and then the commits between them, in the middle of what is left, until the first slower one
-is found. That one is compared with its parent, too. Of a merge the merge itself counts, not the commits of its branch.
-Each commit is a git worktree in a temporary folder; your checkout is not touched.
+BAD is compared with GOOD, and then the commits between them by binary search, until the first slower one is found. That
+commit is also compared with its parent. A merge counts as one commit, without the commits of its branch. Each commit is
+checked out into a git worktree in a temporary folder; your own checkout is not touched.
 
-Each step is a comparison as `grpclab compare` makes it, stored under results/: after an interruption the same command
-goes on where it stopped. A step that does not decide is measured once more with twice the blocks. A commit that cannot
-be measured is passed over."""
+Each step is a comparison like that of `grpclab compare`, stored under results/: after an interruption, the same command
+resumes. An undecided step is measured again with twice the blocks. A commit that cannot be measured is skipped."""
 
 EPILOG = """examples:
   grpclab bisect --good v1.4 --bad HEAD --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}'
@@ -65,7 +64,7 @@ def run(options: Options) -> int:
     timeout_s = None if options.start_timeout is None else time_option("--start-timeout", options.start_timeout)
     study = None if options.study is None else study_name("--study", options.study)
     if study is not None and len(study) > LONGEST_STUDY:
-        expected = f"{LONGEST_STUDY} characters at most, since several names begin with it"
+        expected = f"at most {LONGEST_STUDY} characters, since several names begin with it"
         raise UsageError(invalid("--study", study, expected))
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
@@ -114,7 +113,7 @@ def _target(options: Options) -> GivenTarget:
         for name in target_options.SECURITY:
             if options.insists_on(name):
                 flag = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{flag} cannot be used here: it belongs to --cmd; for --app set server.tls")
+                raise UsageError(f"{flag} cannot be used here: it only works with --cmd; for --app, set server.tls")
     return GivenTarget(target_options.secured(chosen[0], options), chosen[1])
 
 
@@ -127,7 +126,7 @@ def _show(result: BisectResult, options: Options) -> int:
         show(result.sentence)
         measured = [step.study for step in result.steps if step.study]
         if measured and not options.quiet:
-            show(f"draw it: grpclab report {measured[-1]}")
+            show(f"create the report: grpclab report {measured[-1]}")
     return code
 
 
@@ -156,7 +155,7 @@ COMMAND = LabCommand(
                 Flag("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)"),
             ],
         ),
-        security_group("security, of a server by its command"),
+        security_group("TLS for a server started by a command"),
         call_group(),
         OptionGroup(title="the load of a trial", members=load_options(LOAD)),
         OptionGroup(

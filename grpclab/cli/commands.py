@@ -85,7 +85,7 @@ class Program(click.Group):
             if sys.stdin.isatty() and sys.stdout.isatty():
                 show_page(ctx)
                 ctx.exit(2)
-            raise click.UsageError("no command was named: `grpclab --help` lists them", ctx)
+            raise click.UsageError("no command given: `grpclab --help` lists them", ctx)
         return super().parse_args(ctx, args)
 
     def resolve_command(
@@ -189,8 +189,8 @@ def _warn_of_unread_variables(options: Options) -> None:
     for factor in FACTORS.values():
         if factor.env and os.environ.get(factor.env):
             print(
-                f"grpclab: {factor.env} is not used: it sets {factor.dotted} of `grpclab serve basic|optimized`,"
-                f" not of {command}",
+                f"grpclab: {factor.env} is ignored: it sets {factor.dotted} for `grpclab serve basic|optimized`, "
+                f"not for {command}",
                 file=sys.stderr,
             )
 

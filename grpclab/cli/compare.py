@@ -89,7 +89,7 @@ def run(options: Options) -> int:
     names = {name: getattr(options, f"{name}_name") for name in SIDES}
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
     if all(stored.values()):
-        _refuse(options, _MEASURED, "two stored results are compared as they were measured: leave it out")
+        _refuse(options, _MEASURED, "stored results are compared as they were measured: remove it")
         blocks, seed, study, timeout_s, budget_s = None, 1, None, None, None
         sides: dict[str, Side] = {}
     else:
@@ -100,7 +100,7 @@ def run(options: Options) -> int:
                 f"{name.upper()}={words[name]} is a stored result, {other.upper()}={words[other]} is not: expected two"
                 f" stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
             )
-        _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
+        _refuse(options, ("allow_mixed",), "it only applies to two stored results: remove it")
         servers = target_options.allowed({name: _server(options, name) for name in SIDES}, options)
         own = [server.target for server in servers.values() if not isinstance(server, str)]
         _refuse_unused(options, own)
@@ -167,7 +167,7 @@ def _show(result: CompareResult, options: Options, code: int) -> int:
     if options.json != "-":
         show("\n".join(result.conclusion) if options.quiet else f"\n{result}")
         if result.study and not options.quiet:
-            show(f"draw it: grpclab report {Path(result.study).name}")
+            show(f"create the report: grpclab report {Path(result.study).name}")
     report = build_report.of_comparison(result, allow_inconclusive=options.allow_inconclusive)
     build_report.deliver(report, junit=options.junit, github=options.github)
     return code
@@ -184,11 +184,13 @@ def _refuse(options: Options, names: Sequence[str], reason: str) -> None:
 def _refuse_unused(options: Options, own: Sequence[Target]) -> None:
     """Raise UsageError for an option that belongs to a server of the user's own, and that none here has a use for."""
     if not own:
-        _refuse(options, ("start_timeout",), "it is for a server of your own: add --app, --a-cmd or --b-cmd")
+        _refuse(options, ("start_timeout",), "it only applies to your own server: add --app, --a-cmd or --b-cmd")
     target_options.refuse_unused(options, own, SIDES)
     if not any(target_options.takes_security(target) for target in own):
         _refuse(
-            options, target_options.SECURITY, "it belongs to --cmd or --address; TLS of our own servers is server.tls"
+            options,
+            target_options.SECURITY,
+            "it only applies to --cmd or --address; for TLS of grpclab's own servers, set server.tls",
         )
 
 
@@ -218,8 +220,8 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     if bool(word) == bool(given):
         found = f"both {word!r} and {given[1]}" if given else "neither"
         raise UsageError(
-            f"{name.upper()} is a variant ({', '.join(VARIANTS)}), or a server of yours: --{name}-app, --{name}-cmd or"
-            f" --{name}-address, without the {name} for both sides; {found} was given"
+            f"{name.upper()} must be a variant ({', '.join(VARIANTS)}) or your own server: --{name}-app, "
+            f"--{name}-cmd or --{name}-address, without the {name} for both sides; got {found}"
         )
     if given:
         return GivenTarget(target_options.secured(given[0], options), given[1])
@@ -274,7 +276,9 @@ def _groups() -> list[OptionGroup]:
         title="the verdict",
         members=[
             *block_flags(),
-            Flag("--plan", switch=True, help="only run a pilot: how long it would take, and what it could show"),
+            Flag(
+                "--plan", switch=True, help="only run a pilot that shows how long it would take and what it could show"
+            ),
             Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),
             Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
             Flag("--allow-mixed", switch=True, help="accept results of different machines or versions"),
@@ -285,7 +289,7 @@ def _groups() -> list[OptionGroup]:
     return [
         sides,
         targets,
-        security_group("security, of a server by its command or its address"),
+        security_group("TLS for a server started by a command or at an address"),
         remote_group("an --address on another machine"),
         call_group(),
         OptionGroup(title="the load of a trial", members=load_options(LOAD)),

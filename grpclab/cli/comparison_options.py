@@ -96,7 +96,7 @@ def same_commit(sides: Mapping[str, Side]) -> str:
     alike = first.config.replace({REVISION: None}) == second.config.replace({REVISION: None})
     if commits == {""} or len(commits) > 1 or not alike or first.subject != second.subject:
         return ""
-    return f"{' and '.join(names)} are one commit: A and B are the same server, as in an A/A test"
+    return f"{' and '.join(names)} are the same commit: A and B are the same server, as in an A/A test"
 
 
 def call_group() -> OptionGroup:
@@ -122,7 +122,7 @@ def block_flags() -> list[Flag]:
             metavar="TIME",
             help="time for all blocks, e.g. 3m: fitted after the first four (default: none)",
         ),
-        Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot be up together"),
+        Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot run at the same time"),
         Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),
         Flag("--seed", metavar="N", help="seed of the order within blocks (default: 1)"),
     ]

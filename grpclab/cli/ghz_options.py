@@ -112,7 +112,7 @@ def _pairs(name: str, value: str) -> list[str]:
     except ValueError:
         table = None
     if not isinstance(table, dict) or not all(isinstance(one, str) for one in table.values()):
-        raise UsageError(invalid(name, value, 'key=value, or an object of texts in JSON, e.g. {"tenant": "a"}'))
+        raise UsageError(invalid(name, value, 'key=value, or a JSON object of strings, e.g. {"tenant": "a"}'))
     return [f"{key}={one}" for key, one in table.items()]
 
 
@@ -120,8 +120,8 @@ def _check_together(words: Sequence[str]) -> None:
     """Raise UsageError where ghz's words contradict each other."""
     names = [word.partition("=")[0] for word in words]
     if "--insecure" in names and (of_tls := next((f"--{one}" for one in OF_TLS if f"--{one}" in names), None)):
-        raise UsageError(f"--insecure is plain text, and {of_tls} belongs to TLS: leave one out")
+        raise UsageError(f"--insecure means plain text, but {of_tls} is a TLS option: remove one of them")
     if "--load-schedule" in names and _RATES & set(names) and not {"const", "--load-schedule=const"} & set(words):
-        raise UsageError("--load-schedule and --rate both set the rate: leave one out")
+        raise UsageError("--load-schedule and --rate both set the rate: remove one of them")
     if "--async" in names and not (_RATES | {"--load-schedule"}) & set(names):
-        raise UsageError("--async needs a rate: calls are then sent when they are due: add --rps")
+        raise UsageError("--async needs a rate, so that calls are sent when they are due: add --rps")

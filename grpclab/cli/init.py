@@ -31,7 +31,9 @@ def run(options: Options) -> int:
     """Write the file; returns the exit code."""
     path = Path(options.file)
     if path.exists():
-        raise UsageError(invalid("--file", options.file, "a file that is not there yet: remove it, or name another"))
+        raise UsageError(
+            invalid("--file", options.file, "a file that does not exist yet: remove it, or choose another name")
+        )
     if bool(options.target) == bool(options.app):
         raise UsageError("expected grpclab init ADDRESS, or grpclab init --app MODULE:NAME")
     from grpclab.servers.target import Address, App
@@ -44,13 +46,13 @@ def run(options: Options) -> int:
     try:
         path.write_text("\n".join([*lines(target, method, path.name, implementation), ""]), encoding="utf-8")
     except OSError as error:
-        raise UsageError(invalid("--file", options.file, f"a file that can be written: {error.strerror}")) from None
+        raise UsageError(invalid("--file", options.file, f"a writable file: {error.strerror}")) from None
     if not options.quiet:
-        print(f"{path}: a study of {_name(method)}; make its request one that the service answers, then run")
+        print(f"{path}: a study of {_name(method)}; edit its request so that the service accepts it, then run")
         print(f"grpclab study --file {path}")
         others = [name for name in _names(schema) if name != _name(method)]
         if others:
-            print(f"further methods (--call): {', '.join(others)}", file=sys.stderr)
+            print(f"other methods (--call): {', '.join(others)}", file=sys.stderr)
     return 0
 
 

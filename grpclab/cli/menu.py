@@ -81,7 +81,7 @@ def _bench(prompts: Prompts) -> list[Command]:
 def _docker(prompts: Prompts) -> list[Command]:
     file = project_root() / "deploy" / "compose.yaml"
     if not file.is_file():
-        raise UsageError(f"{file} is not there: run the menu in a clone of grpclab, which has deploy/")
+        raise UsageError(f"{file} does not exist: run the menu in a clone of grpclab, which has deploy/")
     answers = {
         "": "both servers and the diagnostics dashboard",
         "load": "these and a load generator that runs once",
@@ -139,7 +139,7 @@ def _call(prompts: Prompts) -> list[Command]:
 def _report(prompts: Prompts) -> list[Command]:
     studies = stored_studies()
     if not studies:
-        raise UsageError(f"{project_root() / 'results'} holds no study yet: run a study or a comparison first")
+        raise UsageError(f"{project_root() / 'results'} has no studies yet: run a study or a comparison first")
     study = prompts.choose("Which study?", {name: name for name in studies}, studies[-1])
     return [[PROGRAM, "report", study]]
 

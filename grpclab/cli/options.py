@@ -91,7 +91,7 @@ def call_options() -> list[Flag]:
             metavar="FILE",
             help="the schema, if the server has no reflection: a .proto file or a descriptor set",
         ),
-        Flag("--protoset", metavar="FILE", help="the schema as a descriptor set, made by protoc"),
+        Flag("--protoset", metavar="FILE", help="the schema as a descriptor set, created by protoc"),
         Flag(
             "--proto-path",
             metavar="DIR",
@@ -134,8 +134,8 @@ def remote_group(title: str) -> OptionGroup:
             explicit=True,
             help="load a server on another machine, within all three ceilings",
         ),
-        Flag("--max-rate", metavar="N", help="most calls per second, including warm-up and resends"),
-        Flag("--max-calls", metavar="N", help="most calls in total, including warm-up and resends"),
+        Flag("--max-rate", metavar="N", help="most calls per second, including warm-up and retries"),
+        Flag("--max-calls", metavar="N", help="most calls in total, including warm-up and retries"),
         Flag("--max-time", metavar="TIME", help="longest time for sending calls and waiting for answers"),
     ]
     return OptionGroup(title=title, note="Without these, only this machine is loaded.", members=members)
@@ -271,7 +271,7 @@ def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
 def schema_file(given: Mapping[str, Any]) -> str | None:
     """The file of --proto or --protoset; None without one. Raises UsageError."""
     if given.get("proto") and given.get("protoset"):
-        raise UsageError("--proto and --protoset both give the schema: leave one out")
+        raise UsageError("--proto and --protoset both specify the schema: remove one of them")
     return given.get("proto") or given.get("protoset")
 
 
@@ -289,7 +289,7 @@ def ignored_fields(text: str | None) -> tuple[str, ...]:
     """The fields of --ignore-fields. Raises UsageError."""
     names = tuple(name.strip() for name in (text or "").split(",")) if text is not None else ()
     if not all(names):
-        raise UsageError(invalid("--ignore-fields", text, "names of fields separated by commas, e.g. time,trace.id"))
+        raise UsageError(invalid("--ignore-fields", text, "field names separated by commas, e.g. time,trace.id"))
     return names
 
 
@@ -300,7 +300,7 @@ def request_data(given: Mapping[str, Any]) -> Any:
     """
     data, file = given.get("data"), given.get("data_file")
     if data is not None and file is not None:
-        raise UsageError("--data and --data-file both give the request: leave one out")
+        raise UsageError("--data and --data-file both specify the request: remove one of them")
     if file is not None:
         return _of_file("--data-file", file, data_options(given))
     if isinstance(data, str) and data.startswith(AT):
@@ -320,7 +320,7 @@ def _of_file(option: str, name: str, options: DataOptions) -> Any:
     try:
         size = os.stat(name).st_size
     except OSError as error:
-        raise unreadable(option, name, "a file that can be read", error) from None
+        raise unreadable(option, name, "a readable file", error) from None
     if format_ == "json" and size <= MOST_TEXT_BYTES:
         return text_of_file(read_text(option, name), name)
     return f"{AT}{os.path.abspath(name)}"

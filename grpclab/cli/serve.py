@@ -40,11 +40,11 @@ def run(options: Options) -> int:
     if options.app is not None:
         return _serve_application(options)
     if given := next((name for name in ("python", "app_dir", "cwd") if getattr(options, name) is not None), None):
-        raise UsageError(f"--{given.replace('_', '-')} cannot be used here: it belongs to --app")
+        raise UsageError(f"--{given.replace('_', '-')} cannot be used here: it only works with --app")
     if options.variant not in DEFAULT_PORTS:
         expected = f"grpclab serve {either(sorted(DEFAULT_PORTS))}"
         if options.variant is None:
-            raise UsageError(f"no server was named: expected {expected}")
+            raise UsageError(f"no server given: expected {expected}")
         raise UsageError(invalid("VARIANT", options.variant, expected, DEFAULT_PORTS))
     configure_logging(_log_level(options, os.environ))
     port = _port(options.port, os.environ, DEFAULT_PORTS[options.variant])
@@ -86,9 +86,11 @@ def _serve_application(options: Options) -> int:
     from grpclab.system.repository import WORKTREES
 
     if options.variant is not None:
-        raise UsageError(f"{options.variant} and --app both name the server: give one")
+        raise UsageError(f"{options.variant} and --app both specify the server: use one of them")
     if options.insists_on("desk_host"):
-        raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: an application has no desk")
+        raise UsageError(
+            "--desk-host is an option of `serve basic` and `serve optimized`: an application has no diagnostics server"
+        )
     reference.refuse_options(options)
     given = parse_settings(options.settings)
     others = sorted(name for name in given if name.startswith(("client.", "load.", "link.")))
@@ -137,7 +139,7 @@ def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
     except ValueError:
         number = -1
     if not 0 <= number <= 65535:
-        raise UsageError(f"{source}={port} is not a port: give a whole number from 0 to 65535")
+        raise UsageError(f"{source}={port} is not a port: expected a whole number from 0 to 65535")
     return number
 
 

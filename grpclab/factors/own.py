@@ -111,7 +111,7 @@ class OwnFactor(Factor):
     @property
     def range_text(self) -> str:
         """The levels it takes, for people."""
-        return f"text of at most {LONGEST:,} characters, without NUL; a number, true or false"
+        return f"a string of at most {LONGEST:,} characters without NUL, a number, true or false"
 
 
 def is_own(name: object) -> bool:
@@ -128,7 +128,7 @@ def own_factor(name: str) -> OwnFactor:
     """The factor of an own name. Raises FactorError for one that cannot be."""
     if not is_own(name):
         named = ", ".join(OF_THE_TARGET)
-        expected = f"{named}, or arg.NAME or env.NAME with a NAME of letters, digits and _, no digit first"
+        expected = f"{named}, or arg.NAME or env.NAME with a NAME of letters, digits and _, not starting with a digit"
         raise FactorError(f"unknown factor {name!r}: expected {expected}")
     section, _, own = name.partition(".")
     meaning = OF_THE_TARGET[name][0] if name in OF_THE_TARGET else _MEANINGS[section].format(name=own)

@@ -202,7 +202,7 @@ def run_bench(
             if run.interrupted or run.stopped_because:
                 break
         if link is not None and not link.alive():
-            raise WorkerError("the emulated link died during the measurement: run it again")
+            raise WorkerError("the emulated link failed during the measurement: run it again")
         connections, by_process = _connections(generator, target, security)
     run = merged(runs)
     return BenchResult(
@@ -232,7 +232,7 @@ def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, 
         allowance.check_rate(rate_rps * peak)
     remote = addresses_elsewhere(target)
     if remote and plan.config.link.emulated:
-        expected = "a server on this machine, where a link can be emulated: leave link.* out"
+        expected = "a server on this machine, where a link can be emulated: remove the link.* settings"
         raise UsageError(invalid("target", target, expected))
     return remote
 

@@ -41,7 +41,7 @@ class Ceiling:
         return 1 / self.cpu_per_call_s
 
     def __str__(self) -> str:
-        return f"at least {self.calls_per_s:,.0f} calls/s a process ({self.engine})"
+        return f"at least {self.calls_per_s:,.0f} calls/s per process ({self.engine})"
 
 
 def stored_ceiling(engine: str) -> Ceiling | None:

@@ -77,7 +77,7 @@ class LoadPlan:
         needed = calls_needed(PERCENTILES["p99"])
         if self.calls is None or self.calls >= needed:
             return ""
-        return f"p99 needs {needed:,} calls, and {self.calls:,} are planned: {self.more}"
+        return f"p99 needs {needed:,} calls, but {self.calls:,} are planned: {self.more}"
 
 
 def planned(
@@ -124,13 +124,13 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
         if not bounded:
             levels["load.duration_s"] = OPEN_LOOP_S
             each = "each rate" if len(rates) > 1 else "an open loop"
-            notes.append(f"{each} runs for {OPEN_LOOP_S:g} s where neither --requests nor --duration is given")
+            notes.append(f"{each} runs for {OPEN_LOOP_S:g} s, since neither --requests nor --duration is given")
     else:
         idle = next((name for name in OF_A_RATE if name in levels), None)
         if idle is not None:
             raise UsageError(
-                f"invalid {idle}={format_level(levels[idle])}: expected a rate with it, since it says how calls"
-                " are sent at one: add --rate"
+                f"invalid {idle}={format_level(levels[idle])}: expected a rate along with it, since it only applies "
+                "to calls at a rate: add --rate"
             )
     if levels.get("load.duration_s") is not None and levels.get("load.requests") is None:
         levels["load.requests"] = None  # a duration alone is a bound of its own
@@ -143,12 +143,12 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
 def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
     """Give the levels the first rate, the time for which each is held, and the load shape of a ramp."""
     if levels.get("load.rate_rps") is not None:
-        raise UsageError("--rate and load.rate_rps both set the rate: give one of the two")
+        raise UsageError("--rate and load.rate_rps both set the rate: use only one of them")
     levels["load.rate_rps"] = rates[0].rate_rps
     hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
     if arrival := rates[0].arrival:
         if "load.arrival" in levels:
-            expected = f"no load shape beside --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
+            expected = f"no load shape together with --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
             raise UsageError(invalid("load.arrival", levels["load.arrival"], expected))
         levels["load.arrival"] = arrival
         if levels.get("load.requests") is not None or levels.get("load.duration_s") is not None:
@@ -156,7 +156,7 @@ def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None
     if hold_s is not None:
         if levels.get("load.duration_s") is not None:
             raise UsageError(
-                f"--duration and the @{hold_s:g}s of --rate both set how long a rate is held: give only one"
+                f"--duration and the @{hold_s:g}s of --rate both set how long a rate is held: use only one of them"
             )
         levels["load.duration_s"] = hold_s
 
@@ -166,21 +166,21 @@ def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
     for name, level in levels.items():
         if is_own(name):
             raise UsageError(
-                f"invalid {name}={format_level(level)}: expected a factor of client, load or link, since bench loads a"
-                " server that is running already, whose arguments and variables it cannot set"
+                f"invalid {name}={format_level(level)}: expected a factor of client, load or link, since bench "
+                "loads a server that is already running and cannot set its arguments or variables"
             )
         if lookup(name).section != "server":
             continue
         word = f"{name}={format_level(level)}"
         if name == "server.tls" and level:
             raise UsageError(
-                f"invalid {word}: expected --tls instead, since bench loads a server that is running already; measure"
-                f" what TLS costs with grpclab compare basic basic --b-set {word}"
+                f"invalid {word}: expected --tls instead, since bench loads a server that is already running; to "
+                f"measure the cost of TLS, use grpclab compare basic basic --b-set {word}"
             )
         raise UsageError(
-            f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is running"
-            f" already; start one with it (grpclab serve basic --set {word}), or measure it (grpclab compare basic"
-            f" basic --b-set {word})"
+            f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is already "
+            f"running; start one with this setting (grpclab serve basic --set {word}), or measure its effect "
+            f"(grpclab compare basic basic --b-set {word})"
         )
 
 
@@ -193,7 +193,7 @@ def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
     """Return the reason why a seed cannot act: only the arrivals of some load shapes are drawn."""
     random = config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).random
     return (
-        {"seed": "nothing is drawn at random: it is for load.arrival=poisson or gamma:SHAPE"}
+        {"seed": "nothing is random here: it only applies to load.arrival=poisson or gamma:SHAPE"}
         if given and not random
         else {}
     )
@@ -207,12 +207,12 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
     absent = (type(None), list, tuple)
     options = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
     if name is None and options:
-        raise UsageError(f"{options[0]} belongs to a call of your own: add --call package.Service/Method")
+        raise UsageError(f"{options[0]} only applies to your own calls: add --call package.Service/Method")
     for factor in ("load.method", "load.request_bytes"):
         if name is not None and factor in levels:
-            raise UsageError(f"{factor} is for our own greeter: leave it out, or --call {name}")
+            raise UsageError(f"{factor} only applies to grpclab's own greeter: remove it, or remove --call {name}")
     if "--proto-path" in options and not {"--proto", "--protoset"} & set(options):
-        raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
+        raise UsageError("--proto-path only applies to a .proto file: add --proto FILE")
 
 
 def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> str:
@@ -220,7 +220,7 @@ def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -
     if len(rates) > 1:
         return "hold each rate for longer, or begin with a higher one"
     if config.load.rate_rps is not None:
-        return "raise --duration (-z), and -n where it is given"
+        return "raise --duration (-z), and -n if it is given"
     bounds = {"-n (--requests)": config.load.requests, "--duration (-z)": config.load.duration_s}
     return f"raise {' and '.join(option for option, bound in bounds.items() if bound is not None)}"
 

@@ -65,7 +65,7 @@ async def _work(orders: Orders) -> None:
     try:
         create: EngineFactory = ENGINES[setup.config.load.engine]
         if missing := _missing(create, setup.call, setup.config.load):
-            raise PluginError(f"load.engine={setup.config.load.engine} has no {missing}: use wire or grpcio")
+            raise PluginError(f"load.engine={setup.config.load.engine} does not support {missing}: use wire or grpcio")
         engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
         await engine.connect(setup.connect_timeout_s)
     except (TargetError, UsageError) as error:  # UsageError: a target that is not on this machine, after all
@@ -101,7 +101,7 @@ def _missing(create: EngineFactory, call: CallSpec, load: LoadConfig) -> str:
         return "part of the client in streams"
     if getattr(create, "VARIES_CALLS", False):
         return ""
-    asked = {"requests that differ": call.payloads, "metadata that differs": call.headers, "--check": call.check}
+    asked = {"requests that vary": call.payloads, "metadata that varies": call.headers, "--check": call.check}
     return next((name for name, value in asked.items() if value), "")
 
 

@@ -197,8 +197,8 @@ def _nothing_to_find(last: BisectStep) -> tuple[str, int]:
     """What is said where the last commit is not slower than the good one, and the exit code."""
     bad, good = named(last.candidate), named(last.baseline)
     if last.verdict == "inconclusive":
-        return f"nothing can be said of whether {bad} is slower than {good}: {last.figures}", 4
-    return f"{bad} is not slower than {good}, so no commit is to be found: {last.verdict}, {last.figures}", 1
+        return f"it cannot be said whether {bad} is slower than {good}: {last.figures}", 4
+    return f"{bad} is not slower than {good}, so there is no commit to find: {last.verdict}, {last.figures}", 1
 
 
 def _range_sentence(good: Commit, suspects: Sequence[Commit]) -> str:

@@ -90,12 +90,14 @@ def by_noise(trials: pd.DataFrame, plan: StudyPlan, block_s: float, *, most: int
     lines = tuple(effect_lines(effect_table(sd, degrees, delta=delta, block_s=block_s), delta=delta))
     noise = f"the ratio varies by {100 * sd:.1f} % from block to block"
     if not math.isfinite(sd):
-        return BlockCount(blocks=most, reason=f"no two blocks have a ratio: {most} are planned, the most", lines=lines)
+        return BlockCount(
+            blocks=most, reason=f"fewer than two blocks have a ratio: {most} are planned, the maximum", lines=lines
+        )
     if needed is None or needed > most:
-        reason = f"{noise}: {_needed(needed, block_s)}; {most} are planned, the most that noise alone asks for"
+        reason = f"{noise}: {_needed(needed, block_s)}; {most} are planned, the maximum that is chosen from noise"
         return BlockCount(blocks=most, reason=reason, lines=lines)
     blocks = max(fewest, needed)
-    reason = f"{noise}: {blocks} blocks are planned, enough to decide in four of five cases"
+    reason = f"{noise}: {blocks} blocks are planned, enough to decide in four out of five cases"
     return BlockCount(blocks=blocks, reason=reason, lines=lines)
 
 
@@ -104,4 +106,4 @@ def _needed(blocks: int | None, block_s: float) -> str:
     if blocks is None:
         return "more than 1,000 blocks would be needed, so it takes a larger --min-effect or a quieter machine"
     takes = qty.rough_duration(blocks * block_s)
-    return f"about {blocks:,} blocks would be needed, which --blocks {blocks} measures in about {takes}"
+    return f"about {blocks:,} blocks would be needed: --blocks {blocks} takes about {takes}"

@@ -131,11 +131,11 @@ def mixed(trials: pd.DataFrame, identity: Mapping[str, Level]) -> str:
         measured_on = json.loads(text or "{}")  # an earlier version did not say
         for key in sorted(measured_on):
             if measured_on[key] != identity.get(key):
-                different.setdefault(str(name), f"{key}={measured_on[key]}, the study's is {identity.get(key)}")
+                different.setdefault(str(name), f"{key}={measured_on[key]}, but {identity.get(key)} in the study")
     if not different:
         return ""
     example, differs = next(iter(different.items()))
-    return f"measured in other surroundings ({len(different)} of {len(trials)}, such as {example}: {differs})"
+    return f"measured in a different environment ({len(different)} of {len(trials)}, e.g. {example}: {differs})"
 
 
 def histograms(results: Mapping[str, StoredResult], names: Sequence[str], trials: pd.DataFrame) -> Histograms:

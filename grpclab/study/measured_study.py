@@ -108,12 +108,12 @@ class MeasuredStudy:
         measured so far is stored.
         """
         require_outputs(*self.outputs)
-        solved = f"the stored trials are complete; once that is solved, {self.CONTINUES} continues there"
+        solved = f"the stored trials are complete; once this is fixed, {self.CONTINUES} resumes from there"
         encoding = PAYLOAD_FOLDER.in_use(EncodingProgress(write))
         with written_to(self.store.folder, solved), self.store.lock(), encoding, WORKTREES.in_use():
             try:
                 for name, why in self.store.set_aside().items():
-                    write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
+                    write(f"trial {name} is damaged: {why}; moved to {self.store.folder / 'damaged'}")
                 missing = self.missing()
                 self._programs = ProgramWatch(self.store.results())
                 if not self.rehearsed:
@@ -133,7 +133,7 @@ class MeasuredStudy:
             except KeyboardInterrupt:
                 done = len(self.trials) - len(self.missing())
                 raise StudyInterruptedError(
-                    f"stopped: {done} of {len(self.trials)} trials are stored; {self.CONTINUES} continues there"
+                    f"stopped: {done} of {len(self.trials)} trials are stored; {self.CONTINUES} resumes from there"
                 ) from None
             finally:
                 KERNEL.stop()
@@ -217,11 +217,11 @@ class MeasuredStudy:
 
     def _say_left_out(self, name: str, why: str, progress: Progress) -> None:
         if name not in self._left_out:
-            progress.say(f"{name} is left out of the other blocks: invalid in its first two, {why}")
+            progress.say(f"{name} is left out of the remaining blocks, since it was invalid in its first two: {why}")
             self._left_out.add(name)
 
     def _kept(self) -> str:
-        return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
+        return f"what was measured is in {self.store.folder}: fix the cause, then {self.CONTINUES} measures them again"
 
     def _run_trial(self, trial: design.Trial) -> StoredResult:
         planned = self.plan.configuration(trial.configuration)

@@ -79,7 +79,7 @@ def check_method(subject: Subject, config: TrialConfig, descriptors: tuple[bytes
             raise
         has = ", ".join(f"{one}/{name}" for one in schema.services for name in _methods(schema, one))
         raise UsageError(
-            f"{subject.app} needs to be told what to call: give --call (in a file, method of [call]); it has {has}"
+            f"{subject.app} needs a method to call: add --call (in a file, method in [call]); it has {has}"
         ) from None
 
 
@@ -160,4 +160,4 @@ def change_of(before: StoredProgram | None, now: StoredProgram) -> str:
         changed.append(f"the git commit ({before.commit[:12]}, now {now.commit[:12]})")
     elif None not in (before.dirty, now.dirty) and before.dirty != now.dirty:
         changed.append("the files that git tracks")
-    return f"the server's program has changed since the study began: {', '.join(changed)}" if changed else ""
+    return f"the server's program has changed since the study started: {', '.join(changed)}" if changed else ""

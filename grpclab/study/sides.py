@@ -255,6 +255,6 @@ def check_pair(sides: Mapping[str, Side]) -> None:
             f"{format_level(rate)} for {name.upper()}" for name, rate in zip(sides, rates, strict=True)
         )
         raise UsageError(
-            f"invalid load.rate_rps: {levels}; expected a rate on both sides or on neither, since a closed loop and an"
-            " open one have no metric in common"
+            f"invalid load.rate_rps: {levels}; expected a rate on both sides or on neither, since closed and open "
+            "loops have no metric in common"
         )

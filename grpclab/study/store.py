@@ -28,10 +28,17 @@ from grpclab.study.trial_folders import TrialFolders, clause
 from grpclab.study.wall_budget import Trimmed, counted_for, sampled_in
 from grpclab.system.untrusted import read_bytes
 from grpclab.text.printable import printable
-from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, without_digits
+from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, with_texts, without_digits
 
 MUST_AGREE = ("design", "plan", "seed", "identity")
 """Parts of a manifest that must be equal for two runs to be one study."""
+WORDING = frozenset(
+    (
+        *("title", "label", "baseline_label", "candidate_label", "at", "phrase", "already"),
+        *("why", "not_testable", "reason", "note", "place"),
+    )
+)
+"""Fields of a plan that only say in words what the others hold: another version may word them differently."""
 
 
 class Store(TrialFolders):
@@ -68,11 +75,11 @@ class Store(TrialFolders):
         """What of a study whose manifest is damaged can be saved, and how."""
         whole = len(self.results())
         if not whole:
-            return "no trial of it is whole, so remove the folder and begin the study again"
-        trials = "1 whole trial is" if whole == 1 else f"{whole:,} whole trials are"
-        saved = f"its {trials} kept if you remove that file and give the command that began the study again"
+            return "it has no complete trial, so remove the folder and start the study again"
+        trials = "1 complete trial is" if whole == 1 else f"{whole:,} complete trials are"
+        saved = f"its {trials} kept if you remove that file and repeat the command that started the study"
         report = self.folder.parent.parent / "reports" / f"{self.name}.html"
-        return f"{saved}; {report} still holds the manifest" if report.is_file() else saved
+        return f"{saved}; {report} still has the manifest" if report.is_file() else saved
 
     def open(self, manifest: Manifest) -> Manifest:
         """Begin the study, or go on with it; returns the stored manifest.
@@ -94,8 +101,8 @@ class Store(TrialFolders):
         different = [key for key in MUST_AGREE if getattr(stored, key) != getattr(wanted, key)]
         if different == ["plan"] and without_digits(stored.plan) == without_digits(wanted.plan):
             raise DesignError(
-                f"{self.folder} was begun with another secret (--metadata, --data or a command): give the same one, or"
-                " give this study a name of its own (study=...)"
+                f"{self.folder} was started with a different secret (--metadata, --data or a command): use the same "
+                "one, or give this study another name (study=...)"
             )
         if stored.servers is not None and stored.servers != wanted.servers:  # an earlier version did not say
             changes = changed_programs(stored.servers, wanted.servers)
@@ -104,8 +111,8 @@ class Store(TrialFolders):
             different.append(f"content of the data file {' and '.join(changed)}")
         if different:
             raise DesignError(
-                f"{self.folder} holds a study with another {' and '.join(different)}{_example(stored, wanted)}:"
-                " give this one a name of its own (study=...), or remove that folder"
+                f"{self.folder} has a study with a different {' and '.join(different)}{_example(stored, wanted)}: "
+                "give this one another name (study=...), or remove that folder"
             )
         return self._without_secrets(begun)
 
@@ -174,8 +181,8 @@ class Store(TrialFolders):
             planned, factors = settings.get(result.configuration), result.factors
             if planned is None or any(factors.get(key, level) != level for key, level in planned.items()):
                 raise DesignError(
-                    f"{self.trials_folder} holds a trial of another plan ({name}) and the folder has no manifest.json:"
-                    " give this study a name of its own (study=...), or remove that folder"
+                    f"{self.trials_folder} has a trial of a different plan ({name}) and the folder has no "
+                    "manifest.json: give this study another name (study=...), or remove that folder"
                 )
 
     def discard(self) -> None:
@@ -203,7 +210,7 @@ class Store(TrialFolders):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise DesignError(
-                    f"study {self.name!r} is being measured by another process: wait for it, or give another name"
+                    f"study {self.name!r} is being measured by another process: wait for it, or use another name"
                 ) from None
             self.require_own_folder()
             self.remove_halves()
@@ -224,7 +231,7 @@ class Store(TrialFolders):
 
 
 def _to_compare(stored: Manifest, wanted: Manifest) -> tuple[Manifest, Manifest]:
-    """Two manifests without what may differ in one study: its groups, and what a pilot has fixed.
+    """Two manifests without what may differ in one study: its wording, its groups, and what a pilot has fixed.
 
     A stored study goes on with its own groups, or without; only what is measured one after the other must agree.
     """
@@ -237,9 +244,13 @@ def _to_compare(stored: Manifest, wanted: Manifest) -> tuple[Manifest, Manifest]
         plan = replace(manifest.plan, groups=groups)
         if fitted:
             plan = replace(plan, blocks=0, profiled_blocks=None)
-        return replace(manifest, plan=plan)
+        return replace(manifest, plan=with_texts(plan, _without_wording))
 
     return comparable(stored), comparable(wanted)
+
+
+def _without_wording(path: tuple[str, ...], text: str) -> str:
+    return "" if path[-1] in WORDING or path[-2:-1] == ("without_effect",) else text
 
 
 def _example(stored: Manifest, wanted: Manifest) -> str:

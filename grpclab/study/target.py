@@ -96,7 +96,10 @@ class Subject:
         """
         for what, text in (("command", self.command), ("request", self.data or "")):
             if credentials.is_placeholder(text):
-                raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
+                raise UsageError(
+                    f"the {what} {text} contains a secret, which was not stored: provide the {what} "
+                    "again with its value"
+                )
         parse_metadata(self.metadata)
         self.data_options  # noqa: B018 (checks them)
         targets.check(self.target, option, configurations)

@@ -96,7 +96,7 @@ def trimmed(
     profiled = len(plan.profiled) if plan.profiled_blocks is None or plan.profiled_blocks > 1 else 0
     if short_s > left_s and profiled:
         plan, short_s = replace(plan, profiled_blocks=1), short_s - profiled * profile_s
-        words.append("servers are profiled in the first block only")
+        words.append("servers are only profiled in the first block")
     sampled = [at for at in everything if can_be_sampled(plan.groups[at])]
     if short_s > left_s and sampled:
         # Their part of a block shrinks like the whole of it.
@@ -104,7 +104,7 @@ def trimmed(
         over_s = (fewest_blocks() - 1) * (short_s - left_s)
         kept = max(0, math.floor((fewest_blocks() - 1) - over_s / sampled_s)) if sampled_s > 0 else 0
         plan = replace(plan, groups=sampled_in(plan.groups, 1 + kept, blocks))
-        words.append(f"what carries no small difference is measured in {qty.count(1 + kept, 'block')}")
+        words.append(f"configurations without a small difference are measured in {qty.count(1 + kept, 'block')}")
     return Trimmed(plan=plan, reason=", ".join(words), counted_s=fitted_s if fitted_s < counted_s else None)
 
 
@@ -154,15 +154,19 @@ def within_budget(
     total_s = spent_s + (number - measured) * each_s
     seen = smallest_seen(noise.at(fitted_s), number, noise.degrees, delta=plan.smallest_effect)
     words = f"{number} blocks of {qty.rough_duration(each_s)} each"
-    shorter = "" if fitted_s >= counted_s else f", {fitted_s:g} s of counted time in the place of {counted_s:g} s"
-    over = "" if total_s <= budget_s * 1.02 else f"; that is more than the budget, fewer than {fewest} give no verdict"
+    shorter = "" if fitted_s >= counted_s else f", {fitted_s:g} s of counted time instead of {counted_s:g} s"
+    over = (
+        ""
+        if total_s <= budget_s * 1.02
+        else (f"; this exceeds the budget, but fewer than {fewest} blocks give no verdict")
+    )
     reason = (
-        f"budget {qty.rough_duration(budget_s)}: {words}{shorter}, about {qty.rough_duration(total_s)} in all; effects"
-        f" of {100 * seen:.0f} % are found in four of five cases{over}"
+        f"budget {qty.rough_duration(budget_s)}: {words}{shorter}, about {qty.rough_duration(total_s)} in total; "
+        f"effects of {100 * seen:.0f} % are detected in four out of five cases{over}"
     )
     sampled = _given_back(plan, times, for_blocks_s - total_s, number)
     if sampled is not None and sampled < number:
-        reason += f"; what carries no small difference is measured in {qty.count(sampled, 'block')}"
+        reason += f"; configurations without a small difference are measured in {qty.count(sampled, 'block')}"
     return BlockCount(
         blocks=number, reason=reason, counted_s=None if fitted_s >= counted_s else fitted_s, sampled_blocks=sampled
     )

@@ -79,7 +79,7 @@ def written_to(folder: Path, advice: str = "") -> Iterator[None]:
     except OSError as error:
         if error.errno in SCARCE:
             raise
-        mend = advice or f"free some space, or let {ROOT_VARIABLE} name another folder for results and reports"
+        mend = advice or f"free some space, or set {ROOT_VARIABLE} to another folder for results and reports"
         raise StorageError(f"cannot write to {folder} ({error.strerror or error}): {mend}") from None
 
 

@@ -78,7 +78,7 @@ class Repository:
         """The repository in which a folder lies. Raises UsageError: the words for what is wrong with the folder."""
         found = _git(folder, "rev-parse", "--show-toplevel")
         if found.returncode:
-            raise UsageError(f"{folder} is in no git repository ({_reason(found)})")
+            raise UsageError(f"{folder} is not in a git repository ({_reason(found)})")
         return cls(Path(found.stdout.rstrip("\n")))
 
     def revision(self, text: str, called: str) -> Revision:
@@ -189,7 +189,7 @@ def _git(folder: Path, *words: str, environ: Mapping[str, str] | None = None) ->
             check=False,
         )
     except FileNotFoundError:
-        raise UsageError("there is no program git on the PATH: revisions need it") from None
+        raise UsageError("git is not on the PATH: revisions need it") from None
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
@@ -257,8 +257,8 @@ def _added(repository: Repository, commit: str) -> _Worktree:
         made = _Worktree(path=made.temporary.path / (repository.top.name or "checkout"), temporary=made.temporary)
         done = _git(repository.top, "worktree", "add", "--quiet", "--detach", str(made.path), commit)
         if done.returncode:
-            advice = "let TMPDIR name a folder with more room, if that is what is missing"
-            raise StorageError(f"no worktree of {commit[:SHORT]} can be made: {_reason(done)}; {advice}")
+            advice = "if space is the problem, set TMPDIR to a folder with more of it"
+            raise StorageError(f"no worktree of {commit[:SHORT]} can be created: {_reason(done)}; {advice}")
     except BaseException:
         with interrupts.deferred():
             _remove(repository.top, made)

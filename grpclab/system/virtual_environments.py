@@ -83,7 +83,7 @@ def requirements_of(text: str, called: str, folder: Path = Path()) -> tuple[str,
         except InvalidRequirement:
             raise UsageError(invalid(called, word, "a requirement as pip reads it, e.g. grpcio==1.70")) from None
         if one.url and "@" in urlsplit(one.url).netloc:
-            raise UsageError(invalid(called, one.name, "a URL without a password: give it to pip by its configuration"))
+            raise UsageError(invalid(called, one.name, "a URL without a password: set it in pip's configuration"))
         one.name = canonicalize_name(one.name)
         if found.setdefault(one.name, str(one)) != str(one):
             raise UsageError(invalid(called, f"{found[one.name]}, {one}", f"one requirement of {one.name}"))
@@ -115,7 +115,7 @@ def _lines(content: str, called: str) -> Iterator[str]:
     for line in content.splitlines():
         words = re.sub(r"(^|\s)#.*", "", line).strip()
         if words.startswith("-") or words.endswith("\\"):
-            expected = "lines with one requirement each: options of pip belong into its configuration"
+            expected = "lines with one requirement each: pip options belong in its configuration"
             raise UsageError(invalid(called, words, expected))
         if words:
             yield words
@@ -159,10 +159,10 @@ def environment(
     folder = cache_folder() / "environments" / digest
     if (kept := _kept(folder)) is not None:
         return kept
-    with written_to(folder.parent, "let XDG_CACHE_HOME name another folder"), _locked(folder):
+    with written_to(folder.parent, "set XDG_CACHE_HOME to another folder"), _locked(folder):
         if (kept := _kept(folder)) is not None:  # another process made it meanwhile
             return kept
-        tell(f"making an environment with {requirements_text(requirements)}; it is kept in {folder}")
+        tell(f"creating an environment with {requirements_text(requirements)}; it is kept in {folder}")
         remove_abandoned(folder.parent)
         with TemporaryFolder(folder.parent) as temporary:
             made = temporary / "environment"
@@ -202,10 +202,10 @@ def _install(python: str, base: Sequence[str], requirements: Sequence[str], fold
     # uv does not read the variables and files by which pip is told of other indexes.
     uv = None if any(name.startswith("PIP_") for name in os.environ) else shutil.which("uv")
     if uv is not None:
-        _run([uv, "venv", "--quiet", "--python", python, str(folder)], "no environment can be made")
+        _run([uv, "venv", "--quiet", "--python", python, str(folder)], "no environment can be created")
         install = [uv, "pip", "install", "--quiet", "--python", own]
     else:
-        _run([python, "-m", "venv", str(folder)], "no environment can be made")
+        _run([python, "-m", "venv", str(folder)], "no environment can be created")
         install = [own, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     _run([*install, *requirements], f"{requirements_text(requirements)} cannot be installed", asked=requirements)
     names = [Requirement(one).name for one in requirements]
@@ -236,4 +236,4 @@ def _reason(said: str) -> str:
     errors = [line.partition(": ")[2] for line in lines if line.lower().startswith("error: ")]
     telling = [line for line in errors if not _SAYS_LITTLE.search(line)]
     last = [line for line in lines if line][-1:]
-    return printable((telling or errors or last or ["it does not say why"])[0], LONGEST_REASON)
+    return printable((telling or errors or last or ["it gave no reason"])[0], LONGEST_REASON)

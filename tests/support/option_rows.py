@@ -42,17 +42,17 @@ REDACT: list[Row] = [Acts(words="--redact tenant", proof="tenant_is_secret")]
 CALL = "--call a.B/C"
 COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
-NOT_STORED = "two stored results are compared as they were measured"
+NOT_STORED = "stored results are compared as they were measured"
 APP = "--app a:b"
-IN_TWO = "another option sets target.rev already: give one of the two"
+IN_TWO = "another option already sets target.rev: use only one of them"
 CALLED = f"{APP} {CALL}"
 TARGET_ROWS: dict[str, list[Row]] = {
-    "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="was given")],
+    "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="got ")],
     "cmd": [Acts(words=f"--cmd 'true {{port}}' {CALL}", proof="a.call.target.command")],
     "address": [Acts(words=f"--address localhost:1 {CALL}", proof="b.call.target.address")],
     "python": [
         Acts(words="--python python3", proof="a.call.target.python", after=CALLED),
-        Refused(words="--address localhost:1 --python python3", where="it belongs to --app"),
+        Refused(words="--address localhost:1 --python python3", where="it only works with --app"),
     ],
     "app_dir": [Acts(words="--app-dir .", proof="a.call.target.app_dir", after=CALLED)],
     "cwd": [Acts(words="--cwd .", proof="a.call.target.cwd", after=COMMANDS)],
@@ -71,7 +71,7 @@ TARGET_ROWS: dict[str, list[Row]] = {
     },
 }
 AT = f"{CALLED} --app-dir repository"
-IS_NONE = "is none"
+IS_NONE = "has none"
 NO_COMMIT = "expected a commit, a tag or a branch"
 PLACEMENT_ROWS: dict[str, list[Row]] = {
     **{
@@ -105,15 +105,15 @@ LOAD_ROWS: dict[str, list[Row]] = {
     "concurrency": [
         Acts(words="-c 3", proof="config.load.concurrency"),
         NoEffect(words="-c 3 --rate 100 -n 5", name="load.concurrency"),
-        Refused(words="-c 3 --set load.concurrency=4", where="another option sets load.concurrency already"),
+        Refused(words="-c 3 --set load.concurrency=4", where="another option already sets load.concurrency"),
     ],
     "rate": [
         Acts(words="--rate 100", proof="config.load.rate_rps"),
-        Refused(words="--rate 5 --set load.rate_rps=4", where="give one of the two"),
+        Refused(words="--rate 5 --set load.rate_rps=4", where="use only one of them"),
     ],
     "connections": [
         Acts(words="--connections 3", proof="config.client.connections"),
-        Refused(words="--connections 3 --set client.pooling=pool", where="another option sets client.pooling already"),
+        Refused(words="--connections 3 --set client.pooling=pool", where="another option already sets client.pooling"),
     ],
     "engine": [Acts(words="--engine grpcio", proof="config.load.engine")],
     "deadline": [Acts(words="--deadline 3", proof="config.client.deadline_s")],
@@ -122,7 +122,7 @@ LOAD_ROWS: dict[str, list[Row]] = {
 CALL_ROWS: dict[str, list[Row]] = {
     "call": [
         Acts(words=CALL, proof="call.name"),
-        Refused(words=f"{CALL} --set load.method=SayHello", where="load.method is for our own greeter"),
+        Refused(words=f"{CALL} --set load.method=SayHello", where="load.method only applies to grpclab's own greeter"),
     ],
     "data": [Acts(words="--data {}", proof="call.data", after=CALL), Refused(words="--data {}", where="add --call")],
     "data_file": [
@@ -173,23 +173,23 @@ SECURITY_ROWS: dict[str, list[Row]] = {
     "cacert": [
         Acts(words="--cacert ca.pem", proof="security.tls"),
         Acts(words="--cacert ca.pem", proof="security.options"),
-        Refused(words="--cacert nothing.pem", where="invalid --cacert=nothing.pem: expected a file in PEM"),
+        Refused(words="--cacert nothing.pem", where="invalid --cacert=nothing.pem: expected a readable PEM file"),
         Refused(words="--cacert metadata.txt", where="expected a certificate in PEM"),
         Refused(words="--cacert ca.pem --insecure-skip-verify", where="expected no --insecure-skip-verify"),
     ],
     "cert": [
         Acts(words="--cert client.pem --key client.key", proof="security.certificate"),
-        Refused(words="--cert client.pem", where="expected --key with it"),
+        Refused(words="--cert client.pem", where="expected --key as well"),
     ],
     "key": [
         Acts(words="--cert client.pem --key client.key", proof="security.key"),
-        Refused(words="--key client.key", where="expected --cert with it"),
+        Refused(words="--key client.key", where="expected --cert as well"),
         Refused(words="--cert client.pem --key client.pem", where="expected a private key in PEM"),
     ],
     "server_name": [
         Acts(words="--server-name shop", proof="security.server_name", after="--tls"),
-        Refused(words="--server-name shop", where="expected --tls with it"),
-        Refused(words="--tls --server-name a/b", where="expected a host's name"),
+        Refused(words="--server-name shop", where="expected --tls as well"),
+        Refused(words="--tls --server-name a/b", where="expected a host name"),
     ],
     "authority": [Acts(words="--authority shop", proof="security.authority")],
     "insecure_skip_verify": [Acts(words="--insecure-skip-verify", proof="security.verify")],
@@ -207,7 +207,7 @@ REMOTE_ROWS: dict[str, list[Row]] = {
     **{
         option.replace("-", "_"): [
             Acts(words=f"--{option} 8", proof=f"allowance.{field}", after=f"--allow-remote {CEILINGS}"),
-            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote with it"),
+            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote as well"),
             Refused(words=f"--{option} 0 --allow-remote", where="invalid" if option == "max-calls" else "add"),
         ]
         for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
@@ -217,7 +217,7 @@ REMOTE_ROWS: dict[str, list[Row]] = {
 
 def called_rows(words: str, proof: str) -> list[Row]:
     """The rows of an option of `grpclab call` that only a call takes."""
-    where = f"{words.split(maxsplit=1)[0]} belongs to a call"
+    where = f"{words.split(maxsplit=1)[0]} only applies to your own calls"
     return [Acts(words=words, proof=f"called.{proof}", after="a.B/C"), Refused(words=f"list {words}", where=where)]
 
 
@@ -250,12 +250,12 @@ def hosted_rows(seen: str, *, other: str, app: str = CALLED) -> dict[str, list[R
     return {
         "app": [
             Acts(words=app, proof=f"{seen}.app"),
-            Refused(words=f"{other} {APP}", where=f"{other} and --app both name the server"),
+            Refused(words=f"{other} {APP}", where=f"{other} and --app both specify the server"),
         ],
         **{
             field: [
                 Acts(words=f"--{field.replace('_', '-')} {word}", proof=f"{seen}.{field}", after=app),
-                Refused(words=f"{other} --{field.replace('_', '-')} {word}", where="it belongs to --app"),
+                Refused(words=f"{other} --{field.replace('_', '-')} {word}", where="it only works with --app"),
             ]
             for field, word in further
         },
@@ -303,11 +303,11 @@ BISECT_ROWS: dict[str, list[Row]] = {
     ],
     "cmd": [
         Acts(words="--cmd 'true -x {port}'", proof="a.call.target.command", after=OF_A_COMMAND),
-        Refused(words=f"{OF_A_COMMAND} {APP}", where="both name the target"),
+        Refused(words=f"{OF_A_COMMAND} {APP}", where="both specify the target"),
     ],
     "python": [
         Acts(words="--python python3", proof="a.call.target.python", after=OF_AN_APP),
-        Refused(words=f"{OF_A_COMMAND} --python python3", where="it belongs to --app"),
+        Refused(words=f"{OF_A_COMMAND} --python python3", where="it only works with --app"),
     ],
     "app_dir": [Acts(words="--app-dir repository", proof="b.call.target.app_dir", after=f"{ENDS} {CALLED}")],
     "cwd": [Acts(words="--cwd repository", proof="b.call.target.cwd", after=f"{ENDS} --cmd 'true {{port}}' {CALL}")],
@@ -363,7 +363,7 @@ BISECT_ROWS: dict[str, list[Row]] = {
     "seed": [Acts(words="--seed 7", proof="steps.seed", after=OF_AN_APP)],
     "study": [
         Acts(words="--study mine", proof="steps.name", after=OF_AN_APP),
-        Refused(words=f"{OF_AN_APP} --study {'x' * 41}", where="40 characters at most"),
+        Refused(words=f"{OF_AN_APP} --study {'x' * 41}", where="at most 40 characters"),
     ],
     "allow_inconclusive": [Acts(words="--allow-inconclusive", proof="code", after=OF_AN_APP)],
     "json": [Acts(words="--json out.json", proof="files", after=OF_AN_APP)],
@@ -379,7 +379,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "redact": [Acts(words="basic --redact tenant", proof="tenant_is_secret", after="")],
         "settings": [
             Acts(words="--set server.threads=4", proof="settings.server.threads", after="basic"),
-            Refused(words="reference --set server.threads=4", where="options of its own"),
+            Refused(words="reference --set server.threads=4", where="its own options"),
             NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
         ],
         **hosted_rows("target", other="basic", app=APP),
@@ -391,7 +391,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "desk_host": [
             Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
-            Refused(words="reference --desk-host 127.0.0.2", where="reference has no desk"),
+            Refused(words="reference --desk-host 127.0.0.2", where="reference has no diagnostics server"),
             Refused(words="basic --desk-host 127.0.0.256", where="--desk-host=127.0.0.256"),
         ],
         **{
@@ -442,7 +442,9 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--arrival gamma:0.5", proof="config.load.arrival", after="--rate 9"),
             Acts(words="--arrival ramp:0.1@9s", proof="config.load.arrival", after="--rate 9"),
             Refused(words="--arrival poisson", where="add --rate"),
-            Refused(words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape beside --rate FROM:TO@TIME"),
+            Refused(
+                words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape together with --rate FROM:TO@TIME"
+            ),
         ],
         "pacing": [
             Acts(words="--pacing timer", proof="config.load.pacing", after="--rate 9"),
@@ -463,11 +465,11 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "slo": [Acts(words="--slo p99=5ms", proof="objectives")],
         "abort_on_slo": [
             Acts(words="--abort-on-slo", proof="abort", after="--slo p99=5ms"),
-            Refused(words="--abort-on-slo", where="give --slo"),
+            Refused(words="--abort-on-slo", where="set --slo"),
         ],
         "format": [
             Acts(words="--format csv", proof="stdout"),
-            Refused(words="--format csv --json -", where="give another file to one of them"),
+            Refused(words="--format csv --json -", where="use a different file for one of them"),
         ],
         "output": [Acts(words="-o out.txt", proof="files")],
         "json": [Acts(words="--json out.json", proof="files")],
@@ -496,7 +498,9 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             name: [
                 Acts(words=f"--{name.replace('_', '-')} {word}", proof=f"parameters.{name}"),
                 *(
-                    Refused(words=f"--design {design} --{name.replace('_', '-')} {word}", where="it belongs to default")
+                    Refused(
+                        words=f"--design {design} --{name.replace('_', '-')} {word}", where="or use it with default"
+                    )
                     for design in DESIGNS
                     if name in DESIGNS[design].unused
                 ),
@@ -552,7 +556,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                     proof=f"allowance.{field}",
                     after=f"--file study.toml --allow-remote {CEILINGS}",
                 ),
-                Refused(words=f"--file study.toml --{option} 9", where="expected --allow-remote with it"),
+                Refused(words=f"--file study.toml --{option} 9", where="expected --allow-remote as well"),
             ]
             for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
         },
@@ -641,13 +645,13 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words=ELSEWHERE, where="any other needs --allow-remote"),
             Refused(words=f"{ELSEWHERE} --allow-remote", where="add --max-rate, --max-calls, --max-time"),
             Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected 9 at most"),
-            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it applies only to --address"),
+            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it only applies to --address"),
             Refused(words=f"{STORED} --allow-remote {CEILINGS}", where=NOT_STORED),
         ],
         **{
             option.replace("-", "_"): [
                 Acts(words=f"--{option} 8", proof="b.allowance", after=f"{ELSEWHERE} --allow-remote {CEILINGS}"),
-                Refused(words=f"{ELSEWHERE} --{option} 9", where="expected --allow-remote with it"),
+                Refused(words=f"{ELSEWHERE} --{option} 9", where="expected --allow-remote as well"),
                 Refused(words=f"{STORED} --{option} 9", where=NOT_STORED),
             ]
             for option in ("max-rate", "max-calls", "max-time")
@@ -693,7 +697,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "allow_inconclusive": [Acts(words="--allow-inconclusive", proof="code", after="basic basic")],
         "allow_mixed": [
             Acts(words="--allow-mixed", proof="allow_mixed", after=STORED),
-            Refused(words="basic basic --allow-mixed", where="it is for two stored results"),
+            Refused(words="basic basic --allow-mixed", where="it only applies to two stored results"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
         "junit": [
@@ -720,7 +724,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
         "site": [
             Acts(words="--site www", proof="site", after="x"),
-            Refused(words="--site www --json out.json", where="no study was named: --json works only with"),
+            Refused(words="--site www --json out.json", where="no study given: --json works only with"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="x")],
     },
@@ -743,8 +747,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "what": [
             Acts(words="list", proof="stdout"),
             Acts(words="a.B/C", proof="source.called", after=""),
-            Refused(words="", where="nothing to call was named"),
-            Refused(words="describe", where="takes a name"),
+            Refused(words="", where="nothing to call"),
+            Refused(words="describe", where="takes the name"),
             Refused(words="demo localhost:1", where="grpclab call demo takes no localhost:1"),
         ],
         "names": [
@@ -812,7 +816,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "file": [
             Acts(words="--file my.toml", proof="files", after="localhost:1"),
-            Refused(words="localhost:1 --file study.toml", where="a file that is not there yet"),
+            Refused(words="localhost:1 --file study.toml", where="a file that does not exist yet"),
         ],
     },
     "notebook": {

@@ -190,6 +190,6 @@ def _split(name: str) -> tuple[str, str]:
     service, _, method = text.partition("/") if "/" in text else text.rpartition(".")
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*/[A-Za-z_]\w*", f"{service}/{method}", re.ASCII):
         raise UsageError(
-            f"{name!r} is not a method name: give package.Service/Method, e.g. grpc.health.v1.Health/Check"
+            f"{name!r} is not a method name: write package.Service/Method, e.g. grpc.health.v1.Health/Check"
         )
     return service, method

@@ -136,7 +136,9 @@ def _random(name: str, arguments: Sequence[str | int], text: str) -> Callable[[_
     if len(arguments) not in (0, 2) or not isinstance(low, int) or not isinstance(high, int):
         raise UsageError(f"invalid template {{{{{text}}}}}: expected two whole numbers, e.g. {{{{{name} 1 10}}}}")
     if low > high or (name == "randomInt" and low == high):
-        raise UsageError(f"invalid template {{{{{text}}}}}: expected the smaller number first; the larger is left out")
+        raise UsageError(
+            f"invalid template {{{{{text}}}}}: expected the smaller number first; the larger one is excluded"
+        )
     if name == "randomInt":
         return lambda one: _random_int(one, low, high)
     if low < 0 or high > MAX_RANDOM_LENGTH:

@@ -33,7 +33,7 @@ def split(config: TrialConfig) -> list[TrialConfig]:
     workers, divided = config.load.workers, _divided(config)
     for name, total in divided.items():
         if total < workers:
-            raise FactorError(f"{name}={total} cannot be divided over load.workers={workers}: use fewer workers")
+            raise FactorError(f"{name}={total} cannot be divided among load.workers={workers}: use fewer workers")
     parts = {name: share(total, workers) for name, total in divided.items()}
     return [config.replace({name: part[index] for name, part in parts.items()}) for index in range(workers)]
 

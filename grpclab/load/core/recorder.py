@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-GIVEN_UP, NEVER_SENT = "still under way when the run ended", "due, and not sent when the run ended"
+GIVEN_UP, NEVER_SENT = "still in progress when the run ended", "due, but not sent when the run ended"
 """The texts of the calls that were given up."""
 CHUNK = 8192
 """Calls that are kept in memory before they are written."""
@@ -297,6 +297,6 @@ class Recorder:
                 rest = rest[self._files[path].write(rest) :]
         except OSError as error:
             self.failure = (
-                f"the calls' records cannot be written to {path} ({error.strerror}): free some space,"
-                " or let TMPDIR name a folder that has it"
+                f"the call records cannot be written to {path} ({error.strerror}): free some space, or set TMPDIR "
+                "to a folder with enough space"
             )

@@ -40,7 +40,7 @@ PORTS_KEPT_S = 60.0
 """The time for which the port of a closed TCP connection is kept (TIME_WAIT, Linux)."""
 PORTS_SHARE = 0.9
 """The share of the local ports that connections of single calls may use up."""
-_TIME = re.compile(r"[\d.,]+ (?:us|ms|s)\b")
+_TIME = re.compile(r"[\d.,]+ (?:µs|ms|s)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +232,7 @@ def open_lengths(warmups: Iterable[WarmUp], rates: Iterable[float]) -> SliceLeng
 def _known(warmups: Iterable[WarmUp]) -> list[WarmUp]:
     warmups = list(warmups)
     if not warmups or any(math.isnan(each.latency_p99_s) for each in warmups):
-        raise ValueError("the lengths of slices need warm-ups in which calls ended")
+        raise ValueError("slice lengths need warm-ups in which calls completed")
     return warmups
 
 
@@ -257,7 +257,7 @@ def alone(warmups: Mapping[str, WarmUp], rates: Mapping[str, float | None]) -> d
 
 def _why_alone(warmup: WarmUp, rate_rps: float | None) -> str:
     if math.isnan(warmup.latency_p99_s):
-        return "no call of its warm-up ended"
+        return "no call completed in its warm-up"
     lengths = closed_lengths([warmup]) if rate_rps is None else open_lengths([warmup], [rate_rps])
     needed_s, most_s = lengths.expected_s(warmup), CLOSED_MOST_S if rate_rps is None else OPEN_MOST_S
     if needed_s <= most_s:
@@ -289,7 +289,7 @@ def growing(slices: Sequence[Slice]) -> str:
     by_chance = STILL * math.sqrt(2 * len(valid) * mean * min(1 + mean, 3))
     if grew < len(valid) / 2 or longer <= max(by_chance, GREW * sum(each.started for each in valid)):
         return ""
-    return f"more calls were under way at the end of {grew} of {len(valid)} slices than at their beginning"
+    return f"{grew} of {len(valid)} slices ended with more calls in progress than they started with"
 
 
 def outlasting(slices: Sequence[Slice]) -> str:
@@ -325,8 +325,8 @@ class PortWatch:
         if used + coming <= PORTS_SHARE * self._ports:
             return ""
         return (
-            f"{used:,} of {self._ports:,} local ports are used up for {PORTS_KEPT_S:.0f} s by connections of single"
-            " calls (TIME_WAIT): measure for less time, or set net.ipv4.tcp_tw_reuse"
+            f"{used:,} of {self._ports:,} local ports are taken for {PORTS_KEPT_S:.0f} s by connections for single "
+            "calls (TIME_WAIT): measure for less time, or set net.ipv4.tcp_tw_reuse"
         )
 
     def _recent(self, now: float) -> Iterator[tuple[float, int]]:

@@ -89,7 +89,7 @@ def read_bench_file(
 def _request(text: str, key: str, where: str) -> Any:
     """The request, with its numbers as they were written."""
     if _FINE_TIME.search(text):
-        raise UsageError(f"{where}: expected times of six decimals at most; write a finer one as text")
+        raise UsageError(f"{where}: expected times with at most six decimals; write a finer one as a string")
     return tomllib.loads(text, parse_float=_exact)[key]
 
 
@@ -100,7 +100,7 @@ def _exact(word: str) -> Number | float:
 
 def _toml(text: str, name: str) -> dict[str, Any]:
     if name.lower().endswith((".yaml", ".yml")):
-        raise UsageError(invalid("--config", name, "a file in TOML or JSON; YAML is not read"))
+        raise UsageError(invalid("--config", name, "a TOML or JSON file; YAML is not supported"))
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -120,7 +120,7 @@ def _json(text: str, name: str) -> dict[str, Any]:
         tables = json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise UsageError(invalid("--config", name, f"JSON, which it is not at {where}")) from None
+        raise UsageError(invalid("--config", name, f"valid JSON; the error is at {where}")) from None
     except UsageError:
         raise
     except (RecursionError, ValueError):  # an integer of more digits than Python reads
@@ -149,14 +149,14 @@ def _word(value: Any, where: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str) and not value.strip():
-        raise UsageError(f"{where} is empty: give it a value, or leave it out")
+        raise UsageError(f"{where} is empty: set a value, or remove it")
     if isinstance(value, int | str):
         return str(value)
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, datetime.time):  # how TOML writes 00:01:30
         return value.isoformat()
-    raise _refused(where, value, "a number, a text, or true or false")
+    raise _refused(where, value, "a number, a string, or true or false")
 
 
 def _refused(where: str, value: object, expected: str) -> UsageError:

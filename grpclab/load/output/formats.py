@@ -167,7 +167,7 @@ def _own(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "notes": list(result.notes),
         "notices": [notice.to_json() for notice in result.notices],
         "surroundings": run.interference.to_json(),
-        "details_note": "" if listed else f"{summary.requests:,} calls are not listed: --details lists them",
+        "details_note": "" if listed else f"{summary.requests:,} calls are not listed; add --details to list them",
         "short_window": run.short,
         "limited_by": result.limited_by,
         "limits": list(run.limits),

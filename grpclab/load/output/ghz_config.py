@@ -46,9 +46,9 @@ REFUSED = {
     ),
     **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
     "skipFirst": "warm-up is a time: write warmup, e.g. '1s'",
-    "reflect-metadata": "the metadata of the call is sent to reflection, too",
+    "reflect-metadata": "the metadata of the call is sent to the reflection service as well",
     "cpus": "write workers, the number of generator processes",
-    "duration-stop": "calls under way at the end of the window get 3 s more",
+    "duration-stop": "calls in progress at the end of the window get 3 s more",
     "max-recv-message-size": "write --set client.max_message_mib=N, in a configuration under [set]",
     **dict.fromkeys(("lb-strategy", "debug", "max-send-message-size"), _ANY),
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
@@ -101,27 +101,27 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
 def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: Any, name: str) -> None:
     """Add one key of ghz that is set."""
     if key in REFUSED:
-        raise _refused(name, key, value, f"this key to be left out: {REFUSED[key]}")
+        raise _refused(name, key, value, f"this key to be removed: {REFUSED[key]}")
     if key in RENAMED:
         new = RENAMED[key]
         if key == "total" and "duration" in tables:
             return  # a duration alone ends the load then, in ghz
         if new in tables or new in out:
-            raise _refused(name, key, value, f"one of {key} and {new}: both say the same")
+            raise _refused(name, key, value, f"only one of {key} and {new}: they mean the same")
         out[new] = value
     elif key == "load-schedule":
         if {"rps", "rate"} & tables.keys():
-            raise _refused(name, key, value, "either a schedule or one rate")
+            raise _refused(name, key, value, "either a schedule or a single rate")
         out["rate"] = schedule(tables, f"{name}: ")
     elif key in _SCHEDULE and "load-schedule" not in tables:
-        raise _refused(name, key, value, "load-schedule=step or load-schedule=line as well")
+        raise _refused(name, key, value, "load-schedule=step or load-schedule=line along with it")
     elif key == "async" and not {"rps", "rate", "load-schedule"} & tables.keys():
-        raise _refused(name, key, value, "a rate as well: calls are then sent when they are due")
+        raise _refused(name, key, value, "a rate along with it: calls are then sent when they are due")
     elif key == "insecure":
         if not isinstance(value, bool):
             raise _refused(name, key, value, "true or false")
         if value and (of_tls := next((one for one in OF_TLS if one in tables), None)):
-            raise _refused(name, key, value, f"false beside {of_tls}, which belongs to TLS")
+            raise _refused(name, key, value, f"false together with {of_tls}, which is a TLS option")
         if not value:
             out["tls"] = True
     # insecure = true and count-errors = true are what bench does anyway; the rest is set at the end.
@@ -143,14 +143,14 @@ def schedule(tables: Mapping[str, Any], where: str, dashes: str = "") -> str:
             if not tables.get(key):
                 raise UsageError(f"{where}{dashes}load-schedule=step needs {dashes}{key} as well")
         if tables.get("load-max-duration"):
-            expected = "this to be left out: a schedule of steps ends with its last rate"
+            expected = "this to be removed: a schedule of steps ends with its last rate"
             raise UsageError(where + invalid(f"{dashes}load-max-duration", tables["load-max-duration"], expected))
         return "{load-start}:{load-end}:{load-step}@{load-step-duration}".format(**tables)
     if kind == "line":
         return _line(tables, where, dashes)
     if kind != "const" or len(tables.keys() & set(_SCHEDULE)) > 0:
         raise UsageError(
-            where + invalid(f"{dashes}load-schedule", kind, "step or line, or const without what belongs to those")
+            where + invalid(f"{dashes}load-schedule", kind, "step or line, or const without their options")
         )
     return ""
 

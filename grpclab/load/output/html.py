@@ -76,7 +76,7 @@ def _headline(result: LoadResult) -> list[tuple[str, str, str]]:
     figures: list[tuple[str, str, str]] = []
     if result.knee is not None:
         rate = result.knee.rate_rps
-        figures.append(("gb-main", "-" if rate is None else f"{rate:,.10g}", "requests/s kept up with"))
+        figures.append(("gb-main", "-" if rate is None else f"{rate:,.10g}", "requests/s sustained"))
     else:
         figures.append(("gb-main", f"{summary.throughput_rps:,.0f}", "requests/s"))
         if result.run.short:
@@ -174,7 +174,7 @@ def _steps(result: LoadResult) -> CardBody:
     drawn = [curve for curve in curves if len(curve.points) > 1]
     picture = None
     if drawn:
-        description = f"Latency over the rate offered. {result.knee.sentence if result.knee else ''}"
+        description = f"Latency against the offered rate. {result.knee.sentence if result.knee else ''}"
         ticks = chart.rate_ticks([step.rate_rps for step in result.steps])
         hollow = "; hollow: the generator's limit" if any(step.limited_by for step in result.steps) else ""
         picture = chart.laid_out(drawn, ticks, f"requests/s offered{hollow}", description)
@@ -203,7 +203,7 @@ def _remarks(result: LoadResult) -> list[tuple[str, str]]:
     if run.stopped_because:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
     if run.interrupted:
-        items.append(("gb-warn", "interrupted: this is what had been measured by then"))
+        items.append(("gb-warn", "interrupted: these are the results up to that point"))
     items += [("gb-warn" if notice.severity == "warning" else "", str(notice)) for notice in result.notices]
     items += [("", note) for note in result.remarks]
     return items

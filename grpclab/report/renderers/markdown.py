@@ -16,7 +16,7 @@ from grpclab.text.markdown import escape, table
 
 MOST_ROWS = 200
 """So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
-RIGHT = frozenset({"ratio", "95 % interval", "p adjusted", "blocks"})
+RIGHT = frozenset({"ratio", "95 % interval", "adjusted p", "blocks"})
 """The columns of figures."""
 _VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
 _FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
@@ -33,7 +33,9 @@ def markdown(study: FinishedStudy) -> str:
     parts = [f"{word}{escape(answer.sentence)}{bound}", escape(answer.confidence)]
     parts += [*map(escape, answer.more), escape(glossary.line(study)), _parts(study), _reasons(study)]
     parts += [_warnings(study), _setup(study), _all_comparisons(study), _machine(study)]
-    parts.append(f"The whole report is one file that opens offline: {escape(f'{study.name}.html')}, beside this one.")
+    parts.append(
+        f"The full report is a single file that opens offline: {escape(f'{study.name}.html')}, next to this one."
+    )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -48,7 +50,7 @@ def _setup(study: FinishedStudy) -> str:
 
 def _parts(study: FinishedStudy) -> str:
     rows = [[escape(title), *_cells(c)] for title, c in study.parts()]
-    return table(["of it", "ratio", "95 % interval", "verdict"], rows, RIGHT)
+    return table(["part", "ratio", "95 % interval", "verdict"], rows, RIGHT)
 
 
 def _reasons(study: FinishedStudy) -> str:
@@ -57,7 +59,7 @@ def _reasons(study: FinishedStudy) -> str:
         return ""
     items = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
     if not (study.verdict.aa or study.plan.without_aa):
-        items.append("- **Noise here:** not checked, there is no A/A.")
+        items.append("- **Noise on this machine:** not checked, since there is no A/A comparison.")
     return "\n".join(items)
 
 
@@ -80,7 +82,7 @@ def _all_comparisons(study: FinishedStudy) -> str:
     ]
     if not rows:
         return ""
-    header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
+    header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "adjusted p", "blocks"]
     summary = f"<details><summary>All {qty.count(len(rows), 'comparison')}</summary>"
     left_out = len(rows) - MOST_ROWS
     more = f"\n\n{left_out:,} more are in the report." if left_out > 0 else ""

@@ -89,7 +89,11 @@ def check_factors(config: ServerConfig) -> None:
     for name in (*OF_THE_GREETER, *NOT_YET):
         factor, level = FACTORS[f"server.{name}"], getattr(config, name)
         if level != factor.default:
-            why = "only grpclab's own greeter has it" if name in OF_THE_GREETER else "an application has none yet"
+            why = (
+                "only grpclab's own greeter supports it"
+                if name in OF_THE_GREETER
+                else "applications do not support it yet"
+            )
             expected = f"{format_level(factor.default)} for an application: {why}"
             raise FactorError(invalid(f"server.{name}", format_level(level), expected))
 
@@ -116,7 +120,7 @@ def interpreter(python: str, name: str = "python") -> str:
     if path not in _PYTHONS:
         if not _is_python(path):
             raise UsageError(
-                invalid(name, python, "a Python interpreter, e.g. .venv/bin/python: this is another program")
+                invalid(name, python, "a Python interpreter, e.g. .venv/bin/python; this is another program")
             )
         _PYTHONS.add(path)
     return path
@@ -255,13 +259,13 @@ def launch_application(
         if server.own_health:
             server.health = health_status(server.target, security)
             if server.health not in ("SERVING", "UNIMPLEMENTED"):
-                _note(server, "health", f"the health service of {app} says {server.health}")
+                _note(server, "health", f"the health service of {app} reports {server.health}")
         if server.from_checkout:
             names = ", ".join(server.from_checkout[:MOST_MODULES])
             more = len(server.from_checkout) - MOST_MODULES
             names += f" and {more} more" if more > 0 else ""
             text = f"{app} imported {names} from {checkout}, not from the revision"
-            _note(server, "revision", text, "let app-dir be a folder from which they can be imported, too")
+            _note(server, "revision", text, "set app-dir to a folder from which they can be imported as well")
         yield server
         server.stop()
         if server.trouble:
@@ -269,9 +273,14 @@ def launch_application(
         if server.program_at_end is not None:
             late, changed = program_changes(server.program, server.program_at_end)
             if late:
-                log.info("%s imported after it had registered: %s", app, ", ".join(late))
+                log.info("%s imported modules after registering: %s", app, ", ".join(late))
             if changed:
-                _note(server, "changed", f"files of {app} changed while it ran: {', '.join(changed)}", "measure again")
+                _note(
+                    server,
+                    "changed",
+                    f"files of {app} changed while it was running: {', '.join(changed)}",
+                    "measure again",
+                )
 
 
 def _note(server: RunningServer, kind: str, text: str, remedy: str = "") -> None:

@@ -101,7 +101,7 @@ class RunningServer:
     @property
     def child(self) -> Child:
         """The process of ours that started it, and that stops it."""
-        assert self.process is not None, "nobody here started it"
+        assert self.process is not None, "grpclab did not start it"
         return self.process
 
     @property
@@ -284,7 +284,7 @@ def _socket_path(folder: Path) -> str:
     """The path of a Unix socket in a folder. Raises UsageError where the system takes none so long."""
     path = folder / "s"
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
-        raise UsageError(invalid("TMPDIR", folder.parent, "a shorter path, since a Unix socket is to lie in it"))
+        raise UsageError(invalid("TMPDIR", folder.parent, "a shorter path, since a Unix socket is created in it"))
     return str(path)
 
 

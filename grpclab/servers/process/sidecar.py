@@ -77,12 +77,14 @@ def diagnostics_address(
         raise UsageError(invalid("PPROF_ENABLED", switch, "true or false"))
     text = environ.get("PPROF_PORT", "").strip() or str(DEFAULT_PORT)
     if not text.isdecimal() or int(text) > 65535:
-        raise UsageError(f"PPROF_PORT={text} is not a port: give a whole number from 0 to 65535")
+        raise UsageError(f"PPROF_PORT={text} is not a port: expected a whole number from 0 to 65535")
     token = environ.get("PPROF_TOKEN", "").strip()
     if token and not TOKEN.fullmatch(token):
         raise UsageError("invalid PPROF_TOKEN: expected at least 16 letters, digits, - or _")
     if switch in _NO and host is not None:
-        raise UsageError(invalid("--desk-host", host, "no --desk-host, since PPROF_ENABLED turns the desk off"))
+        raise UsageError(
+            invalid("--desk-host", host, "no --desk-host, since PPROF_ENABLED turns the diagnostics server off")
+        )
     if switch in _NO or not (requested or default):
         return None
     address = DiagnosticsAddress(port=int(text), token=token)

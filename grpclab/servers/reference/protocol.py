@@ -88,7 +88,7 @@ class ReferenceProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(WRITE_BUFFER_BYTES)
         self._context.protocols.add(self)
-        self._dismiss(self._context.ledger.admit(self), "too many connections, and this one has been silent for long")
+        self._dismiss(self._context.ledger.admit(self), "too many connections, and this one has been idle for too long")
         self.flush()
 
     @property
@@ -165,7 +165,7 @@ class ReferenceProtocol(asyncio.Protocol):
         held = self.http2.held
         self._settled = held if held >= STEP_BYTES else 0
         dismissed = self._context.ledger.settle(self, self.held)
-        self._dismiss(dismissed, "the server holds too much, and this connection the most of it")
+        self._dismiss(dismissed, "the server holds too much data, most of it for this connection")
 
     @staticmethod
     def _dismiss(protocols: Sequence[Holder], why: str) -> None:

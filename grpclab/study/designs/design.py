@@ -41,7 +41,9 @@ def no_verdict(blocks: int) -> str:
     from grpclab.analysis import fewest_blocks  # pandas and scipy, which a mistake does not need
 
     fewest = fewest_blocks()
-    return "" if blocks >= fewest else f"no verdict with {blocks} blocks: it takes {fewest} or more (blocks={fewest})"
+    return (
+        "" if blocks >= fewest else (f"no verdict with {blocks} blocks: it takes at least {fewest} (blocks={fewest})")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -143,7 +143,7 @@ def design(
     prefix = f"{chosen.name}-" if len(workloads) > 1 else ""
     again = planned.add(
         f"{prefix}baseline-again",
-        f"the baseline{chosen.words} once more (A/A)",
+        f"the baseline{chosen.words} again (A/A)",
         chosen.name,
         chosen.start,
         hosted=chosen.hosted,
@@ -222,7 +222,7 @@ def _refuse_idle(file: StudyFile, workload: Workload) -> None:
             configs += [workload.start] if table == "set" else []
             reasons = [cannot_act(config, hosted=workload.hosted).get(name) for config in configs]
             if all(reasons):
-                raise DesignError(f"{table}: {name} cannot act: {reasons[0]}")
+                raise DesignError(f"{table}: {name} has no effect: {reasons[0]}")
 
 
 # ---- the headline ------------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def _headline(
 def _without_second_level(file: StudyFile, baseline: TrialConfig) -> str:
     """The text of an error about factors whose only level is the baseline's."""
     words = " ".join(setting_word(name, baseline.flat()[name]) for name in file.factors)
-    return f"factors: {', '.join(file.factors)}: expected a second level, {words} is the baseline itself"
+    return f"factors: {', '.join(file.factors)}: expected a second level; {words} is the baseline itself"
 
 
 def _obvious(file: StudyFile, workload: Workload) -> TrialConfig | None:

@@ -103,9 +103,9 @@ def subject_of(
     """
     table = call or CallTable()
     if table.data is not None and table.data_file:
-        raise DesignError("call: data and data-file both give the request: leave one out")
+        raise DesignError("call: data and data-file both specify the request: remove one of them")
     if table.proto and table.protoset:
-        raise DesignError("call: proto and protoset both give the schema: leave one out")
+        raise DesignError("call: proto and protoset both specify the schema: remove one of them")
     schema = beside(table.proto or table.protoset, folder)
     paths = tuple(beside(path, folder) for path in _texts("call.proto-path", table.proto_path))
     data = table.data if isinstance(table.data, str | None) else json_text(table.data)
@@ -141,7 +141,7 @@ def _of_file(name: str, options: DataOptions) -> str:
     try:
         size = Path(name).stat().st_size
     except OSError as error:
-        raise unreadable("call.data-file", name, "a file that can be read", error) from None
+        raise unreadable("call.data-file", name, "a readable file", error) from None
     if options.format_of(name) == "json" and size <= MOST_TEXT_BYTES:
         return text_of_file(read_text("call.data-file", name), name)
     return file_reference(name)
@@ -150,7 +150,7 @@ def _of_file(name: str, options: DataOptions) -> str:
 def _texts(name: str, value: Any) -> Sequence[str]:
     texts = [value] if isinstance(value, str) else value or []
     if not all(isinstance(text, str) for text in texts):
-        raise DesignError(invalid(name, value, "texts in quotes"))
+        raise DesignError(invalid(name, value, "quoted strings"))
     return texts
 
 

@@ -121,7 +121,7 @@ def test_everything_that_can_be_measured_here_is(root: Path) -> None:
     notes = Results(root).about().notes
     without_nghttp2 = shutil.which("nghttpd") is None or shutil.which("h2load") is None
     assert set(notes) == LONG | ({"ceiling"} if without_nghttp2 else set())
-    assert notes["crashes"].startswith("not asked for")
+    assert notes["crashes"].startswith("not selected")
     assert {path.stem for path in Results(root).folder.glob("*.parquet")} == set(EXPERIMENTS) - set(notes)
 
 

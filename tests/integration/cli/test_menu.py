@@ -151,7 +151,7 @@ def test_ctrl_c_after_the_defaults_of_an_entry_leads_back_to_the_menu(menu: Star
 def test_what_is_not_there_is_one_line_and_the_menu_comes_back(menu: Started) -> None:
     with menu() as terminal:
         pick(terminal, "Report")
-        terminal.expect_exact("holds no study yet")
+        terminal.expect_exact("has no studies yet")
         terminal.expect_exact(MENU)
         pick(terminal, "Docker setup")
         terminal.expect_exact("compose.yaml")

@@ -246,6 +246,6 @@ def test_a_taken_port_is_a_warning_unless_the_desk_was_asked_for(caplog: pytest.
     with socket.create_server(("127.0.0.1", 0)) as held:
         taken = {"PPROF_PORT": str(held.getsockname()[1])}
         assert diagnostics_address(taken, default=True) is None
-        with pytest.raises(ServerError, match="choose another with PPROF_PORT"):
+        with pytest.raises(ServerError, match="choose another port with PPROF_PORT"):
             diagnostics_address({**taken, "PPROF_ENABLED": "true"}, default=True)
     assert "no diagnostics server: port" in caplog.text

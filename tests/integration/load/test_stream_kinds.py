@@ -147,6 +147,19 @@ def test_large_messages_wait_for_the_windows_and_arrive_whole(
     assert {call.digest for call in served} == {digest_of(part(**one).SerializeToString() for one in data)}
 
 
+@BOTH
+@pytest.mark.parametrize("method", ["Upload", "Chat"])
+def test_messages_of_a_stream_may_be_compressed(server: StreamServer, engine: str, method: str, tmp_path: Path) -> None:
+    data = [{"body": b"one " * 500}, {"body": b"x"}]
+    levels: dict[str, Level] = {"client.compression": "gzip", "load.stream_messages": 3}
+    records, texts = made(server, engine, method, data, tmp_path, levels=levels)
+    served = server.take(20)
+    assert texts == []
+    agree(records, served, method)
+    sent = [part(**data[number % 2]).SerializeToString() for number in range(3)]
+    assert {call.digest for call in served} == {digest_of(sent)}
+
+
 # ---- times ---------------------------------------------------------------------------------------------------
 
 

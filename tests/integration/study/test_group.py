@@ -122,20 +122,20 @@ def test_two_servers_with_one_fixed_port_are_measured_one_after_the_other_and_sa
     found = measured(tmp_path, {"a": TrialConfig(), "b": TrialConfig()}, {"a": both, "b": both})
     assert set(found.alone) == {"a", "b"}
     assert all(result.valid for result in found.trials.values()), [r.invalid_reason for r in found.trials.values()]
-    assert any("does not start beside the others" in reason for reason in found.reasons)
+    assert any("does not start next to the others" in reason for reason in found.reasons)
     assert [notice.kind for notice in found.trials["a"].notices if notice.kind == "alone"] == ["alone"]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("option", "why"),
-    [("--burn 0.1", "of a core when it has no call"), ("--late-work 30", "of its work when its calls have ended")],
+    [("--burn 0.1", "of a core when it has no calls"), ("--late-work 30", "of its work after its calls have ended")],
 )
 def test_a_server_that_works_outside_its_slices_is_measured_alone(tmp_path: Path, option: str, why: str) -> None:
     subjects = {"a": command(), "b": command(), "busy": command(option)}
     found = measured(tmp_path, dict.fromkeys(subjects, TrialConfig()), subjects, counted_s=1.0)
     assert list(found.alone) == ["busy"]
-    assert why in found.alone["busy"] or "of a core when it has no call" in found.alone["busy"]
+    assert why in found.alone["busy"] or "of a core when it has no calls" in found.alone["busy"]
     assert all(result.valid for result in found.trials.values()), [r.invalid_reason for r in found.trials.values()]
     quiet, busy = (found.trials[name].metrics["server_cpu_per_call_s"] for name in ("a", "busy"))
     assert busy > quiet

@@ -74,7 +74,7 @@ def test_a_checkout_with_changes_is_one_side(history: History, capsys: pytest.Ca
     history.write({"shop/server.py": application(SLOW)})
     code, found = ran(words, capsys)
     assert code == 2
-    assert "holds a study with another plan" in found["error"]
+    assert "has a study with a different plan" in found["error"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ def words(*digests: str) -> str:
 
 
 def test_many_files_of_an_application_are_one_digest_that_each_of_them_changes() -> None:
-    assert "3 files, SHA-256 of all" in words("1", "2", "3")
+    assert "3 files, combined SHA-256" in words("1", "2", "3")
     assert words("1", "2", "3") != words("1", "2", "4")
     assert f"0.py, 1 bytes, SHA-256 {'1' * 12}" in words("1")
 

@@ -266,7 +266,7 @@ def test_a_study_file_takes_every_factor_and_refuses_one_that_cannot_act(factor:
         plan = document(file_design.design(written(settings)).plan)
         assert trial_config(plan, plan["headline"][role]).flat()[factor] == FACTORS[factor].parse(level)
         if context:
-            with pytest.raises(UsageError, match=rf"{re.escape(factor)} cannot act"):
+            with pytest.raises(UsageError, match=rf"{re.escape(factor)} has no effect"):
                 file_design.design(written({}))
 
 

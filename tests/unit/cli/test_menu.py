@@ -178,7 +178,7 @@ def test_what_cannot_be_done_is_one_line_and_the_menu_stays(
     answered(monkeypatch, "Report", "Docker setup", "Call")
     assert commands.main(["menu"]) == 0
     first, second = capsys.readouterr().err.splitlines()
-    assert "holds no study yet" in first
+    assert "has no studies yet" in first
     assert str(tmp_path / "deploy" / "compose.yaml") in second
     assert ran == [["grpclab", "call", "demo"]]
 

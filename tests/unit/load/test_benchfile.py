@@ -149,16 +149,16 @@ def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options:
 
 @pytest.mark.parametrize("key", sorted(REFUSED))
 def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
-    assert refused({key: "x"}) == f"ghz.json: invalid {key}=x: expected this key to be left out: {REFUSED[key]}"
+    assert refused({key: "x"}) == f"ghz.json: invalid {key}=x: expected this key to be removed: {REFUSED[key]}"
 
 
 @pytest.mark.parametrize(
     ("tables", "why"),
     [
         ({"insecure": "no"}, "invalid insecure=no: expected true or false"),
-        ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false beside cacert"),
-        ({"async": True}, "invalid async=True: expected a rate as well"),
-        ({"binary-file": "a.bin", "data-file": "b"}, "both say the same"),
+        ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false together with cacert"),
+        ({"async": True}, "invalid async=True: expected a rate along with it"),
+        ({"binary-file": "a.bin", "data-file": "b"}, "they mean the same"),
         ({"load-schedule": "line"}, "load-schedule=line needs load-step"),
         ({"load-schedule": "sine"}, "invalid load-schedule=sine: expected step or line"),
         (
@@ -171,18 +171,18 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
                 **{"load-schedule": "step", "load-start": 5, "load-end": 9, "load-step": 1},
                 **{"load-step-duration": "5s", "load-max-duration": "5s"},
             },
-            "invalid load-max-duration=5s: expected this to be left out",
+            "invalid load-max-duration=5s: expected this to be removed",
         ),
         ({"load-schedule": "step", "load-start": 5}, "load-schedule=step needs load-end as well"),
-        ({"load-schedule": "step", "rps": 5}, "expected either a schedule or one rate"),
-        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line as well"),
+        ({"load-schedule": "step", "rps": 5}, "expected either a schedule or a single rate"),
+        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line along with it"),
         ({"duration": 10_000_000_000}, "expected a time with its unit, e.g. '10s'"),
         ({"timeout": 20.5}, "expected a time with its unit, e.g. '10s'"),
-        ({"total": 5, "requests": 5}, "both say the same"),
-        ({"proto": "a", "protoset": "b"}, "both say the same"),
+        ({"total": 5, "requests": 5}, "they mean the same"),
+        ({"proto": "a", "protoset": "b"}, "they mean the same"),
         ({"totale": 5}, "unknown key 'totale'"),
         ("[1]", "expected an object of options in JSON"),
-        ("{,}", "expected JSON, which it is not at line 1, column 2"),
+        ("{,}", "expected valid JSON; the error is at line 1, column 2"),
         ('{"total": 1, "total": 2}', "the key 'total' is given twice"),
         ("[" * 100_000, "expected JSON with less nesting"),
         ('{"requests": ' + "9" * 5000 + "}", "expected JSON with less nesting and shorter numbers"),
@@ -194,7 +194,9 @@ def test_what_contradicts_itself_is_one_line(tables: dict[str, Any] | str, why: 
 
 @pytest.mark.parametrize("name", ["bench.yaml", "bench.YML"])
 def test_yaml_is_refused_by_its_ending(name: str) -> None:
-    assert refused("total: 5", name) == f"invalid --config={name}: expected a file in TOML or JSON; YAML is not read"
+    assert refused("total: 5", name) == (
+        f"invalid --config={name}: expected a TOML or JSON file; YAML is not supported"
+    )
 
 
 def test_json_is_known_without_its_ending() -> None:
@@ -287,7 +289,5 @@ def test_a_mark_before_the_request_is_no_part_of_it(asked: Callable[..., dict[st
 def test_a_file_that_is_missing_is_told_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bench.toml").write_text(CONFIG)
     assert commands.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
-    message = (
-        f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a file that can be read in {tmp_path}: No such"
-    )
+    message = f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a readable file in {tmp_path}: No such"
     assert capsys.readouterr().err.startswith(message)

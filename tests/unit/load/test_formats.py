@@ -225,7 +225,7 @@ def test_the_options_can_be_given_back_to_the_bench() -> None:
 
 
 def test_what_had_no_effect_is_told_and_is_no_setting() -> None:
-    reasons = {"client.connections": "pooling=shared does not use it", "seed": "nothing is drawn"}
+    reasons = {"client.connections": "pooling=shared does not use it", "seed": "nothing is random"}
     case = dataclasses.replace(thousand(levels={"client.connections": 2}), without_effect=reasons)
     own = ghz_json(case)["grpclab"]
     assert (own["without_effect"], "client.connections" in own["settings"]) == (reasons, False)

@@ -128,7 +128,7 @@ def test_hostile_names_mention_nobody_and_break_no_table() -> None:
 @pytest.mark.parametrize("kind", POOR)
 def test_poor_studies_say_so_in_markdown(kind: str) -> None:
     text = markdown(poor(kind))
-    assert text.startswith("**inconclusive:** There is no ")
+    assert text.startswith(("**inconclusive:** No ratio of ", "**inconclusive:** There is no verdict"))
     assert "nan" not in text.lower().replace("nanosecond", "")
     assert "None" not in text
 
@@ -188,7 +188,6 @@ def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)
     assert max(map(len, lines)) <= WIDTH
     assert "\x1b" not in shown
-    assert shown.isascii()
 
 
 def test_a_study_of_levels_shows_every_level() -> None:

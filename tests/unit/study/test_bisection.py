@@ -89,7 +89,11 @@ def test_commits_that_cannot_be_measured_are_passed_over(last: int, place: float
 
 @pytest.mark.parametrize(
     ("verdict", "code", "told"),
-    [("equivalent", 1, "is not slower than"), ("faster", 1, "is not slower than"), ("inconclusive", 4, "nothing can")],
+    [
+        ("equivalent", 1, "is not slower than"),
+        ("faster", 1, "is not slower than"),
+        ("inconclusive", 4, "it cannot be said"),
+    ],
 )
 def test_without_a_slowdown_between_the_ends_nothing_is_named(verdict: Verdict, code: int, told: str) -> None:
     found = bisected(9, lambda *_: verdict)

@@ -137,7 +137,10 @@ def test_a_budget_takes_blocks_from_what_carries_no_small_difference_and_the_stu
     study.seconds, study.stop_at = 14.0, "02-00"
     with pytest.raises(StudyInterruptedError):
         run(study)
-    assert "what carries no small difference is measured in 1 block" in (study.manifest.pilot or StoredPilot()).reason
+    assert (
+        "configurations without a small difference are measured in 1 block"
+        in (study.manifest.pilot or StoredPilot()).reason
+    )
     again = drawn(tmp_path, pilot, large=True)
     again.seconds = 14.0
     lines = run(again)
@@ -154,7 +157,7 @@ def test_what_always_fails_is_tried_twice_then_left_out_and_told(tmp_path: Path)
     assert study.drawn == ["00-00", "00-01", "01-00", "02-00", "03-00", "04-00", "05-00"]
     names = [name for name in study.store.results() if name.endswith("threads-4")]
     assert len(names) == 3
-    assert sum("threads-4 is left out of the other blocks" in line for line in lines) == 1
+    assert sum("threads-4 is left out of the remaining blocks" in line for line in lines) == 1
     assert any(warning.startswith("left out: threads-4") for warning in study.judge().warnings)
 
     mended = drawn(tmp_path)
@@ -190,7 +193,7 @@ def test_a_budget_beside_a_file_is_kept_when_the_study_goes_on_without_one(tmp_p
     assert Study.described(tmp_path / "s.toml", "mine", root=tmp_path).begin().manifest.pilot == begun.manifest.pilot
     other = Study.described(tmp_path / "s.toml", "mine", root=tmp_path, budget_s=60.0).begin()
     assert other.manifest.pilot == begun.manifest.pilot
-    assert "begun with a budget of 10 min" in other.summary()
+    assert "started with a budget of 10 min" in other.summary()
 
 
 def test_a_file_measured_exclusively_has_one_server_up_at_a_time(tmp_path: Path) -> None:
@@ -225,10 +228,10 @@ def sided(monkeypatch: pytest.MonkeyPatch, noise: float = 0.02) -> list[str]:
 @pytest.mark.parametrize(
     ("blocks", "budget_s", "exclusive", "told"),
     [
-        (None, None, False, "blocks are planned, enough to decide in four of five cases"),
+        (None, None, False, "blocks are planned, enough to decide in four out of five cases"),
         (None, 60.0, False, "budget 60 s: "),
-        (None, None, True, "one after the other: its servers cannot be up together"),
-        (20, None, False, "20 blocks find an effect of"),
+        (None, None, True, "one after the other: its servers cannot run at the same time"),
+        (20, None, False, "20 blocks detect an effect of"),
         (5, None, False, "no verdict with 5 blocks"),
     ],
 )
@@ -250,7 +253,7 @@ def test_the_plan_of_a_comparison_says_groups_seconds_and_effects(
     text = "\n".join(lines)
     assert told in text
     assert "00  a, b" in text
-    assert "a block takes 5 s" in text
+    assert "time per block 5 s" in text
     assert "an effect of 10 %" in text
     assert [bool(reason) for reason in reasons] == [exclusive]
 

@@ -88,7 +88,7 @@ def test_noise_that_is_not_of_the_slices_does_not_grow_with_less_counted_time() 
 
 
 def test_what_no_budget_can_hold_is_told() -> None:
-    assert "more than the budget" in within_budget(trials(0.01), PLAN, times(300.0), 720.0).reason
+    assert "exceeds the budget" in within_budget(trials(0.01), PLAN, times(300.0), 720.0).reason
 
 
 # ---- after the first block -------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_a_repository_is_found_from_any_folder_in_it(history: History) -> None:
 
 @pytest.mark.parametrize("folder", [".", "missing"])
 def test_a_folder_in_no_repository_is_refused(tmp_path: Path, folder: str) -> None:
-    with pytest.raises(UsageError, match="is in no git repository"):
+    with pytest.raises(UsageError, match="is not in a git repository"):
         Repository.around(tmp_path / folder)
 
 
@@ -217,7 +217,7 @@ def test_a_worktree_that_cannot_be_made_is_told_in_one_line_and_leaves_nothing(
     before = history.state
     with pytest.raises(StorageError) as caught:
         Worktrees().folder(Repository(history.folder), "f" * 40)
-    assert str(caught.value).startswith("no worktree of ffffffffffff can be made: ")
+    assert str(caught.value).startswith("no worktree of ffffffffffff can be created: ")
     assert history.state == before
     assert not list(temporaries.iterdir())
 

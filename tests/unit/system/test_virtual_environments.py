@@ -88,7 +88,7 @@ ERROR: ResolutionImpossible: for help visit https://pip.pypa.io/
         (PIP, "No matching distribution found for grpcio==99"),
         (CONFLICT, "Cannot install a==1 and b==2 because these package versions have conflicting dependencies."),
         ("one\nthe last line\n\n", "the last line"),
-        ("", "it does not say why"),
+        ("", "it gave no reason"),
     ],
 )
 def test_the_line_that_says_why_is_found(said: str, line: str) -> None:
