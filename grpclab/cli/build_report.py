@@ -188,7 +188,8 @@ def as_junit(report: BuildReport) -> str:
             failure.text = printable(check.text)
         elif check.outcome == "skipped":
             ET.SubElement(case, "skipped", {"message": printable(check.text)})
-    lines = [*("  ".join(map(printable, row)).strip() for row in report.table), *map(printable, report.warnings)]
+    rows = report.table if len(report.table[0]) > 2 else report.table[1:]
+    lines = [*("  ".join(map(printable, row)).strip() for row in rows), *map(printable, report.warnings)]
     ET.SubElement(suite, "system-out").text = "\n".join(lines)
     ET.indent(root)
     text: str = ET.tostring(root, encoding="utf-8", xml_declaration=True).decode()

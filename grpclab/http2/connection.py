@@ -83,14 +83,15 @@ class Connection:
         try:
             while at + 9 <= end and steps > 0:
                 steps -= 1
-                found = usual.get(data[at : at + 5])
-                if found is not None:
-                    taken, size, data_bytes = fast_path.take(side, data, at, found, steps // USUAL_STEPS + 1)
-                    if taken:
-                        at += size
-                        consumed += data_bytes
-                        steps -= taken * USUAL_STEPS - 1
-                        continue
+                found, taken = usual.get(data[at : at + 5]), 0
+                while found is not None and not taken:
+                    taken = found.recognised(side, data, at, steps // USUAL_STEPS + 1)
+                    at += taken * found.size
+                    consumed += taken * found.data_bytes
+                    found = found.other
+                if taken:
+                    steps -= taken * USUAL_STEPS - 1
+                    continue
                 high, low, kind, flags, stream_id = unpack_header(data, at)
                 if stream_id != begun_id:
                     begun_at, begun_id = at, stream_id

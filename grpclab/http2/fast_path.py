@@ -39,7 +39,7 @@ class RecognisingSide(Protocol):
 class UsualFrames(Generic[Sample]):
     """Frames that are recognised: their bytes, cut at the stream's id, and what a stream of them means."""
 
-    __slots__ = ("at_once", "data_bytes", "pieces", "sample", "size")
+    __slots__ = ("at_once", "data_bytes", "other", "pieces", "sample", "size")
 
     def __init__(self, pieces: tuple[bytes, ...], size: int, data_bytes: int, sample: Sample) -> None:
         self.pieces = pieces
@@ -48,6 +48,8 @@ class UsualFrames(Generic[Sample]):
         self.data_bytes = data_bytes
         """Bytes of DATA among them."""
         self.sample = sample
+        self.other: UsualFrames[Sample] | None = None
+        """Shorter frames that begin alike, to be looked for where these are not."""
         self.at_once = 2
         """So many streams are compared at once: twice as many as last time, or as many as were recognised then."""
 
@@ -78,24 +80,13 @@ class FastPath(Generic[Sample]):
     its header block, the block alone and what follows it.
     """
 
-    __slots__ = ("_begun", "_unusual", "usual")
+    __slots__ = ("_begun", "_learnt", "_unusual", "usual")
 
     def __init__(self) -> None:
-        self.usual: dict[bytes, tuple[UsualFrames[Sample], ...]] = {}
-        """The frames by their first five bytes; longer sequences first."""
+        self.usual: dict[bytes, UsualFrames[Sample]] = {}
+        """The frames by their first five bytes."""
+        self._learnt: dict[tuple[int, bool], UsualFrames[Sample]] = {}  # by the first type, and whether they are whole
         self._unusual = self._begun = 0
-
-    def take(
-        self, side: RecognisingSide, data: bytes, at: int, found: tuple[UsualFrames[Sample], ...], most: int
-    ) -> tuple[int, int, int]:
-        """Recognise streams, `most` of them, whose frames are at ``data[at:]``: those of the first of `found` that are
-        there. Returns their number, the bytes of their frames, and those of DATA.
-        """
-        for usual in found:
-            taken = usual.recognised(side, data, at, most)
-            if taken:
-                return taken, taken * usual.size, taken * usual.data_bytes
-        return 0, 0, 0
 
     def begin(self, block: bytes, sample: Sample) -> None:
         """Take note of a header block with which a stream begins whose other frames come later."""
@@ -129,23 +120,17 @@ class FastPath(Generic[Sample]):
         self._remember(UsualFrames((*pieces, ending[cut:]), len(ending), data_bytes, sample))
 
     def _remember(self, usual: UsualFrames[Sample]) -> None:
-        """Recognise these frames instead of others of their kind: that have the type of the first, and are whole too,
-        or not.
-        """
-        start, whole = usual.pieces[0], len(usual.pieces) > 2
-        for known, others in list(self.usual.items()):
-            if known[3] == start[3]:
-                kept = tuple(other for other in others if (len(other.pieces) > 2) != whole)
-                if kept:
-                    self.usual[known] = kept
-                else:
-                    del self.usual[known]
-        others = self.usual.get(start, ())
-        self.usual[start] = (usual, *others) if whole else (*others, usual)
+        """Recognise these frames instead of others of their kind."""
+        self._learnt[usual.pieces[0][3], len(usual.pieces) > 2] = usual
+        self.usual.clear()
+        for _, known in sorted(self._learnt.items(), key=lambda item: item[0]):  # header blocks alone come first
+            known.other = self.usual.get(known.pieces[0])
+            self.usual[known.pieces[0]] = known
 
     def forget(self) -> None:
         """Recognise nothing until something is learnt."""
         self.usual.clear()
+        self._learnt.clear()
 
 
 def _same(data: bytes, at: int, expected: bytes, size: int) -> int:

@@ -43,7 +43,7 @@ def heard(given: Mutation, cuts: tuple[int, ...]) -> Outcome:
     for begin, end in itertools.pairwise((0, *sorted(cuts), len(given.data))):
         ended += client.receive(given.data[begin:end])
     kept = [client.connection.rest, *client.blocks.fragments]
-    kept += [piece for known in client.fast_path.usual.values() for usual in known for piece in usual.pieces]
+    kept += [piece for usual in client.fast_path.usual.values() for piece in usual.pieces]
     assert sum(map(len, kept)) <= header_blocks.MAX_BLOCK_BYTES + 3 * frames.DEFAULT_MAX_FRAME + 2 * len(given.data)
     assert len(client.take()) <= 1000 + 20 * len(given.data)
     told = [(call.stream_id, call.status, call.text, call.messages) for call in ended]
