@@ -93,7 +93,7 @@ from tests.support.synthetic import small_study
         ({**WAITING, "server.handler_wait_ms": "exponential:5", "throughput_rps": 1900.0}, ONE, "threads", True, "9.5"),
         ({**WAITING, "throughput_rps": 1900.0, "server_cores": 0.75}, ONE, "threads", False, "0.75 of 1 core"),
         ({**WAITING, "throughput_rps": 1900.0, "server_cores": 0.95}, ONE, "server-cpu", True, "0.95 of the 1 core"),
-        ({**WAITING, "throughput_rps": 1900.0, "server.spare_threads": 10_000}, ONE, "threads", True, "10 handler"),
+        ({**WAITING, "throughput_rps": 1900.0, "server.spare_threads": 10_000}, ONE, "threads", True, "10 permanent"),
         (
             {**WAITING, "server.implementation": "asyncio", "load.concurrency": 8, "latency_p50_s": 0.0055},
             ONE,

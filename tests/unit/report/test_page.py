@@ -115,7 +115,7 @@ def test_what_a_reader_may_ask_is_told(page: Page, made: synthetic.MadeStudy) ->
     assert "no effect: one core: one process either way" in text
     assert "12 of 40 connections were refused" in text
     assert "not testable here: the server has one core" in " ".join(page.pictures())
-    assert f"Seed {made.manifest['seed']}" in text
+    assert f"seed {made.manifest['seed']}" in text
     assert made.manifest["git"]["commit"] in text
     assert "generator-bound" in text
     assert "UNAVAILABLE 3" in text

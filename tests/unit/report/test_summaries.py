@@ -66,7 +66,7 @@ POOR = ("nothing", "no trial valid", "one block", "no trials", "no verdict")
 def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedStudy) -> None:
     c = full.headline
     first, second, *_ = markdown(full).split("\n\n")
-    assert first.startswith(f"**faster:** optimized is {c.ratio:.2f}× basic in throughput")
+    assert first.startswith(f"**faster:** optimized has {c.ratio:.2f}× the throughput of basic")
     assert first.endswith(" (client-cpu)")
     assert second == f"95 % interval {c.ci_low:.2f} to {c.ci_high:.2f}; faster in 6 of 6 blocks."
 

@@ -465,7 +465,7 @@ def test_a_member_of_whose_slices_none_counts_is_measured_alone(tmp_path: Path) 
     bench["b"].late_in = range(1000)
     found = bench.measure()
     assert [name for name in ("hub", "a", "b") if name in found.alone] == ["b"]
-    assert "began 9 ms late" in found.alone["b"]
+    assert "started 9 ms late" in found.alone["b"]
     assert found.trials["b"].valid
 
 

@@ -213,7 +213,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(wrong: str, right: str) -> 
 def test_a_name_like_no_other_is_refused_with_all_there_are() -> None:
     with pytest.raises(DesignError) as error:
         StudyParameters.from_namespace({"zzzzzz": 1})
-    assert str(error.value) == f"unknown parameter 'zzzzzz': there are {', '.join(NAMES)}"
+    assert str(error.value) == f"unknown parameter 'zzzzzz': expected one of {', '.join(NAMES)}"
 
 
 @pytest.mark.parametrize("value", [None, {"requests": 300}, object])

@@ -253,7 +253,7 @@ def test_the_plan_of_a_comparison_says_groups_seconds_and_effects(
     text = "\n".join(lines)
     assert told in text
     assert "00  a, b" in text
-    assert "time per block 5 s" in text
+    assert "a block takes 5 s" in text
     assert "an effect of 10 %" in text
     assert [bool(reason) for reason in reasons] == [exclusive]
 

@@ -29,7 +29,7 @@ EDITED = replace(FIRST, files=(FIRST.files[0], StoredFile(name="till.py", sha256
             replace(FIRST, files=(StoredFile(name="other", sha256="1"), FIRST.files[1])),
             "other, srv are different files",
         ),
-        (replace(FIRST, versions={"grpcio": "1.81.0"}), "grpcio 1.80.0 became 1.81.0"),
+        (replace(FIRST, versions={"grpcio": "1.81.0"}), "grpcio 1.80.0 is now 1.81.0"),
         (replace(FIRST, commit="f" * 40), "its commit 0123456789ab is now ffffffffffff"),
         (replace(FIRST, dirty=True), "it has new uncommitted changes to tracked files"),
         (replace(FIRST, dirty=None), ""),

@@ -64,7 +64,7 @@ def test_a_file_may_name_another_machine_with_leave_only(tmp_path: Path, leave: 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"set_": "load.rate_rps = 200"}, "invalid --rate=200: expected 100 at most"),
+        ({"set_": "load.rate_rps = 200"}, "invalid --rate=200: expected at most 100"),
         ({"set_": "link.rtt_ms = 5"}, "remove the link.* settings"),
         ({"target": "command = './srv {port}'"}, "it only applies to an address in [target]"),
     ],
@@ -125,7 +125,7 @@ def test_compare_takes_the_leave_and_says_what_is_sent_where(
         (
             grpclab.Address(ELSEWHERE),
             {"allow_remote": True, **CEILINGS, "settings": {"load.rate_rps": 200}},
-            "expected 100 at most",
+            "expected at most 100",
         ),
     ],
 )

@@ -205,7 +205,7 @@ def test_277_per_cent_hold_where_both_engines_and_the_server_alone_reach_them() 
 def test_277_per_cent_that_a_channel_for_each_call_gives_hold_against_such_a_client_only() -> None:
     verdict, told = outcome("throughput", rps(**{**FAST, "client_only": 3900.0}))
     assert verdict == CONDITION
-    assert told.startswith("only against a client that opens one channel per call")
+    assert told.startswith("only against a client that opens a channel for each call")
 
 
 def test_277_per_cent_that_one_engine_reaches_hold_with_that_one() -> None:
@@ -351,7 +351,7 @@ def test_large_windows_network_by_network() -> None:
     far = downloads(at_20ms=(300, 1000, 1000), at_60ms=(100, 900, 900))
     verdict, told = outcome("large windows", far)
     assert verdict == CONDITION
-    assert told.startswith("only over a 20 ms round trip and over a 60 ms round trip; plain loopback: 16 MiB gives 1.0")
+    assert told.startswith("only over a 20 ms round trip and over a 60 ms round trip; plain loopback: 16 MiB has 1.0")
     everywhere = {**far, **downloads(loopback=(500, 1000, 1000))}
     assert outcome("large windows", everywhere)[0] == HOLDS
     assert outcome("large windows", noise=0.3)[0] == UNDECIDED

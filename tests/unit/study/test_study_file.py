@@ -84,7 +84,7 @@ client.window-kib = [64]
 client.adaptive-window = false"""
     two = one.replace("-", "_")
     assert planned(one) == planned(two)
-    assert "given twice" in refusal(f'min_effect="4%"\n{one}')
+    assert "appears twice" in refusal(f'min_effect="4%"\n{one}')
 
 
 @pytest.mark.parametrize(
