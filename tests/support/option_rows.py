@@ -217,7 +217,7 @@ REMOTE_ROWS: dict[str, list[Row]] = {
 
 def called_rows(words: str, proof: str) -> list[Row]:
     """The rows of an option of `grpclab call` that only a call takes."""
-    where = f"{words.split(maxsplit=1)[0]} only applies to your own calls"
+    where = f"{words.split(maxsplit=1)[0]} only works with a call: grpclab call METHOD ADDRESS"
     return [Acts(words=words, proof=f"called.{proof}", after="a.B/C"), Refused(words=f"list {words}", where=where)]
 
 
@@ -319,7 +319,7 @@ BISECT_ROWS: dict[str, list[Row]] = {
         Acts(words="--set server.threads=4", proof="b.config.server.threads", after=OF_AN_APP),
         NoEffect(words=f"{OF_AN_APP} --set client.connections=9", name="client.connections"),
         Refused(words=f"{OF_AN_APP} --set target.rev=v1", where="--good and --bad say which revisions"),
-        Refused(words=f"{OF_A_COMMAND} --set server.threads=4", where="started by a command"),
+        Refused(words=f"{OF_A_COMMAND} --set server.threads=4", where="but a command starts"),
     ],
     "start_timeout": [Acts(words="--start-timeout 7", proof="steps.start_timeout_s", after=OF_AN_APP)],
     **{
@@ -331,7 +331,7 @@ BISECT_ROWS: dict[str, list[Row]] = {
             ),
             Refused(
                 words=f"{OF_AN_APP} --{option.replace('_', '-')} {word} {with_}".strip(),
-                where="for --app set server.tls",
+                where="for --app, set server.tls",
             ),
         ]
         for option, word, with_ in (
@@ -591,8 +591,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--set client.resend=true", proof="b.config.client.resend", after="basic optimized"),
             NoEffect(words="basic basic --set client.connections=9", name="client.connections"),
             Refused(words=f"{STORED} --set load.requests=7", where=NOT_STORED),
-            Refused(words=f"{COMMANDS} --set server.threads=4", where="started by a command"),
-            Refused(words=f"{COMMANDS} --set server.threads=10", where="started by a command"),
+            Refused(words=f"{COMMANDS} --set server.threads=4", where="but a command starts"),
+            Refused(words=f"{COMMANDS} --set server.threads=10", where="but a command starts"),
         ],
         "a": [Acts(words="basic basic", proof="a.config.client.pooling", after="")],
         "b": [Acts(words="basic basic", proof="b.config.client.pooling", after="")],
@@ -657,7 +657,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words=f"--allow-remote {CEILINGS}", proof="b.security", after=ELSEWHERE),
             Refused(words=ELSEWHERE, where="any other needs --allow-remote"),
             Refused(words=f"{ELSEWHERE} --allow-remote", where="add --max-rate, --max-calls, --max-time"),
-            Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected 9 at most"),
+            Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected at most 9"),
             Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it only applies to --address"),
             Refused(words=f"{STORED} --allow-remote {CEILINGS}", where=NOT_STORED),
         ],

@@ -235,7 +235,7 @@ def test_compare_takes_every_factor_on_either_side_and_no_servers_factor_of_a_co
     seen = observe("compare", words)
     if factor.startswith("server."):
         assert seen["code"] == 2
-        assert "started by a command" in seen["stderr"]
+        assert "but a command starts" in seen["stderr"]
     else:
         assert seen[f"b.config.{factor}"] == level
 
@@ -278,7 +278,7 @@ def test_a_variable_of_a_server_is_told_where_no_server_reads_it(
     for command, words in (("bench", ""), ("compare", "basic basic"), ("study", ""), ("serve", "reference")):
         seen = observe(command, words)
         assert seen["code"] in (0, 4)
-        assert f"{variable} is not used" in seen["stderr"]
+        assert f"{variable} is ignored" in seen["stderr"]
         assert 7 not in [level for name, level in seen.items() if "config" in name]
         assert variable not in observe(command, f"{words} -q")["stderr"]
     assert variable not in observe("serve", "basic")["stderr"]

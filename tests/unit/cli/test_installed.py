@@ -146,7 +146,11 @@ def test_a_report_is_found_by_the_studys_name_and_a_wrong_one_is_told_with_the_n
     (folder / "manifest.json").write_text("{}")
     assert report.stored_folder("monday") == folder
     assert report.stored_folder("results/monday") == Path("results/monday")
-    for wrong, told in (("mondya", "did you mean monday?"), ("zzz", "holds monday"), ("results/mondai", "monday?")):
+    for wrong, told in (
+        ("mondya", "did you mean monday?"),
+        ("zzz", "results has monday"),
+        ("results/mondai", "monday?"),
+    ):
         assert commands.main(["report", wrong]) == 2
         assert told in capsys.readouterr().err
 
