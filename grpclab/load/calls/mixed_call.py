@@ -136,5 +136,5 @@ def _table(content: Any, where: str) -> dict[str, Any]:
             raise UsageError(invalid(f"{where}.{written}", value, _EXPECTED.get(key, "a text in quotes")))
         found[key] = value
     if "data" in found and "data_file" in found:
-        raise UsageError(f"{where}: data and data-file both give the request: leave one out")
+        raise UsageError(f"{where}: data and data-file both give the request: give only one of them")
     return found
