@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from grpclab import quantities as qty
@@ -471,13 +471,27 @@ MEASURED: tuple[str, ...] = tuple(metric.name for metric in _NUMBERS)
 """The columns with what a trial measured: numbers, NaN where it did not measure one."""
 
 
+OF_CALL = "@"
+"""Stands between a metric and the name of the call of a mix that it is measured of: ``latency_p99_s@pay``."""
+
+
+def of_call(metric: str, call: str) -> str:
+    """The column of one call of a mix."""
+    return f"{metric}{OF_CALL}{call}"
+
+
 def metric_named(name: str) -> Metric:
-    """The metric of this name.
+    """The metric of this name, or of one call of a mix.
 
     One that is not in the table, as another version may store it, is what its name says: a column carries its unit.
     """
     if name in METRICS:
         return METRICS[name]
+    base, at, call = name.partition(OF_CALL)
+    if at:
+        whole = metric_named(base)
+        words, meaning = (f"{text} of {call}" if text else "" for text in (whole.words, whole.meaning))
+        return replace(whole, name=name, words=words, meaning=meaning, derived=None)
     per_call = name.endswith(("_per_call", "_per_call_s"))
     rate = name.endswith("_rps") or ("_per_" in name and not per_call)
     quantity: Quantity = "rate" if name.endswith("_rps") else "time" if name.endswith("_s") else "count"

@@ -86,7 +86,8 @@ def _study_file() -> dict[str, Any]:
     """The schema of a TOML file, in draft 4, which every editor of TOML reads."""
     levels = _by_factor(lambda level: level)
     target = _table(TargetTable, {"variant": {"enum": list(VARIANTS)}})
-    call = _table(CallTable, {})
+    one = _table(CallTable, {})
+    call = {**one, "type": ["object", "array"], "items": one}
     narrower: dict[str, dict[str, Any]] = {
         "variant": {"enum": list(VARIANTS)},
         "target": {**target, "oneOf": [{"required": [name]} for name in KINDS_OF_TARGETS]},

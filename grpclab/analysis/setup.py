@@ -13,6 +13,7 @@ from grpclab import quantities as qty
 from grpclab.analysis.study_plan import StoredFile, StoredProgram, StoredTarget, StudyPlan
 from grpclab.factors.config import FACTORS, setting_word
 from grpclab.factors.levels import Level, format_level
+from grpclab.load.core.call_order import shares
 from grpclab.system.json_fields import Json
 
 GREETER = "greet.GreeterService"
@@ -68,6 +69,9 @@ def call_words(plan: StudyPlan, configuration: str) -> str:
     """The method and, in short, its request: ``shop.Cart/Get {"id": 7}``."""
     target = plan.subjects.get(configuration, StoredTarget())
     level = _levels(plan, configuration)
+    if target.mix:
+        each = zip(target.mix, shares([one.weight for one in target.mix]), strict=True)
+        return "; ".join(f"{qty.percent_as_set(part)} {one.method} {_short(one.data or '{}')}" for one, part in each)
     if target.call:
         request = target.data or "{}"
         method = target.call.removeprefix("/")

@@ -13,6 +13,7 @@ from typing import TypeVar
 from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
+from grpclab.load.calls.mixed_call import MixedCall
 from grpclab.system.json_fields import Json, always, nothing
 from grpclab.system.transport import SecurityOptions
 
@@ -269,7 +270,7 @@ class StoredTarget:
 
     At most one of `command`, `app` and `address` is set: see :class:`grpclab.servers.target.Target`. `data` is the
     request as JSON, or ``@FILE`` for the file that holds many; an earlier version wrote it as an object instead of
-    text.
+    text. With a `mix` several calls take turns instead.
     """
 
     command: str = always("")
@@ -284,6 +285,7 @@ class StoredTarget:
     data_repeat: bool = False
     answer_check: str = ""
     ignore_fields: tuple[str, ...] = ()
+    mix: tuple[MixedCall, ...] = ()
     app: str = ""
     address: str = ""
     app_dir: str = ""
@@ -293,6 +295,11 @@ class StoredTarget:
     prepare: str = ""
     cleanup: str = ""
     security: SecurityOptions = field(default_factory=SecurityOptions)
+
+    @property
+    def has_call(self) -> bool:
+        """Whether it says what is called; else that is our greeter's call."""
+        return bool(self.call or self.mix)
 
     @property
     def kind(self) -> str:

@@ -113,9 +113,10 @@ def run(options: Options) -> int:
         metadata=metadata_given(given),
         proto=schema_file(given),
         proto_path=given.get("proto_path", ()),
+        mix=given.get("mix", ()),
     )
-    drawn_data = options_of_data.order != IN_TURN or "{{" in str(data)
-    plan = planned(levels, given.get("rate"), seeded="seed" in given and not drawn_data, objectives=objectives)
+    draws = options_of_data.order != IN_TURN or "{{" in str(data) or bool(call.mix)
+    plan = planned(levels, given.get("rate"), seeded="seed" in given and not draws, objectives=objectives)
     line = ProgressLine(
         sys.stderr,
         duration_s=plan.config.load.duration_s,
@@ -254,7 +255,13 @@ def _groups() -> list[OptionGroup]:
     sent = OptionGroup(
         title="how to send calls",
         members=[
-            factor_option("concurrency", "N", "-c"),
+            factor_option(
+                "concurrency",
+                "N",
+                "-c",
+                meaning="calls in flight (closed loop), or a schedule FROM:TO:STEP@HOLD, e.g. 5:50:5@10s, or a ramp"
+                " FROM:TO@TIME, e.g. 5:50@60s",
+            ),
             Flag(
                 "-r",
                 "--rate",
@@ -262,7 +269,13 @@ def _groups() -> list[OptionGroup]:
                 help="calls per second (open loop), or a schedule FROM:TO:STEP@HOLD, e.g. 500:5000:500@5s, or a ramp"
                 " FROM:TO@TIME, e.g. 500:5000@60s",
             ),
-            factor_option("arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {SHAPES}"),
+            factor_option(
+                "arrival",
+                "SHAPE",
+                meaning=f"spacing of calls at a --rate: {SHAPES}; without a rate, ramp and steps change the calls in"
+                " flight",
+            ),
+            factor_option("max_in_flight", "N", meaning="most calls in flight at a --rate; later ones wait"),
             factor_option("pacing", "auto|spin|timer"),
             Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),
             factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),

@@ -106,7 +106,7 @@ def deliver(report: BuildReport, *, junit: str | None, github: bool, automatic: 
 
 def of_bench(result: LoadResult) -> BuildReport:
     """The report on a bench: whether any call succeeded, whether it ended as planned, and every threshold."""
-    from grpclab.load.output.render import call_text, percentile_rows, reasons
+    from grpclab.load.output.render import percentile_rows, reasons
     from grpclab.quantities import milliseconds
 
     run, summary = result.run, result.run.summary
@@ -125,7 +125,7 @@ def of_bench(result: LoadResult) -> BuildReport:
         rows += [(label, milliseconds(value)) for label, value, _, _ in percentile_rows(result)]
     return BuildReport(
         command="grpclab bench",
-        subject=result.name or f"{call_text(result)} at {result.target}",
+        subject=result.name or f"{result.title} at {result.target}",
         checks=tuple(checks),
         warnings=(*reasons(result), *(str(one) for one in result.notices if one.severity == "warning")),
         table=(("", "value"), *rows),

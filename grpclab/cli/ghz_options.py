@@ -7,10 +7,18 @@ for the keys of a configuration: :mod:`grpclab.load.output.ghz_config`. ghz: htt
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from grpclab.errors import UsageError, invalid
-from grpclab.load.output.ghz_config import FORMATS, OF_SCHEDULE, OF_TLS, REFUSED, schedule
+from grpclab.load.output.ghz_config import (
+    FORMATS,
+    OF_CONCURRENCY,
+    OF_SCHEDULE,
+    OF_TLS,
+    REFUSED,
+    concurrency_schedule,
+    schedule,
+)
 from grpclab.system.inputs import STDIN
 
 SAME = {
@@ -27,6 +35,7 @@ SAME = {
     "--cname": "--server-name",
 }
 """Options that have another name in bench."""
+_CONCURRENCY = ("-c", "--concurrency")
 _METADATA, _PATHS = ("-m", "--metadata"), ("-i", "--import-paths")
 _BINARY, _BINARY_FORMAT = ("-B", "--binary-file"), "--data-format=binary"
 _SWITCHES = {
@@ -71,20 +80,37 @@ def in_our_words(words: Sequence[str]) -> list[str]:
             done.append(SAME.get(name, name))
             break
         value = value if equals else left.pop(0)
-        if (key := name.removeprefix("--")) in OF_SCHEDULE:
+        if (key := name.removeprefix("--")) in (*OF_SCHEDULE, *OF_CONCURRENCY):
             schedule_keys[key] = value
         else:
             done += _given(name, value)
-    if schedule_keys:
-        rate = schedule(schedule_keys, "", "--")
-        done = [f"--rate={rate}", *done] if rate else done
+    if rate := schedule(_of(schedule_keys, OF_SCHEDULE), "", "--"):
+        done = [f"--rate={rate}", *done]
+    if concurrency := concurrency_schedule(_of(schedule_keys, OF_CONCURRENCY), "", "--"):
+        if rate or _RATES & {word.partition("=")[0] for word in words}:
+            raise UsageError("--concurrency-schedule and a rate: leave one out; --max-in-flight bounds those of a rate")
+        done = [f"--concurrency={concurrency}", *_without_concurrency(done)]
     return done
+
+
+def _of(given: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
+    return {key: value for key, value in given.items() if key in keys}
+
+
+def _without_concurrency(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words but for a constant concurrency: a schedule takes its place, as in ghz."""
+    left = iter(words)
+    for word in left:
+        if word in _CONCURRENCY:
+            next(left, None)
+        elif not word.startswith(tuple(f"{name}=" for name in _CONCURRENCY)):
+            yield word
 
 
 def _takes_value(name: str) -> bool:
     key = name.removeprefix("--") if name.startswith("--") else ""
     others = (*_METADATA, *_PATHS, *_BINARY, "--format", "--keepalive", "--host")
-    return name in SAME or name in others or key in OF_SCHEDULE
+    return name in SAME or name in others or key in (*OF_SCHEDULE, *OF_CONCURRENCY)
 
 
 def _given(name: str, value: str) -> list[str]:

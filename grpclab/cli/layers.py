@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,13 @@ def _look_beside(options: dict[str, Any], folder: Path) -> None:
     for name in ("proto", "protoset", "data_file", "metadata_file", "cacert", "cert", "key"):
         if name in options:
             options[name] = beside(options[name], folder)
+    if "mix" in options:
+        options["mix"] = tuple(
+            replace(one, data=AT + beside(one.data.removeprefix(AT), folder))
+            if isinstance(one.data, str) and one.data.startswith(AT)
+            else one
+            for one in options["mix"]
+        )
     if "proto_path" in options:
         options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
     if isinstance(data := options.get("data"), str) and data.startswith(AT):
@@ -96,6 +104,10 @@ def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[s
     kept = dict(file)
     for name in ("app", "python", "app_dir", "cwd") if "target" in flags else ("target",) if "app" in flags else ():
         kept.pop(name, None)
+    if "call" in flags or "mix" in flags:
+        kept.pop("mix", None)
+    if "mix" in flags:
+        kept.pop("call", None)
     if "data" in flags or "data_file" in flags:
         kept.pop("data", None)
         kept.pop("data_file", None)

@@ -27,6 +27,7 @@ FACTOR_OF = {
     "warmup": "load.warmup_s",
     "concurrency": "load.concurrency",
     "arrival": "load.arrival",
+    "max_in_flight": "load.max_in_flight",
     "pacing": "load.pacing",
     "workers": "load.workers",
     "engine": "load.engine",
@@ -202,12 +203,8 @@ def factor_option(
     factor = FACTORS[FACTOR_OF[option]]
     level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
     default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
-    return Flag(
-        *short,
-        f"--{option.replace('_', '-')}",
-        metavar=metavar,
-        help=f"{meaning or factor.meaning} (default: {default})",
-    )
+    name, words = option.replace("_", "-"), meaning or factor.meaning
+    return Flag(*short, f"--{name}", metavar=metavar, help=f"{words} (default: {default})")
 
 
 def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
@@ -227,6 +224,14 @@ def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
         "proto_path",
     )
     parts = {part: given.get(part) or None if part == "data_repeat" else given.get(part) for part in names}
+    if given.get("mix"):
+        own = ("data", "data_file", "data_format", "data_order", "data_repeat", "check")
+        if idle := next((part.replace("_", "-") for part in own if parts[part] is not None), None):
+            raise UsageError(
+                f"--{idle} belongs to one call, and the file has a mix of calls: write {idle} into its tables"
+            )
+        plan.check_call(given["mix"][0].method, set(levels), **{name: parts[name] for name in names if name not in own})
+        return
     plan.check_call(given.get("call"), set(levels), **parts)
 
 
@@ -245,7 +250,14 @@ def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str 
                 del settings[name]
             word = str(given[option])
             word = "0" if (option, word) == ("workers", "auto") else word
-            chosen[name] = FACTORS[name].parse(word, dashes + option.replace("_", "-"))
+            called = dashes + option.replace("_", "-")
+            if option == "concurrency" and (":" in word or "@" in word):
+                from grpclab.load.core.concurrency import concurrency_levels  # loads numpy
+
+                beside = [one for one in ("rate", "arrival") if given.get(one) is not None]
+                chosen |= concurrency_levels(word, called, beside)
+            else:
+                chosen[name] = FACTORS[name].parse(word, called)
     if "connections" in given:
         chosen |= pool_settings(whole("--connections", given["connections"]))
     refuse_twice(chosen, settings)

@@ -155,7 +155,8 @@ def hosted(given: Mapping[str, Any], levels: Mapping[str, Level]) -> AbstractCon
 
     chosen = target_given(Options(**given))
     assert chosen is not None
-    targets.require_call(chosen[0], given.get("call") or "")
+    mix = given.get("mix")
+    targets.require_call(chosen[0], mix[0].method if mix else given.get("call") or "")
     config = TrialConfig().replace(levels)
     order = targets.ServerStart(
         config=config.server, target=chosen[0], own=config.own, timeout_s=chosen[0].start_timeout_s

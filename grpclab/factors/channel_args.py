@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
+from grpclab.factors.registries import ARRIVALS
 from grpclab.http2.frames import MAX_LIST_BYTES
 
 ChannelArgs = list[tuple[str, int]]
@@ -330,7 +331,10 @@ def _idle_in_load(config: TrialConfig) -> dict[str, str]:
             "load.concurrency": "an open loop calls at its own rate: use load.max_in_flight to limit the calls "
             "in flight"
         }
-    names = ("load.arrival", "load.pacing", "load.max_in_flight")
+    names = ["load.pacing", "load.max_in_flight"]
+    arrival = config.load.arrival
+    if arrival == "constant" or ARRIVALS.resolve(arrival).callers is None:  # else the calls in flight follow it
+        names.append("load.arrival")
     return dict.fromkeys(names, "a closed loop has no schedule: set a rate")
 
 

@@ -131,8 +131,8 @@ class Described(Protocol):
         """Where its server runs already."""
 
     @property
-    def call(self) -> str:
-        """``package.Service/Method``."""
+    def has_call(self) -> bool:
+        """Whether it says what is called; else that is our greeter's call."""
 
 
 def unknown_factors(target: Described | None, settings: Mapping[str, Level]) -> frozenset[str]:
@@ -147,7 +147,7 @@ def unknown_factors(target: Described | None, settings: Mapping[str, Level]) -> 
         factors |= {name for name in FACTORS if name.startswith("server.")}
     if target.app:
         factors |= set(OF_OUR_HANDLER)
-    if target.call:
+    if target.has_call:
         factors |= set(OF_OUR_CALL)
     elif target.command or target.app or target.address:  # our greeting to somebody else's greeter
         factors |= {name for name in OF_OUR_CALL if name not in settings}

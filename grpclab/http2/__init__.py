@@ -15,6 +15,7 @@ Each line imports only from those above it::
     exchange         one exchange from the client's side
     prepared         the requests of a client as bytes, and their way out
     client           the client's side: calls out, answers in
+    mixture          the same where the method differs from call to call
     peer_settings    the settings that a peer sends at the beginning of a connection, and a reader for them
     replies          a server's bytes: header blocks, and replies cut into pieces
     requests         the head of a request, and what is wrong with it

@@ -13,6 +13,8 @@ Each line imports only from those above it::
     run                 one measured window: its figures, and whether the generator was its limit
     compression         whether compression took effect, by what a load sent and by the answers that came
     slo                 objectives: limits of latency, errors and rate that a load has to keep
+    plan_rules          the rules between the factors of a load
+    mix                 the call of a load that is a mix of several
     plan                a configuration and a call out of the levels and options given
     steps               a schedule of rates
     worker_usage        the resources that a worker has used up to a moment, and what it does beside a load

@@ -3,8 +3,8 @@
 ::
 
     result = await grpclab.bench("localhost:50051", requests=2500, concurrency=50)
-    result                      # a picture in a notebook; print(result) is the terminal's summary
-    result.to_frame()           # a row for each call
+    result             # a picture in a notebook; print(result) is the terminal's summary
+    result.to_frame()  # a row for each call
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from grpclab.load import compression
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
+from grpclab.load.calls.mixed_call import mixed_calls
 from grpclab.load.ceiling import stored_ceiling
+from grpclab.load.core.bounds import caller_changes
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "localhost:50051"
 Watcher = Callable[[str, LoadProgress], None]
-"""A function that takes the progress of the load: the step that is measured ("" without steps), and the figures."""
+"""Takes the progress of the load: the step that is measured ("" without steps), and the figures."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -64,31 +66,33 @@ class BenchResult(LoadResult):
     def to_frame(self) -> pd.DataFrame:
         """A row for each call, by start: `start_s` since the window opened, `late_s`, `latency_s`, `status`.
 
-        With a schedule, `rate_rps` as well: the rate of the call's step.
+        With a schedule also `rate_rps`, that of the call's step; of a mix `call`, its name.
         """
-        from grpclab.load.output.formats import calls_by_start
+        from grpclab.load.output.call_columns import calls_by_start
         from grpclab.status import RECORDED_NAMES
 
-        columns = calls_by_start(self)
+        columns, coded = calls_by_start(self), _pandas().Categorical.from_codes
         frame: pd.DataFrame = _pandas().DataFrame(
             {
                 "start_s": columns.start_s,
                 "late_s": columns.late_s,
                 "latency_s": columns.latency_s,
-                "status": _pandas().Categorical.from_codes(columns.status.astype("int16"), RECORDED_NAMES),
+                "status": coded(columns.status.astype("int16"), RECORDED_NAMES),
             }
         )
+        if columns.call is not None:
+            frame = frame.assign(call=coded(columns.call.astype("int16"), [call.name for call in self.calls]))
         return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame
 
     def steps_frame(self) -> pd.DataFrame:
-        """A row for each step of a schedule; without one, no rows."""
+        """A row for each step."""
         from grpclab.load.output.formats import step_row
 
         frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
         return frame
 
     def to_text(self, name: str = "summary") -> str:
-        """The result in a format of ``grpclab bench --format``, e.g. ``html`` or ``prometheus``. Raises UsageError."""
+        """The result in a format of ``grpclab bench --format``, e.g. ``html``. Raises UsageError."""
         from grpclab.load.output.exporters import FORMATS
 
         return "".join(FORMATS[name](self))
@@ -150,7 +154,7 @@ def run_bench(
     if allowance is not None:
         security = dataclasses.replace(security, remote=_elsewhere(target, plan, allowance))
         if security.remote:
-            name = call.name or greeting(config.load).path.removeprefix("/")
+            name = call.title or greeting(config.load).path.removeprefix("/")
             announce(announcement(name, target, security, allowance))
     wait_s = connect_timeout_s or 0.0
     ledger = None if allowance is None else SharedAllowance(allowance, now=time.perf_counter() + wait_s)
@@ -158,7 +162,7 @@ def run_bench(
     target = host_port(target, remote=bool(security.remote))
     seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0, remote=security.remote)
-    schedule = list(plan.rates) if len(plan.rates) > 1 else []
+    schedule, changing = list(plan.rates) if len(plan.rates) > 1 else [], bool(caller_changes(config.load))
     runs: list[LoadRun] = []
     checked = check_link(config.link) if config.link.emulated else None
     with contextlib.ExitStack() as stack:
@@ -189,7 +193,7 @@ def run_bench(
             # No single step is meant to reach a rate of calls; see judge_steps.
             watch = ObjectiveWatch(
                 objectives=[o for o in plan.objectives if not (step and o.at_least)],
-                callers=config.load.concurrency if config.load.rate_rps is None else None,
+                callers=config.load.concurrency if config.load.rate_rps is None and not changing else None,
             )
             run = generator.measure(
                 keep_on_interrupt=True,
@@ -248,7 +252,7 @@ def _connections(generator: Generator, target: str, security: Security) -> tuple
 
 
 def _cores(workers: int) -> tuple[int, ...]:
-    """Return the generator's core; the last few cores for more workers."""
+    """Return the generator's core; for more workers the last few."""
     affinity = machine().affinity
     planned = split_cores(affinity).generator
     return planned if workers <= len(planned) else tuple(sorted(affinity)[-workers:])
@@ -264,6 +268,7 @@ async def bench(
     rate_rps: float | str | None = None,
     arrival: str | None = None,
     call: str | None = None,
+    mix: Sequence[Any] = (),
     data: Any = None,
     data_options: DataOptions | None = None,
     check: str = "",
@@ -291,7 +296,9 @@ async def bench(
     Timestamp, a timedelta a Duration. A list holds requests that are sent in turn; a callable is given the number of
     each request, and an iterator gives the next one, as values, JSON or the bytes of a message: the load ends where it
     has no more, unless `data_options` repeat. A text that begins with ``@`` names a file. Where the client streams, a
-    list is the messages of one call. `check` is an expression that each answer has to pass. `metadata` is a mapping or
+    list is the messages of one call. `mix` is several calls that take turns, as ``[[call]]`` tables of a
+    configuration have them: ``[{"method": "shop.Cart/Get"}, ...]``. `check` is an expression that each
+    answer has to pass. `metadata` is a mapping or
     pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections,
     as :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and
     the link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A
@@ -313,17 +320,19 @@ async def bench(
     settings = mapping("settings", settings or {}, '{"load.workers": 2}')
     refuse_twice(levels, settings)
     levels |= settings
-    plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1)
-    pairs = metadata_words(metadata)
+    plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1 and not mix)
+    pairs, calls = metadata_words(metadata), mixed_calls(mix) if mix else ()
+    if calls and (name or data is not None):
+        raise UsageError("mix, and call or data, both say what is called: leave one out")
     allowance = allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s)
 
     options = data_options or DataOptions()
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
 
     def run() -> BenchResult:
-        check_call(name, levels, data=data, proto=proto, proto_path=roots)
+        check_call(calls[0].method if calls else name, levels, data=data, proto=proto, proto_path=roots)
         call = CallRequest(
-            name=name, data=data, options=options, check=check, metadata=pairs, proto=proto, proto_path=roots
+            name=name, data=data, options=options, check=check, metadata=pairs, proto=proto, proto_path=roots, mix=calls
         )
         return run_bench(
             target,

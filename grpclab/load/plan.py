@@ -7,24 +7,27 @@ import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import LoadConfig, TrialConfig, lookup
+from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.levels import Level, format_level
-from grpclab.factors.own import is_own
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
+from grpclab.load.calls.mixed_call import MixedCall
 from grpclab.load.calls.templates import TemplateValues
 from grpclab.load.calls.varying_metadata import VaryingMetadata
 from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
 from grpclab.load.core.bounds import split
+from grpclab.load.core.call_order import PIECE
 from grpclab.load.core.shapes import calls_within, complete
 from grpclab.load.core.stream_plan import check_streams
+from grpclab.load.mix import mix_of
+from grpclab.load.plan_rules import how_to_plan_more, no_effect, refuse_server_factors, seed_has_no_effect
 from grpclab.load.reachability import await_listener
 from grpclab.load.slo import Objective, calls_for, check_enough, with_implied
 from grpclab.metrics import PERCENTILES, calls_needed
@@ -113,7 +116,7 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
     Without a number of calls and a duration, a closed loop makes 500 calls and an open one runs for 10 s. Raises
     UsageError, one line.
     """
-    _refuse_server_factors(levels)
+    refuse_server_factors(levels)
     levels, notes = dict(levels), []
     if rates:
         _give_rate(levels, rates)
@@ -126,7 +129,11 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
             each = "each rate" if len(rates) > 1 else "an open loop"
             notes.append(f"{each} runs for {OPEN_LOOP_S:g} s, since neither --requests nor --duration is given")
     else:
-        idle = next((name for name in OF_A_RATE if name in levels), None)
+        shape = ARRIVALS.resolve(str(levels.get("load.arrival", "constant")))
+        if shape.callers is not None and not bounded:
+            levels["load.duration_s"] = shape.length_s
+            notes.append(f"the load lasts as long as its calls in flight change, {shape.length_s:g} s")
+        idle = next((one for one in OF_A_RATE if one in levels and not (shape.callers and one == "load.arrival")), None)
         if idle is not None:
             raise UsageError(
                 f"invalid {idle}={format_level(levels[idle])}: expected a rate along with it, since it only applies "
@@ -161,44 +168,6 @@ def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None
         levels["load.duration_s"] = hold_s
 
 
-def _refuse_server_factors(levels: Mapping[str, Level]) -> None:
-    """Raise UsageError for a factor of the server: it is running already."""
-    for name, level in levels.items():
-        if is_own(name):
-            raise UsageError(
-                f"invalid {name}={format_level(level)}: expected a factor of client, load or link, since bench "
-                "loads a server that is already running and cannot set its arguments or variables"
-            )
-        if lookup(name).section != "server":
-            continue
-        word = f"{name}={format_level(level)}"
-        if name == "server.tls" and level:
-            raise UsageError(
-                f"invalid {word}: expected --tls instead, since bench loads a server that is already running; to "
-                f"measure the cost of TLS, use grpclab compare basic basic --b-set {word}"
-            )
-        raise UsageError(
-            f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is already "
-            f"running; start one with this setting (grpclab serve basic --set {word}), or measure its effect "
-            f"(grpclab compare basic basic --b-set {word})"
-        )
-
-
-def no_effect(config: TrialConfig, names: Collection[str]) -> dict[str, str]:
-    """Return the named factors that cannot act in this configuration, each with the reason."""
-    return {name: reason for name, reason in cannot_act(config).items() if name in names}
-
-
-def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
-    """Return the reason why a seed cannot act: only the arrivals of some load shapes are drawn."""
-    random = config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).random
-    return (
-        {"seed": "nothing is random here: it only applies to load.arrival=poisson or gamma:SHAPE"}
-        if given and not random
-        else {}
-    )
-
-
 def check_call(name: str | None, levels: Collection[str], **parts: object) -> None:
     """Raise UsageError where the parts of a call do not go together.
 
@@ -213,16 +182,6 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
             raise UsageError(f"{factor} only applies to grpclab's own greeter: remove it, or remove --call {name}")
     if "--proto-path" in options and not {"--proto", "--protoset"} & set(options):
         raise UsageError("--proto-path only applies to a .proto file: add --proto FILE")
-
-
-def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> str:
-    """Return the change of an option that gives a window of more calls."""
-    if len(rates) > 1:
-        return "hold each rate for longer, or begin with a higher one"
-    if config.load.rate_rps is not None:
-        return "raise --duration (-z), and -n if it is given"
-    bounds = {"-n (--requests)": config.load.requests, "--duration (-z)": config.load.duration_s}
-    return f"raise {' and '.join(option for option, bound in bounds.items() if bound is not None)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,12 +203,40 @@ class CallRequest:
     descriptors: tuple[bytes, ...] = ()
     server: Hashable = None
     """What stands for the server in a study, whose reflection is asked once; None: it is asked for each call spec."""
+    mix: tuple[MixedCall, ...] = ()
+    """Several calls that take turns, instead of this one; they share its metadata and its schema."""
+    share: float = 1.0
+    """The share of this call in a mix."""
+
+    @property
+    def title(self) -> str:
+        """The names of the methods; "" for our greeter's."""
+        return ", ".join(one.method for one in self.mix) or self.name or ""
+
+    def of(self, one: MixedCall, share: float) -> CallRequest:
+        """Return the request of one call of the mix."""
+        return dataclasses.replace(
+            self,
+            name=one.method,
+            data=one.data,
+            options=one.options(self.options.seed),
+            check=one.check,
+            metadata=(*self.metadata, *one.metadata),
+            mix=(),
+            share=share,
+        )
+
+    def planned(self, calls: int, load: LoadConfig) -> int:
+        """Return how many of so many calls are this one's, amply."""
+        return calls if self.share == 1 else math.ceil(self.share * calls) + PIECE * (load.workers or MOST_WORKERS)
 
 
 GREETING = CallRequest()
 
 CLOSED_RPS = 10_000
 """The calls per second of a closed loop for which requests are made that differ from call to call."""
+MOST_WORKERS = 16
+"""So many workers are planned for where their number is left open."""
 MOST_UNPLANNED = 100_000
 """So many of them at most where nobody said how many calls there will be: encoding one takes about 150 µs."""
 
@@ -281,6 +268,9 @@ def choose_call(
 
     The calls of reflection are taken from the `ledger`. Raises UsageError, TargetError or MeasurementError.
     """
+    if request.mix:
+        again = partial(choose_call, target, config, wait_s=wait_s, rates=rates, security=security, ledger=ledger)
+        return mix_of(request.mix, lambda one, share: again(request.of(one, share)))
     target = host_port(target, remote=bool(security.remote))
     varying = VaryingMetadata(parse_metadata(request.metadata))
     service, _, method = (request.name or "greet.GreeterService/SayHello").strip("/").rpartition("/")
@@ -294,7 +284,7 @@ def choose_call(
     pairs = (*varying.fixed, *varying.render(0, values))
     levels = config.differences(TrialConfig())
     check_call(request.name, levels, data=request.data, proto=request.proto, proto_path=request.proto_path)
-    planned_calls = calls_planned(config.load, rates)
+    planned_calls = request.planned(calls_planned(config.load, rates), config.load)
     if request.name is None:
         call = dataclasses.replace(greeting(config.load), metadata=pairs)
         check_streams(config.load, config.load.method, sends=False, receives=call.server_streaming)

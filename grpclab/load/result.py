@@ -11,7 +11,9 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.calls.method import GREETER, CallSpec
 from grpclab.load.ceiling import Ceiling
+from grpclab.load.core.call_order import shares
 from grpclab.load.core.failures import sentence
+from grpclab.load.core.summary import Summary
 from grpclab.load.run import GENERATOR_BOUND, LoadRun
 from grpclab.load.slo import Objective, ObjectiveResult, judge, judge_steps
 from grpclab.load.steps import Knee, RateStep, find_knee, rate_text
@@ -27,6 +29,18 @@ GRADES: tuple[tuple[str, float, float], ...] = (
 
 LINK_OFF_MS, LINK_OFF_SHARE = 2.5, 0.1
 """An emulated link whose round trip is further off than both is not the one of its factors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallResult:
+    """The figures of one call of a mix."""
+
+    name: str
+    path: str
+    """``/package.Service/Method``."""
+    share: float
+    """The share of the calls that its weight asks for, of 1."""
+    summary: Summary
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -57,6 +71,24 @@ class LoadResult:
     """The user's own name of the load."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The user's own words on it."""
+
+    @property
+    def calls(self) -> tuple[CallResult, ...]:
+        """The figures of each call of a mix; none where one call is made always."""
+        mix = self.call.mix
+        if mix is None:
+            return ()
+        each = zip(mix.names, mix.calls, shares(mix.weights), self.run.by_call, strict=True)
+        return tuple(
+            CallResult(name=name, path=call.path, share=share, summary=summary) for name, call, share, summary in each
+        )
+
+    @property
+    def title(self) -> str:
+        """The name of the call, ``package.Service/Method``; of a mix how many calls it has."""
+        if self.call.mix is None:
+            return self.call.path.removeprefix("/")
+        return f"a mix of {len(self.call.mix.calls)} calls"
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -119,15 +151,13 @@ class LoadResult:
         """The failures of the calls and a hint, where not one of them succeeded; else nothing."""
         summary = self.run.summary
         if not summary.requests and summary.not_ended:
-            return (
-                f"no call to {self.call.path.removeprefix('/')} ended: {summary.not_ended:,} were given up at the end"
-            )
+            return f"no call to {self.title} ended: {summary.not_ended:,} were given up at the end"
         if not summary.requests or summary.errors < summary.requests:
             return ""
-        text = f"every call to {self.call.path.removeprefix('/')} failed: {sentence(self.run.failures)}"
+        text = f"every call to {self.title} failed: {sentence(self.run.failures)}"
         if set(summary.errors_by_status) == {"UNIMPLEMENTED"}:
             text += ": this server does not have this method"
-            if self.call.path.startswith(GREETER):
+            if self.call.path.startswith(GREETER) and self.call.mix is None:
                 text += (
                     "; without --call, the method of grpclab's own greeter is called: name your own, e.g. --call "
                     "package.Service/Method"

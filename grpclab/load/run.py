@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from grpclab.load.core.call_figures import summaries_by_call
 from grpclab.load.core.failures import Failure, merge
 from grpclab.load.core.kept_answers import AnswerSample, merged_samples
 from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
@@ -77,6 +78,8 @@ class LoadRun:
 
     windows: list[Window]
     summary: Summary
+    by_call: tuple[Summary, ...] = ()
+    """The same of each call of a mix, by its number; empty where one call is made always."""
     cpu_s: float
     """CPU time of all workers in the window, spinning included."""
     busy_share: float
@@ -212,6 +215,7 @@ def assemble(
     return LoadRun(
         windows=windows,
         summary=summary,
+        by_call=summaries_by_call(windows),
         cpu_s=sum(answer.cpu_s for answer in answers),
         busy_share=busy_share,
         spin_s=sum(answer.spin_s for answer in answers),

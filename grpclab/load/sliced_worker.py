@@ -60,7 +60,7 @@ class SlicedWorker:
     def open(self, order: OpenSlices) -> None:
         """Begin a file of records, and the schedule of an open loop."""
         setup = self._setup
-        self._recorder = Recorder(order.record, residence=setup.residence)
+        self._recorder = Recorder(order.record, residence=setup.residence, mixed=setup.call.mix is not None)
         self._schedule = None
         self._counted = []
         if order.rate_rps is not None:

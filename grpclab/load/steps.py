@@ -9,8 +9,9 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from grpclab.load.core.call_figures import summaries_by_call
 from grpclab.load.core.failures import combine
-from grpclab.load.core.summary import lateness, summarise
+from grpclab.load.core.summary import Summary, lateness, summarise
 from grpclab.load.core.traffic import add_counts
 from grpclab.load.run import HELD_BACK, LoadRun
 
@@ -108,13 +109,13 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
     if len(runs) == 1:
         return runs[0]
     windows = [window for run in runs for window in run.windows]
-    seconds = [run.summary.window_s for run in runs]
-    good = sum(run.summary.throughput_rps * length for run, length in zip(runs, seconds, strict=True))
     return dataclasses.replace(
         runs[-1],  # the last knows how it ended: interrupted or stopped
         windows=windows,
-        summary=dataclasses.replace(
-            summarise(windows), window_s=sum(seconds), throughput_rps=good / sum(seconds) if sum(seconds) else 0.0
+        summary=_joined(summarise(windows), [run.summary for run in runs]),
+        by_call=tuple(
+            _joined(whole, parts)
+            for whole, *parts in zip(summaries_by_call(windows), *(run.by_call for run in runs), strict=True)
         ),
         cpu_s=sum(run.cpu_s for run in runs),
         spin_s=sum(run.spin_s for run in runs),
@@ -136,6 +137,13 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
         interference=functools.reduce(operator.add, (run.interference for run in runs)),
         silence=max(run.silence for run in runs),
     )
+
+
+def _joined(whole: Summary, parts: Sequence[Summary]) -> Summary:
+    """The figures of all windows, with their time and their calls added up."""
+    seconds = sum(part.window_s for part in parts)
+    good = sum(part.throughput_rps * part.window_s for part in parts)
+    return dataclasses.replace(whole, window_s=seconds, throughput_rps=good / seconds if seconds else 0.0)
 
 
 def _mean_offered(runs: Sequence[LoadRun]) -> float | None:

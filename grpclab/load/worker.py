@@ -19,13 +19,12 @@ from grpclab.factors.config import LoadConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import planned
-from grpclab.load.core.bounds import NO_DEADLINE_S
+from grpclab.load.core.bounds import NO_DEADLINE_S, caller_changes
 from grpclab.load.core.budget import Budget, RationedGate, Supplies
 from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.running import Heartbeat, Tally
-from grpclab.load.core.stream_plan import stream_plan
 from grpclab.load.core.summary import percentile
 from grpclab.load.engines.engine import Engine, EngineFactory
 from grpclab.load.sliced_worker import SlicedWorker
@@ -96,12 +95,17 @@ async def _work(orders: Orders) -> None:
 
 def _missing(create: EngineFactory, call: CallSpec, load: LoadConfig) -> str:
     """What a call asks for that not every engine has; nothing where the engine has it all."""
-    streams = stream_plan(load, sends=call.client_streaming, receives=call.server_streaming)
-    if streams is not None and not getattr(create, "STREAMS", False):
+    if any(call.stream_plans(load)) and not getattr(create, "STREAMS", False):
         return "part of the client in streams"
     if getattr(create, "VARIES_CALLS", False):
         return ""
-    asked = {"requests that vary": call.payloads, "metadata that varies": call.headers, "--check": call.check}
+    asked = {
+        "mix of calls": call.mix,
+        "requests that vary": call.payloads,
+        "metadata that varies": call.headers,
+        "--check": call.check,
+        "concurrency that changes": caller_changes(load),
+    }
     return next((name for name, value in asked.items() if value), "")
 
 
@@ -128,9 +132,11 @@ class _Worker:
         )
         failures = FailureLog(opens_at=gate.opens_at)
         tally = Tally(opens_at=gate.opens_at, limits_s=order.watch_s)
-        recorder = Recorder(order.record, residence=self._setup.residence, failures=failures, tally=tally)
+        setup = self._setup
+        mixed = setup.call.mix is not None
+        recorder = Recorder(order.record, residence=setup.residence, mixed=mixed, failures=failures, tally=tally)
         heartbeat = Heartbeat(opens_at=gate.opens_at, closes_at=gate.closes_at or math.inf)
-        pacer = Pacer(asyncio.get_running_loop(), spin=self._setup.spin)
+        pacer = Pacer(asyncio.get_running_loop(), spin=setup.spin)
         counters = self._engine.counters
         counters.reset()
         running = asyncio.create_task(self._load(order, gate, recorder, pacer))
@@ -167,9 +173,12 @@ class _Worker:
     async def _load(self, order: MeasureWindow, gate: Gate, recorder: Recorder, pacer: Pacer) -> None:
         setup, load = self._setup, self._setup.config.load
         if order.rate_rps is None:
+            changes = caller_changes(
+                load, concurrency=setup.callers, opens_at=order.opens_at, worker=setup.worker, workers=setup.workers
+            )
             while (early_s := order.starts_at - time.perf_counter()) > 0:  # a timer may fire a little early
                 await asyncio.sleep(early_s)
-            await self._engine.run(gate, recorder, load.concurrency)
+            await self._engine.run(gate, recorder, load.concurrency, *([changes] if changes else []))
             return
         due = planned(
             order.rate_rps,

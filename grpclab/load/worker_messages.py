@@ -51,6 +51,8 @@ class Connect(WorkerOrder):
     ends_at: float = math.inf
     """The moment at which the allowance's time is over."""
     call: CallSpec
+    callers: int
+    """The calls in flight of all workers together, in a closed loop."""
     residence: bool
     """Record the reference server's own account of the time that each call was inside it."""
     spin: bool

@@ -67,6 +67,8 @@ class Workers:
         self._env = env
         self._seed = seed
         self._residence = residence
+        self._calls = 0
+        """Those of the mix; 0 where one call is made always."""
         # An emulated link delays each of the round trips of TCP, TLS and HTTP/2.
         patience_s = CONNECT_TIMEOUT_S if connect_timeout_s is None else connect_timeout_s
         self._connect_timeout_s = patience_s + 5 * config.link.rtt_ms / 1000
@@ -136,6 +138,7 @@ class Workers:
         tick: Callable[[], None] | None = None,
     ) -> None:
         """Connect the workers; `tick` is called now and then meanwhile. Raises TargetError or WorkerError."""
+        self._calls = 0 if call.mix is None else len(call.mix.calls)
         ends_at = time.perf_counter() + (0.0 if allowance is None else allowance.time_s)
         for index, (worker, part) in enumerate(zip(self._children, self.parts, strict=True)):
             worker.send(
@@ -145,7 +148,8 @@ class Workers:
                     security=security,
                     allowance=None if allowance is None else allowance.of_worker(index, self.count),
                     ends_at=ends_at,
-                    call=call.of_worker(index, self.count),
+                    call=call.of_worker(index, self.count, seed=self._seed),
+                    callers=self.config.load.concurrency,
                     residence=self._residence,
                     spin=self.spins,
                     worker=index,
@@ -302,7 +306,7 @@ class Workers:
 
     def records(self, files: Sequence[Path]) -> list[Records]:
         """Return the records in the workers' files, and remove these: a long run's are large."""
-        mapped = [Records.load(file, residence=self._residence) for file in files]
+        mapped = [Records.load(file, residence=self._residence, calls=self._calls) for file in files]
         for file in files:
             remove(file)  # the map keeps it as long as it is needed
         return mapped

@@ -47,13 +47,15 @@ OUTCOMES: dict[Verdict, Outcome] = {
 class BisectStep:
     """A commit against another: the comparison in its headline's metric, and the name of its study.
 
-    `trouble` is the reason why there is none.
+    `planned` is the number of blocks that were measured, of which some may be invalid; `trouble` is the reason why
+    there is no comparison.
     """
 
     baseline: Commit
     candidate: Commit
     comparison: Comparison = field(default_factory=Comparison)
     study: str = ""
+    planned: int = 0
     trouble: str = ""
 
     @property
@@ -272,7 +274,7 @@ class StepOptions:
             name += "" if baseline == good else "-parent"
             blocks = self.blocks
             if before is not None:
-                name, blocks = f"{name}-more", MORE_BLOCKS * before.comparison.blocks
+                name, blocks = f"{name}-more", MORE_BLOCKS * before.planned
             running = comparing.prepare(
                 self.sides(baseline, candidate),
                 blocks=blocks,
@@ -290,6 +292,9 @@ class StepOptions:
             self.write(running.heading)
             running.run(self.write)
             comparison = comparing.judge(running).judgement.headline
-            return BisectStep(baseline=baseline, candidate=candidate, comparison=comparison, study=name)
+            planned = running.plan.blocks
+            return BisectStep(
+                baseline=baseline, candidate=candidate, comparison=comparison, study=name, planned=planned
+            )
 
         return measured

@@ -6,6 +6,7 @@ That is stacks, latencies, the settings that were announced, and the ends of log
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from grpclab.analysis.inference.distribution import merge
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
 from grpclab.factors.own import is_own
-from grpclab.metrics import IDENTITY, completed
+from grpclab.metrics import IDENTITY, completed, of_call
 from grpclab.profiling.families import parse_folded
 from grpclab.study.model import StoredResult
 from grpclab.system.untrusted import MIB, read_bytes, read_tail
@@ -88,6 +89,11 @@ def row(result: StoredResult) -> dict[str, Level]:
             name: value
             for name, value in completed(result.metrics).items()
             if name in result.metrics or name not in SINCE_SLICES
+        },
+        **{
+            of_call(name, call): math.nan if value is None else value
+            for call, figures in result.calls.items()
+            for name, value in figures.items()
         },
         "errors_by_status": json.dumps(result.errors_by_status),
         "failures": json.dumps([asdict(failure) for failure in result.failures]),

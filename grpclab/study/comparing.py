@@ -21,6 +21,7 @@ from grpclab.factors.effective import unreached_processes
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import LOAD
 from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.calls.mixed_call import mixed_calls
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
 from grpclab.load.reachability import await_listener
 from grpclab.quantities import rough_duration, share
@@ -136,6 +137,7 @@ def compare(
     b: Side | TrialConfig | Target | str,
     *,
     call: str | None = None,
+    mix: Sequence[Any] = (),
     data: Any = None,
     data_options: DataOptions | None = None,
     check: str = "",
@@ -169,11 +171,11 @@ def compare(
     :class:`Side`, or, on both sides, a stored result ``results/STUDY:CONFIGURATION``. What a side does not say is the
     other's: a name beside a configuration is loaded as that one. `settings` are factors of both, `a_settings` and
     `b_settings` of one. `call` is ``package.Service/Method``, `data` its request as JSON, or Python values that JSON
-    has; a list holds requests that are sent in turn, ``@FILE`` is a file of them, read as `data_options` say. Without
-    `blocks` the first four say how many, by their noise. `exclusive` measures the sides one after the other, where
-    their servers cannot be up together. `budget_s` is the time for all blocks, in seconds, to which counted time and
-    blocks are fitted after the first four. `min_effect` is the smallest effect of interest, a share. Results go to
-    ``results/<study>/``.
+    has; a list holds requests that are sent in turn, ``@FILE`` is a file of them, read as `data_options` say; `mix` is
+    several calls that take turns, as the tables ``[[call]]`` of a study's file have them. Without `blocks` the first
+    four say how many, by their noise. `exclusive` measures the sides one after the other, where their servers cannot be
+    up together. `budget_s` is the time for all blocks, in seconds, to which counted time and blocks are fitted after
+    the first four. `min_effect` is the smallest effect of interest, a share. Results go to ``results/<study>/``.
 
     Addresses on another machine (:func:`grpclab.Address`) are loaded only with `allow_remote` and the three ceilings
     `max_rate_rps`, `max_calls` and `max_time_s`, which both sides, the pilot and all blocks share; what is sent where
@@ -200,10 +202,11 @@ def compare(
         settings=settings or {},
         own={A: a_settings or {}, B: b_settings or {}},
         names=names,
+        mix=mixed_calls(mix) if mix else (),
     )
     if leave is not None:
         require_address(any(isinstance(one, Target) and one.address for one in (a, b)), "an Address")
-        a, b = (leave.granted(one, call or "") if isinstance(one, Target) else one for one in (a, b))
+        a, b = (leave.granted(one, options.called) if isinstance(one, Target) else one for one in (a, b))
     sides = pair(a, b, options)
     if leave is not None:
         for side in sides.values():

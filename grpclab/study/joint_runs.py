@@ -124,7 +124,8 @@ def _level_of(manifest: Manifest, side: str) -> str:
     """A configuration's settings and its call, as text."""
     found = next((one for one in manifest.plan.configurations if one.name == side), None)
     target = manifest.plan.subjects.get(side, StoredTarget())
-    return json.dumps([found and dict(found.settings), target.call, written(target.data)], sort_keys=True, default=str)
+    called = [target.call, written(target.data), *([written(target.mix)] if target.mix else [])]
+    return json.dumps([found and dict(found.settings), *called], sort_keys=True, default=str)
 
 
 def _target(manifest: Manifest, side: str) -> Mapping[str, str]:

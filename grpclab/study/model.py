@@ -115,6 +115,8 @@ class StoredResult:
     failures: tuple[StoredFailure, ...] = ()
     connections_by_process: tuple[int, ...]
     goaways: Mapping[str, int] = nothing()
+    calls: Mapping[str, Mapping[str, float | None]] = nothing()
+    """The figures of each call of a mix, by its name; not written where one call is made always."""
     answers: Mapping[str, Mapping[str, int]] = nothing()
     answer_fields: Mapping[str, Mapping[str, str]] = nothing()
     histogram: str = ""

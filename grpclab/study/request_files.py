@@ -19,7 +19,8 @@ def data_files_of(plan: StudyPlan) -> Files:
 
 def _files_of(targets: Collection[StoredTarget]) -> Files:
     found = {}
-    for data in dict.fromkeys(target.data for target in targets if isinstance(target.data, str)):
+    given = [data for target in targets for data in (target.data, *(one.data for one in target.mix))]
+    for data in dict.fromkeys(one for one in given if isinstance(one, str)):
         if file := DataFile.of(data):
             found[data] = StoredFile(name=str(file.path), bytes=len(file.content), sha256=file.sha256)
     return tuple(found[data] for data in sorted(found))

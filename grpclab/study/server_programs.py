@@ -71,11 +71,13 @@ def check_method(subject: Subject, config: TrialConfig, descriptors: tuple[bytes
     if not descriptors or subject.proto:
         return  # what it has is not known, or is said by a file
     schema = from_descriptors(descriptors)
-    service, _, method = (subject.call or greeting(config.load).path).strip("/").rpartition("/")
+    names = [one.method for one in subject.mix] or [subject.call or greeting(config.load).path]
     try:
-        schema.method(service, method)
+        for name in names:
+            service, _, method = name.strip("/").rpartition("/")
+            schema.method(service, method)
     except UsageError:
-        if subject.call:
+        if subject.has_call:
             raise
         has = ", ".join(f"{one}/{name}" for one in schema.services for name in _methods(schema, one))
         raise UsageError(

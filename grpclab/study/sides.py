@@ -20,6 +20,7 @@ from grpclab.factors.own import REQUIREMENTS, REVISION, OwnLevels, is_own
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
+from grpclab.load.calls.mixed_call import MixedCall
 from grpclab.load.plan import check_call
 from grpclab.servers import targets
 from grpclab.servers.placement import placed, settled
@@ -67,6 +68,12 @@ class PairOptions:
     settings: Mapping[str, Level] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, Level]] = field(default_factory=dict)
     names: Mapping[str, str | None] = field(default_factory=dict)
+    mix: tuple[MixedCall, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """The method that is called, of a mix the first one; "" for our greeter's."""
+        return self.mix[0].method if self.mix else self.call or ""
 
 
 Given = Side | TrialConfig | GivenTarget | Target | str
@@ -98,7 +105,7 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
     if not any(targets.serves_greeter(side.subject.target) for side in sides.values()):
         for asked in given.values():
             if isinstance(asked, GivenTarget):
-                targets.require_call(asked.target, options.call or "")
+                targets.require_call(asked.target, options.called)
     check_pair(sides)
     planned = {name for side in sides.values() for name in OwnLevels(side.config.own).arguments}
     for side in sides.values():
@@ -162,6 +169,7 @@ def _calling(subject: Subject, options: PairOptions) -> Subject:
         metadata=metadata_words(options.metadata),
         proto=options.proto,
         proto_path=tuple(options.proto_path),
+        mix=options.mix,
     )
 
 
@@ -226,7 +234,9 @@ def _check(options: PairOptions) -> None:
     if timeout is not None and not 0 < timeout <= MOST_START_S:
         raise UsageError(invalid("--start-timeout", f"{timeout:g}", f"seconds above 0, up to {MOST_START_S:,.0f}"))
     levels = set(options.settings).union(*options.own.values())
-    check_call(options.call, levels, data=options.data, proto=options.proto, proto_path=options.proto_path)
+    check_call(options.called or None, levels, data=options.data, proto=options.proto, proto_path=options.proto_path)
+    if options.mix and (options.call or options.data is not None):
+        raise UsageError("mix, and call or data, both say what is called: leave one out")
     parse_metadata(metadata_words(options.metadata))
 
 
@@ -243,7 +253,7 @@ def _check_side(name: str, side: Side, given: Collection[str]) -> None:
     if side.subject.target.own:
         named = {name: level for name, level in named.items() if is_own(name)}
     side.subject.check_factors(named, name.upper())
-    if side.subject.call and side.subject.proto and Path(side.subject.proto).is_file():
+    if side.subject.has_call and side.subject.proto and Path(side.subject.proto).is_file():
         side.subject.call_at("127.0.0.1:1", side.config)  # the file holds the schema: no server is asked
 
 

@@ -17,7 +17,9 @@ from grpclab.factors.own import OwnLevels
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
+from grpclab.load.calls.mixed_call import MixedCall
 from grpclab.load.calls.request import json_text
+from grpclab.load.core.call_order import shares
 from grpclab.load.plan import CallRequest, choose_call
 from grpclab.servers import targets
 from grpclab.servers.process.filling import check_arguments
@@ -39,8 +41,9 @@ class Subject:
     """The server and the call of a trial; by default our greeter, as its factors say.
 
     `call` is ``package.Service/Method`` with its request as JSON in `data`, or ``@FILE`` for a file of many, found by
-    reflection or in the file `proto`, whose imports are looked for in the folders `proto_path`, too. `residence`:
-    record the time inside the server that the reference server tells of each call.
+    reflection or in the file `proto`, whose imports are looked for in the folders `proto_path`, too; or `mix` are
+    several calls that take turns. `residence`: record the time inside the server that the reference server tells of
+    each call.
     """
 
     target: Target = field(default_factory=Target)
@@ -55,6 +58,7 @@ class Subject:
     data_repeat: bool = False
     answer_check: str = ""
     ignore_fields: tuple[str, ...] = ()
+    mix: tuple[MixedCall, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data is not None and not isinstance(self.data, str):  # a manifest keeps it as text
@@ -62,11 +66,29 @@ class Subject:
         object.__setattr__(self, "metadata", metadata_words(self.metadata))
         credentials.learn_words(self.metadata)
         credentials.learn_request(self.data)
+        object.__setattr__(self, "mix", tuple(map(_with_text, self.mix)))
+        for one in self.mix:
+            credentials.learn_words(one.metadata)
+            credentials.learn_request(one.data)
 
     @property
     def data_options(self) -> DataOptions:
         """How its requests are read and sent. Raises UsageError."""
         return DataOptions(format=self.data_format, order=self.data_order or IN_TURN, repeat=self.data_repeat)
+
+    @property
+    def has_call(self) -> bool:
+        """Whether it says what is called; else that is our greeter's call."""
+        return bool(self.call or self.mix)
+
+    @property
+    def call_shares(self) -> dict[str, float]:
+        """The share of each call of a mix, of 1, by its name; none where one call is made always."""
+        return dict(zip((one.name for one in self.mix), shares([one.weight for one in self.mix]), strict=True))
+
+    def ignored_of(self, number: int) -> tuple[str, ...]:
+        """The fields of answers that vary by nature: of the call of this number, where it is a mix."""
+        return self.mix[number].ignore_fields if self.mix else self.ignore_fields
 
     @property
     def app(self) -> str:
@@ -94,14 +116,17 @@ class Subject:
 
         `configurations` are the arguments (``arg.NAME``) of those that it is to be started with, the baseline first.
         """
-        for what, text in (("command", self.command), ("request", self.data or "")):
+        requests = [self.data, *(one.data for one in self.mix)]
+        for what, text in (("command", self.command), *(("request", str(data or "")) for data in requests)):
             if credentials.is_placeholder(text):
                 raise UsageError(
                     f"the {what} {text} contains a secret, which was not stored: provide the {what} "
                     "again with its value"
                 )
-        parse_metadata(self.metadata)
+        parse_metadata([*self.metadata, *(word for one in self.mix for word in one.metadata)])
         self.data_options  # noqa: B018 (checks them)
+        for one in self.mix:
+            one.options()
         targets.check(self.target, option, configurations)
 
     @classmethod
@@ -122,6 +147,7 @@ class Subject:
             data_repeat=planned.data_repeat,
             answer_check=planned.answer_check,
             ignore_fields=planned.ignore_fields,
+            mix=planned.mix,
         )
 
     def stored(self) -> StoredTarget:
@@ -193,13 +219,22 @@ class Subject:
             proto_path=self.proto_path,
             descriptors=descriptors,
             server=(self.target, self.metadata, tuple(sorted(config.own.items()))),
+            mix=self.mix,
         )
         call = choose_call(target, config, asked, wait_s=None, security=security, ledger=self.target.ledger)
-        if self.call and call.answer is not None:
-            from grpclab.load.calls.checks import AnswerReader
+        if not self.has_call:
+            return call
+        for number, one in enumerate(call.members):
+            if one.answer is not None:
+                from grpclab.load.calls.checks import AnswerReader
 
-            AnswerReader(call.answer, self.ignore_fields)  # refuses a field that there is not
-        return replace(call, keeps_answers=bool(self.call))
+                AnswerReader(one.answer, self.ignored_of(number))  # refuses a field that there is not
+        return call.keeping_answers()
+
+
+def _with_text(call: MixedCall) -> MixedCall:
+    """The call with its request as JSON: a manifest keeps it as text."""
+    return call if isinstance(call.data, str | None) else replace(call, data=json_text(call.data))
 
 
 def rehearse(subjects: Mapping[str, Subject], plan: StudyPlan, names: Iterable[str]) -> None:

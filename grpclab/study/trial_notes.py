@@ -50,6 +50,7 @@ def note_load(
     result.threads_per_call = looks["proc"].threads
     result.looks = {name: look for name, look in looks.items() if name not in profile_window.WITH_COLUMNS}
     result.note_run(run, opened, closed, samples)
+    result.note_mix(run, up.generator.call)
     result.note_answers(run.answers, up.generator.call)
     result.note_compression(run, up.generator.call)
     result.metrics |= looks["proc"].metrics

@@ -40,7 +40,7 @@ REQUESTS = "requests"
 """Stands among the numbers of requests for all of them, as they were sent."""
 MOST_ANSWER_FIELDS = 500
 """So many different answers are kept with the hashes of their fields."""
-UNWRITTEN = ("answer_fields", "answers", "cleanup_s", "group", "prepare_s", "program")
+UNWRITTEN = ("answer_fields", "answers", "calls", "cleanup_s", "group", "prepare_s", "program")
 """Fields of result.json that are there only where they say something: earlier versions have none."""
 
 
@@ -76,6 +76,8 @@ class TrialResult:
     limits: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
+    calls: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The figures of each call of a mix, by its name."""
     errors_by_status: dict[str, int] = field(default_factory=dict)
     failures: tuple[failures.Failure, ...] = ()
     connections_by_process: list[int] = field(default_factory=list)
@@ -148,19 +150,31 @@ class TrialResult:
         self.latency, self.latency_rows_capped = window.latency_frame(run)
         self.timeline = window.timeline_frame(run, samples)
 
+    def note_mix(self, run: LoadRun, call: CallSpec) -> None:
+        """The figures of each call of a mix; nothing where one call is made always."""
+        names = () if call.mix is None else call.mix.names
+        self.calls = {name: window.call_metrics(summary) for name, summary in zip(names, run.by_call, strict=True)}
+
     def note_answers(self, samples: Sequence[AnswerSample], call: CallSpec) -> None:
         """The hashes of the answers that were kept, without the fields that vary by nature."""
-        if not samples or call.answer is None:
+        if not samples or all(one.answer is None for one in call.members):
             return
         from grpclab.load.calls.checks import AnswerReader
 
-        if call.request is not None:
-            first = AnswerReader(call.request).read([call.payload])
-            digest = first.digest if call.payloads is None else call.payloads.digest()
+        first = call.members[0]
+        if first.request is not None:
+            read = AnswerReader(first.request).read([first.payload])
+            digest = call.requests_digest() or read.digest
             self.answers[REQUESTS] = {digest: 1}
-            self.answer_fields[digest] = first.fields
-        reader = AnswerReader(call.answer, self.subject.ignore_fields)
+            self.answer_fields[digest] = read.fields
+        readers = [
+            None if one.answer is None else AnswerReader(one.answer, self.subject.ignored_of(number))
+            for number, one in enumerate(call.members)
+        ]
         for sample in samples:
+            reader = readers[0 if call.mix is None else call.mix.call_of(sample.number)]
+            if reader is None:
+                continue
             answer = reader.read(sample.messages)
             counts = self.answers.setdefault(str(sample.number), {})
             counts[answer.digest] = counts.get(answer.digest, 0) + sample.count
@@ -183,6 +197,7 @@ class TrialResult:
             without_effect=self.without_effect,
             advertised=self.advertised,
             metrics=completed(self.metrics),
+            calls=self.calls,
             errors_by_status=self.errors_by_status,
             failures=tuple(StoredFailure(**vars(failure)) for failure in self.failures),
             connections_by_process=tuple(self.connections_by_process),

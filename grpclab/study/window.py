@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from grpclab.load.core.summary import most_in_flight, timeline
+from grpclab.load.core.summary import Summary, most_in_flight, timeline
 from grpclab.load.run import LoadRun
 from grpclab.metrics import derived
 from grpclab.status import succeeded
@@ -31,22 +31,7 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
         opened = dataclasses.replace(opened, cpu_s=math.nan, user_s=math.nan, kernel_s=math.nan)
     user, kernel = closed.user_s - opened.user_s, closed.kernel_s - opened.kernel_s
     measured: dict[str, float] = {
-        "requests": summary.requests,
-        "errors": summary.errors,
-        "throughput_rps": summary.throughput_rps,
-        "window_s": summary.window_s,
-        "latency_mean_s": summary.latency_mean_s,
-        "latency_min_s": summary.latency_min_s,
-        "latency_max_s": summary.latency_max_s,
-        **{f"latency_{name}_s": value for name, value in summary.latency.items()},
-        "latency_ok_p50_s": summary.latency_ok["p50"],
-        "latency_ok_p99_s": summary.latency_ok["p99"],
-        "latency_uncorrected_p99_s": summary.latency_uncorrected["p99"],
-        **{
-            f"{column}_{name}_s": times.get(name, math.nan)
-            for column, times in (("first_message", summary.first_message), ("message_gap", summary.message_gap))
-            for name in ("p50", "p99")
-        },
+        **call_metrics(summary),
         "offered_rps": math.nan if run.offered_rps is None else run.offered_rps,
         **{f"late_{name}_s": value for name, value in run.lateness.items()},
         **run.traffic.as_row(),
@@ -68,6 +53,28 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
         "silence_s": run.silence[0],
     }
     return measured | derived(measured)
+
+
+def call_metrics(summary: Summary) -> dict[str, float]:
+    """The figures of the calls alone: of all of a window, or of one call of a mix."""
+    return {
+        "requests": summary.requests,
+        "errors": summary.errors,
+        "throughput_rps": summary.throughput_rps,
+        "window_s": summary.window_s,
+        "latency_mean_s": summary.latency_mean_s,
+        "latency_min_s": summary.latency_min_s,
+        "latency_max_s": summary.latency_max_s,
+        **{f"latency_{name}_s": value for name, value in summary.latency.items()},
+        "latency_ok_p50_s": summary.latency_ok["p50"],
+        "latency_ok_p99_s": summary.latency_ok["p99"],
+        "latency_uncorrected_p99_s": summary.latency_uncorrected["p99"],
+        **{
+            f"{column}_{name}_s": times.get(name, math.nan)
+            for column, times in (("first_message", summary.first_message), ("message_gap", summary.message_gap))
+            for name in ("p50", "p99")
+        },
+    }
 
 
 def _residence_s(run: LoadRun) -> float:

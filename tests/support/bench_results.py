@@ -16,7 +16,8 @@ from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.recorder import Floats, Records
 from grpclab.load.core.summary import lateness, summarise
 from grpclab.load.core.worker_window import Window
-from grpclab.load.output.formats import csv_chunks, json_chunks
+from grpclab.load.output.call_columns import csv_chunks
+from grpclab.load.output.formats import json_chunks
 from grpclab.load.run import LoadRun
 from grpclab.load.slo import parse_slo
 from grpclab.load.steps import RateStep, merged

@@ -437,8 +437,21 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         **REMOTE_ROWS,
         "connect_timeout": [Acts(words="--connect-timeout 7", proof="connect_timeout_s")],
         **LOAD_ROWS,
+        "concurrency": [
+            *LOAD_ROWS["concurrency"],
+            Acts(words="-c 5:50:5@1s", proof="config.load.arrival"),
+            Acts(words="-c 5:60@1s", proof="config.load.concurrency"),
+            Refused(words="-c 5:60@1s --rate 9", where="no --rate beside a schedule"),
+            Refused(words="-c 5:60@1s --arrival ramp:0.1@9s", where="no --arrival beside a schedule"),
+            Refused(words="-c 5:60", where="a ramp FROM:TO@TIME, e.g. 5:50@60s"),
+        ],
+        "max_in_flight": [
+            Acts(words="--max-in-flight 7", proof="config.load.max_in_flight", after="--rate 9"),
+            Refused(words="--max-in-flight 7", where="add --rate"),
+        ],
         "arrival": [
             Acts(words="--arrival poisson", proof="config.load.arrival", after="--rate 9"),
+            Acts(words="--arrival steps:0.1,1@9s", proof="config.load.arrival"),
             Acts(words="--arrival gamma:0.5", proof="config.load.arrival", after="--rate 9"),
             Acts(words="--arrival ramp:0.1@9s", proof="config.load.arrival", after="--rate 9"),
             Refused(words="--arrival poisson", where="add --rate"),

@@ -13,6 +13,7 @@ Each line imports only from those above it::
     request      what a request says before its type is known: JSON text or Python values, read into one tree
     scalars      single values of the JSON mapping of protobuf
     schema       where the schema of a call comes from
+    mixed_call   the calls of a mix as a user gives them and a plan stores them
     fields       what a descriptor says of a field that matters to its JSON
     outline      a schema in words: the kinds of methods, the fields of messages, and an example of a message to fill
     encoding     from the tree of a request to the bytes of its message, by the JSON mapping of protobuf
@@ -22,4 +23,5 @@ Each line imports only from those above it::
     checks       what is looked for in an answer: a check by an expression, and what of it may vary
     method       what a generator calls: the path, the request encoded once, and what goes with it
     answer_watch  the answers that an engine looks into
+    turns        the calls of a load one after the other: which call of a mix each is, and what it sends
 """

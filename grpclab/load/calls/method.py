@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections.abc import Hashable, Iterator, Sequence
@@ -20,7 +21,8 @@ from grpclab.load.calls.call_options import AnswerKind, DataOptions, StreamData
 from grpclab.load.calls.metadata import Pairs, for_grpcio
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.calls.templates import TemplateValues
-from grpclab.load.core.stream_plan import check_streams
+from grpclab.load.core.call_order import drawn_order
+from grpclab.load.core.stream_plan import StreamPlan, check_streams, stream_plan
 from grpclab.system.addresses import host_port
 from grpclab.system.allowance import SharedAllowance
 from grpclab.system.transport import PLAINTEXT, Security
@@ -55,15 +57,51 @@ class CallSpec:
     """The type of the answers, where it is known."""
     request: AnswerKind | None = field(default=None, compare=False, repr=False)
     """The type of the requests, likewise."""
+    mix: CallMix | None = None
+    """The calls that take turns, where there are several; `path` is then the first one's, and nothing else is set."""
 
-    def of_worker(self, worker: int, workers: int) -> CallSpec:
-        """The call with one worker's share of the requests."""
+    def of_worker(self, worker: int, workers: int, *, seed: int = 1) -> CallSpec:
+        """The call with one worker's share of the requests; `seed`: of the order of a mix."""
         payloads, headers = (
             None if share is None else share.of_worker(worker, workers) for share in (self.payloads, self.headers)
         )
         return replace(
-            self, payloads=payloads, headers=headers, answer=self.answer if self.check else None, request=None
+            self,
+            payloads=payloads,
+            headers=headers,
+            answer=self.answer if self.check else None,
+            request=None,
+            mix=None if self.mix is None else self.mix.of_worker(worker, workers, seed=seed),
         )
+
+    @property
+    def members(self) -> tuple[CallSpec, ...]:
+        """Each call of a mix; of any other call itself."""
+        return (self,) if self.mix is None else self.mix.calls
+
+    def stream_plans(self, load: LoadConfig) -> tuple[StreamPlan | None, ...]:
+        """What the client does in each of the :attr:`members` after its start; None for nothing."""
+        return tuple(
+            stream_plan(load, sends=one.client_streaming, receives=one.server_streaming) for one in self.members
+        )
+
+    def requests_digest(self) -> str:
+        """The hash of all requests, where there are many; else nothing."""
+        if self.mix is None:
+            return "" if self.payloads is None else self.payloads.digest()
+        if self.mix.recorded is not None:
+            return self.mix.recorded.requests.digest()
+        hashed = hashlib.blake2b(digest_size=8)
+        for call in self.mix.calls:
+            hashed.update((call.requests_digest() or call.payload.hex()).encode() + b"/")
+        return hashed.hexdigest()
+
+    def keeping_answers(self) -> CallSpec:
+        """The same, with a sample of its answers kept."""
+        if self.mix is None:
+            return replace(self, keeps_answers=True)
+        kept = tuple(call.keeping_answers() for call in self.mix.calls)
+        return replace(self, mix=replace(self.mix, calls=kept))
 
     def messages(self, *, prefix: bool, encoding: str = "") -> Iterator[bytes]:
         """The requests in the order in which they are sent, without end, with or without gRPC's prefix.
@@ -81,8 +119,15 @@ class CallSpec:
         return itertools.repeat(self.payload) if self.payloads is None else self.payloads.messages(prefix=True)
 
     @property
+    def streams_either_way(self) -> bool:
+        """Whether one side at least sends several messages."""
+        return self.client_streaming or self.server_streaming
+
+    @property
     def supply(self) -> int | None:
         """The calls for which there are requests; None where these repeat."""
+        if self.mix is not None:
+            return self.mix.supply
         supplies = [share.supply for share in (self.payloads, self.headers) if share is not None]
         return min((supply for supply in supplies if supply is not None), default=None)
 
@@ -94,6 +139,79 @@ class CallSpec:
     def grpcio_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
         """The metadata as grpcio takes it: it wants the bytes of ``-bin`` values and encodes them itself."""
         return for_grpcio(self.metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedOrder:
+    """The calls of a recording in their order, one entry a call: its number in the mix, its request, its metadata."""
+
+    order: Payloads
+    """Messages of one byte."""
+    requests: Payloads
+    headers: Payloads | None = None
+    """Header blocks; None where no metadata differs from call to call."""
+
+    def of_worker(self, worker: int, workers: int) -> RecordedOrder:
+        """The share of one worker."""
+        return RecordedOrder(
+            order=self.order.of_worker(worker, workers),
+            requests=self.requests.of_worker(worker, workers),
+            headers=None if self.headers is None else self.headers.of_worker(worker, workers),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallMix:
+    """Several calls that take turns, in an order drawn by their weights and a seed, or in a recorded one."""
+
+    names: tuple[str, ...]
+    calls: tuple[CallSpec, ...]
+    weights: tuple[float, ...]
+    """Of a recording, how often each call is in it."""
+    recorded: RecordedOrder | None = None
+    seed: int = 1
+    worker: int = 0
+
+    def of_worker(self, worker: int, workers: int, *, seed: int) -> CallMix:
+        """The mix with one worker's share of the requests, and its order."""
+        return replace(
+            self,
+            calls=tuple(call.of_worker(worker, workers) for call in self.calls),
+            recorded=None if self.recorded is None else self.recorded.of_worker(worker, workers),
+            seed=seed,
+            worker=worker,
+        )
+
+    def order(self) -> Iterator[int]:
+        """The numbers of the calls that one worker makes, one after the other, without end."""
+        if self.recorded is not None:
+            return (one[0] for one in self.recorded.order.messages(prefix=False))
+        return drawn_order(self.weights, self.seed, self.worker)
+
+    @property
+    def supply(self) -> int | None:
+        """The calls that a worker can make until one of them has no request left; None where requests repeat."""
+        left = [call.supply for call in self.calls]
+        if all(supply is None for supply in left):
+            return None
+        for made, number in enumerate(self.order()):
+            supply = left[number]
+            if supply == 0:
+                return made
+            left[number] = None if supply is None else supply - 1
+        raise AssertionError("an order has no end")
+
+    def numbers_of(self, number: int) -> Iterator[int]:
+        """The numbers of the requests of one call, each of which no other call has."""
+        if self.recorded is None:
+            return (request * len(self.calls) + number for request in self.calls[number].numbers())
+        return (
+            request for request, of in zip(self.recorded.order.numbers(), self.order(), strict=False) if of == number
+        )
+
+    def call_of(self, request: int) -> int:
+        """The number of the call to which the request of this number belongs."""
+        return request % len(self.calls) if self.recorded is None else self.recorded.order.message(request)[0]
 
 
 def greeting(load: LoadConfig) -> CallSpec:

@@ -25,6 +25,10 @@ CHUNK = 4096
 MAX_STEPS = 1000
 
 
+Change = tuple[float, int]
+"""A moment, in seconds, and the calls in flight of a closed loop from then on."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadShape:
     """The spacing of an open loop's arrivals. Another package may register one under ``grpclab.arrivals``.
@@ -43,6 +47,11 @@ class LoadShape:
     """The highest rate, as a multiple of the one asked for; bursts aside."""
     recording: Callable[[], Recording] | None = None
     """The shape's own calls, where it has some: they are sent where neither a rate nor an end is given."""
+    callers: Callable[[int], Sequence[Change]] | None = None
+    """The same shape of a closed loop: ``callers(concurrency)`` gives the changes of the calls in flight, ascending,
+    the first at 0 s, which is when the window opens. None where the shape has no meaning without a rate."""
+    length_s: float | None = None
+    """The time after which it changes no more, where it changes at all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from grpclab.errors import FactorError
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.registries import ARRIVALS
-from grpclab.load.core.arrivals import LoadShape, PlannedWindow, count_between, plan_window
+from grpclab.load.core.arrivals import Change, LoadShape, PlannedWindow, count_between, plan_window
 from grpclab.load.core.gate import share
 
 PLANNING_S = 50e-9
@@ -22,7 +22,8 @@ SILENCE_S = 15.0
 
 def auto_workers(config: TrialConfig, cpus: Collection[int]) -> int:
     """Return the number of workers: one for each core, as far as there is work for each."""
-    return min([len(cpus), *_divided(config).values()])
+    changing = [callers for _, callers in caller_changes(config.load)]
+    return min([len(cpus), *_divided(config).values(), *changing])
 
 
 def split(config: TrialConfig) -> list[TrialConfig]:
@@ -34,6 +35,11 @@ def split(config: TrialConfig) -> list[TrialConfig]:
     for name, total in divided.items():
         if total < workers:
             raise FactorError(f"{name}={total} cannot be divided among load.workers={workers}: use fewer workers")
+    if (fewest := min((callers for _, callers in caller_changes(config.load)), default=workers)) < workers:
+        raise FactorError(
+            f"load.arrival={config.load.arrival}: {fewest} calls in flight cannot be divided among"
+            f" load.workers={workers}: use fewer workers"
+        )
     parts = {name: share(total, workers) for name, total in divided.items()}
     return [config.replace({name: part[index] for name, part in parts.items()}) for index in range(workers)]
 
@@ -43,7 +49,24 @@ def connections(config: TrialConfig) -> int:
     if config.client.pooling == "pool":
         return config.client.connections
     closed = config.load.rate_rps is None
-    return config.load.concurrency if config.client.pooling == "per_call" and closed else 1
+    return _callers(config.load, max) if config.client.pooling == "per_call" and closed else 1
+
+
+def caller_changes(
+    load: LoadConfig, *, concurrency: int | None = None, opens_at: float = 0.0, worker: int = 0, workers: int = 1
+) -> list[Change]:
+    """Return the changes of the calls in flight of one worker; none where they stay the same, or in an open loop.
+
+    `concurrency` is that of all workers, by default the load's own. The first change holds before the window opens.
+    """
+    callers = None if load.rate_rps is not None else ARRIVALS.resolve(load.arrival).callers
+    changes = [] if callers is None else callers(load.concurrency if concurrency is None else concurrency)
+    return [(opens_at + since_s, share(number, workers)[worker]) for since_s, number in changes]
+
+
+def _callers(load: LoadConfig, choose: Callable[[Iterable[int]], int]) -> int:
+    """Return the fewest or the most calls that are in flight in a closed loop."""
+    return choose([number for _, number in caller_changes(load)] or [load.concurrency])
 
 
 def _divided(config: TrialConfig) -> dict[str, int]:
@@ -105,7 +128,7 @@ class Bounds:
         if self.closes_at is not None:
             return self.closes_at - self.starts_at + drain_s + SILENCE_S
         assert load.requests is not None
-        return self.opens_at - self.starts_at + deadline * (2 + load.requests / load.concurrency) + SILENCE_S
+        return self.opens_at - self.starts_at + deadline * (2 + load.requests / _callers(load, min)) + SILENCE_S
 
 
 def plan_bounds(

@@ -1,7 +1,8 @@
 """Load shapes with an argument: gamma arrivals, bursts, ramps and steps of the rate, and the replay of a file. Pure.
 
 Ramps and steps are exact: call number i is due at the moment at which the integral of the rate since the beginning
-is i.
+is i. In a closed loop they are ramps and steps of the calls in flight: each caller begins, or stops, at the moment at
+which the line meets its number.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
-from grpclab.load.core.arrivals import CHUNK, MAX_STEPS, LoadShape, Recording, ShapeFamily, count_between
+from grpclab.load.core.arrivals import CHUNK, MAX_STEPS, Change, LoadShape, Recording, ShapeFamily, count_between
 from grpclab.load.core.recorder import Floats
 from grpclab.quantities import seconds
 from grpclab.system.inputs import read_text
@@ -89,7 +90,22 @@ def _changing(stretches: Sequence[_Stretch]) -> LoadShape:
         random=False,
         varies=True,
         peak=max(max(each.begins, each.ends) for each in stretches),
+        callers=partial(_changing_callers, tuple(stretches)),
+        length_s=sum(each.length_s for each in stretches),
     )
+
+
+def _changing_callers(stretches: tuple[_Stretch, ...], concurrency: int) -> list[Change]:
+    changes: list[Change] = []
+    start_s = 0.0
+    for each in stretches:
+        first, last = (max(1, round(share * concurrency)) for share in (each.begins, each.ends))
+        steps, sign = abs(last - first), 1 if last > first else -1
+        changes += [
+            (start_s + number / max(1, steps) * each.length_s, first + sign * number) for number in range(steps + 1)
+        ]
+        start_s += each.length_s
+    return [change for before, change in itertools.pairwise([(0.0, 0), *changes]) if change[1] != before[1]]
 
 
 def _changing_times(stretches: tuple[_Stretch, ...], rate_rps: float, _: int) -> Iterator[Floats]:

@@ -69,20 +69,7 @@ class Window:
         if mask.all():
             return records
         of_window, sent = self.holds(records.message_start_s), self.holds(records.sent_start_s)
-        return Records(
-            start_s=records.start_s[mask],
-            latency_s=records.latency_s[mask],
-            status=records.status[mask],
-            late_s=records.late_s[mask],
-            residence_s=None if records.residence_s is None else records.residence_s[mask],
-            message_s=records.message_s[of_window],
-            message_start_s=records.message_start_s[of_window],
-            message_first=records.message_first[of_window],
-            message_age_s=records.message_age_s[of_window],
-            message_reply_s=records.message_reply_s[of_window],
-            sent_start_s=records.sent_start_s[sent],
-            sent_messages=records.sent_messages[sent],
-        )
+        return records.part(mask, of_window, sent)
 
     @cached_property
     def closed_at(self) -> float:

@@ -5,7 +5,7 @@ Another package may register its class under ``grpclab.engines``, as an :class:`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.arrivals import Change
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
@@ -50,8 +51,12 @@ class Engine(Protocol):
     async def connect(self, timeout_s: float) -> None:
         """Open the connections. Raises TargetError if nothing answers."""
 
-    async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
-        """Closed loop: keep `concurrency` calls in flight while the gate admits them; wait for the last to end."""
+    async def run(self, gate: Gate, recorder: Recorder, concurrency: int, changes: Sequence[Change] = ()) -> None:
+        """Closed loop: keep `concurrency` calls in flight while the gate admits them; wait for the last to end.
+
+        With `changes` they are as many as these say, from moments of the engine's clock on; the first holds before its
+        moment, too, and there is one caller at least.
+        """
 
     async def run_open(
         self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
@@ -79,9 +84,10 @@ class EngineFactory(Protocol):
     """Makes an engine for one worker.
 
     An engine that takes its requests from :meth:`grpclab.load.calls.method.CallSpec.messages`, further metadata from
-    its `headers`, and looks into answers (:mod:`grpclab.load.calls.answer_watch`), says so by an attribute
-    `VARIES_CALLS` that is true; any other sends one request always, and is refused more. One that does the client's
-    part in streams (:func:`grpclab.load.core.stream_plan.stream_plan`) says so by an attribute `STREAMS`.
+    its `headers`, and looks into answers (:mod:`grpclab.load.calls.answer_watch`), makes the calls of a mix in turn
+    (:mod:`grpclab.load.calls.turns`), and takes changes of the calls in flight, says so by an attribute `VARIES_CALLS`
+    that is true; any other sends one request always, and is refused more. One that does the client's part in streams
+    (:func:`grpclab.load.core.stream_plan.stream_plan`) says so by an attribute `STREAMS`.
     """
 
     def __call__(

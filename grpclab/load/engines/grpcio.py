@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 import grpc
 import grpc.aio
@@ -18,18 +18,22 @@ from grpclab.factors.config import TrialConfig
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.calls.method import CallSpec
+from grpclab.load.core.arrivals import Change
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.engine import Counters
-from grpclab.load.engines.grpcio_calls import CallMaker
-from grpclab.load.engines.loops import Caller, CallFunction, Clock, OpenLoop
+from grpclab.load.engines.grpcio_calls import CallMaker, Next
+from grpclab.load.engines.loops import CallFunction, Clock, ClosedLoop, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
 from grpclab.system.channels import ChannelRoute, open_aio_channel
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
+
+TurnFunction = Callable[[Next, float, Recorder], Awaitable[tuple[int, float]]]
+"""A call, and what it sends."""
 
 COUNT_EVERY_S = 0.25
 """The shortest time between two counts of lost connections, while connections come and go."""
@@ -102,11 +106,11 @@ class GrpcioEngine:
         if client.pooling == "per_call":  # it only finds out whether someone is there
             self._opened = 1
             await channels[0].close()
-            self._calls = [self._fresh_call(_Line())]
+            self._calls = [self._in_turn(self._fresh_call(_Line()))]
         else:
             self._channels, self._up, self._opened = channels, count, count
             lines = [_Line() for _ in channels]
-            self._calls = [self._kept_call(*pair) for pair in zip(channels, lines, strict=True)]
+            self._calls = [self._in_turn(self._kept_call(*pair)) for pair in zip(channels, lines, strict=True)]
             self._watchers = [asyncio.create_task(self._watch(*pair)) for pair in zip(channels, lines, strict=True)]
 
     async def close(self) -> None:
@@ -168,20 +172,17 @@ class GrpcioEngine:
 
     # ---- windows -----------------------------------------------------------------------------------------------
 
-    async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
-        calls = self._calls
-        callers = [Caller(calls[slot % len(calls)], gate, recorder, self._clock) for slot in range(concurrency)]
-        tasks = [asyncio.create_task(caller.run()) for caller in callers]
+    async def run(self, gate: Gate, recorder: Recorder, concurrency: int, changes: Sequence[Change] = ()) -> None:
+        loop = ClosedLoop(self._calls, concurrency, changes, gate=gate, recorder=recorder, clock=self._clock)
 
         def give_up() -> None:
             gate.close()
-            for task in tasks:
-                task.cancel()
+            loop.give_up()
 
-        self._under_way = lambda: [caller.began for caller in callers if not math.isnan(caller.began)]
+        self._under_way = lambda: loop.under_way
         self._give_up = give_up
         try:
-            await asyncio.gather(*tasks)
+            await loop.run()
         finally:
             self._idle()
         self._window_over()
@@ -198,6 +199,7 @@ class GrpcioEngine:
             max_in_flight=max_in_flight,
             counters=self.counters,
             clock=self._clock,
+            numbers=self._maker.unsent,
         )
 
         def give_up() -> None:
@@ -232,20 +234,31 @@ class GrpcioEngine:
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
-    def _fresh_call(self, line: _Line) -> CallFunction:
+    def _in_turn(self, call: TurnFunction) -> CallFunction:
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
-            """Make a channel for one call; opening and closing it are part of the call."""
-            self._opened += 1
-            async with self._channel() as channel:
-                return await self._kept_call(channel, line)(start_s, recorder)
+            """Make the next call; note which call of a mix it was just before it is recorded."""
+            turn = self._maker.next()
+            try:
+                return await call(turn, start_s, recorder)
+            finally:
+                recorder.call(turn.call)
 
         return make
 
-    def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> CallFunction:
-        method, deadline_s = self._maker.method_on(channel), self._config.client.deadline_s
+    def _fresh_call(self, line: _Line) -> TurnFunction:
+        async def make(turn: Next, start_s: float, recorder: Recorder) -> tuple[int, float]:
+            """Make a channel for one call; opening and closing it are part of the call."""
+            self._opened += 1
+            async with self._channel() as channel:
+                return await self._kept_call(channel, line)(turn, start_s, recorder)
+
+        return make
+
+    def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> TurnFunction:
+        methods, deadline_s = self._maker.methods_on(channel), self._config.client.deadline_s
         reconnects = bool(self._channels)
 
-        async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
+        async def make(turn: Next, start_s: float, recorder: Recorder) -> tuple[int, float]:
             left_s = deadline_s
             if self._clock() < line.backoff.until_s:
                 left_s = await self._pause(line, deadline_s)
@@ -253,7 +266,7 @@ class GrpcioEngine:
                     text = f"not even sent within {deadline_s:g} s"
                     recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
                     return DEADLINE_EXCEEDED, math.nan
-            status, residence_s = await self._maker.make(method, left_s, start_s, recorder)
+            status, residence_s = await self._maker.make(turn, methods[turn.call], left_s, start_s, recorder)
             if status != UNAVAILABLE:
                 if not reconnects:
                     line.backoff.succeeded()

@@ -1,4 +1,5 @@
-"""The messages of engine `grpcio`: our greeter's as objects, as in a Python client, any other's as bytes."""
+"""The messages of engine `grpcio`: our greeter's as objects, as in a Python client, any other's as bytes; the trailing
+metadata of their calls."""
 
 from __future__ import annotations
 
@@ -15,6 +16,11 @@ from hpack import Decoder
 from grpclab.generated import greet_pb2
 from grpclab.http2.headers import RESIDENCE_HEADER
 from grpclab.load.calls.method import GREETER, CallSpec
+from grpclab.load.calls.turns import CallTurns
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+Sent = tuple[int, Any, Metadata | None]
+"""The number of a call in its mix, its request, and its metadata."""
 
 MOST_KEPT = 1000
 """So many messages of a stream are kept at most."""
@@ -43,22 +49,29 @@ def _parsed(answer: bytes | None) -> Any:
         return answer
 
 
-def metadata_of(call: CallSpec) -> Iterator[list[tuple[str, str]]] | None:
-    """The metadata of one call after the other, where it differs; None where it does not."""
-    if call.headers is None:
-        return None
+def sent_by(call: CallSpec, turns: CallTurns) -> Iterator[Sent]:
+    """What one call after the other sends, without end; the requests of a mix are bytes."""
     decoder = Decoder()  # blocks of literals leave its table alone
-    return (list(decoder.decode(block)) for block in call.headers.messages(prefix=False))
+    fixed = [one.grpcio_metadata for one in turns.calls]
+    if turns.mixed:
+        return (
+            (number, request, (*fixed[number], *decoder.decode(block)) if block else fixed[number] or None)
+            for number, request, block in turns
+        )
+    metadata: Iterator[Metadata | None] = itertools.repeat(fixed[0] or None)
+    if call.headers is not None:
+        metadata = ((*fixed[0], *decoder.decode(block)) for block in call.headers.messages(prefix=False))
+    return zip(itertools.repeat(0), requests_of(call), metadata, strict=False)
 
 
-def method_of(channel: grpc.aio.Channel, call: CallSpec) -> Any:
-    """The method of a channel that takes these requests.
+def method_of(channel: grpc.aio.Channel, call: CallSpec, *, encoded: bool = False) -> Any:
+    """The method of a channel that takes these requests; `encoded`: our greeter's are bytes, too.
 
     An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
     """
     sides = ("stream" if streams else "unary" for streams in (call.client_streaming, call.server_streaming))
     shape = getattr(channel, "_".join(sides))
-    if not _is_greeting(call):
+    if encoded or not _is_greeting(call):
         return shape(call.path)
     serialize = greet_pb2.HelloRequest.SerializeToString
     return shape(call.path, request_serializer=serialize, response_deserializer=_parsed)

@@ -12,6 +12,7 @@ from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Call
 from grpclab.http2.frames import ErrorCode
+from grpclab.http2.mixture import MixedConnection
 from grpclab.load.core.traffic import TrafficCounter, goaway_text
 from grpclab.load.engines.connection_settings import ConnectionSettings
 
@@ -50,6 +51,10 @@ class WireCall(Call):
     """What its client does after its start, where it does anything."""
     resent: bool = False
     """True for a second attempt: there is no third."""
+    number: int = 0
+    """Which call of a mix it is; unknown before its request was taken."""
+    block: bytes = b""
+    """The block of its metadata that differs from call to call, likewise."""
 
 
 class Owner(Protocol):
@@ -85,7 +90,7 @@ class Http2Protocol(asyncio.Protocol):
         self.http2 = http2
         self.start_calls: Callable[[Sequence[WireCall]], int]
         """Begins calls, in order, as far as there is room for them; returns how many were begun."""
-        self.start_calls = http2.start_calls if owner.settings.streams is None else self._start_streams
+        self.start_calls = self._start_streams if owner.settings.streams else http2.start_calls
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the peer's settings have come."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -129,12 +134,15 @@ class Http2Protocol(asyncio.Protocol):
 
     def _start_streams(self, calls: Sequence[WireCall]) -> int:
         """Begin calls in which their client does more after the start."""
-        streams = self.owner.settings.streams
-        assert streams is not None
+        http2, plans = self.http2, self.owner.settings.streams
         for number, call in enumerate(calls):
-            begun = bool(self.http2.start_stream(call)) if streams.sends else self.http2.start(call)
-            if not begun:
+            if isinstance(http2, MixedConnection) and http2.room > 0:
+                http2.take_turn(call)  # which says of what kind it is
+            plan = plans[call.number]
+            if not (http2.start_stream(call) if plan is not None and plan.sends else http2.start(call)):
                 return number
+            if plan is None:
+                continue
             self.owner.on_stream(self, call)
         return len(calls)
 

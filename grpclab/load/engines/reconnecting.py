@@ -339,6 +339,7 @@ def _second_attempt(call: WireCall) -> WireCall:
     """Return the call to be sent again, at its old start. It goes once more at most (gRFC A6, transparent retries)."""
     fresh = WireCall()
     fresh.started, fresh.late, fresh.resent, fresh.request = call.started, call.late, True, call.request
+    fresh.number, fresh.block = call.number, call.block
     return fresh
 
 

@@ -13,29 +13,29 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from grpclab.factors.config import TrialConfig
-from grpclab.http2 import frames
 from grpclab.http2.headers import residence_s
 from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED, error_details
-from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
+from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.calls.answer_watch import AnswerWatch
-from grpclab.load.calls.method import CallSpec, greeting
+from grpclab.load.calls.method import CallSpec
+from grpclab.load.calls.turns import CallTurns
+from grpclab.load.core.arrivals import Change
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
-from grpclab.load.core.stream_plan import stream_plan
 from grpclab.load.core.traffic import Traffic
-from grpclab.load.engines.connection_settings import connection_settings
+from grpclab.load.engines.connection_settings import connection_settings, encoding_of, first_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
 from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
-from grpclab.load.engines.loops import record_never_sent
+from grpclab.load.engines.loops import WantedCallers, record_never_sent
 from grpclab.load.engines.pool import LOOK_AT_ONE_S, ConnectionPool
 from grpclab.load.engines.reconnecting import ReconnectingConnection
 from grpclab.load.engines.wire_streams import Handler, WireStreams
 from grpclab.status import ENDED_BY_CLIENT, OK
 from grpclab.system.pacing import Pacer
-from grpclab.system.transport import PLAINTEXT, Security
+from grpclab.system.transport import Security
 
 TURN_S = 0.02
 """After so long without a turn of the event loop, servers that send without pause are not read until there was one."""
@@ -63,12 +63,20 @@ class WireEngine:
         self._target = target
         self._clock = clock
         self._residence = residence
-        plan = stream_plan(config.load, sends=call.client_streaming, receives=call.server_streaming)
-        self._streams = WireStreams(plan, clock)
-        self._streaming = call.server_streaming or call.client_streaming
-        self._answers = AnswerWatch(call, None if plan is None else plan.receives_at_most)
+        self._streams = WireStreams(call, config.load, clock)
+        self._streaming = call.streams_either_way
+        self._answers = AnswerWatch(call, self._streams.all_plans)
+        self._turns = CallTurns(call, self._answers, prefix=True, encoding=encoding_of(config.client))
         self._single = config.client.pooling == "per_call"
-        settings = connection_settings(config.client, target, security, call, streams=plan, watch=self._answers.watch)
+        settings = connection_settings(
+            config.client,
+            target,
+            security,
+            call,
+            streams=self._streams.plans,
+            watch=self._answers.watch,
+            turns=iter(self._turns),
+        )
         self._look_every_s = settings.look_every_s
         self._pool = ConnectionPool(
             settings,
@@ -82,6 +90,7 @@ class WireEngine:
         self._gate = Gate(opens_at=math.inf)
         self._handle: Handler = self._closed_loop
         self._running = 0
+        self._wanted = WantedCallers(0, (), clock, self._fill)
         self._finished: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._look_at = math.inf
@@ -100,11 +109,8 @@ class WireEngine:
 
     @staticmethod
     def client_settings(config: TrialConfig) -> PeerSettings:
-        """Return the settings that the engine sends first, from the bytes of its core, with no socket."""
-        settings = connection_settings(config.client, "127.0.0.1:1", PLAINTEXT, greeting(config.load))
-        reader = PeerSettingsReader()
-        reader.receive(settings.connection().take().removeprefix(frames.PREFACE))
-        return reader.peer_settings()
+        """Return the settings that the engine sends first."""
+        return first_settings(config)
 
     def _closed_loop(self, connection: ReconnectingConnection, ended: list[WireCall]) -> None:
         """Record calls that ended; each of their callers calls again."""
@@ -169,19 +175,30 @@ class WireEngine:
 
     # ---- the other ways a call can be looked at ----------------------------------------------------------------
 
-    def _single_calls(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
-        """Record calls that ended in a closed loop with a connection for each call; the next call gets its own."""
+    def _refilling(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
+        """Record calls that ended in a closed loop whose callers change, or have a connection for each call."""
         now = self._clock()
         for call in ended:
             if call.status:
                 self._note_failure(call, now)
             self._recorder.record(call.started, now, call.status)
-            if self._gate.admit(now):
-                following = WireCall()
-                following.started = now
-                self._pool.pick().submit((following,))
-            else:
-                self._running -= 1
+        self._running -= len(ended)
+        self._fill(now)
+
+    def _fill(self, ended_at: float | None = None) -> None:
+        """Start calls until as many are in flight as are wanted: at `ended_at`, or now."""
+        used = []
+        while self._running < self._wanted.number:
+            started = self._clock() if ended_at is None else ended_at
+            if not self._gate.admit(started):
+                break
+            call = WireCall()
+            call.started = started
+            self._running += 1
+            used.append(self._pool.pick())
+            used[-1].submit((call,))
+        for connection in used:
+            connection.flush()
         if not self._running:
             self._finish()
 
@@ -199,7 +216,7 @@ class WireEngine:
         self._recorder.failures.note(call.status, call.text, call.started, now, error_details(call.trailers))
 
     def _looking(self, handle: Handler) -> Handler:
-        """Wrap `handle`: look into the answers first, and note the reference server's own account of each call."""
+        """Wrap `handle`: look into the answers first, note the reference server's own account of each, and its turn."""
 
         def looked(connection: ReconnectingConnection, ended: list[WireCall]) -> None:
             if self._answers.active:
@@ -207,6 +224,9 @@ class WireEngine:
             if self._residence:
                 for call in ended:
                     self._recorder.residence(residence_s(call.trailers))
+            if self._turns.mixed:
+                for call in ended:
+                    self._recorder.call(call.number if call.request else next(self._turns.unsent))
             handle(connection, ended)
 
         return looked
@@ -219,21 +239,17 @@ class WireEngine:
 
     # ---- windows -----------------------------------------------------------------------------------------------
 
-    async def run(self, gate: Gate, recorder: Recorder, concurrency: int) -> None:
+    async def run(self, gate: Gate, recorder: Recorder, concurrency: int, changes: Sequence[Change] = ()) -> None:
         """Closed loop: see :class:`grpclab.load.engines.engine.Engine`."""
-        with self._window(gate, recorder, self._single_calls if self._single else self._closed_loop) as finished:
-            for _ in range(concurrency):
-                now = self._clock()
-                if not gate.admit(now):
-                    break
-                call = WireCall()
-                call.started = now
-                self._running += 1
-                self._pool.pick().submit((call,))
-            for connection in self._pool.connections:
-                connection.flush()
-            if self._running:
+        self._wanted = WantedCallers(concurrency, changes, self._clock, self._fill)
+        handle = self._refilling if changes or self._single else self._closed_loop
+        with self._window(gate, recorder, handle) as finished:
+            self._fill()
+            self._wanted.begin()
+            try:
                 await finished
+            finally:
+                self._wanted.end()
 
     async def run_open(
         self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
@@ -248,7 +264,8 @@ class WireEngine:
                 await finished
             finally:
                 pacer.cancel()
-            unsent = record_never_sent(itertools.chain([self._due], planned), gate, recorder, self._clock())
+            due = itertools.chain([self._due], planned)
+            unsent = record_never_sent(due, gate, recorder, self._clock(), self._turns.unsent)
             self.counters.bound_hits += unsent if self._waited else 0
 
     def under_way(self) -> list[float]:
@@ -268,8 +285,8 @@ class WireEngine:
     def _window(self, gate: Gate, recorder: Recorder, handle: Handler) -> Iterator[asyncio.Future[None]]:
         """Serve this window until its last call has ended, when the future is done."""
         self._gate, self._recorder, self._running = gate, recorder, 0
-        self._handle = self._looking(handle) if self._residence or self._answers.active else handle
-        self._handle = self._streams.ending(self._handle)
+        looks = self._residence or self._answers.active or self._turns.mixed
+        self._handle = self._streams.ending(self._looking(handle) if looks else handle)
         self._streams.recorder = recorder
         self._finished = asyncio.get_running_loop().create_future()
         for connection in self._pool.connections:

@@ -6,7 +6,9 @@ import asyncio
 import math
 from collections.abc import Callable
 
+from grpclab.factors.config import LoadConfig
 from grpclab.http2.messages import unframed
+from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.stream_plan import ClientSide, StreamPlan
 from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
@@ -21,17 +23,23 @@ BATCH = 64
 
 
 class WireStreams:
-    """The streams of one engine. `plan` is None where the client does nothing in a call after its start."""
+    """The streams of one engine."""
 
-    def __init__(self, plan: StreamPlan | None, clock: Callable[[], float]) -> None:
-        self._plan, self._clock = plan, clock
+    def __init__(self, call: CallSpec, load: LoadConfig, clock: Callable[[], float]) -> None:
+        self.all_plans = call.stream_plans(load)
+        """What the client does in each call of a mix after its start, or in the one."""
+        self.plans = self.all_plans if any(self.all_plans) else ()
+        """The same; empty where it does nothing in any of them."""
+        self._watched = [one.streams_either_way for one in call.members]
+        self._clock = clock
         self.recorder = Recorder(None)
         """That of the running window."""
 
     def begin(self, protocol: Http2Protocol, call: WireCall) -> None:
         """Begin what the client does in a call."""
-        assert self._plan is not None
-        stream = WireStream(self._plan, protocol, call, self._clock)
+        plan = self.plans[call.number]
+        assert plan is not None
+        stream = WireStream(plan, protocol, call, self._clock)
         call.stream = stream
         stream.begin()
 
@@ -41,23 +49,25 @@ class WireStreams:
         for call in calls:
             if call.status == ENDED_BY_CLIENT:  # beyond the last one that was wanted
                 continue
-            self.recorder.message(now, call.last_message_at, call.started, call.last_sent_at)
+            if not self._watched[call.number]:
+                continue
+            self.recorder.message(now, call.last_message_at, call.started, call.last_sent_at, call.number)
             call.last_message_at = now
             if call.stream is not None:
                 call.stream.answered(now)
 
     def ending(self, handle: Handler) -> Handler:
         """Wrap `handle`, where there is a plan: end first what the client does in the calls that are over."""
-        plan = self._plan
-        if plan is None:
+        plans = self.plans
+        if not plans:
             return handle
 
         def ended_streams(connection: ReconnectingConnection, ended: list[WireCall]) -> None:
             for call in ended:
                 if call.stream is not None:
                     call.stream.stop()
-                    if plan.sends:
-                        self.recorder.sent(call.started, call.stream.sent)
+                    if (plan := plans[call.number]) is not None and plan.sends:
+                        self.recorder.sent(call.started, call.stream.sent, call.number)
                     call.stream = None
             handle(connection, ended)
 

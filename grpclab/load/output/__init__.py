@@ -5,7 +5,9 @@ Each line imports only from those above it::
     chart          A small line chart as inline SVG: latency on a log axis over something
     histogram      a histogram of latencies in equal steps
     ghz_terms      a bench result in ghz's terms: options, units, percentiles, texts of errors
-    formats        A bench result as JSON in ghz's schema, and as CSV.
+    call_columns   the calls of a bench result as columns, by start, and as CSV
+    call_table     the figures of each call of a mix, as a table
+    formats        A bench result as JSON in ghz's schema.
     ghz_config     the keys of a ghz configuration in the words of ``bench``
     config_file    ``--config FILE``
     notebook_html  HTML in the output of a notebook cell

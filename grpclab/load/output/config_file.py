@@ -10,6 +10,8 @@
     [set]                       # factors, as --set takes them
     client.window_kib = 1024
 
+Several tables ``[[call]]`` instead of ``call`` are a mix of calls (:mod:`grpclab.load.calls.mixed_call`).
+
 A configuration of ghz is one, too: see :mod:`grpclab.load.output.ghz_config`. What a value may be is decided where the
 flag of that name is read: here each becomes the word, or the words, that would stand on the command line.
 """
@@ -27,10 +29,11 @@ from typing import Any
 
 from grpclab.errors import FactorError, UsageError, invalid
 from grpclab.factors.config import lookup
+from grpclab.load.calls.mixed_call import MixedCall, mixed_calls
 from grpclab.load.calls.request import Number, parse
 from grpclab.load.output import ghz_config
 
-SET, DATA, TAGS = "set", "data", "tags"
+SET, DATA, TAGS, CALL, MIX = "set", "data", "tags", "call", "mix"
 _FINE_TIME = re.compile(r"^[^\"'#\n]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[1-9]", re.ASCII | re.MULTILINE)
 """A time that is no text, of which the reader of TOML would drop decimals."""
 
@@ -39,7 +42,8 @@ _FINE_TIME = re.compile(r"^[^\"'#\n]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[
 class BenchFile:
     """`options`: by the flag's name with underscores, a word, words or a switch's state; `settings`: for --set.
 
-    The request in `data` may be any value of TOML, its numbers and times as they were written.
+    The calls of a mix are the option `mix`. The request in `data` may be any value of TOML, its numbers and times as
+    they were written.
     """
 
     options: dict[str, Any]
@@ -77,17 +81,28 @@ def read_bench_file(
             options[option] = value
         elif option in lists:
             options[option] = _words(value, where)
+        elif option == CALL and isinstance(value, list):
+            exact = parse(text)[key] if is_json else _exact_value(text, key, where)
+            options[MIX] = _mix(value, exact, name)
         elif option == TAGS and isinstance(value, Mapping):  # as JSON: a value may have a comma in it
             options[option] = json.dumps(value)
         elif option == DATA and not isinstance(value, str):
-            options[option] = parse(text)[key] if is_json else _request(text, key, where)
+            options[option] = parse(text)[key] if is_json else _exact_value(text, key, where)
         else:
             options[option] = _joined(value, where)
     return BenchFile(options=options, settings=settings)
 
 
-def _request(text: str, key: str, where: str) -> Any:
-    """The request, with its numbers as they were written."""
+def _mix(tables: list[Any], exact: list[Any], name: str) -> tuple[MixedCall, ...]:
+    """The calls of a mix; `exact` are the tables with the numbers of requests as they were written."""
+    try:
+        return mixed_calls(tables, exact)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def _exact_value(text: str, key: str, where: str) -> Any:
+    """A value that holds requests, with its numbers as they were written."""
     if _FINE_TIME.search(text):
         raise UsageError(f"{where}: expected times with at most six decimals; write a finer one as a string")
     return tomllib.loads(text, parse_float=_exact)[key]

@@ -1,4 +1,4 @@
-"""A bench result as JSON in ghz's schema, and as CSV.
+"""A bench result as JSON in ghz's schema.
 
 Scripts written for ghz's ``--format json`` read it unchanged: durations are integer nanoseconds, histogram
 marks are seconds, status codes have Go's names (ghz, ``runner/reporter.go``). What grpclab adds stands under
@@ -10,21 +10,17 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import format_level
-from grpclab.load.core.failures import only_text
-from grpclab.load.core.recorder import Codes, Floats
-from grpclab.load.core.worker_window import Window
+from grpclab.load.core.recorder import Floats
+from grpclab.load.output.call_columns import call_names, calls_by_start, column
 from grpclab.load.output.ghz_terms import distribution, end_reason, error_of_status, ghz_options, nanoseconds, rpc_error
 from grpclab.load.output.histogram import buckets
-from grpclab.load.result import LoadResult
+from grpclab.load.result import CallResult, LoadResult
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
 from grpclab.status import RECORDED_NAMES, go_name, succeeded
@@ -32,42 +28,6 @@ from grpclab.system.notices import kinds
 
 DETAILS = 1_000
 """A result with more calls lists them only on request: a second of load is megabytes of them."""
-CSV_CHUNK = 10_000
-"""Lines of CSV that are made at a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calls:
-    """Columns of the calls of a result, by start; `start_s` counts from the opening of the first window."""
-
-    start_s: Floats
-    late_s: Floats
-    latency_s: Floats
-    status: Codes
-    rate_rps: Floats
-    """The rate of the call's step; NaN without a schedule."""
-
-
-def calls_by_start(result: LoadResult) -> Calls:
-    """The calls of all windows, by start (then by latency)."""
-    runs = [(step.rate_rps, step.run) for step in result.steps] or [(math.nan, result.run)]
-    windows = [window for _, run in runs for window in run.windows]
-    start = column(windows, "start_s") - min(window.opened_at for window in windows)
-    latency = column(windows, "latency_s")
-    order = np.lexsort((latency, start))
-    rates = [np.full(np.count_nonzero(window.inside), rate) for rate, run in runs for window in run.windows]
-    return Calls(
-        start_s=start[order],
-        late_s=column(windows, "late_s")[order],
-        latency_s=latency[order],
-        status=column(windows, "status")[order],
-        rate_rps=np.concatenate(rates)[order],
-    )
-
-
-def column(windows: Sequence[Window], name: str) -> Any:
-    """One column of Records, of the calls that started in the windows."""
-    return np.concatenate([getattr(window.records, name)[window.inside] for window in windows])
 
 
 def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
@@ -138,12 +98,14 @@ def successful(result: LoadResult) -> Floats:
 def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
     opened = result.started_at + timedelta(seconds=result.config.load.warmup_s)
     calls, errors = calls_by_start(result), error_of_status(result)
-    for start, latency, status in zip(calls.start_s, calls.latency_s, calls.status, strict=True):
+    names = call_names(result, calls)
+    for start, latency, status, name in zip(calls.start_s, calls.latency_s, calls.status, names, strict=False):
         yield {
             "timestamp": (opened + timedelta(seconds=float(start))).astimezone(UTC).isoformat(),
             "latency": nanoseconds(float(latency)),
             "error": errors[status],
             "status": go_name(RECORDED_NAMES[status]),
+            **({"call": name} if name else {}),
         }
 
 
@@ -195,6 +157,7 @@ def _own(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "hdr_histogram_us": summary.histogram,
         "open_loop": None if load.rate_rps is None else _open_loop(result, run),
         "streaming": _streaming(result),
+        "calls": [_call_row(call) for call in result.calls],
         "steps": [{name: _number(value) for name, value in step_row(step).items()} for step in result.steps],
         "knee": None if knee is None else {"rate_rps": knee.rate_rps, "sentence": knee.sentence},
         "slo": [
@@ -243,6 +206,27 @@ def _streaming(result: LoadResult) -> dict[str, Any] | None:
     }
 
 
+def _call_row(call: CallResult) -> dict[str, Any]:
+    """One call of a mix: the share that was asked for, and its figures."""
+    summary = call.summary
+    return {
+        "name": call.name,
+        "call": call.path.removeprefix("/"),
+        "share": call.share,
+        "requests": summary.requests,
+        "errors": summary.errors,
+        "errors_by_status": summary.errors_by_status,
+        "throughput_rps": summary.throughput_rps,
+        "latency_mean_s": _number(summary.latency_mean_s),
+        "latency_s": _numbers(summary.latency),
+        "latency_ok_s": _numbers(summary.latency_ok),
+        "latency_uncorrected_s": _numbers(summary.latency_uncorrected),
+        "time_to_first_message_s": _numbers(summary.first_message),
+        "message_gap_s": _numbers(summary.message_gap),
+        "hdr_histogram_us": summary.histogram,
+    }
+
+
 def step_row(step: RateStep) -> dict[str, Any]:
     """A step of a schedule as one row of plain values; latencies in seconds."""
     run, summary = step.run, step.run.summary
@@ -268,30 +252,3 @@ def _number(value: Any) -> Any:
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: _number(value) for name, value in values.items()}
-
-
-def csv_chunks(result: LoadResult) -> Iterator[str]:
-    """One line a call: start_s since the window opened, late_s, latency_s, status, error; of a schedule the rate, too.
-
-    `error` is the text of a failed call, where all calls of its status had the same one.
-    """
-    calls = calls_by_start(result)
-    errors = [_csv_cell(text) for text in ("", *(only_text(result.run.failures, name) for name in RECORDED_NAMES[1:]))]
-    scheduled = bool(result.steps)
-    yield "start_s,late_s,latency_s,status,error" + (",rate_rps\n" if scheduled else "\n")
-    for first in range(0, len(calls.start_s), CSV_CHUNK):
-        part = slice(first, first + CSV_CHUNK)
-        columns = (calls.start_s, calls.late_s, calls.latency_s, calls.status, calls.rate_rps)
-        yield "".join(
-            f"{start:.6f},{late:.9f},{latency:.9f},{RECORDED_NAMES[status]},{errors[status]}"
-            + (f",{rate:g}\n" if scheduled else "\n")
-            for start, late, latency, status, rate in zip(*(c[part].tolist() for c in columns), strict=True)
-        )
-
-
-def _csv_cell(text: str) -> str:
-    """The text in quotes, a spreadsheet's formula made harmless; nothing for no text."""
-    if not text:
-        return ""
-    safe = f"'{text}" if text[0] in "=+-@" else text
-    return '"' + safe.replace('"', '""') + '"'

@@ -6,6 +6,7 @@ for "not set". ghz: https://ghz.sh/docs/options
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,16 +36,13 @@ TIMES = (
     "keepalive",
     "load-step-duration",
     "load-max-duration",
+    "concurrency-step-duration",
+    "concurrency-max-duration",
     "stream-interval",
     "stream-call-duration",
 )
 _ANY = "grpclab has no such setting"
 REFUSED = {
-    **dict.fromkeys(
-        ("concurrency-schedule", "concurrency-start", "concurrency-end", "concurrency-step"),
-        "only a rate can follow a schedule: rate = '500:5000:500@5s'",
-    ),
-    **dict.fromkeys(("concurrency-step-duration", "concurrency-max-duration"), "only a rate can follow a schedule"),
     "skipFirst": "warm-up is a time: write warmup, e.g. '1s'",
     "reflect-metadata": "the metadata of the call is sent to the reflection service as well",
     "cpus": "write workers, the number of generator processes",
@@ -57,10 +55,13 @@ REFUSED = {
 DYNAMIC = "stream-dynamic-messages"
 OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
+_CONCURRENCY = tuple(key.replace("load-", "concurrency-") for key in _SCHEDULE)
 OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
 """Keys of a schedule of rates; together they are one rate of bench."""
-_MEANT = ("insecure", "async", "count-errors", "keepalive", "load-schedule", "enable-compression", DYNAMIC)
-KEYS = frozenset((*RENAMED, *REFUSED, *_SCHEDULE, *_MEANT))
+OF_CONCURRENCY = ("concurrency-schedule", *_CONCURRENCY)
+"""Keys of a schedule of concurrency; together they are one concurrency of bench."""
+_MEANT = ("insecure", "async", "count-errors", "keepalive", "enable-compression", DYNAMIC)
+KEYS = frozenset((*RENAMED, *REFUSED, *OF_SCHEDULE, *OF_CONCURRENCY, *_MEANT))
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 _MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
@@ -80,6 +81,8 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
             raise _refused(
                 name, key, value, "a time with its unit, e.g. '10s' (ghz counts nanoseconds, grpclab seconds)"
             )
+        if key == "concurrency" and "concurrency-schedule" in tables:
+            continue  # a schedule takes its place, as in ghz
         if key not in KEYS:
             out[key] = value
         else:
@@ -109,12 +112,8 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
         if new in tables or new in out:
             raise _refused(name, key, value, f"only one of {key} and {new}: they mean the same")
         out[new] = value
-    elif key == "load-schedule":
-        if {"rps", "rate"} & tables.keys():
-            raise _refused(name, key, value, "either a schedule or a single rate")
-        out["rate"] = schedule(tables, f"{name}: ")
-    elif key in _SCHEDULE and "load-schedule" not in tables:
-        raise _refused(name, key, value, "load-schedule=step or load-schedule=line along with it")
+    elif key in (*OF_SCHEDULE, *OF_CONCURRENCY):
+        _translate_schedule(out, tables, key, value, name)
     elif key == "async" and not {"rps", "rate", "load-schedule"} & tables.keys():
         raise _refused(name, key, value, "a rate along with it: calls are then sent when they are due")
     elif key == "insecure":
@@ -125,6 +124,24 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
         if not value:
             out["tls"] = True
     # insecure = true and count-errors = true are what bench does anyway; the rest is set at the end.
+
+
+def _translate_schedule(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: Any, name: str) -> None:
+    """Add a schedule, whose other keys belong to it."""
+    rated = {"rps", "rate"} & tables.keys()
+    of, _, rest = key.partition("-")
+    if f"{of}-schedule" not in tables:
+        raise _refused(name, key, value, f"{of}-schedule=step or {of}-schedule=line along with it")
+    if rest != "schedule":
+        return
+    if of == "load" and rated:
+        raise _refused(name, key, value, "either a schedule or a single rate")
+    if of == "concurrency" and (rated or "load-schedule" in tables):
+        raise _refused(name, key, value, "no rate beside it: max-in-flight bounds the calls in flight of a rate")
+    if of == "load":
+        out["rate"] = schedule(tables, f"{name}: ")
+    else:
+        out["concurrency"] = concurrency_schedule(tables, f"{name}: ")
 
 
 def _unset(key: str, value: Any) -> bool:
@@ -155,6 +172,38 @@ def schedule(tables: Mapping[str, Any], where: str, dashes: str = "") -> str:
     return ""
 
 
+def concurrency_schedule(tables: Mapping[str, Any], where: str, dashes: str = "") -> str:
+    """The concurrency of bench, ``FROM:TO:STEP@HOLD``, out of ghz's keys; nothing for a constant one.
+
+    A line is steps of a second, as in ghz. Raises UsageError, which says `where`, and calls a key with its `dashes`.
+    """
+    kind = tables.get("concurrency-schedule", "const")
+    if kind not in ("step", "line"):
+        if kind != "const" or tables.keys() & set(_CONCURRENCY):
+            expected = "step or line, or const without what belongs to those"
+            raise UsageError(where + invalid(f"{dashes}concurrency-schedule", kind, expected))
+        return ""
+    needed = ("concurrency-start", "concurrency-step", *(["concurrency-step-duration"] if kind == "step" else []))
+    ends = ("concurrency-end", "concurrency-max-duration")
+    missing = [key for key in needed if not tables.get(key)]
+    if missing or not any(tables.get(key) for key in ends):
+        wanted = missing[0] if missing else f"{ends[0]} or {dashes}{ends[1]}"
+        raise UsageError(f"{where}{dashes}concurrency-schedule={kind} needs {dashes}{wanted} as well")
+    start, step, end = (
+        round(_number(tables, f"concurrency-{key}", where, dashes, "calls in flight"))
+        for key in ("start", "step", "end")
+    )
+    hold = str(tables["concurrency-step-duration"]) if kind == "step" else "1s"
+    if longest := tables.get("concurrency-max-duration"):
+        steps = math.floor(seconds(str(longest), bare="s") / seconds(hold, bare="s") + 1e-9)
+        reached = start + step * steps
+        end = reached if "concurrency-end" not in tables else min(end, reached) if step > 0 else max(end, reached)
+    if (end - start) * step < 0 or end < 1:
+        expected = f"a step that takes the concurrency from {start} to an end of 1 or more"
+        raise UsageError(where + invalid(f"{dashes}concurrency-step", step, expected))
+    return f"{start}:{end}:{abs(step)}@{hold}"
+
+
 def _line(tables: Mapping[str, Any], where: str, dashes: str) -> str:
     """A ramp: the rate changes by load-step each second, to load-end or for load-max-duration."""
     start, step, end = (_number(tables, key, where, dashes) for key in ("load-start", "load-step", "load-end"))
@@ -177,11 +226,11 @@ def _line(tables: Mapping[str, Any], where: str, dashes: str) -> str:
     return f"{start:g}:{end:.12g}@{time_s:.12g}s"
 
 
-def _number(tables: Mapping[str, Any], key: str, where: str, dashes: str) -> float:
+def _number(tables: Mapping[str, Any], key: str, where: str, dashes: str, expected: str = "calls per second") -> float:
     try:
         return float(tables.get(key) or 0)
     except (TypeError, ValueError):
-        raise UsageError(where + invalid(dashes + key, tables[key], "calls per second")) from None
+        raise UsageError(where + invalid(dashes + key, tables[key], expected)) from None
 
 
 def _refused(name: str, key: str, value: object, expected: str) -> UsageError:

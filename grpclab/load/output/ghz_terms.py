@@ -21,7 +21,7 @@ def nanoseconds(seconds: float) -> int:
 
 def call_name(result: LoadResult) -> str:
     """The call as ghz writes it: ``greet.GreeterService.SayHello``."""
-    return result.call.path.removeprefix("/").replace("/", ".")
+    return ", ".join(dict.fromkeys(call.path.removeprefix("/").replace("/", ".") for call in result.call.members))
 
 
 def ghz_options(result: LoadResult) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from markupsafe import Markup
 from grpclab import quantities as qty
 from grpclab.load.core.summary import percentile
 from grpclab.load.output import chart
-from grpclab.load.output.formats import column
+from grpclab.load.output.call_columns import column
+from grpclab.load.output.call_table import call_cells
 from grpclab.load.output.notebook_html import in_cell
 from grpclab.load.output.render import (
     LABELS,
     behind,
-    call_text,
     compressed,
     endings,
     load_text,
@@ -59,7 +59,7 @@ def card(result: LoadResult, *, cell: bool) -> Markup:
         TEMPLATES,
         "card.html.j2",
         in_cell=cell,
-        call=call_text(result),
+        call=result.title,
         target=result.target,
         load=load_text(result),
         headline=_headline(result),
@@ -111,6 +111,10 @@ def _latencies(result: LoadResult) -> CardBody:
     for _, title, times in summary.message_times:
         shown = {n: v for n, v in times.items() if n in ("p50", "p99")}
         rows += [[f"{title}, {LABELS.get(n, n)}", qty.milliseconds(v), *blank] for n, v in shown.items()]
+    for call in result.calls:
+        share, calls, failed, rate, p50, p99 = call_cells(call, summary.requests)
+        rows.append([f"{call.name}, p50", p50, *blank, f"{calls} calls, {share}, {rate} requests/s, {failed} failed"])
+        rows.append([f"{call.name}, p99", p99, *blank])
     rows.append(["connections", f"{result.connections:,}", *blank])
     rows.append(["generator", f"{run.busy_share:.0%} of a core", *blank])
     return CardBody(titles=titles, rows=rows, picture=_percentile_chart(result))

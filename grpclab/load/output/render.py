@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator
 
 from grpclab import quantities as qty
+from grpclab.load.core.bounds import caller_changes
+from grpclab.load.output.call_table import call_lines
 from grpclab.load.output.formats import successful
 from grpclab.load.output.histogram import bars, buckets
-from grpclab.load.plan import how_to_plan_more
+from grpclab.load.plan_rules import how_to_plan_more
 from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
 from grpclab.load.steps import RateStep, rate_text
@@ -18,11 +20,6 @@ from grpclab.text.printable import harmless, printable
 LABELS = {"p999": "p99.9"}
 COUNTED = ("p50", "p90", "p95", "p99")
 """Percentiles that are always shown; p99.9 only where there are calls enough for it."""
-
-
-def call_text(result: LoadResult) -> str:
-    """Return the name of the call: ``package.Service/Method``."""
-    return result.call.path.removeprefix("/")
 
 
 def load_text(result: LoadResult) -> str:
@@ -39,7 +36,7 @@ def load_text(result: LoadResult) -> str:
     elif load.rate_rps is not None:
         shape = f"{rate_text(load.rate_rps)}, {load.arrival}"
     else:
-        shape = f"{load.concurrency} in flight"
+        shape = f"{load.concurrency} in flight" + (f", {load.arrival}" if caller_changes(load) else "")
     if result.call.payloads is not None:
         shape += f", {result.call.payloads.count:,} different requests"
     return f"{shape}, engine {load.engine}, {clients[client.pooling]}"
@@ -49,12 +46,12 @@ def one_line(result: LoadResult) -> str:
     """The result in a few words."""
     summary, (name, tail) = result.run.summary, result.tail
     if result.knee is not None:
-        return f"{call_text(result)} at {result.target}: {summary.requests:,} calls, {result.knee.sentence}"
+        return f"{result.title} at {result.target}: {summary.requests:,} calls, {result.knee.sentence}"
     ended = f", {name} {qty.milliseconds(tail)}" if name else ""
     limited = f", {result.limited_by}" if result.limited_by else ""
     short = f" over only {qty.duration(summary.window_s)}" if result.run.short else ""
     return (
-        f"{call_text(result)} at {result.target}: {summary.requests:,} calls,"
+        f"{result.title} at {result.target}: {summary.requests:,} calls,"
         f" {summary.throughput_rps:,.1f} requests/s{short}{ended}, {summary.errors:,} failed{limited}"
     )
 
@@ -159,10 +156,11 @@ def carried(result: LoadResult) -> Iterator[str]:
 def render(result: LoadResult) -> str:
     """The summary for a terminal."""
     parts = [
-        [f"{call_text(result)} at {result.target}: {load_text(result)}"],
+        [f"{result.title} at {result.target}: {load_text(result)}"],
         _counts(result),
         _steps(result),
         _latencies(result),
+        call_lines(result),
         _histogram(result),
         _messages(result),
         _errors(result),

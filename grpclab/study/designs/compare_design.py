@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 from grpclab.analysis.study_plan import PlannedComparison, StudyPlan
 from grpclab.errors import UsageError
-from grpclab.factors.config import LoadConfig, TrialConfig
+from grpclab.factors.config import TrialConfig
 from grpclab.factors.effective import unknown_factors
 from grpclab.factors.levels import Level
 from grpclab.metrics import metric_named, metric_words
-from grpclab.study.designs.design import Configurations, argument_rows, headline
+from grpclab.study.designs.design import (
+    Configurations,
+    argument_rows,
+    bound_by_n,
+    bound_by_z,
+    headline,
+    most_calls,
+)
 from grpclab.study.sides import A, B, Side
 
 SCENARIO = "compare"
@@ -44,6 +50,8 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
     for other in OTHERS:
         if other != metric and other not in left_out:
             planned.compare(title, SCENARIO, A, B, metric=other)
+    both, other_shares = sides[A].subject.call_shares, sides[B].subject.call_shares
+    planned.compare_calls(title, SCENARIO, A, B, {call: share for call, share in both.items() if call in other_shares})
     return replace(
         planned.plan(blocks=blocks, delta=delta, metric=metric),
         mapping=tuple(row for row in argument_rows() if row.factor in settings),
@@ -66,28 +74,15 @@ def _known_settings(side: Side) -> dict[str, Level]:
 def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:
     """The metrics that need more calls than a trial will make at most, each with a sentence that says so."""
     loads = [side.config.load for side in sides.values()]
-    planned = min(_most_calls(load) for load in loads)
+    planned = min(most_calls(load) for load in loads)
     reasons = {}
     for metric in OTHERS:
         needed = metric_named(metric).fewest_calls
         if planned < needed:
-            bounds = {"-n": _bound_by_n, "-z": _bound_by_z}
+            bounds = {"-n": bound_by_n, "-z": bound_by_z}
             short = [option for option, bound in bounds.items() if min(map(bound, loads)) < needed]
             reasons[metric] = (
                 f"{metric_words(metric)} needs {needed:,} calls in each trial, but {planned:,.0f} are planned: "
                 f"raise {' and '.join(short)}"
             )
     return reasons
-
-
-def _most_calls(load: LoadConfig) -> float:
-    return min(_bound_by_n(load), _bound_by_z(load))
-
-
-def _bound_by_n(load: LoadConfig) -> float:
-    return math.inf if load.requests is None else load.requests
-
-
-def _bound_by_z(load: LoadConfig) -> float:
-    """The calls of an open loop in its longest window; a closed loop plans none."""
-    return math.inf if load.rate_rps is None or load.duration_s is None else load.rate_rps * load.duration_s

@@ -7,7 +7,8 @@ groups out in randomized complete blocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,13 +25,16 @@ from grpclab.analysis.study_plan import (
 )
 from grpclab.errors import DesignError, invalid
 from grpclab.factors.channel_args import mapping_rows, without_effect
-from grpclab.factors.config import TrialConfig
+from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.registries import ENGINES
+from grpclab.metrics import metric_named, of_call
 
 DELTA = 0.05
 """Smallest effect of interest, as a share."""
 METRIC = "throughput_rps"
 FAMILY = "throughput"
+OF_EACH_CALL = ("throughput_rps", "latency_p99_s")
+"""The metrics in which each call of a mix is compared."""
 PREFERRED_CONCURRENCY = 64
 PROFILED_BLOCKS = 3
 """So many blocks are looked into after their windows: shares need an interval, not six times the looks."""
@@ -113,6 +117,17 @@ class Configurations:
         self.comparisons.append(added)
         return added
 
+    def compare_calls(
+        self, title: str, scenario: str, baseline: str, candidate: str, shares: Mapping[str, float]
+    ) -> None:
+        """Compare two of them in each call of a mix, whose `shares` are given: its throughput, and its p99 latency
+        where the calls that are planned can carry one."""
+        planned = min(most_calls(self.configurations[name].config.load) for name in (baseline, candidate))
+        for call, share in shares.items():
+            for metric in OF_EACH_CALL:
+                if share * planned >= metric_named(metric).fewest_calls:
+                    self.compare(title, scenario, baseline, candidate, metric=of_call(metric, call))
+
     def plan(self, *, blocks: int, delta: float = DELTA, metric: str = METRIC) -> StudyPlan:
         """The plan that measures and compares them, in the order in which they were added, and has nothing else."""
         return StudyPlan(
@@ -124,6 +139,21 @@ class Configurations:
             engines=PlannedEngines(),
             mapping=argument_rows(),
         )
+
+
+def most_calls(load: LoadConfig) -> float:
+    """The calls of a load in its longest window; a closed loop that ends by time alone plans no number."""
+    return min(bound_by_n(load), bound_by_z(load))
+
+
+def bound_by_n(load: LoadConfig) -> float:
+    """The calls that a load has by its number alone."""
+    return math.inf if load.requests is None else load.requests
+
+
+def bound_by_z(load: LoadConfig) -> float:
+    """The calls of an open loop in its longest window; a closed loop plans none."""
+    return math.inf if load.rate_rps is None or load.duration_s is None else load.rate_rps * load.duration_s
 
 
 def comparison(title: str, scenario: str, baseline: str, candidate: str, *, metric: str = METRIC) -> PlannedComparison:

@@ -121,7 +121,8 @@ def design(
     file = placed_beside(file, target, folder)
     if leave is not None:
         require_address(bool(target.address), "an address in [target]")
-        target = leave.granted(target, file.call.method if file.call else "")
+        called = file.call[0] if isinstance(file.call, tuple) else file.call
+        target = leave.granted(target, called.method if called else "")
     workloads = [_workload(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
     for one in workloads:
         _refuse_idle(file, one)
@@ -149,11 +150,7 @@ def design(
         hosted=chosen.hosted,
     )
     for one in workloads:
-        for config in one.configs:
-            if config != one.start and (one is not chosen or config != candidate):
-                base = f"the baseline{one.words}"
-                name, title = names[one.name, config], f"{one.title(config)}, against {base}"
-                planned.compare(title, one.name, names[one.name, one.start], name)
+        _compare(planned, one, names, headline_of=candidate if one is chosen else None)
     baseline, shown = names[chosen.name, chosen.start], chosen.title(candidate)
     plan = replace(
         planned.plan(
@@ -188,6 +185,23 @@ def design(
         blocks_given=file.blocks is not None,
         options=("--exclusive",) if exclusive else (),
     )
+
+
+def _compare(
+    planned: Configurations,
+    workload: Workload,
+    names: Mapping[tuple[str, TrialConfig], str],
+    *,
+    headline_of: TrialConfig | None,
+) -> None:
+    """Compare the configurations of a scenario with its baseline, each call of a mix, too; the headline is apart."""
+    baseline, others = names[workload.name, workload.start], [one for one in workload.configs if one != workload.start]
+    for config in others:
+        name, title = names[workload.name, config], f"{workload.title(config)}, against the baseline{workload.words}"
+        if config != headline_of:
+            planned.compare(title, workload.name, baseline, name)
+        if workload.subject:
+            planned.compare_calls(title, workload.name, baseline, name, workload.subject.call_shares)
 
 
 def _workload(file: StudyFile, target: Target, scenario: ScenarioTable, folder: Path) -> Workload:

@@ -84,8 +84,10 @@ class TargetTable:
 
 @dataclass(frozen=True, kw_only=True)
 class CallTable:
-    """``[call]``: the method that is called, and with what."""
+    """``[call]``: the method that is called, and with what; several ``[[call]]`` take turns."""
 
+    name: str = text("The name of its figures in a mix of several; the method's own by default.")
+    weight: float = entry(int, float, default=1.0, meaning="How often it is made, beside the weights of the others.")
     method: str = text("The method: package.Service/Method.")
     data: Any = entry(dict, list, str, default=None, meaning="The request, or a list of requests to send in turn.")
     data_file: str = text("A file of requests: JSON, JSON lines, CSV with a header, or length-delimited messages.")
@@ -110,7 +112,38 @@ class ScenarioTable:
 
     name: str = text("The name of the workload.")
     set: Mapping[str, Any] = table("Factors of every configuration in this scenario.")
-    call: Mapping[str, Any] = table("The call in this scenario; missing keys are taken from [call].")
+    call: Any = field(
+        default_factory=dict,
+        metadata={
+            "kinds": (dict, list),
+            "meaning": "The call in this scenario, or a mix of several; missing keys are taken from [call].",
+        },
+    )
+
+
+Calls = CallTable | tuple[CallTable, ...]
+"""One call, or several that take turns."""
+
+
+def read_calls(content: Any, where: str) -> Calls:
+    """The call in a table, or the calls of several tables. Raises DesignError, one line that names the key."""
+    if isinstance(content, dict):
+        one = read_table(CallTable, content, where)
+        if idle := next((key for key in ("name", "weight") if key in content), None):
+            raise DesignError(invalid(f"{where}.{idle}", content[idle], "none for one call: [[call]] is one of a mix"))
+        return one
+    tables = []
+    for number, table in enumerate(content, start=1):
+        place = f"{where}[{number}]"
+        if not isinstance(table, dict):
+            raise DesignError(invalid(place, table, "a table: [[call]], with two brackets"))
+        renamed = {"method" if key == _METHOD_OF_BENCH else key: one for key, one in table.items()}
+        tables.append(read_table(CallTable, renamed, place))
+    return tuple(tables)
+
+
+_METHOD_OF_BENCH = "call"
+"""The method of one call of a mix, as a configuration of bench names it."""
 
 
 def read_table(kind: type[T], content: Mapping[str, Any], where: str = "") -> T:

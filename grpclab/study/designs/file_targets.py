@@ -14,6 +14,8 @@ from grpclab.factors.own import OF_THE_TARGET, PYTHON
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.data_file import file_reference
 from grpclab.load.calls.metadata import metadata_words
+from grpclab.load.calls.mixed_call import MixedCall
+from grpclab.load.calls.mixed_call import named as with_names
 from grpclab.load.calls.request import json_text
 from grpclab.load.calls.request_data import text_of_file
 from grpclab.load.plan import check_call
@@ -21,7 +23,7 @@ from grpclab.quantities import in_unit
 from grpclab.servers.placement import placed, settled
 from grpclab.servers.target import Target
 from grpclab.servers.targets import require_call
-from grpclab.study.designs.file_tables import CallTable, TargetTable, beside, program_beside, read_table
+from grpclab.study.designs.file_tables import Calls, CallTable, TargetTable, beside, program_beside, read_calls
 from grpclab.study.designs.study_file import StudyFile
 from grpclab.study.target import Subject
 from grpclab.system.inputs import read_text, unreadable
@@ -81,12 +83,12 @@ def _security(table: TargetTable, folder: Path) -> Security:
 # ---- the call ----------------------------------------------------------------------------------------------------
 
 
-def merged(call: CallTable | None, own: Mapping[str, Any]) -> CallTable | None:
+def merged(call: Calls | None, own: Any) -> Calls | None:
     """The call of a scenario: what its own table leaves out is that of ``[call]``. Raises DesignError."""
     if not own:
         return call
-    table = read_table(CallTable, own, "scenario.call")
-    if call is None:
+    table = read_calls(own, "scenario.call")
+    if not isinstance(call, CallTable) or not isinstance(table, CallTable):  # a mix has nothing to be left out of
         return table
     given = {name.replace("-", "_") for name in own}
     data = {one.name for one in fields(CallTable) if one.name.startswith("data")}
@@ -95,45 +97,81 @@ def merged(call: CallTable | None, own: Mapping[str, Any]) -> CallTable | None:
 
 
 def subject_of(
-    target: Target, call: CallTable | None, folder: Path, named: Collection[str], config: TrialConfig
+    target: Target, call: Calls | None, folder: Path, named: Collection[str], config: TrialConfig
 ) -> Subject | None:
     """The server and the call of a scenario; None for our own greeter's.
 
     `named` are the factors of the file, of which the target has to have each. Raises UsageError.
     """
-    table = call or CallTable()
-    if table.data is not None and table.data_file:
-        raise DesignError("call: data and data-file both specify the request: remove one of them")
-    if table.proto and table.protoset:
-        raise DesignError("call: proto and protoset both specify the schema: remove one of them")
-    schema = beside(table.proto or table.protoset, folder)
-    paths = tuple(beside(path, folder) for path in _texts("call.proto-path", table.proto_path))
-    data = table.data if isinstance(table.data, str | None) else json_text(table.data)
-    if table.data_file:
-        data = _of_file(beside(table.data_file, folder), DataOptions(format=table.data_format))
-    needing = ("data", "data_file", "check", "ignore_fields", "proto", "protoset")
-    idle = [name for name in needing if getattr(table, name) not in (None, "")]
-    if idle and not table.method:
-        raise DesignError(f"call: {idle[0].replace('_', '-')} needs a method: package.Service/Method")
-    check_call(table.method or None, named, data=data, proto=schema or None, proto_path=paths)
-    subject = Subject(
-        target=target,
-        call=table.method,
-        data=data,
-        metadata=metadata_words(table.metadata or ()),
-        proto=schema or None,
-        proto_path=paths,
-        data_format=table.data_format,
-        data_order=table.data_order,
-        data_repeat=table.data_repeat,
-        answer_check=table.check,
-        ignore_fields=tuple(_texts("call.ignore-fields", table.ignore_fields)),
-    )
+    if isinstance(call, tuple):
+        subject = _mixed(target, call, folder)
+        method = call[0].method
+    else:
+        table = call or CallTable()
+        method = table.method
+        subject = Subject(
+            target=target,
+            call=table.method,
+            data=_data(table, folder, "call"),
+            metadata=metadata_words(table.metadata or ()),
+            **_schema(table, folder),
+            data_format=table.data_format,
+            data_order=table.data_order,
+            data_repeat=table.data_repeat,
+            answer_check=table.check,
+            ignore_fields=tuple(_texts("call.ignore-fields", table.ignore_fields)),
+        )
+    check_call(method or None, named, data=subject.data, proto=subject.proto, proto_path=subject.proto_path)
     levels = config.flat()
     subject.check_factors({name: levels[name] for name in named})
     replace(subject, target=placed(target, config.own).target).check()
-    require_call(target, table.method, "call.method")
+    require_call(target, method, "call.method")
     return None if subject == Subject() else subject
+
+
+def _mixed(target: Target, tables: Sequence[CallTable], folder: Path) -> Subject:
+    """The subject whose calls take turns. Raises UsageError."""
+    schemas = [_schema(table, folder) for table in tables]
+    given = [schema for schema in schemas if any(schema.values())]
+    if any(schema != given[0] for schema in given):
+        raise DesignError("call: proto, protoset and proto-path are the same for all calls of a mix: give them once")
+    calls = [
+        MixedCall(
+            name=table.name,
+            weight=float(table.weight),
+            method=table.method,
+            data=_data(table, folder, f"call[{number}]"),
+            data_format=table.data_format,
+            data_order=table.data_order,
+            data_repeat=table.data_repeat,
+            check=table.check,
+            ignore_fields=tuple(_texts(f"call[{number}].ignore-fields", table.ignore_fields)),
+            metadata=metadata_words(table.metadata or ()),
+        )
+        for number, table in enumerate(tables, start=1)
+    ]
+    return Subject(target=target, mix=with_names(calls), **(given[0] if given else {}))
+
+
+def _schema(table: CallTable, folder: Path) -> dict[str, Any]:
+    """The file of the schema of a call, and the folders of its imports, by the names that a subject has for them."""
+    if table.proto and table.protoset:
+        raise DesignError("call: proto and protoset both specify the schema: remove one of them")
+    paths = tuple(beside(path, folder) for path in _texts("call.proto-path", table.proto_path))
+    return {"proto": beside(table.proto or table.protoset, folder) or None, "proto_path": paths}
+
+
+def _data(table: CallTable, folder: Path, where: str) -> str | None:
+    """The request of a call as a text, or what stands for a file of many. Raises DesignError."""
+    if table.data is not None and table.data_file:
+        raise DesignError(f"{where}: data and data-file both specify the request: remove one of them")
+    needing = ("data", "data_file", "check", "ignore_fields", "proto", "protoset")
+    idle = [name for name in needing if getattr(table, name) not in (None, "")]
+    if idle and not table.method:
+        raise DesignError(f"{where}: {idle[0].replace('_', '-')} needs a method: package.Service/Method")
+    if table.data_file:
+        return _of_file(beside(table.data_file, folder), DataOptions(format=table.data_format))
+    return table.data if isinstance(table.data, str | None) else json_text(table.data)
 
 
 def _of_file(name: str, options: DataOptions) -> str:

@@ -103,8 +103,9 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
     config = times.config
     if config.load.pause_s:
         return f"load.pause_s={config.load.pause_s:g}: {SILENT}"
-    if config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).varies:
-        return f"load.arrival={config.load.arrival}: its rate changes during the window, which slices would cut up"
+    shape = ARRIVALS.resolve(config.load.arrival)
+    if shape.varies and (config.load.rate_rps is not None or shape.callers is not None):
+        return f"load.arrival={config.load.arrival}: its load changes during the window, which slices would cut up"
     if config.link.idle_timeout_s is not None:
         return (
             f"link.idle_timeout_s={config.link.idle_timeout_s:g}: its link drops its connections while others "

@@ -39,11 +39,12 @@ from grpclab.factors.own import has_own_section, is_own, own_factor
 from grpclab.factors.variants import VARIANTS
 from grpclab.study.designs.file_tables import (
     KINDS_OF_TARGETS,
-    CallTable,
+    Calls,
     ScenarioTable,
     TargetTable,
     entry,
     normal,
+    read_calls,
     read_table,
     table,
     text,
@@ -67,7 +68,9 @@ class StudyFile:
     target: TargetTable | None = entry(
         dict, default=None, meaning="The system under test, if it is not the built-in greeter."
     )
-    call: CallTable | None = entry(dict, default=None, meaning="The call, if it is not that of the built-in greeter.")
+    call: Calls | None = entry(
+        dict, list, default=None, meaning="The call, if it is not that of the built-in greeter, or a mix of several."
+    )
     scenario: tuple[ScenarioTable, ...] = entry(
         list,
         default=(),
@@ -110,7 +113,7 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
         **{
             **content,
             "target": target,
-            "call": read_table(CallTable, content["call"], "call") if "call" in content else None,
+            "call": read_calls(content["call"], "call") if "call" in content else None,
             "scenario": tuple(_scenarios(content.get("scenario", []))),
             "min_effect": str(content.get("min_effect", StudyFile.min_effect)),
             "set": levels_of("set", content.get("set", {})),
@@ -159,7 +162,7 @@ def _scenarios(tables: list[Any]) -> Iterator[ScenarioTable]:
         if found.name in names:
             raise DesignError(invalid(f"{where}.name", found.name, "a unique name; this one is already used"))
         names.add(found.name)
-        read_table(CallTable, found.call, f"{where}.call")
+        read_calls(found.call, f"{where}.call")
         yield replace(found, set=levels_of(f"{where}.set", found.set))
 
 

@@ -40,13 +40,14 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
             "a server on another machine",
             "how much",
             "how to send calls",
+            "streams",
             "thresholds",
             "output",
             "options",
             "examples",
         )
     ]
-    assert text.count("\n  grpclab bench ") == 6
+    assert text.count("\n  grpclab bench ") == 8
 
 
 # ---- what the options mean -------------------------------------------------------------------------------------
@@ -137,7 +138,7 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["--call", "a.B/C", "--data", "{}", "--data-file", "x"], "--data and --data-file both specify the request"),
         (
             ["--call", "a.B/C", "--data-file", "no/such"],
-            "invalid --data-file=no/such: expected a file .*/no: No such file",
+            "invalid --data-file=no/such: expected a readable file in .*/no: No such file",
         ),
         (["--proto", "x.proto"], "--proto only applies to your own calls: add --call"),
         (["--metadata", "x"], "invalid metadata=x: expected key=value"),

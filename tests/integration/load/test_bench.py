@@ -16,7 +16,8 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.bench import run_bench
 from grpclab.load.core.arrivals import parse_rates
-from grpclab.load.plan import CallRequest, LoadPlan, choose_call, load_plan, no_effect, planned
+from grpclab.load.plan import CallRequest, LoadPlan, choose_call, load_plan, planned
+from grpclab.load.plan_rules import no_effect
 from grpclab.load.result import link_text
 from grpclab.load.run import KEPT_SHARE, LoadProgress, LoadRun
 from grpclab.load.slo import parse_slo

@@ -11,7 +11,7 @@ from grpclab.cli import commands
 from grpclab.cli.bench import COMMAND
 from grpclab.cli.ghz_options import HINTS, in_our_words
 from grpclab.errors import UsageError
-from grpclab.load.output.ghz_config import OF_SCHEDULE, REFUSED
+from grpclab.load.output.ghz_config import OF_CONCURRENCY, OF_SCHEDULE, REFUSED
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "from-ghz.md").read_text(encoding="utf-8")
 
@@ -57,6 +57,23 @@ SAME = [
     ("--load-schedule line --load-start 5 --load-step 5 --load-end 100", "-r 5:100@19s"),
     ("--load-schedule line --load-start 200 --load-step -2 --load-end 100", "-r 200:100@50s"),
     ("--load-schedule line --load-start 20 --load-step 2 --load-max-duration 30s", "-r 20:80@30s"),
+    ("--concurrency-schedule const -c 5", "-c 5"),
+    (
+        "--concurrency-schedule=step --concurrency-start=5 --concurrency-end=50 --concurrency-step=5"
+        " --concurrency-step-duration=10s",
+        "-c 5:50:5@10s",
+    ),
+    (
+        "--concurrency-schedule step --concurrency-start 50 --concurrency-step -10 --concurrency-step-duration 5s"
+        " --concurrency-max-duration 21s -c 9",
+        "-c 50:10:10@5s",
+    ),
+    ("--concurrency-schedule line --concurrency-start 2 --concurrency-step 3 --concurrency-end 20", "-c 2:20:3@1s"),
+    (
+        "--concurrency-schedule line --concurrency-start 2 --concurrency-step 3 --concurrency-end 20"
+        " --concurrency-max-duration 4s --concurrency=7",
+        "-c 2:14:3@1s",
+    ),
 ]
 """Words of ghz, and words of bench that mean the same."""
 OF_GHZ = (Path(__file__).resolve().parents[2] / "data" / "ghz" / "options.txt").read_text(encoding="utf-8").split()
@@ -120,6 +137,13 @@ def test_values_are_left_as_they_are() -> None:
         "--load-schedule line --load-step 5",
         "--load-schedule line --load-start 5 --load-step 5 --load-end 9 --rps 5",
         "--load-start 5",
+        "--concurrency-schedule sine",
+        "--concurrency-start 5",
+        "--concurrency-schedule step --concurrency-start 5 --concurrency-step 5 --concurrency-end 9",
+        "--concurrency-schedule line --concurrency-start 5 --concurrency-step 5",
+        "--concurrency-schedule line --concurrency-start 5 --concurrency-step 5 --concurrency-end 1",
+        "--concurrency-schedule line --concurrency-start 5 --concurrency-step x --concurrency-end 9",
+        "--concurrency-schedule line --concurrency-start 5 --concurrency-step 5 --concurrency-end 50 --rps 5",
         "-m {",
         '-m {"a":1}',
     ],
@@ -156,5 +180,5 @@ def test_the_page_has_every_option_that_works_and_every_one_that_does_not() -> N
     given = {word.partition("=")[0] for ghz, _ in SAME for word in ghz.split() if re.match(r"--?[A-Za-z]", word)}
     assert given | OURS <= named
     assert set(HINTS) <= named
-    assert {f"--{key}" for key in (*REFUSED, *OF_SCHEDULE)} <= named
+    assert {f"--{key}" for key in (*REFUSED, *OF_SCHEDULE, *OF_CONCURRENCY)} <= named
     assert named <= given | ours | set(HINTS) | {"--async"}

@@ -137,6 +137,21 @@ def test_the_flags_names_are_read_in_json() -> None:
         ({"load-schedule": "line", "load-start": 5, "load-end": 100, "load-step": 5}, {"rate": "5:100@19s"}),
         ({"load-schedule": "line", "load-start": 200, "load-end": 100, "load-step": -2}, {"rate": "200:100@50s"}),
         ({"load-schedule": "line", "load-step": 5, "load-max-duration": "20s"}, {"rate": "0:100@20s"}),
+        (
+            {
+                **{"concurrency-schedule": "step", "concurrency-start": 5, "concurrency-end": 50, "concurrency": 7},
+                **{"concurrency-step": 5, "concurrency-step-duration": "10s"},
+            },
+            {"concurrency": "5:50:5@10s"},
+        ),
+        (
+            {
+                **{"concurrency-schedule": "line", "concurrency-start": 9, "concurrency-step": -2},
+                **{"concurrency-max-duration": "3s", "concurrency-end": 0},
+            },
+            {"concurrency": "9:3:2@1s"},
+        ),
+        ({"concurrency-schedule": "const", "concurrency": 7}, {"concurrency": "7"}),
         ({"binary-file": "asked.bin"}, {"data_file": "asked.bin", "data_format": "binary"}),
         ({"format": "pretty"}, {"format": "json"}),
         ({"format": "csv"}, {"format": "csv"}),
@@ -176,6 +191,14 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"load-schedule": "step", "load-start": 5}, "load-schedule=step needs load-end as well"),
         ({"load-schedule": "step", "rps": 5}, "expected either a schedule or a single rate"),
         ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line along with it"),
+        ({"concurrency-schedule": "sine"}, "invalid concurrency-schedule=sine: expected step or line"),
+        ({"concurrency-schedule": "step", "rps": 5}, "expected no rate beside it: max-in-flight bounds"),
+        ({"concurrency-start": 5}, "expected concurrency-schedule=step or concurrency-schedule=line along with it"),
+        (
+            {"concurrency-schedule": "line", "concurrency-start": 5, "concurrency-step": 1},
+            "concurrency-schedule=line needs concurrency-end or concurrency-max-duration as well",
+        ),
+        ({"concurrency-schedule": "step", "concurrency-start": 5}, "needs concurrency-step as well"),
         ({"duration": 10_000_000_000}, "expected a time with its unit, e.g. '10s'"),
         ({"timeout": 20.5}, "expected a time with its unit, e.g. '10s'"),
         ({"total": 5, "requests": 5}, "they mean the same"),
@@ -207,7 +230,8 @@ def test_every_key_of_ghz_is_either_renamed_or_refused_or_known_to_do_nothing() 
     rest = KEYS - set(RENAMED) - set(REFUSED)
     factors = {"keepalive", "enable-compression", "stream-dynamic-messages"}
     nothing = {"insecure", "async", "count-errors"}
-    assert {key for key in rest if not key.startswith("load-")} == nothing | factors
+    single = {key for key in rest if not key.startswith(("load-", "concurrency-"))}
+    assert single == nothing | factors
 
 
 def test_streams_of_ghz_are_those_of_bench() -> None:

@@ -16,7 +16,8 @@ from hdrh.histogram import HdrHistogram
 
 from grpclab.load.bench import BenchResult
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.output.formats import DETAILS, csv_chunks, json_chunks
+from grpclab.load.output.call_columns import csv_chunks
+from grpclab.load.output.formats import DETAILS, json_chunks
 from grpclab.load.output.ghz_terms import nanoseconds
 from grpclab.status import ENDED_BY_CLIENT, STATUS_NAMES, go_name
 from grpclab.system.interference import SERVER, Interference
@@ -359,6 +360,6 @@ def test_csv_of_a_schedule_says_the_rate_of_each_call() -> None:
 
 
 def test_csv_is_made_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grpclab.load.output.formats.CSV_CHUNK", 2)
+    monkeypatch.setattr("grpclab.load.output.call_columns.CSV_CHUNK", 2)
     pieces = list(csv_chunks(result([0.1] * 5)))
     assert [piece.count("\n") for piece in pieces] == [1, 2, 2, 1]

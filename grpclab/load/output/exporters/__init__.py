@@ -32,7 +32,7 @@ FORMATS: Registry[Exporter] = Registry(
     {
         "summary": "grpclab.load.output.render:summary_chunks",
         "json": "grpclab.load.output.formats:json_chunks",
-        "csv": "grpclab.load.output.formats:csv_chunks",
+        "csv": "grpclab.load.output.call_columns:csv_chunks",
         "html": "grpclab.load.output.exporters.page:page",
         "prometheus": "grpclab.load.output.exporters.prometheus:exposition",
         "influx-summary": "grpclab.load.output.exporters.influx:summary_line",

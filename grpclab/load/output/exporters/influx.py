@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from grpclab.load.output.formats import calls_by_start, successful
+from grpclab.load.output.call_columns import calls_by_start
+from grpclab.load.output.formats import successful
 from grpclab.load.output.ghz_terms import distribution, error_of_status, ghz_options, nanoseconds
 from grpclab.load.result import LoadResult
 from grpclab.status import RECORDED_NAMES, go_name, succeeded

@@ -1,0 +1,61 @@
+"""The rules between the factors of a load: those that a running server cannot take, those that cannot act."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from grpclab.errors import UsageError
+from grpclab.factors.channel_args import cannot_act
+from grpclab.factors.config import TrialConfig, lookup
+from grpclab.factors.levels import Level, format_level
+from grpclab.factors.own import is_own
+from grpclab.factors.registries import ARRIVALS
+from grpclab.load.core.arrivals import ScheduledRate
+
+
+def refuse_server_factors(levels: Mapping[str, Level]) -> None:
+    """Raise UsageError for a factor of the server: it is running already."""
+    for name, level in levels.items():
+        if is_own(name):
+            raise UsageError(
+                f"invalid {name}={format_level(level)}: expected a factor of client, load or link, since bench "
+                "loads a server that is already running and cannot set its arguments or variables"
+            )
+        if lookup(name).section != "server":
+            continue
+        word = f"{name}={format_level(level)}"
+        if name == "server.tls" and level:
+            raise UsageError(
+                f"invalid {word}: expected --tls instead, since bench loads a server that is already running; to "
+                f"measure the cost of TLS, use grpclab compare basic basic --b-set {word}"
+            )
+        raise UsageError(
+            f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is already "
+            f"running; start one with this setting (grpclab serve basic --set {word}), or measure its effect "
+            f"(grpclab compare basic basic --b-set {word})"
+        )
+
+
+def no_effect(config: TrialConfig, names: Collection[str]) -> dict[str, str]:
+    """Return the named factors that cannot act in this configuration, each with the reason."""
+    return {name: reason for name, reason in cannot_act(config).items() if name in names}
+
+
+def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
+    """Return the reason why a seed cannot act: only the arrivals of some load shapes are drawn."""
+    random = config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).random
+    return (
+        {"seed": "nothing is random here: it only applies to load.arrival=poisson or gamma:SHAPE"}
+        if given and not random
+        else {}
+    )
+
+
+def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> str:
+    """Return the change of an option that gives a window of more calls."""
+    if len(rates) > 1:
+        return "hold each rate for longer, or begin with a higher one"
+    if config.load.rate_rps is not None:
+        return "raise --duration (-z), and -n if it is given"
+    bounds = {"-n (--requests)": config.load.requests, "--duration (-z)": config.load.duration_s}
+    return f"raise {' and '.join(option for option, bound in bounds.items() if bound is not None)}"
