@@ -36,10 +36,11 @@ CERTAINLY = 2.0
 COUNTED_S, COUNTED_LARGE_S, COUNTED_ALONE_S = 1.0, 0.5, 0.5
 """Counted time of a member, where differences are large, and of a configuration that is in no comparison."""
 EXCLUSIVE = "its servers cannot run at the same time (exclusive)"
-NOT_COMPARED = "it is not part of a comparison"
+NOT_COMPARED, NOT_COMPARED_ONCE = "it is not part of a comparison", "it is in no comparison"
+"""The reason today, and as earlier versions stored it: a stored study goes on with its own groups."""
 APART, LARGE = "apart", "large"
 NO_SLICES_NEEDED = "the differences between them are large"
-SILENT = "this measures an idle period"
+SILENT, SILENT_ONCE = "this measures an idle period", "its silence is what is measured"
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 Pair = tuple[str, str]
@@ -128,7 +129,8 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
 
 def can_be_sampled(group: PlannedGroup) -> bool:
     """Whether a few blocks of a group say what it is measured for: it carries no small difference."""
-    return not group.interleaved and group.reason.endswith((NO_SLICES_NEEDED, NOT_COMPARED, SILENT))
+    reasons = (NO_SLICES_NEEDED, NOT_COMPARED, NOT_COMPARED_ONCE, SILENT, SILENT_ONCE)
+    return not group.interleaved and group.reason.endswith(reasons)
 
 
 def group_s(plan: StudyPlan, group: PlannedGroup) -> float:

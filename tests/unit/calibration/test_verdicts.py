@@ -50,7 +50,7 @@ def test_the_expected_ratio_is_that_of_the_residence_times_with_and_without_the_
 def test_both_kinds_of_comparison_are_drawn() -> None:
     html = html_of(verdicts.body(compared(["inconclusive", "faster"], ["slower"])))
     assert html.count('<div class="gl-narrow"><svg') >= 1
-    assert "Of 2 comparisons of optimized with itself 1 came out faster or slower" in html
+    assert "Of 2 comparisons of optimized with itself, 1 came out faster or slower" in html
 
 
 def test_a_planted_side_is_a_reference_server_that_is_asked_for_its_times() -> None:

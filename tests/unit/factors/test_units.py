@@ -120,5 +120,5 @@ def test_schedules_and_thresholds_read_times_alike() -> None:
 @pytest.mark.parametrize("text", ["0", "1", "100%", "-1%", "nan", "5 percent", ""])
 def test_a_share_is_above_0_and_below_1(text: str) -> None:
     assert share("x", "5%") == share("x", "0.05") == 0.05
-    with pytest.raises(UsageError, match=f"^invalid --min-effect={text}: expected a share"):
+    with pytest.raises(UsageError, match=f"^invalid --min-effect={text}: expected a percentage"):
         share("--min-effect", text)

@@ -78,7 +78,9 @@ def test_an_argument_may_stand_in_prepare_alone() -> None:
 
 
 def test_a_name_that_another_command_has_a_level_for_needs_one_here() -> None:
-    with pytest.raises(UsageError, match=r"expected a level of arg\.threads for \{threads\} in .*: A has none"):
+    with pytest.raises(
+        UsageError, match=r"expected a level of arg\.threads for \{threads\} in each configuration; A has none"
+    ):
         check_arguments(["./srv {port} {threads}"], {"A": {}}, planned=["threads"])
     check_arguments(["./srv {port} {other}"], {"A": {}}, planned=["threads"])
 

@@ -140,7 +140,7 @@ def test_a_program_and_its_script_are_looked_for_in_the_folder_in_which_they_run
     assert program.files_of([sys.executable, "srv.py"], str(tmp_path))[1].bytes == 4
     with pytest.raises(UsageError, match="No such file"):
         program.words_of("./srv {port}")
-    with pytest.raises(UsageError, match=r"^invalid cwd=.*: expected a folder"):
+    with pytest.raises(UsageError, match=r"^invalid cwd=.*: expected an existing folder"):
         program.words_of("sh {port}", cwd=str(tmp_path / "gone"))
 
 

@@ -32,12 +32,12 @@ def test_a_long_log_keeps_its_first_and_its_last_lines_whole(tmp_path: Path) -> 
     content = write(log, 10_000)
     shorten(log)
     lines = log.read_text().splitlines()
-    left_out = next(line for line in lines if "left out" in line)
-    kept = [line for line in lines if line and "left out" not in line]
+    omitted = next(line for line in lines if "bytes omitted" in line)
+    kept = [line for line in lines if line and "bytes omitted" not in line]
     assert kept[0].startswith("0000000 ")
     assert kept[-1].startswith("0009999 ")
     assert all(len(line) == len(LINE % 0) - 1 for line in kept)
-    assert int(re.sub(r"\D", "", left_out)) + sum(len(line) + 1 for line in kept) == len(content)
+    assert int(re.sub(r"\D", "", omitted)) + sum(len(line) + 1 for line in kept) == len(content)
     assert log.stat().st_size < 3 * 8192
 
 

@@ -23,6 +23,7 @@ from grpclab.study.designs.grouping import (
     LONGEST_GROUP_S,
     MOST_MEMBERS,
     NOT_COMPARED,
+    can_be_sampled,
     group_s,
     grouped,
     pass_s,
@@ -287,3 +288,11 @@ def test_a_window_lasts_until_its_calls_are_made_and_no_longer_than_it_may() -> 
 def test_a_pass_is_one_slice_of_each_where_they_are_short() -> None:
     times = ExpectedTimes.of(TrialConfig().replace(FAST))
     assert pass_s([times] * 6) == pytest.approx(6 * times.slice_s)
+
+
+@pytest.mark.parametrize("reason", ["it is in no comparison", "its silence is what is measured"])
+def test_a_group_that_an_earlier_version_planned_can_still_be_sampled(reason: str) -> None:
+    group = PlannedGroup(members=("a",), interleaved=False, reason=f"load.pause_s=4: {reason}")
+    assert can_be_sampled(group)
+    assert not can_be_sampled(replace(group, interleaved=True))
+    assert not can_be_sampled(replace(group, reason="another reason"))
