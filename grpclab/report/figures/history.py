@@ -279,7 +279,7 @@ def _moves(lines: Sequence[Track], borders: Sequence[Change]) -> str:
         if len(piece) > 1:
             moves.append(f"{line.title} {qty.ratio(piece[-1].mean / piece[0].mean)}")
     if not moves:
-        return "None was measured twice on the most recent machine."
+        return "Nothing was measured twice on the most recent machine."
     return f"Last study against first on the most recent machine: {'; '.join(moves)}."
 
 

@@ -278,7 +278,7 @@ def test_a_change_of_machine_is_a_line_that_says_what_changed_and_joins_nothing(
     assert "grpcio 1.85.1 → 1.86.0" in shown
     assert "host" in shown
     assert "changed 2 times, most recently: host." in block.caption
-    assert "None was measured twice on the most recent machine." in block.caption
+    assert "Nothing was measured twice on the most recent machine." in block.caption
     borders = recurrence.borders(studies)
     assert [border.place for border in borders] == [1, 2]
     spots = [recurrence.PastValue(place=at, mean=1.0, low=0.9, high=1.1) for at in range(4)]

@@ -93,9 +93,9 @@ def test_a_server_is_found_by_its_port(capsys: pytest.CaptureFixture[str]) -> No
     ("words", "code", "told"),
     [
         (["--pid", "99999999"], 2, "--pid 99999999: there is no such process"),
-        (["--pid", "-1"], 2, "invalid --pid=-1: expected a process id"),
-        (["--pid", "0"], 2, "invalid --pid=0: expected a process id"),
-        (["--pid", str(2**64)], 2, f"invalid --pid={2**64}: expected a process id"),
+        (["--pid", "-1"], 2, "invalid --pid=-1: expected a process ID"),
+        (["--pid", "0"], 2, "invalid --pid=0: expected a process ID"),
+        (["--pid", str(2**64)], 2, f"invalid --pid={2**64}: expected a process ID"),
         (["--server", "example.com:80"], 2, "example.com"),
         (["--pid", str(os.getpid()), "--duration", "0"], 2, "invalid --duration=0: expected whole seconds"),
         (["--pid", str(os.getpid()), "--duration", "1.5s"], 2, "invalid --duration=1.5s: expected whole seconds"),
@@ -168,7 +168,7 @@ def test_a_zombie_and_a_thread_are_no_processes(capsys: pytest.CaptureFixture[st
 def test_a_thread_of_the_kernel_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
     if Path("/proc/2/comm").read_text() != "kthreadd\n":
         pytest.skip("in a container 2 is anything")
-    assert "of the kernel" in refused(2, capsys)
+    assert "a kernel thread" in refused(2, capsys)
 
 
 def test_a_process_that_may_not_be_looked_at_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,7 +209,7 @@ def test_a_guide_is_short_and_begins_with_its_title(name: str) -> None:
     assert len(re.sub(r"^\|.*$", "", unmarked(TEXTS[name]), flags=re.MULTILINE).split()) < 1300, "tables left out"
 
 
-WRITTEN = re.compile(r"(?:papermill \S+| -o| --json| --figures| >) ([\w./-]+)")
+WRITTEN = re.compile(r"(?:papermill \S+| -o| --json| --figures| >) ([\w./-]*[a-z][\w./-]*)")
 """What a command writes, by the option or argument that names it."""
 
 

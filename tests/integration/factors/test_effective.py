@@ -248,7 +248,7 @@ def test_a_client_advertises_the_window_it_was_asked_for(engine: str, pooling: s
     assert effects(config, PeerSettings(), seen) == {}
 
 
-@pytest.mark.parametrize(("engine", "word"), [("wire", "engine wire"), ("grpcio", "BDP probing")])
+@pytest.mark.parametrize(("engine", "word"), [("wire", "the wire engine"), ("grpcio", "BDP probing")])
 def test_a_clients_window_is_marked_as_ignored_with_adaptation_on(engine: str, word: str) -> None:
     config = configured(load__engine=engine, client__window_kib=64)
     seen = client_settings(config)

@@ -135,9 +135,9 @@ def test_a_relative_path_is_one_of_the_working_folder(tmp_path: Path, monkeypatc
         ("[::127.0.0.1]:80", "on this machine"),
         ("[::1%1]:80", "on this machine"),
         ("127.0.0.1%lo:80", "on this machine"),
-        (50051, "text"),
-        (None, "text"),
-        (b"localhost:7", "text"),
+        (50051, "a string"),
+        (None, "a string"),
+        (b"localhost:7", "a string"),
     ],
 )
 def test_any_other_address_is_refused_with_what_would_do(text: Any, hint: str) -> None:

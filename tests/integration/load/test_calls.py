@@ -289,13 +289,13 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
         (None, "invalid data=null: expected an object for shop.v1.Order"),
         (
             {"items": [{}, {"cuont": 1}]},
-            "invalid data.items[1].cuont: expected a field of shop.v1.Order.Item, which has name, count, price, tags:"
+            "invalid data.items[1].cuont: expected a field of shop.v1.Order.Item; it has name, count, price, tags:"
             " did you mean count?",
         ),
         ({"extras": {"a\nb": {"price": {"cents": 1}}}}, 'invalid data.extras["a\\nb"].price.cents: expected a field'),
         ({"\ud800": 1}, "invalid data.\\ud800: expected a field"),
         ({"customer": 7}, 'invalid data.customer=7: expected a string, e.g. "hello"'),
-        ({"customer": "\ud800"}, 'invalid data.customer="\\ud800": expected a text'),
+        ({"customer": "\ud800"}, 'invalid data.customer="\\ud800": expected a string'),
         ({"items": {"name": "tea"}}, 'invalid data.items={"name": "tea"}: expected a list, e.g. [{"name": "hello"}]'),
         ({"items": ["tea"]}, 'invalid data.items[0]="tea": expected an object for shop.v1.Order.Item'),
         ({"items": [None]}, "invalid data.items[0]=null: expected a value"),

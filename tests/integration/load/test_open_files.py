@@ -43,7 +43,7 @@ def test_a_low_limit_is_told_before_anything_is_measured(engine: str) -> None:
         words = ["bench", target, "--connections", "100", "--engine", engine, "--workers", "1", "-q"]
         limited = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *GRPCLAB, *words]
         done = subprocess.run(limited, capture_output=True, text=True, check=False)
-    assert_refused(done, 3, "100 connections .*128 open files.* 64: raise `ulimit -n`")
+    assert_refused(done, 3, "100 connections .*128 open files.* 64 per process: raise `ulimit -n`")
 
 
 def test_a_process_of_ours_raises_its_limit_as_far_as_it_may() -> None:

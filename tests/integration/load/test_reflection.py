@@ -203,7 +203,7 @@ def _half(request: ServerReflectionRequest, context: grpc.ServicerContext) -> Se
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
-        (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): give"),
+        (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): add"),
         (_garbage, r"does not send its schema \(its answer is not a schema\): add --proto FILE"),
         (
             _contradiction,

@@ -131,7 +131,7 @@ def test_a_file_that_is_one_message_holds_that_one(proto: Path, sale: Any, tmp_p
     message = sale(id=7, name="Joe").SerializeToString()
     assert requests(call_of(proto, file(tmp_path, "r.bin", message))) == [message]
     unknown_field = message + b"\xf8\x06\x01"
-    with pytest.raises(UsageError, match="behind their lengths"):
+    with pytest.raises(UsageError, match="length-delimited messages"):
         call_of(proto, file(tmp_path, "r.bin", unknown_field))
 
 

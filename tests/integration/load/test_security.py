@@ -298,7 +298,7 @@ def test_a_certificate_that_nobody_can_trust_is_passed_over_by_engine_wire_alone
     anybody = security_of(insecure_skip_verify=True)
     with health_server("localhost:0", expired) as target:
         assert calls("wire", target, anybody, tmp_path) == [0] * 20
-        with pytest.raises(TargetError, match=r"certificate has expired: .* use --engine wire"):
+        with pytest.raises(TargetError, match=r"certificate has expired; .* use --engine wire"):
             calls("grpcio", target, anybody, tmp_path)
 
 

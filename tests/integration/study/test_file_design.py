@@ -155,7 +155,7 @@ def whole(**changes: object) -> dict[str, object]:
                 "factors": {"server": {"threads": [4]}},
                 "headline": "server.threads=4",
             },
-            "factors: server.threads: expected a second level; server.threads=4 is the baseline itself",
+            "factors: server.threads: expected a second level; server.threads=4 has the baseline itself",
         ),
         (
             {"factors": {"server": {"threads": [2, 64, 4]}}},
@@ -178,7 +178,7 @@ def test_a_file_is_run_and_reported(
     file = tmp_path / "mine.toml"
     file.write_text(SMALL)
     assert commands.main(["study", "--file", str(file), "-q"]) == 0
-    assert "server.threads=4 is " in capsys.readouterr().out
+    assert "server.threads=4 has " in capsys.readouterr().out
     results = list((tmp_path / "results" / "mine").glob("trials/*/result.json"))
     assert len(results) == 2 * 3
     assert all(json.loads(path.read_text())["valid"] for path in results)

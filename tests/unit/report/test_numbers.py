@@ -181,7 +181,7 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     assert f"{int(good.errors.sum()):,} of {int(good.requests.sum()):,} calls in the whole study" in errors.text
     sentence = page.select_one(".gl-verdict")
     assert sentence
-    told = re.search(r"optimized is ([\d.]+)× basic in throughput", sentence.text)
+    told = re.search(r"optimized has ([\d.]+)× the throughput of basic", sentence.text)
     assert told
     assert_shows(told[1], mean)
     line = page.select_one(".gl-confidence")

@@ -55,7 +55,7 @@ def test_a_requirement_has_one_normal_form(tmp_path: Path, text: str, found: lis
         ("-e .", "expected a requirement as pip reads it"),
         ("grpcio==1, grpcio==2", "expected one requirement of grpcio"),
         ("shop @ https://me:secret@shop.example/shop.whl", "expected a URL without a password"),
-        ("@nothing.txt", "expected a file that can be read"),
+        ("@nothing.txt", "expected a readable file"),
         ("@options.txt", "expected lines with one requirement each"),
     ],
 )
