@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -56,6 +57,7 @@ EPILOG = """examples:
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
   grpclab bench --arrival replay:times.txt
+  grpclab bench --data-file day.calls --arrival replay:day.calls --speed 4
 
 Calls still in flight 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are abandoned and count as failed,
 with the status NOT_ENDED. Latency thresholds apply to the calls that succeeded and to those abandoned, which count with
@@ -113,7 +115,13 @@ def run(options: Options) -> int:
         mix=given.get("mix", ()),
     )
     draws = options_of_data.order != IN_TURN or "{{" in str(data) or bool(call.mix)
-    plan = planned(levels, given.get("rate"), seeded="seed" in given and not draws, objectives=objectives)
+    plan = planned(
+        levels,
+        given.get("rate"),
+        seeded="seed" in given and not draws,
+        objectives=objectives,
+        speed=_speed(given.get("speed")),
+    )
     line = ProgressLine(
         sys.stderr,
         duration_s=plan.config.load.duration_s,
@@ -150,6 +158,19 @@ def run(options: Options) -> int:
     if result.missed:
         print(f"grpclab: --slo not met: {result.missed}", file=sys.stderr)
     return 1 if result.every_call_failed or result.missed else 0
+
+
+def _speed(word: str | None) -> float | None:
+    """The speed of a replay; None where none was given. Raises UsageError."""
+    if word is None:
+        return None
+    try:
+        speed = float(word)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < math.inf:
+        raise UsageError(invalid("--speed", word, "a number above 0, e.g. 4"))
+    return speed
 
 
 def _begin(keeping: contextlib.ExitStack, warning: str) -> None:
@@ -267,6 +288,7 @@ def _groups() -> list[OptionGroup]:
                 meaning=f"spacing of calls at a --rate: {SHAPES}; without a rate, ramp and steps change the calls in"
                 " flight",
             ),
+            Flag("--speed", metavar="N", help="speed of --arrival replay:FILE, e.g. 4 (default: the file's own, 1)"),
             factor_option("max_in_flight", "N", meaning="most calls in flight at a --rate; later ones wait"),
             factor_option("pacing", "auto|spin|timer"),
             Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),

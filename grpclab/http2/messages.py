@@ -127,6 +127,16 @@ def prefixed(message: bytes) -> bytes:
     return struct.pack(">BI", 0, len(message)) + message
 
 
+def unframed(content: bytes) -> tuple[bytes, ...]:
+    """The messages of a sequence in which each has its prefix, as :func:`prefixed` makes it."""
+    found, at = [], 0
+    while at < len(content):
+        begin = at + PREFIX_BYTES
+        at = begin + int.from_bytes(content[at + 1 : begin], "big")
+        found.append(content[begin:at])
+    return tuple(found)
+
+
 def is_one_message(body: bytes) -> bool:
     """True if these bytes are one message, and whole."""
     return len(body) >= PREFIX_BYTES and int.from_bytes(body[1:5], "big") == len(body) - PREFIX_BYTES

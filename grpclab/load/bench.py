@@ -153,6 +153,7 @@ def run_bench(
     wait_s = connect_timeout_s or 0.0
     ledger = None if allowance is None else SharedAllowance(allowance, now=time.perf_counter() + wait_s)
     chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates, ledger=ledger)
+    remarks = [chosen.mix.note] if chosen.mix and chosen.mix.note else []
     target = host_port(target, remote=bool(security.remote))
     seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0, remote=security.remote)
@@ -215,7 +216,7 @@ def run_bench(
             for step, run in zip(schedule, runs, strict=False)
         ),
         objectives=plan.objectives,
-        notes=plan.notes if security.verify else (*plan.notes, UNVERIFIED),
+        notes=(*plan.notes, *remarks, *([] if security.verify else [UNVERIFIED])),
         without_effect=dict(plan.without_effect),
         link=checked,
         ceiling=stored_ceiling(config.load.engine),

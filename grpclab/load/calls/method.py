@@ -40,7 +40,9 @@ class CallSpec:
 
     path: str
     payload: bytes
+    """The message that is sent; where the client streams, its messages, each with its prefix."""
     server_streaming: bool = False
+    client_streaming: bool = False
     metadata: Pairs = ()
     payloads: Payloads | None = None
     """All requests, where there are many; `payload` is the first of them."""
@@ -146,6 +148,8 @@ class CallMix:
     weights: tuple[float, ...]
     """Of a recording, how often each call is in it."""
     recorded: RecordedOrder | None = None
+    note: str = ""
+    """What to know of it; empty for nothing."""
     seed: int = 1
     worker: int = 0
 

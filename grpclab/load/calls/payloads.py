@@ -1,8 +1,9 @@
 """The requests of a call, encoded once into one file that every worker maps.
 
 The file holds the messages in the order in which they are sent, each with gRPC's prefix, behind a table of where each
-begins. Worker k of n sends numbers k, k + n, k + 2n, ...: together they send each once, in order. A random order is a
-shuffled file, so both sides of a comparison walk the same sequence from its start.
+begins; a request that is a stream is several messages, one after the other. Worker k of n sends numbers k, k + n,
+k + 2n, ...: together they send each once, in order. A random order is a shuffled file, so both sides of a comparison
+walk the same sequence from its start.
 
 Layout, all numbers 8 bytes, little-endian: MAGIC, the number of messages, their begins and the end of the last, the
 messages.
@@ -98,10 +99,10 @@ class Payloads:
             yield [mapped[start + skipped : stop] for start, stop in zip(starts, ends, strict=True)]
             at = (at + len(starts) * step) % count
 
-    def message(self, number: int) -> bytes:
-        """One request, without the prefix."""
+    def message(self, number: int, *, prefix: bool = False) -> bytes:
+        """One request, with or without the prefix."""
         mapped, begins = self._map()
-        return mapped[begins[number] + PREFIX_BYTES : begins[number + 1]]
+        return mapped[begins[number] + (0 if prefix else PREFIX_BYTES) : begins[number + 1]]
 
     def digest(self) -> str:
         """The hash of all requests: that of the file which holds them and no more."""
@@ -235,17 +236,18 @@ class PayloadFolder:
         repeat: bool = True,
         shuffled_by: int | None = None,
         planned: int | None = None,
+        framed: bool = False,
     ) -> Payloads:
         """Write a file of encoded messages, of which there will be `planned`; `shuffled_by` is the seed of a random
-        order.
+        order. With `framed` each is a stream: its messages have their prefixes already.
 
         Raises UsageError where there is none, or more than MAX_BYTES; StorageError where they cannot be written.
         """
         with self._lock:
-            return self._written(messages, repeat=repeat, shuffled_by=shuffled_by, planned=planned)
+            return self._written(messages, repeat=repeat, shuffled_by=shuffled_by, planned=planned, framed=framed)
 
     def _written(
-        self, messages: Iterable[bytes], *, repeat: bool, shuffled_by: int | None, planned: int | None
+        self, messages: Iterable[bytes], *, repeat: bool, shuffled_by: int | None, planned: int | None, framed: bool
     ) -> Payloads:
         try:
             kept = self._gathered(messages, planned)
@@ -261,7 +263,7 @@ class PayloadFolder:
         self._files += 1
         path = self._folder.path / f"requests-{self._files}"
         try:
-            _write(path, kept)
+            _write(path, kept, framed=framed)
         except OSError as error:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -316,12 +318,12 @@ def _head(begins: list[int]) -> bytes:
     return MAGIC + struct.pack("<Q", len(begins) - 1) + struct.pack(f"<{len(begins)}Q", *begins)
 
 
-def _write(path: Path, messages: list[bytes]) -> None:
+def _write(path: Path, messages: list[bytes], *, framed: bool) -> None:
     at = _first_begin(len(messages))
     begins = [at]
     for message in messages:
-        at += PREFIX_BYTES + len(message)
+        at += len(message) + (0 if framed else PREFIX_BYTES)
         begins.append(at)
     with path.open("wb") as file:
         file.write(_head(begins))
-        file.writelines(map(prefixed, messages))
+        file.writelines(messages if framed else map(prefixed, messages))

@@ -10,15 +10,16 @@ from grpclab.load.calls.method import CallMix, CallSpec
 from grpclab.load.calls.payloads import Payloads
 
 Turn = tuple[int, bytes, bytes]
-"""The number of the call in its mix, its request, and the block of the metadata that differs from call to call."""
+"""The number of the call in its mix, its message with its prefix (of a stream all of them), and the block of the
+metadata that differs from call to call."""
 
 
-def mixed_turns(mix: CallMix, *, prefix: bool) -> Iterator[Turn]:
-    """Yield the turns of one worker without end; the requests with or without gRPC's prefix."""
+def mixed_turns(mix: CallMix) -> Iterator[Turn]:
+    """Yield the turns of one worker without end; each message has gRPC's prefix."""
     recorded = mix.recorded
     if recorded is not None:
-        yield from zip(mix.order(), recorded.requests.messages(prefix=prefix), _blocks(recorded.headers), strict=False)
-    requests = [call.messages(prefix=prefix) for call in mix.calls]
+        yield from zip(mix.order(), recorded.requests.messages(prefix=True), _blocks(recorded.headers), strict=False)
+    requests = [call.messages(prefix=True) for call in mix.calls]
     blocks = [_blocks(call.headers) for call in mix.calls]
     for number in mix.order():
         yield number, next(requests[number]), next(blocks[number])
@@ -31,7 +32,7 @@ def _blocks(headers: Payloads | None) -> Iterator[bytes]:
 class CallTurns:
     """The turns of one engine, where its calls are a mix; any other call has none of its own."""
 
-    def __init__(self, call: CallSpec, answers: AnswerWatch, *, prefix: bool) -> None:
+    def __init__(self, call: CallSpec, answers: AnswerWatch) -> None:
         """`answers`: those of the same engine, which count requests, too."""
         self.mixed = call.mix is not None
         """Whether the calls are a mix."""
@@ -39,7 +40,7 @@ class CallTurns:
         """Each call of the mix, by its number."""
         self.unsent: Iterator[int] = self._skipped(answers) if self.mixed else itertools.repeat(0)
         """The number of one call after the other that is over without having been sent: its turn is over as well."""
-        self._turns: Iterator[Turn] = iter(()) if call.mix is None else mixed_turns(call.mix, prefix=prefix)
+        self._turns: Iterator[Turn] = iter(()) if call.mix is None else mixed_turns(call.mix)
 
     def __iter__(self) -> Iterator[Turn]:
         return self._turns

@@ -81,7 +81,7 @@ class GrpcioEngine:
         self._security = security
         self._route = ChannelRoute.to(target, security) if security.verify else None
         self._answers = AnswerWatch(call)
-        self._turns = CallTurns(call, self._answers, prefix=False)
+        self._turns = CallTurns(call, self._answers)
         self._sent = sent_by(call, self._turns)
         self._residence = residence
         self._clock = clock

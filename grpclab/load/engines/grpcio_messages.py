@@ -15,6 +15,7 @@ from hpack import Decoder
 
 from grpclab.generated import greet_pb2
 from grpclab.http2.headers import RESIDENCE_HEADER
+from grpclab.http2.messages import PREFIX_BYTES, unframed
 from grpclab.load.calls.method import GREETER, CallSpec
 from grpclab.load.calls.turns import CallTurns
 
@@ -48,13 +49,17 @@ def _parsed(answer: bytes | None) -> Any:
 
 
 def sent_by(call: CallSpec, turns: CallTurns) -> Iterator[Sent]:
-    """What one call after the other sends, without end; the requests of a mix are bytes."""
+    """What one call after the other sends, without end; of a mix as bytes, of a stream all messages."""
     decoder = Decoder()  # blocks of literals leave its table alone
     fixed = [one.grpcio_metadata for one in turns.calls]
     if turns.mixed:
         return (
-            (number, request, (*fixed[number], *decoder.decode(block)) if block else fixed[number] or None)
-            for number, request, block in turns
+            (
+                number,
+                unframed(content) if turns.calls[number].client_streaming else content[PREFIX_BYTES:],
+                (*fixed[number], *decoder.decode(block)) if block else fixed[number] or None,
+            )
+            for number, content, block in turns
         )
     metadata: Iterator[Metadata | None] = itertools.repeat(fixed[0] or None)
     if call.headers is not None:
@@ -67,7 +72,8 @@ def method_of(channel: grpc.aio.Channel, call: CallSpec, *, encoded: bool = Fals
 
     An answer that cannot be parsed counts as one in either case, as engine `wire` has it.
     """
-    shape = channel.unary_stream if call.server_streaming else channel.unary_unary
+    sides = ("stream" if streams else "unary" for streams in (call.client_streaming, call.server_streaming))
+    shape = getattr(channel, "_".join(sides))
     if encoded or not _is_greeting(call):
         return shape(call.path)
     serialize = greet_pb2.HelloRequest.SerializeToString

@@ -66,7 +66,7 @@ class WireEngine:
         self._residence = residence
         self._streaming = call.server_streaming
         self._answers = AnswerWatch(call)
-        self._turns = CallTurns(call, self._answers, prefix=True)
+        self._turns = CallTurns(call, self._answers)
         self._single = config.client.pooling == "per_call"
         watch, turns = self._answers.watch, iter(self._turns)
         settings = connection_settings(config.client, target, security, call, watch=watch, turns=turns)

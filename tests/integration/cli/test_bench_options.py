@@ -46,7 +46,7 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
             "examples",
         )
     ]
-    assert text.count("\n  grpclab bench ") == 6
+    assert text.count("\n  grpclab bench ") == 7
 
 
 # ---- what the options mean -------------------------------------------------------------------------------------
