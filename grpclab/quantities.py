@@ -1,7 +1,7 @@
 """Quantities as text: the one place where ``200us``, ``1m30s`` and ``3%`` are read, and where a number becomes text.
 
-A number is stored in its base unit and scaled for display only. Where a report and a sentence that a terminal shows as
-well write a quantity differently, the difference is a style. Pure.
+A number is stored in its base unit and scaled for display only. Where a report and a sentence
+write a quantity with other digits, the difference is a style. Pure.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _float(value: Fraction) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise ValueError("longer than any time that can be counted") from None
+        raise ValueError("longer than any supported time") from None
 
 
 def _exact(text: str, bare: str | None) -> Fraction:
@@ -65,7 +65,7 @@ def _exact(text: str, bare: str | None) -> Fraction:
             raise ValueError(f"{text!r} is not a time with its unit")
         total, at, last = total + Fraction(part[1]) * UNITS_S[order[unit]], part.end(), unit
     if not word:
-        raise ValueError("there is no time in an empty text")
+        raise ValueError("an empty string is not a time")
     return total
 
 
@@ -84,7 +84,7 @@ def share(name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < 1:
-        raise UsageError(invalid(name, text, "a share above 0 and below 100 %, e.g. 3%"))
+        raise UsageError(invalid(name, text, "a percentage above 0 and below 100 %, e.g. 3%"))
     return value
 
 
@@ -103,14 +103,13 @@ def number(value: object) -> float:
         return math.nan
 
 
-def duration(value: object, style: Style = "report") -> str:
-    """A time in seconds at a readable scale: ``850 µs``, ``12.3 ms``, ``1.5 s``; in a sentence ``850 us``."""
+def duration(value: object) -> str:
+    """A time in seconds at a readable scale: ``850 µs``, ``12.3 ms``, ``1.5 s``."""
     x = number(value)
     if not math.isfinite(x):
         return MISSING
     x = float(f"{x:.3g}")  # 999.8 ms is 1 s
-    micro = "µs" if style == "report" else "us"
-    unit, factor = ("s", 1.0) if abs(x) >= 1 else ("ms", 1e3) if abs(x) >= 1e-3 else (micro, 1e6)
+    unit, factor = ("s", 1.0) if abs(x) >= 1 else ("ms", 1e3) if abs(x) >= 1e-3 else ("µs", 1e6)
     return f"{x * factor:.3g} {unit}"
 
 
@@ -119,18 +118,18 @@ def milliseconds(seconds: float) -> str:
     return "-" if math.isnan(seconds) else duration_in(seconds, "ms", ",.2f" if seconds >= 1e-3 else ".3f")
 
 
-def duration_in(seconds: float, unit: Literal["s", "ms", "us", "µs"], layout: str, *, bare: bool = False) -> str:
+def duration_in(seconds: float, unit: Literal["s", "ms", "µs"], layout: str, *, bare: bool = False) -> str:
     """A time in one unit whatever its size, as in a column of a table: `layout` is Python's, as ``,.2f``.
 
     A `bare` one is without its unit, which then stands above it.
     """
-    text = format(seconds * {"s": 1.0, "ms": 1e3, "us": 1e6, "µs": 1e6}[unit], layout)
+    text = format(seconds * {"s": 1.0, "ms": 1e3, "µs": 1e6}[unit], layout)
     return text if bare else f"{text} {unit}"
 
 
 def microseconds(seconds: float) -> str:
     """A cost in microseconds without their unit, which stands above it: whole ones, from 10 down to three digits."""
-    return duration_in(seconds, "us", ",.0f", bare=True) if seconds >= 1e-5 else amount(seconds * 1e6)
+    return duration_in(seconds, "µs", ",.0f", bare=True) if seconds >= 1e-5 else amount(seconds * 1e6)
 
 
 def rough_duration(seconds: float) -> str:
@@ -142,10 +141,10 @@ def rough_duration(seconds: float) -> str:
 
 
 def ratio(value: object, style: Style = "report") -> str:
-    """``6.12×``, in a sentence ``6.1x``: fewer digits the larger it is, as many as matter far below 1."""
+    """``6.12×``, in a sentence ``6.1×``: fewer digits the larger it is, as many as matter far below 1."""
     x = number(value)
     if style == "sentence":
-        return f"{_figure(x, _decimals(x))}x"
+        return f"{_figure(x, _decimals(x))}×"
     if not math.isfinite(x):
         return MISSING
     if x >= 100:

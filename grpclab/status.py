@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 STATUS_NAMES: tuple[str, ...] = (
     "OK",
     "CANCELLED",
@@ -29,12 +31,20 @@ NOT_ENDED = len(STATUS_NAMES)
 """The generator's own mark, no code of gRPC: the call was given up while under way, or was due and never sent."""
 WRONG_ANSWER = NOT_ENDED + 1
 """The generator's own mark, too: the call succeeded, and its answer is not what a check looks for."""
-RECORDED_NAMES: tuple[str, ...] = (*STATUS_NAMES, "NOT_ENDED", "WRONG_ANSWER")
+ENDED_BY_CLIENT = WRONG_ANSWER + 1
+"""The generator's own mark, too: the client cancelled the stream as planned, which the server sees as CANCELLED. The
+call succeeded."""
+RECORDED_NAMES: tuple[str, ...] = (*STATUS_NAMES, "NOT_ENDED", "WRONG_ANSWER", "ENDED_BY_CLIENT")
 """Name of each code that a record of calls may hold."""
+
+
+def succeeded(status: Any) -> Any:
+    """Whether a call with this status succeeded; of an array of statuses, an array."""
+    return (status == OK) | (status == ENDED_BY_CLIENT)
 
 
 def go_name(name: str) -> str:
     """The name as grpc-go and ghz write it: ``DEADLINE_EXCEEDED`` is ``DeadlineExceeded``, ``OK`` stays."""
     if name == "OK":
         return name
-    return "Canceled" if name in ("CANCELLED", "NOT_ENDED") else name.title().replace("_", "")
+    return "Canceled" if name in ("CANCELLED", "NOT_ENDED", "ENDED_BY_CLIENT") else name.title().replace("_", "")

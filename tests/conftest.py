@@ -89,7 +89,9 @@ def proxy() -> Iterator[Proxy]:
 
 @pytest.fixture(scope="session", autouse=True)
 def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reads or makes the key in this user's home."""
+    """No test reads or makes the key in this user's home, or annotates the build that runs it."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        os.environ.pop(name, None)
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 from grpclab.analysis import Judgement, fewest_blocks
 from grpclab.factors.config import FACTORS, SECTIONS
 from grpclab.factors.levels import Factor, Level
-from grpclab.factors.own import PYTHON, is_own, own_factor
+from grpclab.factors.own import OF_THE_TARGET, is_own, own_factor
 from grpclab.factors.variants import VARIANTS
 from grpclab.study import model, stored_values
 from grpclab.study.designs.file_tables import KINDS_OF_TARGETS, CallTable, ScenarioTable, TargetTable
@@ -159,11 +159,11 @@ def _by_factor(of: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]
         name: {"type": "object", "additionalProperties": False, "patternProperties": {r"^[A-Za-z_]\w*$": level}}
         for name, level in own.items()
     }
-    python = of(_level(own_factor(PYTHON)))
-    sections["target"] = {"type": "object", "additionalProperties": False, "properties": {"python": python}}
+    targets = {name.partition(".")[2]: of(_level(own_factor(name))) for name in OF_THE_TARGET}
+    sections["target"] = {"type": "object", "additionalProperties": False, "properties": targets}
     dotted = {rf"^({'|'.join(SECTIONS)})\.[\w-]+$": {"description": "A factor by its dotted name."}}
     dotted |= {rf"^{name}\.[A-Za-z_]\w*$": level for name, level in own.items()}
-    dotted |= {r"^target\.python$": python}
+    dotted |= {rf"^target\.{name}$": level for name, level in targets.items()}
     return {"properties": sections, "patternProperties": dotted, "additionalProperties": False}
 
 

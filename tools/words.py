@@ -1,12 +1,13 @@
 """The wording of what people read: spelling by codespell, and phrases that had to be corrected before.
 
-``python -m tools.words`` (part of ``make check``) reads README, guides, the text of notebooks and every command's
-``--help``. Code, file names and link targets are not judged. A new phrase is one line in :data:`PHRASES`, with the
-sentence in which it was found.
+``python -m tools.words`` (part of ``make check``) reads README, guides, the text of notebooks, every command's
+``--help``, and the sentences in the package: errors, notices, captions, the templates of pages. Code, file names and
+link targets are not judged. A new phrase is one line in :data:`PHRASES`, with the sentence in which it was found.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -98,7 +99,7 @@ PHRASES = (
     _phrase(r"\bknown of\b", "known about", "A table with all that is known of each."),
     _phrase(r"\bin clear\b", "in plain text", "Older manifests may hold secrets in clear."),
     _phrase(r"\ba (?:row|line|module|folder|page|process) each\b", "one per line", "Lines of JSON, a line each."),
-    _phrase(r"\bone (?:row|file|line|executed notebook) a\b", "one row per", "The frame has one row a trial."),
+    _phrase(r"\bone (?:row|file|line|module|executed notebook) a\b", "one row per", "The frame has one row a trial."),
     _phrase(
         r"(?<!there )\b(?:is|are) no (?!longer|more|less|different|better|worse|narrower|wider|need|reason)\w+",
         "is not a",
@@ -119,11 +120,66 @@ PHRASES = (
     _phrase(r"\bit is measured by\b", "measure it with", "What it costs, it is measured by a study."),
     _phrase(r"\bat once\b(?= with a| by a)", "immediately", "A second one is answered at once with a 409."),
     _phrase(r"\bone after another one\b", "one after the other", "Servers are measured one after another one."),
+    _phrase(
+        r"\bcannot (?:be told|tell)\b|\b(?:would|to) tell(?: which)?$",
+        "distinguish, show",
+        "What lies within that cannot be told from noise.",
+    ),
+    _phrase(r"\bwould tell\b", "would show", "A configuration equal to it but for more of threads would tell."),
+    _phrase(
+        r"\bso many (?:blocks|seconds|calls|times)\b|\bso much of\b",
+        "this many",
+        "It is the least that so many blocks can give.",
+    ),
+    _phrase(
+        r"\bnothing of (?:the|a)\b", "nothing about", "The generator was the limit: this says nothing of the server."
+    ),
+    _phrase(
+        r"\bholds? (?:no|a|an|both|another) (?:finished )?(?:study|plan|trials?|reports?|sides)\b",
+        "has, contains",
+        "The folder holds no study that can be read.",
+    ),
+    _phrase(r": leave (?:one|link\.\*) out\b", "remove it", "Both give the schema: leave one out."),
+    _phrase(
+        r"\bgive one of the two\b", "use only one of them", "--rate and load.rate_rps both set it: give one of the two."
+    ),
+    _phrase(r"\bbrought (?:no|nothing)\b", "returned no", "py-spy brought no stacks."),
+    _phrase(r"\bmeanwhile\b", "in that time", "A closed loop sends nothing meanwhile."),
+    _phrase(r"\b(?:runs?|ran|running) already\b", "is already running", "bench loads a server that runs already."),
+    _phrase(r"\bup together\b", "run at the same time", "Its servers cannot be up together."),
+    _phrase(r"\bis none of (?:its|them|the)\b", "is not one of", "It profiles what is none of its configurations."),
+    _phrase(r"\bonce more\b", "again", "The baseline is measured once more under another name."),
+    _phrase(r"\bunder way\b", "in progress", "The window is over, 7 calls are still under way."),
+    _phrase(
+        r"\bfor (?:a|one) (?:request|call)\b(?= (?:fell|rose)|$)", "per request", "The CPU time for a request fell."
+    ),
+    _phrase(r"\bstands? apart\b", "is an outlier", "Block 4 stands apart."),
+    _phrase(
+        r"\bexpected (?:a text|texts)\b|\ba text (?:in quotes|of at most)\b",
+        "a string",
+        "invalid name: expected a text.",
+    ),
+    _phrase(r"\bby nature\b", "always", "It names the fields that vary by nature."),
+    _phrase(r"\bkept up to\b|\bwas kept up with\b", "kept up with", "Every rate up to 400/s was kept up with."),
+    _phrase(r"\bthe desk\b", "the diagnostics server", "The desk answers to GET only."),
+    _phrase(r"\bsurroundings\b", "environment", "The two were measured in different surroundings."),
+    _phrase(r"\bwhom\b", "an authority that", "It is signed by nobody whom this machine trusts."),
+    _phrase(r"\bfour of five\b", "four out of five", "An effect of 5 % is found in four of five studies."),
+    _phrase(r"\bstood still\b", "stalled", "The generator stood still for 0.3 s."),
+    _phrase(r"\bsilent (?:connection|channel)s?\b", "idle", "A ping after so long on a silent connection."),
+    _phrase(r"\bwhere failing is\b", "measure failure", "All of them where failing is what is measured."),
+    _phrase(r"\bno trial of it\b", "it has no", "No trial of it is valid."),
+    _phrase(r"\blooked for\b(?= in|\.|:|$)", "searched", "The folder in which the module is looked for."),
+    _phrase(r"\b(?:rest|stand)s? on a\b.*\baxis\b", "the axis is", "The sizes stand on a logarithmic axis."),
     _phrase(r"\binformations|softwares|datas|feedbacks\b", "the singular", "The informations are in the manifest."),
 )
 """What not to write, in the order in which it was found."""
 
+SENTENCE = 4
+"""A string in the code with more words than this is a sentence that somebody reads."""
 FENCE = re.compile(r"^(`{3,})[^\n]*\n.*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
+MARKUP = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<style>.*?</style>|<[^>]*>", re.DOTALL)
+"""What is not read in a template."""
 NOT_PROSE = re.compile(r"<!--.*?-->|`[^`\n]+`|\]\([^)\s]+\)|https?://\S+", re.DOTALL)
 
 
@@ -148,8 +204,24 @@ def findings(name: str, text: str) -> Iterator[str]:
             yield f"{name}:{line}: {printable(match[0])!r}: write {phrase.instead!r}, or say it in another way"
 
 
+def sentences(source: str) -> str:
+    """The sentences in a module, each on the line where it begins: its strings without docstrings and expressions."""
+    tree = ast.parse(source)
+    skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+    lines = [""] * (source.count("\n") + 1)
+    for node in ast.walk(tree):
+        if id(node) in skipped or not isinstance(node, ast.JoinedStr | ast.Constant):
+            continue
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        skipped.update(map(id, parts))
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else "_" for part in parts)
+        if len(text.split()) > SENTENCE:
+            lines[node.lineno - 1] += f"{' '.join(text.split())} | "
+    return "\n".join(lines)
+
+
 def texts() -> Iterator[tuple[str, str]]:
-    """What people read, by where it is: pages, the text of notebooks, help."""
+    """What people read, by where it is: pages, the text of notebooks, help, the sentences of the package."""
     pages = [path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"]
     for path in sorted([*pages, *(ROOT / "docs").rglob("*.md"), *(ROOT / "reports").glob("README.md")]):
         yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
@@ -159,6 +231,12 @@ def texts() -> Iterator[tuple[str, str]]:
             path.relative_to(ROOT).as_posix(),
             "\n\n".join(str(cell.source) for cell in cells if cell.cell_type == "markdown"),
         )
+    package = ROOT / "grpclab"
+    for path in sorted(package.rglob("*.py")):
+        if "generated" not in path.parts:
+            yield path.relative_to(ROOT).as_posix(), sentences(path.read_text(encoding="utf-8"))
+    for path in sorted(package.rglob("*.j2")):
+        yield path.relative_to(ROOT).as_posix(), MARKUP.sub("_", path.read_text(encoding="utf-8"))
     program = help_of("")
     yield "grpclab --help", program
     for command in command_names(program):

@@ -72,11 +72,11 @@ class AnswersDiffer:
     """The fields that differ there, where that is known."""
 
     def __str__(self) -> str:
-        text = f"answers differ in {self.differing:,} of {self.compared:,}"
+        text = f"{self.differing:,} of {self.compared:,} answers differ"
         if not self.differing:
-            return f"equal in {self.compared:,} sampled"
+            return f"equal in all {self.compared:,} sampled calls"
         names = ", ".join(printable(name, 60) for name in self.fields[:MOST_NAMED])
-        return f"{text}, first: request number {self.first:,}{f' in {names}' if names else ''}"
+        return f"{text}, the first at request number {self.first:,}{f' in {names}' if names else ''}"
 
 
 def answers_differ(trials: pd.DataFrame, baseline: str, candidate: str) -> AnswersDiffer | None:
@@ -119,8 +119,8 @@ def requests_differ(trials: pd.DataFrame, baseline: str, candidate: str) -> str:
     if not before or not after or before.keys() & after.keys():
         return ""
     names = list(_apart(next(iter(before.values())), next(iter(after.values()))))
-    where = f"the first differs in {', '.join(printable(name, 60) for name in names[:MOST_NAMED])}" if names else ""
-    return f"they were not sent the same bytes{f': {where}' if where else ''}"
+    where = f"the first ones differ in {', '.join(printable(name, 60) for name in names[:MOST_NAMED])}" if names else ""
+    return f"the two did not receive the same requests{f': {where}' if where else ''}"
 
 
 def _apart(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[str]:
@@ -136,7 +136,7 @@ def answers_caution(trials: pd.DataFrame, headline: Comparison) -> str:
         return f"But {requests}."
     if found is None or not found.differing or not headline.computed:
         return ""
-    return f"But the two do not answer alike: {found}."
+    return f"But the two give different answers: {found}."
 
 
 def answers_notes(trials: pd.DataFrame, comparisons: Iterable[Comparison]) -> list[str]:
@@ -145,11 +145,11 @@ def answers_notes(trials: pd.DataFrame, comparisons: Iterable[Comparison]) -> li
     notes = []
     for baseline, candidate in pairs:
         if requests := requests_differ(trials, baseline, candidate):
-            notes.append(f"{candidate} against {baseline}: {requests}; their schemas may not be the same")
+            notes.append(f"{candidate} against {baseline}: {requests}; their schemas may differ")
         found = answers_differ(trials, baseline, candidate)
         if found is not None and found.differing:
             notes.append(
-                f"{candidate} against {baseline}: {found}; a server that answers otherwise may be faster for it"
-                " (--ignore-fields names what varies by nature)"
+                f"{candidate} against {baseline}: {found}; a server that gives other answers may be faster because "
+                "of that (--ignore-fields excludes fields that always vary)"
             )
     return notes

@@ -38,6 +38,6 @@ def disagreement_note(engines: PlannedEngines | None, judged: Judged, metric: st
     if not opposites:
         return ""
     return (
-        f"the two engines give opposite verdicts: {'; '.join(opposites)}. What differs is the client, so neither is a "
+        f"the two engines give opposite verdicts: {'; '.join(opposites)}. Only the client differs, so neither is a "
         "verdict on the server"
     )

@@ -119,7 +119,7 @@ def headline_of(plan: StudyPlan) -> PlannedHeadline:
     """The one comparison declared before the run. Raises DesignError where there is none."""
     headline = plan.completed(plan.headline or PlannedHeadline())
     if not headline.testable:
-        raise DesignError("the plan names no headline: give it a baseline and a candidate")
+        raise DesignError("the plan has no headline: set its baseline and candidate")
     return headline
 
 
@@ -221,7 +221,7 @@ def _caution(headline: Comparison, trials: pd.DataFrame) -> str:
 
 
 def _aa_caution(aa: Comparison | None) -> str:
-    return "But the A/A arm differs from itself: see the warnings." if aa and aa.excludes_one else ""
+    return "But the A/A comparison shows a difference: see the warnings." if aa and aa.excludes_one else ""
 
 
 def _warnings(
@@ -263,10 +263,10 @@ def _reconnections(plan: StudyPlan, headline: Comparison) -> str:
     there = [titles.get(name) or name for name in sides if name in plan.subjects and plan.subjects[name].address]
     if not there:
         return ""
-    servers = "the server of" if len(there) == 1 else "the servers of"
+    servers, were = ("the server of", "was") if len(there) == 1 else ("the servers of", "were")
     return (
-        f"{servers} {' and '.join(there)} ran already: blocks are reconnections, not fresh servers, and what one"
-        " process is by chance is in every block"
+        f"{servers} {' and '.join(there)} {were} already running, so each block is a new connection and not a fresh "
+        "server, and any peculiarity of the process affects every block"
     )
 
 
@@ -278,23 +278,26 @@ def _block_apart(headline: Comparison, trials: pd.DataFrame) -> str:
         baseline=headline.baseline,
         candidate=headline.candidate,
     )
-    return f"of the headline {apart}" if apart else ""
+    return f"in the headline, {apart}" if apart else ""
 
 
 def _aa_warning(aa: Comparison | None) -> str:
     if aa is None:
-        return "the study has no A/A arm: this machine's noise has not been checked"
+        return "the study has no A/A comparison, so this machine's noise has not been checked"
     if not aa.computed:
-        return f"the A/A arm could not be computed ({aa.missing}): this machine's noise has not been checked"
+        return f"the A/A comparison could not be computed ({aa.missing}), so this machine's noise has not been checked"
     if not aa.has_interval:
-        return f"the A/A arm has {aa.blocks} blocks, too few for an interval: this machine's noise has not been checked"
+        return (
+            f"the A/A comparison has {aa.blocks} blocks, too few for an interval, so this machine's noise has "
+            "not been checked"
+        )
     if not aa.excludes_one:
         return ""
     return (
-        f"the A/A arm excludes 1: {aa.candidate} is {qty.ratio(aa.ratio, 'sentence')} {aa.baseline} (95 % interval "
-        f"{aa.ci_low:.3f} to {aa.ci_high:.3f}, {aa.blocks} blocks) and they are the same configuration. "
-        "One study in 20 shows this by chance; else the blocks are not independent of what ran before, "
-        "and every ratio of this study is in doubt"
+        f"the A/A comparison shows a difference between two copies of the same configuration: {aa.candidate} "
+        f"against {aa.baseline} gives {qty.ratio(aa.ratio, 'sentence')} (95 % interval {aa.ci_low:.3f} to "
+        f"{aa.ci_high:.3f}, {aa.blocks} blocks). This happens by chance in one study in 20; otherwise the blocks "
+        "are not independent of what ran before, and every ratio in this study is in doubt"
     )
 
 
@@ -305,7 +308,7 @@ def _blocks_warning(plan: StudyPlan, headline: Comparison) -> str:
     have = f"the headline rests on {counted} of {planned} planned blocks" if counted < planned else ""
     if counted < fewest:
         have = have or f"the study has {counted} block{'' if counted == 1 else 's'}"
-        return f"{have}: too few for a verdict on anything, {fewest} can carry one{note}"
+        return f"{have}: too few for any verdict, which takes at least {fewest}{note}"
     return f"{have}{note}" if have else ""
 
 
@@ -314,8 +317,8 @@ def _bounds_warning(comparisons: Iterable[Comparison]) -> str:
     if not titles:
         return ""
     return (
-        f"the load generator limited a side of {_some(titles)}: "
-        "such ratios are bounds, the note on each says in which direction"
+        f"the load generator limited one side of {_some(titles)}: these ratios are only bounds, and the note on "
+        "each says in which direction"
     )
 
 
@@ -327,7 +330,9 @@ def _gaps_warnings(comparisons: Sequence[Comparison]) -> list[str]:
             titles.setdefault(c.missing, []).append(c.title)
     # The sides of one comparison in several metrics have one title; a metric that is missing names itself.
     several = len({c.title for c in comparisons}) > 1
-    return [f"there is no ratio{f' for {_some(of)}' if several else ''}: {reason}" for reason, of in titles.items()]
+    return [
+        f"no ratio could be computed{f' for {_some(of)}' if several else ''}: {reason}" for reason, of in titles.items()
+    ]
 
 
 def _some(titles: Sequence[str]) -> str:

@@ -63,18 +63,23 @@ class Series:
         """Where the knee is, in words."""
         first, last, knee = self.rates[0], self.rates[-1], self.knee
         if knee is last:
-            return f"no knee: every rate up to {last.offered_rps:,.0f}/s was kept up with"
+            return f"no knee: the server kept up with every rate up to {last.offered_rps:,.0f}/s"
         after = self.rates[self.rates.index(knee) + 1] if knee else first
         if after.limited_by not in ("", HELD_BACK):
-            why = f"at {after.offered_rps:,.0f}/s the load generator was the limit: the server may do more"
+            why = (
+                f"at {after.offered_rps:,.0f}/s, the load generator was the limit, so the server may be able to do more"
+            )
         elif after.achieved_rps < KEPT_SHARE * after.offered_rps:
-            why = f"of {after.offered_rps:,.0f}/s only {after.achieved_rps:,.0f}/s were answered"
+            why = f"of {after.offered_rps:,.0f}/s, only {after.achieved_rps:,.0f}/s were answered"
         else:
             why = (
-                f"at {after.offered_rps:,.0f}/s calls queue: the tail is more than {KEPT_TAIL:g} times the first rate's"
+                f"at {after.offered_rps:,.0f}/s, calls queue: the tail is more than {KEPT_TAIL:g} times that of the "
+                "lowest rate"
             )
         return (
-            f"knee: kept up to {knee.offered_rps:,.0f}/s; {why}" if knee else f"no knee, the lowest was too much: {why}"
+            f"knee: it kept up with {knee.offered_rps:,.0f}/s; {why}"
+            if knee
+            else (f"no knee: it did not keep up with the lowest rate: {why}")
         )
 
 

@@ -24,29 +24,29 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
     Names are the planned headline's `candidate_label`, `baseline_label` and `at`, else they come from
     a title like "optimized against basic at concurrency 64", else they are the configurations' own. What a label says,
     as ``A (srv with arg.threads=10)``, is no condition of both sides. The words for a part are its `phrase`, else its
-    side. A part with an `already` is told once more with its interval, for readers to whom the other parts are nothing
-    new: ``a client that already keeps its channel``.
+    side. A part with an `already` is repeated with its interval, for readers who already have
+    the other parts: ``a client that already keeps its channel``.
     """
     candidate, baseline, at = names(headline, planned)
     where = f" {at}" if at else ""
     metric = metric_words(headline.metric)
     if not headline.computed:
         return (
-            f"{candidate} against {baseline} in {metric}{where}: inconclusive, there is no ratio "
+            f"{candidate} against {baseline} in {metric}{where}: inconclusive, no ratio could be computed "
             f"({headline.missing or headline.note}); run at least {fewest_blocks()} blocks."
         )
     between = ""
     if headline.has_interval:
         low, high = qty.interval_ends(headline.ci_low, headline.ci_high)
         between = f", 95 % interval {low} to {high}"
-    direction = ", where less is faster" if lower_is_faster(headline.metric) else ""
+    direction = " (lower is better)" if lower_is_faster(headline.metric) else ""
     bound = f"{headline.bound_word} " if headline.bound_word else ""
     text = (
-        f"{candidate} is {bound}{qty.ratio(headline.ratio, 'sentence')} {baseline} in {metric}{where}{direction}"
+        f"{candidate} has {bound}{qty.ratio(headline.ratio, 'sentence')} the {metric} of {baseline}{where}{direction}"
         f"{between}, {headline.blocks} blocks: {headline.verdict}"
     )
     if headline.verdict == "equivalent":
-        text += f", the whole interval lies within {qty.percent_as_set(headline.delta)} of 1"
+        text += f" (the whole interval lies within {qty.percent_as_set(headline.delta)} of 1)"
     if headline.verdict == "inconclusive":
         text += f"; {advice(headline)}"
     shares = _parts(headline, parts)
@@ -73,29 +73,24 @@ def advice(headline: Comparison) -> str:
     if headline.obstacles:
         return "; ".join(headline.obstacles)
     if headline.blocks_needed is not None:
-        return f"at this noise a new study of about {headline.blocks_needed} blocks would decide it"
+        return f"at this noise level, a new study needs about {headline.blocks_needed} blocks to decide"
     return (
-        f"at this noise not even {MOST_BLOCKS:,} blocks would decide it, the ratio is too near to "
-        f"the edge of 1 +/- {qty.percent_as_set(headline.delta)}: choose another smallest effect, or a quieter machine"
+        f"at this noise level, not even {MOST_BLOCKS:,} blocks would decide, since the ratio is too close to the edge "
+        f"of 1 ± {qty.percent_as_set(headline.delta)}: choose another smallest effect, or use a quieter machine"
     )
 
 
 def _parts(headline: Comparison, parts: Sequence[Part]) -> str:
-    shares = []
+    shares: list[str] = []
     for planned, part in parts:
         if not part.computed:
             continue
         phrase = planned.phrase or (f"the {planned.side}" if planned.side else "") or planned.title or part.title
         doubt = f" ({part.verdict})" if part.verdict in ("equivalent", "inconclusive") else ""
         bound = f"{part.bound_word} " if part.bound_word else ""
-        shares.append((f"{bound}{qty.ratio(part.ratio, 'sentence')}", phrase, doubt))
-    if not shares or headline.verdict == "inconclusive":
-        return ""
-    if headline.verdict == "equivalent":
-        return "of its parts, " + " and ".join(f"{ratio} comes from {who}{doubt}" for ratio, who, doubt in shares)
-    (ratio, who, doubt), *others = shares
-    text = f"{ratio} of it comes from {who}{doubt}"
-    return text + "".join(f", {ratio} from {who}{doubt}" for ratio, who, doubt in others)
+        given = "" if shares else "contributes "
+        shares.append(f"{phrase} {given}{bound}{qty.ratio(part.ratio, 'sentence')}{doubt}")
+    return "" if headline.verdict == "inconclusive" else ", ".join(shares)
 
 
 def _already(parts: Sequence[Part]) -> list[str]:
@@ -107,7 +102,7 @@ def _already(parts: Sequence[Part]) -> list[str]:
                 low, high = qty.interval_ends(part.ci_low, part.ci_high)
                 between = f", 95 % interval {low} to {high}"
             sentences.append(
-                f"What is left for {who[:1].lower()}{who[1:]}: {qty.ratio(part.ratio, 'sentence')}{between}, "
+                f"For {who[:1].lower()}{who[1:]}, the ratio is {qty.ratio(part.ratio, 'sentence')}{between}: "
                 f"{part.verdict}."
             )
     return sentences

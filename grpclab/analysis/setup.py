@@ -23,6 +23,8 @@ MOST_FILES = 4
 MOST_NAMES = 4
 """So many configurations whose servers are of the same versions are named."""
 _LAB = ("python", "grpcio", "protobuf", "uvloop")
+_FURTHER = ("link.", "load.stream_")
+"""The beginnings of factors that are part of a load where they are set."""
 
 Pairs = list[tuple[str, str]]
 
@@ -85,22 +87,22 @@ def call_words(plan: StudyPlan, configuration: str) -> str:
 
 
 def load_words(plan: StudyPlan, configuration: str) -> str:
-    """Calls in flight or a rate, how long, by which engine over how many connections, and the emulated link."""
+    """Calls in flight or a rate, how long, by which engine over how many connections, the streams and the link."""
     level = _levels(plan, configuration)
     rate = level("load.rate_rps")
     parts = [f"{level('load.concurrency'):,} calls in flight" if rate is None else f"{rate:,g} calls/s (open loop)"]
     if (calls := level("load.requests")) is not None:
-        parts.append(f"{calls:,} calls a trial")
+        parts.append(f"{calls:,} calls per trial")
     if (seconds := level("load.duration_s")) is not None:
-        parts.append(f"{'at most ' if calls is not None else ''}{qty.duration(float(seconds), 'sentence')}")
+        parts.append(f"{'at most ' if calls is not None else ''}{qty.duration(float(seconds))}")
     pooling = level("client.pooling")
     connections = int(level("client.connections") or 1) if pooling == "pool" else 1
     parts.append(
-        "a connection for each call" if pooling == "per_call" else qty.count(connections, "connection", "connections")
+        "one connection per call" if pooling == "per_call" else qty.count(connections, "connection", "connections")
     )
     parts.append(f"engine {level('load.engine')}")
-    links = [name for name in FACTORS if name.startswith("link.") and level(name) != FACTORS[name].default]
-    parts += [f"{name}={format_level(level(name))}" for name in links]
+    further = [name for name in FACTORS if name.startswith(_FURTHER) and level(name) != FACTORS[name].default]
+    parts += [f"{name}={format_level(level(name))}" for name in further]
     return ", ".join(parts)
 
 
@@ -140,14 +142,14 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
     if target.kind == "greeter":
         return f"{label}, grpclab's own server"
     if target.address:
-        return f"{label}; at {target.address}, where it ran already: blocks are reconnections, not fresh servers"
+        return f"{label}; at {target.address}, already running: each block is a new connection, not a fresh server"
     program = servers.get(name, StoredProgram())
     versions = [text] if (text := _versions(program)) else []
     if target.app:
         return "; ".join([label, f"application {target.app}", *versions, *_together(program.files), *_commit(program)])
     shown = [_file(file) for file in program.files[:MOST_FILES]]
     if (more := len(program.files) - MOST_FILES) > 0:
-        shown.append(f"{more} further files")
+        shown.append(f"{more} more files")
     started = f"started by: {' '.join(target.command.split())}"
     return "; ".join([label, *shown, *versions, *_commit(program), started])
 
@@ -157,7 +159,7 @@ def _together(files: Sequence[StoredFile]) -> list[str]:
     if len(files) < 2:
         return [_file(file) for file in files]
     lines = "".join(sorted(f"{file.name} {file.sha256}\n" for file in files))
-    return [f"{len(files)} files, SHA-256 of all {hashlib.sha256(lines.encode()).hexdigest()[:12]}"]
+    return [f"{len(files)} files, combined SHA-256 {hashlib.sha256(lines.encode()).hexdigest()[:12]}"]
 
 
 def _swept(plan: StudyPlan, name: str) -> str:

@@ -341,7 +341,8 @@ class PlannedGroup:
     `interleaved`: their servers are up together and their slices interleave; otherwise the members are measured one
     after the other in random order, each alone in one window, for the `reason`. A group of one is measured alone in
     one window. Each member is measured for `counted_s` seconds; `pass_s` is the expected length of one pass over the
-    members, and `memory_bytes` what their servers are expected to take together.
+    members, and `memory_bytes` what their servers are expected to take together. With `blocks` the group is measured in
+    the first so many blocks only.
     """
 
     hub: str = ""
@@ -351,6 +352,11 @@ class PlannedGroup:
     counted_s: float = 1.0
     pass_s: float | None = None
     memory_bytes: int | None = None
+    blocks: int | None = None
+
+    def is_in(self, block: int) -> bool:
+        """Whether it is measured in a block."""
+        return self.blocks is None or block < self.blocks
 
 
 @dataclass(frozen=True, kw_only=True)

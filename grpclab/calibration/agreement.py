@@ -120,13 +120,13 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     errors, calls = int(frame["errors"].sum()), int(frame["requests"].sum())
     return [
         Claim(
-            claim="verdicts of the two engines on optimized against basic servers",
+            claim="verdicts of the two engines on the optimized against the basic server",
             goal="never opposite",
             measured=", ".join(verdicts) if enough else "too few blocks for a verdict",
             holds=not disagreement(frame) if enough else None,
         ),
         Claim(
-            claim="calls that failed on grpcio's servers",
+            claim="failed calls on grpcio servers",
             goal="0",
             measured=f"{errors:,} of {calls:,}",
             holds=errors == 0,
@@ -160,11 +160,11 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         theme.ratio_axis(ax, values, most=4 if narrow else 7, pad=0.3)
         ax.set_yticks(range(len(by_engine)), [f"engine {engine}" for engine in by_engine], color=theme.INK)
         ax.set_ylim(len(by_engine) - 0.5, -0.7)
-        ax.set_xlabel("requests/s, optimized server over basic")
+        ax.set_xlabel("requests/s, optimized server / basic server")
         theme.clean(ax, grid="x")
         ax.spines["left"].set_visible(False)
 
-    note = disagreement(frame) or "they do not contradict each other"
+    note = disagreement(frame) or "no contradiction"
     blocks = qty.count(frame["block"].nunique(), "block")
     ratios = words.listing([f"{words.estimate(c)} with {engine} ({c.verdict})" for engine, c in by_engine.items()])
     block = figure_block(
@@ -175,10 +175,9 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         alt=f"Ratios with 95 % intervals: {ratios}.",
         caption=f"Optimized server against basic: {ratios}. {words.sentence_case(note)}.",
         how_to_read=(
-            "Both servers run all the time, on the same core, and are loaded in turn, "
-            f"{blocks} in random order. The ratios may differ, since a dear "
-            "client is part of what is measured with it; the verdicts must not be opposite. The bar is the 95 % "
-            "interval over blocks; inside the band the difference is below 5 %."
+            f"Both servers run all the time on the same core and take turns under load, {blocks} in random order. "
+            "The ratios may differ, since a slow client is part of what is measured, but the verdicts must not be "
+            "opposite. The bar is the 95 % interval over blocks; inside the band, the difference is below 5 %."
         ),
         engines="engines: grpcio and wire",
     )
@@ -204,9 +203,9 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 EXPERIMENT = Experiment(
     title="Agreement of the engines",
     question=(
-        "Does a verdict on a server depend on which engine loads it? Basic is grpc.server with 10 threads at "
-        "its defaults, optimized the same with larger HTTP/2 windows, keepalive and spare threads; the client keeps "
-        "its connections to both."
+        "Does a verdict on a server depend on the engine that loads it? The basic server is grpc.server with 10 "
+        "threads and its defaults; the optimized server is the same with larger HTTP/2 windows, keepalive and "
+        "spare threads. The client keeps its connections to both open."
     ),
     sized=sized,
     claims=claims,

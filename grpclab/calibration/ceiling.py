@@ -146,25 +146,25 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     errors, calls = int(frame["errors"].sum()), int(frame["calls"].sum())
     return [
         Claim(
-            claim="wire engine against h2load, requests/s",
+            claim="requests/s of the wire engine against h2load",
             goal=f"at least {RATE_GOAL:g}× (wish: {RATE_WISH:g}×)",
             measured=qty.ratio(to_c),
             holds=to_c >= RATE_GOAL,
         ),
         Claim(
-            claim="wire engine against grpcio engine, requests/s",
+            claim="requests/s of the wire engine against the grpcio engine",
             goal=f"at least {GRPCIO_GOAL:g}×",
             measured=qty.ratio(to_grpcio),
             holds=to_grpcio >= GRPCIO_GOAL,
         ),
         Claim(
-            claim="CPU per call, wire engine against grpcio engine",
+            claim="CPU per call of the wire engine against the grpcio engine",
             goal=f"at most 1/{1 / CPU_GOAL:.0f}",
             measured=f"1/{1 / cpu:.1f}",
             holds=cpu <= CPU_GOAL,
         ),
         Claim(
-            claim="calls that failed, all tools together",
+            claim="failed calls, all tools together",
             goal="0",
             measured=f"{errors:,} of {calls:,}",
             holds=errors == 0,
@@ -185,12 +185,13 @@ def body(frame: pd.DataFrame) -> FigureBlock:
     to_grpcio = ratios(frame, "rps", "wire", "grpcio")
     cpu = ratios(frame, "cpu_us_per_call", "grpcio", "wire")
     caption = (
-        f"The wire engine sends {qty.ratio(to_c.median())} of what h2load sends, and "
-        f"{qty.ratio(to_grpcio.median())} of what the grpcio engine sends, which spends {qty.ratio(cpu.median())} "
-        "the CPU on a call."
+        f"The wire engine sends {qty.ratio(to_c.median())} as many requests as h2load and "
+        f"{qty.ratio(to_grpcio.median())} as many as the grpcio engine, which uses {qty.ratio(cpu.median())} as "
+        "much CPU per call."
     )
     words = "; ".join(
-        f"{tool} {qty.amount(medians['rps'][tool])} requests/s at {medians['cpu_us_per_call'][tool]:.1f} µs of CPU each"
+        f"{tool} {qty.amount(medians['rps'][tool])} requests/s at {medians['cpu_us_per_call'][tool]:.1f} µs of CPU "
+        "per call"
         for tool in TOOLS
     )
     return figure_block(
@@ -201,11 +202,11 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         alt=f"Dots by generator, medians of {qty.count(frame['round'].nunique(), 'round')}: {words}.",
         caption=caption,
         how_to_read=(
-            "Each faint dot is a round, the bar and the figure their median; in brackets the median factor against "
-            f"h2load within the rounds. All use one core, {CONNECTIONS} connections with {IN_FLIGHT_EACH} calls in "
-            "flight each. h2load is written in C and checks nothing of gRPC; the wire engine checks framing and "
-            "status of every answer and records every latency. A server faster than the grpcio engine's bar cannot "
-            "be measured with it."
+            "Each faint dot is one round; the bar and the figure are their median, and the median ratio to h2load "
+            f"within rounds is in brackets. All generators use one core and {CONNECTIONS} connections with "
+            f"{IN_FLIGHT_EACH} calls in flight each. h2load is written in C and does not check gRPC; the wire "
+            "engine checks the framing and status of every answer and records every latency. A server faster than "
+            "the grpcio engine's bar cannot be measured with that engine."
         ),
         engines="engines: grpcio and wire",
     )
@@ -244,10 +245,10 @@ def _figure(column: str, value: float) -> str:
 
 
 EXPERIMENT = Experiment(
-    title="The generator's ceiling",
+    title="The ceiling of the generator",
     question=(
-        "What is the fastest server that can be measured here before the generator is the limit? Three generators "
-        "load the same server in C in turn: h2load, which is in C too, and both engines."
+        "How fast a server can be measured on this machine before the generator is the limit? Three generators "
+        "take turns with the same server, which is written in C: h2load, also in C, and both engines."
     ),
     sized=sized,
     claims=claims,

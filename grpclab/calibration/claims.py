@@ -25,7 +25,9 @@ def claims_table(groups: Mapping[str, Sequence[Claim]]) -> Table:
     for name, claims in groups.items():
         rows.append([name])
         rows += [[_asked(c), _badge(c), bold(_unbroken(c.measured))] for c in claims]
-    return Table(header=["claim and goal", "holds?", "measured"], rows=rows, label="Claims and what was measured")
+    return Table(
+        header=["what is measured, and the goal", "met?", "measured"], rows=rows, label="Goals and measurements"
+    )
 
 
 def verdict(claims: Sequence[Claim]) -> str:
@@ -33,7 +35,7 @@ def verdict(claims: Sequence[Claim]) -> str:
     judged = [c for c in claims if c.holds is not None]
     failed = [c.claim for c in judged if not c.holds]
     if not judged:
-        return "Nothing that has a goal was measured."
+        return "Nothing with a goal was measured."
     if not failed:
         return f"All {len(judged)} goals are met on this machine."
     return f"{len(judged) - len(failed)} of {len(judged)} goals are met on this machine. Not met: {'; '.join(failed)}."
@@ -53,5 +55,5 @@ def _unbroken(text: str) -> Cell:
 def _badge(claim: Claim) -> Cell:
     if claim.holds is None:
         return Span("quiet", ("undecided" if claim.goal else "for information",))
-    word, kind = ("holds", "faster") if claim.holds else ("does not hold", "slower")
+    word, kind = ("met", "faster") if claim.holds else ("not met", "slower")
     return badge(word, kind)

@@ -245,26 +245,26 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     moments = f"kill -9 at {qty.count(kills, 'random moment')}"
     return [
         Claim(
-            claim=f"{moments}, resumed each time: the trials of an undisturbed run, each once and whole",
+            claim=f"{moments}, resumed each time: has every trial of an undisturbed run, complete and only once",
             goal=f"all {len(undisturbed)}",
             measured=f"{len(killed) - broken} of {len(undisturbed)}",
             holds=same and not broken,
         ),
-        Claim(claim="of what had been stored: lost or measured again", goal="0", measured=str(lost), holds=not lost),
+        Claim(claim="stored trials that were lost or measured again", goal="0", measured=str(lost), holds=not lost),
         Claim(
-            claim=f"processes left behind {GONE_WITHIN_S:g} s after a kill",
+            claim=f"processes still running {GONE_WITHIN_S:g} s after a kill",
             goal="0",
             measured=str(left),
             holds=not left,
         ),
         Claim(
-            claim="a trial beside its warm-up and window, a fresh server and its notebook included",
+            claim="overhead per trial besides warm-up and window, including a fresh server and the notebook",
             goal=f"at most {OVERHEAD_GOAL_S:g} s",
             measured=f"{overhead:.2f} s",
             holds=overhead <= OVERHEAD_GOAL_S,
         ),
         Claim(
-            claim="of the time of these short trials: warm-up and window",
+            claim="share of the time of these short trials: warm-up and window",
             measured=qty.percent(measuring_share(frame)),
         ),
         *_of_the_default(float(frame["default_wall_s"].iloc[0]), float(frame["default_share"].iloc[0])),
@@ -273,17 +273,17 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
 
 def _of_the_default(wall_s: float, share: float) -> list[Claim]:
     if math.isnan(wall_s):
-        return [Claim(claim="the default study: none is stored", goal=f"within {DEFAULT_GOAL_S / 60:g} minutes")]
+        return [Claim(claim="the default study: not stored", goal=f"within {DEFAULT_GOAL_S / 60:g} minutes")]
     minutes, seconds = divmod(round(wall_s), 60)
     return [
         Claim(
-            claim="the newest default study that is stored, to the start of its last trial",
+            claim="the newest stored default study, up to the start of its last trial",
             goal=f"within {DEFAULT_GOAL_S / 60:g} minutes",
             measured=f"{minutes} min {seconds} s",
             holds=wall_s <= DEFAULT_GOAL_S,
         ),
         Claim(
-            claim="of its time: silence, warm-up, window, profile",
+            claim="share of its time: idle, warm-up, window, profile",
             goal="at least 50 %",
             measured=qty.percent(share),
             holds=share >= 0.5,
@@ -304,15 +304,15 @@ def body(frame: pd.DataFrame) -> Table:
             str(int(trials["left_behind"].max())),
         ]
         rows.append([str(run), *cells])
-    header = ["run", "kills", "trials", "valid", "half", "lost or again", "left behind"]
+    header = ["run", "kills", "trials", "valid", "half", "lost or repeated", "left behind"]
     return Table(header=header, rows=rows, label="A study killed and resumed", numeric={1, 2, 3, 4, 5, 6})
 
 
 EXPERIMENT = Experiment(
-    title="A study that is killed",
+    title="Killing a study",
     question=(
-        "A study is killed at random moments and resumed: what is lost? The same study, left alone, shows what "
-        "a trial costs beside its window."
+        "A study is killed at random moments and resumed: is anything lost? The same study, left alone, shows how "
+        "much a trial costs besides its window."
     ),
     sized=sized,
     claims=claims,

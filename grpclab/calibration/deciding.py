@@ -191,20 +191,20 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         longest_s = float(rows["wall_s"].max()) if len(rows) else math.nan
         told += [
             Claim(
-                claim=f"{KINDS[kind].title}: found, of {qty.count(len(rows), 'comparison')}",
+                claim=f"{KINDS[kind].title}: detected, of {qty.count(len(rows), 'comparison')}",
                 goal=f"at least {qty.percent(LEAST_FOUND)}",
                 measured=f"{found} of {len(rows)}",
                 holds=found >= LEAST_FOUND * len(rows) if len(rows) else None,
             ),
             Claim(
-                claim=f"{KINDS[kind].title}: from the command to the verdict, the longest",
+                claim=f"{KINDS[kind].title}: longest time from the command to the verdict",
                 goal=f"at most {WITHIN_S:g} s",
                 measured=f"{longest_s:.0f} s" if len(rows) else qty.MISSING,
                 holds=longest_s <= WITHIN_S if len(rows) else None,
             ),
         ]
     failed = int((frame["failed"] != "").sum())
-    return [*told, Claim(claim="comparisons that failed", goal="0", measured=str(failed), holds=not failed)]
+    return [*told, Claim(claim="failed comparisons", goal="0", measured=str(failed), holds=not failed)]
 
 
 def body(frame: pd.DataFrame) -> list[Piece]:
@@ -238,16 +238,17 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     ]
     caption = f"{'; '.join(ended)}."
     block = figure_block(
-        title="Comparisons whose truth is known, by the command",
+        title="Comparisons with a known truth, by the command",
         draw=draw,
         wide_height_in=4.2,
         narrow_height_in=8.0,
         alt=f"Intervals of {qty.count(len(frame), 'comparison')}. {caption}",
         caption=caption,
         how_to_read=(
-            "A line is a comparison with its 95 % interval, by grpclab compare as it is typed: four blocks fix how "
-            "many there are, by their noise alone. The band is what the smallest effect of interest leaves around 1. "
-            "The dashed line is the planted ratio, by work in the handler whose cost was measured before."
+            "Each line is one comparison with its 95 % interval, made by grpclab compare with its defaults: the "
+            "noise of the first four blocks determines the number of blocks. Effects inside the band around 1 are "
+            "smaller than the smallest effect of interest. The dashed line is the planted ratio, created by work "
+            "in the handler whose cost was measured beforehand."
         ),
         engines="engine: wire",
     )
@@ -272,10 +273,10 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 
 
 EXPERIMENT = Experiment(
-    title="Verdicts that decide",
+    title="Reaching a verdict",
     question=(
-        "Does a comparison end with an answer, the right one, and soon? The command is run as a user runs it: on a "
-        "server against itself, and on differences of 5 and 10 % that were planted in B's handler."
+        "Does a comparison end with an answer, is it right, and is it quick? The command is run as a user would "
+        "run it: on a server against itself, and on differences of 5 and 10 % that were planted in B's handler."
     ),
     sized=sized,
     claims=claims,

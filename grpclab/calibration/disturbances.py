@@ -147,24 +147,24 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     alone = quiet[(quiet["limited_by"] == "") & (quiet["notices"] == "")]
     return [
         Claim(
-            claim="disturbed windows that are marked as such, or in which it does not matter",
+            claim="disturbed windows that are marked, or in which the disturbance does not matter",
             goal="all",
             measured=f"{len(marked)} of {len(rows)}",
             holds=len(marked) == len(rows),
         ),
         Claim(
-            claim="stops of server, load worker and link that are marked by the one who was stopped",
+            claim="stops of server, load worker and link that are marked with the process that was stopped",
             goal="all",
             measured=f"{len(right)} of {len(named)}",
             holds=len(right) == len(named),
         ),
         Claim(
-            claim="stops of the server that the slowest call of an open loop shows in full",
+            claim="stops of the server that show in full in the slowest call of an open loop",
             goal="all",
             measured=f"{len(counted)} of {len(opened)}",
             holds=len(counted) == len(opened),
         ),
-        Claim(claim="undisturbed windows without any mark", measured=f"{len(alone)} of {len(quiet)}"),
+        Claim(claim="undisturbed windows without a mark", measured=f"{len(alone)} of {len(quiet)}"),
     ]
 
 
@@ -205,10 +205,10 @@ def markdown(frame: pd.DataFrame) -> str:
 
 def body(frame: pd.DataFrame) -> list[Piece]:
     """The table."""
-    table = Table(header=HEADER, rows=rows(frame), label="What the results say of disturbances")
+    table = Table(header=HEADER, rows=rows(frame), label="What the results say about disturbances")
     text = (
-        "In brackets the throughput and the p99 over those of undisturbed windows. What a result says is its limit and "
-        "the kinds of its notices."
+        "In brackets: throughput and p99 relative to undisturbed windows. A result reports a disturbance through "
+        "its limit and the kinds of its notices."
     )
     return [table, Paragraph(text=text)]
 
@@ -216,8 +216,8 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 EXPERIMENT = Experiment(
     title="Disturbances inside the window",
     question=(
-        "Others keep the cores busy, or somebody stops the server, the generator or the link for a while: does "
-        "the result say so? It is true where the disturbance is marked on it, or does not matter."
+        "Other programs keep the cores busy, or the server, the generator or the link is stopped for a while: does "
+        "the result say so? It passes if the disturbance is marked on it or does not matter."
     ),
     sized=sized,
     claims=claims,

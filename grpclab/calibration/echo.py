@@ -35,11 +35,11 @@ def measure(cores: CorePlan, *, seconds: float) -> pd.DataFrame:
     in all rows). Raises MeasurementError on a single core, where two processes cannot both spin.
     """
     if cores.shared:
-        raise MeasurementError("two processes that spin need a core each, and this machine offers one")
+        raise MeasurementError("two spinning processes need a core each, but this machine has only one")
     with (
         TemporaryFolder() as folder,
         Child(PEER, name="the echo", cpus=cores.server[:1]) as answering,
-        Child(PEER, name="the echo's other side", cpus=cores.generator) as asking,
+        Child(PEER, name="the other side of the echo", cpus=cores.generator) as asking,
     ):
         answering.send(EchoServe())
         record = folder / "trips"
@@ -70,7 +70,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     """There is no goal: it is told."""
     named = [f"{name} {qty.duration(trip_s(frame, q))}" for name, q in tails.PERCENTILES.items()]
     words = ", ".join([*named, f"longest {qty.duration(trip_s(frame, 1.0))}"])
-    return [Claim(claim="TCP echo between two cores of this machine, both looking all the time", measured=words)]
+    return [Claim(claim="TCP echo between two cores of this machine, both polling all the time", measured=words)]
 
 
 def body(frame: pd.DataFrame) -> FigureBlock:
@@ -100,29 +100,29 @@ def body(frame: pd.DataFrame) -> FigureBlock:
 
     caption = (
         f"Half of {trips:,} echoes take at most {qty.duration(trip_s(frame, 0.5))}; p99.9 is "
-        f"{qty.duration(trip_s(frame, 0.999))}, the longest {qty.duration(longest)}. Read every tail "
-        "that is measured here beside this one."
+        f"{qty.duration(trip_s(frame, 0.999))}, and the longest is {qty.duration(longest)}. Compare every tail "
+        "measured on this machine with this one."
     )
     return figure_block(
-        title="A TCP echo between two cores that never sleep",
+        title="A TCP echo between two polling cores",
         draw=draw,
         wide_height_in=3.0,
         narrow_height_in=2.9,
         alt=f"Curve of echo round trips by percentile. {caption}",
         caption=caption,
         how_to_read=(
-            "Two processes, a core each, send 8 bytes to and fro over TCP on loopback and never sleep: there is no "
-            "scheduler to wait for, no gRPC and no load. What is left is the kernel's TCP and the moments in which the "
-            "machine, or the host it is a guest of, does something else. A tail of a server that is no longer than "
-            "this one says nothing of the server."
+            "Two processes, each on its own core, send 8 bytes back and forth over TCP on loopback and never "
+            "sleep, so they wait for no scheduler, and there is no gRPC and no load. What remains is the kernel's "
+            "TCP and the moments in which the machine, or the host of a virtual machine, does something else. A "
+            "server's tail that is no longer than this one says nothing about the server."
         ),
         engines="",
     )
 
 
 EXPERIMENT = Experiment(
-    title="The machine's own tail",
-    question="How long a tail has this machine with no gRPC and no load at all?",
+    title="The tail of the machine",
+    question="How long is the latency tail of this machine, with no gRPC and no load at all?",
     sized=sized,
     claims=claims,
     body=body,

@@ -170,7 +170,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             told.append(
                 Claim(
                     claim=f"{engine}: sd of ln ratio per block in slices, against fresh servers {KINDS[kind]}",
-                    goal=f"at most half, or at most {SMALL:g} where that is below {QUIET:g}",
+                    goal=f"at most half, or at most {SMALL:g} if the other is below {QUIET:g}",
                     measured=f"{sliced} against {other}, {_times(other.sd, sliced.sd)}",
                     holds=halved if enough else None,
                 )
@@ -178,7 +178,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         within, between = parts(frame, engine)
         told.append(
             Claim(
-                claim=f"{engine}: what remains in slices, within a pair of servers and between pairs",
+                claim=f"{engine}: remaining noise in slices, within a pair of servers and between pairs",
                 measured=f"{_digits(within)} within, {_digits(between)} between",
             )
         )
@@ -186,7 +186,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         known = math.isfinite(hand_over_s)
         told.append(
             Claim(
-                claim=f"{engine}: a hand-over, from the drain of one slice to the start of the next",
+                claim=f"{engine}: hand-over, from the end of one slice to the start of the next",
                 goal=f"at most {qty.milliseconds(HAND_OVER_S)} (median)",
                 measured=f"{qty.milliseconds(hand_over_s)} (median), {qty.milliseconds(p90_s)} (90th percentile)"
                 if known
@@ -238,17 +238,18 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     if paid:
         caption += f" A hand-over between slices took {' and '.join(paid)} (median)."
     block = figure_block(
-        title="One server against itself, three ways",
+        title="A server against itself, measured in three ways",
         draw=draw,
         wide_height_in=3.2,
         narrow_height_in=5.6,
         alt=f"Ratios of {qty.count(frame['block'].nunique(), 'block')} of each kind. {caption}",
         caption=caption,
         how_to_read=(
-            "A dot is a block: the same configuration measured twice, on fresh servers, and what was seen as the "
-            "ratio of the two. Whatever lies beside 1 is noise. The bar is one standard deviation to either side. "
-            "The three kinds took turns, so each met the same machine; servers one after the other were measured for "
-            "the same counted time, and again for as long as the sliced block took with all its slices' edges."
+            "Each dot is one block: the same configuration measured twice, on fresh servers, and the ratio of the "
+            "two. Any deviation from 1 is noise. The bar is one standard deviation in both directions. The three "
+            "kinds took turns, so all saw the same machine. Servers measured one after the other were measured for "
+            "the same counted time, and again for as long as the sliced block took including the edges of its "
+            "slices."
         ),
         engines=f"engines: {' and '.join(engines)}",
     )
@@ -259,8 +260,8 @@ def body(frame: pd.DataFrame) -> list[Piece]:
             mine = frame[(frame["engine"] == engine) & (frame["kind"] == kind)]
             wall_s, counted_s = float(mine["wall_s"].median()), float(mine["counted_s"].median())
             rows.append([KINDS[kind], bold(str(spread)), str(spread.blocks), f"{counted_s:.2f}", f"{wall_s:.2f}"])
-    header = ["kind", "sd of ln ratio", "blocks", "counted s a side", "wall s a block"]
-    return [block, Table(header=header, rows=rows, label="Noise of one block", numeric={1, 2, 3, 4})]
+    header = ["kind", "sd of ln ratio", "blocks", "counted s per side", "wall s per block"]
+    return [block, Table(header=header, rows=rows, label="Noise per block", numeric={1, 2, 3, 4})]
 
 
 def _digits(value: float) -> str:
@@ -274,9 +275,9 @@ def _times(other: float, sliced: float) -> str:
 EXPERIMENT = Experiment(
     title="Noise that cancels",
     question=(
-        "What does it help to measure two servers in slices that interleave? A server is compared with itself in three "
-        "ways that take turns: in slices, and with fresh servers one after the other, for the same counted time and "
-        "for the same time by the clock on the wall."
+        "How much does it help to measure two servers in interleaved slices? A server is compared with itself in "
+        "three ways that take turns: in slices, and with fresh servers one after the other, for the same counted "
+        "time and for the same wall-clock time."
     ),
     sized=sized,
     claims=claims,

@@ -102,13 +102,13 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     runs = f"{qty.count(len(held), 'run')} of {qty.duration(held['window_s'].median())}"
     return [
         Claim(
-            claim=f"sends at {qty.amount(HELD_RPS)}/s equal the drawn schedule",
+            claim=f"sends at {qty.amount(HELD_RPS)}/s match the drawn schedule",
             goal="equal in every run",
             measured=f"{sent:,} of {planned:,}, {runs}",
             holds=bool((held["sent"] == held["planned"]).all()),
         ),
         Claim(
-            claim=f"lateness of sends at {qty.amount(HELD_RPS)}/s, spinning: p99, median of the runs",
+            claim=f"delay of sends at {qty.amount(HELD_RPS)}/s, spinning: p99, median over runs",
             goal=f"at most {qty.duration(P99_GOAL_S)}",
             measured=qty.duration(p99),
             holds=p99 <= P99_GOAL_S if math.isfinite(p99) else None,
@@ -128,7 +128,7 @@ def body(frame: pd.DataFrame) -> FigureBlock:
     held = held_runs(frame)
     top = table[table["rate_rps"] == table["rate_rps"].max()].set_index("pacing")
     caption = (
-        f"At {qty.amount(HELD_RPS)}/s half of the sends are at most {qty.duration(top['late_p50_s']['spin'])} late "
+        f"At {qty.amount(HELD_RPS)}/s, half of the sends are at most {qty.duration(top['late_p50_s']['spin'])} late "
         f"with spinning and {qty.duration(top['late_p50_s']['timer'])} with the timer alone; p99 "
         f"{qty.duration(top['late_p99_s']['spin'])} and {qty.duration(top['late_p99_s']['timer'])}. In "
         f"{qty.count(len(held), 'run')} of {qty.duration(held['window_s'].median())} at that rate, "
@@ -142,19 +142,19 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         for row in table.itertuples(index=False)
     )
     return figure_block(
-        title="How late a send is",
+        title="How late sends are",
         draw=draw,
         wide_height_in=3.5,
         narrow_height_in=6.4,
-        alt=f"Lateness and share of a core by rate: {medians}.",
+        alt=f"Delay and share of a core by rate: {medians}.",
         caption=caption,
         how_to_read=(
-            "Left: how long after its planned time a call was handed to the connection; thick p99, thin p50. The "
-            "timer sleeps until a call is due, and the kernel wakes it some tens of microseconds later; spinning "
-            "sleeps until shortly before, and then looks at the clock. Right: what it takes of the generator's core. "
-            "Spinning is counted apart from being busy, since it gives way to work: only the busy part says whether "
-            "the generator is near its end. Every call is sent, late or not, and its latency counts from its planned "
-            "time."
+            "Left: the time from the planned send of a call until it was handed to the connection; the thick lines "
+            "are p99, the thin lines p50. With the timer, the generator sleeps until a call is due, and the kernel "
+            "wakes it some tens of microseconds later. With spinning, it sleeps until shortly before and then "
+            "polls the clock. Right: the share of the generator's core. Spinning is counted separately from being "
+            "busy, since it gives way to work; only the busy share shows whether the generator is near its limit. "
+            "Every call is sent, late or not, and its latency counts from its planned time."
         ),
         engines="engine: wire",
     )
@@ -189,7 +189,7 @@ def _late(ax: Axes, table: pd.DataFrame) -> None:
     ax.set_ylim(low, high)
     theme.plain_ticks(ax, "y", [10.0**e for e in range(-8, 2) if low <= 10.0**e <= high], qty.duration)
     theme.clean(ax)
-    ax.set_title("lateness of sends")
+    ax.set_title("delay of sends")
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]
     theme.end_labels(ax, ends)
 
@@ -221,10 +221,10 @@ def _cost(ax: Axes, table: pd.DataFrame) -> None:
 
 
 EXPERIMENT = Experiment(
-    title="Lateness of sends",
+    title="Delay of sends",
     question=(
-        "An open loop promises to send each call at its time. How late is it, at which rate, and what does it "
-        "spend on being punctual?"
+        "An open loop promises to send each call on time. How late is it at which rate, and how much CPU does "
+        "punctuality cost?"
     ),
     sized=sized,
     claims=claims,

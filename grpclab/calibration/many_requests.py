@@ -99,14 +99,14 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         found = ratio(frame, count)
         told.append(
             Claim(
-                claim=f"CPU per call with {count:,} requests, over that with one",
+                claim=f"CPU per call with {count:,} requests / with one request",
                 goal=f"at most {goal:.2f}×",
                 measured=f"{found.mean:.3f}×, {found.low:.3f} to {found.high:.3f}",
                 holds=True if found.high <= goal else False if found.low > goal else None,
             )
         )
     errors, calls = int(frame["errors"].sum()), int(frame["calls"].sum())
-    told.append(Claim(claim="calls that failed", goal="0", measured=f"{errors:,} of {calls:,}", holds=errors == 0))
+    told.append(Claim(claim="failed calls", goal="0", measured=f"{errors:,} of {calls:,}", holds=errors == 0))
     return told
 
 
@@ -118,17 +118,18 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         found = ratio(frame, count) if count != ONE else None
         between = f"{found.low:.3f} to {found.high:.3f}" if found else ""
         rows.append([f"{count:,}", f"{cpu.median():.2f} µs", f"{found.mean:.3f}×" if found else "", between])
-    header = ["requests", "CPU per call", "over one request", "95 % interval"]
+    header = ["requests", "CPU per call", "ratio to one request", "95 % interval"]
     sentence = (
-        f"Requests of {SIZE} bytes, {qty.count(frame['round'].nunique(), 'round')}, interleaved. They lie in one file"
-        " that each worker maps; a call takes the next one, and pays for what of it no cache of the processor holds."
+        f"Requests of {SIZE} bytes, {qty.count(frame['round'].nunique(), 'round')}, interleaved. All requests are "
+        "in one file that each worker maps into memory; each call takes the next one and pays for the parts that "
+        "are not in a processor cache."
     )
     return [Paragraph(text=sentence), Table(header=header, rows=rows, label="Cost of many requests", numeric=range(4))]
 
 
 EXPERIMENT = Experiment(
     title="The cost of many requests",
-    question="A load may send another request with each call. What does that take of the generator?",
+    question="A load can send a different request with each call. How much does that cost the generator?",
     sized=sized,
     claims=claims,
     body=body,

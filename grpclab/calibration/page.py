@@ -17,10 +17,10 @@ from grpclab.report.blocks import Section, Shown
 from grpclab.report.renderers.html import Head, page
 from grpclab.report.tables import FactList, Missing, Paragraph, Piece
 
-TITLE = "The lab measures itself"
+TITLE = "How well grpclab measures"
 QUESTION = (
-    "How far can a number of this lab be trusted, on this machine? Each part measures one instrument against something "
-    "that is known: a generator in C, a server that tells the truth, a link that delays nothing."
+    "How far can you trust figures from grpclab on this machine? Each part checks one instrument against a known "
+    "reference: a generator written in C, a server that reports its true latency, a link without delay."
 )
 OTHERS_LIMIT = 0.05
 """What others may use of the machine before the report warns of it."""
@@ -44,8 +44,8 @@ def sections(results: Results, made: Mapping[str, Section] | None = None) -> lis
     made = made or {}
     about = results.about()
     return [
-        Section(title="Claims", anchor="answer", data=_answered(results), template="calibration/answer.html.j2"),
-        *(made.get(name) or section(results, name) for name in EXPERIMENTS),
+        Section(title="Goals", anchor="answer", data=_answered(results), template="calibration/answer.html.j2"),
+        *(made.get(name) or section(results, name) for name in asked_for(results)),
         Section(title="Machine and versions", anchor="machine", data=_facts(about)),
     ]
 
@@ -72,11 +72,17 @@ def _answered(results: Results) -> list[Piece]:
 
 def claims(results: Results) -> Section:
     """Every claim with its goal and what was measured."""
-    return Section(title="Claims", data=claims_table(_claims(results)), template="pieces_in_order.html.j2")
+    return Section(title="Goals", data=claims_table(_claims(results)), template="pieces_in_order.html.j2")
 
 
 def _claims(results: Results) -> dict[str, list[Claim]]:
-    return {e.title: experiment_claims(results, name) for name, e in EXPERIMENTS.items()}
+    return {EXPERIMENTS[name].title: experiment_claims(results, name) for name in asked_for(results)}
+
+
+def asked_for(results: Results) -> list[str]:
+    """The names of the experiments that a calibration was to make: all, or those of its parameter ``only``."""
+    parts = results.about().parameters.parts
+    return [name for name in EXPERIMENTS if not parts or name in parts]
 
 
 def experiment_claims(results: Results, name: str) -> list[Claim]:
@@ -118,22 +124,25 @@ def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
 
 
 def _why_not(results: Results, name: str) -> str:
-    return results.about().notes.get(name) or "the run was ended before it"
+    return results.about().notes.get(name) or "the run ended before this part"
 
 
 def _warnings(about: About) -> tuple[str, ...]:
     """What makes these figures worth less than those of another run."""
     warnings = []
     if not about.parameters.full:
-        warnings.append("This was a short run: a full one (full = true) has longer windows.")
+        warnings.append("This was a short run; a full run (full = true) has longer windows.")
     if about.parameters.scale < 1:
-        warnings.append(f"All durations were scaled by {about.parameters.scale:g}: read no figure as a result.")
+        warnings.append(f"All durations were scaled by {about.parameters.scale:g}, so no figure here is a result.")
     busy = {name: share for name, share in about.others.items() if share > OTHERS_LIMIT}
     if busy:
         shares = words.listing([f"{EXPERIMENTS[name].title} {qty.percent(share)}" for name, share in busy.items()])
-        warnings.append(f"Others used this machine at the same time, of all its cores: {shares}. Tails tell of them.")
+        warnings.append(
+            f"Other programs used this machine at the same time (share of all its cores): {shares}. "
+            "This shows in the tails."
+        )
     if len(about.machine.affinity) == 1:
-        warnings.append("There is one core: generator and server take it from each other.")
+        warnings.append("This machine has one core, which generator and server compete for.")
     return tuple(warnings)
 
 
@@ -146,6 +155,7 @@ def _in_short(about: About) -> list[tuple[str, str]]:
         ("kernel", f"{machine.system} {machine.kernel}"),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in names if versions.get(name))),
         ("rounds", f"{parameters.rounds}, seed {parameters.seed}"),
+        *([("parts", f"only {', '.join(parameters.parts)}")] if parameters.parts else []),
         ("load average", f"{_load(machine.load_average)} before, {_load(about.load_average_after)} after"),
     ]
 

@@ -35,12 +35,12 @@ class Plan:
     Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
     """
 
-    name: str = _parameter(OWN, "folder under results/, report under reports/; calibration is the published one")
-    full: bool = _parameter(False, "all rounds and sizes, about 3 hours; else a short run, about 20 minutes")
+    name: str = _parameter(OWN, "folder under results/ and report under reports/; calibration is the published one")
+    full: bool = _parameter(False, "all rounds and sizes, about 3 hours; otherwise a short run, about 20 minutes")
     rounds: int = _parameter(6, "interleaved rounds of each comparison; figures are medians over them")
     seed: int = _parameter(1, "order within the rounds, and arrivals")
-    only: str = _parameter("", "parts to make, their names separated by commas; empty: all")
-    scale: float = _parameter(1.0, "factor on every duration; below 1 for a trial run whose figures mean little")
+    only: str = _parameter("", "names of the parts to run, separated by commas; empty: all")
+    scale: float = _parameter(1.0, "factor for every duration; below 1 for a trial run whose figures mean little")
 
     def __post_init__(self) -> None:
         checks = {

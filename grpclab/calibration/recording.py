@@ -73,7 +73,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     medians = frame.groupby("variant")[["ns_per_call", "bytes_per_call"]].median()
     return [
         Claim(
-            claim="recording a call, written to disk",
+            claim="recording a call and writing it to disk",
             measured=f"{medians['ns_per_call'][DISK]:.0f} ns of CPU, {medians['bytes_per_call'][DISK]:.0f} bytes",
         )
     ]
@@ -91,20 +91,20 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         [str(name), f"{row['middle']:.0f} ns", f"{row['low']:.0f} to {row['high']:.0f} ns", f"{row['size']:.0f}"]
         for name, row in table.loc[list(VARIANTS)].iterrows()
     ]
-    header = ["a call is", "CPU per call", "over the rounds", "bytes on disk"]
+    header = ["mode", "CPU per call", "over the rounds", "bytes on disk"]
     disk = float(table["middle"][DISK])
     sentence = (
-        f"A recorded call costs {disk:.0f} ns of CPU, so that a generator that sends 100,000 calls/s spends "
-        f"{qty.percent(disk * 1e-9 * 1e5)} of its core on knowing each one's latency, and a million calls take "
-        f"{float(table['size'][DISK]):.0f} MB of disk. Nothing is sampled, and nothing is averaged before it is "
-        "written."
+        f"Recording a call costs {disk:.0f} ns of CPU, so a generator that sends 100,000 calls/s spends "
+        f"{qty.percent(disk * 1e-9 * 1e5)} of its core on recording the latency of every call, and a million calls "
+        f"take {float(table['size'][DISK]):.0f} MB on disk. Nothing is sampled, and nothing is averaged before it "
+        "is written."
     )
     return [Paragraph(text=sentence), Table(header=header, rows=rows, label="Cost of recording", numeric=range(1, 4))]
 
 
 EXPERIMENT = Experiment(
     title="The cost of recording",
-    question="Every call is recorded. What does that take of the generator?",
+    question="Every call is recorded. How much does that cost the generator?",
     sized=sized,
     claims=claims,
     body=body,

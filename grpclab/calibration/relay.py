@@ -113,7 +113,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     added = qty.duration(added_s(frame))
     return [
         Claim(
-            claim=f"emulated link that delays nothing, against none; latency with 1 in flight, requests/s with {MANY}",
+            claim=f"emulated link without delay against no link; latency with 1 in flight, requests/s with {MANY}",
             measured=f"{latency} p50 latency, {added} added, {rate} requests/s",
         ),
         Claim(claim=f"median latency over a link of {RTT_MS:g} ms", measured=qty.duration(far_s(frame))),
@@ -142,29 +142,30 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         theme.ratio_axis(ax, [v for values in by_name.values() for v in values], most=4 if narrow else 7, pad=0.15)
         ax.set_yticks(range(len(by_name)), [n.replace(", ", ",\n") for n in by_name], color=theme.INK)
         ax.set_ylim(len(by_name) - 0.5, -0.75)
-        ax.set_xlabel("relay over direct")
+        ax.set_xlabel("relay / direct")
         theme.clean(ax, grid="x")
         ax.spines["left"].set_visible(False)
 
     one = of(frame, DIRECT, ONE, "p50_s").median()
     caption = (
-        "Through a relay that delays nothing, the median latency of one call at a time is "
-        f"{qty.duration(added_s(frame))} above the {qty.duration(one)} of the direct way; through a link of "
-        f"{RTT_MS:g} ms it is {qty.duration(far_s(frame))}."
+        "Through a relay without delay, the median latency with one call at a time is "
+        f"{qty.duration(added_s(frame))} above the {qty.duration(one)} of a direct connection; through a link of "
+        f"{RTT_MS:g} ms, it is {qty.duration(far_s(frame))}."
     )
     medians = "; ".join(f"{name} {qty.ratio(values.median())}" for name, values in by_name.items())
     return figure_block(
-        title="The link's own cost",
+        title="The cost of the link",
         draw=draw,
         wide_height_in=2.2,
         narrow_height_in=2.4,
-        alt=f"Dots of the relay's ratio to the direct way by round. Medians: {medians}.",
+        alt=f"Ratio of the relay to a direct connection, one dot per round. Medians: {medians}.",
         caption=caption,
         how_to_read=(
-            "Each dot is a round, the bar their median; right of 1 for latency, left of 1 for requests/s is what the "
-            "relay takes (dots on both sides of 1: less than the rounds scatter). It is a process of its own that "
-            "copies every byte, so it weighs on a machine with few cores; both sides of a comparison over a link pay "
-            "it alike. Times over a link are kept on a grid of one millisecond, late at most and never early."
+            "Each dot is one round and the bar is their median. The relay's cost shows to the right of 1 for "
+            "latency and to the left of 1 for requests/s; dots on both sides of 1 mean that it is smaller than the "
+            "variation between rounds. The relay is a separate process that copies every byte, so it has a "
+            "noticeable cost on a machine with few cores, but both sides of a comparison over a link pay the same. "
+            "Delays over a link are kept to a grid of one millisecond; they may be late but are never early."
         ),
         engines="engine: wire",
     )
@@ -172,7 +173,7 @@ def body(frame: pd.DataFrame) -> FigureBlock:
 
 EXPERIMENT = Experiment(
     title="The emulated link",
-    question="What does the relay that plays a network cost where it has nothing to emulate?",
+    question="How much does the relay that emulates a network cost when it has nothing to emulate?",
     sized=sized,
     claims=claims,
     body=body,

@@ -25,7 +25,7 @@ TREND = 0.8
 OUTLIERS = 0.05
 """The share of blocks in which a side is hit, where any are."""
 NOISES = (0.02, 0.05, 0.10)
-COVER, APART, FOUND = "interval covers the truth", "itself called faster or slower", "a tenth is found"
+COVER, APART, FOUND = "interval covers the truth", "itself called faster or slower", "10 % is detected"
 GOALS = {COVER: (0.93, 0.98), APART: (0.0, 0.05), FOUND: (0.95, 1.0)}
 """From and to: the shares in which each must happen."""
 
@@ -131,10 +131,10 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     studies = int(frame["studies"].iloc[0])
     header = ["block noise", "blocks", "outliers", "share of studies"]
     text = (
-        f"{studies:,} simulated studies in each case. Both sides of a block follow the machine, which loses "
-        f"{qty.percent(1 - TREND)} of its speed over the study; with outliers, one side of "
-        f"{qty.percent(OUTLIERS)} of the blocks loses four times the noise. Noise is the standard deviation of the "
-        "logarithm of a block's ratio: what it is on this machine stands in the next part."
+        f"{studies:,} simulated studies in each case. Both sides of a block follow the speed of the machine, which "
+        f"drops by {qty.percent(1 - TREND)} over the study; with outliers, one side of {qty.percent(OUTLIERS)} of "
+        "the blocks loses four times the noise. Noise is the standard deviation of the logarithm of a block's "
+        "ratio; the next part shows its value on this machine."
     )
     table = Table(header=header, rows=rows, label="Simulated studies", numeric={0, 1, 3})
     return [Paragraph(text=text), table]
@@ -142,7 +142,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 
 EXPERIMENT = Experiment(
     title="Intervals and verdicts, simulated",
-    question="How often is an interval right, and a verdict wrong? Studies are drawn whose truth is known.",
+    question="How often is an interval right and a verdict wrong? This simulates studies with a known truth.",
     sized=sized,
     claims=claims,
     body=body,

@@ -61,7 +61,7 @@ CASES: dict[str, PlantedCase] = {
     "small": PlantedCase(title="1.05× by work, 64 in flight", both={"load.concurrency": 64}, slower=1.05),
     "large": PlantedCase(title="4× by work, 8 in flight", both={"load.concurrency": 8}, slower=4.0),
     "per-call": PlantedCase(
-        title="4× by work, a channel for each call, 8 in flight",
+        title="4× by work, one channel per call, 8 in flight",
         both={"load.concurrency": 8, "client.pooling": "per_call"},
         slower=4.0,
     ),
@@ -256,7 +256,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             told.append(
                 Claim(
                     claim=f"{CASES[case].title}: {what}, slices of 1, 2 and 4 times their length against one window",
-                    goal=f"each interval of the difference holds 0{about}",
+                    goal=f"each interval of the difference contains 0{about}",
                     measured=_worst(found[rows], agree[rows]),
                     holds=bool(agree[rows].all()) if rows.any() else None,
                 )
@@ -272,7 +272,7 @@ def _worst(found: pd.DataFrame, agree: pd.Series) -> str:
     side = "" if worst["what"] == RATIO else f" of {str(worst['what']).upper()}"
     name, times = QUANTITIES[str(worst["quantity"])], int(worst["times"])
     figure = f"{100 * float(worst['mean']):+.1f} ± {100 * float(worst['half']):.1f} %"
-    return f"{int(agree.sum())} of {len(found)}, at worst {name}{side} at {times}×: {figure}"
+    return f"{int(agree.sum())} of {len(found)}, the worst {name}{side} at {times}×: {figure}"
 
 
 def body(frame: pd.DataFrame) -> Table:
@@ -293,7 +293,7 @@ def body(frame: pd.DataFrame) -> Table:
             name = "one window" if times == WINDOW else f"slices, {times}×"
             rows.append([name, qty.duration(length), *cells, "yes" if (first["limited_by"] != "").any() else "no"])
     header = ["measured in", "counted", "throughput, B over A", "p50", "p99", "generator at its limit"]
-    return Table(header=header, rows=rows, label="Planted differences by length of slice", numeric={1, 2, 3, 4})
+    return Table(header=header, rows=rows, label="Planted differences by slice length", numeric={1, 2, 3, 4})
 
 
 def _ratio(logs: Floats) -> Cell:
@@ -310,9 +310,9 @@ def _ratio(logs: Floats) -> Cell:
 EXPERIMENT = Experiment(
     title="The edges of slices",
     question=(
-        "Short slices are all edges: do they show what one long window shows? Differences that were planted are "
-        "measured in slices of the chosen length, of twice and four times that, and in a window, in turn on the same "
-        "servers; and a server that stops is measured with an open loop in slices and in one window."
+        "Short slices are mostly edges: do they show the same as one long window? Planted differences are measured "
+        "on the same servers in turn, in slices of the chosen length, of twice and four times that length, and in "
+        "one window. In addition, a server that stalls is measured with an open loop, in slices and in one window."
     ),
     sized=sized,
     claims=claims,

@@ -88,7 +88,7 @@ def measure(cores: CorePlan, *, seconds: float, seed: int) -> pd.DataFrame:
                 )
         if not any(len(frame) and frame["mode"].iloc[0] == mode for frame in frames):
             raise MeasurementError(
-                f"no call of the {mode} loop began in its window of {seconds:g} s: the machine is busy"
+                f"no call of the {mode} loop began in its window of {seconds:g} s: the machine is too busy"
             )
     return pd.concat(frames, ignore_index=True)
 
@@ -136,7 +136,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             holds=GOAL[0] * stall_s <= p99_s <= GOAL[1] * stall_s if np.isfinite(p99_s) else None,
         ),
         Claim(
-            claim=f"{what}, closed loop: does not show it",
+            claim=f"{what}, closed loop: not visible",
             goal=f"below {qty.duration(0.1 * stall_s)}",
             measured=qty.duration(missed),
             holds=missed < 0.1 * stall_s if np.isfinite(missed) else None,
@@ -188,19 +188,20 @@ def body(frame: pd.DataFrame) -> list[Piece]:
             + "."
         ),
         caption=(
-            f"The server stopped for {qty.duration(stall_s)} of {qty.duration(stall_s / STALL_SHARE)}. The open "
-            f"loop's p99 is {qty.duration(p99_s)}; the closed loop's is {qty.duration(missed)}, since {caught} of "
-            f"its {calls[CLOSED]:,} calls were there to see the stall."
+            f"The server stalled for {qty.duration(stall_s)} out of {qty.duration(stall_s / STALL_SHARE)}. The open "
+            f"loop's p99 is {qty.duration(p99_s)}; the closed loop's is {qty.duration(missed)}, since only {caught} "
+            f"of its {calls[CLOSED]:,} calls were affected by the stall."
         ),
         how_to_read=(
-            "Users do not stop coming because a server has stopped. In an open loop calls are due by a schedule: a "
-            "tenth of them fall into the stall and wait for what is left of it, so one call in a hundred waits for "
-            "nine tenths of the stall. A closed loop has few callers, each of which waits for its answer before it "
-            "calls again: they make one slow call each, and all calls that users would have made meanwhile are never "
-            "made, and never counted. That is coordinated omission. A tool that has a schedule but few calls in "
-            "flight, and counts from the actual send, forgets the same calls: they wait in the tool (dashed). "
-            "Counting from the planned send brings them back; adding made-up samples afterwards would count them "
-            "twice. Right: each call by the time it was due, or made."
+            "Users do not stop coming because a server has stalled. In an open loop, calls are due by a schedule: "
+            "a tenth of them fall into the stall and wait for the rest of it, so one call in a hundred waits for "
+            "nine tenths of the stall. A closed loop has few callers, and each waits for its answer before it "
+            "calls again. Each caller makes one slow call, and the calls that users would have made during the "
+            "stall are never made and never counted. This is called coordinated omission. A tool that has a "
+            "schedule but allows few calls in flight, and measures from the actual send, misses the same calls, "
+            "because they wait inside the tool (dashed). Measuring from the planned send includes them; adding "
+            "artificial samples afterwards would count them twice. Right: each call by the time at which it was "
+            "due, or made."
         ),
         engines="engine: wire",
     )
@@ -252,7 +253,7 @@ def _over_time(ax: Axes, frame: pd.DataFrame) -> None:
     ax.locator_params(axis="both", nbins=5)
     theme.clean(ax)
     ax.set_title("each call around the stall")
-    ax.set_xlabel("since the window opened")
+    ax.set_xlabel("since the start of the window")
 
 
 def _thinned(calls: pd.DataFrame, above_s: float) -> pd.DataFrame:
@@ -263,10 +264,10 @@ def _thinned(calls: pd.DataFrame, above_s: float) -> pd.DataFrame:
 
 
 EXPERIMENT = Experiment(
-    title="A stall, and who sees it",
+    title="A stall, and who notices it",
     question=(
-        "A server stops for a tenth of the time. An open loop and a closed one load it alike while it runs: what "
-        "does each say of its latency?"
+        "A server stalls for a tenth of the time. An open loop and a closed loop put the same load on it while it "
+        "runs: what latency does each report?"
     ),
     sized=sized,
     claims=claims,

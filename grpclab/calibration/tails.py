@@ -51,7 +51,7 @@ def axes(ax: Axes, *, most: float, low: float, high: float, narrow: bool) -> Non
     steps = (1,) if decades > 2.2 else (1, 3) if decades > 1 else (1, 2, 5)
     theme.plain_ticks(ax, "y", _between(low / 1.5, high * 1.8, steps), qty.duration)
     theme.clean(ax, grid="both")
-    ax.set_xlabel("percentile" if narrow else "percentile of calls, log scale of what lies beyond")
+    ax.set_xlabel("percentile" if narrow else "percentile of calls, log scale of the share beyond")
 
 
 def _between(low: float, high: float, steps: Sequence[int]) -> list[float]:

@@ -92,7 +92,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     tail = [f"{name} {qty.duration(percentile(difference, q))}" for name, q in tails.PERCENTILES.items() if q > 0.5]
     return [
         Claim(
-            claim=f"measured latency less the truth, median at {qty.amount(RATE_RPS)}/s, open loop",
+            claim=f"measured minus true latency, median at {qty.amount(RATE_RPS)}/s, open loop",
             goal=f"at most {qty.duration(MEDIAN_GOAL_S)}",
             measured=qty.duration(middle),
             holds=middle <= MEDIAN_GOAL_S,
@@ -139,29 +139,29 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         error.plot([2], [MEDIAN_GOAL_S], "v", color=theme.INK, ms=7, zorder=5)
         goal = f"\u25bc goal for p50: {qty.duration(MEDIAN_GOAL_S)}"
         error.text(0.05, 0.93, goal, transform=error.transAxes, va="top")
-        error.set_title("measured less truth, of each call")
+        error.set_title("measured minus true latency, per call")
 
     errors = percentile_errors(frame)
     middle = median_added_s(frame)
     worst = errors["error_share"].dropna()
     off = f" Its percentiles are off by {_percent(worst.min())} to {_percent(worst.max())}." if len(worst) else ""
     block = figure_block(
-        title="What the lab measures, and what was true",
+        title="Measured and true latency",
         draw=draw,
         wide_height_in=3.4,
         narrow_height_in=6.2,
         alt=f"Curves by percentile over {len(frame):,} calls. Measured and true latency: {_told(errors)}.",
         caption=(
-            f"Half of the calls are measured at most {qty.duration(middle)} longer than they were inside the server:"
-            f" that is the way there and back, and the generator.{off}"
+            f"For half of the calls, the measured latency is at most {qty.duration(middle)} above their time inside "
+            f"the server; the difference is the way there and back, and the generator.{off}"
         ),
         how_to_read=(
-            f"The reference server keeps each call for a time drawn from {SERVICE_TIME} and says afterwards how long "
-            "the call really was inside, from its bytes being read to its answer being written. Left: the "
-            "distribution of that time and of the latency the generator measured; where the lines lie on each other, "
-            "the lab tells the truth. Right: the difference, call by call; its right end is the tail of this "
-            "machine, mostly time in which a process was not on its core. Latency counts from the planned send, so a "
-            "late send is part of it."
+            f"The reference server holds each call for a random time from {SERVICE_TIME} and then reports how long "
+            "the call was really inside, from reading its bytes to writing its answer. Left: the distribution of "
+            "that time and of the latency that the generator measured; where the lines coincide, grpclab measures "
+            "correctly. Right: the difference for each call. Its right end is the tail of this machine, mostly "
+            "time in which a process was not on its core. Latency counts from the planned send, so a late send is "
+            "part of it."
         ),
         engines="engine: wire",
     )
@@ -192,10 +192,10 @@ def _told(errors: pd.DataFrame) -> str:
 
 
 EXPERIMENT = Experiment(
-    title="Measured latency and the truth",
+    title="Measured and true latency",
     question=(
-        "Is the latency that the lab reports the true one? The reference server says of each call how long "
-        "it was really inside."
+        "Is the latency that grpclab reports correct? The reference server reports for each call how long it was "
+        "really inside."
     ),
     sized=sized,
     claims=claims,

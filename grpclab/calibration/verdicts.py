@@ -144,19 +144,19 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             holds=false <= MOST_FALSE_SHARE * len(same) if len(same) else None,
         ),
         Claim(
-            claim=f"1.00 against 1.30 ms planted: found, of {qty.count(len(planted), 'comparison')}",
+            claim=f"1.00 against 1.30 ms planted: detected, of {qty.count(len(planted), 'comparison')}",
             goal=f"at least {qty.percent(LEAST_FOUND_SHARE)}",
             measured=f"{slower} of {len(planted)}",
             holds=slower >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
         ),
         Claim(
-            claim="their intervals hold the ratio of the realised residence times",
+            claim="their intervals contain the ratio of the true times inside the server",
             goal=f"at least {qty.percent(LEAST_FOUND_SHARE)}",
             measured=f"{holding} of {len(planted)}",
             holds=holding >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
         ),
         Claim(
-            claim="the same ratio with the way to the server and back added to both sides, as throughput shows it",
+            claim="the same ratio with the round trip added to both sides, as it shows in throughput",
             goal=f"at least {qty.percent(LEAST_FOUND_SHARE)}",
             measured=f"{with_way} of {len(planted)}",
             holds=with_way >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
@@ -196,34 +196,33 @@ def body(frame: pd.DataFrame) -> FigureBlock:
     false = int(same["verdict"].isin(["faster", "slower"]).sum())
     slower = int((planted["verdict"] == "slower").sum())
     caption = (
-        f"Of {len(same)} comparisons of optimized with itself {false} came out faster or slower; of {len(planted)} "
-        f"planted differences {slower} were found, with {planted['blocks'].min():g} to {planted['blocks'].max():g} "
-        f"blocks. Block noise here is {qty.percent(noise(frame))}; a comparison took "
+        f"Of {len(same)} comparisons of optimized with itself, {false} came out faster or slower; of {len(planted)} "
+        f"planted differences, {slower} were detected, with {planted['blocks'].min():g} to "
+        f"{planted['blocks'].max():g} blocks. Block noise here is {qty.percent(noise(frame))}; a comparison took "
         f"{frame['wall_s'].median():.0f} s."
     )
     return figure_block(
-        title="Verdicts where the truth is known",
+        title="Verdicts with a known truth",
         draw=draw,
         wide_height_in=4.2,
         narrow_height_in=7.0,
         alt=f"Intervals of {qty.count(len(frame), 'comparison')} with the truth of each. {caption}",
         caption=caption,
         how_to_read=(
-            "A line is a comparison with its 95 % interval; the coloured ones ended with a verdict of faster or "
-            "slower. The small upright mark is the truth: 1 on the left, on the right the ratio of the times that the "
-            "reference servers told of the very calls that were measured; the blue one is that ratio with the way to "
-            "the server and back added to both times, which is what throughput can show. The grey band is 1 plus or "
-            "minus 5 %."
+            "Each line is one comparison with its 95 % interval; coloured lines ended with the verdict faster or "
+            "slower. The small vertical mark is the truth: 1 on the left, and on the right the ratio of the times "
+            "that the reference servers reported for the measured calls. The blue mark is that ratio with the "
+            "round trip added to both times, which is what throughput can show. The grey band is 1 ± 5 %."
         ),
         engines="engines: grpcio (left), wire (right)",
     )
 
 
 EXPERIMENT = Experiment(
-    title="Verdicts where the truth is known",
+    title="Verdicts with a known truth",
     question=(
-        "And on this machine, with its own noise? A server is compared with itself, and with one that takes 1.3 "
-        "times as long."
+        "Are verdicts right on this machine, with its own noise? A server is compared with itself and with one "
+        "that takes 1.3 times as long."
     ),
     sized=sized,
     claims=claims,

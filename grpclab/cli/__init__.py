@@ -10,13 +10,16 @@ Each line imports only from those above it::
     several_calls   the options of a load of several calls: a mix, or a recording
     options         what several commands share: the call, the load out of the table of factors, --set
     target_options  an application, a command, an address, and what belongs to each
+    comparison_options  revisions and packages, the call and the blocks, of commands that compare two sides
     output          files and standard output, where answers go
+    build_report    JUnit XML, and annotations and a summary for GitHub Actions
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     ghz_options     the options of ghz in the words of ``grpclab bench``
     bench           ``grpclab bench``
     call_text       what ``grpclab call`` prints: services, messages and answers, as text and as JSON
     call            ``grpclab call``
     compare         ``grpclab compare``
+    bisect          ``grpclab bisect``
     findings        what this machine can and cannot measure well, and what to do about it
     doctor          ``grpclab doctor``
     factors         ``grpclab factors``
@@ -28,5 +31,7 @@ Each line imports only from those above it::
     study           ``grpclab study``
     reference       the options of ``grpclab serve reference``, the calibration server
     serve           ``grpclab serve``
+    prompts         questions in a terminal
+    menu            ``grpclab menu``
     commands        every command, and the program: errors become one line and an exit code
 """

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from grpclab.cli import ghz_options, layers
-from grpclab.cli.option_types import OneOf
+from grpclab.cli import build_report, ghz_options, layers
+from grpclab.cli.option_types import NameOf
 from grpclab.cli.options import (
     allowance_given,
     call_options,
@@ -34,14 +34,14 @@ from grpclab.cli.target_options import apart, application_factors, hosted, targe
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS
 from grpclab.load.calls.call_options import IN_TURN
+from grpclab.load.output.exporters import FORMATS
 from grpclab.quantities import time_option
 from grpclab.system import interrupts
 
 if TYPE_CHECKING:
-    from grpclab.factors.levels import Level
     from grpclab.load.bench import BenchResult
 
-TARGET = "localhost:50051"
+TARGET, SUMMARY = "localhost:50051", "summary"
 SHAPES = FACTORS["load.arrival"].range_text.replace("|", ", ")
 """The load shapes, for the help."""
 DESCRIPTION = """Load a running server on this machine, or your own application, and print a summary.
@@ -58,6 +58,8 @@ EPILOG = """examples:
   grpclab bench --rate 500:5000:500@5s --json result.json
   grpclab bench --arrival replay:times.txt
   grpclab bench --data-file day.calls --arrival replay:day.calls --speed 4
+  grpclab bench --call shop.Cart/Upload --data '[{"id": 1}, {"id": 2}]' --stream-interval 20ms -c 4
+  grpclab bench --call shop.Cart/Chat --data '{"id": 7}' --stream-call-count 100 --set load.stream_ping_pong=true
 
 Calls still in flight 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are abandoned and count as failed,
 with the status NOT_ENDED. Latency thresholds apply to the calls that succeeded and to those abandoned, which count with
@@ -68,8 +70,9 @@ input, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (results
 
 
 HINTS = {
-    "--address": "bench takes the address as it is: grpclab bench HOST:PORT --call package.Service/Method",
-    "--cmd": "bench starts no command: start the server, then grpclab bench HOST:PORT --call package.Service/Method",
+    "--address": "bench takes the address without an option: grpclab bench HOST:PORT --call package.Service/Method",
+    "--cmd": "bench does not start a command: start the server, then run grpclab bench HOST:PORT --call "
+    "package.Service/Method",
 }
 """What to type instead of the options of a target that compare has and bench has not."""
 
@@ -150,7 +153,15 @@ def run(options: Options) -> int:
             )
         finally:
             line.erase()
-        _answer(result, given, application_factors(of_server) if "app" in given else None)
+        result = replace(
+            result,
+            server_factors=application_factors(of_server) if "app" in given else None,
+            name=given.get("name") or "",
+            tags=_tags(given),
+        )
+        _answer(result, given)
+    report, annotated = build_report.of_bench(result), bool(given.get("github"))
+    build_report.deliver(report, junit=given.get("junit"), github=annotated, automatic=bool(result.objectives))
     if result.run.interrupted:
         return interrupts.exit_code()
     if result.every_call_failed:
@@ -187,17 +198,19 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
     """Raise UsageError where outputs cannot be written, or two would be written in one place."""
     where, json_file, format_ = given.get("output", "-"), given.get("json"), given.get("format")
     if where == json_file and format_ not in (None, "json"):
-        raise UsageError(f"--format {format_} and --json both write to {where}: give another file to one of them")
+        raise UsageError(f"--format {format_} and --json both write to {where}: use a different file for one of them")
     if given.get("details") and json_file is None and format_ != "json":
         raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
     for name in (where, json_file):
         require_writable(name)
+    build_report.check_place(given.get("junit"), where, json_file)
+    FORMATS[format_ or SUMMARY]  # raises what is wrong with a plug-in, or with a package that is missing
 
 
 def _tags(given: Mapping[str, Any]) -> dict[str, str]:
     """The tags of --tags: pairs, or an object of texts in JSON. Raises UsageError."""
     text = given.get("tags") or ""
-    expected = "KEY=VALUE,KEY=VALUE, or an object of texts in JSON"
+    expected = "KEY=VALUE,KEY=VALUE, or a JSON object of strings"
     if text.lstrip().startswith("{"):
         try:
             tags = json.loads(text)
@@ -213,22 +226,17 @@ def _tags(given: Mapping[str, Any]) -> dict[str, str]:
     return dict(tags)
 
 
-def _answer(result: BenchResult, given: Mapping[str, Any], server_factors: Mapping[str, Level] | None) -> None:
+def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
     """Write what was asked for, in its one or two places."""
-    from grpclab.load.output.call_columns import csv_chunks
     from grpclab.load.output.formats import json_chunks
-    from grpclab.load.output.render import render
 
     def lines(format_: str) -> Iterable[str]:
-        if format_ == "csv":
-            return csv_chunks(result)
         if format_ == "json":
             return json_chunks(result, details=bool(given.get("details")))
-        return [render(result), "\n"]
+        return FORMATS[format_](result)
 
-    result = replace(result, server_factors=server_factors, name=given.get("name") or "", tags=_tags(given))
     where, json_file = given.get("output", "-"), given.get("json")
-    answers = {where: given.get("format", "summary")}
+    answers = {where: given.get("format", SUMMARY)}
     if json_file:
         answers[json_file] = "json"  # two answers in one place would be readable as neither
     for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
@@ -238,7 +246,7 @@ def _answer(result: BenchResult, given: Mapping[str, Any], server_factors: Mappi
 def _groups() -> list[OptionGroup]:
     """The options. Each is None, empty or off unless given: a file may give it instead."""
     what = OptionGroup(
-        title="what is called",
+        title="what to call",
         members=[
             Operand("target", "ADDRESS", f"HOST:PORT or unix:PATH on this machine (default: {TARGET})"),
             *target_flags(leave_out=("cmd", "address", "ready", "prepare", "cleanup")),
@@ -261,12 +269,12 @@ def _groups() -> list[OptionGroup]:
                 "-n",
                 meaning="calls in the window (in a schedule, at each rate); more if --slo needs them",
             ),
-            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s with --rate if neither is given"),
+            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s with --rate if neither is set"),
             factor_option("warmup", "TIME"),
         ],
     )
     sent = OptionGroup(
-        title="how it is sent",
+        title="how to send calls",
         members=[
             factor_option(
                 "concurrency",
@@ -295,7 +303,16 @@ def _groups() -> list[OptionGroup]:
             factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),
             factor_option("engine", "wire|grpcio"),
             factor_option("deadline", "TIME"),
-            Flag("--seed", metavar="N", help="seed of a schedule that is drawn: poisson, gamma (default: 1)"),
+            Flag("--seed", metavar="N", help="seed of a random schedule: poisson or gamma (default: 1)"),
+        ],
+    )
+    streams = OptionGroup(
+        title="streams",
+        note="--set load.stream_end=wait|cancel, load.stream_ping_pong and load.stream_dynamic say more.",
+        members=[
+            factor_option("stream_interval", "TIME"),
+            factor_option("stream_call_count", "N"),
+            factor_option("stream_call_duration", "TIME"),
         ],
     )
     limits = OptionGroup(
@@ -307,7 +324,7 @@ def _groups() -> list[OptionGroup]:
                 help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, e.g. 5ms), errors (at"
                 " most, e.g. 0.1%; errors=1% is implied), rps (at least, successful calls)",
             ),
-            Flag("--abort-on-slo", switch=True, help="end the load as soon as --slo is broken"),
+            Flag("--abort-on-slo", switch=True, help="stop the load as soon as --slo is violated"),
         ],
     )
     output = OptionGroup(
@@ -315,19 +332,20 @@ def _groups() -> list[OptionGroup]:
         members=[
             Flag(
                 "--format",
-                kind=OneOf(["summary", "json", "csv"]),
-                metavar="summary|json|csv",
-                help="what to print (default: summary)",
+                kind=NameOf(FORMATS),
+                metavar="|".join(FORMATS.builtin),
+                help=f"what to print (default: {SUMMARY})",
             ),
             Flag("-o", "--output", metavar="FILE", help="print to this file"),
-            Flag("--name", metavar="TEXT", help="name of the load in the JSON"),
-            Flag("--tags", metavar="KEY=VALUE,...", help="tags in the JSON; a JSON object is fine, too"),
+            Flag("--name", metavar="TEXT", help="name of the load, for outputs"),
+            Flag("--tags", metavar="KEY=VALUE,...", help="tags, for outputs; a JSON object also works"),
             Flag("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"),
             Flag(
                 "--details",
                 switch=True,
                 help="list every call in the JSON (default: if there are 1,000 or fewer)",
             ),
+            *build_report.build_options(),
         ],
     )
     file = Flag(
@@ -338,7 +356,7 @@ def _groups() -> list[OptionGroup]:
     )
     remote = remote_group("a server on another machine")
     security = security_group("security")
-    return [what, security, remote, much, sent, limits, output, OptionGroup(members=[file])]
+    return [what, security, remote, much, sent, streams, limits, output, OptionGroup(members=[file])]
 
 
 COMMAND = LabCommand(

@@ -60,14 +60,14 @@ Exit codes: 0 every call ended with OK, 1 another status, 2 a wrong option or an
 130 Ctrl-C."""
 
 
-HINTS = {"--call": "name the method as it is: grpclab call package.Service/Method ADDRESS"}
+HINTS = {"--call": "write the method without an option: grpclab call package.Service/Method ADDRESS"}
 """What to type instead of options that other commands have."""
 
 
 def run(options: Options) -> int:
     """Do what the first word says; returns the exit code."""
     if options.what is None:
-        raise UsageError(f"nothing to call was named: expected {EXPECTED}")
+        raise UsageError(f"nothing to call: expected {EXPECTED}")
     if ":" in options.what:  # the address first, as grpcurl has it; alone it is one to list
         first = next((word for word in options.names if ":" not in word), LIST)
         options.names = [options.what, *(word for word in options.names if word != first)]
@@ -78,9 +78,9 @@ def run(options: Options) -> int:
         return _demo(options, [*name, *target])
     used = next((option for option in OF_CALLS if options.insists_on(option)), None)
     if options.what in (LIST, DESCRIBE) and used:
-        raise UsageError(f"--{used.replace('_', '-')} belongs to a call: grpclab call METHOD ADDRESS")
+        raise UsageError(f"--{used.replace('_', '-')} only works with a call: grpclab call METHOD ADDRESS")
     if options.what == DESCRIBE and not name:
-        raise UsageError("grpclab call describe takes a name: that of a service, a method or a message")
+        raise UsageError("grpclab call describe takes the name of a service, a method or a message")
     if options.what != DESCRIBE and name:
         raise UsageError(invalid("ADDRESS", name[0], f"HOST:PORT or unix:PATH, e.g. {TARGET}"))
     from grpclab.load.service_client import ServiceClient
@@ -112,7 +112,7 @@ def _source(options: Options, target: str) -> ServiceSource:
     security = security_given(given)
     proto = schema_file(given)
     if options.proto_path and proto is None:
-        raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
+        raise UsageError("--proto-path only applies to a .proto file: add --proto FILE")
     if not security.verify and not options.quiet:
         print(f"grpclab: {UNVERIFIED}", file=sys.stderr)
     wait = given.get("connect_timeout")
@@ -182,7 +182,7 @@ def _call(client: ServiceClient, name: str, options: Options) -> int:
     given = {name: value for name, value in vars(options).items() if is_given(value)}
     repeat = 1 if options.repeat is None else whole("--repeat", options.repeat)
     if not 1 <= repeat <= MOST_CALLS:
-        expected = f"1 to {MOST_CALLS:,} calls: grpclab bench makes and measures more"
+        expected = f"1 to {MOST_CALLS:,} calls; use grpclab bench for more"
         raise UsageError(invalid("--repeat", options.repeat, expected))
     deadline_s = None if options.deadline is None else time_option("--deadline", options.deadline)
     printer = _Printer(repeat=repeat, quiet=bool(options.quiet), silent=options.json == "-")
@@ -260,12 +260,12 @@ def _demo(options: Options, words: list[str]) -> int:
     ours = ("what", "names", "quiet", "verbose", "redact")
     names = [param.name for param in COMMAND.params if param.name not in (*ours, "help")]
     if unused := words or [f"--{name}".replace("_", "-") for name in names if name and options.insists_on(name)]:
-        raise UsageError(f"grpclab call demo takes no {unused[0]}: it calls a server of its own")
+        raise UsageError(f"grpclab call demo takes no {unused[0]}: it starts and calls its own server")
     with launch(ServerConfig(implementation="asyncio", stream_messages=5, stream_interval_ms=100.0)) as server:
         steps = (
             ("One call: the answer, its status and its time.", "SayHello", 1),
             ("Ten calls on one channel: the first one opens the connection.", "SayHello", 10),
-            ("A stream: each message is printed as it comes.", "SayHelloStream", 1),
+            ("A stream: each message is printed as it arrives.", "SayHelloStream", 1),
         )
         for number, (title, method, repeat) in enumerate(steps):
             more = f" --repeat {repeat}" if repeat > 1 else ""
@@ -284,7 +284,7 @@ def _demo(options: Options, words: list[str]) -> int:
 
 def _groups() -> list[OptionGroup]:
     call = OptionGroup(
-        title="what is looked at",
+        title="what to look at",
         members=[
             Operand("what", "WHAT", EXPECTED, offer=offering(lambda: (LIST, DESCRIBE, DEMO))),
             Operand("names", "NAME|ADDRESS", f"HOST:PORT or unix:PATH on this machine (default: {TARGET})", many=True),
@@ -297,12 +297,14 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--repeat", metavar="N", help="calls on one channel, one after the other; the time of each is printed"
             ),
-            Flag("--deadline", metavar="TIME", help="longest time for a call (default: none)"),
+            Flag("--deadline", metavar="TIME", help="longest time per call (default: none)"),
             Flag("--connect-timeout", metavar="TIME", help="longest wait for the server (default: 5 s for an answer)"),
         ],
     )
     output = OptionGroup(
-        members=[Flag("--json", metavar="FILE", help="write what is found as JSON; - is standard output, alone")]
+        members=[
+            Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output, with nothing else")
+        ]
     )
     return [call, sent, security_group("security"), remote_group("a server on another machine"), output]
 

@@ -48,7 +48,7 @@ def service_lines(schema: Schema) -> Iterator[str]:
         yield from _method_lines(service) if service is not None else ["  (the server does not describe it)"]
         yield ""
     if not own:
-        yield from ("no service but gRPC's own", "")
+        yield from ("no services except gRPC's own", "")
     if others := [name for name in schema.services if name not in own]:
         yield from _filled(f"gRPC's own: {', '.join(others)}")
 
@@ -119,7 +119,7 @@ def described_lines(thing: Described, target: str) -> Iterator[str]:
 def _message_lines(title: str, kind: Descriptor) -> Iterator[str]:
     for number, message in enumerate(outlines(kind)):
         if number == MOST_MESSAGES:
-            yield from ("(further messages: grpclab call describe NAME)", "")
+            yield from ("(other messages: grpclab call describe NAME)", "")
             return
         yield f"{title} {message.name}" if number == 0 else f"  in it: {message.name}"
         indent = "  " if number == 0 else "    "
@@ -135,7 +135,7 @@ def _message_lines(title: str, kind: Descriptor) -> Iterator[str]:
 
 def _template_lines(kind: Descriptor) -> Iterator[str]:
     text = example_text(kind, deepest=DEEPEST, longest=LONGEST, write=lambda value: json_text(value, width() - 2))
-    yield "template, a value for each field:"
+    yield "template with a value for each field:"
     yield from textwrap.indent(text, "  ").splitlines()
 
 

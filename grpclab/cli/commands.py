@@ -47,17 +47,20 @@ COMMANDS = {
     "init": "write a study of your own service as a TOML file",
     "study": "measure many configurations, judge them, write a report",
     "compare": "compare two servers or settings: a verdict and an exit code",
+    "bisect": "find the first commit that is slower",
     "report": "rebuild the report of a stored study",
     "profile": "profile a running Python process: families of work, a flamegraph",
     "notebook": "list the notebooks, or copy one into this folder",
     "doctor": "check what this machine can and cannot measure well",
     "factors": "list every factor with its levels",
+    "menu": "choose from a menu what to run",
 }
 """Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 EXAMPLES = """examples:
   grpclab compare basic optimized      is B faster than A, and by how much?
-  grpclab COMMAND --help               its options, and more examples"""
+  grpclab COMMAND --help               its options, and more examples
+  grpclab menu                         be asked instead"""
 
 
 HELP = frozenset({"-h", "--help"})
@@ -82,7 +85,7 @@ class Program(click.Group):
             if sys.stdin.isatty() and sys.stdout.isatty():
                 show_page(ctx)
                 ctx.exit(2)
-            raise click.UsageError("no command was named: `grpclab --help` lists them", ctx)
+            raise click.UsageError("no command given: `grpclab --help` lists them", ctx)
         return super().parse_args(ctx, args)
 
     def resolve_command(
@@ -179,15 +182,15 @@ def _refuse(error: click.UsageError) -> NoReturn:
 def _warn_of_unread_variables(options: Options) -> None:
     """Say on standard error which variables that name factors of a server are not read, where a load is measured."""
     command = f"serve {options.variant}" if options.command == "serve" else options.command
-    if command not in ("bench", "compare", "study", "serve reference"):
+    if command not in ("bench", "compare", "bisect", "study", "serve reference"):
         return
     from grpclab.factors.config import FACTORS
 
     for factor in FACTORS.values():
         if factor.env and os.environ.get(factor.env):
             print(
-                f"grpclab: {factor.env} is not used: it sets {factor.dotted} of `grpclab serve basic|optimized`,"
-                f" not of {command}",
+                f"grpclab: {factor.env} is ignored: it sets {factor.dotted} for `grpclab serve basic|optimized`, "
+                f"not for {command}",
                 file=sys.stderr,
             )
 

@@ -8,31 +8,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grpclab.cli import target_options
+from grpclab.cli import build_report, target_options
+from grpclab.cli.comparison_options import (
+    block_flags,
+    blocks_given,
+    call_group,
+    factors_given,
+    pair_options,
+    placement_flags,
+    placement_names,
+    same_commit,
+    settings_of_side,
+)
 from grpclab.cli.completion import offering
 from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import (
     BEATS,
-    FACTOR_OF,
-    call_options,
-    check_call,
-    data_options,
     idle_lines,
-    ignored_fields,
-    load_levels,
     load_options,
-    metadata_given,
     remote_group,
-    request_data,
-    schema_file,
     security_group,
     set_option,
     whole,
 )
 from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
-from grpclab.errors import UsageError, did_you_mean, invalid
-from grpclab.factors.config import parse_settings
+from grpclab.errors import UsageError, did_you_mean
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
 from grpclab.study.parameters import budget_seconds, study_name
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 SIDES = ("a", "b")
 _MEASURED = (
-    *("settings", "a_set", "b_set", *target_options.names(SIDES)),
+    *("settings", "a_set", "b_set", *target_options.names(SIDES), *placement_names(SIDES)),
     *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
@@ -69,6 +70,7 @@ EPILOG = """examples:
   grpclab compare basic optimized
   grpclab compare optimized optimized --b-set server.window_kib=64 --b-set server.adaptive_window=false
   grpclab compare --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}' --b-set server.threads=64
+  grpclab compare --app shop.server:register --call shop.v1.Till/Pay --a-rev main --b-rev HEAD
   grpclab compare --a-cmd './old --port {port}' --b-cmd './new --port {port}' --call shop.Cart/Get --data '{"id": 7}'
   grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
@@ -82,11 +84,12 @@ def run(options: Options) -> int:
     """Measure, judge, print; returns the exit code."""
     delta = share("--min-effect", options.min_effect)
     require_writable(options.json)
+    build_report.check_place(options.junit, options.json)
     words = {name: getattr(options, name) for name in SIDES}
     names = {name: getattr(options, f"{name}_name") for name in SIDES}
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
     if all(stored.values()):
-        _refuse(options, _MEASURED, "two stored results are compared as they were measured: leave it out")
+        _refuse(options, _MEASURED, "stored results are compared as they were measured: remove it")
         blocks, seed, study, timeout_s, budget_s = None, 1, None, None, None
         sides: dict[str, Side] = {}
     else:
@@ -97,19 +100,19 @@ def run(options: Options) -> int:
                 f"{name.upper()}={words[name]} is a stored result, {other.upper()}={words[other]} is not: expected two"
                 f" stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
             )
-        _refuse(options, ("allow_mixed",), "it is for two stored results: leave it out")
+        _refuse(options, ("allow_mixed",), "it only applies to two stored results: remove it")
         servers = target_options.allowed({name: _server(options, name) for name in SIDES}, options)
         own = [server.target for server in servers.values() if not isinstance(server, str)]
         _refuse_unused(options, own)
         given_s = options.start_timeout
         timeout_s = None if given_s is None else time_option("--start-timeout", given_s)
         sides = _sides(options, servers, names, timeout_s)
-        blocks = None if options.blocks in (None, "auto") else _blocks(options.blocks)
+        blocks = blocks_given(options.blocks)
         seed = 1 if options.seed is None else whole("--seed", options.seed)
         study = None if options.study is None else study_name("--study", options.study)
         budget_s = None if options.budget is None else budget_seconds("--budget", options.budget)
         if options.plan:
-            _refuse(options, ("json",), "a plan has no result yet")
+            _refuse(options, ("json", "junit"), "a plan has no result yet")
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
         from grpclab.study import comparing, pilot
@@ -118,7 +121,9 @@ def run(options: Options) -> int:
     if not sides:
         result = compare_stored(words, delta=delta, allow_mixed=options.allow_mixed, names=names)
     else:
-        for line in () if options.quiet else idle_lines(sides, _given(options)):
+        given = {name: factors_given(options, name) for name in SIDES}
+        same = [line] if (line := same_commit(sides)) else []
+        for line in () if options.quiet else (*same, *idle_lines(sides, given)):
             print(f"grpclab: {line}", file=sys.stderr)
         # All blocks send the same requests.
         with PAYLOAD_FOLDER.in_use(), trial_lines(silent=options.quiet or options.json == "-") as say:
@@ -162,7 +167,9 @@ def _show(result: CompareResult, options: Options, code: int) -> int:
     if options.json != "-":
         show("\n".join(result.conclusion) if options.quiet else f"\n{result}")
         if result.study and not options.quiet:
-            show(f"draw it: grpclab report {Path(result.study).name}")
+            show(f"create the report: grpclab report {Path(result.study).name}")
+    report = build_report.of_comparison(result, allow_inconclusive=options.allow_inconclusive)
+    build_report.deliver(report, junit=options.junit, github=options.github)
     return code
 
 
@@ -177,26 +184,14 @@ def _refuse(options: Options, names: Sequence[str], reason: str) -> None:
 def _refuse_unused(options: Options, own: Sequence[Target]) -> None:
     """Raise UsageError for an option that belongs to a server of the user's own, and that none here has a use for."""
     if not own:
-        _refuse(options, ("start_timeout",), "it is for a server of your own: add --app, --a-cmd or --b-cmd")
+        _refuse(options, ("start_timeout",), "it only applies to your own server: add --app, --a-cmd or --b-cmd")
     target_options.refuse_unused(options, own, SIDES)
     if not any(target_options.takes_security(target) for target in own):
         _refuse(
-            options, target_options.SECURITY, "it belongs to --cmd or --address; TLS of our own servers is server.tls"
+            options,
+            target_options.SECURITY,
+            "it only applies to --cmd or --address; for TLS of grpclab's own servers, set server.tls",
         )
-
-
-def _given(options: Options) -> dict[str, set[str]]:
-    """The factors that were given for each side, by --set, --a-set, --b-set or an option that is short for one."""
-    short = {factor for option, factor in FACTOR_OF.items() if getattr(options, option, None) is not None}
-    both = short | set(parse_settings(options.settings))
-    return {name: both | set(parse_settings(getattr(options, f"{name}_set"))) for name in SIDES}
-
-
-def _blocks(text: str) -> int:
-    blocks = whole("--blocks", text)
-    if not 2 <= blocks <= 1000:
-        raise UsageError(invalid("--blocks", text, "auto, or a whole number from 2 to 1,000"))
-    return blocks
 
 
 def _sides(
@@ -206,24 +201,10 @@ def _sides(
     start_timeout_s: float | None,
 ) -> dict[str, Side]:
     """The two sides, as the options describe them. Raises UsageError."""
-    from grpclab.study.sides import PairOptions, pair
+    from grpclab.study.sides import pair
 
-    both = PairOptions(
-        call=options.call,
-        data=request_data(vars(options)),
-        data_options=data_options(vars(options)),
-        check=options.check or "",
-        ignore_fields=ignored_fields(options.ignore_fields),
-        metadata=metadata_given(vars(options)),
-        proto=schema_file(vars(options)),
-        proto_path=tuple(options.proto_path),
-        start_timeout_s=start_timeout_s,
-        settings=load_levels(options, LOAD),
-        own={name: parse_settings(getattr(options, f"{name}_set")) for name in SIDES},
-        names=names,
-    )
-    for own in both.own.values():
-        check_call(vars(options), {**both.settings, **own})
+    own = {name: settings_of_side(options, name) for name in SIDES}
+    both = pair_options(options, own=own, names=names, start_timeout_s=start_timeout_s)
     return pair(servers["a"], servers["b"], both)
 
 
@@ -239,8 +220,8 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     if bool(word) == bool(given):
         found = f"both {word!r} and {given[1]}" if given else "neither"
         raise UsageError(
-            f"{name.upper()} is a variant ({', '.join(VARIANTS)}), or a server of yours: --{name}-app, --{name}-cmd or"
-            f" --{name}-address, without the {name} for both sides; {found} was given"
+            f"{name.upper()} must be a variant ({', '.join(VARIANTS)}) or your own server: --{name}-app, "
+            f"--{name}-cmd or --{name}-address, without the {name} for both sides; got {found}"
         )
     if given:
         return GivenTarget(target_options.secured(given[0], options), given[1])
@@ -287,49 +268,30 @@ def _groups() -> list[OptionGroup]:
         title="servers of your own",
         members=[
             *target_options.target_flags(sides=SIDES),
+            *placement_flags(sides=SIDES),
             Flag("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)"),
-        ],
-    )
-    calls = OptionGroup(
-        title="the call",
-        members=[
-            *call_options(),
-            Flag(
-                "--ignore-fields",
-                metavar="FIELD,...",
-                help="answer fields that always differ, e.g. time,trace.id",
-            ),
         ],
     )
     judged = OptionGroup(
         title="the verdict",
         members=[
+            *block_flags(),
             Flag(
-                "--blocks",
-                metavar="N|auto",
-                help="number of blocks; auto: from the noise of the first four (default: auto)",
+                "--plan", switch=True, help="only run a pilot that shows how long it would take and what it could show"
             ),
-            Flag(
-                "--budget",
-                metavar="TIME",
-                help="time for all blocks, e.g. 3m: fitted after the first four (default: none)",
-            ),
-            Flag("--plan", switch=True, help="only run a pilot: how long it would take, and what it could show"),
-            Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot be up together"),
-            Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),
-            Flag("--seed", metavar="N", help="seed of the order within blocks (default: 1)"),
             Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),
             Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
             Flag("--allow-mixed", switch=True, help="accept results of different machines or versions"),
             Flag("--json", metavar="FILE", help="write the verdict as JSON; - is standard output"),
+            *build_report.build_options(),
         ],
     )
     return [
         sides,
         targets,
-        security_group("security, of a server by its command or its address"),
+        security_group("TLS for a server started by a command or at an address"),
         remote_group("an --address on another machine"),
-        calls,
+        call_group(),
         OptionGroup(title="the load of a trial", members=load_options(LOAD)),
         judged,
     ]

@@ -71,7 +71,7 @@ COMMAND = LabCommand(
     run,
     summary="check what this machine can and cannot measure well",
     usage="grpclab doctor [options]",
-    description="Say what this machine can and cannot measure well; with -q only the problems.",
+    description="Show what this machine can and cannot measure well; with -q, only the problems.",
     groups=[
         OptionGroup(
             members=[Flag("--json", metavar="FILE", help="write the findings as JSON; - is standard output")],

@@ -42,7 +42,7 @@ COMMAND = LabCommand(
     run,
     summary="list every factor with its levels",
     usage="grpclab factors [options]",
-    description="List every factor, its levels and its default; with -q only the names.",
+    description="List every factor, its levels and its default; with -q, only the names.",
     groups=[
         OptionGroup(
             members=[

@@ -31,7 +31,7 @@ TOOLS = {
     "chromium": "checks that a report opens offline",
     "nghttpd": "a gRPC server in C, for the ceiling of a client (Debian: nghttp2-server)",
     "h2load": "an HTTP/2 generator in C, for the ceiling of a server (Debian: nghttp2-client)",
-    "perf": "profiles with the kernel and every thread, where py-spy sees Python's only (Debian: linux-perf)",
+    "perf": "profiles that include the kernel and every thread; py-spy only sees Python threads (Debian: linux-perf)",
     "strace": "counts system calls by name (Debian: strace)",
 }
 """Optional programs, and what each is for."""
@@ -145,8 +145,8 @@ def _cores(facts: Facts) -> Finding:
         return Finding(
             name="cores",
             state="fail",
-            value=f"{value}: server and generator share one",
-            advice="a number measured here is of both together: give this machine a second core",
+            value=f"{value}: server and generator share one core",
+            advice="figures measured here are for both together: give this machine a second core",
         )
     value += f": server on {_list(plan.server)}, generator on {_list(plan.generator)}"
     if len(plan.server) == 1:
@@ -174,8 +174,8 @@ def _load(facts: Facts) -> Finding:
     return _warn(
         "load",
         value,
-        "other work is running, or has just ended: stop it (`top` names it) and wait a minute,"
-        " or intervals will be wide",
+        "other work is running or has just finished: stop it (`top` shows it) and wait a minute, or intervals will "
+        "be wide",
     )
 
 
@@ -184,12 +184,12 @@ def _quota(facts: Facts) -> Finding:
     if quota is None:
         return _ok("CPU quota", "none")
     if quota >= len(facts.machine.affinity):
-        return _ok("CPU quota", f"{quota:g} cores, as many as are usable")
+        return _ok("CPU quota", f"{quota:g} cores, which are all usable cores")
     return _warn(
         "CPU quota",
         f"{quota:g} cores on {len(facts.machine.affinity)} usable",
-        "the container is stopped for up to 100 ms whenever it is used up, which shows as latency:"
-        " give it whole cores instead (docker: --cpuset-cpus in place of --cpus)",
+        "when the quota is used up, the container is stopped for up to 100 ms, which shows as latency: give it "
+        "whole cores instead (docker: --cpuset-cpus instead of --cpus)",
     )
 
 
@@ -204,7 +204,7 @@ def _frequency(facts: Facts) -> Finding:
     if governor not in (None, "performance"):
         advice.append("the clock follows the load: `sudo cpupower frequency-set -g performance`")
     if turbo:
-        advice.append("with turbo on the clock follows the temperature: turn it off for small differences")
+        advice.append("with turbo on, the clock follows the temperature: turn it off to measure small differences")
     return _warn("CPU frequency", value, "; ".join(advice)) if advice else _ok("CPU frequency", value)
 
 
@@ -216,8 +216,8 @@ def _timer(facts: Facts) -> Finding:
     return _warn(
         "timers",
         value,
-        "the machine itself is that late (other work, or a busy host): tail latencies below"
-        f" {math.ceil(timer.p99_ms)} ms cannot be told from it",
+        "the machine itself is that late (other work, or a busy host), so tail latencies below "
+        f"{math.ceil(timer.p99_ms)} ms cannot be distinguished from it",
     )
 
 
@@ -226,7 +226,7 @@ def _ptrace(facts: Facts) -> Finding:
     if capable or (capable is None and facts.machine.root):
         return _ok("ptrace", "may attach to running servers")
     if system == "Linux" and scope in (None, 0):
-        return _ok("ptrace", "may attach to own processes")
+        return _ok("ptrace", "may attach to its own processes")
     remedy = {
         0: "run `grpclab profile` as root",  # not Linux
         1: "`sudo sysctl kernel.yama.ptrace_scope=0`, or run it as root (docker: --cap-add SYS_PTRACE)",
@@ -244,7 +244,7 @@ def _py_spy(facts: Facts) -> Finding:
     if facts.py_spy:
         version = facts.versions.get("py-spy")
         return _ok("py-spy", f"{version or 'found'} at {facts.py_spy}")
-    return _warn("py-spy", "not found", "trials are not profiled without it: `pip install py-spy`")
+    return _warn("py-spy", "not found", "without it, trials are not profiled: `pip install py-spy`")
 
 
 def _open_files(facts: Facts) -> Finding:
@@ -283,8 +283,8 @@ def _ports(facts: Facts) -> Finding:
     return _warn(
         "ports",
         value,
-        "a channel per call leaves each port in TIME_WAIT for a minute and runs out:"
-        ' `sudo sysctl net.ipv4.ip_local_port_range="15000 60999"`',
+        "one channel per call leaves each port in TIME_WAIT for a minute, so they run out: `sudo sysctl "
+        'net.ipv4.ip_local_port_range="15000 60999"`',
     )
 
 
@@ -318,7 +318,7 @@ def _disk(facts: Facts) -> Finding:
         name="disk",
         state=state,
         value=f"{free / 2**30:.1f} GiB free in this folder",
-        advice="" if state == "ok" else "a study is stored here: make room for 1 GiB",
+        advice="" if state == "ok" else "studies are stored here: free up 1 GiB",
     )
 
 
@@ -330,7 +330,7 @@ def _versions(facts: Facts) -> Finding:
     state: State = "ok" if not missing else "warn" if missing == ["uvloop"] else "fail"
     advice = {
         "ok": "",
-        "warn": "`server.event_loop=uvloop` cannot be tested, and the link is slower: `pip install uvloop`",
+        "warn": "without it, `server.event_loop=uvloop` cannot be tested and the link is slower: `pip install uvloop`",
         "fail": f"`pip install {' '.join(missing)}`",
     }[state]
     return Finding(name="versions", state=state, value=", ".join(parts), advice=advice)
@@ -357,13 +357,13 @@ def _grpc_environment(facts: Facts) -> Finding:
     acting = [name for name in variables if name not in harmless]
     if not acting:
         return _ok("GRPC_ variables", ", ".join(variables))
-    advice = f"they change what grpcio does in every trial: `unset {' '.join(acting)}` unless you mean it"
+    advice = f"they change how grpcio behaves in every trial: `unset {' '.join(acting)}` unless you mean it"
     return _warn("GRPC_ variables", ", ".join(variables), advice)
 
 
 def _generator(facts: Facts) -> Finding:
     ceilings = [f"{name} {rate:,.0f}" if rate else f"{name} unknown" for name, rate in facts.ceilings.items()]
-    return _ok("generator", f"calls/s that a process can make at least: {', '.join(ceilings)}")
+    return _ok("generator", f"least calls/s that one process can make: {', '.join(ceilings)}")
 
 
 def _tools(facts: Facts) -> list[Finding]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from grpclab.errors import UsageError, invalid
 from grpclab.load.output.ghz_config import (
+    FORMATS,
     OF_CONCURRENCY,
     OF_SCHEDULE,
     OF_TLS,
@@ -18,6 +19,7 @@ from grpclab.load.output.ghz_config import (
     concurrency_schedule,
     schedule,
 )
+from grpclab.system.inputs import STDIN
 
 SAME = {
     "--total": "--requests",
@@ -35,19 +37,22 @@ SAME = {
 """Options that have another name in bench."""
 _CONCURRENCY = ("-c", "--concurrency")
 _METADATA, _PATHS = ("-m", "--metadata"), ("-i", "--import-paths")
+_BINARY, _BINARY_FORMAT = ("-B", "--binary-file"), "--data-format=binary"
 _SWITCHES = {
     "--insecure": (),
     "--count-errors": (),
     "--async": (),
     "--skipTLS": ("--insecure-skip-verify",),
+    "-e": ("--set=client.compression=gzip",),
+    "--enable-compression": ("--set=client.compression=gzip",),
+    "-b": (f"--data-file={STDIN}", _BINARY_FORMAT),
+    "--binary": (f"--data-file={STDIN}", _BINARY_FORMAT),
+    "--stream-dynamic-messages": ("--set=load.stream_dynamic=true",),
 }
-"""Options without a value; those that stand for nothing say what bench does anyway."""
+"""Options without a value, or with true or false; those that stand for nothing say what bench does anyway."""
 _RATES = {"-r", "--rate", "--rps"}
 HINTS = {
     **{f"--{key}": reason for key, reason in REFUSED.items() if key not in OF_SCHEDULE},
-    "-b": REFUSED["binary"],
-    "-B": REFUSED["binary-file"],
-    "-e": REFUSED["enable-compression"],
     "-T": "write --connect-timeout TIME",
     "-L": "write --set client.keepalive_s=TIME",
     "--reflect": "reflection is used unless --proto or --protoset is given",
@@ -65,8 +70,8 @@ def in_our_words(words: Sequence[str]) -> list[str]:
             done += [word, *left]
             break
         name, equals, value = word.partition("=")
-        if name in _SWITCHES and not equals:
-            done += _SWITCHES[name]
+        if name in _SWITCHES and value in ("", "true", "false"):
+            done += _SWITCHES[name] if value != "false" else ()
             continue
         if not _takes_value(name):
             done.append(word)
@@ -104,8 +109,8 @@ def _without_concurrency(words: Sequence[str]) -> Iterator[str]:
 
 def _takes_value(name: str) -> bool:
     key = name.removeprefix("--") if name.startswith("--") else ""
-    ours = (*_METADATA, *_PATHS, "--format", "--keepalive", "--host")
-    return name in SAME or name in ours or key in (*OF_SCHEDULE, *OF_CONCURRENCY)
+    others = (*_METADATA, *_PATHS, *_BINARY, "--format", "--keepalive", "--host")
+    return name in SAME or name in others or key in (*OF_SCHEDULE, *OF_CONCURRENCY)
 
 
 def _given(name: str, value: str) -> list[str]:
@@ -114,12 +119,14 @@ def _given(name: str, value: str) -> list[str]:
         return [f"--metadata={pair}" for pair in _pairs(name, value)]
     if name in _PATHS:
         return [f"--proto-path={path}" for path in value.split(",")]
+    if name in _BINARY:
+        return [f"--data-file={value}", _BINARY_FORMAT]
     if name == "--keepalive":
         return [f"--set=client.keepalive_s={value}"]
     if name == "--host":
         return [value]
     ours = SAME.get(name, name)
-    return [f"{ours}={'json' if ours == '--format' and value == 'pretty' else value}"]
+    return [f"{ours}={FORMATS.get(value, value) if ours == '--format' else value}"]
 
 
 def _pairs(name: str, value: str) -> list[str]:
@@ -131,7 +138,7 @@ def _pairs(name: str, value: str) -> list[str]:
     except ValueError:
         table = None
     if not isinstance(table, dict) or not all(isinstance(one, str) for one in table.values()):
-        raise UsageError(invalid(name, value, 'key=value, or an object of texts in JSON, e.g. {"tenant": "a"}'))
+        raise UsageError(invalid(name, value, 'key=value, or a JSON object of strings, e.g. {"tenant": "a"}'))
     return [f"{key}={one}" for key, one in table.items()]
 
 
@@ -139,8 +146,8 @@ def _check_together(words: Sequence[str]) -> None:
     """Raise UsageError where ghz's words contradict each other."""
     names = [word.partition("=")[0] for word in words]
     if "--insecure" in names and (of_tls := next((f"--{one}" for one in OF_TLS if f"--{one}" in names), None)):
-        raise UsageError(f"--insecure is plain text, and {of_tls} belongs to TLS: leave one out")
+        raise UsageError(f"--insecure means plain text, but {of_tls} is a TLS option: remove one of them")
     if "--load-schedule" in names and _RATES & set(names) and not {"const", "--load-schedule=const"} & set(words):
-        raise UsageError("--load-schedule and --rate both set the rate: leave one out")
+        raise UsageError("--load-schedule and --rate both set the rate: remove one of them")
     if "--async" in names and not (_RATES | {"--load-schedule"}) & set(names):
-        raise UsageError("--async needs a rate: calls are then sent when they are due: add --rps")
+        raise UsageError("--async needs a rate, so that calls are sent when they are due: add --rps")

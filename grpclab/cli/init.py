@@ -31,7 +31,9 @@ def run(options: Options) -> int:
     """Write the file; returns the exit code."""
     path = Path(options.file)
     if path.exists():
-        raise UsageError(invalid("--file", options.file, "a file that is not there yet: remove it, or name another"))
+        raise UsageError(
+            invalid("--file", options.file, "a file that does not exist yet: remove it, or choose another name")
+        )
     if bool(options.target) == bool(options.app):
         raise UsageError("expected grpclab init ADDRESS, or grpclab init --app MODULE:NAME")
     from grpclab.servers.target import Address, App
@@ -44,13 +46,13 @@ def run(options: Options) -> int:
     try:
         path.write_text("\n".join([*lines(target, method, path.name, implementation), ""]), encoding="utf-8")
     except OSError as error:
-        raise UsageError(invalid("--file", options.file, f"a file that can be written: {error.strerror}")) from None
+        raise UsageError(invalid("--file", options.file, f"a writable file: {error.strerror}")) from None
     if not options.quiet:
-        print(f"{path}: a study of {_name(method)}; make its request one that the service answers, then run")
+        print(f"{path}: a study of {_name(method)}; edit its request so that the service accepts it, then run")
         print(f"grpclab study --file {path}")
         others = [name for name in _names(schema) if name != _name(method)]
         if others:
-            print(f"further methods (--call): {', '.join(others)}", file=sys.stderr)
+            print(f"other methods (--call): {', '.join(others)}", file=sys.stderr)
     return 0
 
 
@@ -78,7 +80,7 @@ def _methods(schema: Schema) -> list[MethodDescriptor]:
     """The methods that can be called, unary ones first."""
     from grpclab.load.calls.outline import methods_of
 
-    return sorted((one for one in methods_of(schema) if not one.client_streaming), key=lambda one: one.server_streaming)
+    return sorted(methods_of(schema), key=lambda one: (one.client_streaming, one.server_streaming))
 
 
 def _names(schema: Schema) -> list[str]:
@@ -95,7 +97,7 @@ def _method(schema: Schema, call: str | None) -> MethodDescriptor:
     """The method that was asked for, else the first. Raises UsageError."""
     methods = _methods(schema)
     if not methods:
-        raise UsageError(f"{schema.source} has no unary or server streaming method")
+        raise UsageError(f"{schema.source} has no method")
     if call is None:
         return methods[0]
     chosen = next((method for method in methods if _name(method) == call.removeprefix("/")), None)

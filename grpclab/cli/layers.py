@@ -57,7 +57,7 @@ def read_config(path: str | None, params: Sequence[click.Parameter]) -> BenchFil
     if path is None:
         return BenchFile(options={}, settings=[])
     kinds: dict[str, list[str]] = {"words": [], "lists": [], "switches": []}
-    choices: dict[str, Sequence[str]] = {}
+    choices: dict[str, OneOf] = {}
     for param in params:
         name = str(param.name)
         if name in ("help", "config", "settings"):
@@ -65,7 +65,7 @@ def read_config(path: str | None, params: Sequence[click.Parameter]) -> BenchFil
         switch = isinstance(param, Flag) and param.is_flag
         kinds["switches" if switch else "lists" if param.multiple else "words"].append(name)
         if isinstance(param.type, OneOf):
-            choices[name] = param.type.choices
+            choices[name] = param.type
     text = read_text("--config", path)
     credentials.learn_from(text)
     file = read_bench_file(text, path, **kinds)
@@ -75,8 +75,8 @@ def read_config(path: str | None, params: Sequence[click.Parameter]) -> BenchFil
     if path != STDIN:
         _look_beside(file.options, Path(path).parent)
     for name, allowed in choices.items():
-        if name in file.options and file.options[name] not in allowed:
-            expected = f"one of {', '.join(allowed)}"
+        if name in file.options and not allowed.allows(file.options[name]):
+            expected = f"one of {', '.join(allowed.choices)}"
             raise UsageError(f"{path}: {invalid(name, file.options[name], expected)}")
     return file
 

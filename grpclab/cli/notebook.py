@@ -26,7 +26,7 @@ def run(options: Options) -> int:
     if options.name is None:
         for flag in ("force", "open"):
             if getattr(options, flag):
-                raise UsageError(f"--{flag} belongs to one notebook: expected grpclab notebook NAME --{flag}")
+                raise UsageError(f"--{flag} only works with one notebook: expected grpclab notebook NAME --{flag}")
         _list(quiet=options.quiet)
         return 0
     if options.open and importlib.util.find_spec("jupyterlab") is None:
@@ -51,7 +51,9 @@ def copy(name: str, folder: Path, *, force: bool) -> Path:
     source, target = notebook(stem), folder / f"{stem}.ipynb"
     content = source.read_bytes()
     if target.exists() and target.read_bytes() != content and not force:
-        raise UsageError(f"{target.name} is here already and differs: keep it, or replace it with --force")
+        raise UsageError(
+            f"{target.name} already exists here with different content: keep it, or replace it with --force"
+        )
     if not target.exists() or not target.samefile(source):
         target.write_bytes(content)
     return target
@@ -84,7 +86,7 @@ COMMAND = LabCommand(
         OptionGroup(
             members=[
                 Operand("name", "NAME", "the notebook to copy", offer=offering(notebooks)),
-                Flag("--force", switch=True, help="replace a file of that name"),
+                Flag("--force", switch=True, help="replace an existing file of that name"),
                 Flag("--open", switch=True, help="open it in JupyterLab: the copy here, or a new one"),
             ]
         )

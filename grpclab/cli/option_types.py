@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from grpclab.errors import invalid
+from grpclab.system.registry import Registry
 
 
 class Whole(click.ParamType[int]):
@@ -40,12 +41,28 @@ class Decimal(click.ParamType[float]):
 class OneOf(click.Choice[str]):
     """One of a few words."""
 
+    def allows(self, word: object) -> bool:
+        """Return whether it is one of them."""
+        return word in self.choices
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the word. Raises click.UsageError."""
-        words = [str(word) for word in self.choices]
-        if value in words:
+        if self.allows(value):
             return str(value)
+        words = [str(word) for word in self.choices]
         raise click.UsageError(invalid(written(param), value, either(words), words), ctx)
+
+
+class NameOf(OneOf):
+    """A name of a registry: one that is built in, or one of another package."""
+
+    def __init__(self, registry: Registry[Any]) -> None:
+        super().__init__(registry.builtin)
+        self._registry = registry
+
+    def allows(self, word: object) -> bool:
+        """Return whether the registry has the name."""
+        return word in self._registry
 
 
 class FileName(click.Path):

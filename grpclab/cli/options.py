@@ -33,6 +33,9 @@ FACTOR_OF = {
     "workers": "load.workers",
     "engine": "load.engine",
     "deadline": "client.deadline_s",
+    "stream_interval": "load.stream_interval_s",
+    "stream_call_count": "load.stream_messages",
+    "stream_call_duration": "load.stream_duration_s",
 }
 """Options that are short for a factor."""
 BEATS = {"data": ("data_file",), "data_file": ("data",), "proto": ("protoset",), "protoset": ("proto",)}
@@ -48,11 +51,12 @@ MOST_TEXT_BYTES = 1 << 16
 def call_options() -> list[Flag]:
     """The options of the call, where it is not our own greeter's."""
     return [
-        Flag("--call", metavar="PKG.SERVICE/METHOD", help="unary or server streaming (default: our own greeter)"),
+        Flag("--call", metavar="PKG.SERVICE/METHOD", help="a method of any kind (default: our own greeter)"),
         Flag(
             "--data",
             metavar="JSON",
-            help="the request, a list of requests that are sent in turn, or @FILE (default: {})",
+            help="the request, a list of requests that are sent in turn, or @FILE (default: {}); where the client"
+            " streams, a list is the messages of a call",
         ),
         Flag(
             "--data-file",
@@ -89,7 +93,7 @@ def call_options() -> list[Flag]:
             metavar="FILE",
             help="the schema, if the server has no reflection: a .proto file or a descriptor set",
         ),
-        Flag("--protoset", metavar="FILE", help="the schema as a descriptor set, made by protoc"),
+        Flag("--protoset", metavar="FILE", help="the schema as a descriptor set, created by protoc"),
         Flag(
             "--proto-path",
             metavar="DIR",
@@ -132,8 +136,8 @@ def remote_group(title: str) -> OptionGroup:
             explicit=True,
             help="load a server on another machine, within all three ceilings",
         ),
-        Flag("--max-rate", metavar="N", help="most calls per second, including warm-up and resends"),
-        Flag("--max-calls", metavar="N", help="most calls in total, including warm-up and resends"),
+        Flag("--max-rate", metavar="N", help="most calls per second, including warm-up and retries"),
+        Flag("--max-calls", metavar="N", help="most calls in total, including warm-up and retries"),
         Flag("--max-time", metavar="TIME", help="longest time for sending calls and waiting for answers"),
     ]
     return OptionGroup(title=title, note="Without these, only this machine is loaded.", members=members)
@@ -273,7 +277,7 @@ def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
 def schema_file(given: Mapping[str, Any]) -> str | None:
     """The file of --proto or --protoset; None without one. Raises UsageError."""
     if given.get("proto") and given.get("protoset"):
-        raise UsageError("--proto and --protoset both give the schema: leave one out")
+        raise UsageError("--proto and --protoset both specify the schema: remove one of them")
     return given.get("proto") or given.get("protoset")
 
 
@@ -291,7 +295,7 @@ def ignored_fields(text: str | None) -> tuple[str, ...]:
     """The fields of --ignore-fields. Raises UsageError."""
     names = tuple(name.strip() for name in (text or "").split(",")) if text is not None else ()
     if not all(names):
-        raise UsageError(invalid("--ignore-fields", text, "names of fields separated by commas, e.g. time,trace.id"))
+        raise UsageError(invalid("--ignore-fields", text, "field names separated by commas, e.g. time,trace.id"))
     return names
 
 
@@ -302,7 +306,7 @@ def request_data(given: Mapping[str, Any]) -> Any:
     """
     data, file = given.get("data"), given.get("data_file")
     if data is not None and file is not None:
-        raise UsageError("--data and --data-file both give the request: leave one out")
+        raise UsageError("--data and --data-file both specify the request: remove one of them")
     if file is not None:
         return _of_file("--data-file", file, data_options(given))
     if isinstance(data, str) and data.startswith(AT):
@@ -322,7 +326,7 @@ def _of_file(option: str, name: str, options: DataOptions) -> Any:
     try:
         size = os.stat(name).st_size
     except OSError as error:
-        raise unreadable(option, name, "a file that can be read", error) from None
+        raise unreadable(option, name, "a readable file", error) from None
     if format_ == "json" and size <= MOST_TEXT_BYTES:
         return text_of_file(read_text(option, name), name)
     return f"{AT}{os.path.abspath(name)}"

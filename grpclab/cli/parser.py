@@ -27,7 +27,7 @@ from grpclab.system import terminal
 
 DEFAULTS_FILE = "grpclab.defaults_file"
 """The key of click's context under which the file is named that gives defaults."""
-UNSET_VARIABLE = "not nothing: is a variable unset?"
+UNSET_VARIABLE = "it is empty: is a variable unset?"
 
 
 def is_given(value: object) -> bool:

@@ -31,7 +31,7 @@ COMMAND = LabCommand(
             title="the process",
             members=[
                 Flag("--pid", kind=Whole(), help="a process, including child processes that run Python"),
-                Flag("--server", metavar="HOST:PORT", help="the processes listening there; HOST is this machine"),
+                Flag("--server", metavar="HOST:PORT", help="the processes listening there; HOST must be this machine"),
             ],
         ),
         OptionGroup(
@@ -42,7 +42,7 @@ COMMAND = LabCommand(
                     "--handler",
                     default=families.HANDLER,
                     metavar="FILE",
-                    help=f"file with the handlers, by the end of its path (default: {families.HANDLER})",
+                    help=f"file with the handlers, given by the end of its path (default: {families.HANDLER})",
                 ),
                 Flag(
                     "-o",

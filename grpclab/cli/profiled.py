@@ -52,12 +52,10 @@ def run(options: Options) -> int:
         took_s = time.monotonic() - began
     gone = processes.ended(pids)
     if not python.stacks and gone:
-        raise MeasurementError(f"{_some(gone)} ended before py-spy had a sample: profile one that runs for longer")
+        raise MeasurementError(f"{_some(gone)} ended before py-spy took a sample: profile a process that runs longer")
     if not python.stacks and python.note != pyspy.IDLE_NOTE:
         raise MeasurementError(python.note)
-    native = (
-        perf.PerfProfile(note="the process had ended before perf's turn") if gone == pids else _by_perf(options, pids)
-    )
+    native = perf.PerfProfile(note="the process ended before perf started") if gone == pids else _by_perf(options, pids)
     figures = Figures(pids=pids, python=python, native=native, threads_used=threads_used, gone=gone, took_s=took_s)
     working = at_work(python.stacks)
     for path, writer in writers:  # files first: standard output may be read by `head`
@@ -95,7 +93,7 @@ def _by_perf(options: Options, pids: Sequence[int]) -> perf.PerfProfile:
         return native
     if cpu_s * options.rate < FEW_SAMPLES:
         note = f"the processes ran for {cpu_s:.2f} s of perf's {options.duration} s, too little for a sample"
-        return dataclasses.replace(native, note=f"{note}: keep the load up for both passes")
+        return dataclasses.replace(native, note=f"{note}: keep the server under load for both passes")
     return dataclasses.replace(native, note=f"{native.note}, though the processes ran for {cpu_s:.2f} s of perf's time")
 
 
@@ -158,7 +156,7 @@ def _server(target: str) -> list[int]:
     pids = listening_at(target)
     if not pids:
         where = f"on port {port}" if port else f"at {target}"
-        raise TargetError(f"no process that may be looked at listens {where}: start the server, or give --pid")
+        raise TargetError(f"no readable process listens {where}: start the server, or use --pid")
     return processes.by_port(pids, target)
 
 
@@ -168,11 +166,11 @@ def _writer(path: Path) -> Writer:
             if not path.parent.is_dir():
                 raise UsageError(f"--output {path}: there is no folder {path.parent}")
             return writer
-    raise UsageError(f"--output {path}: its ending is none of {', '.join(_WRITERS)}")
+    raise UsageError(f"--output {path}: its extension is not one of {', '.join(_WRITERS)}")
 
 
 def _html(stacks: Mapping[str, int], options: Options) -> bytes:
-    note = f"{_name(options)}, {options.duration} s at {options.rate} Hz by py-spy, of Python's threads at work."
+    note = f"{_name(options)}, {options.duration} s at {options.rate} Hz by py-spy, Python threads at work."
     return flamegraph.page(
         stacks, heading=f"{sum(stacks.values()):,} samples at work", note=note, handler=options.handler
     ).encode()
@@ -249,13 +247,13 @@ def _lines(options: Options, figures: Figures) -> list[str]:
     cores = whole.cpu_s / options.duration
     lines = [f"{some}, {options.duration} s: {cores:.2f} cores used, {kernel:.0f} % of that in the kernel"]
     if figures.gone:  # what it had used went with it
-        lines = [f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s; this is of the time until then"]
+        lines = [f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s; this covers the time until then"]
     lines += [
         f"  {use.comm:<18}{use.cpu_s / options.duration:>6.2f} cores" for use in figures.threads_used if use.cpu_s > 0
     ]
     for name, stacks, samples, note in (
-        ("py-spy, Python's threads", python.stacks, python.samples, python.note),
-        ("perf, every thread, after that", native.stacks, native.samples, native.note),
+        ("py-spy, Python threads", python.stacks, python.samples, python.note),
+        ("perf, every thread, afterwards", native.stacks, native.samples, native.note),
     ):
         work, wait = _work(stacks, options.handler)
         lines += ["", f"{name}: {samples:,} samples, {100 * wait:.0f} % of them waiting" if samples else name]
@@ -265,7 +263,7 @@ def _lines(options: Options, figures: Figures) -> list[str]:
     if top:
         lines += [
             "",
-            "on top of Python's stacks:",
+            "at the top of Python stacks:",
             *(f"  {100 * share:>5.1f} %  {leaf}" for leaf, share in top.items()),
         ]
     return lines

@@ -36,7 +36,7 @@ EPILOG = """examples of serve reference:
 The trailer grpclab-residence-ns of each reply says how long the call was in the server, in ns."""
 
 FAULT_TERMS = HelpTable(
-    title="faults of serve reference --fault (default of N in brackets)",
+    title="faults for serve reference --fault (default of N in brackets)",
     meanings={
         name: fault.meaning if fault.n is None else f"{fault.meaning} [{fault.n}]" for name, fault in FAULTS.items()
     },
@@ -57,19 +57,19 @@ def reference_options() -> list[Flag]:
         flag(
             "--pacing",
             "auto|spin|timer",
-            "how times are kept: spin takes a core; auto spins where there are two",
+            "how times are kept: spin takes a core; auto spins if there are two",
             "auto",
         ),
-        flag("--stall", "1s@3s", "no reply for 1 s, 3 s after the first request; may be repeated", None, many=True),
-        flag("--error", "1%:STATUS", "this share of the calls fails; may be repeated", None, many=True),
+        flag("--stall", "1s@3s", "no reply for 1 s, 3 s after the first request; can be repeated", None, many=True),
+        flag("--error", "1%:STATUS", "this share of the calls fails; can be repeated", None, many=True),
         flag("--response-bytes", "N", "length of the reply's text; 0 = a greeting", 0, kind=Whole()),
         flag("--stream-messages", "N", "messages of SayHelloStream", unset.stream_messages, kind=Whole()),
-        flag("--stream-interval-ms", "MS", "pause between two of them", interval, kind=Decimal()),
-        flag("--max-concurrent-streams", "N", "calls open at once on one connection", "unlimited", kind=Whole()),
+        flag("--stream-interval-ms", "MS", "pause between two messages", interval, kind=Decimal()),
+        flag("--max-concurrent-streams", "N", "concurrent calls on one connection", "unlimited", kind=Whole()),
         flag("--window-kib", "N", "HTTP/2 window for what the server receives", unset.window_kib, kind=Whole()),
-        Flag("--no-residence", switch=True, help="send no trailer with the time in the server"),
-        flag("--fault", "NAME[:N]", "misbehave: see below", None),
-        flag("--seed", "N", "seed of what is drawn at random", unset.seed, kind=Whole()),
+        Flag("--no-residence", switch=True, help="do not send the trailer with the time in the server"),
+        flag("--fault", "NAME[:N]", "misbehave on purpose: see below", None),
+        flag("--seed", "N", "seed of everything random", unset.seed, kind=Whole()),
     ]
 
 
@@ -91,13 +91,15 @@ def run(options: Options, port: int) -> int:
     from grpclab.servers.reference.foreground import serve_reference_in_foreground
 
     if options.insists_on("settings"):
-        raise UsageError(f"--set {options.settings[0]}: serve reference has options of its own, see `serve --help`")
+        raise UsageError(f"--set {options.settings[0]}: serve reference has its own options, see `serve --help`")
     if options.insists_on("desk_host"):
-        raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: reference has no desk")
+        raise UsageError(
+            "--desk-host is an option of `serve basic` and `serve optimized`: reference has no diagnostics server"
+        )
     given = {_FIELDS[name]: getattr(options, name) for name in _given(options) if name in _FIELDS}
     given |= {"residence": False} if options.no_residence else {}
     spec = ReferenceSpec(host=options.host, port=port, **given)
     if "seed" in given and not spec.draws and not options.quiet:
-        print("grpclab: no effect: --seed: nothing is drawn at random: see --service-time and --error", file=sys.stderr)
+        print("grpclab: no effect: --seed: nothing is random without --service-time or --error", file=sys.stderr)
     serve_reference_in_foreground(spec, quiet=options.quiet)
     leave(0)

@@ -31,7 +31,7 @@ def run(options: Options) -> int:
     elif options.study or not options.site:
         _rebuild(options)
     elif option := next(filter(options.insists_on, ("allow_mixed", "figures", "json")), ""):
-        raise UsageError(f"no study was named: --{option.replace('_', '-')} works only with grpclab report STUDY")
+        raise UsageError(f"no study given: --{option.replace('_', '-')} works only with grpclab report STUDY")
     if options.site:
         with needs_extra("study"):
             from grpclab.report.site import build, repository_of
@@ -48,9 +48,11 @@ def _judge_again(options: Options) -> None:
             f"--{unfit} cannot be combined with --{'joint' if options.joint else 'rejudge'}: it writes no report"
         )
     if options.joint and options.rejudge:
-        raise UsageError("--rejudge cannot be combined with --joint: join the runs as they were judged")
+        raise UsageError("--rejudge cannot be combined with --joint: runs are joined as they were judged")
     if options.joint and options.insists_on("allow_mixed"):
-        raise UsageError("--allow-mixed cannot be combined with --joint: its runs may be of several machines")
+        raise UsageError(
+            "--allow-mixed cannot be combined with --joint: its runs may come from several machines anyway"
+        )
     folder = stored_folder(options.study)
     require_writable(options.json)
     with needs_extra("study"):
@@ -107,7 +109,7 @@ def show_result(published: Published, options: Options) -> Judgement:
         lines += [f"warning: {printable(warning)}" for warning in study.verdict.warnings]
         lines.append(f"report: {path}")
         if not options.quiet:
-            lines += [f"for a pull request: {path.with_suffix('.md')}", f"for a machine: {path.with_suffix('.json')}"]
+            lines += [f"for a pull request: {path.with_suffix('.md')}", f"for programs: {path.with_suffix('.json')}"]
         show("\n".join(lines))
     return study.verdict
 
@@ -117,9 +119,9 @@ def stored_folder(name: str | None) -> Path:
     results = project_root() / "results"
     known = stored_studies()
     if name is None:
-        raise UsageError(f"no study was named: expected grpclab report STUDY; {_some(known, results)}")
+        raise UsageError(f"no study given: expected grpclab report STUDY; {_some(known, results)}")
     if Path(name).is_file():
-        hint = "a report is read by a browser or by grpclab.load_study" if name.endswith(".html") else "that is a file"
+        hint = "open a report in a browser or with grpclab.load_study" if name.endswith(".html") else "that is a file"
         raise DesignError(f"no study in {name}: expected the name of a study or its folder; {hint}")
     places = list(dict.fromkeys((Path(name), results / name)))
     for folder in places:
@@ -132,9 +134,9 @@ def stored_folder(name: str | None) -> Path:
 
 def _some(known: Sequence[str], results: Path) -> str:
     if not known:
-        return f"{results} holds no study yet"
+        return f"{results} has no studies yet"
     more = f" and {len(known) - 5} more" if len(known) > 5 else ""
-    return f"{results} holds {', '.join(known[:5])}{more}"
+    return f"{results} has {', '.join(known[:5])}{more}"
 
 
 COMMAND = LabCommand(
@@ -156,14 +158,14 @@ COMMAND = LabCommand(
                 Flag(
                     "--rejudge",
                     switch=True,
-                    help="apply today's rules and list the rows that change; stored results and the report stay as"
-                    " they are",
+                    help="apply the current rules and list the rows that change; stored results and the report "
+                    "stay as they are",
                 ),
                 Flag(
                     "--joint",
                     several=True,
                     metavar="OTHER...",
-                    help="one verdict over this study and others of the same plan: results/STUDY, or a report",
+                    help="joint verdict of this study and others with the same plan: results/STUDY, or a report",
                 ),
                 Flag(
                     "--figures",

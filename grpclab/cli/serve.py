@@ -18,7 +18,7 @@ from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, from_environment, parse_settings
 from grpclab.factors.levels import format_level
-from grpclab.factors.own import PYTHON, OwnLevels
+from grpclab.factors.own import PYTHON
 from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 
 APPLICATION_PORT = 50051
@@ -29,8 +29,8 @@ second signal ends them.
 
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
 PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the diagnostics server, on 127.0.0.1 unless --desk-host names
-another address, where it requires the token that is printed with its address. A flag overrides a variable, and a
-variable overrides the default; other commands do not read these variables."""
+another address, where it requires a token: PPROF_TOKEN, else the one that is printed with its address. A flag
+overrides a variable, and a variable overrides the default; other commands do not read these variables."""
 
 
 def run(options: Options) -> int:
@@ -40,11 +40,11 @@ def run(options: Options) -> int:
     if options.app is not None:
         return _serve_application(options)
     if given := next((name for name in ("python", "app_dir", "cwd") if getattr(options, name) is not None), None):
-        raise UsageError(f"--{given.replace('_', '-')} cannot be used here: it belongs to --app")
+        raise UsageError(f"--{given.replace('_', '-')} cannot be used here: it only works with --app")
     if options.variant not in DEFAULT_PORTS:
         expected = f"grpclab serve {either(sorted(DEFAULT_PORTS))}"
         if options.variant is None:
-            raise UsageError(f"no server was named: expected {expected}")
+            raise UsageError(f"no server given: expected {expected}")
         raise UsageError(invalid("VARIANT", options.variant, expected, DEFAULT_PORTS))
     configure_logging(_log_level(options, os.environ))
     port = _port(options.port, os.environ, DEFAULT_PORTS[options.variant])
@@ -80,13 +80,17 @@ def _serve_greeter(options: Options, port: int) -> int:
 
 def _serve_application(options: Options) -> int:
     from grpclab.servers.hosting.foreground import serve_application
+    from grpclab.servers.placement import placed
     from grpclab.servers.process.child import leave
     from grpclab.servers.process.exposure import listen_address
+    from grpclab.system.repository import WORKTREES
 
     if options.variant is not None:
-        raise UsageError(f"{options.variant} and --app both name the server: give one")
+        raise UsageError(f"{options.variant} and --app both specify the server: use one of them")
     if options.insists_on("desk_host"):
-        raise UsageError("--desk-host is an option of `serve basic` and `serve optimized`: an application has no desk")
+        raise UsageError(
+            "--desk-host is an option of `serve basic` and `serve optimized`: an application has no diagnostics server"
+        )
     reference.refuse_options(options)
     given = parse_settings(options.settings)
     others = sorted(name for name in given if name.startswith(("client.", "load.", "link.")))
@@ -99,23 +103,24 @@ def _serve_application(options: Options) -> int:
     config = TrialConfig().replace(from_environment(os.environ) | given)
     chosen = target_given(options)
     assert chosen is not None
-    target, _ = chosen
-    own = OwnLevels(config.own)
+    where = placed(chosen[0], config.own)
+    target, own = where.target, where.own
     if python := own.get(PYTHON):
         target = replace(target, python=python)
     if not options.quiet:
         for name, reason in cannot_act(config, hosted=True).items():
             if name in given:
                 print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
-    serve_application(
-        target,
-        config.server,
-        listen_address(options.host),
-        _port(options.port, os.environ, APPLICATION_PORT),
-        arguments=own.arguments,
-        env=own.variables,
-        quiet=options.quiet,
-    )
+    with WORKTREES.in_use():
+        serve_application(
+            target,
+            config.server,
+            listen_address(options.host),
+            _port(options.port, os.environ, APPLICATION_PORT),
+            arguments=own.arguments,
+            env=own.variables,
+            quiet=options.quiet,
+        )
     leave(0)
 
 
@@ -134,7 +139,7 @@ def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
     except ValueError:
         number = -1
     if not 0 <= number <= 65535:
-        raise UsageError(f"{source}={port} is not a port: give a whole number from 0 to 65535")
+        raise UsageError(f"{source}={port} is not a port: expected a whole number from 0 to 65535")
     return number
 
 

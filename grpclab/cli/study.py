@@ -46,8 +46,8 @@ def run(options: Options) -> int:
     original = load_original(options.repeat) if options.repeat else None
     if original:
         if options.plan and original.manifest.plan.subjects:
-            kind = "a comparison" if original.manifest.design == "compare" else "a study of one's own server"
-            raise UsageError(f"--plan cannot be combined with the repeat of {kind}: its number of blocks is known")
+            kind = "a comparison" if original.manifest.design == "compare" else "a study of your own server"
+            raise UsageError(f"--plan cannot be combined with repeating {kind}: its number of blocks is known")
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
         study = Study.described(
@@ -95,9 +95,9 @@ def _agreed(original: Original) -> bool:
     foreign = original.foreign() if original.trusted else []
     if not (foreign and sys.stdin.isatty() and sys.stdout.isatty()):
         return False
-    print(f"{original.source} was recorded by another user or on another machine; it starts or opens:")
+    print(f"{original.source} was recorded by another user or on another machine, and would start or open:")
     print("\n".join(f"  {line}" for line in foreign))
-    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+    return input("Continue? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _parameters(options: Options) -> StudyParameters:
@@ -113,9 +113,9 @@ def _parameters(options: Options) -> StudyParameters:
     if options.yes and not options.repeat:
         raise UsageError("--yes works only with --repeat: no other command asks for confirmation")
     if options.insists_on("exclusive") and not options.file:
-        raise UsageError("--exclusive works only with --file: the servers of other studies can be up together")
+        raise UsageError("--exclusive works only with --file: the servers of other studies can run at the same time")
     if options.file and (others := [one for one in others if one != "--budget"]):  # which is no key of a file
-        raise UsageError(f"{others[0]} cannot be combined with --file: write it into {options.file}")
+        raise UsageError(f"{others[0]} cannot be combined with --file: set it in {options.file}")
     if options.plan and options.insists_on("json"):
         raise UsageError("--json cannot be combined with --plan: a plan has no result yet")
     refuse_without_part(design, [name for name in typed if name != "study"], written="--{}")
@@ -139,10 +139,11 @@ COMMAND = LabCommand(
     run,
     summary="measure many configurations, judge them, write a report",
     usage="grpclab study [options]",
-    description="The study of notebooks/sweep.ipynb, in the terminal. Results go to results/<study>/, the report"
-    " to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the study.",
-    epilog="Exit codes: 0 done, whatever the verdict, 2 a wrong option, 3 nothing could be measured, 130 Ctrl-C,"
-    " 143 SIGTERM, 129 SIGHUP.",
+    description="Run the study of notebooks/sweep.ipynb in the terminal. Results go to results/<study>/, the "
+    "report to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the "
+    "study.",
+    epilog="Exit codes: 0 done, whatever the verdict; 2 invalid option; 3 nothing could be measured; 130 Ctrl-C; "
+    "143 SIGTERM; 129 SIGHUP.",
     groups=[
         OptionGroup(title="the parameters of a study", members=parameter_options()),
         OptionGroup(
@@ -157,22 +158,21 @@ COMMAND = LabCommand(
                 Flag(
                     "--exclusive",
                     switch=True,
-                    help="with --file: one server after the other, where two cannot be up together (exclusive = true in"
-                    " the file)",
+                    help="with --file: one server after the other, if two cannot run at the same time (exclusive = "
+                    "true in the file)",
                 ),
                 Flag(
                     "--repeat",
                     kind=FileName(as_path=True),
                     metavar="STUDY",
-                    help="measure a study once more: results/STUDY, its manifest.json, or a report; --study names the"
-                    " repeat",
+                    help="repeat a study: results/STUDY, its manifest.json, or a report; --study names the repeat",
                 ),
                 Flag(
                     "--yes",
                     switch=True,
                     explicit=True,
-                    help="with --repeat: start the commands of a study that another user or machine recorded without"
-                    " asking",
+                    help="with --repeat: start the commands of a study recorded by another user or on another "
+                    "machine without asking",
                 ),
             ],
         ),
@@ -182,7 +182,7 @@ COMMAND = LabCommand(
                 Flag(
                     "--plan",
                     switch=True,
-                    help="measure a short pilot only; say how long it takes and what it can show",
+                    help="only measure a short pilot that shows how long the study takes and what it can show",
                 ),
                 Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output"),
             ]

@@ -31,13 +31,13 @@ FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
 MEANINGS = {
     "app": ("MODULE:NAME", "{whose} application: a function that registers servicers on a server"),
     "cmd": ("COMMAND", "command that starts {whose} server; {{port}} becomes a free port"),
-    "address": ("HOST:PORT", "{whose} server, already running: blocks are reconnections"),
+    "address": ("HOST:PORT", "{whose} server, already running: each block is a new connection"),
     "python": ("PATH", "the interpreter that hosts {whose} application (default: this one)"),
     "app-dir": ("DIR", "the folder that {whose} application is imported from (default: the working folder)"),
     "dir": ("DIR", "the folder that {whose} application is imported from"),
     "cwd": ("DIR", "the working folder of the server"),
     "ready": ("HOW", "how to tell that the server is ready: tcp, health or log:REGEX (default: tcp)"),
-    "prepare": ("COMMAND", "run before each start of the server; has to exit with 0"),
+    "prepare": ("COMMAND", "run before each start of the server; must exit with 0"),
     "cleanup": ("COMMAND", "run after each stop of the server"),
 }
 
@@ -84,7 +84,9 @@ def target_given(options: Options, side: str = "") -> tuple[Target, str] | None:
         return None
     if len(given) > 1:
         first, second = (_flag(option) for _, option in given[:2])
-        raise UsageError(f"{first} and {second} both name {'the target' if not side else side.upper()}: give one")
+        raise UsageError(
+            f"{first} and {second} both specify {'the target' if not side else side.upper()}: use one of them"
+        )
     field, option = given[0]
     text = getattr(options, option)
     if not text:
@@ -123,7 +125,7 @@ def refuse_unused(options: Options, targets: Sequence[Target], sides: Sequence[s
         for option in options_of:
             if options.insists_on(option) and not kinds & set(BELONGS[name]):
                 wanted = " or ".join(f"--{KINDS[kind]}" for kind in BELONGS[name])
-                raise UsageError(f"{_flag(option)} cannot be used here: it belongs to {wanted}")
+                raise UsageError(f"{_flag(option)} cannot be used here: it only works with {wanted}")
 
 
 def _flag(option: str) -> str:
@@ -140,10 +142,10 @@ def apart(given: Mapping[str, Any], levels: Mapping[str, Level]) -> tuple[dict[s
     }
     if "app" in given:
         if "target" in given:
-            raise UsageError(f"{given['target']} and --app both name the server: give one")
+            raise UsageError(f"{given['target']} and --app both specify the server: use one of them")
         return {name: level for name, level in levels.items() if name not in of_server}, of_server
     if unused := next((name for name in ("python", "app_dir", "cwd") if name in given), None):
-        raise UsageError(f"{_flag(unused)} cannot be used here: it belongs to --app")
+        raise UsageError(f"{_flag(unused)} cannot be used here: it only works with --app")
     return dict(levels), {}
 
 

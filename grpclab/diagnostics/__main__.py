@@ -27,7 +27,7 @@ async def _serve(order: DiagnosticsOrder) -> None:
         await web.TCPSite(runner, order.host, order.port).start()
     except OSError as error:
         where = address(order.host, order.port)
-        text = f"the desk cannot listen on {where}: {error.strerror}; choose another with PPROF_PORT"
+        text = f"the diagnostics server cannot listen on {where}: {error.strerror}; choose another port with PPROF_PORT"
         say(DiagnosticsFailed(text=text))
         return
     say(DiagnosticsListening(port=runner.addresses[0][1]))

@@ -123,7 +123,7 @@ class _Pages:
             flamegraph.page(
                 working,
                 heading=f"{samples:,} samples at work in {seconds} s",
-                note=f"By py-spy, of Python's threads; {profile.samples - samples:,} samples that waited are left out.",
+                note=f"Python threads, sampled by py-spy; {profile.samples - samples:,} waiting samples are not shown.",
             )
         )
 
@@ -132,7 +132,7 @@ class _Pages:
         try:
             allocations = await self._alone(lambda: collect_heap(self._folder, self._pids, seconds))
         except (OSError, ValueError) as error:
-            raise web.HTTPServiceUnavailable(text=f"a server process does not answer: {error}\n") from None
+            raise web.HTTPServiceUnavailable(text=f"a server process did not answer: {error}\n") from None
         return _download("heap", pprof.heap(allocations, duration_s=seconds, time_ns=started))
 
     async def metrics(self, _request: web.Request) -> web.Response:
@@ -149,7 +149,7 @@ class _Pages:
     async def _alone(self, look: Callable[[], Awaitable[Result]]) -> Result:
         """Look at the servers, unless someone does already: nobody is queued."""
         if self._profiling.locked():
-            raise web.HTTPConflict(text="a profile is being taken: try again when it has ended\n")
+            raise web.HTTPConflict(text="another profile is being taken: try again when it has finished\n")
         async with self._profiling:
             return await look()
 
@@ -171,7 +171,7 @@ async def _sample(pids: Sequence[int], seconds: int) -> pyspy.PySpyProfile:
 def _seconds(request: web.Request) -> int:
     text = request.query.get("seconds", str(DEFAULT_S))
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= LONGEST_S:
-        raise web.HTTPBadRequest(text=f"seconds={text[:40]!r}: give a whole number from 1 to {LONGEST_S}\n")
+        raise web.HTTPBadRequest(text=f"seconds={text[:40]!r}: expected a whole number from 1 to {LONGEST_S}\n")
     return int(text)
 
 
@@ -207,14 +207,15 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
         LinkedPage(
             path="/debug/pprof/flamegraph?seconds=5",
             title="Flamegraph",
-            text="Where Python's threads are, by py-spy; to look at here: click a frame to zoom, type to search.",
+            text="What the Python threads are doing, sampled by py-spy, as a flamegraph: click a frame to zoom, "
+            "type to search.",
         ),
         LinkedPage(
             path="/debug/pprof/profile?seconds=30",
             title="CPU profile",
-            text="The same for ",
+            text="The same profile for ",
             code="go tool pprof",
-            more=" and other readers of pprof's format.",
+            more=" and other tools that read the pprof format.",
         ),
     ]
     if whole:
@@ -222,16 +223,17 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
             LinkedPage(
                 path="/debug/pprof/heap?seconds=10",
                 title="Heap profile",
-                text="What is allocated in these seconds and still held at their end, by tracemalloc, which slows the "
-                "server meanwhile.",
+                text="Memory allocated in this time and still held at the end, by tracemalloc, which slows the "
+                "server down while it runs.",
             ),
             LinkedPage(
                 path="/metrics",
                 title="Metrics",
-                text="Calls by method and status, their time, processes and garbage collector, for Prometheus.",
+                text="Calls by method and status, their duration, processes and the garbage collector, in "
+                "Prometheus format.",
             ),
         ]
-    entries.append(LinkedPage(path="/healthz", title="Health", text="Whether this desk is there."))
+    entries.append(LinkedPage(path="/healthz", title="Health", text="A check that this server is running."))
     template = Path(__file__).parent / "templates"
     return str(
         pages.rendered(

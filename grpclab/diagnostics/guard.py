@@ -47,18 +47,19 @@ def refusal(
 ) -> Refusal | None:
     """The refusal of a request; None if it is answered."""
     if method != "GET":
-        return Refusal(status=405, text="the desk answers to GET only")
+        return Refusal(status=405, text="this server only answers GET requests")
     hosts = headers.getall("Host", [])
     if len(hosts) != 1 or not (authority := _AUTHORITY.fullmatch(hosts[0])):
-        return Refusal(status=400, text="the request names no host, or more than one")
+        return Refusal(status=400, text="the request must have exactly one Host header")
     if not token and authority["host"].lower() not in LOOPBACK_NAMES:
-        return Refusal(status=403, text="the desk answers to 127.0.0.1 and localhost only")
+        return Refusal(status=403, text="this server only answers at 127.0.0.1 and localhost")
     if not _from_here(path, headers, hosts[0]):
         return Refusal(
-            status=403, text="the desk does not answer to other web pages: type its address into the address bar"
+            status=403,
+            text="this server does not answer requests from other web pages: enter its address in the address bar",
         )
     if token and not _carries(token, headers, query):
-        return Refusal(status=401, text="the desk requires its token: `grpclab serve` printed the whole address")
+        return Refusal(status=401, text="this server requires its token: `grpclab serve` printed the full address")
     return None
 
 

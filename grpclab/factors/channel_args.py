@@ -20,6 +20,8 @@ ChannelArgs = list[tuple[str, int]]
 
 MAX_INT = 2**31 - 1
 """The largest value of a channel argument, a C int."""
+GZIP = 2
+"""gRPC's number of the algorithm (``grpc/impl/compression_types.h``)."""
 MAX_PENDING_REQUESTS = 20_000
 """Accepted but not yet started calls before C-core rejects new ones; its own default is about 1000."""
 RECONNECT_MS = (100, 1000)
@@ -107,6 +109,16 @@ def _timeout_rule(factor: str) -> Rule:
     )
 
 
+def _compression_rule(factor: str, note: str) -> Rule:
+    algorithm = "grpc.default_compression_algorithm"
+    return Rule(
+        factor=factor,
+        arguments=(algorithm,),
+        build=lambda level: [(algorithm, GZIP)] if level == "gzip" else [],
+        note=note,
+    )
+
+
 def _bdp(level: Level) -> ChannelArgs:
     return [] if level else [("grpc.http2.bdp_probe", 0)]
 
@@ -146,7 +158,7 @@ RULES: tuple[Rule, ...] = (
         "server.max_frame_kib",
         "grpc.http2.max_frame_size",
         1024,
-        "default 16 KiB; no effect while adaptive_window is on: 4 MiB then",
+        "default 16 KiB; no effect while adaptive_window is on, which uses 4 MiB",
     ),
     Rule(
         factor="server.keepalive_s",
@@ -156,14 +168,16 @@ RULES: tuple[Rule, ...] = (
             "grpc.http2.max_pings_without_data",
         ),
         build=_server_keepalive,
-        note="default 2 h; sets the ping policing to match, so that such a client is not sent too_many_pings",
+        note="default 2 h; also relaxes ping policing, so that clients with the same interval do not get "
+        "too_many_pings",
     ),
     _timeout_rule("server.keepalive_timeout_s"),
     _fixed(
         "server.keepalive_without_calls",
         [("grpc.keepalive_permit_without_calls", 1)],
-        "off by default; a client that pings without calls is then punished",
+        "off by default; the server then disconnects a client that pings without calls",
     ),
+    _compression_rule("server.compression", "off by default: a client that compresses is answered without compression"),
     *_window_rules("client", "downloads"),
     Rule(
         factor="client.keepalive_s",
@@ -179,29 +193,31 @@ RULES: tuple[Rule, ...] = (
         "client.max_pings_without_data",
         "grpc.http2.max_pings_without_data",
         1,
-        "keepalive_s sets no limit; at grpcio's own default of 2, pings end after two, and a silent connection is lost",
+        "keepalive_s sets no limit; with grpcio's own default of 2, pings stop after two and an idle connection is "
+        "lost",
     ),
     _timeout_rule("client.keepalive_timeout_s"),
     _rule(
         "client.max_message_mib",
         "grpc.max_receive_message_length",
         2**20,
-        "default 4 MiB in grpcio, no limit here, or large answers would fail",
+        "default 4 MiB in grpcio; no limit here, since large answers would fail",
     ),
+    _compression_rule("client.compression", "off by default; it says nothing about the answers"),
     Rule(
         factor="client.resend",
         arguments=("grpc.enable_retries",),
         build=lambda level: [("grpc.enable_retries", int(bool(level)))],
-        note="on in grpcio, off here, or errors would be hidden",
+        note="on in grpcio; off here, since it would hide errors",
     ),
 )
 
 NOT_CHANNEL_ARGUMENTS: dict[str, tuple[str, str]] = {
     "server.max_concurrent_rpcs": (
         "grpc.server(maximum_concurrent_rpcs=)",
-        "per server, and it rejects; grpcio has no limit per connection",
+        "per server, and it rejects calls; grpcio has no limit per connection",
     ),
-    "client.deadline_s": ("timeout= of each call", "grpcio has no deadline on the server's side"),
+    "client.deadline_s": ("timeout= of each call", "grpcio has no server-side deadline"),
 }
 """Factors with a tonic name that grpcio takes elsewhere: where, and what to know."""
 
@@ -301,9 +317,9 @@ def _idle_in_client(config: TrialConfig) -> dict[str, str]:
     if client.keepalive_s is None:
         reasons["client.max_pings_without_data"] = "no pings are sent: set keepalive_s"
     elif config.load.engine == "wire":
-        reasons["client.max_pings_without_data"] = "engine wire does not limit its pings: set engine=grpcio"
+        reasons["client.max_pings_without_data"] = "the wire engine does not limit its pings: set engine=grpcio"
     if config.load.engine == "wire" and client.window_kib is None:
-        reasons["client.adaptive_window"] = "engine wire probes nothing: set window_kib"
+        reasons["client.adaptive_window"] = "the wire engine does not probe: set window_kib"
     if client.pooling != "pool":
         reasons["client.connections"] = f"pooling={client.pooling} does not use it: set pooling=pool"
     return reasons
@@ -311,12 +327,15 @@ def _idle_in_client(config: TrialConfig) -> dict[str, str]:
 
 def _idle_in_load(config: TrialConfig) -> dict[str, str]:
     if config.load.rate_rps is not None:
-        return {"load.concurrency": "an open loop calls at its rate: load.max_in_flight bounds the calls in flight"}
+        return {
+            "load.concurrency": "an open loop calls at its own rate: use load.max_in_flight to limit the calls "
+            "in flight"
+        }
     names = ["load.pacing", "load.max_in_flight"]
     arrival = config.load.arrival
     if arrival == "constant" or ARRIVALS.resolve(arrival).callers is None:  # else the calls in flight follow it
         names.append("load.arrival")
-    return dict.fromkeys(names, "a closed loop has no schedule: give it a rate")
+    return dict.fromkeys(names, "a closed loop has no schedule: set a rate")
 
 
 def mapping_rows() -> list[dict[str, str]]:
@@ -345,7 +364,7 @@ def mapping_rows() -> list[dict[str, str]]:
 
 def mapping_markdown() -> str:
     """The rows of :func:`mapping_rows` that have a tonic name, as a table in Markdown (docs/from-tonic.md)."""
-    lines = ["| tonic | factor | grpcio | what to know |", "| --- | --- | --- | --- |"]
+    lines = ["| tonic | factor | grpcio | notes |", "| --- | --- | --- | --- |"]
     for row in mapping_rows():
         if row["tonic"]:
             names = ", ".join(f"`{name}`" for name in row["tonic"].split(", "))

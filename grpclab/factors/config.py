@@ -57,18 +57,18 @@ class ServerConfig:
     )
     threads: int = _factor(10, "handler threads of a sync server", minimum=1, maximum=20_000)
     spare_threads: int = _factor(
-        0, "further threads, lent only while all others are blocked", minimum=0, maximum=20_000
+        0, "additional threads, used only while all others are blocked", minimum=0, maximum=20_000
     )
     max_concurrent_streams: int | None = _factor(
         None,
-        "calls open at once on one connection; clients queue the rest",
+        "concurrent calls on one connection; clients queue the rest",
         minimum=1,
         maximum=2**31 - 1,
         tonic="max_concurrent_streams",
     )
     max_concurrent_rpcs: int | None = _factor(
         None,
-        "calls at once in one server process; the rest fail with RESOURCE_EXHAUSTED",
+        "concurrent calls in one server process; the rest fail with RESOURCE_EXHAUSTED",
         minimum=1,
         maximum=2**31 - 1,
         tonic="concurrency_limit_per_connection",
@@ -93,7 +93,7 @@ class ServerConfig:
     )
     keepalive_s: float | None = _factor(
         None,
-        "server pings a silent connection after this",
+        "server pings an idle connection after this",
         minimum=0.01,
         maximum=MAX_KEEPALIVE_S,
         tonic="http2_keepalive_interval",
@@ -106,21 +106,24 @@ class ServerConfig:
         tonic="http2_keepalive_timeout",
         env="GRPC_KEEPALIVE_TIMEOUT",
     )
-    keepalive_without_calls: bool = _factor(False, "ping, and let clients ping, with no call open")
-    tls: bool = _factor(False, "TLS with a throw-away certificate")
+    keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
+    tls: bool = _factor(False, "TLS with a temporary certificate")
+    compression: Literal["none", "gzip"] = _factor(
+        "none", "compression of answers; gzip leaves answers unchanged that it would not shorten"
+    )
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
-    desk: bool = _factor(False, "a profiling desk beside the server; /metrics needs metrics, too")
-    handler_work_us: float = _factor(0.0, "CPU time burnt in the handler", minimum=0, maximum=60e6)
+    desk: bool = _factor(False, "a diagnostics server next to the server; /metrics also needs metrics")
+    handler_work_us: float = _factor(0.0, "CPU time used in the handler", minimum=0, maximum=60e6)
     handler_wait_ms: str = _factor(
         "0",
-        "time the handler waits without using the CPU, as for a database",
+        "time the handler waits without using the CPU, e.g. for a database",
         minimum=0,
         maximum=60_000,
         distribution=True,
     )
     response_bytes: int = _factor(0, "length of the reply's text; 0 = a greeting", minimum=0, maximum=2**26)
     stream_messages: int = _factor(5, "messages of SayHelloStream", minimum=0, maximum=1_000_000)
-    stream_interval_ms: float = _factor(100.0, "pause between two of them", minimum=0, maximum=60_000)
+    stream_interval_ms: float = _factor(100.0, "pause between two messages", minimum=0, maximum=60_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +131,7 @@ class ClientConfig:
     """The client's channels, inside the load generator."""
 
     pooling: Literal["per_call", "shared", "pool"] = _factor(
-        "shared", "a channel for each call, one for all, or a pool of `connections`"
+        "shared", "one channel per call, one for all calls, or a pool of `connections`"
     )
     connections: int = _factor(4, "channels (TCP connections) of a pool", minimum=1, maximum=10_000)
     window_kib: int | None = _factor(
@@ -139,25 +142,28 @@ class ClientConfig:
     )
     adaptive_window: bool = _factor(True, "windows follow the bandwidth-delay product (BDP probing)")
     keepalive_s: float | None = _factor(
-        None, "client pings a silent connection after this", minimum=0.01, maximum=MAX_KEEPALIVE_S
+        None, "client pings an idle connection after this", minimum=0.01, maximum=MAX_KEEPALIVE_S
     )
     keepalive_timeout_s: float | None = _factor(
         None, "a ping unanswered for this long closes the connection", minimum=0.01, maximum=MAX_KEEPALIVE_S
     )
     max_pings_without_data: int | None = _factor(
         None,
-        "pings sent with no data between them; none is no limit, grpcio's own default is 2",
+        "pings sent with no data between them; none means no limit, grpcio's own default is 2",
         minimum=0,
         maximum=1_000_000,
     )
     max_message_mib: int | None = _factor(
         None,
-        "longest message of an answer that is taken; none is no limit, grpcio's own default is 4",
+        "largest answer message accepted; none means no limit, grpcio's own default is 4",
         minimum=1,
         maximum=2047,
     )
+    compression: Literal["none", "gzip"] = _factor(
+        "none", "compression of requests; gzip leaves those as they are that it does not make shorter"
+    )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
-    resend: bool = _factor(False, "send again what the server surely did not process (GOAWAY, REFUSED_STREAM)")
+    resend: bool = _factor(False, "retry calls that the server certainly did not process (GOAWAY, REFUSED_STREAM)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,36 +175,57 @@ class LoadConfig:
     """
 
     engine: str = _factor(
-        "wire", "HTTP/2 frames of our own, or grpc.aio: what a Python client really does and costs", registry=ENGINES
+        "wire", "HTTP/2 frames encoded in advance, or grpc.aio with the real cost of a Python client", registry=ENGINES
     )
     requests: int | None = _factor(500, "calls in the measured window", minimum=1, maximum=100_000_000)
     duration_s: float | None = _factor(None, "longest measured window", minimum=0.01, maximum=86_400)
     warmup_s: float = _factor(0.5, "load before the window, not counted", minimum=0, maximum=3600)
-    pause_s: float = _factor(0.0, "silence between warm-up and window, connections open", minimum=0, maximum=3600)
+    pause_s: float = _factor(
+        0.0, "idle time between warm-up and window, with connections open", minimum=0, maximum=3600
+    )
     concurrency: int = _factor(50, "calls in flight (closed loop)", minimum=1, maximum=100_000)
     rate_rps: float | None = _factor(
         None, "calls sent per second (open loop); none is a closed loop", minimum=0.01, maximum=10_000_000
     )
     arrival: str = _factor("constant", "spacing of an open loop's calls", registry=ARRIVALS)
     pacing: Literal["auto", "spin", "timer"] = _factor(
-        "auto", "how an open loop meets its times: spin takes a whole core; auto spins where there are two"
+        "auto", "how an open loop keeps its schedule: spin takes a whole core; auto spins if there are two"
     )
     max_in_flight: int = _factor(
-        10_000, "open loop: calls in flight at most; later ones wait, and are counted", minimum=1, maximum=1_000_000
+        10_000, "open loop: most calls in flight; later ones wait and are counted", minimum=1, maximum=1_000_000
     )
     workers: int = _factor(1, "generator processes; 0 = one per core the generator may use", minimum=0, maximum=256)
     request_bytes: int = _factor(0, "length of the request's text; 0 = a name", minimum=0, maximum=2**26)
-    method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the call that is made")
+    method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the method that is called")
+    stream_messages: int | None = _factor(
+        None,
+        "number of messages after which the client ends a stream; none: those in its data, or all that the server "
+        "sends",
+        minimum=1,
+        maximum=10_000_000,
+    )
+    stream_interval_s: float = _factor(
+        0.0, "time between two messages that the client streams", minimum=0, maximum=3600
+    )
+    stream_duration_s: float | None = _factor(
+        None, "time after which the client ends a stream", minimum=0.001, maximum=86_400
+    )
+    stream_end: Literal["close", "wait", "cancel"] = _factor(
+        "close",
+        "after its last message, a streaming client closes its side, closes it at stream_duration_s, or cancels then",
+    )
+    stream_ping_pong: bool = _factor(False, "the client only streams the next message after an answer to the last one")
+    stream_dynamic: bool = _factor(False, "templates are filled in again for each message that the client streams")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinkConfig:
     """The emulated network path. All defaults: no relay, plain loopback."""
 
-    rtt_ms: float = _factor(0.0, "round-trip time added", minimum=0, maximum=10_000)
+    rtt_ms: float = _factor(0.0, "added round-trip time", minimum=0, maximum=10_000)
     bandwidth_mbps: float | None = _factor(None, "rate of each direction", minimum=0.01)
     idle_timeout_s: float | None = _factor(
-        None, "a connection silent for longer is black-holed, as by a middlebox", minimum=0.01
+        None, "a connection idle for longer is black-holed, as a middlebox would do", minimum=0.01
     )
 
     @property
@@ -222,7 +249,7 @@ class TrialConfig:
         for name, level in self.flat().items():
             lookup(name).check(level)
         if self.load.requests is None and self.load.duration_s is None:
-            raise FactorError("load.requests and load.duration_s are both unset: give at least one bound")
+            raise FactorError("load.requests and load.duration_s are both unset: set at least one of them")
 
     def flat(self) -> dict[str, Level]:
         """Every factor by its dotted name, in the order of the table; the user's own come last."""
@@ -363,7 +390,7 @@ def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None
     if both:
         name = both[0]
         raise UsageError(
-            f"invalid {name}={format_level(settings[name])}: another option sets {name} already: give one of the two"
+            f"invalid {name}={format_level(settings[name])}: another option already sets {name}: use only one of them"
         )
 
 

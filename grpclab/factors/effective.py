@@ -13,7 +13,7 @@ from typing import Protocol
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.factors.own import PYTHON
+from grpclab.factors.own import PYTHON, REQUIREMENTS, REVISION
 from grpclab.http2 import frames
 from grpclab.http2.peer_settings import PeerSettings
 
@@ -59,7 +59,7 @@ def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings, *, 
     reasons |= _window("client.window_kib", config.client, client, probes=not wire)
     if wire and not config.client.adaptive_window and config.client.window_kib is None:
         reasons["client.adaptive_window"] = (
-            f"engine wire probes nothing, its window is {client.window_bytes:,} bytes either way: set window_kib"
+            f"the wire engine does not probe, so its window is {client.window_bytes:,} bytes either way: set window_kib"
         )
     reasons |= _streams(config.server, server)
     reasons |= _frame(config.server, server)
@@ -80,7 +80,7 @@ def idle_processes(config: TrialConfig, connections: Sequence[int] = ()) -> dict
     if not connections and alone:
         return {PROCESSES: f"one connection reaches one process: {MORE_CONNECTIONS}"}
     if len(connections) > 1 and sum(map(bool, connections)) == 1:
-        found = f"one of {len(connections)} processes has {_all(sum(connections))}, the others get no call"
+        found = f"one of {len(connections)} processes has {_all(sum(connections))}, the others get no calls"
         return {PROCESSES: f"{found}: {MORE_CONNECTIONS}"}
     return {}
 
@@ -98,8 +98,8 @@ def unreached_processes(config: TrialConfig) -> str:
     if connections == 1:
         return f"{PROCESSES}={asked}: one connection reaches one process: {MORE_CONNECTIONS}"
     return (
-        f"{PROCESSES}={asked}: {connections} connections reach {connections} processes at most, the others get no call:"
-        f" {MORE_CONNECTIONS}"
+        f"{PROCESSES}={asked}: {connections} connections reach {connections} processes at most, the others get no "
+        f"calls: {MORE_CONNECTIONS}"
     )
 
 
@@ -154,6 +154,13 @@ def unknown_factors(target: Described | None, settings: Mapping[str, Level]) -> 
     return frozenset(factors)
 
 
+_PART_OF_A_TARGET = {
+    PYTHON: "the interpreter that hosts an application",
+    REQUIREMENTS: "for the interpreter that hosts an application",
+    REVISION: "the revision of an application, or of a command's folder",
+}
+
+
 def not_of(target: Described, factor: str) -> str:
     """The reason why a target has no such factor, with {who} for the target's name; "" where it has.
 
@@ -161,15 +168,15 @@ def not_of(target: Described, factor: str) -> str:
     """
     section = factor.partition(".")[0]
     if target.address and section in ("server", "arg", "env", "target"):
-        return f"{factor} is a factor of a server that is started, and {{who}} runs already"
+        return f"{factor} is a factor of a server that grpclab starts, and {{who}} is already running"
     if target.command and section == "server":
-        return f"{factor} is a factor of our own servers, and {{who}} is started by a command: set it in that command"
-    if factor == PYTHON and not target.app:
-        return f"{factor} is the interpreter that hosts an application, and {{who}} is none"
+        return f"{factor} is a factor of grpclab's own servers, but a command starts {{who}}: set it in that command"
+    if section == "target" and not target.app and (factor != REVISION or not target.command):
+        return f"{factor} is {_PART_OF_A_TARGET[factor]}, and {{who}} has none"
     if target.app and factor in (*OF_OUR_HANDLER, *OF_OUR_CALL):
-        return f"{factor} is a factor of our own greeter, and {{who}} is an application"
+        return f"{factor} is a factor of grpclab's own greeter, and {{who}} is an application"
     if section == "arg" and not (target.app or target.command):
-        return f"{factor} fills a command or an application's parameter, and {{who}} is our own greeter"
+        return f"{factor} fills in a command or a parameter of an application, and {{who}} is grpclab's own greeter"
     return ""
 
 
@@ -199,7 +206,7 @@ def _window(
     requested = side.window_kib * 1024
     numbers = f"{requested:,} bytes asked for, {advertised.window_bytes:,} advertised"
     if side.adaptive_window:
-        why = "BDP probing overrides it" if probes else "engine wire takes it only as a fixed one"
+        why = "BDP probing overrides it" if probes else "the wire engine only supports a fixed window"
         return {factor: f"{numbers}; {why}: set adaptive_window=false"}
     if advertised.window_bytes != requested:
         return {factor: numbers}

@@ -1,8 +1,10 @@
-"""Factors that a user brings: ``arg.NAME``, ``env.NAME`` and ``target.python``. Their levels are text.
+"""Factors that a user brings: ``arg.NAME``, ``env.NAME`` and those of the target. Their levels are text.
 
 ``arg.NAME`` fills ``{NAME}`` in a server's command, or a parameter of an application; ``env.NAME`` is a variable of
-the server's environment, which the level ``none`` unsets; ``target.python`` is the interpreter that hosts an
-application. A number, true or false is stored as the text that it is written as.
+the server's environment, which the level ``none`` unsets. ``target.python`` is the interpreter that hosts an
+application, ``target.requirements`` what is installed over its packages, and ``target.rev`` the revision of the
+repository that an application or a command is taken from. A number, true or false is stored as the text that it is
+written as.
 """
 
 from __future__ import annotations
@@ -15,7 +17,19 @@ from grpclab.errors import FactorError, invalid
 from grpclab.factors.levels import Factor, Level, format_level
 from grpclab.text import credentials
 
-PYTHON = "target.python"
+PYTHON, REVISION, REQUIREMENTS = "target.python", "target.rev", "target.requirements"
+OF_THE_TARGET = {
+    PYTHON: ("the interpreter that hosts the application", "the path of a Python interpreter"),
+    REVISION: (
+        "the git revision of the application, or of the command's folder; worktree is the checkout as it is",
+        "a commit, a tag or a branch",
+    ),
+    REQUIREMENTS: (
+        "the packages that are installed for the application, over those of its interpreter",
+        "requirements as pip reads them, e.g. grpcio==1.70",
+    ),
+}
+"""The factors of a target: their meanings, and what is expected of a level."""
 UNSET = "none"
 """The level of ``env.NAME`` that removes the variable from the server's environment."""
 LONGEST = 4096
@@ -91,18 +105,18 @@ class OwnFactor(Factor):
         printable = "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
         if not isinstance(level, str) or not printable or len(text) > LONGEST:
             raise FactorError(invalid(self.dotted, ascii(level)[:80], self.range_text))
-        if self.dotted == PYTHON and not text.strip():
-            raise FactorError(invalid(self.dotted, repr(text), "the path of a Python interpreter"))
+        if self.dotted in OF_THE_TARGET and not text.strip():
+            raise FactorError(invalid(self.dotted, repr(text), OF_THE_TARGET[self.dotted][1]))
 
     @property
     def range_text(self) -> str:
         """The levels it takes, for people."""
-        return f"text of at most {LONGEST:,} characters, without NUL; a number, true or false"
+        return f"a string of at most {LONGEST:,} characters without NUL, a number, true or false"
 
 
 def is_own(name: object) -> bool:
     """True if a name is that of an own factor."""
-    return isinstance(name, str) and (name == PYTHON or _NAME.fullmatch(name) is not None)
+    return isinstance(name, str) and (name in OF_THE_TARGET or _NAME.fullmatch(name) is not None)
 
 
 def has_own_section(name: object) -> bool:
@@ -113,10 +127,11 @@ def has_own_section(name: object) -> bool:
 def own_factor(name: str) -> OwnFactor:
     """The factor of an own name. Raises FactorError for one that cannot be."""
     if not is_own(name):
-        expected = f"{PYTHON}, or arg.NAME or env.NAME with a NAME of letters, digits and _, no digit first"
+        named = ", ".join(OF_THE_TARGET)
+        expected = f"{named}, or arg.NAME or env.NAME with a NAME of letters, digits and _, not starting with a digit"
         raise FactorError(f"unknown factor {name!r}: expected {expected}")
     section, _, own = name.partition(".")
-    meaning = _MEANINGS[section].format(name=own) if name != PYTHON else "the interpreter that hosts the application"
+    meaning = OF_THE_TARGET[name][0] if name in OF_THE_TARGET else _MEANINGS[section].format(name=own)
     return OwnFactor(
         section=section,
         name=own,

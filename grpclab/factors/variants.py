@@ -48,13 +48,13 @@ class Rung:
 
 LADDER: tuple[Rung, ...] = (
     Rung(name="basic", title="basic"),
-    Rung(name="reuse", title="channel reuse", changes={"client.pooling": "shared"}, why="3.65x (3.32 to 4.00)"),
+    Rung(name="reuse", title="channel reuse", changes={"client.pooling": "shared"}, why="3.65× (3.32 to 4.00)"),
     Rung(
         name="pool",
         title="connection pool",
         changes={"client.pooling": "pool", "client.connections": 4},
-        why="connections are what spreads over several server processes; with one server core it did not pay, 0.85x "
-        "(0.75 to 0.97)",
+        why="connections spread calls over several server processes; with one server core it did not pay off, "
+        "0.85× (0.75 to 0.97)",
     ),
     Rung(
         name="asyncio",
@@ -62,7 +62,7 @@ LADDER: tuple[Rung, ...] = (
         changes={"server.implementation": "asyncio"},
         kept=False,
         after="pool",
-        why="0.64x (0.57 to 0.73)",
+        why="0.64× (0.57 to 0.73)",
     ),
     Rung(
         name="uvloop",
@@ -70,7 +70,7 @@ LADDER: tuple[Rung, ...] = (
         changes={"server.implementation": "asyncio", "server.event_loop": "uvloop"},
         kept=False,
         after="pool",
-        why="0.74x (0.66 to 0.82)",
+        why="0.74× (0.66 to 0.82)",
     ),
     Rung(
         name="threads",
@@ -78,13 +78,13 @@ LADDER: tuple[Rung, ...] = (
         changes={"server.threads": 10_000},
         kept=False,
         after="pool",
-        why="0.81x to 0.96x in four series of 8 to 18 blocks, one of them clear of 1: 0.81x (0.74 to 0.90)",
+        why="0.81× to 0.96× in four series of 8 to 18 blocks, one of them clear of 1: 0.81× (0.74 to 0.90)",
     ),
     Rung(
         name="spare",
         title="10,000 spare threads",
         changes={"server.spare_threads": 10_000},
-        why="handlers that block for long need threads, and these are lent only then; 1.12x (0.99 to 1.26)",
+        why="handlers that block for long need threads, and these are only used then; 1.12× (0.99 to 1.26)",
     ),
     Rung(
         name="http2",
@@ -101,7 +101,7 @@ LADDER: tuple[Rung, ...] = (
             "client.keepalive_s": 60.0,
             "client.keepalive_timeout_s": 20.0,
         },
-        why="they are for long links and silent connections; on loopback they did nothing, 0.98x (0.85 to 1.14)",
+        why="they are for long links and idle connections; on loopback they had no effect, 0.98× (0.85 to 1.14)",
     ),
     Rung(
         name="processes",
@@ -133,8 +133,8 @@ OPTIMIZED = ladder_config(LADDER[-1].name)
 VARIANTS: dict[str, TrialConfig] = {"basic": BASIC, "optimized": OPTIMIZED}
 
 MEANINGS: dict[str, str] = {
-    "basic": "what a first server and client look like: grpc.server with 10 threads, every setting at its default, and "
-    "a client that opens a channel for each call",
+    "basic": "a typical first server and client: grpc.server with 10 threads, every setting at its default, and a "
+    "client that opens a channel for each call",
     "optimized": "the same server with larger HTTP/2 windows, keepalive and spare threads, and a client that keeps a "
     "pool of 4 connections",
 }
@@ -146,7 +146,7 @@ def variant(name: str) -> TrialConfig:
     try:
         return VARIANTS[name]
     except KeyError:
-        raise FactorError(f"unknown variant {name!r}: it is one of {', '.join(VARIANTS)}") from None
+        raise FactorError(f"unknown variant {name!r}: expected one of {', '.join(VARIANTS)}") from None
 
 
 def mix(*, server: str, client: str) -> TrialConfig:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from grpclab.http2 import frames, messages
-from grpclab.http2.control import FloodCounter, ProtocolError, SendWindows
+from grpclab.http2.flow_control import Flow, SendQueue, SendWindows, check_connection_window
 from grpclab.http2.frames import ErrorCode, pack_id
+from grpclab.http2.protocol_errors import FloodCounter
 from grpclab.http2.replies import BEGINNING, Reply, Trailers, http_status, trailers
 from grpclab.http2.streams import OpenStreams, Stream
 
@@ -25,7 +25,7 @@ class Answers:
     two calls of :meth:`written`.
     """
 
-    __slots__ = ("_idle", "_outgoing", "_streams", "_windows", "_withheld", "_writable", "_write_ahead", "refill_at")
+    __slots__ = ("_outgoing", "_queue", "_streams", "_windows", "_withheld", "_write_ahead", "refill_at")
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Answers:
         idle: FloodCounter,
         write_ahead: int | None,
     ) -> None:
-        self._outgoing, self._windows, self._streams, self._idle = outgoing, windows, streams, idle
+        self._outgoing, self._windows, self._streams = outgoing, windows, streams
+        self._queue: SendQueue[Stream] = SendQueue(outgoing, windows, streams.open, idle=idle, calms=CALMED_BY_DATA)
         self._write_ahead = write_ahead
         self.refill_at = -1 if write_ahead is None else write_ahead // 2
         """A connection's window that is not above it may be widened by :meth:`written`."""
         self._withheld = 0
         """What the client is ready to receive besides that window, bytes."""
-        self._writable: deque[Stream] = deque()
 
     def reply(self, stream: Stream, reply: Reply, stamp: bytes = b"") -> None:
         """Answer a call with what was prepared; `stamp` is the value of its last trailer."""
@@ -56,36 +56,33 @@ class Answers:
             windows.connection -= size
             streams = self._streams
             del streams.open[stream.stream_id]
-            if stream._kept:
-                streams.kept -= stream._kept
+            if stream.kept_bytes:
+                streams.kept -= stream.kept_bytes
             if streams.resets.number:
                 streams.resets.number -= 1
             self._outgoing.append(pack_id(stream.stream_id).join(reply.pieces(len(stamp))) + stamp)
             return
         if reply.body:
-            self._begin(stream)
-            stream._unsent += reply.body
-        stream._last_block = (b"" if reply.body else BEGINNING) + reply.trailers(stamp.decode("ascii"))
-        stream._begun = True
+            self._add(stream, reply.body)
+        stream.last_block = (b"" if reply.body else BEGINNING) + reply.trailers(stamp.decode("ascii"))
+        stream.begun = True
         self._write(stream)
 
     def send_message(self, stream: Stream, message: bytes) -> None:
         """One message of an answer that :meth:`finish` ends; it waits for the client's window."""
-        self._begin(stream)
-        stream._unsent = stream._unsent[stream._unsent_at :] + messages.prefixed(message)
-        stream._unsent_at = 0
+        self._add(stream, messages.prefixed(message))
         self._write(stream)
 
     def finish(self, stream: Stream, status: int = messages.OK, text: str = "", further: Trailers = ()) -> None:
         """End an answer with its trailers, as soon as its messages are sent."""
         block = trailers(status, text, further)
-        stream._last_block = block if stream._begun else BEGINNING + block
-        stream._begun = True
+        stream.last_block = block if stream.begun else BEGINNING + block
+        stream.begun = True
         self._write(stream)
 
     def refuse(self, stream: Stream, status: int) -> None:
         """Say with an HTTP status that this is no gRPC request."""
-        stream._begun, stream._last_block = True, http_status(status)
+        stream.begun, stream.last_block = True, http_status(status)
         self._write(stream)
 
     def substitute(self, stream: Stream, content: bytes) -> None:
@@ -94,52 +91,32 @@ class Answers:
         self._streams.remember_early_end(stream)
         self._outgoing.append(content)
 
-    def _begin(self, stream: Stream) -> None:
-        if not stream._begun:
-            stream._begun = True
+    def _add(self, stream: Stream, content: bytes) -> None:
+        """Take DATA of an answer, which begins with its headers."""
+        if not stream.begun:
+            stream.begun = True
             self._outgoing.append(frames.headers(stream.stream_id, BEGINNING, end=False))
+        flow = stream.flow = stream.flow or Flow(ends=False)
+        self._queue.add(stream, flow, content)
 
     def _write(self, stream: Stream) -> None:
         """Something of this stream is to be sent."""
-        if stream._unsent and not stream._queued:
-            stream._queued = True
-            self._writable.append(stream)
-        if stream._unsent:
+        if stream.blocked:
             self.send()
-        elif stream._last_block:
+        elif stream.last_block:
             self._end(stream)
 
     def send(self) -> None:
-        """Send what the windows allow, a frame of each stream in turn.
-
-        A stream whose own window is used up leaves the queue until it is opened.
-        """
-        windows = self._windows
-        while self._writable and windows.connection > 0:
-            stream = self._writable.popleft()
-            at = stream._unsent_at
-            allowed = min(windows.connection, windows.stream + stream._granted - stream._sent, windows.max_frame)
-            if stream.cancelled or allowed <= 0:
-                stream._queued = False
-                continue
-            piece = stream._unsent[at : at + allowed]
-            self._outgoing.append(frames.data(stream.stream_id, piece, end=False))
-            self._idle.take_off(CALMED_BY_DATA)
-            windows.connection -= len(piece)
-            stream._sent += len(piece)
-            stream._unsent_at += len(piece)
-            if stream._unsent_at < len(stream._unsent):
-                self._writable.append(stream)
-                continue
-            stream._unsent, stream._unsent_at, stream._queued = b"", 0, False
-            if stream._last_block:
+        """Send what the windows allow, a frame of each stream in turn."""
+        for stream in self._queue.send():
+            if stream.last_block:
                 self._end(stream)
             elif stream.on_drained is not None:
                 stream.on_drained(stream)
 
     def _end(self, stream: Stream) -> None:
         """The last frame; to a client that is still talking, also that nobody listens (RFC 9113, 8.1)."""
-        block = stream._last_block
+        block = stream.last_block
         self._outgoing.append(frames.headers(stream.stream_id, block, end=True, max_frame=self._windows.max_frame))
         self._streams.forget(stream)
         self._streams.resets.take_off(1)
@@ -165,23 +142,20 @@ class Answers:
         if self._write_ahead is None:
             return False
         self._withheld += increment
-        if self._windows.connection + self._withheld > frames.MAX_WINDOW:
-            raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is beyond 2^31 - 1")
+        check_connection_window(self._windows.connection + self._withheld)
         return True
 
-    def window_opened(self, stream: Stream) -> None:
-        """A stream's own window was opened."""
-        if stream._unsent:
-            self._write(stream)
+    def grant(self, stream: Stream, increment: int) -> None:
+        """The client has widened a stream's own window. Raises StreamError for a window that is wrong."""
+        flow = stream.flow = stream.flow or Flow(ends=False)
+        self._queue.grant(stream, flow, increment)
+        self.send()
 
     def windows_moved(self) -> None:
         """The client's initial window may have changed, once or often since the last time."""
-        for stream in self._streams.open.values():
-            if stream._unsent and not stream._queued:
-                stream._queued = True
-                self._writable.append(stream)
+        self._queue.windows_moved()
         self.send()
 
     def clear(self) -> None:
         """The connection is over."""
-        self._writable.clear()
+        self._queue.clear()

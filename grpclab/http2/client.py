@@ -1,40 +1,48 @@
 """The client's side: calls out, answers in.
 
-The hot path of engine `wire` is :meth:`ClientConnection.start` and :meth:`_on_usual`, then :meth:`_on_headers` and
-:meth:`_on_data`; the rest is rare. What makes it fast: a request is three prepared pieces of bytes joined by the stream
-id; an answer whose frames are those of answers before it, but for the stream id, is recognised in one comparison
-(``Connection.receive``). Else its header blocks are looked up by their bytes, not decoded, and its message is compared
-with the one before. A call is one small object.
+The hot path of engine `wire` is :meth:`ClientConnection.start_calls` and :meth:`ClientConnection.recognise`, then
+:meth:`ClientConnection.on_headers` and :meth:`ClientConnection.on_data`; the rest is rare. What makes it fast: requests
+are prepared (:mod:`~grpclab.http2.prepared`), and answers like those before are recognised, many at once
+(:mod:`~grpclab.http2.fast_path`). Else header blocks are looked up by their bytes, not decoded, and a message is
+compared with the one before. A call is one small object.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from grpclab.http2 import frames, messages
-from grpclab.http2.connection import Connection, ProtocolError
-from grpclab.http2.exchange import (
-    BEGUN,
-    DATA_CAME,
-    NO_HTTP_STATUS,
-    NOTHING,
-    Answer,
-    Call,
-    MessageCounter,
-    PreparedRequest,
-    Request,
-    outcome,
+from grpclab.http2.connection import Endpoint
+from grpclab.http2.control import unpadded
+from grpclab.http2.exchange import Answer, Call, MessageCounter, Request, UsualAnswer, outcome, refusal
+from grpclab.http2.fast_path import FastPath
+from grpclab.http2.frames import (
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    MAX_LIST_BYTES,
+    MAX_STREAM_ID,
+    ErrorCode,
+    Setting,
 )
-from grpclab.http2.frames import END_HEADERS, END_STREAM, MAX_LIST_BYTES, ErrorCode, Setting, pack_id
-from grpclab.http2.headers import BlockDecoder, HeaderList, HeaderListError
-from grpclab.http2.messages import MessageError
+from grpclab.http2.header_blocks import HeaderBlocks
+from grpclab.http2.headers import HeaderListError
+from grpclab.http2.prepared import Requests, RequestSender, SameRequest
+from grpclab.http2.protocol_errors import ProtocolError, StreamError
+from grpclab.http2.states import ANSWER, AnswerAction, AnswerInput, AnswerState
+
+_ROWS: Final = ANSWER.rows
+_NOTHING, _BEGUN, _DATA, _OVER = map(int, AnswerState)
+_TRAILERS: Final = int(AnswerInput.TRAILERS)
+_BEGINNING: Final = UsualAnswer(_NOTHING, _BEGUN, [])
 
 
-class ClientConnection(Connection):
+class ClientConnection(Endpoint[Call]):
     """The client's end. :meth:`receive` returns the calls that have ended, each with its `status`.
 
-    With `watch_messages`, :attr:`arrived` gets a call for each message that came.
+    With `watch_messages`, :attr:`arrived` gets a call for each message that came. `prepare` makes the bytes of
+    requests: of one for all calls, where nothing else is given.
     """
 
     def __init__(
@@ -47,316 +55,305 @@ class ClientConnection(Connection):
         watch_messages: bool = False,
         first_stream_id: int = 1,
         max_message_bytes: int = messages.UNLIMITED_BYTES,
+        prepare: Callable[[Request, str], Requests] = SameRequest,
     ) -> None:
+        answers: HeaderBlocks[Answer] = HeaderBlocks(Answer)
+        fast_path: FastPath[UsualAnswer] = FastPath()
         super().__init__(
             stream_window=stream_window,
             connection_window=connection_window,
             settings={Setting.ENABLE_PUSH: 0, Setting.MAX_HEADER_LIST_SIZE: MAX_LIST_BYTES},
+            blocks=answers,
+            fast_path=fast_path,
         )
         self.outgoing.insert(0, frames.PREFACE)
         self.calls: dict[int, Call] = {}
         """Open calls by stream id, oldest first."""
-        self.max_streams = frames.MAX_STREAM_ID
-        """Calls that may be open at once: what the peer says, 0 once no further one may be started."""
+        self.max_streams = MAX_STREAM_ID
+        """Calls that may be open at once, as the peer says; 0 once none may be started."""
+        self.draining = False
+        """No new call may be started here."""
         self.arrived: list[Call] = []
-        self._request = PreparedRequest(request, user_agent)
+        self.encoded = False
+        """Whether a message was compressed so far: calls then have an `encoding`."""
+        self._requests, self._encoding = prepare(request, user_agent), request.encoding
         self._next_id = first_stream_id
-        self._waiting: deque[Call] = deque()  # for the connection's window
+        self._idle = self.control.idle
+        self._sender = RequestSender(self._requests, self.outgoing, self.windows, self.calls, self._idle)
         self._watch = watch_messages
         self._unary = not request.server_streaming
-        self._has_usual = self._unary and not request.client_streaming and not watch_messages
-        self._answers = BlockDecoder(Answer)
-        self._known = self._answers.known
+        self._known = answers.known
+        self._learns = self._unary and not watch_messages
         self._messages = MessageCounter(max_message_bytes)
-        self._usual_trailers: list[HeaderList] = [[], []]  # as _usual_data
 
     @property
     def room(self) -> int:
         """The number of calls that may be started now; negative where the peer has lowered its limit."""
         return self.max_streams - len(self.calls)
 
-    @property
-    def encoded(self) -> bool:
-        """True if any message so far was compressed: calls then have their `encoding`."""
-        return self._messages.encoded
-
     # ---- requests out ------------------------------------------------------------------------------------------
 
     def start(self, call: Call) -> bool:
         """Send the request as a new call. False, and nothing is done, where there is no :attr:`room`."""
-        if len(self.calls) >= self.max_streams:
-            return False
-        stream_id = self._next_id
-        self._next_id = stream_id + 2
-        if stream_id >= frames.MAX_STREAM_ID:  # which is odd, so a client's
+        return self.start_calls((call,)) == 1
+
+    def start_calls(self, calls: Sequence[Call]) -> int:
+        """Send the requests of new calls, in order, as far as there is :attr:`room`. Returns how many were started."""
+        calls = self._open(calls)
+        sent = self._requests.send(calls, self.windows, self.outgoing)
+        if sent < len(calls):
+            self._sender.send_whole(calls[sent:])
+        return len(calls)
+
+    def _open(self, calls: Sequence[Call]) -> Sequence[Call]:
+        """Open streams for as many of the calls as there is room for, which are returned."""
+        stream_id, open_calls = self._next_id, self.calls
+        if len(open_calls) + len(calls) > self.max_streams or stream_id + 2 * len(calls) > MAX_STREAM_ID:
+            calls = calls[: max(0, min(self.room, (MAX_STREAM_ID - stream_id) // 2 + 1))]
+        for call in calls:
+            call.stream_id = stream_id
+            open_calls[stream_id] = call
+            stream_id += 2
+        self._next_id = stream_id
+        if stream_id > MAX_STREAM_ID:
             self.drain()
-        call.stream_id = stream_id
-        self.calls[stream_id] = call
-        request, windows = self._request, self.windows
-        pieces = request.pieces
-        if pieces is not None and request.size <= windows.connection:
-            windows.connection -= request.size
-            self.outgoing.append(pack_id(stream_id).join(pieces))
-        else:
-            self._start_slowly(call)
-        return True
+        return calls
 
-    def _start_slowly(self, call: Call) -> None:
-        """The first calls, large ones, and those that wait for the peer's window or go on."""
-        request, max_frame = self._request, self.windows.max_frame
-        self.outgoing.append(frames.headers(call.stream_id, request.block(), end=False, max_frame=max_frame))
-        call._unsent = memoryview(request.message)
-        call._half_closed = not request.client_streaming
-        self._send(call)
-        request.cut(self.windows)
+    def start_stream(self, call: Call, headers: bytes = b"") -> int:
+        """Open a stream for this call: the request's headers, those of a further block, no message yet.
 
-    def send(self, call: Call, message: bytes, *, end: bool) -> None:
-        """Send a further message of a call whose request goes on (`Request.client_streaming`)."""
-        if call.stream_id in self.calls:
-            call._unsent = memoryview(bytes(call._unsent) + messages.prefixed(message))
-            call._half_closed = end
-            self._send(call)
+        Returns its id; 0 where there is no :attr:`room`. Of a sequence, the next one is the call's `request`.
+        """
+        if not self._open((call,)):
+            return 0
+        self._requests.take(call)
+        self._sender.open(call, headers, ends=False)
+        return call.stream_id
 
-    def _send(self, call: Call) -> None:
-        """Send what the windows allow of a request; the rest waits."""
-        unsent, windows = call._unsent, self.windows
-        while unsent:
-            allowed = min(windows.connection, windows.stream + call._granted - call._sent, windows.max_frame)
-            if allowed <= 0:
-                break
-            piece, unsent = unsent[:allowed], unsent[allowed:]
-            self.outgoing.append(frames.data(call.stream_id, piece, end=call._half_closed and not unsent))
-            self._idle.number = 0
-            windows.connection -= len(piece)
-            call._sent += len(piece)
-        call._unsent = unsent
-        if unsent and windows.connection <= 0 and not call._queued:
-            call._queued = True
-            self._waiting.append(call)
+    def send_message(self, stream_id: int, message: bytes, end: bool = False) -> None:
+        """Send a message of a stream that :meth:`start_stream` has opened; `end`: the last one.
 
-    def _window_opened(self) -> None:
-        """The connection's window: to those that wait for it, in turn."""
-        while self._waiting and self.windows.connection > 0:
-            call = self._waiting.popleft()
-            call._queued = False
-            if call.stream_id in self.calls:
-                self._send(call)
+        A stream that is over takes nothing.
+        """
+        call = self.calls.get(stream_id)
+        if call is not None and call.flow is not None and not call.flow.ends:
+            self._sender.send_message(call, call.flow, messages.prefixed(message, self._encoding), end=end)
 
-    def cancel(self, call: Call, status: int, text: str = "") -> None:
-        """Give a call up: RST_STREAM, and its status. What still comes for it is thrown away."""
-        if self.calls.pop(call.stream_id, None) is not None:
-            self.outgoing.append(frames.rst_stream(call.stream_id, ErrorCode.CANCEL))
-            call.status, call.text = status, text
-            self._idle.number = 0  # its answer may be under way
+    def end_stream(self, stream_id: int) -> None:
+        """End the request of a stream that :meth:`start_stream` has opened; answers may still come."""
+        call = self.calls.get(stream_id)
+        if call is not None and call.flow is not None and not call.flow.ends:
+            self._sender.end(call, call.flow)
+
+    def cancel(
+        self,
+        stream_id: int,
+        code: ErrorCode = ErrorCode.CANCEL,
+        *,
+        status: int = messages.CANCELLED,
+        text: str = "",
+    ) -> None:
+        """Give a call up: RST_STREAM with this code, and its status. What still comes for it is thrown away."""
+        call = self.calls.get(stream_id)
+        if call is not None:
+            self._reset(call, code, status, text)
 
     def drain(self) -> None:
         """Start no further call."""
         self.draining = True
         self.max_streams = 0
 
-    def _on_peer_settings(self) -> None:
+    # ---- windows and settings ----------------------------------------------------------------------------------
+
+    def on_window(self, increment: int) -> None:
+        self.windows.widen(increment)
+        self._sender.go_on()
+
+    def on_stream_window(self, stream_id: int, increment: int) -> None:
+        call = self.calls.get(stream_id)
+        if call is None:
+            self._stray(stream_id, idle=False)
+        else:
+            self._sender.grant(call, increment)
+
+    def on_windows_moved(self) -> None:
+        self._sender.on_windows_moved()
+
+    def on_settings(self) -> None:
         if not self.draining:
-            self.max_streams = self.peer.get(Setting.MAX_CONCURRENT_STREAMS, frames.MAX_STREAM_ID)
-        self._request.limit_table(self.peer_table)
-        self._request.cut(self.windows)
-        for call in list(self.calls.values()):  # windows of streams have moved with the initial one
-            self._send(call)
+            self.max_streams = self.control.peer.get(Setting.MAX_CONCURRENT_STREAMS, MAX_STREAM_ID)
+        self._requests.on_settings(self.control.peer_table, self.windows)
 
     # ---- answers in --------------------------------------------------------------------------------------------
 
-    def _on_usual(self, kind: int, stream_id: int) -> bool:
-        call = self.calls.get(stream_id)
-        # A whole answer where nothing has come (kind 1), or all of its DATA where only headers have (kind 0).
-        if call is None or call._phase + kind != BEGUN or call._unsent or call.kept:
-            return False
-        del self.calls[stream_id]
-        call.status = 0
-        call.messages = 1
-        call.trailers = self._usual_trailers[kind]
-        self._events.append(call)
-        self._consumed += self._usual_data[kind]
-        if self._consumed >= self._give_back_at:
-            self._give_back()
-        self._idle.number = 0
-        return True
+    def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer) -> int:
+        before, after, trailers = sample
+        calls, events, number = self.calls, self._events, 0
+        for stream_id in stream_ids:
+            call = calls.get(stream_id)
+            if call is None or call.state != before or call.kept or (call.flow is not None and call.flow.incomplete):
+                break
+            number += 1
+            if after == _BEGUN:
+                call.state = after
+                continue
+            del calls[stream_id]
+            call.status = 0
+            call.messages = 1
+            call.trailers = trailers
+            events.append(call)
+        if after == _OVER:
+            self._idle.number = 0
+        return number
 
-    def _is_usual(self, stream_id: int) -> bool:
-        if not self._has_usual or not self._events or not self._answers.is_independent:
-            return False
-        call: Call = self._events[-1]
+    def sample(self, kind: int, stream_id: int, data_bytes: int) -> UsualAnswer | None:
+        if not self._learns or not self._events or not self.blocks.decoder.is_independent:
+            return None
+        call = self._events[-1]
         if call.encoding:  # each of these is looked at, so that it is counted
-            return False
+            return None
         # Had some of its DATA come before, these bytes would not stand for a whole message.
-        return call.stream_id == stream_id and call.status == messages.OK and call._received == self._ending_data
+        if call.stream_id != stream_id or call.status != messages.OK or call.unreturned != data_bytes:
+            return None
+        return UsualAnswer(_NOTHING if kind == HEADERS else _BEGUN, _OVER, call.trailers)
 
-    def _on_learnt(self, kind: int) -> None:
-        self._usual_trailers[kind] = self._events[-1].trailers
-
-    def _on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
+    def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
         answer = self._known.get(body)
         if answer is None or flags & ~END_STREAM != END_HEADERS:
-            block = self._header_block(flags, stream_id, body)
-            if block is None:
-                return
             try:
-                answer = self._answers.decode(block)
+                answer = self.blocks.read(flags, stream_id, body)
             except HeaderListError:
-                self._on_long_block(flags, stream_id)
+                self.on_long_block(flags, stream_id)
                 return
         call = self.calls.get(stream_id)
         if call is None:
             self._stray(stream_id)
-            self._idle_frame()
-        elif flags & END_STREAM:
+            return
+        transition = _ROWS[call.state][_TRAILERS if flags & END_STREAM else answer.input]
+        if transition is None:
+            raise ANSWER.violation(call.state, stream_id)
+        action, after = transition
+        if action is AnswerAction.BEGIN:
+            call.state = after
+            if answer.encoding != "identity":
+                call.agreed = answer.encoding
+            elif self._learns and body in self._known:
+                self.fast_path.begin(body, _BEGINNING)
+        elif action is AnswerAction.END:
             self._idle.number = 0
             call.trailers = answer.headers
-            if answer.status or call._phase != DATA_CAME or (self._unary and call.messages != 1) or call._reader:
+            if answer.status or call.state != _DATA or (self._unary and call.messages != 1) or call.reader:
                 self._end(call, *outcome(call, answer, unary=self._unary))
             else:
                 self._end(call, messages.OK, answer.text)
-        elif answer.begins and call._phase == NOTHING:
-            call._phase = BEGUN
-        elif call._phase != NOTHING:
-            self._reset(call, messages.INTERNAL, "headers twice")
-        elif answer.fault or not answer.http:
-            self._reset(call, messages.INTERNAL, answer.fault or NO_HTTP_STATUS)
-        elif answer.begins_encoded:
-            call._phase, call._agreed = BEGUN, answer.encoding
-        elif not answer.informational:
-            status = messages.status_of_http(answer.http)
-            self._reset(call, status, f"HTTP status {answer.http}, not gRPC", ErrorCode.CANCEL)
+        elif action is not AnswerAction.IGNORE:
+            raise refusal(stream_id, answer)
 
-    def _on_long_block(self, flags: int, stream_id: int) -> None:
+    def on_long_block(self, flags: int, stream_id: int) -> None:
         """More headers than are taken: the end of that call alone, since no later block depends on it."""
-        error = HeaderListError()
-        if not self._answers.is_independent:
-            raise error
+        text = str(HeaderListError())
+        if not self.blocks.decoder.is_independent:
+            raise ProtocolError(ErrorCode.COMPRESSION_ERROR, text, stream_id)
         call = self.calls.get(stream_id)
         if call is None:
             self._stray(stream_id)
-            self._idle_frame()
         elif flags & END_STREAM:
-            self._end(call, messages.RESOURCE_EXHAUSTED, str(error))
+            self._end(call, messages.RESOURCE_EXHAUSTED, text)
         else:
-            self._reset(call, messages.RESOURCE_EXHAUSTED, str(error), ErrorCode.CANCEL)
+            raise StreamError(ErrorCode.CANCEL, text, stream_id, status=messages.RESOURCE_EXHAUSTED)
 
-    def _on_data(self, flags: int, stream_id: int, body: bytes) -> None:
-        length = len(body)
-        self._consumed += length
-        if self._consumed >= self._give_back_at:
-            self._give_back()
+    def on_data(self, flags: int, stream_id: int, body: bytes) -> None:
         call = self.calls.get(stream_id)
         if call is None:
-            self._stray(stream_id)
-            if not length:
-                self._idle_frame()
+            self._stray(stream_id, idle=not body)
             return
-        if body == self._messages.usual_frame and flags == 0 and call._reader is None and call._phase != NOTHING:
-            call._phase = DATA_CAME
+        if body == self._messages.usual_frame and flags == 0 and call.reader is None and call.state != _NOTHING:
+            call.state = _DATA
             call.messages += 1
             self._idle.number = 0
             if call.kept:
                 call.kept.take(body)
             if self._watch:
                 self.arrived.append(call)
-        else:
-            self._read(call, flags, body)
-            if call.status >= 0:
-                return
-        call._received += length
-        if call._received >= self._give_back_stream_at:
-            self._give_back_stream(call)
+        elif self._read(call, flags, body):
+            return
+        call.unreturned += len(body)
+        if call.unreturned >= self.received.give_back_stream_at:
+            self.received.give_back(call)
 
-    def _read(self, call: Call, flags: int, body: bytes) -> None:
-        """A frame that is not one more message like the last."""
-        content = self._unpadded(flags, body)
+    def _read(self, call: Call, flags: int, body: bytes) -> bool:
+        """Take a frame that is not one more message like the last. Returns whether it has ended the stream."""
+        content = unpadded(flags, call.stream_id, body)
         if not content and not flags & END_STREAM:
-            self._idle_frame()
+            self.control.idle_frame()
         else:
             self._idle.number = 0
-        if call._phase == NOTHING:
-            self._reset(call, messages.INTERNAL, "data before headers")
-            return
-        call._phase = DATA_CAME
+        given = AnswerInput.LAST_DATA if flags & END_STREAM else AnswerInput.DATA
+        action, _ = ANSWER.step(call.state, given, call.stream_id)
+        call.state = _DATA
         if call.kept:
             call.kept.take(content)
-        try:
-            number = self._messages.count(call, content, None if flags else body)
-        except MessageError as error:
-            self._reset(call, error.status, str(error), ErrorCode.CANCEL)
-            return
+        number = self._messages.count(call, content, None if flags else body)
+        self.encoded = self._messages.encoded
         if self._watch:
             self.arrived.extend([call] * number)
-        if flags & END_STREAM:
+        if action is AnswerAction.READ_LAST:
             self._end(call, messages.UNKNOWN, "the stream ended without trailers")
-
-    def _give_back_stream(self, call: Call) -> None:
-        if call._received > self.stream_window:
-            text = "more data than the stream's window allows"
-            self._reset(call, messages.INTERNAL, text, ErrorCode.FLOW_CONTROL_ERROR)
-            return
-        self.outgoing.append(frames.window_update(call.stream_id, call._received))
-        call._received = 0
+        return call.state == _OVER
 
     def _end(self, call: Call, status: int, text: str) -> None:
         """The peer has ended the stream."""
-        if call._unsent or not call._half_closed:  # there is nobody to send the rest to
+        if call.flow is not None and call.flow.incomplete:  # there is nobody to send the rest to
             self.outgoing.append(frames.rst_stream(call.stream_id, ErrorCode.CANCEL))
-        del self.calls[call.stream_id]
-        call.status, call.text = status, text
+        self._over(call, status, text)
         self._events.append(call)
 
-    def _reset(self, call: Call, status: int, text: str, code: ErrorCode = ErrorCode.PROTOCOL_ERROR) -> None:
-        """The peer went wrong on this stream only."""
+    def _over(self, call: Call, status: int, text: str) -> None:
         del self.calls[call.stream_id]
+        call.status, call.text, call.state = status, text, _OVER
+
+    def _reset(self, call: Call, code: ErrorCode, status: int, text: str) -> None:
+        """End the stream from this side."""
         self.outgoing.append(frames.rst_stream(call.stream_id, code))
-        call.status, call.text = status, text
-        self._events.append(call)
+        self._over(call, status, text)
         self._idle.number = 0  # the rest of its answer may be under way
 
-    def _stray(self, stream_id: int) -> None:
-        """A frame on a stream that is not open: over already, or never there."""
-        if stream_id % 2 == 0 or stream_id >= self._next_id:
-            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"a frame on stream {stream_id}, which was never opened")
-
-    def _on_reset(self, stream_id: int, code: int) -> None:
-        call = self.calls.pop(stream_id, None)
-        if call is None:
-            self._stray(stream_id)
-            self._idle_frame()
-            return
-        self._idle.number = 0
-        call.status, call.text = messages.status_of_reset(code), f"RST_STREAM {frames.error_name(code)}"
-        call.unprocessed = code == ErrorCode.REFUSED_STREAM
+    def on_stream_error(self, error: StreamError) -> None:
+        call = self.calls[error.stream_id]
+        self._reset(call, error.code, error.status, str(error))
         self._events.append(call)
 
-    def _on_stream_window(self, stream_id: int, increment: int) -> None:
+    def _stray(self, stream_id: int, *, idle: bool = True) -> None:
+        """A frame on a stream that is not open: over already, or never there."""
+        if stream_id % 2 == 0 or stream_id >= self._next_id:
+            text = f"a frame on stream {stream_id}, which was never opened"
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, text, stream_id)
+        if idle:
+            self.control.idle_frame()
+
+    def on_reset(self, stream_id: int, code: int) -> None:
         call = self.calls.get(stream_id)
         if call is None:
             self._stray(stream_id)
             return
-        call._granted += increment
-        if increment == 0:
-            self._reset(call, messages.INTERNAL, "a WINDOW_UPDATE of 0")
-        elif self.windows.stream + call._granted - call._sent > frames.MAX_WINDOW:
-            self._reset(call, messages.INTERNAL, "a window beyond 2^31 - 1", ErrorCode.FLOW_CONTROL_ERROR)
-        else:
-            self._send(call)
+        self._idle.number = 0
+        self._over(call, messages.status_of_reset(code), f"RST_STREAM {frames.error_name(code)}")
+        call.unprocessed = code == ErrorCode.REFUSED_STREAM
+        self._events.append(call)
 
-    def _on_own_settings_acked(self) -> None:
-        self._answers.independent()
+    # ---- the end -----------------------------------------------------------------------------------------------
 
-    def _on_going_away(self, last_stream_id: int, code: int, reason: str) -> None:
+    def on_going_away(self, last_stream_id: int, text: str) -> None:
         self.drain()
-        text = f"GOAWAY {frames.error_name(code)} {reason}".rstrip()
         self._give_up([call for call in self.calls.values() if call.stream_id > last_stream_id], text, unprocessed=True)
 
-    def _end_everything(self, reason: str) -> None:
+    def on_end(self, reason: str) -> None:
         self.drain()
         self._give_up(list(self.calls.values()), reason, unprocessed=False)
+        self._sender.clear()
 
     def _give_up(self, calls: Iterable[Call], text: str, *, unprocessed: bool) -> None:
         for call in calls:
-            del self.calls[call.stream_id]
-            call.status, call.text, call.unprocessed = messages.UNAVAILABLE, text, unprocessed
+            self._over(call, messages.UNAVAILABLE, text)
+            call.unprocessed = unprocessed
             self._events.append(call)

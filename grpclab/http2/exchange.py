@@ -1,25 +1,25 @@
-"""One exchange from the client's side: a call, the bytes that every call sends, and the meaning of its answer."""
+"""One exchange from the client's side: a call, its request, and the meaning of its answer."""
 
 from __future__ import annotations
 
 import base64
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from grpclab.http2 import messages
-from grpclab.http2.control import SendWindows
-from grpclab.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, frame_start
-from grpclab.http2.headers import HeaderList, RequestHeaders
-from grpclab.http2.messages import MessageReader
+from grpclab.http2.flow_control import Flow
+from grpclab.http2.frames import ErrorCode
+from grpclab.http2.headers import HeaderList
+from grpclab.http2.messages import MessageError, MessageReader
+from grpclab.http2.protocol_errors import StreamError
+from grpclab.http2.states import AnswerInput, AnswerState
 
 GRPC: Final = "application/grpc"
 NO_HTTP_STATUS: Final = "malformed answer: :status is missing"
 
-NOTHING, BEGUN, DATA_CAME = range(3)
-"""How far an answer has come: nothing, its headers, some of its DATA."""
-
-
+NOTHING: Final = int(AnswerState.NOTHING)
 MAX_KEPT_BYTES: Final = 1 << 20
 """So much of an answer is kept at most."""
 
@@ -51,7 +51,7 @@ class KeptAnswer:
             if not reader.compressed:
                 return reader.messages
             return [messages.decompressed(message, encoding) for message in reader.messages]
-        except messages.MessageError:
+        except MessageError:
             return None
 
 
@@ -77,15 +77,23 @@ class Call:
     """What has come of its answer, where that is kept."""
     unprocessed: bool = False
     """The peer surely did nothing with it: it may be sent again."""
-    _phase: int = NOTHING
-    _received: int = 0  # bytes of DATA that the stream's window was not yet given back
-    _reader: MessageReader | None = None  # in the middle of a message
-    _agreed: str = ""  # the encoding that compressed messages have
-    _unsent: bytes | memoryview = b""
-    _queued: bool = False  # waiting for the connection's window
-    _half_closed: bool = True  # what is unsent is all that is to be sent
-    _sent: int = 0  # bytes of DATA, as far as anything ever waited
-    _granted: int = 0  # by WINDOW_UPDATE, bytes
+    flow: Flow | None = None
+    """What it has to send; None where its request went all at once."""
+    on_drained: Callable[[Any], None] | None = None
+    """Called with the call when what waited for the peer's windows has been sent, and more may follow."""
+    state: int = NOTHING
+    """How far its answer has come, an :class:`~grpclab.http2.states.AnswerState`."""
+    unreturned: int = 0
+    """Bytes of DATA that the stream's window was not yet given back."""
+    reader: MessageReader | None = None
+    """The reader of a message that has not come whole."""
+    agreed: str = ""
+    """The encoding that its compressed messages have."""
+
+    @property
+    def blocked(self) -> bool:
+        """True while something of its request waits for the peer's windows."""
+        return self.flow is not None and bool(self.flow.pieces)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +106,10 @@ class Request:
     scheme: str = "http"
     server_streaming: bool = False
     """The answer has any number of messages, not one."""
-    client_streaming: bool = False
-    """The payload is only the first message: others follow (``ClientConnection.send``)."""
     timeout_s: float | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    encoding: str = ""
+    """What messages are compressed with, where that makes them shorter; empty for no compression."""
 
     def headers(self, user_agent: str) -> list[tuple[str, str]]:
         """The request's headers in the order of gRPC's protocol document."""
@@ -114,47 +122,11 @@ class Request:
             ("te", "trailers"),
             *timeout,
             ("content-type", GRPC),
+            *([("grpc-encoding", self.encoding)] if self.encoding else []),
             ("grpc-accept-encoding", messages.ACCEPTED_ENCODINGS),
             ("user-agent", user_agent),
             *self.metadata,
         ]
-
-
-class PreparedRequest:
-    """The bytes of a request, which are the same for every call but for the stream id."""
-
-    __slots__ = ("_headers", "client_streaming", "message", "pieces", "size")
-
-    def __init__(self, request: Request, user_agent: str) -> None:
-        self.client_streaming = request.client_streaming
-        self.message = messages.prefixed(request.payload)
-        self.size = len(self.message)
-        self.pieces: tuple[bytes, bytes, bytes] | None = None
-        """The whole request, to be joined by the stream id; None where a call has to be sent frame by frame."""
-        self._headers = RequestHeaders(request.headers(user_agent))
-
-    def block(self) -> bytes:
-        """The header block of the next call that is sent frame by frame."""
-        return self._headers.block()
-
-    @property
-    def steady_block(self) -> bytes | None:
-        """The header block of every further call; None while it is not known to stay the same."""
-        return self._headers.steady
-
-    def limit_table(self, size: int) -> None:
-        """See :meth:`grpclab.http2.headers.RequestHeaders.limit_table`."""
-        self._headers.limit_table(size)
-
-    def cut(self, windows: SendWindows) -> None:
-        """Cut the pieces, where every further request will look the same and fits into a frame and a window."""
-        block = self._headers.steady
-        fits = self.size <= min(windows.max_frame, windows.stream)
-        if block is None or not fits or len(block) > windows.max_frame or self.client_streaming:
-            self.pieces = None
-            return
-        middle = block + frame_start(self.size, DATA, END_STREAM)
-        self.pieces = (frame_start(len(block), HEADERS, END_HEADERS), middle, self.message)
 
 
 class Answer:
@@ -163,41 +135,65 @@ class Answer:
     One that is malformed (RFC 9113, 8.1.1) or names an unknown encoding is INTERNAL, whatever else it says.
     """
 
-    __slots__ = ("begins", "begins_encoded", "encoding", "fault", "headers", "http", "informational", "status", "text")
+    __slots__ = ("encoding", "fault", "headers", "http", "input", "status", "text")
 
     def __init__(self, headers: HeaderList) -> None:
         fields: dict[str, str] = dict(headers)
         self.headers = headers
         self.http = fields.get(":status", "")
-        self.informational = self.http.startswith("1")
         self.encoding = fields.get("grpc-encoding", "identity")
         self.fault = _fault(headers, self.encoding)
         """Why nothing of it can be used; empty where it can."""
-        # A missing content type is taken, as grpcio does: a plain HTTP/2 server can then serve as a ceiling.
-        grpc = self.http == "200" and fields.get("content-type", GRPC).lower().startswith(GRPC) and not self.fault
-        self.begins = grpc and self.encoding == "identity"
-        self.begins_encoded = grpc and not self.begins
         self.status = messages.parse_status(fields["grpc-status"]) if "grpc-status" in fields else -1
         self.text = messages.decode_text(fields.get("grpc-message", ""))
         if self.fault:
             self.status, self.text = messages.INTERNAL, self.fault
+        # A missing content type is taken, as grpcio does: a plain HTTP/2 server can then serve as a ceiling.
+        grpc = self.http == "200" and fields.get("content-type", GRPC).lower().startswith(GRPC)
+        self.input = int(self._input(grpc))
+        """The :class:`~grpclab.http2.states.AnswerInput` that it is where it does not end its stream."""
+
+    def _input(self, grpc: bool) -> AnswerInput:
+        if self.fault or not self.http:
+            return AnswerInput.MALFORMED
+        if grpc:
+            return AnswerInput.BEGINNING
+        return AnswerInput.INFORMATIONAL if self.http.startswith("1") else AnswerInput.FOREIGN
+
+
+def refusal(stream_id: int, answer: Answer) -> StreamError:
+    """The error of headers that no gRPC answer begins with."""
+    if answer.input == AnswerInput.MALFORMED:
+        return StreamError(ErrorCode.PROTOCOL_ERROR, answer.fault or NO_HTTP_STATUS, stream_id)
+    text, status = f"HTTP status {answer.http}, not gRPC", messages.status_of_http(answer.http)
+    return StreamError(ErrorCode.CANCEL, text, stream_id, status=status)
 
 
 def outcome(call: Call, trailers: Answer, *, unary: bool) -> tuple[int, str]:
     """The status and text of a call whose stream ends with these trailers; `unary`: its answer is one message."""
     status = trailers.status
-    if call._phase == NOTHING and not (trailers.http or trailers.fault):
+    if call.state == NOTHING and not (trailers.http or trailers.fault):
         return messages.INTERNAL, NO_HTTP_STATUS
     if status < 0:
-        foreign = call._phase == NOTHING and trailers.http != "200"
+        foreign = call.state == NOTHING and trailers.http != "200"
         text = f"no grpc-status; HTTP status {trailers.http}" if trailers.http else "no grpc-status"
         return messages.status_of_http(trailers.http) if foreign else messages.UNKNOWN, text
     if status == messages.OK and unary and call.messages != 1:
         # "Response cardinality violation": doc/statuscodes.md
         return messages.UNIMPLEMENTED, f"{call.messages} messages in a unary answer"
-    if status == messages.OK and call._reader is not None:
+    if status == messages.OK and call.reader is not None:
         return messages.INTERNAL, "the last message is incomplete"
     return status, trailers.text
+
+
+class UsualAnswer(NamedTuple):
+    """The meaning of frames that others are compared with: an answer that is OK with one message, or a part of it."""
+
+    before: int
+    """The state of a call whose answer goes on with these frames."""
+    after: int
+    """Its state then."""
+    trailers: HeaderList
 
 
 class MessageCounter:
@@ -218,24 +214,27 @@ class MessageCounter:
         """Count the messages that the content of a DATA frame completes.
 
         `body` is the frame's payload where it may stand for others, with neither padding nor a flag. Raises
-        MessageError.
+        StreamError.
         """
-        whole = body is not None and call._reader is None
-        if whole and self._encoded_frame == (call._agreed, body):
+        whole = body is not None and call.reader is None
+        if whole and self._encoded_frame == (call.agreed, body):
             call.messages += 1
-            call.encoding = call._agreed
+            call.encoding = call.agreed
             return 1
-        reader = call._reader or MessageReader(keep=False, encoding=call._agreed, most=self._max_message_bytes)
-        number = reader.feed(content)
+        reader = call.reader or MessageReader(keep=False, encoding=call.agreed, most=self._max_message_bytes)
+        try:
+            number = reader.feed(content)
+        except MessageError as error:
+            raise StreamError(ErrorCode.CANCEL, str(error), call.stream_id, status=error.status) from None
         call.messages += number
         if reader.compressed:
-            call.encoding, self.encoded = call._agreed, True
+            call.encoding, self.encoded = call.agreed, True
         if whole and body is not None and messages.is_one_message(body):
             if call.encoding:
                 self._encoded_frame = (call.encoding, body)
             else:
                 self.usual_frame = body
-        call._reader = None if reader.complete else reader
+        call.reader = None if reader.complete else reader
         return number
 
 

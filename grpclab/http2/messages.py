@@ -122,9 +122,20 @@ def decode_timeout(text: str) -> float | None:
     return int(digits) * sizes[unit]
 
 
-def prefixed(message: bytes) -> bytes:
-    """A message with its prefix: not compressed, and its length."""
+def prefixed(message: bytes, encoding: str = "") -> bytes:
+    """A message with its prefix: whether it is compressed, and its length.
+
+    With an `encoding` it is compressed where that makes it shorter, as C-core does.
+    """
+    if encoding and len(packed := compressed(message, encoding)) < len(message):
+        return struct.pack(">BI", 1, len(packed)) + packed
     return struct.pack(">BI", 0, len(message)) + message
+
+
+def compressed(message: bytes, encoding: str) -> bytes:
+    """A message, compressed."""
+    packer = zlib.compressobj(wbits=ENCODINGS[encoding])
+    return packer.compress(message) + packer.flush()
 
 
 def unframed(content: bytes) -> tuple[bytes, ...]:

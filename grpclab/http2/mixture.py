@@ -1,7 +1,7 @@
 """The client's side where the method differs from call to call.
 
-:class:`MixedConnection` makes each call as the next turn of an iterator says: which request it is, its message, and
-what follows the headers that all calls of that request have.
+:class:`MixedRequests` makes each call as the next turn of an iterator says: which request it is, its message, and what
+follows the headers that all calls of that request have.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import Any
 
 from hpack import Encoder
 
-from grpclab.http2 import frames, messages
+from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
-from grpclab.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, frame_start, pack_id
+from grpclab.http2.flow_control import SendWindows
+from grpclab.http2.frames import pack_id
 from grpclab.http2.headers import HUFFMAN_BYTES, HeaderList
+from grpclab.http2.prepared import request_pieces
 
 MOST_STARTS = 4096
 """So many beginnings of requests are remembered, one for each size of a message."""
@@ -62,9 +64,9 @@ class MixedHeaders:
             self._blocks.clear()
 
 
-class MixedConnection(ClientConnection):
-    """A client's end whose calls are those of `turns`: the number of one of the `requests`, the message with its
-    prefix, and a header block that follows those of the request.
+class MixedRequests:
+    """The requests of `turns` (:class:`~grpclab.http2.prepared.Requests`): the number of one of the `requests`, the
+    message with its prefix, and a header block that follows those of the request.
 
     A call keeps the `request`, the `block` and the `number` of its turn; one that has a request already sends that one.
     `watch` is called with each new call after its turn was taken.
@@ -73,63 +75,69 @@ class MixedConnection(ClientConnection):
     def __init__(
         self,
         request: Request,
+        user_agent: str,
         *,
         requests: Sequence[Request],
         turns: Iterator[tuple[int, bytes, bytes]],
-        user_agent: str,
         watch: Callable[[Any], None] | None = None,
-        **options: Any,
     ) -> None:
-        super().__init__(request, user_agent=user_agent, **options)
-        self._turns = turns
-        self._watch_call = watch
-        self._streams = [one.server_streaming for one in requests]
+        self._turns, self._watch = turns, watch
         self._blocks = MixedHeaders([one.headers(user_agent) for one in requests])
         self._starts: dict[tuple[int, int], tuple[bytes, bytes]] = {}  # by request and size: the bytes around the id
+        self._number, self._block = 0, b""  # of the call that was taken last
 
-    def start(self, call: Any) -> bool:
-        """Send the next turn as a new call. False, and nothing is done, where there is no :attr:`room`."""
-        if len(self.calls) >= self.max_streams:
-            return False
-        stream_id = self._next_id
-        self._next_id = stream_id + 2
-        if stream_id >= frames.MAX_STREAM_ID:
-            self.drain()
-        call.stream_id = stream_id
-        self.calls[stream_id] = call
+    def send(self, calls: Sequence[Any], windows: SendWindows, outgoing: list[bytes]) -> int:
+        """See :class:`~grpclab.http2.prepared.Requests`."""
+        for number, call in enumerate(calls):
+            message = self.take(call)
+            size = len(message)
+            start = None if call.block else self._starts.get((call.number, size))
+            if start is None or size > windows.connection:
+                return number
+            windows.connection -= size
+            outgoing.append(pack_id(call.stream_id).join((*start, message)))
+        return len(calls)
+
+    def take(self, call: Any) -> bytes:
+        """See :class:`~grpclab.http2.prepared.Requests`."""
         if not call.request:
             call.number, call.request, call.block = next(self._turns)
-            if self._watch_call is not None:
-                self._watch_call(call)
-        message, windows = call.request, self.windows
-        size = len(message)
-        start = self._starts.get((call.number, size)) if not call.block else None
-        if start is not None and size <= windows.connection:
-            windows.connection -= size
-            self.outgoing.append(pack_id(stream_id).join((*start, message)))
-        else:
-            self._start_turn(call, size)
-        return True
+            if self._watch is not None:
+                self._watch(call)
+        self._number, self._block = call.number, call.block
+        message: bytes = call.request
+        return message
 
-    def _start_turn(self, call: Any, size: int) -> None:
-        """Send a call frame by frame; prepare the pieces of further ones like it, where these are known."""
-        number, windows = call.number, self.windows
-        block = self._blocks.block(number)
-        own = block + call.block
-        self.outgoing.append(frames.headers(call.stream_id, own, end=False, max_frame=windows.max_frame))
-        call._unsent = memoryview(call.request)
-        self._send(call)
-        fits = size <= min(windows.max_frame, windows.stream) and len(block) <= windows.max_frame
-        if fits and self._blocks.is_steady(number):
+    def block(self) -> bytes:
+        """See :class:`~grpclab.http2.prepared.Requests`."""
+        return self._blocks.block(self._number) + self._block
+
+    def prepare(self, size: int, windows: SendWindows) -> None:
+        """See :class:`~grpclab.http2.prepared.Requests`."""
+        number = self._number
+        steady = self._blocks.block(number) if self._blocks.is_steady(number) else None
+        pieces = request_pieces(steady, size, windows)
+        if pieces is not None:
             if len(self._starts) >= MOST_STARTS:
                 self._starts.clear()
-            middle = block + frame_start(size, DATA, END_STREAM)
-            self._starts[number, size] = (frame_start(len(block), HEADERS, END_HEADERS), middle)
+            self._starts[number, size] = pieces
 
-    def _on_peer_settings(self) -> None:
-        self._blocks.limit_table(self.peer_table)
+    def on_settings(self, header_table: int, windows: SendWindows) -> None:
+        """See :class:`~grpclab.http2.prepared.Requests`."""
+        self._blocks.limit_table(header_table)
         self._starts.clear()
-        super()._on_peer_settings()
+
+
+class MixedConnection(ClientConnection):
+    """A client's end whose calls are of several methods: the answer of some `streams`, by their number."""
+
+    def __init__(self, *arguments: Any, streams: Sequence[bool], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._streams = streams
+
+    def take_turn(self, call: Any) -> None:
+        """Take the turn of a call that is started next."""
+        self._requests.take(call)
 
     def _end(self, call: Any, status: int, text: str) -> None:
         """As any call's end, but that each has its own number of messages."""

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from grpclab.http2 import frames
-from grpclab.http2.connection import Connection
+from grpclab.http2.connection import Endpoint
+from grpclab.http2.fast_path import FastPath
 from grpclab.http2.frames import Setting
+from grpclab.http2.header_blocks import HeaderBlocks
+from grpclab.http2.headers import HeaderList
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,7 @@ class PeerSettings:
         return frames.DEFAULT_MAX_FRAME if self.max_frame_size is None else self.max_frame_size
 
 
-class PeerSettingsReader(Connection):
+class PeerSettingsReader(Endpoint[None]):
     """One end of a connection that only listens: bytes in, :meth:`peer_settings` out. Pure, and for either side.
 
     It says SETTINGS, empty but for `max_streams` where that is given, and a PING; a client's preface is the caller's
@@ -47,49 +50,57 @@ class PeerSettingsReader(Connection):
     """
 
     def __init__(self, *, max_streams: int | None = None) -> None:
-        super().__init__(stream_window=frames.DEFAULT_WINDOW, connection_window=frames.DEFAULT_WINDOW, settings={})
+        blocks: HeaderBlocks[HeaderList] = HeaderBlocks(list)
+        fast_path: FastPath[None] = FastPath()
+        super().__init__(
+            stream_window=frames.DEFAULT_WINDOW,
+            connection_window=frames.DEFAULT_WINDOW,
+            settings={},
+            blocks=blocks,
+            fast_path=fast_path,
+        )
         self.outgoing[:] = [
             frames.settings({} if max_streams is None else {Setting.MAX_CONCURRENT_STREAMS: max_streams})
         ]
-        self.ping()
+        self.control.ping()
         self._settings = PeerSettings()
         self._received = False
 
     @property
     def complete(self) -> bool:
         """Nothing more is to be waited for."""
-        return self.closed is not None or (self.ready and self.pings_acked > 0)
+        return self.closed is not None or (self.ready and self.control.pings_acked > 0)
 
     def peer_settings(self) -> PeerSettings:
         """The settings that the peer has sent so far."""
         away = None
-        if self.peer_goaway is not None:
-            _, code, reason = self.peer_goaway
+        if self.control.peer_goaway is not None:
+            _, code, reason = self.control.peer_goaway
             away = f"{frames.error_name(code)} {reason}".rstrip()
         return replace(self._settings, connection_window_bytes=self.windows.connection, goaway=away)
 
-    def _on_peer_settings(self) -> None:
+    def on_settings(self) -> None:
         if self._received:  # BDP probing sends others later
             return
         self._received = True
-        named: dict[str, Any] = {s.name.lower(): self.peer[s] for s in Setting if s in self.peer}
-        others = {f"{key:#06x}": value for key, value in self.peer.items() if key not in set(Setting)}
+        peer = self.control.peer
+        named: dict[str, Any] = {s.name.lower(): peer[s] for s in Setting if s in peer}
+        others = {f"{key:#06x}": value for key, value in peer.items() if key not in set(Setting)}
         self._settings = PeerSettings(**named, others=others)
 
     # Streams are not its matter.
 
-    def _on_data(self, flags: int, stream_id: int, body: bytes) -> None:
-        self._idle_frame()
+    def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
+        self.control.idle_frame()
 
-    def _on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
-        self._idle_frame()
-        self._header_block(flags, stream_id, body)
+    def on_long_block(self, flags: int, stream_id: int) -> None:
+        self.control.idle_frame()
 
-    def _on_reset(self, stream_id: int, code: int) -> None:
-        self._idle_frame()
+    def on_data(self, flags: int, stream_id: int, body: bytes) -> None:
+        self.control.idle_frame()
 
-    def _on_stream_window(self, stream_id: int, increment: int) -> None:
-        self._idle_frame()
+    def on_reset(self, stream_id: int, code: int) -> None:
+        self.control.idle_frame()
 
-    def _is_usual(self, stream_id: int) -> bool:
-        return False
+    def on_stream_window(self, stream_id: int, increment: int) -> None:
+        self.control.idle_frame()

@@ -77,7 +77,9 @@ def running_link(
     does not come up.
     """
     if not loopback_target(target)[1]:
-        raise UsageError(invalid("target", target, "HOST:PORT, since an emulated link is TCP: leave link.* out"))
+        raise UsageError(
+            invalid("target", target, "HOST:PORT, since an emulated link uses TCP: remove the link.* settings")
+        )
     with (
         tempfile.TemporaryFile() as log,
         Child("grpclab.link.emulation", name="the emulated link", env=env, log=log) as child,

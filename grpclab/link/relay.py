@@ -279,7 +279,7 @@ def _read_order(line: bytes) -> tuple[LinkConfig, tuple[str, ...], int]:
     try:
         order = decode(RelayOrder, line)
     except ValueError as error:
-        raise UsageError(f"the link reads one order from standard input, a line of JSON: {error}") from None
+        raise UsageError(f"the link expects one line of JSON on standard input: {error}") from None
     hosts, port = loopback_target(order.target)
     return TrialConfig(link=order.link).link, hosts, port
 

@@ -11,6 +11,7 @@ Each line imports only from those above it::
     engines/            implementations of the load generator, by name
     worker_messages     the messages between the load generator and its worker processes
     run                 one measured window: its figures, and whether the generator was its limit
+    compression         whether compression took effect, by what a load sent and by the answers that came
     slo                 objectives: limits of latency, errors and rate that a load has to keep
     plan_rules          the rules between the factors of a load
     mix                 the call of a load that is a mix of several

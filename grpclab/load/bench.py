@@ -3,8 +3,8 @@
 ::
 
     result = await grpclab.bench("localhost:50051", requests=2500, concurrency=50)
-    result                      # a picture in a notebook; print(result) is the terminal's summary
-    result.to_frame()           # a row for each call
+    result             # a picture in a notebook; print(result) is the terminal's summary
+    result.to_frame()  # a row for each call
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.link.emulation import check_link, running_link
+from grpclab.load import compression
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "localhost:50051"
 Watcher = Callable[[str, LoadProgress], None]
-"""A function that takes the progress of the load: the step that is measured ("" without steps), and the figures."""
+"""Takes the progress of the load: the step that is measured ("" without steps), and the figures."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -65,31 +66,36 @@ class BenchResult(LoadResult):
     def to_frame(self) -> pd.DataFrame:
         """A row for each call, by start: `start_s` since the window opened, `late_s`, `latency_s`, `status`.
 
-        With a schedule, `rate_rps` as well: the rate of the call's step. Of a mix `call`: the name of the call.
+        With a schedule also `rate_rps`, that of the call's step; of a mix `call`, its name.
         """
         from grpclab.load.output.call_columns import calls_by_start
         from grpclab.status import RECORDED_NAMES
 
-        columns = calls_by_start(self)
+        columns, coded = calls_by_start(self), _pandas().Categorical.from_codes
         frame: pd.DataFrame = _pandas().DataFrame(
             {
                 "start_s": columns.start_s,
                 "late_s": columns.late_s,
                 "latency_s": columns.latency_s,
-                "status": _pandas().Categorical.from_codes(columns.status.astype("int16"), RECORDED_NAMES),
+                "status": coded(columns.status.astype("int16"), RECORDED_NAMES),
             }
         )
         if columns.call is not None:
-            names = [call.name for call in self.calls]
-            frame = frame.assign(call=_pandas().Categorical.from_codes(columns.call.astype("int16"), names))
+            frame = frame.assign(call=coded(columns.call.astype("int16"), [call.name for call in self.calls]))
         return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame
 
     def steps_frame(self) -> pd.DataFrame:
-        """A row for each step of a schedule; without one, no rows."""
+        """A row for each step."""
         from grpclab.load.output.formats import step_row
 
         frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
         return frame
+
+    def to_text(self, name: str = "summary") -> str:
+        """The result in a format of ``grpclab bench --format``, e.g. ``html``. Raises UsageError."""
+        from grpclab.load.output.exporters import FORMATS
+
+        return "".join(FORMATS[name](self))
 
     def __str__(self) -> str:
         from grpclab.load.output.render import render
@@ -201,14 +207,15 @@ def run_bench(
             if run.interrupted or run.stopped_because:
                 break
         if link is not None and not link.alive():
-            raise WorkerError("the emulated link died during the measurement: run it again")
+            raise WorkerError("the emulated link failed during the measurement: run it again")
         connections, by_process = _connections(generator, target, security)
+    run = merged(runs)
     return BenchResult(
         target=target,
         config=config,
         call=chosen,
         started_at=started_at,
-        run=merged(runs),
+        run=run,
         connections=connections,
         connections_by_process=by_process,
         steps=tuple(
@@ -217,7 +224,7 @@ def run_bench(
         ),
         objectives=plan.objectives,
         notes=(*plan.notes, *remarks, *([] if security.verify else [UNVERIFIED])),
-        without_effect=dict(plan.without_effect),
+        without_effect={**plan.without_effect, **compression.without_effect(config, run, chosen)},
         link=checked,
         ceiling=stored_ceiling(config.load.engine),
     )
@@ -230,7 +237,7 @@ def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, 
         allowance.check_rate(rate_rps * peak)
     remote = addresses_elsewhere(target)
     if remote and plan.config.link.emulated:
-        expected = "a server on this machine, where a link can be emulated: leave link.* out"
+        expected = "a server on this machine, where a link can be emulated: remove the link.* settings"
         raise UsageError(invalid("target", target, expected))
     return remote
 
@@ -246,7 +253,7 @@ def _connections(generator: Generator, target: str, security: Security) -> tuple
 
 
 def _cores(workers: int) -> tuple[int, ...]:
-    """Return the generator's core; the last few cores for more workers."""
+    """Return the generator's core; for more workers the last few."""
     affinity = machine().affinity
     planned = split_cores(affinity).generator
     return planned if workers <= len(planned) else tuple(sorted(affinity)[-workers:])
@@ -283,20 +290,20 @@ async def bench(
 
     `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is given; 10
     s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second, with the load
-    shape `arrival`, as ``"poisson"``; a text is a schedule, as ``"500:5000:500@5s"``, or a ramp, as
-    ``"500:5000@60s"``. `connections` above 1 is a pool of that many. `call` is
-    ``package.Service/Method``, found by server reflection or in the file `proto`, whose imports lie below the folders
-    `proto_path`; without it, our own greeter is called. Its request in `data` is JSON as a text, or Python values:
-    bytes and numbers of numpy are fine, a datetime is a Timestamp, a timedelta a Duration. A list holds requests that
-    are sent in turn; a callable is given the number of each request, and an iterator gives the next one, as values,
-    JSON or the bytes of a message: the load ends where it has no more, unless `data_options` repeat. A text that begins
-    with ``@`` names a file. `mix` is several calls that take turns, as the tables ``[[call]]`` of a configuration have
-    them: ``[{"method": "shop.Cart/Get", "weight": 9}, ...]``. `check` is an expression that each answer has to pass.
-    `metadata` is a mapping or pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them. `security`
-    is that of the connections, as
-    :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and the
-    link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A server
-    on another machine is loaded only with `allow_remote` and the three ceilings `max_rate_rps`, `max_calls` and
+    shape `arrival`, as ``"poisson"``; a text is a schedule, as ``"500:5000:500@5s"``, or a ramp, as ``"500:5000@60s"``.
+    `connections` above 1 is a pool of that many. `call` is ``package.Service/Method``, found by server reflection or in
+    the file `proto`, whose imports lie below the folders `proto_path`; without it, our own greeter is called. Its
+    request in `data` is JSON as a text, or Python values: bytes and numbers of numpy are fine, a datetime is a
+    Timestamp, a timedelta a Duration. A list holds requests that are sent in turn; a callable is given the number of
+    each request, and an iterator gives the next one, as values, JSON or the bytes of a message: the load ends where it
+    has no more, unless `data_options` repeat. A text that begins with ``@`` names a file. Where the client streams, a
+    list is the messages of one call. `mix` is several calls that take turns, as ``[[call]]`` tables of a
+    configuration have them: ``[{"method": "shop.Cart/Get"}, ...]``. `check` is an expression that each
+    answer has to pass. `metadata` is a mapping or
+    pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections,
+    as :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and
+    the link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A
+    server on another machine is loaded only with `allow_remote` and the three ceilings `max_rate_rps`, `max_calls` and
     `max_time_s`, warm-up and resends included. Raises as :func:`run_bench`.
     """
     given: dict[str, Level] = {

@@ -65,8 +65,8 @@ class AnswerDecoder:
             message = self._class.FromString(content)
         except DecodeError:
             raise MeasurementError(
-                f"the server's answer ({len(content):,} bytes) is not a valid {self._name}: give the server's"
-                " own --proto FILE"
+                f"the server's answer ({len(content):,} bytes) is not a valid {self._name}: use the server's own "
+                "--proto FILE"
             ) from None
         try:
             return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=self._pool)

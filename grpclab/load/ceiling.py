@@ -19,6 +19,7 @@ from grpclab.load.generator import Generator
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec
 from grpclab.system.environment import identity, machine, split_cores, versions
+from grpclab.system.paths import cache_folder
 
 CALLS = {"wire": 50_000}
 OTHERS_CALLS = 3_000
@@ -40,7 +41,7 @@ class Ceiling:
         return 1 / self.cpu_per_call_s
 
     def __str__(self) -> str:
-        return f"at least {self.calls_per_s:,.0f} calls/s a process ({self.engine})"
+        return f"at least {self.calls_per_s:,.0f} calls/s per process ({self.engine})"
 
 
 def stored_ceiling(engine: str) -> Ceiling | None:
@@ -93,8 +94,7 @@ def _identity() -> object:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "grpclab" / "ceiling.json"
+    return cache_folder() / "ceiling.json"
 
 
 def _keep(measured: Ceiling) -> None:

@@ -245,7 +245,7 @@ class Generator:
         self._workers.end_window(bounds, drain_s)
         if not self._workers.collect(answers, drain_s + SILENCE_S):
             names = ", ".join(self._workers.names(without=answers))
-            raise WorkerError(f"{names} did not come to an end within {drain_s + SILENCE_S:.0f} s")
+            raise WorkerError(f"{names} did not finish within {drain_s + SILENCE_S:.0f} s")
 
     @contextlib.contextmanager
     def background(self, limit_s: float = 60.0) -> Iterator[None]:
@@ -362,6 +362,6 @@ class Generator:
         if ceiling and self._allowance is not None:
             return self._allowance.reached(ceiling)
         return (
-            f"all {self._call.supply or 0:,} requests were sent, and they are not to repeat: give more of them, ask"
-            " for fewer calls, or repeat them with --data-repeat"
+            f"all {self._call.supply or 0:,} requests were sent, and they may not be repeated: provide more of "
+            "them, make fewer calls, or allow repetition with --data-repeat"
         )

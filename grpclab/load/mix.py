@@ -30,5 +30,10 @@ def mix_of(mix: Sequence[MixedCall], choose: Callable[[MixedCall, float], CallSp
 
 def mixed(mix: CallMix) -> CallSpec:
     """Return the call that stands for a mix."""
-    streams = any(call.server_streaming for call in mix.calls)
-    return CallSpec(path=mix.calls[0].path, payload=b"", server_streaming=streams, mix=mix)
+    return CallSpec(
+        path=mix.calls[0].path,
+        payload=b"",
+        server_streaming=any(call.server_streaming for call in mix.calls),
+        client_streaming=any(call.client_streaming for call in mix.calls),
+        mix=mix,
+    )

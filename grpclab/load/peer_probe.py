@@ -92,9 +92,9 @@ def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> Peer
             connection.settimeout(timeout_s)
             preface = _read(connection, len(frames.PREFACE))
         except OSError as error:
-            raise TargetError(f"{who} does not connect within {timeout_s:g} s: {error}") from None
+            raise TargetError(f"{who} did not connect within {timeout_s:g} s: {error}") from None
         if preface != frames.PREFACE:
-            raise TargetError(f"{who} does not speak HTTP/2: it begins with {preface!r}")
+            raise TargetError(f"{who} does not speak HTTP/2: its first bytes are {preface!r}")
         return _settings_of(connection, PeerSettingsReader(max_streams=0), deadline, who=who, timeout_s=timeout_s)
 
 
@@ -110,12 +110,12 @@ def _settings_of(
     connection: socket.socket, reader: PeerSettingsReader, deadline: float, *, who: str, timeout_s: float
 ) -> PeerSettings:
     """Read until the peer has answered our PING, leaves, or the time is over; then say GOAWAY."""
-    why = _read_settings(connection, reader, deadline) or f"it sends no SETTINGS within {timeout_s:g} s"
+    why = _read_settings(connection, reader, deadline) or f"it sent no SETTINGS within {timeout_s:g} s"
     with contextlib.suppress(OSError):
         goodbye = b"" if reader.closed is not None else frames.goaway(0, ErrorCode.NO_ERROR)
         connection.sendall(reader.take() + goodbye)
     if reader.closed is not None or not reader.ready:
-        raise TargetError(f"{who} does not say what it advertises: {reader.closed or why}")
+        raise TargetError(f"{who} does not advertise its settings: {reader.closed or why}")
     return reader.peer_settings()
 
 
@@ -127,12 +127,12 @@ def _read_settings(connection: socket.socket, reader: PeerSettingsReader, deadli
             connection.sendall(reader.take())
             data = connection.recv(65_536)
             if not data:
-                return "it closes the connection before its SETTINGS"
+                return "it closed the connection before sending SETTINGS"
             reader.receive(data)
             if time.monotonic() > deadline:
                 break
     except TimeoutError:
         return ""
     except OSError as error:
-        return f"the connection breaks before its SETTINGS: {error.strerror or error}"
+        return f"the connection broke before it sent SETTINGS: {error.strerror or error}"
     return ""

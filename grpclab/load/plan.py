@@ -25,6 +25,7 @@ from grpclab.load.core.arrivals import ScheduledRate, parse_rates, schedule_note
 from grpclab.load.core.bounds import split
 from grpclab.load.core.call_order import PIECE
 from grpclab.load.core.shapes import calls_within, complete
+from grpclab.load.core.stream_plan import check_streams
 from grpclab.load.mix import mix_of
 from grpclab.load.plan_rules import give_rate, how_to_plan_more, no_effect, refuse_server_factors, seed_has_no_effect
 from grpclab.load.reachability import await_listener
@@ -80,7 +81,7 @@ class LoadPlan:
         needed = calls_needed(PERCENTILES["p99"])
         if self.calls is None or self.calls >= needed:
             return ""
-        return f"p99 needs {needed:,} calls, and {self.calls:,} are planned: {self.more}"
+        return f"p99 needs {needed:,} calls, but {self.calls:,} are planned: {self.more}"
 
 
 def planned(
@@ -130,7 +131,7 @@ def load_plan(
         if not bounded:
             levels["load.duration_s"] = OPEN_LOOP_S
             each = "each rate" if len(rates) > 1 else "an open loop"
-            notes.append(f"{each} runs for {OPEN_LOOP_S:g} s where neither --requests nor --duration is given")
+            notes.append(f"{each} runs for {OPEN_LOOP_S:g} s, since neither --requests nor --duration is given")
     else:
         shape = ARRIVALS.resolve(str(levels.get("load.arrival", "constant")))
         if shape.callers is not None and not bounded:
@@ -139,8 +140,8 @@ def load_plan(
         idle = next((one for one in OF_A_RATE if one in levels and not (shape.callers and one == "load.arrival")), None)
         if idle is not None:
             raise UsageError(
-                f"invalid {idle}={format_level(levels[idle])}: expected a rate with it, since it says how calls"
-                " are sent at one: add --rate"
+                f"invalid {idle}={format_level(levels[idle])}: expected a rate along with it, since it only applies "
+                "to calls at a rate: add --rate"
             )
     if levels.get("load.duration_s") is not None and levels.get("load.requests") is None:
         levels["load.requests"] = None  # a duration alone is a bound of its own
@@ -158,12 +159,12 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
     absent = (type(None), list, tuple)
     options = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
     if name is None and options:
-        raise UsageError(f"{options[0]} belongs to a call of your own: add --call package.Service/Method")
+        raise UsageError(f"{options[0]} only applies to your own calls: add --call package.Service/Method")
     for factor in ("load.method", "load.request_bytes"):
         if name is not None and factor in levels:
-            raise UsageError(f"{factor} is for our own greeter: leave it out, or --call {name}")
+            raise UsageError(f"{factor} only applies to grpclab's own greeter: remove it, or remove --call {name}")
     if "--proto-path" in options and not {"--proto", "--protoset"} & set(options):
-        raise UsageError("--proto-path is where the imports of a file are looked for: add --proto FILE")
+        raise UsageError("--proto-path only applies to a .proto file: add --proto FILE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +282,7 @@ def choose_call(
     planned_calls = request.planned(calls_planned(config.load, rates), config.load)
     if request.name is None:
         call = dataclasses.replace(greeting(config.load), metadata=pairs)
+        check_streams(config.load, config.load.method, sends=False, receives=call.server_streaming)
         return _varied(call, varying, values, planned_calls, request)
     if request.proto is None and not request.descriptors:
         await_listener(target, wait_s, remote=security.remote)
@@ -295,7 +297,7 @@ def choose_call(
         descriptors=request.descriptors,
         options=request.options,
         planned=planned_calls,
-        callers=config.load.concurrency,
+        load=config.load,
         security=security,
         ledger=ledger,
         server=request.server,

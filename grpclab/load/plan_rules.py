@@ -18,33 +18,33 @@ def refuse_server_factors(levels: Mapping[str, Level]) -> None:
     for name, level in levels.items():
         if is_own(name):
             raise UsageError(
-                f"invalid {name}={format_level(level)}: expected a factor of client, load or link, since bench loads a"
-                " server that is running already, whose arguments and variables it cannot set"
+                f"invalid {name}={format_level(level)}: expected a factor of client, load or link, since bench "
+                "loads a server that is already running and cannot set its arguments or variables"
             )
         if lookup(name).section != "server":
             continue
         word = f"{name}={format_level(level)}"
         if name == "server.tls" and level:
             raise UsageError(
-                f"invalid {word}: expected --tls instead, since bench loads a server that is running already; measure"
-                f" what TLS costs with grpclab compare basic basic --b-set {word}"
+                f"invalid {word}: expected --tls instead, since bench loads a server that is already running; to "
+                f"measure the cost of TLS, use grpclab compare basic basic --b-set {word}"
             )
         raise UsageError(
-            f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is running"
-            f" already; start one with it (grpclab serve basic --set {word}), or measure it (grpclab compare basic"
-            f" basic --b-set {word})"
+            f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is already "
+            f"running; start one with this setting (grpclab serve basic --set {word}), or measure its effect "
+            f"(grpclab compare basic basic --b-set {word})"
         )
 
 
 def give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
     """Give the levels the first rate, the time for which each is held, and the load shape of a ramp."""
     if levels.get("load.rate_rps") is not None:
-        raise UsageError("--rate and load.rate_rps both set the rate: give one of the two")
+        raise UsageError("--rate and load.rate_rps both set the rate: use only one of them")
     levels["load.rate_rps"] = rates[0].rate_rps
     hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
     if arrival := rates[0].arrival:
         if "load.arrival" in levels:
-            expected = f"no load shape beside --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
+            expected = f"no load shape together with --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
             raise UsageError(invalid("load.arrival", levels["load.arrival"], expected))
         levels["load.arrival"] = arrival
         if levels.get("load.requests") is not None or levels.get("load.duration_s") is not None:
@@ -52,7 +52,7 @@ def give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
     if hold_s is not None:
         if levels.get("load.duration_s") is not None:
             raise UsageError(
-                f"--duration and the @{hold_s:g}s of --rate both set how long a rate is held: give only one"
+                f"--duration and the @{hold_s:g}s of --rate both set how long a rate is held: use only one of them"
             )
         levels["load.duration_s"] = hold_s
 
@@ -66,7 +66,7 @@ def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
     """Return the reason why a seed cannot act: only the arrivals of some load shapes are drawn."""
     random = config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).random
     return (
-        {"seed": "nothing is drawn at random: it is for load.arrival=poisson or gamma:SHAPE"}
+        {"seed": "nothing is random here: it only applies to load.arrival=poisson or gamma:SHAPE"}
         if given and not random
         else {}
     )
@@ -77,6 +77,6 @@ def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -
     if len(rates) > 1:
         return "hold each rate for longer, or begin with a higher one"
     if config.load.rate_rps is not None:
-        return "raise --duration (-z), and -n where it is given"
+        return "raise --duration (-z), and -n if it is given"
     bounds = {"-n (--requests)": config.load.requests, "--duration (-z)": config.load.duration_s}
     return f"raise {' and '.join(option for option, bound in bounds.items() if bound is not None)}"

@@ -29,9 +29,9 @@ LOOK_AFTER_S = 0.25
 where the wait is no longer than this."""
 PATIENCE_S = 1.0
 """Longest wait for one answer of a look; there are two questions at most."""
-_START = "start a server there (`grpclab serve optimized`), or name another target"
+_START = "start a server there (`grpclab serve optimized`), or use another target"
 _START_OR_WAIT = (
-    "start a server there (`grpclab serve optimized`), name another target, or wait for one with --connect-timeout 30s"
+    "start a server there (`grpclab serve optimized`), use another target, or wait for it with --connect-timeout 30s"
 )
 FILES_RUN_OUT = (errno.EMFILE, errno.ENFILE)
 """The errors of a process, or a system, that may open no further file."""
@@ -66,7 +66,7 @@ def look(target: str, security: Security = PLAINTEXT, *, patience_s: float = PAT
         if greeting is None or greeting.startswith(_TLS_ALERT):  # closed, silent, or an alert: as TLS servers do
             anybody = Security(tls=True, verify=False)
             if _tls_fault(address, anybody, "", patience_s) not in (NO_TLS, SILENT):
-                remedy = "add --tls, with --cacert FILE where its certificate is not one that this machine trusts"
+                remedy = "add --tls, and --cacert FILE if this machine does not trust its certificate"
                 return Diagnosis(text=f"{who} speaks TLS: {remedy}", final=True)
             return Diagnosis(text="", final=False)
     except OSError as error:
@@ -74,10 +74,10 @@ def look(target: str, security: Security = PLAINTEXT, *, patience_s: float = PAT
     if greeting[3:4] == bytes([frames.SETTINGS]):
         return Diagnosis(text="", final=False)
     if greeting.startswith(b"HTTP/1"):
-        text = f"{who} speaks HTTP/1.1, and gRPC needs HTTP/2: name its gRPC port"
+        text = f"{who} speaks HTTP/1.1, but gRPC needs HTTP/2: use its gRPC port"
     else:
         shown = printable(repr(greeting[:_SHOWN]))
-        text = f"{who} does not speak HTTP/2, its answer begins with {shown}: name a gRPC port"
+        text = f"{who} does not speak HTTP/2, its answer begins with {shown}: use a gRPC port"
     return Diagnosis(text=text, final=True)
 
 
@@ -113,7 +113,7 @@ def _fault_after_handshake(connection: ssl.SSLSocket, security: Security) -> str
     agreed = connection.selected_alpn_protocol()
     if agreed != "h2":
         offer = f"agrees on {agreed}" if agreed else "agrees on no protocol"
-        return f"{offer} in the TLS handshake (ALPN), and gRPC needs h2: name its gRPC port, or enable HTTP/2"
+        return f"{offer} in the TLS handshake (ALPN), but gRPC needs h2: use its gRPC port, or enable HTTP/2"
     fault = "closes the connection after the TLS handshake: "
     fault += DEMANDS if security.certificate is None else "it may not accept the certificate of --cert"
     try:  # with TLS 1.3 the server judges the client's certificate when the client's handshake is over
@@ -138,10 +138,12 @@ def _untrusted(error: ssl.SSLCertVerificationError, name: str, security: Securit
     if error.verify_code == _NOT_YET:
         return "has a certificate that is not valid yet: set the clock, or add --insecure-skip-verify"
     if error.verify_code in (_NAME, _ADDRESS):
-        return f"has a certificate for another name than {name}: add --server-name NAME with one that it holds"
-    trusted = (security.options.cacert or "the given roots") if security.roots else "whom this machine trusts"
+        return f"has a certificate for a name other than {name}: add --server-name NAME with a name in the certificate"
+    trusted = (
+        (security.options.cacert or "the given roots") if security.roots else "an authority that this machine trusts"
+    )
     why = error.verify_message or "it cannot be verified"
-    return f"has a certificate that is not signed by {trusted} ({why}): name its root with --cacert FILE"
+    return f"has a certificate that is not signed by {trusted} ({why}): provide its root certificate with --cacert FILE"
 
 
 def _failed(target: str, error: OSError) -> Diagnosis:
@@ -153,7 +155,7 @@ def _failed(target: str, error: OSError) -> Diagnosis:
 def too_many_files(number: int) -> str:
     """Return the meaning of an error of FILES_RUN_OUT, with the limit of a process and the way to raise it."""
     if number == errno.ENFILE:
-        return "since too many files are open on this machine: end something that holds them"
+        return "since too many files are open on this machine: stop a program that has many files open"
     soft, _ = ulimits.open_files()
     return f"since this process may have only {soft:,} files open: raise `ulimit -n`, or use fewer connections"
 

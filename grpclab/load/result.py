@@ -124,14 +124,14 @@ class LoadResult:
         name, tail = self.tail
         median = summary.latency["p50"]
         if self.run.stood_still or self.limited_by == GENERATOR_BOUND:
-            return "-", "the generator was the limit: this says nothing of the server"
+            return "-", "the generator was the limit, so this says nothing about the server"
         if not name or not summary.requests:
             return "-", "too few calls to judge"
         errors, spread = summary.errors / summary.requests, tail / median
         missing = 0.0 if self.run.keeps_up else 1 - summary.throughput_rps / self.run.due_rps
         letter = next((g for g, most, ratio in GRADES if max(errors, missing) <= most and spread <= ratio), "F")
         behind = f"{missing:.1%} of the rate missing, " if missing else ""
-        return letter, f"{behind}{errors:.1%} errors, {name} is {spread:.1f} x the median"
+        return letter, f"{behind}{errors:.1%} errors, {name} is {spread:.1f}× the median"
 
     @property
     def knee(self) -> Knee | None:
@@ -156,10 +156,11 @@ class LoadResult:
             return ""
         text = f"every call to {self.title} failed: {sentence(self.run.failures)}"
         if set(summary.errors_by_status) == {"UNIMPLEMENTED"}:
-            text += ": this server does not have that method"
+            text += ": this server does not have this method"
             if self.call.path.startswith(GREETER) and self.call.mix is None:
                 text += (
-                    "; without --call, grpclab's own greeter is called: name yours, e.g. --call package.Service/Method"
+                    "; without --call, the method of grpclab's own greeter is called: name your own, e.g. --call "
+                    "package.Service/Method"
                 )
         return text
 
@@ -175,4 +176,6 @@ def link_text(link: Mapping[str, float]) -> str:
     """Return a sentence on an emulated link: its factors, and its measured round trips."""
     rtt_ms, p50 = link["rtt_ms_asked"], link["rtt_ms_p50"]
     text = f"emulated link: {rtt_ms:g} ms asked for, {p50:.2f} ms measured (p99 {link['rtt_ms_p99']:.2f} ms)"
-    return text + ("; it is not as asked for" if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms) else "")
+    return text + (
+        "; this is not what was asked for" if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms) else ""
+    )

@@ -153,10 +153,10 @@ class LoadRun:
                 kind="silence",
                 severity="warning" if closed else "note",
                 text=(
-                    f"no call ended for {silence_s:.2g} s, from {at_s:.2f} s on, while the generator ran: the server, "
-                    "or what lies between, stood still"
+                    f"no call completed for {silence_s:.2g} s, from {at_s:.2f} s on, while the generator was "
+                    "running: the server, or something between, stalled"
                 ),
-                remedy="a closed loop sends nothing meanwhile, an open loop (--rate) counts such a pause in full"
+                remedy="a closed loop sends nothing during such a pause; an open loop (--rate) counts it in full"
                 if closed
                 else "",
             )
@@ -171,9 +171,7 @@ class LoadRun:
     def short(self) -> str:
         """Return a phrase on the length of a window that is below SHORT_S; nothing where it is not."""
         window_s = self.summary.window_s
-        return (
-            f"over {duration(window_s, 'sentence')} only: -z 1s measures for a second" if 0 < window_s < SHORT_S else ""
-        )
+        return f"over only {duration(window_s)}: -z 1s measures for a second" if 0 < window_s < SHORT_S else ""
 
     @property
     def stood_still(self) -> bool:
@@ -285,7 +283,7 @@ def find_bound(windows: Sequence[Window], *, bound_hits: int, unsent: int, busy_
     if not bound_hits or busy_share > BUSY_LIMIT or 2 * bound_hits < late:
         return ""
     never = f" ({unsent:,} were never sent)" if unsent else ""
-    return f"{bound_hits:,} calls had to wait{never}: the server answers too slowly for this rate and that limit"
+    return f"{bound_hits:,} calls had to wait{never}: the server answers too slowly for this rate and this limit"
 
 
 def find_limits(
@@ -309,12 +307,12 @@ def find_limits(
         limits.append(f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}")
     if still_s > STILL_LIMIT * summary.window_s:
         limits.append(
-            f"the generator stood still for {still_s:.2f} s of {summary.window_s:.2f} s, as if it were stopped"
+            f"the generator stalled for {still_s:.2f} s of {summary.window_s:.2f} s, as if it had been stopped"
         )
     waited, worked = crowded
     if waited > WAITED_LIMIT and waited + worked > BUSY_LIMIT >= busy_share:
         limits.append(
-            f"a generator process waited for a core for {waited:.0%} of the window and worked for {worked:.0%} of it"
+            f"a generator process waited for a core for {waited:.0%} of the window and ran for {worked:.0%} of it"
         )
     if planned is not None and not held_back:
         limits += _late(windows, summary, planned)
@@ -332,4 +330,4 @@ def _late(windows: Sequence[Window], summary: Summary, planned: int) -> Iterator
         if abs(corrected - summary.latency_uncorrected[name]) > LATE_LIMIT * corrected
     ]
     if distorted:
-        yield f"late sends make up more than {LATE_LIMIT:.0%} of {', '.join(distorted)}"
+        yield f"late sends are responsible for more than {LATE_LIMIT:.0%} of {', '.join(distorted)}"

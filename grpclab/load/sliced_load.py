@@ -104,7 +104,7 @@ class SlicedLoad:
             load = self._run(WARM_UP, SliceLengths(ramp_s=ramp_s, counted_s=seconds - ramp_s)).slice
             calls += load.calls
             if load.exhausted:
-                raise MeasurementError(f"the warm-up was not completed: {load.invalid}")
+                raise MeasurementError(f"the warm-up did not complete: {load.invalid}")
             if load.started or load.drained_at >= load.closed_at + self.drain_s:
                 break
             # No call began in the second half: calls are long, or the machine was busy. Then all of it counts.
@@ -191,7 +191,7 @@ class SlicedLoad:
                 workers.send(EndWindow(cut_at=time.perf_counter(), drain_s=0.0))
 
         if not workers.collect(answers, patience_s, every_s=LOOK_S, tick=look):
-            raise WorkerError(f"{', '.join(workers.names(without=answers))} did not come to the end of a slice")
+            raise WorkerError(f"{', '.join(workers.names(without=answers))} did not reach the end of a slice")
 
     def _why_invalid(self, parts: Sequence[SliceEnded]) -> str:
         """Return why a slice does not count, "" where it does; notes where there can be no further one."""
@@ -199,13 +199,13 @@ class SlicedLoad:
         if self._out:
             self._out_because = self._why_out(next((part.ceiling for part in self._out if part.ceiling), ""))
         elif any(part.cut for part in parts):
-            return "it was ended before its time"
+            return "it was ended early"
         late_s = max(part.late_s for part in parts)
         if not self._out and late_s > (LATE_START_S if len(parts) > 1 else LATE_ALONE_S):
-            return f"a worker of the load generator began {milliseconds(late_s)} late"
+            return f"a worker of the load generator started {milliseconds(late_s)} late"
         still_s = max(part.still_s for part in parts)
         if not self._out and still_s > 0:
-            return f"the load generator stood still for {duration(still_s, 'sentence')}, as if it were stopped"
+            return f"the load generator stalled for {duration(still_s)}, as if it had been stopped"
         return self._out_because
 
     # ---- the run ---------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class SlicedLoad:
             counting = [each for each in counting if each.slice.number in keep]
         if not counting:
             reasons = why_none_counts(each.slice.invalid for each in self._measured)
-            raise MeasurementError(f"no slice of the load counts: {reasons or 'none was measured'}")
+            raise MeasurementError(f"no slice is usable: {reasons or 'none was measured'}")
         slices = [each.slice for each in counting]
         bounds = [
             SliceBounds(

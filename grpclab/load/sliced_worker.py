@@ -34,7 +34,7 @@ from grpclab.load.worker_messages import (
     WindowEnded,
     WorkerOrder,
 )
-from grpclab.load.worker_usage import GIVE_UP_S, SecondsUsed, WorkerUsage, beat, beside, until
+from grpclab.load.worker_usage import GIVE_UP_S, SecondsUsed, WorkerUsage, beat, beside, traffic_of, until
 from grpclab.system.allowance import TIME
 from grpclab.system.pacing import Pacer
 from grpclab.system.subprocesses import say
@@ -80,7 +80,7 @@ class SlicedWorker:
         return SlicesClosed(
             counted=tuple(self._counted),
             made=self._supplies.made,
-            traffic=self._engine.traffic(),
+            traffic=traffic_of(self._engine, self._setup),
             answers=self._recorder.answers.samples(),
         )
 

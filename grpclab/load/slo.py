@@ -90,7 +90,7 @@ class ObjectiveResult:
     @property
     def sentence(self) -> str:
         """``p99 was 8.20 ms, 64.0% above the 5ms allowed``."""
-        implied = f" (implied: --slo has no errors={self.objective.text} of its own)" if self.objective.implied else ""
+        implied = f" (implied: --slo does not set errors={self.objective.text})" if self.objective.implied else ""
         return self._phrase + implied
 
     @property
@@ -98,11 +98,11 @@ class ObjectiveResult:
         objective, name = self.objective, self.objective.name
         where = f" at {self.at}" if self.at else ""
         if self.why:
-            return f"{name}={objective.text}{where} is broken: {self.why}"
+            return f"{name}={objective.text}{where} is not met: {self.why}"
         if math.isnan(self.figure):
             needed = calls_needed(PERCENTILES[name]) if name in PERCENTILES else 1
             judged = f"{name}={objective.text}{where}"
-            return f"not enough calls to judge {judged}: it needs {needed:,}, there were {self.calls:,}"
+            return f"not enough calls to judge {judged}: it needs {needed:,}, but there were {self.calls:,}"
         shown = f"{name} {objective.phrase(self.figure)}{where}"
         if self.met:
             return f"{shown}, {'at least' if objective.at_least else 'within'} {objective.text}"
@@ -110,12 +110,12 @@ class ObjectiveResult:
 
     @property
     def _distance(self) -> str:
-        """The distance from the limit: ``64% above``, ``12 x``."""
+        """The distance from the limit: ``64% above``, ``12×``."""
         side = "below" if self.objective.at_least else "above"
         if not self.objective.limit:
             return side
         ratio = self.figure / self.objective.limit
-        return f"{ratio:,.1f} x" if ratio >= 3 else f"{abs(ratio - 1):.1%} {side}"
+        return f"{ratio:,.1f}×" if ratio >= 3 else f"{abs(ratio - 1):.1%} {side}"
 
 
 def parse_slo(text: str) -> tuple[Objective, ...]:
@@ -124,13 +124,13 @@ def parse_slo(text: str) -> tuple[Objective, ...]:
     for part in text.split(","):
         name, equals, level = (word.strip() for word in part.partition("="))
         if not equals:
-            raise UsageError(f"--slo {part.strip()!r} is not a threshold: write name=limit, e.g. {EXAMPLE}")
+            raise UsageError(f"--slo {part.strip()!r} is not a threshold: expected name=limit, e.g. {EXAMPLE}")
         if name not in KEYS:
             near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}"
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(KEYS)}"
             raise UsageError(f"--slo has no {name!r}: {hint}")
         if name in objectives:
-            raise UsageError(f"--slo names {name} twice: give one limit for each")
+            raise UsageError(f"--slo sets {name} twice: give it one limit")
         objectives[name] = Objective(name=name, limit=_limit(name, level), text=level)
     return tuple(objectives.values())
 
@@ -167,8 +167,8 @@ def check_enough(objectives: Sequence[Objective], calls: int | None, mend: str) 
         needed = calls_needed(PERCENTILES[objective.name]) if objective.name in PERCENTILES else 0
         if calls is not None and calls < needed:
             raise UsageError(
-                f"invalid --slo {objective.name}={objective.text}: expected {needed:,} calls or more,"
-                f" {calls:,} are planned: {mend}"
+                f"invalid --slo {objective.name}={objective.text}: expected at least {needed:,} calls, but "
+                f"{calls:,} are planned: {mend}"
             )
 
 
@@ -194,7 +194,9 @@ def _why_broken(objective: Objective, summary: Summary) -> str:
         return "no call succeeded"
     stalled_s = summary.stalled_s
     if stalled_s > max(objective.limit, _allowed_share(objective) * summary.window_s):
-        return f"no call ended in the last {stalled_s:.1f} s of {summary.window_s:.1f} s, all callers were waiting"
+        return (
+            f"no call completed in the last {stalled_s:.1f} s of {summary.window_s:.1f} s, and all callers were waiting"
+        )
     return ""
 
 
@@ -218,8 +220,8 @@ def check_watchable(objectives: Sequence[Objective]) -> None:
     """Raise UsageError if none of the thresholds can be watched while the load runs."""
     if not any(o.name in WATCHABLE for o in objectives):
         raise UsageError(
-            f"--abort-on-slo cannot watch {', '.join(o.name for o in objectives) or 'anything'}:"
-            f" give --slo one of {', '.join(WATCHABLE)}"
+            f"--abort-on-slo cannot watch {', '.join(o.name for o in objectives) or 'anything'}: set --slo for one "
+            f"of {', '.join(WATCHABLE)}"
         )
 
 
@@ -244,7 +246,10 @@ class ObjectiveWatch:
             streak = self._streak[objective.name] = self._streak.get(objective.name, 0) + 1 if reason else 0
             at_once = objective.name in ("max", "errors") or (objective.name == "rps" and progress.calls >= WATCH_CALLS)
             if objective.name in PERCENTILES and _stalled(objective, progress, self.callers):
-                reason, at_once = f"no call has ended for {progress.youngest_s:.1f} s, all callers are waiting", True
+                reason, at_once = (
+                    (f"no call has completed for {progress.youngest_s:.1f} s, and all callers are waiting"),
+                    True,
+                )
             if reason and (at_once or streak >= WATCH_REPORTS):
                 implied = " (implied)" if objective.implied else ""
                 return f"{reason}, against the {objective.name}={objective.text} of --slo{implied}"
@@ -272,11 +277,11 @@ def _broken(objective: Objective, progress: LoadProgress) -> str:
     elif objective.name == "max" and objective.exceeded(progress.longest_s):
         reason = f"max {objective.phrase(progress.longest_s)} {evidence}"
     elif objective.name == "max" and objective.exceeded(progress.oldest_s):
-        reason = f"a call has been under way for {progress.oldest_s:.2f} s"
+        reason = f"a call has been in progress for {progress.oldest_s:.2f} s"
     elif objective.name in PERCENTILES:
         overdue = progress.overdue[objective.limit]
         slow, calls = progress.slow[objective.limit] + overdue, progress.succeeded + overdue
         if slow > _allowed_share(objective) * calls and (slow >= MIN_BEYOND or slow == calls):
-            waiting = f", {overdue:,} of them still under way" if overdue else ""
+            waiting = f", {overdue:,} of them still in progress" if overdue else ""
             reason = f"{slow:,} of {calls:,} calls ({slow / calls:.1%}) took longer than {objective.text}{waiting}"
     return reason

@@ -64,11 +64,12 @@ def find_knee(steps: Sequence[RateStep]) -> Knee:
     first, last_kept = ordered[0], None
     for step in ordered:
         if step.limited_by not in ("", HELD_BACK):
-            ended = f"at {_rate(step)} the generator was the limit"
+            ended = f"at {_rate(step)}, the generator was the limit"
             if last_kept is None:
-                return Knee(rate_rps=None, sentence=f"no knee: {ended}, already at the lowest rate")
+                return Knee(rate_rps=None, sentence=f"no knee: even at the lowest rate, {ended}")
             return Knee(
-                rate_rps=last_kept.rate_rps, sentence=f"kept up to {_rate(last_kept)}; {ended}: the server may do more"
+                rate_rps=last_kept.rate_rps,
+                sentence=f"kept up with {_rate(last_kept)}; {ended}, so the server may be able to do more",
             )
         why = _why_not(step, first)
         if why and last_kept is None:
@@ -77,11 +78,12 @@ def find_knee(steps: Sequence[RateStep]) -> Knee:
             )
         if why and last_kept is not None:
             return Knee(
-                rate_rps=last_kept.rate_rps, sentence=f"knee: kept up to {_rate(last_kept)}; at {_rate(step)} {why}"
+                rate_rps=last_kept.rate_rps, sentence=f"knee: kept up with {_rate(last_kept)}; at {_rate(step)}, {why}"
             )
         last_kept = step
     return Knee(
-        rate_rps=ordered[-1].rate_rps, sentence=f"no knee: every rate up to {_rate(ordered[-1])} was kept up with"
+        rate_rps=ordered[-1].rate_rps,
+        sentence=f"no knee: the server kept up with every rate up to {_rate(ordered[-1])}",
     )
 
 
@@ -97,7 +99,7 @@ def _why_not(step: RateStep, first: RateStep) -> str:
     for name in ("p99", "p95", "p90", "p50"):
         if not math.isnan(latency[name]) and not math.isnan(first_latency[name]):
             if latency[name] > KEPT_TAIL * first_latency[name]:
-                return f"{name} was {latency[name] / first_latency[name]:,.0f} x that of the first step"
+                return f"{name} was {latency[name] / first_latency[name]:,.0f}× that of the first step"
             break
     return ""
 

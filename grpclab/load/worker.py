@@ -15,6 +15,7 @@ import sys
 import time
 
 from grpclab.errors import PluginError, StorageError, TargetError, UsageError
+from grpclab.factors.config import LoadConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import planned
@@ -40,7 +41,7 @@ from grpclab.load.worker_messages import (
     WindowProgress,
     WorkerOrder,
 )
-from grpclab.load.worker_usage import GIVE_UP_S, WorkerUsage, beat, beside, until
+from grpclab.load.worker_usage import GIVE_UP_S, WorkerUsage, beat, beside, traffic_of, until
 from grpclab.metrics import PERCENTILES
 from grpclab.system import ulimits
 from grpclab.system.allowance import TIME
@@ -62,8 +63,8 @@ async def _work(orders: Orders) -> None:
     assert isinstance(setup, Connect)
     try:
         create: EngineFactory = ENGINES[setup.config.load.engine]
-        if missing := _missing(create, setup.call, changes=bool(caller_changes(setup.config.load))):
-            raise PluginError(f"load.engine={setup.config.load.engine} has no {missing}: use wire or grpcio")
+        if missing := _missing(create, setup.call, setup.config.load):
+            raise PluginError(f"load.engine={setup.config.load.engine} does not support {missing}: use wire or grpcio")
         engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
         await engine.connect(setup.connect_timeout_s)
     except (TargetError, UsageError) as error:  # UsageError: a target that is not on this machine, after all
@@ -92,16 +93,18 @@ async def _work(orders: Orders) -> None:
             say(Failed(kind="storage", text=str(error)))
 
 
-def _missing(create: EngineFactory, call: CallSpec, *, changes: bool = False) -> str:
+def _missing(create: EngineFactory, call: CallSpec, load: LoadConfig) -> str:
     """What a call asks for that not every engine has; nothing where the engine has it all."""
+    if any(call.stream_plans(load)) and not getattr(create, "STREAMS", False):
+        return "part of the client in streams"
     if getattr(create, "VARIES_CALLS", False):
         return ""
     asked = {
         "mix of calls": call.mix,
-        "requests that differ": call.payloads,
-        "metadata that differs": call.headers,
+        "requests that vary": call.payloads,
+        "metadata that varies": call.headers,
         "--check": call.check,
-        "concurrency that changes": changes,
+        "concurrency that changes": caller_changes(load),
     }
     return next((name for name, value in asked.items() if value), "")
 
@@ -160,7 +163,7 @@ class _Worker:
             made=self.supplies.made,
             unsent=recorder.unsent,
             still_s=heartbeat.still_s,
-            traffic=self._engine.traffic(),
+            traffic=traffic_of(self._engine, self._setup),
             encodings=recorder.encodings,
             failures=failures.entries(),
             answers=recorder.answers.samples(),

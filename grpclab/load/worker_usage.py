@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.running import BEAT_S, Heartbeat
+from grpclab.load.core.traffic import Traffic
+from grpclab.load.engines.engine import Engine
+from grpclab.load.worker_messages import Connect
 from grpclab.system.accounting import thread_waited_seconds
+from grpclab.system.listeners import bytes_carried
 from grpclab.system.pacing import Pacer
 
 GIVE_UP_S = 8.0
@@ -69,6 +74,15 @@ class WorkerUsage:
             loop_s=self.loop_s - earlier.loop_s,
             waited_s=self.waited_s - earlier.waited_s,
         )
+
+
+def traffic_of(engine: Engine, setup: Connect) -> Traffic:
+    """Return the traffic of the engine since it connected, with the bytes; NaN where a connection has been closed."""
+    traffic = engine.traffic()
+    connections, sent, received = bytes_carried(setup.target, setup.security.remote)
+    known = connections == traffic.connections_opened
+    carried = (float(sent), float(received)) if known else (math.nan, math.nan)
+    return dataclasses.replace(traffic, bytes_sent=carried[0], bytes_received=carried[1])
 
 
 async def until(moment: float, running: asyncio.Task[None]) -> None:

@@ -28,7 +28,7 @@ class CalibrationNotebook:
 
     def answer(self) -> None:
         """Reserve the place of the answer."""
-        self._top.show(note("Not measured yet. The answer appears here when every part is measured."))
+        self._top.show(note("Not measured yet. The answer will appear here when all parts have been measured."))
 
     def prepare(self, namespace: Mapping[str, Any]) -> Shown:
         """Begin the calibration that the notebook's variables ask for; an earlier one of that name is removed.
@@ -38,7 +38,9 @@ class CalibrationNotebook:
         self.plan = Plan.from_namespace(namespace)
         if unknown := [name for name in self.plan.parts if name not in EXPERIMENTS]:
             raise DesignError(
-                invalid("only", self.plan.only, f"names out of {', '.join(EXPERIMENTS)}; {unknown[0]!r} is none")
+                invalid(
+                    "only", self.plan.only, f"names from {', '.join(EXPERIMENTS)}; {unknown[0]!r} is not one of them"
+                )
             )
         self.results = Results(project_root(), self.plan.name)
         self.results.begin(self.plan)
@@ -53,7 +55,7 @@ class CalibrationNotebook:
         """
         experiment, began = EXPERIMENTS[name], Reading.take()
         if self.plan.parts and name not in self.plan.parts:
-            self.results.note(name, f"not asked for (only={self.plan.only})")
+            self.results.note(name, f"not selected (only={self.plan.only})")
             return self._shown(name)
         try:
             frame = experiment.sized(self.plan)
@@ -69,7 +71,7 @@ class CalibrationNotebook:
     def _shown(self, name: str) -> Section:
         """The section of an experiment; the top says how many there are."""
         self._made[name] = page.section(self.results, name)
-        self._top.update(note(f"{len(self._made)} of {len(list(EXPERIMENTS))} parts are measured."))
+        self._top.update(note(f"{len(self._made)} of {len(list(EXPERIMENTS))} parts have been measured."))
         return self._made[name]
 
     def claims(self) -> Section:

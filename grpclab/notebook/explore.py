@@ -86,8 +86,8 @@ def sources(study: str, other: str, root: Path) -> tuple[Path, Path]:
     example, replication = (root / "reports" / name for name in PUBLISHED)
     if not study and not newest and not example.exists():
         raise DesignError(
-            f"there is no finished study in {root / 'results'}, and no {example}: run `grpclab study --design quick`"
-            " first, or name a study or a report"
+            f"there is no finished study in {root / 'results'} and no {example}: run `grpclab study --design quick` "
+            "first, or name a study or a report"
         )
     first = _named(study, root) if study else newest[0] if newest else example
     rest = [folder for folder in newest if folder.resolve() != first.resolve()]
@@ -173,21 +173,21 @@ def strongest(correlations: pd.DataFrame) -> str:
     known = correlations.dropna(axis="columns", how="all").dropna(how="all")
     unknown = [str(name) for name in correlations.columns if name not in known.columns]
     if known.empty:
-        return "Nothing can be told: in no block were three configurations measured."
+        return "No conclusion is possible: no block has three measured configurations."
     middle = known.median().abs().sort_values(ascending=False)
     first = str(middle.index[0])
     leads = int(known.abs().idxmax(axis="columns").eq(first).sum())
     low, high = known[first].min(), known[first].max()
     text = (
-        f"Throughput goes most closely with {metric_words(first)}: rank correlation {known[first].median():+.2f} in the"
-        f" median block ({low:+.2f} to {high:+.2f} over {qty.count(len(known), 'block')}), ahead of the others in"
-        f" {leads}."
+        f"Throughput correlates most strongly with {metric_words(first)}: rank correlation "
+        f"{known[first].median():+.2f} in the median block ({low:+.2f} to {high:+.2f} over "
+        f"{qty.count(len(known), 'block')}), the strongest in {leads}."
     )
     if len(middle) > 1:
         second = str(middle.index[1])
         text += f" Next is {metric_words(second)} with {known[second].median():+.2f}."
     if unknown:
-        text += f" Not measured with enough calls: {words.listing(map(metric_words, unknown))}."
+        text += f" Too few calls to measure: {words.listing(map(metric_words, unknown))}."
     return text
 
 
@@ -220,9 +220,7 @@ def ratios_sentence(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> s
         certain = f", {between}" if between != qty.MISSING else ": no interval"
         blocks = qty.count(interval.blocks, "block")
         sentences.append(f"{metric_words(str(metric))} {qty.ratio(interval.mean)} ({blocks}{certain})")
-    return (
-        f"{candidate} against {baseline}: {words.listing(sentences)}." if sentences else "There is no block with both."
-    )
+    return f"{candidate} against {baseline}: {words.listing(sentences)}." if sentences else "No block has both."
 
 
 ratios_told = ratios_sentence

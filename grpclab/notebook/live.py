@@ -113,7 +113,7 @@ class TrialProgress:
 
     def end(self) -> None:
         """The study is complete, or was stopped."""
-        state = "measured" if self._done == self._total else "stopped: run the notebook again to go on"
+        state = "measured" if self._done == self._total else "stopped: run the notebook again to resume"
         self._output.update(self._state(state, whole=True))
         self._elsewhere.update(self._bar(state))
 

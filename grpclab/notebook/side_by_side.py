@@ -42,11 +42,11 @@ class Joined:
         shared = self.trials["configuration"].nunique()
         what = f"{qty.count(shared, 'configuration')} in common"
         if self.comparable:
-            return f"The same machine and versions, {what}: absolute numbers may be compared, too."
+            return f"Same machine and versions, {what}: absolute figures can be compared as well."
         apart = words.listing([str(name) for name in self.differences.index])
         return (
-            f"Not the same {apart}; {what}. Absolute numbers of the two are not compared:"
-            " only ratios, each taken inside its own study."
+            f"Different {apart}; {what}. Absolute figures are not compared, only ratios, each taken within its own "
+            "study."
         )
 
     def levels(self, metric: str) -> pd.DataFrame:
@@ -72,8 +72,8 @@ class Joined:
         opposite = {"faster": "slower", "slower": "faster"}
         against = both["verdict_1"].map(opposite).eq(both["verdict_2"])
         return (
-            f"Of {qty.count(len(both), 'comparison')} in both, {int(overlap.sum())} have intervals that overlap,"
-            f" {int(same.sum())} the same verdict, {int(against.sum())} opposite ones."
+            f"Of {qty.count(len(both), 'comparison')} in both studies, {int(overlap.sum())} have overlapping "
+            f"intervals, {int(same.sum())} have the same verdict, and {int(against.sum())} have opposite verdicts."
         )
 
 
@@ -120,7 +120,7 @@ def _left_out(first: StoredStudy, second: StoredStudy) -> pd.Series:
             ours, theirs = sides[0][name], sides[1][name]
             unlike = [factor for factor in ours if ours[factor] != theirs.get(factor, ours[factor])]
             if unlike:
-                reasons[name] = f"not the same {words.listing(unlike)}"
+                reasons[name] = f"different {words.listing(unlike)}"
     return pd.Series(reasons, name="why", dtype=object).rename_axis("configuration")
 
 

@@ -39,7 +39,7 @@ class SweepNotebook:
 
     def answer(self) -> None:
         """Reserve the place of the answer."""
-        self._top.show(note("Not measured yet. The answer appears here when the study is complete."))
+        self._top.show(note("Not measured yet. The answer will appear here when the study is complete."))
 
     def prepare(self, namespace: Mapping[str, Any]) -> Shown:
         """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""

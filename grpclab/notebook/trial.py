@@ -128,7 +128,7 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
             rows["pings and GOAWAYs"] = passed
         if metrics.get("connections_lost"):
             without = qty.duration(metrics.get("outage_s"))
-            rows["connections lost"] = f"{metrics['connections_lost']:.0f}, {without} without any"
+            rows["connections lost"] = f"{metrics['connections_lost']:.0f}, {without} without a connection"
     if result.failures:
         rows["failed calls"] = sentence(result.failures)
     if "profile_samples" in metrics or result.evidence.profile_note:

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 MISSING_ADVICE = "perf is not installed (Debian: apt install linux-perf)"
 PERMISSION_ADVICE = (
-    "perf may not sample the server: run as root, or allow it with sysctl kernel.perf_event_paranoid=1"
-    " (in a container add CAP_PERFMON)"
+    "perf has no permission to sample the server: run as root, or allow it with sysctl "
+    "kernel.perf_event_paranoid=1 (in a container, add CAP_PERFMON)"
 )
-USER_ONLY_ADVICE = "perf saw nothing of the kernel: run as root, or allow it with sysctl kernel.perf_event_paranoid=1"
+USER_ONLY_ADVICE = "perf could not see the kernel: run as root, or allow it with sysctl kernel.perf_event_paranoid=1"
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 
 RATE_HZ = 499
@@ -163,7 +163,7 @@ def _why_nothing(errors: str) -> str:
     if re.search(r"paranoid|permission|not permitted|access to performance monitoring", errors, re.IGNORECASE):
         return PERMISSION_ADVICE
     lines = [line.strip() for line in errors.splitlines() if line.strip() and not line.startswith("[ perf record")]
-    return f"perf brought no samples: {lines[-1] if lines else 'nothing ran on a CPU meanwhile'}"
+    return f"perf took no samples: {lines[-1] if lines else 'nothing ran on a CPU in that time'}"
 
 
 def _paranoid() -> int:
@@ -179,7 +179,7 @@ def _run(command: Sequence[str], timeout_s: float, cpus: Collection[int] | None)
         try:
             return process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            return "", f"it did not end within {timeout_s:g} s and was stopped"
+            return "", f"it did not finish within {timeout_s:g} s and was stopped"
 
 
 class PerfProfiler:

@@ -29,25 +29,27 @@ def by_pid(pid: int) -> list[int]:
     """
     given = "--pid"
     if not 1 <= pid <= MOST_PID:
-        raise UsageError(invalid(given, pid, "a process id, a whole number from 1"))
+        raise UsageError(invalid(given, pid, "a process ID, a whole number from 1"))
     if (process_of := _thread_of(pid)) != pid:
-        raise UsageError(invalid(given, pid, f"a process; that is a thread of one: give --pid {process_of}"))
+        raise UsageError(invalid(given, pid, f"a process; that is a thread: use --pid {process_of}"))
     try:
         process = psutil.Process(pid)
         below = [child for child in process.children(recursive=True) if child.pid != os.getpid()]
         family = [process, *below]
         if process.status() == psutil.STATUS_ZOMBIE:
-            raise UsageError(invalid(given, pid, "a running process; that one has ended (it is a zombie)"))
+            raise UsageError(invalid(given, pid, "a running process; that one has ended (zombie)"))
     except psutil.NoSuchProcess:
         raise UsageError(f"--pid {pid}: there is no such process") from None
     if 2 in (pid, process.ppid()) and not _words(process):
-        raise UsageError(invalid(given, pid, f"a process that runs Python; that is {process.name()}, of the kernel"))
+        raise UsageError(invalid(given, pid, f"a process that runs Python; that is {process.name()}, a kernel thread"))
     python = [member.pid for member in family if runs_python(member)]
     if not python:
-        what = f"that one runs {process.name()}"
+        what = f"that process runs {process.name()}"
         if len(family) > 1:
-            what += ", and nothing that it started runs Python"
-        raise UsageError(invalid(given, pid, f"a process that runs Python; {what}: for others there is perf record -p"))
+            what += ", and none of its child processes runs Python"
+        raise UsageError(
+            invalid(given, pid, f"a process that runs Python; {what}: use perf record -p for other programs")
+        )
     return python
 
 
@@ -57,7 +59,7 @@ def by_port(pids: Sequence[int], target: str) -> list[int]:
     python = [process.pid for process in processes if runs_python(process)]
     if not python:
         names = ", ".join(f"{process.name()} (pid {process.pid})" for process in processes)
-        raise UsageError(invalid("--server", target, f"a server that runs Python; {names} listens there"))
+        raise UsageError(invalid("--server", target, f"a server that runs Python; the port belongs to {names}"))
     return python
 
 

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from grpclab.servers.process.launcher import RunningServer
 
 PERMISSION_ADVICE = (
-    "py-spy may not attach to the server: run as root, give it CAP_SYS_PTRACE"
-    " (sudo setcap cap_sys_ptrace=ep $(which py-spy)), or allow it with sysctl kernel.yama.ptrace_scope=0"
+    "py-spy has no permission to attach to the server: run as root, give it CAP_SYS_PTRACE (sudo setcap "
+    "cap_sys_ptrace=ep $(which py-spy)), or allow it with sysctl kernel.yama.ptrace_scope=0"
 )
-IDLE_NOTE = "py-spy saw no thread at work"
+IDLE_NOTE = "py-spy found no thread at work"
 MISSING_ADVICE = "py-spy is not installed: pip install py-spy"
 LOOK_S = 0.1
 """So often at least it is asked whether to end early."""
@@ -99,7 +99,7 @@ def _finish(started: Sequence[subprocess.Popen[str]], timeout_s: float, stop: th
                     outputs[process.pid] = process.communicate(timeout=LOOK_S)[0]
     for process in started:
         end(process)
-    late = f"py-spy did not end within {timeout_s:g} s and was stopped"
+    late = f"py-spy did not finish within {timeout_s:g} s and was stopped"
     return [outputs.get(process.pid, "" if stop.is_set() else late) for process in started]
 
 
@@ -113,9 +113,9 @@ def _note(texts: Sequence[str], recorded: Sequence[bool]) -> str:
     if not all(recorded):
         lines = [line.strip() for line in whole.splitlines() if line.strip()]
         errors = [line.removeprefix("Error:").strip() for line in lines if line.startswith("Error:")]
-        return f"py-spy brought no stacks: {(errors or lines[-1:] or ['it said nothing'])[0]}"
+        return f"py-spy returned no stacks: {(errors or lines[-1:] or ['no output'])[0]}"
     behind = re.search(r"([\d.]+\w*) behind in sampling", whole)
-    return f"py-spy fell {behind[1]} behind in sampling: shares are less certain" if behind else ""
+    return f"py-spy fell {behind[1]} behind in sampling, so shares are less certain" if behind else ""
 
 
 class PySpyProfiler:

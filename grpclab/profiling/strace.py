@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 MISSING_ADVICE = "strace is not installed (Debian: apt install strace)"
 PERMISSION_ADVICE = (
-    "strace may not attach to the server: run as root, add CAP_SYS_PTRACE,"
-    " or allow it with sysctl kernel.yama.ptrace_scope=0"
+    "strace has no permission to attach to the server: run as root, add CAP_SYS_PTRACE, or allow it with sysctl "
+    "kernel.yama.ptrace_scope=0"
 )
 ATTACH_TIMEOUT_S = 10.0
 LIMIT_S = 120
@@ -158,7 +158,7 @@ def why(errors: str) -> str:
     """One line about why there is nothing, from what strace said."""
     if re.search(r"not permitted|permission denied", errors, re.IGNORECASE):
         return PERMISSION_ADVICE
-    last = next((line for line in reversed(errors.splitlines()) if line.strip()), "it said nothing")
+    last = next((line for line in reversed(errors.splitlines()) if line.strip()), "no output")
     return f"strace counted nothing: {last.strip()}"
 
 

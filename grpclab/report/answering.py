@@ -14,7 +14,7 @@ from grpclab.report.confidence import ratios_of
 from grpclab.report.finished import FinishedStudy
 
 MOST_WORDS = 15
-"""So many words at most are the verdict."""
+"""The most words that the verdict may have."""
 _SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
 _NO_VERDICT = "There is no verdict."
 
@@ -37,13 +37,13 @@ def sentence(study: FinishedStudy) -> str:
         return _NO_VERDICT
     metric = metric_words(study.metric_of_headline)
     if not c.computed:
-        return f"There is no ratio of {candidate} to {baseline}."
+        return f"No ratio of {candidate} to {baseline} could be computed."
     ratio = words.ratio_of(c)
     ways = {
-        "equivalent": f"{candidate} makes no difference that matters: {ratio} {baseline} in {metric}",
-        "inconclusive": f"Not decided: {candidate} measured {ratio} {baseline} in {metric}",
+        "equivalent": f"No difference that matters: {candidate} has {ratio} the {metric} of {baseline}",
+        "inconclusive": f"Undecided: {candidate} measured {ratio} the {metric} of {baseline}",
     }
-    text = ways.get(c.verdict, f"{candidate} is {ratio} {baseline} in {metric}")
+    text = ways.get(c.verdict, f"{candidate} has {ratio} the {metric} of {baseline}")
     full = f"{text} {at}" if at else text
     return f"{full if len(full.split()) <= MOST_WORDS else text}."
 
@@ -55,7 +55,7 @@ def confidence(study: FinishedStudy) -> str:
         return ""
     where = f"{at}: " if at and at not in sentence(study) else ""
     if not c.computed:
-        why = words.plain(c.note) or "no block holds both sides"
+        why = words.plain(c.note) or "no block has both sides"
         return words.typeset(words.sentence_case(f"{where}{why}; {advice(c)}."))
     less = lower_is_faster(study.metric_of_headline)
     ratios = ratios_of(study, c)
@@ -64,7 +64,7 @@ def confidence(study: FinishedStudy) -> str:
     of_blocks = f"{way} in {agree} of {qty.count(len(ratios), 'block')}" if ratios else qty.count(c.blocks, "block")
     parts = [words.sentence_case(f"{where}{words.with_interval(c)}; {of_blocks}")]
     if less:
-        parts.append("less is faster")
+        parts.append("lower is better")
     if c.verdict == "inconclusive":
         parts.append(advice(c))
     return words.typeset(f"{'; '.join(parts)}.")

@@ -15,10 +15,10 @@ def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
     """Pairs of a question and its answer, plain text: how sure, the noise, what interleaving gave, what so many blocks
     can show, and what limits each side."""
     pairs = [
-        ("How sure", sure(study)),
-        ("Noise here", noise(study)),
+        ("Confidence", sure(study)),
+        ("Noise on this machine", noise(study)),
         ("Measured together", _narrower(study)),
-        ("What is seen", seen(study)),
+        ("What these blocks can detect", seen(study)),
     ]
     return [pair for pair in [*pairs, *_limits(study)] if pair[1]]
 
@@ -35,7 +35,7 @@ def sure(study: FinishedStudy) -> str:
     c = study.headline
     ratios = ratios_of(study, c)
     if len(ratios) < 2:
-        return "not at all: fewer than two blocks hold both sides."
+        return "none: fewer than two blocks have both sides."
     less = lower_is_faster(study.metric_of_headline)
     better = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
     worse = sum(ratio > 1 if less else ratio < 1 for ratio in ratios)
@@ -43,14 +43,21 @@ def sure(study: FinishedStudy) -> str:
     spread = f"from {qty.ratio(min(ratios))} to {qty.ratio(max(ratios))}"
     trend = f"{study.title(study.candidate)} was {way} in {agree} of {qty.count(len(ratios), 'block')}, {spread}"
     if len(ratios) < fewest_blocks():
-        return f"{trend}; {qty.count(len(ratios), 'block')} cannot rule out chance, {fewest_blocks()} can."
+        return (
+            f"{trend}; {qty.count(len(ratios), 'block')} cannot rule out chance; it takes at least {fewest_blocks()}."
+        )
     p = c.p_value
     if not math.isfinite(p):
         return f"{trend}."
-    least = ", the least that so many blocks can give" if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9) else ""
-    once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in every other study or more"
+    least = (
+        ", the smallest that this number of blocks can give"
+        if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9)
+        else ""
+    )
+    once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in at least half of all studies"
     return (
-        f"{trend}. Were there no difference, a mean so far from 1 would come up {once} (sign flip, p {p:.2g}{least})."
+        f"{trend}. If there were no difference, a mean this far from 1 would occur {once} (sign-flip test, p "
+        f"{p:.2g}{least})."
     )
 
 
@@ -62,11 +69,13 @@ def noise(study: FinishedStudy) -> str:
     differs = aa.excludes_one
     measured = f"the baseline against itself gave {words.estimate(aa)}"
     if not differs and (aa.ci_low < study.margins[0] or aa.ci_high > study.margins[1]):
-        return f"{measured}: what lies within that cannot be told from noise by so many blocks."
+        return (
+            f"{measured}: with this number of blocks, anything inside that interval cannot be distinguished from noise."
+        )
     return (
-        f"{measured}: it differs from itself, so doubt every ratio here."
+        f"{measured}: identical configurations differ, so doubt every ratio in this study."
         if differs
-        else f"{measured}, so no difference is seen where there is none."
+        else f"{measured}: identical configurations come out the same."
     )
 
 
@@ -78,9 +87,9 @@ def seen(study: FinishedStudy) -> str:
     spread = spread_of(ci_low=c.ci_low, ci_high=c.ci_high, blocks=c.blocks)
     least = smallest_seen(spread, c.blocks, c.blocks - 1, delta=study.delta)
     return (
-        f"{qty.count(c.blocks, 'block')} whose ratios differ by {100 * spread:.1f} % find an effect of "
-        f"{qty.percent_as_set(least)} or more in four comparisons of five; {qty.percent_as_set(study.delta)} is the "
-        "smallest of interest, and an effect near it may stay undecided."
+        f"{qty.count(c.blocks, 'block')} with ratios that vary by {100 * spread:.1f} % detect an effect of "
+        f"{qty.percent_as_set(least)} or more in four out of five comparisons. The smallest effect of interest is "
+        f"{qty.percent_as_set(study.delta)}; an effect close to it may remain undecided."
     )
 
 

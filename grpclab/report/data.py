@@ -87,7 +87,7 @@ def read(path: Path | str) -> Packed:
         raise DesignError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
         raise DesignError(
-            f"{path} holds no study ({error}): it is not a report, or is one of an earlier version"
+            f"{path} does not contain a study ({error}): it is not a report, or a version too old to read"
         ) from None
 
 
@@ -101,7 +101,7 @@ def unpack(page: bytes | str) -> Packed:
         raise ValueError(f"schema version {str(about.get('schema_version'))[:20]}, not {SCHEMA_VERSION}")
     parts: dict[str, Any] = {name: about.get(name) for name in ("manifest", "verdict", "details", "markdown")}
     if not all(isinstance(part, str if name == "markdown" else dict) for name, part in parts.items()):
-        raise ValueError("its parts are of another kind")
+        raise ValueError("its parts have unexpected types")
     trials = _named(TRIALS, from_parquet, _inflated(packed, TRIALS, MOST_BYTES))
     return Packed(trials=trials, **parts)
 
@@ -109,7 +109,7 @@ def unpack(page: bytes | str) -> Packed:
 def _packed(page: bytes, name: str) -> bytes:
     content = element(page, name)
     if content is None:
-        raise ValueError(f"there is no {name} in it")
+        raise ValueError(f"it has no {name}")
     return content
 
 

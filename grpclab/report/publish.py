@@ -51,7 +51,7 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Published:
         details=masked(artifacts.details),
         markdown=markdown(finished),
     )
-    solved = f"the results are stored; once that is solved, `grpclab report {study.name}` writes it"
+    solved = f"the results are stored; once this is fixed, run `grpclab report {study.name}`"
     with written_to(path.parent, solved):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_report(path, finished, packed)
@@ -79,10 +79,12 @@ def _refuse_secrets(path: Path, redactor: Redactor) -> None:
     except GrpclabError as error:
         for file in files:
             file.unlink()
-        raise StorageError(f"{path} is not written: it could not be read again: {error}") from None
+        raise StorageError(f"{path} was not written, because it could not be read back: {error}") from None
     inside = json.dumps([packed.manifest, packed.verdict, packed.details, packed.markdown], default=str)
     texts = [*(file.read_text(encoding="utf-8") for file in files), inside, packed.trials.to_csv()]
     if any(redactor.leaked(text, packed.manifest) for text in texts):
         for file in files:
             file.unlink()
-        raise StorageError(f"{path} is not written: a secret of this study would be in it; --redact NAME names it")
+        raise StorageError(
+            f"{path} was not written, because it would contain a secret of this study: name it with --redact NAME"
+        )

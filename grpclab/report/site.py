@@ -27,7 +27,7 @@ GUIDES = "guides"
 """The folder of the site that holds the guides."""
 SIBLINGS = (".md", ".json", ".svg")
 """What is copied beside a report of the same name."""
-WELL_KNOWN = {"calibration": "Calibration: the lab measures itself", "replication": "Replication"}
+WELL_KNOWN = {"calibration": "Calibration: how well grpclab measures", "replication": "Replication"}
 """Reports that the index names on top."""
 
 Resolve = Callable[[str], str | None]
@@ -52,7 +52,7 @@ def build(root: Path, into: Path, *, repository: str = "") -> Path:
     """
     reports = sorted(path for path in (root / "reports").glob("*.html") if path.name != "index.html")
     if not reports:
-        raise DesignError(f"{root / 'reports'} holds no report: `grpclab report results/<study>` makes one")
+        raise DesignError(f"{root / 'reports'} has no report: create one with `grpclab report results/<study>`")
     _empty(into)
     (into / ".nojekyll").touch()
     for report in reports:
@@ -72,7 +72,7 @@ def _empty(into: Path) -> None:
     """Make the folder, or take a site of before out of it; never anything else."""
     if into.exists() and any(into.iterdir()):
         if not (into / ".nojekyll").exists() or (into / ".git").exists():
-            raise DesignError(f"{into} is not empty and is not a site built earlier: remove it, or name another folder")
+            raise DesignError(f"{into} is neither empty nor a site built earlier: remove it, or choose another folder")
         shutil.rmtree(into)
     into.mkdir(parents=True, exist_ok=True)
 
@@ -158,7 +158,7 @@ def guide(name: str, text: str, resolve: Resolve) -> Guide:
     renderer.register("table", lambda _renderer, rows: str(macro("guide_pieces.html.j2", "table")(rows)))
     html = str(markdown(unmarked(text)))
     if not renderer.title:
-        raise DesignError(f"docs/{name}.md has no title: its first line is `# ` and a title")
+        raise DesignError(f"docs/{name}.md has no title: its first line must be `# ` and a title")
     return Guide(name=name, title=renderer.title, html=html)
 
 

@@ -87,15 +87,15 @@ def load_study(source: Path | str) -> StoredStudy:
     if not path.is_dir():
         packed = data.read(path)
         manifest, trials, verdict = packed.manifest, packed.trials, packed.verdict
-        where = f"{path} holds no study that can be read"
+        where = f"{path} does not contain a readable study"
     else:
-        where = f"{path} holds no finished study"
+        where = f"{path} does not contain a finished study"
         try:
             manifest, verdict = (_read(path, part, JSON_BYTES, json_object) for part in (PARTS[0], PARTS[2]))
             trials = _read(path, PARTS[1], MOST_BYTES, from_parquet)
         except (OSError, ValueError) as error:
             reason = f"no {error.filename}" if isinstance(error, FileNotFoundError) else printable(str(error), 300)
-            raise DesignError(f"{where}: {reason}; `grpclab report {path}` finishes it") from None
+            raise DesignError(f"{where}: {reason}; finish it with `grpclab report {path}`") from None
     try:
         read_manifest(manifest)
         read_verdict(verdict)
@@ -119,7 +119,7 @@ def load_original(source: Path | str) -> Original:
     """
     path = Path(source)
     if not path.exists():
-        raise DesignError(f"no study at {path}: give results/STUDY, its manifest.json, or a report")
+        raise DesignError(f"no study at {path}: expected results/STUDY, its manifest.json, or a report")
     folder = path if path.is_dir() else path.parent
     if path.is_dir() or path.name == "manifest.json":
         manifest = Store(folder).manifest()
@@ -130,7 +130,7 @@ def load_original(source: Path | str) -> Original:
     try:
         verdict = read_verdict(packed.verdict)
     except ValueError as error:
-        raise DesignError(f"{path} holds no study that can be read: {printable(str(error), 300)}") from None
+        raise DesignError(f"{path} does not contain a readable study: {printable(str(error), 300)}") from None
     manifest = read_measurable(packed.manifest, path)
     return Original(source=str(path), manifest=manifest, verdict=verdict, trusted=False)
 

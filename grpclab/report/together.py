@@ -107,7 +107,7 @@ def line(study: FinishedStudy) -> str:
         parts.append(f"{_span(passes, _whole)} passes")
     text = ", ".join(parts)
     if study.narrowing and study.narrowing.low > 1:
-        text += f" (the headline's interval is {study.narrowing.times:.1f} times narrower than without)"
+        text += f" (the headline's interval is {study.narrowing.times:.1f} times narrower than without slices)"
     others = [one for one in found if not one.how.startswith(TOGETHER)]
     why = dict.fromkeys(reason for one in others for reason in one.reasons)
     return f"{text}; the others one after the other or alone ({'; '.join(why)})" if others else text

@@ -9,8 +9,10 @@ from grpclab import quantities as qty
 from grpclab.analysis import Comparison
 from grpclab.analysis.inference.ratios import TOO_FEW
 from grpclab.factors.config import FACTORS
-from grpclab.factors.own import is_own
+from grpclab.factors.own import PYTHON, REQUIREMENTS, REVISION, is_own
 from grpclab.text.printable import printable
+
+_OF_THE_TARGET = {PYTHON: "Python interpreter", REVISION: "revision", REQUIREMENTS: "packages"}
 
 
 def plain(text: object) -> str:
@@ -28,7 +30,7 @@ def factor(name: str) -> str:
     """What a factor means, as the title of an axis says it; a name that is no factor as it is."""
     if is_own(name):
         section, _, own = name.partition(".")
-        return {"arg": f"argument {own}", "env": f"environment variable {own}"}.get(section, "Python interpreter")
+        return {"arg": f"argument {own}", "env": f"environment variable {own}"}.get(section) or _OF_THE_TARGET[name]
     return FACTORS[name].meaning if name in FACTORS else name
 
 

@@ -13,6 +13,7 @@ Each line imports only from those above it::
     target           the target as a user names it: a variant, an application, a command, an address
     leave            the leave to load running servers on other machines, within ceilings
     hosting/         a user's application, hosted under the factors of a server
+    placement        where a server runs: at a revision of its repository, with packages of its own
     targets          the kinds of targets that a trial can start, and the registry of them
     reference/       the calibration server
 """

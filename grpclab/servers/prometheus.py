@@ -18,10 +18,10 @@ from prometheus_client import Counter, Histogram
 
 _CALL = ("grpc_type", "grpc_service", "grpc_method")
 STARTED = Counter("grpc_server_started", "Calls started.", _CALL)
-HANDLED = Counter("grpc_server_handled", "Calls ended, by status code.", (*_CALL, "grpc_code"))
+HANDLED = Counter("grpc_server_handled", "Completed calls, by status code.", (*_CALL, "grpc_code"))
 BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Finer than prometheus_client's own below 5 ms, where handlers are."""
-SECONDS = Histogram("grpc_server_handling_seconds", "Time in the handler, s.", _CALL, buckets=BUCKETS_S)
+SECONDS = Histogram("grpc_server_handling_seconds", "Time spent in the handler, in seconds.", _CALL, buckets=BUCKETS_S)
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 

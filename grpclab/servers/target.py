@@ -77,7 +77,7 @@ class Target:
             credentials.learn_command(command)
         given = [name for name in _KINDS if getattr(self, name)]
         if len(given) > 1:
-            raise UsageError(f"{given[0]} and {given[1]} are both targets: give one of {', '.join(_KINDS)}")
+            raise UsageError(f"{given[0]} and {given[1]} are both targets: use one of {', '.join(_KINDS)}")
         for name, kinds in BELONGS.items():
             value = getattr(self, name)
             if value not in ("", PLAINTEXT) and self.kind not in kinds:
@@ -87,7 +87,7 @@ class Target:
                         f"TLS options apply only to {wanted}: for a server that grpclab hosts, set the factor"
                         " server.tls"
                     )
-                raise UsageError(invalid(_written(name), value, f"{wanted} beside it"))
+                raise UsageError(invalid(_written(name), value, f"{wanted} as well"))
         if self.ready:
             _check_ready(self.ready)
         if self.ready_timeout_s is not None and not 0 < self.ready_timeout_s <= MOST_START_S:
@@ -121,7 +121,7 @@ class Target:
             if folder and not Path(folder).is_dir():
                 raise UsageError(invalid(_written(name), folder, f"a folder, below {Path.cwd()}"))
         if self.python and shutil.which(self.python) is None:
-            raise UsageError(invalid("python", self.python, "an interpreter that can be run"))
+            raise UsageError(invalid("python", self.python, "a working interpreter"))
         if self.address:
             try:
                 host_port(self.address, remote=bool(self.security.remote))
@@ -148,7 +148,7 @@ def _check_ready(ready: str) -> None:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise UsageError(invalid("ready", ready, f"a regular expression that can be read: {error}")) from None
+            raise UsageError(invalid("ready", ready, f"a valid regular expression: {error}")) from None
 
 
 def App(  # noqa: N802  # one word for the user, beside Command and Address

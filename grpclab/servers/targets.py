@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from grpclab.errors import UsageError
+from grpclab.errors import ServerError, UsageError
 from grpclab.factors.config import ServerConfig
-from grpclab.factors.own import PYTHON, OwnLevels
+from grpclab.factors.own import PYTHON, REQUIREMENTS, OwnLevels
+from grpclab.servers.placement import Placement, placed
 from grpclab.servers.process import program
 from grpclab.servers.process.filling import check_arguments
 from grpclab.servers.process.launcher import RunningServer, launch, launch_command
 from grpclab.servers.process.preparation import Surroundings, prepared
+from grpclab.servers.process.program import ServerProgram
 from grpclab.servers.process.readiness import TCP
 from grpclab.servers.target import DEFAULT_START_S, Target
 from grpclab.system.addresses import host_port, parse
@@ -35,7 +37,7 @@ class ServerStart:
 
     Only the greeter and an application know what to make of the factors in `config`, and of `seed`. The server runs on
     `cpus`, writes its log to `log_path`, and has the variables `env`, by which its processes are found. It must listen
-    within `timeout_s`. The own factors are ``arg.NAME``, ``env.NAME`` and ``target.python``.
+    within `timeout_s`. The own factors are ``arg.NAME``, ``env.NAME`` and those of the target.
     """
 
     config: ServerConfig
@@ -48,6 +50,8 @@ class ServerStart:
     timeout_s: float = DEFAULT_START_S
     alternatives: tuple[Mapping[str, str], ...] = ()
     """The own factors of other trials of the same target: an application says which of them it does not take."""
+    checkout: str = ""
+    """The user's checkout, where a revision of it is started instead; "" for none."""
 
 
 class TargetKind(Protocol):
@@ -135,6 +139,7 @@ class _Application:
             app_dir=start.target.app_dir,
             cwd=start.target.cwd,
             python=own.get(PYTHON) or start.target.python,
+            checkout=start.checkout,
             cpus=start.cpus,
             log_path=start.log_path,
             env={**(start.env or {}), **own.variables},
@@ -208,7 +213,7 @@ def check(target: Target, option: str = "", configurations: Arguments | None = N
 
         interpreter(target.python)
     if kind is COMMAND:
-        program.words_of(argument, option, arguments=first, cwd=target.cwd)
+        program.words_of(argument, option, arguments=first, cwd=target.cwd, built=bool(target.prepare))
         check_arguments((argument, target.prepare, target.cleanup), configurations or {}, option)
 
 
@@ -240,10 +245,42 @@ def require_call(target: Target, call: str, where: str = "--call") -> None:
 
 
 def start(how: ServerStart) -> AbstractContextManager[RunningServer]:
-    """The server of a target, running until the block is left. Raises UsageError or ServerError."""
+    """The server of a target, running until the block is left, at the revision and with the packages that its own
+    factors name. Raises UsageError or ServerError.
+    """
+    where = placed(how.target, how.own)
+    how = dataclasses.replace(how, target=where.target, own=where.own, checkout=where.checkout)
     kind, argument = kind_of(how.target)
     server = kind.start(argument, how)
-    return _surrounded(server, how) if how.target.prepare or how.target.cleanup else server
+    if how.target.prepare or how.target.cleanup:
+        server = _surrounded(server, how)
+    return _identified(server, where) if where.commit or where.versions else server
+
+
+@contextlib.contextmanager
+def _identified(starting: AbstractContextManager[RunningServer], where: Placement) -> Iterator[RunningServer]:
+    """A server whose program has the commit and the packages of its placement. Raises ServerError where the server
+    has others."""
+
+    def identified(found: ServerProgram) -> ServerProgram:
+        return dataclasses.replace(
+            found,
+            versions={**where.versions, **found.versions},
+            commit=found.commit or where.commit,
+            dirty=found.dirty if found.commit else where.dirty,
+        )
+
+    with starting as server:
+        for name, version in server.program.versions.items():
+            if where.versions.get(name, version) != version:
+                raise ServerError(
+                    f"{REQUIREMENTS} did not take effect: {name} {where.versions[name]} was installed, {version} was"
+                    " imported (does PYTHONPATH name another one?)"
+                )
+        server.program = identified(server.program)
+        yield server
+    if server.program_at_end is not None:
+        server.program_at_end = identified(server.program_at_end)
 
 
 @contextlib.contextmanager
@@ -285,7 +322,8 @@ def rehearsed_as(how: ServerStart) -> Hashable:
     """What is equal in two orders for an application of which one start says whether both can be carried out."""
     own = OwnLevels(how.own)
     variables = tuple(sorted(own.section("env").items()))
-    return how.target, own.get(PYTHON), how.config.implementation, how.config.event_loop, variables
+    placement = tuple(own.section("target").items())
+    return how.target, placement, how.config.implementation, how.config.event_loop, variables
 
 
 def rehearsal(alike: Sequence[ServerStart]) -> AbstractContextManager[RunningServer]:

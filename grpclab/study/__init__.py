@@ -22,7 +22,8 @@ Each line imports only from those above it::
     stored_groups  the groups of a study as they are stored, and the slices of their members
     collection     the stored trials of a study together: one frame, and what a report shows beside it
     trial_folders  the folders of a study's trials and groups: whole or not at all
-    block_count    how many blocks a study has, by the noise and the costs of its first ones
+    block_count    how many blocks a study has, by the noise of its first ones
+    wall_budget    how much of a study fits into a budget of wall time, by costs and noise
     program_watch  the programs of a study's servers: a configuration is measured with one
     store          the folder of a study: trials whole or not at all
     trial_result   what a trial brings, and the files that it leaves in its folder
@@ -45,6 +46,8 @@ Each line imports only from those above it::
     comparing_study  the study of two sides: its plan, its manifest, and trials that need no notebook
     stored_comparison  ``grpclab compare`` of two stored results
     comparing      ``grpclab compare``
+    revision_walk  the search for the first slow one among revisions in their order
+    bisection      ``grpclab bisect``: the first commit that is slower than a good one
     pilot          a few blocks that do not count, and what their noise says: ``--plan`` of a study or a comparison
     repeat         ``grpclab study --repeat``
     joint_runs     a joint verdict over the runs of one plan

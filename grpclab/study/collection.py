@@ -30,8 +30,17 @@ LOG_LINES, LOG_CHARACTERS = 20, 2000
 PROFILE_BYTES = 16 * MIB
 """A profile of a trial has some hundred kilobytes."""
 
-SINCE_SLICES = ("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores")
+SINCE_SLICES = (
+    *("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores"),
+    *("sent_per_call_bytes", "received_per_call_bytes"),
+)
 """Metrics that the first edition did not have: a study of it has no columns for them."""
+LATER_FACTORS = (
+    *("server.compression", "client.compression"),
+    *("load.stream_messages", "load.stream_interval_s", "load.stream_duration_s", "load.stream_end"),
+    *("load.stream_ping_pong", "load.stream_dynamic"),
+)
+"""Factors that the first edition did not have, likewise."""
 
 Stacks = dict[str, int]
 Profiles = dict[str, dict[str, dict[int, Stacks]]]
@@ -74,7 +83,7 @@ def row(result: StoredResult) -> dict[str, Level]:
     """A row of trials.parquet; what is not known is empty."""
     return {
         **{name: value for name in IDENTITY if (value := getattr(result, name)) is not None},
-        **{name: result.factors.get(name) for name in FACTORS},
+        **{name: result.factors.get(name) for name in FACTORS if name in result.factors or name not in LATER_FACTORS},
         **{name: level for name, level in sorted(result.factors.items()) if is_own(name)},
         **{
             name: value
@@ -128,11 +137,11 @@ def mixed(trials: pd.DataFrame, identity: Mapping[str, Level]) -> str:
         measured_on = json.loads(text or "{}")  # an earlier version did not say
         for key in sorted(measured_on):
             if measured_on[key] != identity.get(key):
-                different.setdefault(str(name), f"{key}={measured_on[key]}, the study's is {identity.get(key)}")
+                different.setdefault(str(name), f"{key}={measured_on[key]}, but {identity.get(key)} in the study")
     if not different:
         return ""
     example, differs = next(iter(different.items()))
-    return f"measured in other surroundings ({len(different)} of {len(trials)}, such as {example}: {differs})"
+    return f"measured in a different environment ({len(different)} of {len(trials)}, e.g. {example}: {differs})"
 
 
 def histograms(results: Mapping[str, StoredResult], names: Sequence[str], trials: pd.DataFrame) -> Histograms:

@@ -92,10 +92,10 @@ def prepare(
         planned = replace(planned, blocks=stored.plan.blocks) if blocks is None else planned
         pilot = None
     if pilot and not (stored and stored.pilot and stored.pilot.fixed):
-        what = "their noise fixes how many there are"
+        what = "their noise determines the number of blocks"
         if budget_s is not None:
             fitted = "counted time" if pilot.blocks_given else "counted time and blocks"
-            what = f"their noise and costs fit {fitted} into {rough_duration(budget_s)}"
+            what = f"their noise and cost determine {fitted} for {rough_duration(budget_s)}"
         write(f"the first {PILOT_BLOCKS} blocks count, and {what}")
     elif warning := no_verdict(stored.plan.blocks if stored else planned.blocks):
         write(warning)
@@ -109,7 +109,7 @@ def prepare(
     opened = store.open(manifest)
     opened = replace(opened, parameters={**opened.parameters, "start_timeout_s": start_timeout_s})
     for reference in store.changed_references(manifest):
-        write(f"{reference} has another value than when this study was begun")
+        write(f"{reference} has changed since this study was started")
     running = ComparingStudy(store, opened, root, {name: side.subject for name, side in sides.items()})
     running.fresh, running.rehearsed = stored is None, True
     return running
@@ -128,7 +128,7 @@ def pilot_of(blocks: int | None, budget_s: float | None) -> StoredPilot | None:
     if blocks is not None and budget_s is None:
         return None
     if blocks is not None and blocks <= PILOT_BLOCKS:
-        raise UsageError(invalid("blocks", blocks, f"more than {PILOT_BLOCKS} beside a budget"))
+        raise UsageError(invalid("blocks", blocks, f"more than {PILOT_BLOCKS} with a budget"))
     return StoredPilot(blocks=PILOT_BLOCKS, budget_s=budget_s, blocks_given=blocks is not None)
 
 
@@ -239,7 +239,7 @@ def judge(study: Study) -> CompareResult:
     trials = study.collect()
     judgement = study.judge(trials)
     if not judgement.headline.computed:
-        raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
+        raise MeasurementError(f"no ratio could be computed: {judgement.headline.note}")
     return CompareResult(
         trials=trials,
         judgement=judgement,

@@ -105,7 +105,7 @@ class CompareResult:
         aligned = [str.ljust, *[str.rjust] * 4, str.ljust]
         lines = ["  ".join(to(t, w) for to, t, w in zip(aligned, row, widths, strict=True)).rstrip() for row in rows]
         if unknown:
-            lines.append(f"no figures for {', '.join(unknown)}: too few calls, or none that succeeded (raise -n)")
+            lines.append(f"no figures for {', '.join(unknown)}: too few calls, or none succeeded (raise -n)")
         width = max((len(term) for term, _ in self.setup), default=0)
         setup = [f"{term:<{width}}  {printable(text)}" for term, text in self.setup]
         return "\n".join([*setup, *([""] if setup else []), *lines, "", *self.conclusion])
@@ -128,4 +128,4 @@ def _figure(metric: str, value: float) -> str:
         return "-"
     if metric_named(metric).quantity == "rate":
         return f"{value:,.0f}/s"
-    return qty.duration_in(value, "us", ",.0f") if "cpu" in metric else qty.duration_in(value, "ms", ",.2f")
+    return qty.duration_in(value, "µs", ",.0f") if "cpu" in metric else qty.duration_in(value, "ms", ",.2f")

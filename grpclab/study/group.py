@@ -23,8 +23,8 @@ from grpclab.study.trial_result import TrialResult
 from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 
-BESIDE = "it does not start beside the others"
-NOBODY_LEFT = "nobody is left beside it"
+BESIDE = "it does not start next to the others"
+NOBODY_LEFT = "no other configuration is left in its group"
 CLOSING_S = 4.0
 """So long it may take to stop them all."""
 
@@ -194,7 +194,7 @@ class _GroupRun:
 
     def _not_beside(self, name: str) -> str:
         """Why the others, too, are measured alone where this one does not start beside them."""
-        return f"{name} does not start beside the others ({self._not_started[name]})"
+        return f"{name} does not start next to the others ({self._not_started[name]})"
 
     def _any_left(self) -> bool:
         """Whether a hub and a candidate are left; where not, whoever runs is measured alone, too."""
@@ -271,7 +271,7 @@ class _GroupRun:
         parts = [reading.slice for reading in readings if reading.counts]
         invalid = [reading.slice for reading in readings if reading.slice.invalid]
         if invalid and len(invalid) == len(readings) and not any(one.exhausted for one in invalid):
-            self._leave(each.name, f"none of its {len(invalid)} slices counts, the first since {invalid[0].invalid}")
+            self._leave(each.name, f"none of its {len(invalid)} slices is usable; the first one: {invalid[0].invalid}")
             return
         if each.rate_rps is not None and (reason := slices.growing(parts) or slices.outlasting(parts)):
             self._leave(each.name, reason)

@@ -48,14 +48,14 @@ class JointRuns:
         one, pooled = self.verdict, self.verdict.pooled
         count = len(self.runs)
         if not count:
-            return "no run has a ratio with an interval: there is nothing to join"
-        spread = f"ratios from {one.low:.3g}x to {one.high:.3g}x"
+            return "no run has a ratio with an interval, so there is nothing to join"
+        spread = f"ratios from {one.low:.3g}× to {one.high:.3g}×"
         if pooled is None:
             runs = "1 run" if count == 1 else f"{count} runs"
-            return f"{runs}, {spread}: from {FEWEST_RUNS} runs on there is one interval"
-        limit = " (the load generator was the limit of a run)" if one.bound else ""
+            return f"{runs}, {spread}: a joint interval takes at least {FEWEST_RUNS} runs"
+        limit = " (the load generator was the limit in at least one run)" if one.bound else ""
         return (
-            f"{count} runs together: {one.ratio:.3g}x, 95 % interval {one.interval[0]:.3g} to {one.interval[1]:.3g} "
+            f"{count} runs together: {one.ratio:.3g}×, 95 % interval {one.interval[0]:.3g} to {one.interval[1]:.3g} "
             f"(Hartung-Knapp, {pooled.runs - 1} degrees of freedom; {spread}, "
             f"{100 * pooled.tau:.2g} % between runs), {one.blocks} blocks: {one.verdict}{limit}"
         )
@@ -89,7 +89,7 @@ def join_runs(studies: Sequence[Original]) -> JointRuns:
     By the rules of the first edition where one of them is of it. Raises DesignError without a study.
     """
     if not studies:
-        raise DesignError("no study was named: a joint verdict takes two runs of one plan or more")
+        raise DesignError("no study given: a joint verdict takes at least two runs of the same plan")
     first = studies[0]
     reasons = {at: _why_not(first, study) for at, study in enumerate(studies)}
     ordered = sorted(reasons, key=lambda at: (studies[at].manifest.created_at or "", at))
@@ -114,9 +114,9 @@ def _why_not(first: Original, other: Original) -> str:
     for side in (wanted.baseline, wanted.candidate):
         ours, theirs = (_level_of(one.manifest, side) for one in (first, other))
         if ours != theirs:
-            return f"its {side} is another configuration"
+            return f"its {side} is a different configuration"
         if _target(first.manifest, side) != _target(other.manifest, side):
-            return f"its {side} is another program: {_difference(first.manifest, other.manifest, side)}"
+            return f"its {side} is a different program: {_difference(first.manifest, other.manifest, side)}"
     return ""
 
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from grpclab import quantities as qty
 from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import GrpclabError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
-from grpclab.study import collection
-from grpclab.study.block_count import by_noise, counted_within, seconds_of_blocks, within_budget
+from grpclab.study import collection, profile_window
+from grpclab.study.block_count import by_noise
 from grpclab.study.designs import design
 from grpclab.study.documents import read_json, write_json
 from grpclab.study.group_order import identity_of, measure_group, unmeasured, variables_of_group
@@ -30,8 +29,10 @@ from grpclab.study.trial_folders import GROUP
 from grpclab.study.trial_order import variables
 from grpclab.study.trial_progress import EncodingProgress, Failing, Progress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
+from grpclab.study.wall_budget import GroupTimes, trimmed, within_budget
 from grpclab.system.environment import CorePlan
 from grpclab.system.paths import require_outputs, written_to
+from grpclab.system.repository import WORKTREES
 
 BESIDE_GROUP_S = 0.5
 """Rough cost of a group beside its measurement: its notebook, what is written."""
@@ -107,12 +108,12 @@ class MeasuredStudy:
         measured so far is stored.
         """
         require_outputs(*self.outputs)
-        solved = f"the stored trials are complete; once that is solved, {self.CONTINUES} continues there"
+        solved = f"the stored trials are complete; once this is fixed, {self.CONTINUES} resumes from there"
         encoding = PAYLOAD_FOLDER.in_use(EncodingProgress(write))
-        with written_to(self.store.folder, solved), self.store.lock(), encoding:
+        with written_to(self.store.folder, solved), self.store.lock(), encoding, WORKTREES.in_use():
             try:
                 for name, why in self.store.set_aside().items():
-                    write(f"trial {name} is damaged: {why}; set aside in {self.store.folder / 'damaged'}")
+                    write(f"trial {name} is damaged: {why}; moved to {self.store.folder / 'damaged'}")
                 missing = self.missing()
                 self._programs = ProgramWatch(self.store.results())
                 if not self.rehearsed:
@@ -124,7 +125,7 @@ class MeasuredStudy:
                 if (pilot := self.manifest.pilot) and not pilot.fixed:
                     for blocks in (1, pilot.blocks):
                         self._measure_missing(blocks, progress, failing)
-                        self._fit_counted_time(pilot, progress)
+                        self._trim(pilot, progress)
                     self._fix_blocks(pilot, progress)
                 self._measure_missing(self.plan.blocks, progress, failing)
                 if missing and not failing.valid:
@@ -132,7 +133,7 @@ class MeasuredStudy:
             except KeyboardInterrupt:
                 done = len(self.trials) - len(self.missing())
                 raise StudyInterruptedError(
-                    f"stopped: {done} of {len(self.trials)} trials are stored; {self.CONTINUES} continues there"
+                    f"stopped: {done} of {len(self.trials)} trials are stored; {self.CONTINUES} resumes from there"
                 ) from None
             finally:
                 KERNEL.stop()
@@ -172,17 +173,20 @@ class MeasuredStudy:
             if reason := self.subjects.get(name, Subject()).over:
                 raise MeasurementError(reason)
 
-    def _fit_counted_time(self, pilot: StoredPilot, progress: Progress) -> None:
-        """Shorten the counted time where a budget would not last for the fewest blocks, by the first one's costs."""
+    def _trim(self, pilot: StoredPilot, progress: Progress) -> None:
+        """Shorten the plan where a budget would not last for the fewest blocks, by the first one's costs."""
         trials = collection.frame(self.store.results().values())
-        known = pilot.counted_s is not None or self.manifest.pilot != pilot
+        known = pilot.reason or self.manifest.pilot != pilot
         if known or pilot.budget_s is None or trials.empty or trials["block"].nunique() > 1:
             return
-        block_s = seconds_of_blocks(trials, self.store.seconds_of_groups(1), BESIDE_GROUP_S)
-        counted_s = counted_within(trials, self.plan, block_s, pilot.budget_s)
-        if counted_s is not None:
-            self._take(self.store.fit_counted(counted_s))
-            progress.say(f"a block takes {qty.rough_duration(block_s)}: counted time is shortened to {counted_s:g} s")
+        profile_s = profile_window.length_s()
+        if found := trimmed(trials, self.plan, self._group_times(1), pilot.budget_s, profile_s=profile_s):
+            self._take(self.store.trim(found))
+            progress.expect(len(self.trials))
+            progress.say(found.reason)
+
+    def _group_times(self, blocks: int) -> GroupTimes:
+        return GroupTimes.of(self.plan, self.store.seconds_of_groups(blocks), beside_s=BESIDE_GROUP_S)
 
     def _fix_blocks(self, pilot: StoredPilot, progress: Progress) -> None:
         """Fix the number of blocks, and where there is a budget the counted time, by the pilot's noise and costs."""
@@ -190,14 +194,14 @@ class MeasuredStudy:
         trials = trials[trials["block"] < pilot.blocks]
         if not trials["valid"].any():
             return
-        block_s = seconds_of_blocks(trials, self.store.seconds_of_groups(pilot.blocks), BESIDE_GROUP_S)
+        times = self._group_times(pilot.blocks)
         if pilot.budget_s is None:
-            found = by_noise(trials, self.plan, block_s)
+            found = by_noise(trials, self.plan, times.block_s(range(len(self.plan.groups))))
         else:
             given = self.plan.blocks if pilot.blocks_given else None
             slices_sd = noise_of_slices(self.store.folder, self.plan.headline)
-            found = within_budget(trials, self.plan, block_s, pilot.budget_s, blocks=given, slices_sd=slices_sd)
-        self._take(self.store.fix_blocks(found.blocks, found.reason, counted_s=found.counted_s))
+            found = within_budget(trials, self.plan, times, pilot.budget_s, blocks=given, slices_sd=slices_sd)
+        self._take(self.store.fix_blocks(found))
         progress.expect(len(self.trials))
         for line in (found.reason, *found.lines):
             progress.say(line)
@@ -213,11 +217,11 @@ class MeasuredStudy:
 
     def _say_left_out(self, name: str, why: str, progress: Progress) -> None:
         if name not in self._left_out:
-            progress.say(f"{name} is left out of the other blocks: invalid in its first two, {why}")
+            progress.say(f"{name} is left out of the remaining blocks, since it was invalid in its first two: {why}")
             self._left_out.add(name)
 
     def _kept(self) -> str:
-        return f"what was measured is in {self.store.folder}: fix the cause, and {self.CONTINUES} measures them again"
+        return f"what was measured is in {self.store.folder}: fix the cause, then {self.CONTINUES} measures them again"
 
     def _run_trial(self, trial: design.Trial) -> StoredResult:
         planned = self.plan.configuration(trial.configuration)

@@ -100,10 +100,10 @@ def _checked(path: Path) -> bytes:
     """The key. Raises OSError, and ValueError for one that others can read or that is not whole."""
     status = path.stat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise ValueError("others can read it")
+        raise ValueError("other users can read it")
     key = read_bytes(path, KEY_BYTES)
     if len(key) < KEY_BYTES:
-        raise ValueError("it is cut off")
+        raise ValueError("it is truncated")
     return key
 
 

@@ -30,7 +30,7 @@ DEFAULT_BUDGET_S = 720.0
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 TAKEN_WORDS = (
-    "README, index, calibration and calibration-..., in capitals or not, are for files beside the reports of studies"
+    "README, index, calibration and calibration-..., in any case, are reserved for files next to the reports of studies"
 )
 
 
@@ -47,10 +47,10 @@ class StudyParameters:
     Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
     """
 
-    study: str = _parameter("auto", "folder under results/; auto: made of the design and its parameters")
+    study: str = _parameter("auto", "folder under results/; auto: from the design and its parameters")
     design: str = _parameter(
         "default",
-        "default: all; quick: 15 configurations; idle: keepalive; desk: its cost; replication: claims",
+        "default; quick: 15 configurations; idle: keepalive; desk: diagnostics; replication: claims",
     )
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
@@ -58,19 +58,19 @@ class StudyParameters:
     )
     blocks: int = _parameter(6, "passes over all configurations; fewer than 6 cannot reach a verdict")
     windows_kib: tuple[int, ...] = _parameter((64, 1024, 16_384), "HTTP/2 windows of the bulk scenario, KiB")
-    stream_limits: tuple[int, ...] = _parameter((8, 10_000), "calls open at once on one connection")
-    keepalive_s: tuple[float, ...] = _parameter((0.0, 60.0), "ping a silent connection after so many seconds; 0: never")
+    stream_limits: tuple[int, ...] = _parameter((8, 10_000), "concurrent calls on one connection")
+    keepalive_s: tuple[float, ...] = _parameter((0.0, 60.0), "seconds after which to ping an idle connection; 0: never")
     pool_sizes: tuple[int, ...] = _parameter((1, 4, 16), "sizes of the client's connection pool")
     rtt_ms: float = _parameter(20.0, "round trip of the emulated link of bulk, milliseconds")
     engine: str = _parameter(
-        "grpcio", "load generator: grpcio or wire; basic and optimized are measured with the other one too"
+        "grpcio", "load generator: grpcio or wire; basic and optimized are also measured with the other one"
     )
     profile: bool = _parameter(True, "sample basic and optimized with py-spy, after their windows")
     seed: int = _parameter(1, "order of the trials")
     max_trial_s: float = _parameter(2.0, "longest measured window, seconds")
     budget: str = _parameter(
         "auto",
-        "time for all blocks, e.g. 12m; the study is sized to fit; none: no limit; auto: 12m for default",
+        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default",
     )
 
     def __post_init__(self) -> None:
@@ -137,7 +137,7 @@ def refuse_without_part(design: str, names: Iterable[str], written: str = "{}") 
         if name in DESIGNS[design].unused:
             users = ", ".join(other for other, one in DESIGNS.items() if name not in one.unused)
             option = written.format(name.replace("_", "-") if written != "{}" else name)
-            raise DesignError(f"{option} is not used by design={design}: leave it out; it belongs to {users}")
+            raise DesignError(f"{option} is not used by design={design}: remove it, or use it with {users}")
 
 
 def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str
     for name in plain:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
             raise DesignError(f"unknown parameter {name!r}: {hint}")
     return plain
 
@@ -233,7 +233,7 @@ def study_name(name: str, value: Any) -> str:
     except ValueError:
         word = ""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", word):
-        raise _refusal(name, value, "letters, digits, '.', '_' and '-', 64 at most, the first a letter or digit")
+        raise _refusal(name, value, "at most 64 letters, digits, '.', '_' and '-', starting with a letter or digit")
     if word.lower() in TAKEN or word.lower().startswith("calibration-"):
         raise _refusal(name, value, f"another name: {TAKEN_WORDS}")
     return word
@@ -244,7 +244,7 @@ def name_of_file(path: Path) -> str:
     try:
         return study_name("study", path.stem)
     except DesignError as error:
-        raise DesignError(f"{error}; --study NAME gives it another") from None
+        raise DesignError(f"{error}; choose another one with --study NAME") from None
 
 
 def switch(name: str, value: Any) -> bool:

@@ -105,8 +105,8 @@ def memory_reason(used_bytes: Mapping[str, float], free_bytes: float) -> str:
     if total <= free_bytes / 2:
         return ""
     return (
-        f"together the servers use {total / 2**20:,.0f} MiB of memory, more than half of the"
-        f" {free_bytes / 2**20:,.0f} MiB that are free"
+        f"together, the servers use {total / 2**20:,.0f} MiB of memory, more than half of the "
+        f"{free_bytes / 2**20:,.0f} MiB that are free"
     )
 
 

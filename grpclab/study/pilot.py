@@ -11,7 +11,7 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis import effect_lines, effect_table, smallest_seen
 from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StudyPlan
-from grpclab.study.block_count import PILOT_BLOCKS, by_noise, noise_of, seconds_of_blocks, within_budget
+from grpclab.study.block_count import PILOT_BLOCKS, by_noise, noise_of
 from grpclab.study.comparing import pilot_of, require_listeners
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.designs import compare_design
@@ -25,18 +25,24 @@ from grpclab.study.sides import A, B, Side
 from grpclab.study.store import Store
 from grpclab.study.stored_groups import noise_of_slices
 from grpclab.study.target import Subject
+from grpclab.study.wall_budget import GroupTimes, within_budget
 from grpclab.system.temporary import TemporaryFolder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piloted:
-    """What a pilot measured: its trials, the plan of its two sides, and the wall time of a block of them."""
+    """What a pilot measured: its trials, the plan of its two sides, and the wall time of their groups."""
 
     trials: pd.DataFrame
     plan: StudyPlan
-    block_s: float
+    times: GroupTimes
     slices_sd: float = math.nan
     """The part of the noise that comes from within a block."""
+
+    @property
+    def block_s(self) -> float:
+        """The wall time of a block of them."""
+        return self.times.block_s(range(len(self.plan.groups)))
 
     @property
     def noise(self) -> tuple[float, int]:
@@ -80,12 +86,11 @@ def piloted(
         try:
             pilot.run(write)
         except StudyInterruptedError:
-            raise StudyInterruptedError("stopped in the pilot, of which nothing is kept") from None
-        trials, seconds = pilot.collect(), store.seconds_of_groups(PILOT_BLOCKS)
+            raise StudyInterruptedError("stopped during the pilot; nothing of it is kept") from None
         return Piloted(
-            trials=trials,
+            trials=pilot.collect(),
             plan=plan_,
-            block_s=seconds_of_blocks(trials, seconds, BESIDE_GROUP_S),
+            times=GroupTimes.of(plan_, store.seconds_of_groups(PILOT_BLOCKS), beside_s=BESIDE_GROUP_S),
             slices_sd=noise_of_slices(store.folder, plan_.headline),
         )
 
@@ -104,7 +109,7 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
         return
     headline = plan.headline or PlannedHeadline()
     sides = {A: _side(study, headline.baseline), B: _side(study, headline.candidate)}
-    write(f"\nheadline: {headline.title}; pilot, {PILOT_BLOCKS} blocks of its two sides that do not count:")
+    write(f"\nheadline: {headline.title}; pilot of {PILOT_BLOCKS} blocks of its two sides, which do not count:")
     both = {headline.baseline, headline.candidate}
     apart = next((group.reason for group in plan.groups if not group.interleaved and both <= set(group.members)), "")
     found = piloted(sides, delta=delta, seed=study.seed, write=progress, rehearsed=study.rehearsed, apart=apart)
@@ -112,15 +117,16 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     block_s = sum(group_s(plan, group) for group in plan.groups)
     least = smallest_seen(sd, blocks, degrees, delta=delta)
     write(
-        f"\nblock noise of the ratio: {100 * sd:.1f} %, by {PILOT_BLOCKS} blocks; with {blocks} blocks an effect of"
-        f" {100 * least:.1f} % is found in four of five studies ({delta:.0%} is the least of interest)"
+        f"\nnoise of the ratio from block to block: {100 * sd:.1f} %, from {PILOT_BLOCKS} blocks; with {blocks} "
+        f"blocks, an effect of {100 * least:.1f} % is detected in four out of five studies (smallest effect of "
+        f"interest: {delta:.0%})"
     )
     if pilot and pilot.budget_s is not None:
         write(
-            f"the first {pilot.blocks} blocks fix counted time and blocks for a budget of"
-            f" {qty.rough_duration(pilot.budget_s)}"
+            f"the first {pilot.blocks} blocks determine counted time and number of blocks for a budget of "
+            f"{qty.rough_duration(pilot.budget_s)}"
         )
-    write("\nblocks that show an effect in four of five studies, and how long they take:")
+    write("\nblocks needed to detect an effect in four out of five studies, and the time they take:")
     write("\n".join(effect_lines(effect_table(sd, degrees, delta=delta, block_s=block_s), delta=delta)))
 
 
@@ -150,7 +156,7 @@ def estimate_comparison(
     require_listeners(subjects)
     write("\n".join(configuration.title for configuration in plan.configurations))
     write("\n".join(group_lines(plan)))
-    write(f"\npilot, {PILOT_BLOCKS} blocks that do not count:")
+    write(f"\npilot of {PILOT_BLOCKS} blocks, which do not count:")
     found = piloted(
         sides,
         delta=delta,
@@ -165,24 +171,24 @@ def estimate_comparison(
     write(f"\na block takes {qty.rough_duration(found.block_s)}")
     if budget_s is not None:
         given = blocks if fitted and fitted.blocks_given else None
-        fit = within_budget(found.trials, found.plan, found.block_s, budget_s, blocks=given, slices_sd=found.slices_sd)
+        fit = within_budget(found.trials, found.plan, found.times, budget_s, blocks=given, slices_sd=found.slices_sd)
         write(fit.reason)
     elif blocks is None:
         write(by_noise(found.trials, found.plan, found.block_s).reason)
     else:
         least = smallest_seen(sd, blocks, degrees, delta=delta)
         noise = f"the ratio varies by {100 * sd:.1f} % from block to block"
-        seen = f"{blocks} blocks find an effect of {100 * least:.1f} % in four of five comparisons"
+        seen = f"{blocks} blocks detect an effect of {100 * least:.1f} % in four out of five comparisons"
         write(f"{noise}: {no_verdict(blocks) or seen}")
-    write("\nblocks that show an effect in four of five comparisons, and how long they take:")
+    write("\nblocks needed to detect an effect in four out of five comparisons, and the time they take:")
     write("\n".join(effect_lines(effect_table(sd, degrees, delta=delta, block_s=found.block_s), delta=delta)))
 
 
 def group_lines(plan: StudyPlan) -> list[str]:
     """The groups of a plan in lines: members, the hub first, the length of a pass, and memory."""
-    lines = [f"{qty.count(len(plan.groups), 'group')} in each block, the hub first:"]
+    lines = [f"{qty.count(len(plan.groups), 'group')} in each block, with the hub first:"]
     for number, group in enumerate(plan.groups):
-        words = [f"{group.counted_s:g} s counted each"]
+        words = [f"{group.counted_s:g} s counted for each"]
         if group.interleaved and len(group.members) > 1:
             words += [] if group.pass_s is None else [f"a pass of {qty.duration(group.pass_s)}"]
         else:

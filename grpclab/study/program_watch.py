@@ -33,7 +33,7 @@ class ProgramWatch:
             return ""
         reason = f"the program of {result.configuration} changed during the study: {difference}"
         if result.configuration not in self._measured:
-            raise DesignError(f"{reason}; begin a new study with --study, or restore it")
+            raise DesignError(f"{reason}; start a new study with --study, or restore the program")
         return reason
 
 
@@ -59,15 +59,19 @@ def differing(before: StoredProgram, after: StoredProgram) -> str:
     several = set(first) & set(second) if before.app or not (first and second) else set(first) | set(second)
     if names := sorted(name for name in several if first.get(name) != second.get(name)):
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        return f"{', '.join(names[:3])}{more} {'is another file' if len(names) == 1 else 'are other files'}"
+        return f"{', '.join(names[:3])}{more} {'is a different file' if len(names) == 1 else 'are different files'}"
     versions = sorted({*before.versions, *after.versions})
     if other := [name for name in versions if before.versions.get(name) != after.versions.get(name)]:
-        words = (f"{name} {before.versions.get(name)} became {after.versions.get(name)}" for name in other)
+        words = (f"{name} {before.versions.get(name)} is now {after.versions.get(name)}" for name in other)
         return ", ".join(words) if before.versions and after.versions else ""
     if before.commit and after.commit and before.commit != after.commit:
-        return f"its commit {before.commit[:12]} became {after.commit[:12]}"
+        return f"its commit {before.commit[:12]} is now {after.commit[:12]}"
     if None not in (before.dirty, after.dirty) and before.dirty != after.dirty:
-        return "tracked files beside it were changed" if after.dirty else "changes of tracked files beside it are gone"
+        return (
+            "it has new uncommitted changes to tracked files"
+            if after.dirty
+            else "its uncommitted changes to tracked files are gone"
+        )
     return ""
 
 

@@ -45,12 +45,12 @@ class Rejudged:
     def lines(self) -> list[str]:
         """How many rows changed, and which."""
         edition = (
-            "which it was measured under"
+            "the rules that it was measured under"
             if self.measured == TODAY
             else f"edition {TODAY.edition}; it was measured under those of edition {self.measured.edition}"
         )
         count = f"{len(self.changed)} of {qty.count(self.rows, 'row')} changed"
-        return [f"{self.study} by today's rules, {edition}: {count}", *(f"  {row.line()}" for row in self.changed)]
+        return [f"{self.study} by current rules, {edition}: {count}", *(f"  {row.line()}" for row in self.changed)]
 
     def as_json(self) -> dict[str, Json]:
         """The same for a machine: the verdict as verdict.json has it, and the rows that changed."""
@@ -81,7 +81,7 @@ def rejudge(study: Study, *, allow_mixed: bool = False) -> Rejudged:
     """Judge a stored study by its own rules and by today's. Raises MeasurementError if it holds no trial yet."""
     trials = study.collect(allow_mixed=allow_mixed)
     if trials.empty:
-        raise MeasurementError(f"study {study.name} holds no trial yet: run it first")
+        raise MeasurementError(f"study {study.name} has no trials yet: run it first")
     before, after = (
         analyse(trials, study.plan, study.manifest.cores, rules) for rules in (rules_of(study.plan), TODAY)
     )

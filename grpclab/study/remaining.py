@@ -53,7 +53,7 @@ class Remaining:
     def missing(self, blocks: int) -> Iterator[Trial]:
         """The planned trials of the first blocks that are still to be measured, without what is left out."""
         for block, place in itertools.product(range(blocks), range(len(self._plan.groups))):
-            if names := self._missing(block, place):
+            if self._plan.groups[place].is_in(block) and (names := self._missing(block, place)):
                 planned = scheduled_group(self._plan, block, place, self._seed)
                 yield from (trial for trial in planned.trials if trial.configuration in names)
 

@@ -81,14 +81,14 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
         _check(original)
         if not consent and (foreign := original.foreign()):
             raise DesignError(
-                f"{original.source} was recorded by another user or on another machine, and starts or opens what it"
-                f" names ({foreign[0]}): read its manifest.json, then add --yes"
+                f"{original.source} was recorded by another user or on another machine and would start or open what "
+                f"it names ({foreign[0]}): read its manifest.json, then add --yes"
             )
         _check_subjects(original)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
-        raise DesignError(f"{original.source} holds no plan that can be measured: {_reason(error)}") from None
+        raise DesignError(f"{original.source} does not contain a usable plan: {_reason(error)}") from None
     here, plan = surroundings(root), original.manifest.plan
     named = None if name is None else study_name("--study", name)
     servers = servers_of(plan) if plan.subjects else {}
@@ -157,12 +157,12 @@ def _check(original: Original) -> None:
         raise ValueError("headline is missing")
     for side in (headline.baseline, headline.candidate):
         if side not in plan.names:
-            raise ValueError(f"its headline names {side!r}, which is none of its configurations")
+            raise ValueError(f"its headline names {side!r}, which is not one of its configurations")
     if unknown := sorted(set(plan.profiled) - set(plan.names)):
-        raise ValueError(f"it profiles {unknown[0]!r}, which is none of its configurations")
+        raise ValueError(f"it profiles {unknown[0]!r}, which is not one of its configurations")
     _longest_s(original)
     if unknown := sorted(set(plan.subjects) - set(plan.names)):
-        raise ValueError(f"it has a server for {unknown[0]!r}, which is none of its configurations")
+        raise ValueError(f"it has a server for {unknown[0]!r}, which is not one of its configurations")
     if not original.trusted and started_by(plan):
         by_hand = original.manifest.again or "grpclab compare ..."
         raise DesignError(
@@ -184,10 +184,12 @@ def _check_subjects(original: Original) -> None:
         command, proto = target.command, target.proto
         started = command and not is_registered(command)
         if started and shutil.which(program := shlex.split(command)[0]) is None:
-            raise DesignError(f"{original.name} cannot be repeated here: {program}, which starts its {name}, is gone")
+            raise DesignError(
+                f"{original.name} cannot be repeated here: {program}, which starts its {name}, no longer exists"
+            )
         wanted.check()
         if proto and not Path(proto).is_file():
-            why = "is not a file" if os.path.lexists(proto) else "is gone"
+            why = "is not a file" if os.path.lexists(proto) else "no longer exists"
             raise DesignError(f"{original.name} cannot be repeated here: {proto}, which describes its call, {why}")
 
 
@@ -206,20 +208,20 @@ def compared(original: Original, manifest: Manifest, verdict: Judgement) -> list
     there, here = first.identity, manifest.identity
     different = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
     if not there:
-        lines.append("the original does not say on which machine it was measured: the two are not comparable as one")
+        lines.append("the original does not say on which machine it was measured, so the two cannot be treated as one")
     elif different:
         facts = ", ".join(f"{key} {there.get(key)} and {here.get(key)}" for key in different)
-        lines.append(f"measured in different surroundings ({facts}): the two are not comparable as one")
+        lines.append(f"measured in different environments ({facts}), so the two cannot be treated as one")
     else:
         lines.append("both on the same machine with the same versions")
     lines += [
-        f"the program of {name} is another one than in the original"
+        f"the program of {name} differs from the original"
         for name in manifest.servers or {}
         if _other_program(name, first, manifest)
     ]
     commits = [one.git.commit for one in (first, manifest)]
     if commits[0] != commits[1]:
-        lines.append(f"of different commits: {' and '.join(str(commit or 'unknown')[:12] for commit in commits)}")
+        lines.append(f"from different commits: {' and '.join(str(commit or 'unknown')[:12] for commit in commits)}")
     return [printable(line) for line in lines]
 
 
@@ -237,7 +239,7 @@ def estimate_words(c: Comparison) -> str:
     between = " (no interval)"
     if c.has_interval:
         between = f" (95 % interval {_figure(c.ci_low)} to {_figure(c.ci_high)})"
-    return f"{_figure(c.ratio)}x{between}, {c.blocks} blocks: {c.verdict_words}"
+    return f"{_figure(c.ratio)}×{between}, {c.blocks} blocks: {c.verdict_words}"
 
 
 def _figure(ratio: float) -> str:
@@ -247,7 +249,7 @@ def _figure(ratio: float) -> str:
 
 def _overlap(before: Comparison, after: Comparison) -> str:
     if not (before.has_interval and after.has_interval):
-        return "without both intervals nothing can be said of whether the result came back"
+        return "without both intervals, it cannot be said whether the result was reproduced"
     apart = before.ci_low > after.ci_high or after.ci_low > before.ci_high
     agree = "the verdict is the same" if before.verdict == after.verdict else f"the verdict was {before.verdict}"
     return f"the intervals {'do not overlap' if apart else 'overlap'}, {agree}"

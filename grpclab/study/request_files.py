@@ -37,5 +37,5 @@ def change_during_study(before: Files | None, target: StoredTarget) -> str:
     try:
         changed = changed_data_files(before, _files_of([target]))
     except UsageError as error:
-        return f"the data file can no longer be read: {error}"
-    return f"the data file {changed[0]} has changed since the study began" if changed else ""
+        return f"the data file is no longer readable: {error}"
+    return f"the data file {changed[0]} has changed since the study started" if changed else ""

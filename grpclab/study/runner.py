@@ -82,7 +82,7 @@ class Study(MeasuredStudy):
         elif manifest.design == "file":
             if manifest.pilot and (before := stored.pilot and stored.pilot.budget_s) != manifest.pilot.budget_s:
                 what = f"a budget of {qty.rough_duration(before)}" if before else "no budget"
-                note = "\n".join(filter(None, (note, f"this study was begun with {what}, and goes on with that")))
+                note = "\n".join(filter(None, (note, f"this study was started with {what}, which still applies")))
             manifest = replace(manifest, pilot=stored.pilot)
         begun = type(self)(self.store, self.store.open(manifest), self.root, self.subjects)
         begun.note, begun.rehearsed = note, self.rehearsed
@@ -110,15 +110,18 @@ class Study(MeasuredStudy):
         groups = f" in {qty.count(len(plan.groups), 'group')}" if plan.groups else ""
         lines = [
             *([self.note] if self.note else []),
-            f"study {self.name}: {len(plan.configurations)} configurations{groups} x {plan.blocks} blocks"
-            f" = {len(self.trials)} trials, order drawn from seed {self.seed}",
+            f"study {self.name}: {len(plan.configurations)} configurations{groups} × {plan.blocks} blocks = "
+            f"{len(self.trials)} trials, order drawn from seed {self.seed}",
         ]
         pilot = self.manifest.pilot
         if pilot and pilot.budget_s is not None:
             within = f"a budget of {qty.rough_duration(pilot.budget_s)}"
-            lines.append(pilot.reason or f"the first {pilot.blocks} blocks fit counted time and blocks into {within}")
+            lines.append(
+                pilot.reason
+                or f"the first {pilot.blocks} blocks determine counted time and number of blocks for {within}"
+            )
         if len(missing) < len(self.trials):
-            lines.append(f"{len(self.trials) - len(missing)} trials are stored already, {len(missing)} are missing")
+            lines.append(f"{len(self.trials) - len(missing)} trials are already stored, {len(missing)} are missing")
         if missing:
             to_go = qty.rough_duration(self._seconds_of(missing))
             lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) loses nothing")
@@ -141,7 +144,7 @@ class Study(MeasuredStudy):
         trials = self._without_unknown(collection.frame(self.store.results().values()))
         if (mixed := collection.mixed(trials, self.manifest.identity)) and not allow_mixed:
             raise DesignError(
-                f"{self.store.folder} holds trials that were {mixed}: remove their folders, or add --allow-mixed"
+                f"{self.store.folder} has trials that were {mixed}: remove their folders, or add --allow-mixed"
             )
         if len(trials):
             with written_to(self.store.folder):
@@ -164,8 +167,8 @@ class Study(MeasuredStudy):
         trials = "1 trial is" if len(damaged) == 1 else f"{len(damaged):,} trials are"
         name, why = next(iter(damaged.items()))
         return (
-            f"damaged: of {self.name} {trials} left out, such as {printable(name, 100)}: {why}; the command that began"
-            " the study sets it aside and measures it again"
+            f"damaged: {trials} left out of {self.name}, e.g. {printable(name, 100)}: {why}; the command that "
+            "started the study moves it away and measures it again"
         )
 
     def left_out_warnings(self) -> list[str]:
@@ -174,7 +177,8 @@ class Study(MeasuredStudy):
             return []
         remaining = Remaining(self.plan, self.seed, self.store.results().values())
         return [
-            f"left out: {name} was invalid in its first two blocks and is in none of the others: {printable(why, 200)}"
+            f"left out: {name} was invalid in its first two blocks and was not measured in the others: "
+            f"{printable(why, 200)}"
             for name, why in remaining.left_out(self.plan.blocks).items()
         ]
 
@@ -185,7 +189,7 @@ class Study(MeasuredStudy):
         """
         trials = self.collect(allow_mixed=allow_mixed)
         if trials.empty:
-            raise MeasurementError(self.damaged_warning() or f"study {self.name} holds no trial yet: run it first")
+            raise MeasurementError(self.damaged_warning() or f"study {self.name} has no trials yet: run it first")
         return Evaluation(trials=trials, judgement=self.judge(trials), artifacts=self.artifacts(trials))
 
     def artifacts(self, trials: pd.DataFrame) -> Artifacts:

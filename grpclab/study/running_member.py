@@ -240,7 +240,7 @@ class RunningMember:
         except psutil.Error:
             self.up.server.await_end(LEAVE_S)
             self.up.require_alive()
-            raise ServerError("a process of the server has ended") from None
+            raise ServerError("a server process has exited") from None
 
     def open(self) -> None:
         """Be ready for the first slice."""

@@ -18,6 +18,7 @@ from grpclab.load.calls.metadata import for_grpcio, parse_metadata
 from grpclab.load.calls.method import greeting
 from grpclab.load.calls.schema import Schema, from_descriptors, services_at
 from grpclab.servers import targets
+from grpclab.servers.placement import placed
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.servers.process.program import ServerProgram, identity_of
 from grpclab.study.target import Subject
@@ -59,7 +60,8 @@ def _program_of_all(plan: StudyPlan, group: Mapping[str, Subject]) -> tuple[Stor
     orders = [subject.order(plan.configuration(name).config) for name, subject in group.items()]
     subject = next(iter(group.values()))
     if command := subject.target.command:
-        return _stored(identity_of(command, arguments=_arguments(orders[0].own), cwd=subject.target.cwd), subject), ()
+        cwd = placed(subject.target, orders[0].own).target.cwd
+        return _stored(identity_of(command, arguments=_arguments(orders[0].own), cwd=cwd), subject), ()
     with targets.rehearsal(orders) if subject.target.app else targets.start(orders[0]) as server:
         return program_of(server, subject), server.descriptors
 
@@ -81,7 +83,7 @@ def check_method(subject: Subject, config: TrialConfig, descriptors: tuple[bytes
             raise
         has = ", ".join(f"{one}/{name}" for one in schema.services for name in _methods(schema, one))
         raise UsageError(
-            f"{subject.app} needs to be told what to call: give --call (in a file, method of [call]); it has {has}"
+            f"{subject.app} needs a method to call: add --call (in a file, method in [call]); it has {has}"
         ) from None
 
 
@@ -162,4 +164,4 @@ def change_of(before: StoredProgram | None, now: StoredProgram) -> str:
         changed.append(f"the git commit ({before.commit[:12]}, now {now.commit[:12]})")
     elif None not in (before.dirty, now.dirty) and before.dirty != now.dirty:
         changed.append("the files that git tracks")
-    return f"the server's program has changed since the study began: {', '.join(changed)}" if changed else ""
+    return f"the server's program has changed since the study started: {', '.join(changed)}" if changed else ""

@@ -46,7 +46,7 @@ class SetUp:
         """Raise ServerError or WorkerError where the server or the link has died."""
         self.server.require_alive()
         if self.link is not None and not self.link.alive():
-            raise WorkerError("the emulated link died during the trial")
+            raise WorkerError("the emulated link failed during the trial")
 
     def connections(self) -> list[int]:
         """The connections to the server now, by its processes.
@@ -109,7 +109,7 @@ def set_up(
                 if ledger is not None:
                     ledger.spend(generator.spent)
         if link is not None and not link.alive():
-            raise WorkerError("the emulated link died during the trial")
+            raise WorkerError("the emulated link failed during the trial")
 
 
 def _call(subject: Subject, server: RunningServer, config: TrialConfig, data_files: Files | None) -> CallSpec:

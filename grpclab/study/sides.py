@@ -16,13 +16,14 @@ from typing import Any
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level, format_level
-from grpclab.factors.own import OwnLevels, is_own
+from grpclab.factors.own import REQUIREMENTS, REVISION, OwnLevels, is_own
 from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.mixed_call import MixedCall
 from grpclab.load.plan import check_call
 from grpclab.servers import targets
+from grpclab.servers.placement import placed, settled
 from grpclab.servers.process import program
 from grpclab.servers.target import MOST_START_S, Target
 from grpclab.study.target import Subject
@@ -83,21 +84,24 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
     """Both sides, ready to be measured. Raises UsageError, one line."""
     _check(options)
     given = {A: _read(A, a), B: _read(B, b)}
+    options = _settled(given, options)
     labels = _labels(given, options)
     sides = {}
     for name, other in ((A, B), (B, A)):
         config = _config(given[name], given[other])
-        own = options.own.get(name, {})
         side = given[name]
+        levels = {**settled(_target(side), config.own), **options.settings, **options.own.get(name, {})}
         subject = side.subject if isinstance(side, Side) else Subject()
         if isinstance(side, GivenTarget):
             subject = Subject(target=side.target).started_within(options.start_timeout_s)
         if subject == Subject(target=subject.target):
             subject = _calling(subject, options)
-        sides[name] = Side(label=labels[name], config=config.replace({**options.settings, **own}), subject=subject)
+        sides[name] = Side(label=labels[name], config=config.replace(levels), subject=subject)
     for name, made in sides.items():
         asked = given[name]
-        made.subject.check(asked.option if isinstance(asked, GivenTarget) else "", _arguments(sides, made))
+        where = placed(made.subject.target, made.config.own)
+        there = dataclasses.replace(made.subject, target=where.target)
+        there.check(asked.option if isinstance(asked, GivenTarget) else "", _arguments(sides, made))
         _check_side(name, made, {*options.settings, *options.own.get(name, {})})
     if not any(targets.serves_greeter(side.subject.target) for side in sides.values()):
         for asked in given.values():
@@ -121,6 +125,20 @@ def _read(name: str, given: Given) -> Given:
     kinds = f"a variant ({', '.join(VARIANTS)}), a command with {program.PORT}, a Target, a TrialConfig or a Side"
     stored = "or a stored result (results/STUDY:CONFIGURATION) on both sides"
     raise UsageError(invalid(name, given, f"{kinds}, {stored}"))
+
+
+def _settled(given: Mapping[str, Given], options: PairOptions) -> PairOptions:
+    """The options with the revisions and requirements of each side looked up. Raises UsageError."""
+    both = {name: level for name, level in options.settings.items() if name in (REVISION, REQUIREMENTS)}
+    own = {name: settled(_target(side), {**both, **options.own.get(name, {})}) for name, side in given.items()}
+    settings = {name: level for name, level in options.settings.items() if name not in both}
+    return dataclasses.replace(options, settings=settings, own=own)
+
+
+def _target(given: Given) -> Target:
+    if isinstance(given, Side):
+        return given.subject.target
+    return given.target if isinstance(given, GivenTarget) else Target()
 
 
 def _config(given: Given, other: Given) -> TrialConfig:
@@ -170,7 +188,9 @@ def _labels(given: Mapping[str, Given], options: PairOptions) -> dict[str, str]:
     for name, side in given.items():
         by_command = isinstance(side, GivenTarget) and side.target.command
         label = next(short) if by_command else _label(side)
-        own = " ".join(f"{factor}={format_level(level)}" for factor, level in options.own.get(name, {}).items())
+        levels = dict(options.own.get(name, {}))
+        label += f" at {revision}" if (revision := levels.pop(REVISION, None)) else ""
+        own = " ".join(f"{factor}={format_level(level)}" for factor, level in levels.items())
         own = " ".join(filter(None, [_apart(side, [one for one in given.values() if one is not side]), own]))
         labels[name] = checked_name(name, options.names.get(name)) or (f"{label} with {own}" if own else label)
     return labels
@@ -246,6 +266,6 @@ def check_pair(sides: Mapping[str, Side]) -> None:
             f"{format_level(rate)} for {name.upper()}" for name, rate in zip(sides, rates, strict=True)
         )
         raise UsageError(
-            f"invalid load.rate_rps: {levels}; expected a rate on both sides or on neither, since a closed loop and an"
-            " open one have no metric in common"
+            f"invalid load.rate_rps: {levels}; expected a rate on both sides or on neither, since closed and open "
+            "loops have no metric in common"
         )

@@ -162,10 +162,10 @@ class ServerAccount:
                     kind="server-waited",
                     severity="warning",
                     text=(
-                        f"the server was runnable and did not run for {self.lost_share:.0%} of its time: something"
-                        " else used the core"
+                        f"the server was ready to run but did not run for {self.lost_share:.0%} of its time: "
+                        "something else used the core"
                     ),
-                    remedy="stop what else runs on its cores (`top` names it) and measure again",
+                    remedy="stop whatever else runs on its cores (`top` shows it) and measure again",
                 )
             )
         if self.left_out:
@@ -174,7 +174,8 @@ class ServerAccount:
                 Notice(
                     kind="slices-left-out",
                     severity="note",
-                    text=f"{slices} left out of {self.left_out + self.slices:,}; slices.parquet says why of each",
+                    text=f"{slices} left out of {self.left_out + self.slices:,}; slices.parquet has the reason for "
+                    "each",
                 )
             )
         return found

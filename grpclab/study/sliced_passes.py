@@ -205,13 +205,13 @@ class SlicedPasses:
         name = disturber(readings, shared)
         if name in self._running:
             cores = ServerAccount.of(name, readings).outside_cores
-            return name, f"its server uses {cores:.1%} of a core when it has no call"
+            return name, f"its server uses {cores:.1%} of a core when it has no calls"
         common = common_cores(readings, shared)
         for each in self._up() if last or passed >= WORKS_ON_PASSES else ():
             account = ServerAccount.of(each.name, readings)
             if not shared[each.name] and account.works_on(common):
                 share = account.outside_s / (account.outside_s + account.cpu_s)
-                return each.name, f"its server does {share:.1%} of its work when its calls have ended"
+                return each.name, f"its server does {share:.1%} of its work after its calls have ended"
         return "", ""
 
     def _begin_again(self, reason: str) -> None:
@@ -235,7 +235,7 @@ class SlicedPasses:
         for name, slices_left in left.items():
             if slices_left > 0:
                 text = (
-                    f"measured for less than was asked for: a group ends within {passes.GROUP_S:.0f} s, and"
-                    f" {slices_left:,} slices more were needed"
+                    f"measured for less time than requested: a group is limited to {passes.GROUP_S:.0f} s, and "
+                    f"{slices_left:,} more slices were needed"
                 )
                 self._running[name].result.notices.append(Notice(kind="cut-short", severity="note", text=text))

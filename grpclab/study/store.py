@@ -17,6 +17,7 @@ import pandas as pd
 
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.errors import DesignError
+from grpclab.study.block_count import BlockCount
 from grpclab.study.documents import SCHEMA_VERSION, manifest_document, write_json
 from grpclab.study.model import Manifest
 from grpclab.study.origin import seal
@@ -24,12 +25,20 @@ from grpclab.study.program_watch import changed_programs
 from grpclab.study.request_files import changed_data_files
 from grpclab.study.stored_values import read_planned, written
 from grpclab.study.trial_folders import TrialFolders, clause
+from grpclab.study.wall_budget import Trimmed, counted_for, sampled_in
 from grpclab.system.untrusted import read_bytes
 from grpclab.text.printable import printable
-from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, without_digits
+from grpclab.text.redaction import SALT, SALT_BYTES, Redactor, with_texts, without_digits
 
 MUST_AGREE = ("design", "plan", "seed", "identity")
 """Parts of a manifest that must be equal for two runs to be one study."""
+WORDING = frozenset(
+    (
+        *("title", "label", "baseline_label", "candidate_label", "at", "phrase", "already"),
+        *("why", "not_testable", "reason", "note", "place"),
+    )
+)
+"""Fields of a plan that only say in words what the others hold: another version may word them differently."""
 
 
 class Store(TrialFolders):
@@ -66,11 +75,11 @@ class Store(TrialFolders):
         """What of a study whose manifest is damaged can be saved, and how."""
         whole = len(self.results())
         if not whole:
-            return "no trial of it is whole, so remove the folder and begin the study again"
-        trials = "1 whole trial is" if whole == 1 else f"{whole:,} whole trials are"
-        saved = f"its {trials} kept if you remove that file and give the command that began the study again"
+            return "it has no complete trial, so remove the folder and start the study again"
+        trials = "1 complete trial is" if whole == 1 else f"{whole:,} complete trials are"
+        saved = f"its {trials} kept if you remove that file and repeat the command that started the study"
         report = self.folder.parent.parent / "reports" / f"{self.name}.html"
-        return f"{saved}; {report} still holds the manifest" if report.is_file() else saved
+        return f"{saved}; {report} still has the manifest" if report.is_file() else saved
 
     def open(self, manifest: Manifest) -> Manifest:
         """Begin the study, or go on with it; returns the stored manifest.
@@ -92,8 +101,8 @@ class Store(TrialFolders):
         different = [key for key in MUST_AGREE if getattr(stored, key) != getattr(wanted, key)]
         if different == ["plan"] and without_digits(stored.plan) == without_digits(wanted.plan):
             raise DesignError(
-                f"{self.folder} was begun with another secret (--metadata, --data or a command): give the same one, or"
-                " give this study a name of its own (study=...)"
+                f"{self.folder} was started with a different secret (--metadata, --data or a command): use the same "
+                "one, or give this study another name (study=...)"
             )
         if stored.servers is not None and stored.servers != wanted.servers:  # an earlier version did not say
             changes = changed_programs(stored.servers, wanted.servers)
@@ -102,36 +111,36 @@ class Store(TrialFolders):
             different.append(f"content of the data file {' and '.join(changed)}")
         if different:
             raise DesignError(
-                f"{self.folder} holds a study with another {' and '.join(different)}{_example(stored, wanted)}:"
-                " give this one a name of its own (study=...), or remove that folder"
+                f"{self.folder} has a study with a different {' and '.join(different)}{_example(stored, wanted)}: "
+                "give this one another name (study=...), or remove that folder"
             )
         return self._without_secrets(begun)
 
-    def fix_blocks(self, blocks: int, reason: str, *, counted_s: float | None = None) -> Manifest:
-        """Write the number of blocks that the pilot's noise gave into the manifest, once; returns the manifest.
+    def fix_blocks(self, found: BlockCount) -> Manifest:
+        """Write the blocks and counted times that the pilot gave into the manifest, once; returns the manifest.
 
-        With `counted_s` the groups' times are scaled, so that the longest of them is that. Only the holder of the lock
-        may.
+        Only the holder of the lock may.
         """
         stored = self.manifest()
         assert stored is not None
         pilot = stored.pilot
         if pilot is None or pilot.fixed:
             return stored
-        fixed = replace(pilot, fixed=True, reason=reason, counted_s=counted_s or pilot.counted_s)
-        plan = replace(stored.plan, blocks=blocks, groups=_scaled(stored.plan.groups, counted_s))
-        changed = replace(stored, plan=plan, pilot=fixed)
+        fixed = replace(pilot, fixed=True, reason=found.reason, counted_s=found.counted_s or pilot.counted_s)
+        groups = counted_for(stored.plan.groups, found.counted_s)
+        groups = sampled_in(groups, found.sampled_blocks, found.blocks)
+        changed = replace(stored, plan=replace(stored.plan, blocks=found.blocks, groups=groups), pilot=fixed)
         write_json(self.folder / "manifest.json", written(changed))
         return changed
 
-    def fit_counted(self, counted_s: float) -> Manifest:
-        """Scale the groups' counted times in the manifest, so that the longest is that, while the pilot goes on."""
+    def trim(self, trimmed: Trimmed) -> Manifest:
+        """Write the plan that the costs of the first block made shorter into the manifest, while the pilot goes on."""
         stored = self.manifest()
         assert stored is not None
         if stored.pilot is None or stored.pilot.fixed:
             return stored
-        plan = replace(stored.plan, groups=_scaled(stored.plan.groups, counted_s))
-        changed = replace(stored, plan=plan, pilot=replace(stored.pilot, counted_s=counted_s))
+        pilot = replace(stored.pilot, counted_s=trimmed.counted_s, reason=trimmed.reason)
+        changed = replace(stored, plan=trimmed.plan, pilot=pilot)
         write_json(self.folder / "manifest.json", written(changed))
         return changed
 
@@ -172,8 +181,8 @@ class Store(TrialFolders):
             planned, factors = settings.get(result.configuration), result.factors
             if planned is None or any(factors.get(key, level) != level for key, level in planned.items()):
                 raise DesignError(
-                    f"{self.trials_folder} holds a trial of another plan ({name}) and the folder has no manifest.json:"
-                    " give this study a name of its own (study=...), or remove that folder"
+                    f"{self.trials_folder} has a trial of a different plan ({name}) and the folder has no "
+                    "manifest.json: give this study another name (study=...), or remove that folder"
                 )
 
     def discard(self) -> None:
@@ -201,7 +210,7 @@ class Store(TrialFolders):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise DesignError(
-                    f"study {self.name!r} is being measured by another process: wait for it, or give another name"
+                    f"study {self.name!r} is being measured by another process: wait for it, or use another name"
                 ) from None
             self.require_own_folder()
             self.remove_halves()
@@ -221,16 +230,8 @@ class Store(TrialFolders):
         temporary.replace(self.folder / "trials.parquet")
 
 
-def _scaled(groups: tuple[PlannedGroup, ...], counted_s: float | None) -> tuple[PlannedGroup, ...]:
-    """Groups whose counted times are scaled so that the longest is that; as they are for None."""
-    if counted_s is None or not groups:
-        return groups
-    longest = max(group.counted_s for group in groups)
-    return tuple(replace(group, counted_s=round(group.counted_s * counted_s / longest, 3)) for group in groups)
-
-
 def _to_compare(stored: Manifest, wanted: Manifest) -> tuple[Manifest, Manifest]:
-    """Two manifests without what may differ in one study: its groups, and what a pilot has fixed.
+    """Two manifests without what may differ in one study: its wording, its groups, and what a pilot has fixed.
 
     A stored study goes on with its own groups, or without; only what is measured one after the other must agree.
     """
@@ -240,10 +241,16 @@ def _to_compare(stored: Manifest, wanted: Manifest) -> tuple[Manifest, Manifest]
     def comparable(manifest: Manifest) -> Manifest:
         apart = {name for group in manifest.plan.groups if not group.interleaved for name in group.members}
         groups = (PlannedGroup(members=tuple(sorted(apart)), interleaved=False),) if grouped and apart else ()
-        blocks = 0 if fitted else manifest.plan.blocks
-        return replace(manifest, plan=replace(manifest.plan, groups=groups, blocks=blocks))
+        plan = replace(manifest.plan, groups=groups)
+        if fitted:
+            plan = replace(plan, blocks=0, profiled_blocks=None)
+        return replace(manifest, plan=with_texts(plan, _without_wording))
 
     return comparable(stored), comparable(wanted)
+
+
+def _without_wording(path: tuple[str, ...], text: str) -> str:
+    return "" if path[-1] in WORDING or path[-2:-1] == ("without_effect",) else text
 
 
 def _example(stored: Manifest, wanted: Manifest) -> str:

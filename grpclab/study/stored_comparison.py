@@ -58,12 +58,14 @@ def _compared_stored(
     if different:
         facts = ", ".join(f"{key}={first.get(key)} and {second.get(key)}" for key in different)
         if not allow_mixed:
-            raise DesignError(f"measured in different surroundings ({facts}): measure again, or add --allow-mixed")
-        warnings.append(f"mixed: measured in different surroundings ({facts})")
+            raise DesignError(f"measured in different environments ({facts}): measure again, or add --allow-mixed")
+        warnings.append(f"mixed: measured in different environments ({facts})")
     trials = pd.concat(frames, ignore_index=True)
     apart = studies[A].store.folder != studies[B].store.folder
     if apart:
-        warnings.append("the two were not interleaved: what changed on the machine in between is in the ratio")
+        warnings.append(
+            "the two were not interleaved, so the ratio includes whatever changed on the machine in between"
+        )
     if apart or not share_a_group(trials, scenario=SCENARIO, baseline=A, candidate=B):
         trials = without_groups(trials)  # the numbers of two studies' groups have nothing to do with each other
     blocks = int(trials["block"].max()) + 1 if len(trials) else 0
@@ -73,7 +75,7 @@ def _compared_stored(
     judgement = analyse(trials, plan_, studies[A].manifest.cores, rules)
     judgement = replace(judgement, warnings=(*warnings, *judgement.warnings))
     if not judgement.headline.computed:
-        raise MeasurementError(f"there is no ratio: {judgement.headline.note}")
+        raise MeasurementError(f"no ratio could be computed: {judgement.headline.note}")
     setup = described(plan_, servers, studies[A].manifest.versions)
     return CompareResult(trials=trials, judgement=judgement, setup=tuple(setup))
 

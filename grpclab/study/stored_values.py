@@ -71,7 +71,7 @@ def read_planned(document: Mapping[str, Any]) -> Manifest:
         if not CONFIGURATION_NAME.fullmatch(name):
             raise ValueError(f"{_shown(row.get('name'))} is not a valid name of a configuration")
     if len(set(names)) < len(names):
-        raise ValueError("two configurations have one name")
+        raise ValueError("two configurations have the same name")
     _require_within("plan.configurations", len(names), 1, MOST_CONFIGURATIONS)
     _require_within("trials", len(names) * plan.blocks, 1, MOST_TRIALS)
     _require_groups(plan)
@@ -86,11 +86,11 @@ def _require_groups(plan: StudyPlan) -> None:
     for at, group in enumerate(plan.groups):
         members = set(group.members)
         if not members <= known or len(members) < len(group.members) or group.hub not in members:
-            raise ValueError(f"plan.groups[{at}]: expected configurations of the plan, each once, the hub among them")
+            raise ValueError(f"plan.groups[{at}]: expected configurations of the plan, each once and including the hub")
         if not 0 < group.counted_s <= MOST_COUNTED_S:
             raise ValueError(f"plan.groups[{at}].counted_s={group.counted_s:g}: expected up to {MOST_COUNTED_S:,} s")
     if plan.groups and (apart := known - {name for group in plan.groups for name in group.members}):
-        raise ValueError(f"plan.groups: {sorted(apart)[0]} is in none")
+        raise ValueError(f"plan.groups: {sorted(apart)[0]} is in none of them")
     _require_within("trials", sum(len(group.members) for group in plan.groups) * plan.blocks, 0, MOST_TRIALS)
 
 
@@ -102,7 +102,7 @@ def read_measurable(document: Mapping[str, Any], source: object) -> Manifest:
     try:
         return read_planned(document)
     except ValueError as error:
-        raise DesignError(f"{source} holds no plan that can be measured: {printable(str(error))}") from None
+        raise DesignError(f"{source} does not contain a usable plan: {printable(str(error))}") from None
 
 
 def read_verdict(document: Mapping[str, Any]) -> Judgement:
@@ -119,7 +119,7 @@ def read_result(document: Mapping[str, Any], trial: str) -> StoredResult:
         except ValueError as error:
             raise ValueError(f"its histogram {error}") from None
     if result.trial != trial:
-        raise ValueError(f"is of the trial {_shown(result.trial)}")
+        raise ValueError(f"belongs to trial {_shown(result.trial)}")
     return result
 
 
@@ -134,7 +134,7 @@ def evaluating(source: object) -> Iterator[None]:
     except GrpclabError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
-        raise DesignError(f"{source} cannot be evaluated: its parts do not fit together (-v shows where)") from error
+        raise DesignError(f"{source} cannot be evaluated: its parts are inconsistent (-v shows where)") from error
 
 
 def read(kind: type[T], document: Mapping[str, Any]) -> T:
@@ -197,7 +197,7 @@ def _read(value: Any, kind: Any, where: str) -> Any:
         kind = str  # of the words that this version knows; another one may know more
     if kind is str:
         _require(isinstance(value, str), where, value, _WORDS[str])
-        _require(len(value) <= MOST_TEXT, where, value, f"a text of at most {MOST_TEXT:,} letters")
+        _require(len(value) <= MOST_TEXT, where, value, f"a string of at most {MOST_TEXT:,} characters")
     elif kind is bool:
         _require(isinstance(value, bool), where, value, _WORDS[bool])
     else:

@@ -127,7 +127,10 @@ class Subject:
         requests = [self.data, *(one.data for one in self.mix)]
         for what, text in (("command", self.command), *(("request", str(data or "")) for data in requests)):
             if credentials.is_placeholder(text):
-                raise UsageError(f"a secret of the {what} {text} is not stored: give the {what} again, with its value")
+                raise UsageError(
+                    f"the {what} {text} contains a secret, which was not stored: provide the {what} "
+                    "again with its value"
+                )
         parse_metadata([*self.metadata, *(word for one in self.mix for word in one.metadata)])
         self.data_options  # noqa: B018 (checks them)
         for one in self.mix:

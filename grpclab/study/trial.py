@@ -161,7 +161,7 @@ class _Idle:
         except psutil.Error:
             self._up.server.await_end(LEAVE_S)
             self._up.require_alive()
-            raise ServerError("a process of the server has ended") from None
+            raise ServerError("a server process has exited") from None
 
     def _wait(self) -> float:
         """Wait until the server is idle; its CPU time so far."""

@@ -156,7 +156,7 @@ class TrialFolders:
         groups = [path for path in self.groups_folder.glob("[!.]*") if self._group_damage(path.name)]
         for path in (*(self.trials_folder / name for name in damaged), *groups):
             if not is_inside(aside, self.folder):
-                raise DesignError(f"{aside} is a symbolic link out of {self.folder}: remove it")
+                raise DesignError(f"{aside} is a symbolic link that leaves {self.folder}: remove it")
             aside.mkdir(exist_ok=True)
             free = next(free for n in itertools.count(1) if not os.path.lexists(free := aside / f"{path.name}.{n}"))
             path.rename(free)
@@ -187,7 +187,7 @@ class TrialFolders:
         """Raise DesignError if what is removed and written in its folders would lie somewhere else."""
         for folder in (self.trials_folder, self.groups_folder):
             if not is_inside(folder, self.folder):
-                raise DesignError(f"{folder} is a symbolic link out of {self.folder}: remove it")
+                raise DesignError(f"{folder} is a symbolic link that leaves {self.folder}: remove it")
 
 
 def group_name(block: int, number: int) -> str:

@@ -52,6 +52,7 @@ def note_load(
     result.note_run(run, opened, closed, samples)
     result.note_mix(run, up.generator.call)
     result.note_answers(run.answers, up.generator.call)
+    result.note_compression(run, up.generator.call)
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(up.server.pids)
@@ -105,5 +106,5 @@ def _why_invalid(result: TrialResult, workers: int) -> str:
         return f"every call failed: {failures.sentence(result.failures)}"
     wanted = client.connections if client.pooling == "pool" else workers
     if client.pooling != "per_call" and metrics["connections"] != wanted:
-        return f"{wanted} TCP connections were asked for, {metrics['connections']:g} were seen"
+        return f"{wanted} TCP connections were requested, but {metrics['connections']:g} were seen"
     return ""

@@ -100,7 +100,7 @@ class EncodingProgress:
         if self._told or elapsed_s < SILENT_S:
             return
         self._told = True
-        text = f"requests are encoded, once for the study: {encoded:,}"
+        text = f"encoding requests, once for the study: {encoded:,}"
         if planned:
             text += f" of {planned:,}, about {qty.rough_duration(elapsed_s * (planned - encoded) / encoded)} left"
         self._write(text)
@@ -108,7 +108,7 @@ class EncodingProgress:
     def end(self) -> None:
         """All are encoded; what is encoded next is told for itself."""
         if self._told and self._begun is not None:
-            self._write(f"requests were encoded in {qty.duration(self._clock() - self._begun)}")
+            self._write(f"requests encoded in {qty.duration(self._clock() - self._begun)}")
         self._begun, self._told = None, False
 
 
@@ -177,4 +177,7 @@ class Failing:
 
     def summary(self, trials: int) -> str:
         """How many failed, and why the last one did."""
-        return f"none of {len(self.reasons)} measured trials (of {trials}) is valid; the last one: {self.reasons[-1]}"
+        return (
+            f"none of {len(self.reasons)} measured trials (of {trials}) is valid; the last one failed with: "
+            f"{self.reasons[-1]}"
+        )

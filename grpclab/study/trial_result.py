@@ -17,6 +17,7 @@ from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.http2.peer_settings import PeerSettings
+from grpclab.load import compression
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core import failures
 from grpclab.load.core.kept_answers import AnswerSample
@@ -122,6 +123,10 @@ class TrialResult:
         self.advertised = {"server": asdict(server), "client": asdict(client)}
         self.without_effect = self._known(effective.effects(self.config, server, client, hosted=threaded))
         self.metrics |= effective.as_row(server, client)
+
+    def note_compression(self, run: LoadRun, call: CallSpec) -> None:
+        """Whether compression took effect, by what the load sent and by the answers that came."""
+        self.without_effect |= self._known(compression.without_effect(self.config, run, call))
 
     def note_connections(self, by_process: Sequence[int]) -> None:
         """The connections of each process of the server, and whether they leave ``server.processes`` without effect."""

@@ -21,7 +21,7 @@ def text(value: Any) -> str:
         return value
     if isinstance(value, bool | int | float | datetime.date) or getattr(value, "shape", None) == ():  # numpy's scalars
         return str(value)
-    raise ValueError("neither a word nor a plain value")
+    raise ValueError("neither a word nor a simple value")
 
 
 def number(value: Any, unit: str | None = None) -> Decimal:
@@ -36,7 +36,7 @@ def number(value: Any, unit: str | None = None) -> Decimal:
             raise ValueError(f"{word!r} is not a number") from None
         decimal = Decimal(in_unit(word, unit))
     if not decimal.is_finite():
-        raise ValueError(f"{word!r} has no end")
+        raise ValueError(f"{word!r} is not finite")
     return decimal
 
 
@@ -53,8 +53,8 @@ def note(name: str, value: Any) -> str:
     if isinstance(value, str):
         return ""
     return (
-        f"{name}={text(value)}: papermill passed this name as a number or the like, which loses its spelling (001 is 1"
-        f" then); `papermill -r {name} NAME` passes it as it is written"
+        f"{name}={text(value)}: papermill passed this name as another type, e.g. a number, which loses its spelling "
+        f"(001 becomes 1); `papermill -r {name} NAME` passes it unchanged"
     )
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from grpclab.load.core.summary import Summary, most_in_flight, timeline
 from grpclab.load.run import LoadRun
 from grpclab.metrics import derived
-from grpclab.status import OK
+from grpclab.status import succeeded
 from grpclab.system import procfs
 
 LATE_READING_S, LATE_READING_SHARE = 0.05, 0.02
@@ -35,6 +35,7 @@ def metrics(run: LoadRun, opened: procfs.Usage, closed: procfs.Usage) -> dict[st
         "offered_rps": math.nan if run.offered_rps is None else run.offered_rps,
         **{f"late_{name}_s": value for name, value in run.lateness.items()},
         **run.traffic.as_row(),
+        **run.traffic.bytes_per_call(run.calls_made),
         "held": run.held,
         "in_flight_max": most_in_flight(run.windows),
         "connections_lost": run.connections_lost,
@@ -79,7 +80,7 @@ def call_metrics(summary: Summary) -> dict[str, float]:
 def _residence_s(run: LoadRun) -> float:
     """The mean time inside the server of the calls that succeeded, as a reference server tells it; NaN elsewhere."""
     residences = [
-        measured.residence_s[measured.status == OK]
+        measured.residence_s[succeeded(measured.status)]
         for window in run.windows
         if (measured := window.measured).residence_s is not None
     ]
@@ -93,9 +94,9 @@ def first_success(run: LoadRun) -> dict[str, float]:
     Then it is censored: all that is known is that it would have taken longer.
     """
     ends = [
-        float((calls.end_s[calls.status == OK] - window.opened_at).min())
+        float((calls.end_s[succeeded(calls.status)] - window.opened_at).min())
         for window in run.windows
-        if ((calls := window.measured).status == OK).any()
+        if succeeded((calls := window.measured).status).any()
     ]
     return {
         "time_to_first_success_s": min(ends, default=run.summary.window_s),

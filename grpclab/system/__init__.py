@@ -29,5 +29,7 @@ Each line imports only from those above it::
     programs      other people's programs as child processes that end with the block
     temporary     temporary folders that end with their process
     paths         the folder of results and reports, and the notebooks in the package
+    repository    a git repository: revisions, history, worktrees, the identity of files that are not committed
+    virtual_environments  virtual environments with some packages over those of another interpreter
     terminal      standard output and standard error, without secrets and escape sequences
 """

@@ -49,7 +49,7 @@ def parse(text: object, *, remote: bool = False) -> tuple[str, int]:
     A Unix socket is the host ``unix:PATH``, its path absolute, with the port 0.
     """
     if not isinstance(text, str):
-        raise refused(text, f"text such as {EXAMPLE!r}")
+        raise refused(text, f"a string such as {EXAMPLE!r}")
     if match := re.fullmatch(r"unix:(?P<authority>//)?(?P<path>.*)", text.strip(), re.IGNORECASE | re.DOTALL):
         return UNIX + _socket_path(text, match["path"], absolute=match["authority"] is not None), 0
     rest = _without_scheme(text)
@@ -68,7 +68,7 @@ def parse(text: object, *, remote: bool = False) -> tuple[str, int]:
     except ValueError:
         if remote:
             return _elsewhere(text, host), port
-        expected = f"an address on this machine ({LOOPBACK}), e.g. localhost:{port}: any other needs --allow-remote"
+        expected = f"an address on this machine ({LOOPBACK}), e.g. localhost:{port}; any other needs --allow-remote"
         raise refused(text, expected) from None
 
 
@@ -79,9 +79,9 @@ def _elsewhere(text: str, host: str) -> str:
     except ValueError:
         if _NAME.fullmatch(host) and not host.rpartition(".")[2].isdigit() and not host.startswith("0x"):
             return host
-        raise refused(text, "the name or the address of a host, e.g. shop.example.org:443") from None
+        raise refused(text, "the name or address of a host, e.g. shop.example.org:443") from None
     if address.is_multicast or str(address) == "255.255.255.255" or getattr(address, "scope_id", None):
-        raise refused(text, "the address of one machine")
+        raise refused(text, "the address of a single machine")
     return str(address)
 
 
@@ -91,7 +91,7 @@ def _socket_path(text: str, path: str, *, absolute: bool) -> str:
         raise refused(text, "unix:PATH or unix:///PATH, the path of a socket, e.g. unix:/run/shop.sock")
     path = posixpath.abspath(path)
     if len(path.encode(errors="surrogateescape")) > LONGEST_PATH:
-        raise refused(text, f"a path of at most {LONGEST_PATH} bytes, which is what the system takes for a socket")
+        raise refused(text, f"a path of at most {LONGEST_PATH} bytes, the system's limit for a socket")
     return path
 
 
@@ -102,7 +102,7 @@ def _without_scheme(text: str) -> str:
         return rest
     scheme, rest = (match[1] or match[2]).lower(), rest[match.end() :]
     if scheme in _TLS:
-        raise refused(text, f"HOST:PORT, with --tls beside it, e.g. {EXAMPLE} --tls")
+        raise refused(text, f"HOST:PORT together with --tls, e.g. {EXAMPLE} --tls")
     if scheme == "unix-abstract":
         raise refused(text, "a socket with a path, e.g. unix:/run/shop.sock")
     if scheme not in _PLAIN:
@@ -139,7 +139,7 @@ def _instead(rest: str) -> str:
         host = rest if rest.lower() == "localhost" else _loopback(ipaddress.ip_address(rest.strip("[]")))
     except ValueError:
         return f"HOST:PORT, e.g. {EXAMPLE}"
-    return f"a port behind it, e.g. {f'[{host}]' if ':' in host else host}:50051"
+    return f"a port after it, e.g. {f'[{host}]' if ':' in host else host}:50051"
 
 
 def refused(text: object, expected: str) -> UsageError:

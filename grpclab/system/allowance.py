@@ -37,7 +37,7 @@ class Allowance:
     def check_rate(self, rate_rps: float) -> None:
         """Raise UsageError for a rate above the ceiling."""
         if rate_rps > self.rate_rps:
-            raise UsageError(invalid("--rate", f"{rate_rps:g}", f"{self.rate_rps:g} at most, as --max-rate says"))
+            raise UsageError(invalid("--rate", f"{rate_rps:g}", f"at most {self.rate_rps:g}, the value of --max-rate"))
 
     def text(self) -> str:
         """The ceilings in words."""
@@ -60,11 +60,11 @@ def allowed(
     ceilings = {"--max-rate": rate_rps, "--max-calls": calls, "--max-time": time_s}
     if not remote:
         if given := next((name for name, value in ceilings.items() if value is not None), None):
-            raise UsageError(invalid(given, f"{ceilings[given]:g}", "--allow-remote with it"))
+            raise UsageError(invalid(given, f"{ceilings[given]:g}", "--allow-remote as well"))
         return None
     if rate_rps is None or calls is None or time_s is None:
         missing = ", ".join(name for name, value in ceilings.items() if value is None)
-        raise UsageError(f"--allow-remote needs ceilings of what is sent to another machine: add {missing}")
+        raise UsageError(f"--allow-remote needs ceilings on what is sent to another machine: add {missing}")
     return Allowance(rate_rps=rate_rps, calls=calls, time_s=time_s)
 
 
@@ -72,7 +72,7 @@ def announcement(what: str, target: str, security: Security, allowance: Allowanc
     """What will be sent where, and how long at most, in one line."""
     how = "over TLS" if security.tls else "in plain text"
     where = f"{host_port(target, remote=True)} ({', '.join(security.remote)})"
-    return f"sends calls of {what} to {where} {how}: {allowance.text()}"
+    return f"sends {what} calls to {where} {how}: {allowance.text()}"
 
 
 class SharedAllowance:

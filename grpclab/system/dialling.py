@@ -19,7 +19,7 @@ from grpclab.errors import TargetError
 from grpclab.system.addresses import UNIX, is_loopback, parse, refused
 from grpclab.system.transport import Security, handshake_fault
 
-_OTHER_ENGINE = "grpcio trusts no such certificate, use --engine wire, and --proto FILE for the schema"
+_OTHER_ENGINE = "grpcio cannot trust such a certificate: use --engine wire, and --proto FILE for the schema"
 HOSTS = Path("/etc/hosts")
 HANDSHAKE_S = 1.0
 """The time in which a server has to complete a handshake."""
@@ -53,7 +53,7 @@ def addresses_elsewhere(text: object) -> tuple[str, ...]:
         return ()
     found = in_hosts_file(host) if host == "localhost" else _resolved(host)
     if not found and host != "localhost":
-        raise refused(text, f"a name that can be resolved: nobody here knows {host}")
+        raise refused(text, f"a name that can be resolved; {host} cannot")
     return tuple(address for address in found if not is_loopback(address))
 
 
@@ -108,9 +108,7 @@ def _connection(target: str, hosts: Sequence[str], port: int) -> socket.socket:
         return open_connection(hosts, port, timeout_s=HANDSHAKE_S)
     except OSError as error:
         why = (os.strerror(error.errno) if error.errno else str(error)).lower()
-        raise TargetError(
-            f"nothing answers at {target} ({why}): start a server there, or name another target"
-        ) from None
+        raise TargetError(f"nothing answers at {target} ({why}): start a server there, or use another target") from None
 
 
 def presented(target: str, security: Security) -> tuple[bytes, str]:
@@ -134,13 +132,15 @@ def presented(target: str, security: Security) -> tuple[bytes, str]:
             with trusting.wrap_socket(plain) as connection:
                 details = connection.getpeercert()
         except ssl.SSLCertVerificationError as error:
-            why = f"{error.verify_message}: {_OTHER_ENGINE}"
-            raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}") from None
+            why = f"{error.verify_message}; {_OTHER_ENGINE}"
+            raise TargetError(
+                f"the certificate of the server at {target} cannot be used without checking it: {why}"
+            ) from None
         except OSError as error:
             raise TargetError(f"the server at {target} {handshake_fault(error, security)}") from None
     held = cast("tuple[tuple[str, str], ...]", (details or {}).get("subjectAltName", ()))
     names = [name for kind, name in held if kind in ("DNS", "IP Address")]
     if not names:
-        why = f"it holds no name: {_OTHER_ENGINE}"
-        raise TargetError(f"the certificate of the server at {target} cannot be used unchecked, {why}")
+        why = f"it contains no name; {_OTHER_ENGINE}"
+        raise TargetError(f"the certificate of the server at {target} cannot be used without checking it: {why}")
     return pem, names[0].replace("*", "any", 1)

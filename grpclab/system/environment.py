@@ -319,7 +319,7 @@ def split_cores(affinity: Collection[int]) -> CorePlan:
     """The generator on the last core, the server on all others; with a single core both on it."""
     cores = tuple(sorted(set(affinity)))
     if not cores:
-        raise UsageError("there is no core to run on: the affinity is empty")
+        raise UsageError("there is no core to run on: the CPU affinity is empty")
     if len(cores) == 1:
         return CorePlan(server=cores, generator=cores, shared=True)
     return CorePlan(server=cores[:-1], generator=cores[-1:], shared=False)

@@ -45,7 +45,7 @@ def read_text(option: str, name: str | Path) -> str:
     try:
         content = _standard_input() if str(name) == STDIN else Path(name).read_bytes()
     except OSError as error:
-        raise unreadable(option, name, "a file that can be read", error) from None
+        raise unreadable(option, name, "a readable file", error) from None
     return content if isinstance(content, str) else decode(option, name, content)
 
 
@@ -102,7 +102,7 @@ def whole(name: str, value: object, *, minimum: int = 0) -> int:
 def text(name: str, value: object, example: str) -> str:
     """A text. Raises UsageError."""
     if not isinstance(value, str):
-        raise refusal(name, value, f"a text, e.g. {example!r}")
+        raise refusal(name, value, f"a string, e.g. {example!r}")
     return str(value)
 
 

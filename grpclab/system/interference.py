@@ -180,8 +180,8 @@ def _stopped(s: Interference) -> Iterator[Notice]:
         yield Notice(
             kind=f"{name}-stopped",
             severity="warning",
-            text=f"{NAMES[name]} was stopped for about {seconds:.2g} s while it was measured (SIGSTOP, or a tracer)",
-            remedy="measure again, with nothing that stops or traces it",
+            text=f"{NAMES[name]} was stopped for about {seconds:.2g} s during the measurement (by SIGSTOP or a tracer)",
+            remedy="measure again without anything that stops or traces it",
         )
 
 
@@ -193,17 +193,17 @@ def _quota(s: Interference) -> Iterator[Notice]:
                 kind="throttled",
                 severity="warning",
                 text=(
-                    f"{NAMES[name]} was held back by its CPU quota{cores} in {counted.throttled:,} of "
+                    f"{NAMES[name]} was throttled by its CPU quota{cores} in {counted.throttled:,} of "
                     f"{counted.periods:,} periods, for {counted.throttled_s:.2g} s"
                 ),
-                remedy="give its container whole cores (docker: --cpuset-cpus in place of --cpus)",
+                remedy="give its container whole cores (docker: --cpuset-cpus instead of --cpus)",
             )
     for quota in sorted({q for name, q in s.quota_cores.items() if not s.throttling.get(name, Throttling()).throttled}):
         if quota < len(s.cores):
             yield Notice(
                 kind="cpu-quota",
                 severity="note",
-                text=f"measured under a CPU quota of {quota:.3g} cores, which was not used up",
+                text=f"measured under a CPU quota of {quota:.3g} cores, which was not exhausted",
             )
 
 
@@ -212,8 +212,8 @@ def _shared_core(s: Interference) -> Iterator[Notice]:
         yield Notice(
             kind="shared-core",
             severity="warning",
-            text=f"server and generator shared core {s.cores[0]}: no figure tells one from the other",
-            remedy="give each a core of its own",
+            text=f"server and generator shared core {s.cores[0]}, so no figure can tell them apart",
+            remedy="give each its own core",
         )
 
 
@@ -227,7 +227,7 @@ def _others(s: Interference) -> Iterator[Notice]:
                 f"other processes used {s.others_s / s.seconds:.2g} of the {cores} "
                 f"core{'' if cores == 1 else 's'} that server and generator run on"
             ),
-            remedy="stop them (`top` names them) and measure again",
+            remedy="stop them (`top` shows them) and measure again",
         )
 
 
@@ -238,7 +238,7 @@ def _stolen(s: Interference) -> Iterator[Notice]:
             kind="stolen",
             severity="warning",
             text=f"the host of this virtual machine took {share:.0%} of the cores' time (stolen time)",
-            remedy="measure on a machine with cores of its own, or interleave what is compared",
+            remedy="measure on a machine with dedicated cores, or interleave what you compare",
         )
 
 
@@ -248,15 +248,15 @@ def _pressure(s: Interference) -> Iterator[Notice]:
         yield Notice(
             kind="memory-pressure",
             severity="warning",
-            text=f"processes of this machine waited for memory for {memory / s.seconds:.0%} of the time",
-            remedy="free some and measure again",
+            text=f"processes on this machine waited for memory for {memory / s.seconds:.0%} of the time",
+            remedy="free some memory and measure again",
         )
     if io > IO_LIMIT * s.seconds:
         yield Notice(
             kind="io-pressure",
             severity="note",
-            text=f"processes of this machine waited for storage for {io / s.seconds:.0%} of the time",
-            remedy="it matters where the server's calls read or write files",
+            text=f"processes on this machine waited for storage for {io / s.seconds:.0%} of the time",
+            remedy="this matters if the server's calls read or write files",
         )
 
 
@@ -273,7 +273,7 @@ def _frequency(s: Interference) -> Iterator[Notice]:
             kind="frequency",
             severity="note",
             text="the cores' clock followed their temperature (turbo is on)",
-            remedy="turn it off where small differences matter",
+            remedy="turn it off if small differences matter",
         )
 
 
@@ -283,8 +283,8 @@ def _clock(s: Interference) -> Iterator[Notice]:
             kind="clock-set",
             severity="note",
             text=(
-                f"the wall clock was set by {s.clock_step_s:+,.3g} s meanwhile: no figure depends on it, "
-                "since windows and latencies are of the monotonic clock, but the times of day do"
+                f"the wall clock was changed by {s.clock_step_s:+,.3g} s during the measurement. Figures are not "
+                "affected, since windows and latencies use the monotonic clock, but the recorded times of day are"
             ),
         )
 
@@ -295,8 +295,8 @@ def _unwatched(s: Interference) -> Iterator[Notice]:
             kind="unwatched",
             severity="note",
             text=(
-                f"the process that watches the measurement stood still for {s.unwatched_s:.2g} s: the calls were "
-                "made and timed by others, but what disturbed them meanwhile may have gone unseen"
+                f"the process that watches the measurement stalled for {s.unwatched_s:.2g} s. Other processes made "
+                "and timed the calls, but a disturbance in that time may have gone unnoticed"
             ),
         )
 

@@ -135,6 +135,21 @@ def raised() -> Iterator[None]:
         received.deferring = before
 
 
+@contextlib.contextmanager
+def left_to_child() -> Iterator[list[int]]:
+    """Ctrl-C is only noted while the block runs: a terminal sends it to a child that shares it, too, which ends by it.
+
+    Gives the list of those that came, of which those before the child's start did not reach it. Unlike SIG_IGN, this is
+    not inherited.
+    """
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def waiting() -> bool:
     """True while a signal waits for the end of :func:`deferred`: nothing new should be begun."""
     return _received.deferred is not None

@@ -54,7 +54,7 @@ def from_parquet(content: bytes) -> pd.DataFrame:
         table.validate(full=True)
         return _to_pandas(_written_out(table))
     except (pa.ArrowException, OSError, MemoryError, OverflowError):
-        raise ValueError("is not a Parquet file that can be read") from None
+        raise ValueError("is not a readable Parquet file") from None
 
 
 def _require_shape(content: bytes) -> None:
@@ -80,23 +80,23 @@ def _checked(file: Any) -> list[str]:
         (about.num_row_groups, MOST_COLUMNS, "row groups"),
     ):
         if not 0 <= number <= most:
-            raise ValueError(f"has {number:,} {things}: at most {most:,} are read")
+            raise ValueError(f"has {number:,} {things}: at most {most:,} are supported")
     groups = [about.row_group(at) for at in range(about.num_row_groups)]
     if sum(group.num_rows for group in groups) != rows or any(group.num_rows < 0 for group in groups):
-        raise ValueError("counts its rows wrongly")
+        raise ValueError("has a wrong number of rows")
     codecs = {group.column(at).compression for group in groups for at in range(group.num_columns)}
     if unknown := sorted(codecs - set(_CODECS)):
         raise ValueError(f"is compressed with {unknown[0]}: expected {' or '.join(_CODECS)}")
     if "SNAPPY" in codecs and about.serialized_size + sum(_packed(group) for group in groups) > COMPRESSED_BYTES:
-        raise ValueError(f"holds more than {size_text(COMPRESSED_BYTES)} compressed")
+        raise ValueError(f"has more than {size_text(COMPRESSED_BYTES)} of compressed data")
     if len(set(file.schema_arrow.names)) < columns:
-        raise ValueError("has two columns of one name, or one inside another")
+        raise ValueError("has two columns with the same name, or nested columns")
     texts = []
     for name, kind in zip(file.schema_arrow.names, file.schema_arrow.types, strict=True):
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             texts.append(name)
         elif not (_is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
-            raise ValueError(f"has a column of {kind}: expected numbers, texts, true or false")
+            raise ValueError(f"has a column of {kind}: expected numbers, strings, true or false")
     return texts
 
 
@@ -122,7 +122,7 @@ def _written_out(table: Any) -> Any:
                 lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
                 total += pc.sum(lengths.cast(pa.int64())).as_py() or 0
     if total > TEXT_BYTES:
-        raise ValueError(f"holds more than {size_text(TEXT_BYTES)} of text")
+        raise ValueError(f"has more than {size_text(TEXT_BYTES)} of text")
     plain = [pa.field(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in table.schema]
     return table.cast(pa.schema(plain))
 

@@ -39,6 +39,11 @@ def project_root(start: Path | None = None) -> Path:
     return here
 
 
+def cache_folder() -> Path:
+    """The folder of what is kept between runs, and can be made again at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grpclab"
+
+
 def require_writable(folder: Path) -> None:
     """Raise StorageError where a file could not be written into a folder, which need not be there yet.
 
@@ -74,7 +79,7 @@ def written_to(folder: Path, advice: str = "") -> Iterator[None]:
     except OSError as error:
         if error.errno in SCARCE:
             raise
-        mend = advice or f"free some space, or let {ROOT_VARIABLE} name another folder for results and reports"
+        mend = advice or f"free some space, or set {ROOT_VARIABLE} to another folder for results and reports"
         raise StorageError(f"cannot write to {folder} ({error.strerror or error}): {mend}") from None
 
 

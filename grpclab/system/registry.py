@@ -99,7 +99,7 @@ class Registry(Generic[T]):
         if not points:
             names = list(self)
             near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+            hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(names)}"
             raise UsageError(f"unknown {self.kind} {name!r}: {hint}")
         if len(points) > 1:
             raise PluginError(f"{self.kind} {name!r} is registered by {' and '.join(map(_origin, points))}: remove one")
@@ -107,7 +107,7 @@ class Registry(Generic[T]):
             return cast("T", points[0].load())
         except Exception as error:  # whatever the code of others raises while it is imported
             raise PluginError(
-                f"{self.kind} {name!r} of {_origin(points[0])} does not load: {type(error).__name__}: {error}"
+                f"{self.kind} {name!r} of {_origin(points[0])} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
 
     def _entry_points(self) -> Mapping[str, Sequence[EntryPoint]]:

@@ -172,6 +172,6 @@ def _locked(handle: int) -> bool:
 
 def _unwritable(parent: Path, error: OSError) -> str:
     return (
-        f"temporary files cannot be written to {parent} ({error.strerror or error}): let TMPDIR name a"
-        " folder with some room"
+        f"temporary files cannot be written to {parent} ({error.strerror or error}): set TMPDIR to a folder with "
+        "free space"
     )

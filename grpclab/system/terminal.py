@@ -143,7 +143,7 @@ def open_streams() -> str:
         os.set_inheritable(number, True)
     if 2 in closed:
         sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115
-    return "standard output is closed: leave out >&-, or send it to /dev/null" if 1 in closed else ""
+    return "standard output is closed: remove >&-, or redirect it to /dev/null" if 1 in closed else ""
 
 
 def _is_open(number: int) -> bool:

@@ -22,7 +22,7 @@ from grpclab.system.inputs import unreadable
 if TYPE_CHECKING:
     import ssl
 
-UNVERIFIED = "the server's certificate is not checked (--insecure-skip-verify): anybody may be at the other end"
+UNVERIFIED = "the server's certificate is not checked (--insecure-skip-verify): it could be any server"
 """The notice on connections whose server is not checked."""
 LOCAL_NAME = "localhost"
 """The authority and the server's name where the target is a Unix socket, as gRPC has it."""
@@ -136,15 +136,15 @@ def security_of(
     cacert, cert, key = str(cacert), str(cert), str(key)
     if bool(cert) != bool(key):
         one, other = ("cert", "key") if cert else ("key", "cert")
-        raise UsageError(invalid(f"{dashes}{one}", cert or key, f"{dashes}{other} with it: the two belong together"))
+        raise UsageError(invalid(f"{dashes}{one}", cert or key, f"{dashes}{other} as well: the two belong together"))
     if cacert and insecure_skip_verify:
-        expected = f"no {dashes}insecure-skip-verify beside it, which checks nothing against it"
+        expected = f"no {dashes}insecure-skip-verify, which would not check anything against it"
         raise UsageError(invalid(f"{dashes}cacert", cacert, expected))
     for name, text in (("server-name", server_name), ("authority", authority)):
         if text and (not text.isascii() or not text.isprintable() or " " in text or "/" in text):
-            raise UsageError(invalid(f"{dashes}{name}", text, "a host's name, e.g. shop.example.org"))
+            raise UsageError(invalid(f"{dashes}{name}", text, "a host name, e.g. shop.example.org"))
     if server_name and not (tls or cacert or cert or insecure_skip_verify):
-        expected = f"{dashes}tls with it; {dashes}authority needs none"
+        expected = f"{dashes}tls as well; {dashes}authority does not need it"
         raise UsageError(invalid(f"{dashes}server-name", server_name, expected))
     security = Security(
         tls=bool(tls or cacert or cert or insecure_skip_verify),
@@ -169,9 +169,9 @@ def security_of(
     return security
 
 
-NO_TLS = "does not speak TLS: leave out --tls and what belongs to it"
-SILENT = "does not answer a TLS handshake: wait until it does, or leave out --tls"
-DEMANDS = "it may demand a certificate of the client, add --cert FILE --key FILE"
+NO_TLS = "does not speak TLS: remove --tls and its options"
+SILENT = "does not answer a TLS handshake: wait until it does, or remove --tls"
+DEMANDS = "it may require a client certificate: add --cert FILE --key FILE"
 
 
 def handshake_fault(error: OSError, security: Security) -> str:
@@ -187,9 +187,11 @@ def handshake_fault(error: OSError, security: Security) -> str:
     if security.certificate is None and any(word in reason for word in ("certificate", "handshake failure")):
         return f"refuses the TLS handshake ({reason}): {DEMANDS}"
     if any(word in reason for word in ("certificate", "unknown ca")):
-        return f"does not accept the certificate of --cert ({reason}): give one that was signed by whom it trusts"
+        return f"does not accept the certificate of --cert ({reason}): use one signed by an authority that it trusts"
     if reason == "protocol version":
-        return f"refuses the TLS handshake ({reason}): it may speak older versions of TLS only, gRPC needs TLS 1.2"
+        return (
+            f"refuses the TLS handshake ({reason}): it may only support older versions of TLS, but gRPC needs TLS 1.2"
+        )
     return f"refuses the TLS handshake ({reason})"
 
 
@@ -202,13 +204,13 @@ def _read(option: str, path: str) -> bytes:
     try:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
-        raise unreadable(option, path, "a file in PEM that can be read", error) from None
+        raise unreadable(option, path, "a readable PEM file", error) from None
 
 
 def _certificates(option: str, path: str) -> bytes:
     content = _read(option, path)
     if _CERTIFICATE not in content:
-        what = "this file holds a key" if b"PRIVATE KEY-----" in content else "this file holds no certificate"
+        what = "this file contains a key" if b"PRIVATE KEY-----" in content else "this file contains no certificate"
         raise UsageError(invalid(option, path, f"a certificate in PEM ({_CERTIFICATE.decode()}): {what}"))
     if not content.isascii():
         content = _blocks(content)  # comments between certificates may be in any encoding
@@ -241,14 +243,14 @@ def _check(security: Security, dashes: str) -> None:
     try:
         ssl.create_default_context(cadata=security.roots.decode("ascii") if security.roots else None)
     except (ssl.SSLError, ValueError):
-        raise UsageError(invalid(f"{dashes}cacert", files.cacert, "certificates in PEM, which these are not")) from None
+        raise UsageError(invalid(f"{dashes}cacert", files.cacert, "certificates in PEM; these are not")) from None
     try:
         security.context()
     except ssl.SSLError as error:
         if "MISMATCH" in (error.reason or ""):
-            expected = f"the key of the certificate {files.cert}, which it is not"
+            expected = f"the key of the certificate {files.cert}; this is a different key"
             raise UsageError(invalid(f"{dashes}key", files.key, expected)) from None
-        expected = f"a certificate and its key ({files.key}) in PEM, which OpenSSL can read"
+        expected = f"a certificate and its key ({files.key}) in PEM that OpenSSL can read"
         raise UsageError(invalid(f"{dashes}cert", files.cert, expected)) from None
 
 

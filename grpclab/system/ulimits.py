@@ -19,7 +19,8 @@ OWN_FILES = 28
 LEAST_MEMORY_BYTES = 256 * 2**20
 """Below about 200 MiB the numerical libraries cannot be loaded."""
 EXHAUSTED = (
-    "this process has no more memory, or may start no more threads: raise `ulimit -v` or `ulimit -u`, or end others"
+    "this process is out of memory or cannot start more threads: raise `ulimit -v` or `ulimit -u`, or stop other "
+    "processes"
 )
 
 
@@ -53,8 +54,8 @@ def require_open_files(connections: int, limit: float | None = None) -> None:
     limit = most_open_files() if limit is None else limit
     if connections + OWN_FILES > limit:
         raise MeasurementError(
-            f"a load worker with {connections:,} connections needs {connections + OWN_FILES:,} open files, and this"
-            f" system allows a process {limit:,}: raise `ulimit -n`, or use fewer connections"
+            f"a load worker with {connections:,} connections needs {connections + OWN_FILES:,} open files, but the "
+            f"limit is {limit:,} per process: raise `ulimit -n`, or use fewer connections"
         )
 
 

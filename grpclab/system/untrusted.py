@@ -33,7 +33,7 @@ def read_bytes(path: Path | str, most: int, *, inside: Path | None = None) -> by
     open() does, and ValueError.
     """
     if inside is not None and not is_inside(path, inside):
-        raise ValueError(f"is a symbolic link out of {inside}")
+        raise ValueError(f"is a symbolic link that leaves {inside}")
     with _opened(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -44,7 +44,7 @@ def read_bytes(path: Path | str, most: int, *, inside: Path | None = None) -> by
 def read_tail(path: Path | str, most: int, *, inside: Path) -> bytes:
     """The last bytes of a regular file; as :func:`read_bytes` otherwise."""
     if not is_inside(path, inside):
-        raise ValueError(f"is a symbolic link out of {inside}")
+        raise ValueError(f"is a symbolic link that leaves {inside}")
     with _opened(path) as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - most))
         return file.read(most)
@@ -79,7 +79,7 @@ def json_object(content: bytes) -> dict[str, Any]:
     """The JSON object in `content`. Raises ValueError for what is none, too large or too deep."""
     value = json_value(content)
     if not isinstance(value, dict):
-        raise ValueError(f"holds {_kind(value)}, not a JSON object")
+        raise ValueError(f"contains {_kind(value)}, not a JSON object")
     return value
 
 
@@ -89,9 +89,9 @@ def json_value(content: bytes) -> Any:
     try:
         return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
-        raise ValueError(f"is not text in UTF-8 from byte {error.start:,} on") from None
+        raise ValueError(f"is not valid UTF-8 at byte {error.start:,}") from None
     except json.JSONDecodeError as error:
-        where = f"is not JSON from line {error.lineno:,}, column {error.colno:,} on"
+        where = f"is not valid JSON at line {error.lineno:,}, column {error.colno:,}"
         raise ValueError(where if content.strip() else "is empty") from None
 
 
@@ -107,15 +107,15 @@ def is_small(content: bytes) -> bool:
 def _require_small(content: bytes) -> None:
     """Raise ValueError where the values would take much more memory than their text, or nest too deep."""
     if len(content) > JSON_BYTES:
-        raise ValueError(f"holds more than {size_text(JSON_BYTES)} of JSON")
+        raise ValueError(f"has more than {size_text(JSON_BYTES)} of JSON")
     depth = 0
     for parts, token in enumerate(_tokens(content)):
         if parts >= JSON_PARTS:
-            raise ValueError(f"holds more than {JSON_PARTS:,} JSON values")
+            raise ValueError(f"has more than {JSON_PARTS:,} JSON values")
         if token in b"[{":
             depth += 1
             if depth > JSON_DEPTH:
-                raise ValueError(f"nests JSON more than {JSON_DEPTH} deep")
+                raise ValueError(f"has JSON nested more than {JSON_DEPTH} levels deep")
         elif token in b"]}":
             depth -= 1
 
@@ -125,13 +125,13 @@ def _tokens(content: bytes) -> Iterator[int]:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"holds {name}, which is not a JSON number")
+    raise ValueError(f"contains {name}, which is not a JSON number")
 
 
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"holds {digits[:20]}, which no number here can be")
+        raise ValueError(f"contains {digits[:20]}, which is too large a number")
     return value
 
 
@@ -148,7 +148,7 @@ def inflate(content: bytes, most: int) -> bytes:
     except zlib.error:
         raise ValueError("is damaged") from None
     if len(inflated) > most:
-        raise ValueError(f"inflates to more than {size_text(most)}")
+        raise ValueError(f"decompresses to more than {size_text(most)}")
     if not inflating.eof:
-        raise ValueError("is cut off")
+        raise ValueError("is truncated")
     return inflated

@@ -68,7 +68,7 @@ def mask_foreign(text: str) -> str:
 
 def masked(value: T) -> T:
     """A JSON value, or one of a dataclass of such values, whose texts :func:`mask_foreign` has read."""
-    return _with_texts(value, lambda _, text: mask_foreign(text))
+    return with_texts(value, lambda _, text: mask_foreign(text))
 
 
 def mask_command(command: str) -> str:
@@ -118,18 +118,18 @@ def _by_name(text: str, by: Callable[[str], str]) -> str:
     return _BEARER.sub(behind_scheme, ASSIGNED.sub(replaced, text))
 
 
-def _with_texts(value: T, by: Callable[[Names, str], str], path: Names = ()) -> T:
+def with_texts(value: T, by: Callable[[Names, str], str], path: Names = ()) -> T:
     """A value of JSON or of a dataclass with other texts: what `by` makes of the names that lead to one, and of it."""
     changed: Any = value
     if isinstance(value, Mapping):
-        changed = {key: _with_texts(item, by, (*path, str(key))) for key, item in value.items()}
+        changed = {key: with_texts(item, by, (*path, str(key))) for key, item in value.items()}
     elif isinstance(value, list | tuple):
-        changed = type(value)(_with_texts(item, by, path) for item in value)
+        changed = type(value)(with_texts(item, by, path) for item in value)
     elif isinstance(value, str):
         changed = by(path, value)
     elif is_dataclass(value) and not isinstance(value, type):
         parts = ((one.name, getattr(value, one.name)) for one in fields(value))
-        changed = replace(value, **{name: _with_texts(part, by, (*path, name)) for name, part in parts})
+        changed = replace(value, **{name: with_texts(part, by, (*path, name)) for name, part in parts})
     return cast("T", changed)
 
 
@@ -138,7 +138,7 @@ def _with_texts(value: T, by: Callable[[Names, str], str], path: Names = ()) -> 
 
 def without_digits(value: T) -> T:
     """A plan, or another value, in which all secrets look the same."""
-    return _with_texts(value, lambda _, text: PLACEHOLDER.sub(MASK, text))
+    return with_texts(value, lambda _, text: PLACEHOLDER.sub(MASK, text))
 
 
 class Redactor:
@@ -161,7 +161,7 @@ class Redactor:
 
     def manifest(self, value: T) -> T:
         """A manifest, or a part of it, without its secrets."""
-        return _with_texts(value, self._clean)
+        return with_texts(value, self._clean)
 
     def _clean(self, path: Names, text: str) -> str:
         if path[:1] == ("references",):  # what is referred to is secret, whatever the variable is called

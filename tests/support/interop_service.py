@@ -104,8 +104,8 @@ class TestService(Service):
 
     def _begin(self, http2: ServerConnection, call: ServerCall) -> None:
         """The answer's headers, with the one that the request wants to see again."""
-        if not call._begun:
-            call._begun = True
+        if not call.begun:
+            call.begun = True
             block = BEGINNING + b"".join(literal(*pair) for pair in _echoed(call, INITIAL))
             http2.outgoing.append(frames.headers(call.stream_id, block, end=False))
 

@@ -14,7 +14,7 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, PingReceived, RequestReceived, StreamEnded, StreamReset
 from h2.settings import SettingCodes, Settings
 
-from grpclab.factors.config import ClientConfig, TrialConfig
+from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
 from grpclab.http2 import frames
 from grpclab.load import reachability
 from grpclab.load.calls.method import CallSpec
@@ -214,14 +214,14 @@ class Bench:
         call: CallSpec = HELLO_CALL,
         *,
         residence: bool = False,
+        load: LoadConfig = LoadConfig(),  # noqa: B008 (a frozen value)
     ) -> None:
         self.loop = loop
         self.path = path
         self.residence = residence
         self.net = Net(loop)
-        self.engine = WireEngine(
-            TrialConfig(client=client), "127.0.0.1:1", PLAINTEXT, call, residence=residence, clock=loop.time
-        )
+        config = TrialConfig(client=client, load=load)
+        self.engine = WireEngine(config, "127.0.0.1:1", PLAINTEXT, call, residence=residence, clock=loop.time)
         self.engine._look_every_s = 16 * MS
         self.accidents: list[Any] = []
         loop.set_exception_handler(lambda _, context: self.accidents.append(context))

@@ -42,16 +42,17 @@ REDACT: list[Row] = [Acts(words="--redact tenant", proof="tenant_is_secret")]
 CALL = "--call a.B/C"
 COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
-NOT_STORED = "two stored results are compared as they were measured"
+NOT_STORED = "stored results are compared as they were measured"
 APP = "--app a:b"
+IN_TWO = "another option already sets target.rev: use only one of them"
 CALLED = f"{APP} {CALL}"
 TARGET_ROWS: dict[str, list[Row]] = {
-    "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="was given")],
+    "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="got ")],
     "cmd": [Acts(words=f"--cmd 'true {{port}}' {CALL}", proof="a.call.target.command")],
     "address": [Acts(words=f"--address localhost:1 {CALL}", proof="b.call.target.address")],
     "python": [
         Acts(words="--python python3", proof="a.call.target.python", after=CALLED),
-        Refused(words="--address localhost:1 --python python3", where="it belongs to --app"),
+        Refused(words="--address localhost:1 --python python3", where="it only works with --app"),
     ],
     "app_dir": [Acts(words="--app-dir .", proof="a.call.target.app_dir", after=CALLED)],
     "cwd": [Acts(words="--cwd .", proof="a.call.target.cwd", after=COMMANDS)],
@@ -69,6 +70,34 @@ TARGET_ROWS: dict[str, list[Row]] = {
         )
     },
 }
+AT = f"{CALLED} --app-dir repository"
+IS_NONE = "has none"
+NO_COMMIT = "expected a commit, a tag or a branch"
+PLACEMENT_ROWS: dict[str, list[Row]] = {
+    **{
+        option: [
+            Acts(words=f"--{option.replace('_', '-')} v1", proof=f"{side}.config.target.rev", after=AT),
+            Acts(words=f"--{option.replace('_', '-')} worktree", proof=f"{side}.config.target.rev", after=AT),
+            Refused(words=f"{AT} --{option.replace('_', '-')} v2", where=NO_COMMIT),
+            Refused(words=f"{CALLED} --{option.replace('_', '-')} v1", where="expected a target in a git repository"),
+            Refused(words=f"{AT} --{option.replace('_', '-')} v1 --{side}-set target.rev=v1", where=IN_TWO)
+            if option != "rev"
+            else Refused(words=f"{AT} --rev v1 --set target.rev=v1", where=IN_TWO),
+            Refused(words=f"basic basic --{option.replace('_', '-')} v1", where=IS_NONE),
+        ]
+        for option, side in (("rev", "b"), ("a_rev", "a"), ("b_rev", "b"))
+    },
+    **{
+        option: [
+            Acts(
+                words=f"--{option.replace('_', '-')} six==1.0", proof=f"{side}.config.target.requirements", after=CALLED
+            ),
+            Refused(words=f"{CALLED} --{option.replace('_', '-')} six==", where="as pip reads it"),
+            Refused(words=f"{COMMANDS} --{option.replace('_', '-')} six", where=IS_NONE),
+        ]
+        for option, side in (("requirements", "b"), ("a_requirements", "a"), ("b_requirements", "b"))
+    },
+}
 LOAD_ROWS: dict[str, list[Row]] = {
     "requests": [Acts(words="-n 7", proof="config.load.requests")],
     "duration": [Acts(words="-z 3", proof="config.load.duration_s")],
@@ -76,15 +105,15 @@ LOAD_ROWS: dict[str, list[Row]] = {
     "concurrency": [
         Acts(words="-c 3", proof="config.load.concurrency"),
         NoEffect(words="-c 3 --rate 100 -n 5", name="load.concurrency"),
-        Refused(words="-c 3 --set load.concurrency=4", where="another option sets load.concurrency already"),
+        Refused(words="-c 3 --set load.concurrency=4", where="another option already sets load.concurrency"),
     ],
     "rate": [
         Acts(words="--rate 100", proof="config.load.rate_rps"),
-        Refused(words="--rate 5 --set load.rate_rps=4", where="give one of the two"),
+        Refused(words="--rate 5 --set load.rate_rps=4", where="use only one of them"),
     ],
     "connections": [
         Acts(words="--connections 3", proof="config.client.connections"),
-        Refused(words="--connections 3 --set client.pooling=pool", where="another option sets client.pooling already"),
+        Refused(words="--connections 3 --set client.pooling=pool", where="another option already sets client.pooling"),
     ],
     "engine": [Acts(words="--engine grpcio", proof="config.load.engine")],
     "deadline": [Acts(words="--deadline 3", proof="config.client.deadline_s")],
@@ -93,7 +122,7 @@ LOAD_ROWS: dict[str, list[Row]] = {
 CALL_ROWS: dict[str, list[Row]] = {
     "call": [
         Acts(words=CALL, proof="call.name"),
-        Refused(words=f"{CALL} --set load.method=SayHello", where="load.method is for our own greeter"),
+        Refused(words=f"{CALL} --set load.method=SayHello", where="load.method only applies to grpclab's own greeter"),
     ],
     "data": [Acts(words="--data {}", proof="call.data", after=CALL), Refused(words="--data {}", where="add --call")],
     "data_file": [
@@ -144,23 +173,23 @@ SECURITY_ROWS: dict[str, list[Row]] = {
     "cacert": [
         Acts(words="--cacert ca.pem", proof="security.tls"),
         Acts(words="--cacert ca.pem", proof="security.options"),
-        Refused(words="--cacert nothing.pem", where="invalid --cacert=nothing.pem: expected a file in PEM"),
+        Refused(words="--cacert nothing.pem", where="invalid --cacert=nothing.pem: expected a readable PEM file"),
         Refused(words="--cacert metadata.txt", where="expected a certificate in PEM"),
         Refused(words="--cacert ca.pem --insecure-skip-verify", where="expected no --insecure-skip-verify"),
     ],
     "cert": [
         Acts(words="--cert client.pem --key client.key", proof="security.certificate"),
-        Refused(words="--cert client.pem", where="expected --key with it"),
+        Refused(words="--cert client.pem", where="expected --key as well"),
     ],
     "key": [
         Acts(words="--cert client.pem --key client.key", proof="security.key"),
-        Refused(words="--key client.key", where="expected --cert with it"),
+        Refused(words="--key client.key", where="expected --cert as well"),
         Refused(words="--cert client.pem --key client.pem", where="expected a private key in PEM"),
     ],
     "server_name": [
         Acts(words="--server-name shop", proof="security.server_name", after="--tls"),
-        Refused(words="--server-name shop", where="expected --tls with it"),
-        Refused(words="--tls --server-name a/b", where="expected a host's name"),
+        Refused(words="--server-name shop", where="expected --tls as well"),
+        Refused(words="--tls --server-name a/b", where="expected a host name"),
     ],
     "authority": [Acts(words="--authority shop", proof="security.authority")],
     "insecure_skip_verify": [Acts(words="--insecure-skip-verify", proof="security.verify")],
@@ -178,7 +207,7 @@ REMOTE_ROWS: dict[str, list[Row]] = {
     **{
         option.replace("-", "_"): [
             Acts(words=f"--{option} 8", proof=f"allowance.{field}", after=f"--allow-remote {CEILINGS}"),
-            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote with it"),
+            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote as well"),
             Refused(words=f"--{option} 0 --allow-remote", where="invalid" if option == "max-calls" else "add"),
         ]
         for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
@@ -188,7 +217,7 @@ REMOTE_ROWS: dict[str, list[Row]] = {
 
 def called_rows(words: str, proof: str) -> list[Row]:
     """The rows of an option of `grpclab call` that only a call takes."""
-    where = f"{words.split(maxsplit=1)[0]} belongs to a call"
+    where = f"{words.split(maxsplit=1)[0]} only applies to your own calls"
     return [Acts(words=words, proof=f"called.{proof}", after="a.B/C"), Refused(words=f"list {words}", where=where)]
 
 
@@ -221,16 +250,124 @@ def hosted_rows(seen: str, *, other: str, app: str = CALLED) -> dict[str, list[R
     return {
         "app": [
             Acts(words=app, proof=f"{seen}.app"),
-            Refused(words=f"{other} {APP}", where=f"{other} and --app both name the server"),
+            Refused(words=f"{other} {APP}", where=f"{other} and --app both specify the server"),
         ],
         **{
             field: [
                 Acts(words=f"--{field.replace('_', '-')} {word}", proof=f"{seen}.{field}", after=app),
-                Refused(words=f"{other} --{field.replace('_', '-')} {word}", where="it belongs to --app"),
+                Refused(words=f"{other} --{field.replace('_', '-')} {word}", where="it only works with --app"),
             ]
             for field, word in further
         },
     }
+
+
+ENDS = "--good v1 --bad main"
+OF_AN_APP = f"{ENDS} {AT}"
+OF_A_COMMAND = f"{ENDS} --cwd repository --cmd 'true {{port}}' {CALL}"
+
+
+def in_bisect(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+    """The same of options that compare two variants, for an application at two revisions."""
+
+    def moved(row: Row) -> Row:
+        if isinstance(row, Acts):
+            after, proof = f"{OF_AN_APP} {row.after}".strip(), re.sub("^(config|call)", r"b.\1", row.proof)
+            return Acts(words=row.words, proof=proof, after=after)
+        before = OF_AN_APP if isinstance(row, NoEffect) else f"{ENDS} {APP} --app-dir repository"
+        return dataclasses.replace(row, words=f"{before} {row.words}")
+
+    return {option: [moved(row) for row in found] for option, found in rows.items()}
+
+
+BISECT_ROWS: dict[str, list[Row]] = {
+    "quiet": [Acts(words="-q", proof="quiet", after=OF_AN_APP)],
+    "verbose": [Acts(words="-v", proof="verbose", after=OF_AN_APP)],
+    "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after=OF_AN_APP)],
+    "good": [
+        Acts(words="--good v1", proof="good", after=f"--bad main {AT}"),
+        Refused(words=f"--bad main {AT}", where="--good is missing"),
+        Refused(words=f"--good v2 --bad main {AT}", where=f"invalid --good=v2: {NO_COMMIT}"),
+        Refused(words=f"--good main --bad v1 {AT}", where="expected an ancestor of"),
+    ],
+    "bad": [
+        Acts(words="--bad main", proof="bad", after=f"--good v1 {AT}"),
+        Refused(words=f"--good v1 {AT}", where="--bad is missing"),
+        Refused(words=f"--good v1 --bad worktree {AT}", where=f"invalid --bad=worktree: {NO_COMMIT}"),
+    ],
+    "app": [
+        Acts(words="--app a:c", proof="a.call.target.app", after=OF_AN_APP),
+        Refused(words=ENDS, where="expected --app MODULE:NAME or --cmd COMMAND"),
+        Refused(words=f"{ENDS} {CALLED}", where="invalid --app=a:b: expected a target in a git repository"),
+        Refused(words=f"{ENDS} {CALL} --app c:b --app-dir repository", where="expected a revision with the module c"),
+    ],
+    "cmd": [
+        Acts(words="--cmd 'true -x {port}'", proof="a.call.target.command", after=OF_A_COMMAND),
+        Refused(words=f"{OF_A_COMMAND} {APP}", where="both specify the target"),
+    ],
+    "python": [
+        Acts(words="--python python3", proof="a.call.target.python", after=OF_AN_APP),
+        Refused(words=f"{OF_A_COMMAND} --python python3", where="it only works with --app"),
+    ],
+    "app_dir": [Acts(words="--app-dir repository", proof="b.call.target.app_dir", after=f"{ENDS} {CALLED}")],
+    "cwd": [Acts(words="--cwd repository", proof="b.call.target.cwd", after=f"{ENDS} --cmd 'true {{port}}' {CALL}")],
+    "ready": [Acts(words="--ready health", proof="a.call.target.ready", after=OF_A_COMMAND)],
+    "prepare": [Acts(words="--prepare true", proof="a.call.target.prepare", after=OF_A_COMMAND)],
+    "cleanup": [Acts(words="--cleanup true", proof="b.call.target.cleanup", after=OF_A_COMMAND)],
+    "requirements": [Acts(words="--requirements six==1.0", proof="a.config.target.requirements", after=OF_AN_APP)],
+    "settings": [
+        Acts(words="--set server.threads=4", proof="b.config.server.threads", after=OF_AN_APP),
+        NoEffect(words=f"{OF_AN_APP} --set client.connections=9", name="client.connections"),
+        Refused(words=f"{OF_AN_APP} --set target.rev=v1", where="--good and --bad say which revisions"),
+        Refused(words=f"{OF_A_COMMAND} --set server.threads=4", where="started by a command"),
+    ],
+    "start_timeout": [Acts(words="--start-timeout 7", proof="steps.start_timeout_s", after=OF_AN_APP)],
+    **{
+        option: [
+            Acts(
+                words=f"--{option.replace('_', '-')} {word}".strip(),
+                proof="b.security",
+                after=f"{OF_A_COMMAND} {with_}".strip(),
+            ),
+            Refused(
+                words=f"{OF_AN_APP} --{option.replace('_', '-')} {word} {with_}".strip(),
+                where="for --app set server.tls",
+            ),
+        ]
+        for option, word, with_ in (
+            ("tls", "", ""),
+            ("cacert", "ca.pem", ""),
+            ("cert", "client.pem --key client.key", ""),
+            ("key", "client.key --cert client.pem", ""),
+            ("server_name", "shop", "--tls"),
+            ("authority", "shop", ""),
+            ("insecure_skip_verify", "", ""),
+        )
+    },
+    **in_bisect(CALL_ROWS | LOAD_ROWS),
+    "call": [
+        Acts(words="--call a.B/D", proof="b.call.name", after=OF_AN_APP),
+        Refused(words=f"{ENDS} {APP} --app-dir repository", where="--call is missing"),
+    ],
+    "ignore_fields": [
+        Acts(words="--ignore-fields time,id", proof="b.call.ignore_fields", after=OF_AN_APP),
+        Refused(words=f"{OF_AN_APP} --ignore-fields time,,", where="separated by commas"),
+    ],
+    "blocks": [
+        Acts(words="--blocks 7", proof="steps.blocks", after=OF_AN_APP),
+        Refused(words=f"{OF_AN_APP} --blocks 1", where="auto, or a whole number from 2"),
+    ],
+    "budget": [Acts(words="--budget 3m", proof="steps.budget_s", after=OF_AN_APP)],
+    "exclusive": [Acts(words="--exclusive", proof="steps.exclusive", after=OF_AN_APP)],
+    "min_effect": [Acts(words="--min-effect 7%", proof="steps.delta", after=OF_AN_APP)],
+    "seed": [Acts(words="--seed 7", proof="steps.seed", after=OF_AN_APP)],
+    "study": [
+        Acts(words="--study mine", proof="steps.name", after=OF_AN_APP),
+        Refused(words=f"{OF_AN_APP} --study {'x' * 41}", where="at most 40 characters"),
+    ],
+    "allow_inconclusive": [Acts(words="--allow-inconclusive", proof="code", after=OF_AN_APP)],
+    "json": [Acts(words="--json out.json", proof="files", after=OF_AN_APP)],
+}
 
 
 GO_WITH_FILES = {"study": "name", "budget": "budget_s"}
@@ -242,7 +379,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "redact": [Acts(words="basic --redact tenant", proof="tenant_is_secret", after="")],
         "settings": [
             Acts(words="--set server.threads=4", proof="settings.server.threads", after="basic"),
-            Refused(words="reference --set server.threads=4", where="options of its own"),
+            Refused(words="reference --set server.threads=4", where="its own options"),
             NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
         ],
         **hosted_rows("target", other="basic", app=APP),
@@ -254,7 +391,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "desk_host": [
             Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
-            Refused(words="reference --desk-host 127.0.0.2", where="reference has no desk"),
+            Refused(words="reference --desk-host 127.0.0.2", where="reference has no diagnostics server"),
             Refused(words="basic --desk-host 127.0.0.256", where="--desk-host=127.0.0.256"),
         ],
         **{
@@ -318,13 +455,21 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--arrival gamma:0.5", proof="config.load.arrival", after="--rate 9"),
             Acts(words="--arrival ramp:0.1@9s", proof="config.load.arrival", after="--rate 9"),
             Refused(words="--arrival poisson", where="add --rate"),
-            Refused(words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape beside --rate FROM:TO@TIME"),
+            Refused(
+                words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape together with --rate FROM:TO@TIME"
+            ),
         ],
         "pacing": [
             Acts(words="--pacing timer", proof="config.load.pacing", after="--rate 9"),
             Refused(words="--pacing timer", where="add --rate"),
         ],
         "workers": [Acts(words="--workers 2", proof="config.load.workers")],
+        "stream_interval": [Acts(words="--stream-interval 20ms", proof="config.load.stream_interval_s")],
+        "stream_call_count": [
+            Acts(words="--stream-call-count 7", proof="config.load.stream_messages"),
+            Refused(words="--stream-call-count 0", where="stream-call-count=0: expected"),
+        ],
+        "stream_call_duration": [Acts(words="--stream-call-duration 7s", proof="config.load.stream_duration_s")],
         "seed": [
             Acts(words="--seed 7", proof="seed", after="--rate 9 --arrival poisson"),
             NoEffect(words="--seed 7", name="seed"),
@@ -333,11 +478,11 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "slo": [Acts(words="--slo p99=5ms", proof="objectives")],
         "abort_on_slo": [
             Acts(words="--abort-on-slo", proof="abort", after="--slo p99=5ms"),
-            Refused(words="--abort-on-slo", where="give --slo"),
+            Refused(words="--abort-on-slo", where="set --slo"),
         ],
         "format": [
             Acts(words="--format csv", proof="stdout"),
-            Refused(words="--format csv --json -", where="give another file to one of them"),
+            Refused(words="--format csv --json -", where="use a different file for one of them"),
         ],
         "output": [Acts(words="-o out.txt", proof="files")],
         "json": [Acts(words="--json out.json", proof="files")],
@@ -350,6 +495,13 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--details", proof="stdout", after="--format json"),
             Refused(words="--details", where="add --json FILE or --format json"),
         ],
+        "junit": [
+            Acts(words="--junit out.xml", proof="files"),
+            Refused(
+                words="--junit out.xml --json out.xml", where="invalid --junit=out.xml: expected a file of its own"
+            ),
+        ],
+        "github": [Acts(words="--github", proof="stderr")],
     },
     "study": {
         "quiet": QUIET,
@@ -359,7 +511,9 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             name: [
                 Acts(words=f"--{name.replace('_', '-')} {word}", proof=f"parameters.{name}"),
                 *(
-                    Refused(words=f"--design {design} --{name.replace('_', '-')} {word}", where="it belongs to default")
+                    Refused(
+                        words=f"--design {design} --{name.replace('_', '-')} {word}", where="or use it with default"
+                    )
                     for design in DESIGNS
                     if name in DESIGNS[design].unused
                 ),
@@ -415,7 +569,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                     proof=f"allowance.{field}",
                     after=f"--file study.toml --allow-remote {CEILINGS}",
                 ),
-                Refused(words=f"--file study.toml --{option} 9", where="expected --allow-remote with it"),
+                Refused(words=f"--file study.toml --{option} 9", where="expected --allow-remote as well"),
             ]
             for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
         },
@@ -474,6 +628,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words=f"{STORED} --start-timeout 7", where=NOT_STORED),
         ],
         **TARGET_ROWS,
+        **{
+            option: [*rows, Refused(words=f"{STORED} {rows[0].words}", where=NOT_STORED)]
+            for option, rows in PLACEMENT_ROWS.items()
+        },
         **in_compare(CALL_ROWS),
         **{
             option: [
@@ -500,13 +658,13 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words=ELSEWHERE, where="any other needs --allow-remote"),
             Refused(words=f"{ELSEWHERE} --allow-remote", where="add --max-rate, --max-calls, --max-time"),
             Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected 9 at most"),
-            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it applies only to --address"),
+            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it only applies to --address"),
             Refused(words=f"{STORED} --allow-remote {CEILINGS}", where=NOT_STORED),
         ],
         **{
             option.replace("-", "_"): [
                 Acts(words=f"--{option} 8", proof="b.allowance", after=f"{ELSEWHERE} --allow-remote {CEILINGS}"),
-                Refused(words=f"{ELSEWHERE} --{option} 9", where="expected --allow-remote with it"),
+                Refused(words=f"{ELSEWHERE} --{option} 9", where="expected --allow-remote as well"),
                 Refused(words=f"{STORED} --{option} 9", where=NOT_STORED),
             ]
             for option in ("max-rate", "max-calls", "max-time")
@@ -535,6 +693,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--plan", proof="foretold", after="basic basic"),
             Refused(words=f"{STORED} --plan", where=NOT_STORED),
             Refused(words="basic basic --plan --json plan.json", where="a plan has no result yet"),
+            Refused(words="basic basic --plan --junit plan.xml", where="a plan has no result yet"),
         ],
         "exclusive": [
             Acts(words="--exclusive", proof="exclusive", after="basic basic"),
@@ -551,10 +710,16 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "allow_inconclusive": [Acts(words="--allow-inconclusive", proof="code", after="basic basic")],
         "allow_mixed": [
             Acts(words="--allow-mixed", proof="allow_mixed", after=STORED),
-            Refused(words="basic basic --allow-mixed", where="it is for two stored results"),
+            Refused(words="basic basic --allow-mixed", where="it only applies to two stored results"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
+        "junit": [
+            Acts(words="--junit out.xml", proof="files", after="basic basic"),
+            Refused(words="basic basic --junit -", where="invalid --junit=-: expected a file of its own"),
+        ],
+        "github": [Acts(words="--github", proof="stderr", after="basic basic")],
     },
+    "bisect": BISECT_ROWS,
     "report": {
         "quiet": [Acts(words="-q", proof="stdout", after="x")],
         "verbose": [Acts(words="-v", proof="verbose", after="x")],
@@ -572,7 +737,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
         "site": [
             Acts(words="--site www", proof="site", after="x"),
-            Refused(words="--site www --json out.json", where="no study was named: --json works only with"),
+            Refused(words="--site www --json out.json", where="no study given: --json works only with"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="x")],
     },
@@ -595,8 +760,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "what": [
             Acts(words="list", proof="stdout"),
             Acts(words="a.B/C", proof="source.called", after=""),
-            Refused(words="", where="nothing to call was named"),
-            Refused(words="describe", where="takes a name"),
+            Refused(words="", where="nothing to call"),
+            Refused(words="describe", where="takes the name"),
             Refused(words="demo localhost:1", where="grpclab call demo takes no localhost:1"),
         ],
         "names": [
@@ -664,7 +829,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "file": [
             Acts(words="--file my.toml", proof="files", after="localhost:1"),
-            Refused(words="localhost:1 --file study.toml", where="a file that is not there yet"),
+            Refused(words="localhost:1 --file study.toml", where="a file that does not exist yet"),
         ],
     },
     "notebook": {
@@ -693,6 +858,11 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "redact": REDACT,
         "tonic": [Acts(words="--tonic", proof="stdout"), Refused(words="--tonic --json -", where="Markdown")],
         "json": [Acts(words="--json out.json", proof="files")],
+    },
+    "menu": {
+        "quiet": [Acts(words="-q", proof="typed")],
+        "verbose": [Acts(words="-v", proof="typed")],
+        "redact": [Acts(words="--redact tenant", proof="typed")],
     },
 }
 """Command, option (as the parser calls it), what becomes of it."""

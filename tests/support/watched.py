@@ -7,11 +7,12 @@ import dataclasses
 import io
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import pandas as pd
 import pytest
 
 from grpclab.analysis.judgement import Judgement
@@ -28,10 +29,15 @@ from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.targets import ServerStart
 from grpclab.study import comparing, pilot, stored_comparison
 from grpclab.study.model import Manifest
+from grpclab.system import virtual_environments
+from grpclab.system.repository import Commit
 from grpclab.system.transport import PLAINTEXT
+from grpclab.system.virtual_environments import VirtualEnvironment
 from grpclab.text import credentials
 from tests.support.bench_results import result
 from tests.support.certificates import Authority
+from tests.support.histories import History
+from tests.support.scripted_prompts import ScriptedPrompts
 
 Observed = dict[str, Any]
 
@@ -79,15 +85,21 @@ class Watched:
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
         (folder / "study.toml").write_text(STUDY)
+        history = History(folder / "repository")
+        history.commit("first", {"a.py": "def b(server): ..."})
+        history.git("tag", "v1")
+        history.commit("second", {"notes": "none"})
         for prepare in (
             self._serve,
             self._bench,
             self._study,
             self._compare,
+            self._bisect,
             self._report,
             self._init,
             self._call,
             self._others,
+            self._menu,
         ):
             prepare()
 
@@ -110,7 +122,7 @@ class Watched:
         if self.options is not None:
             self.note(quiet=self.options.quiet, verbose=self.options.verbose)
             self.note(tenant_is_secret=credentials.is_secret("tenant"))
-        written = set(self.folder.rglob("*")) - before
+        written = {path for path in set(self.folder.rglob("*")) - before if "repository" not in path.parts}
         self.note(stdout=out.getvalue(), stderr=err.getvalue(), files=sorted(path.name for path in written))
         for path in written:
             path.unlink()
@@ -203,19 +215,12 @@ class Watched:
         self.patch.setattr(rejudging, "rejudge", rejudge)
 
     def _compare(self) -> None:
-        judgement = SimpleNamespace(as_dict=dict)
-        found = SimpleNamespace(verdict="inconclusive", conclusion=[], judgement=judgement, study="", as_dict=dict)
+        found = SimpleNamespace(
+            verdict="inconclusive", conclusion=[], judgement=Judgement(), study="", as_dict=dict, table=pd.DataFrame
+        )
 
         def prepare(sides: Mapping[str, Any], **more: Any) -> Any:
-            for name, side in sides.items():
-                self.note(**{f"{name}.config": side.config, f"{name}.call": side.subject})
-                self.seen |= {f"{name}.call.target.{part}": value for part, value in vars(side.subject.target).items()}
-                target = side.subject.target
-                self.seen |= {f"{name}.security": target.security}
-                self.seen |= {f"{name}.allowance": target.ledger and target.ledger.allowance}
-                self.seen |= {f"{name}.call.name": side.subject.call, f"{name}.label": side.label}
-                self.seen |= {f"{name}.call.options": side.subject.data_options}
-                self.seen |= {f"{name}.call.check": side.subject.answer_check}
+            self._note_sides(sides)
             self.note(**more)
             return SimpleNamespace(plan=StudyPlan(blocks=1), name="x", heading="", run=lambda write: None)
 
@@ -226,6 +231,34 @@ class Watched:
         self.patch.setattr(comparing, "prepare", prepare)
         self.patch.setattr(stored_comparison, "compare_stored", stored)
         self.patch.setattr(comparing, "judge", lambda running: found)
+        environment = VirtualEnvironment(python=sys.executable)
+        self.patch.setattr(virtual_environments, "environment", lambda *_, **__: environment)
+
+    def _note_sides(self, sides: Mapping[str, Any]) -> None:
+        for name, side in sides.items():
+            self.note(**{f"{name}.config": side.config, f"{name}.call": side.subject})
+            self.seen |= {f"{name}.call.target.{part}": value for part, value in vars(side.subject.target).items()}
+            target = side.subject.target
+            self.seen |= {f"{name}.security": target.security}
+            self.seen |= {f"{name}.allowance": target.ledger and target.ledger.allowance}
+            self.seen |= {f"{name}.call.name": side.subject.call, f"{name}.label": side.label}
+            self.seen |= {f"{name}.call.options": side.subject.data_options}
+            self.seen |= {f"{name}.call.check": side.subject.answer_check}
+
+    def _bisect(self) -> None:
+        from grpclab.study import bisection
+
+        def measure(steps: bisection.StepOptions, good: Commit) -> None:
+            self._note_sides(steps.sides(good, good))
+            self.note(**{f"steps.{name}": value for name, value in vars(steps).items() if name != "options"})
+            self.seen["steps.start_timeout_s"] = steps.options.start_timeout_s
+
+        def bisect(good: Commit, commits: Sequence[Commit], *_: Any) -> bisection.BisectResult:
+            self.seen |= {"good": good, "bad": commits[-1]}
+            return bisection.BisectResult(good=good, bad=commits[-1], sentence="It is so.", exit_code=4, steps=())
+
+        self.patch.setattr(bisection.StepOptions, "measure", measure)
+        self.patch.setattr(bisection, "bisect", bisect)
 
     def _report(self) -> None:
         from grpclab.report import site
@@ -324,6 +357,17 @@ class Watched:
             raise SystemExit(0)
 
         self.patch.setattr("os.execv", execute)
+
+    def _menu(self) -> None:
+        from grpclab.cli import menu, prompts
+
+        def execute(words: menu.Command, came: Sequence[int]) -> int:
+            self.note(typed=words)
+            return 0
+
+        self.patch.setattr(menu, "in_terminal", lambda: True)
+        self.patch.setattr(menu, "execute", execute)
+        self.patch.setattr(prompts, "TerminalPrompts", lambda: ScriptedPrompts("Run benchmark"))
 
 
 PROTO = """syntax = "proto3";

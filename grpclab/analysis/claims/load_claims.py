@@ -56,15 +56,15 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, planned: PlannedThro
         parts.append(f"engine {arm.engine}: {gain}, {levels} requests/s")
     server = compared.get(planned.scenario, planned.server_only.baseline, planned.server_only.candidate)
     if server:
-        parts.append(f"the server alone, with the same client: {_gain(server)}")
+        parts.append(f"the server alone, same client: {_gain(server)}")
     verdict, condition = combined(outcomes)
     if verdict == HOLDS and within_bounds(_reaches(server, delta), bounded(trials, server)) is False:
         verdict, condition = CONDITION, "only against a client that opens a channel for each call"
     return TestedClaim(
         claim="throughput",
-        claimed=f"{CLAIMED_RPS[0]:,.0f} to {CLAIMED_RPS[1]:,.0f} requests/s, +277 % of optimized over basic",
-        done="basic and optimized at 64 calls in flight with both engines, and the basic server with the optimized "
-        "client",
+        claimed=f"{CLAIMED_RPS[0]:,.0f} to {CLAIMED_RPS[1]:,.0f} requests/s, optimized +277 % over basic",
+        done="measured basic and optimized at 64 calls in flight with both engines, and the basic server with the "
+        "optimized client",
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -83,7 +83,7 @@ def _gain(c: Comparison) -> str:
     """``+114 % (105 to 123 %), below the claimed``."""
     low, high = (100 * (end - 1) for end in (c.ci_low, c.ci_high))
     where = "below" if c.ci_high < CLAIMED_RATIO else "above" if c.ci_low > CLAIMED_RATIO else "around"
-    return f"{100 * (c.ratio - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed"
+    return f"{100 * (c.ratio - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed figure"
 
 
 def syscalls(trials: pd.DataFrame, planned: PlannedPair) -> TestedClaim:
@@ -98,7 +98,7 @@ def syscalls(trials: pd.DataFrame, planned: PlannedPair) -> TestedClaim:
     parts = []
     for tool, shares in views.items():
         s = shift(trials, planned.baseline, planned.candidate, shares)
-        outcomes[f"as {tool} sees it"] = _falls(s)
+        outcomes[f"according to {tool}"] = _falls(s)
         parts.append(f"by {tool}: {_shift_words(s)}")
     whole = shift(trials, planned.baseline, planned.candidate, numbers(trials, "server_kernel_share"))
     parts.append(f"for comparison, the kernel's own accounting of the CPU time: {_shift_words(whole)}")
@@ -106,9 +106,9 @@ def syscalls(trials: pd.DataFrame, planned: PlannedPair) -> TestedClaim:
     return TestedClaim(
         claim="system calls",
         claimed=f"their share falls from {100 * CLAIMED_SHARE:.2f} % to 3 to 5 %",
-        done="both servers sampled under load, after the window: by py-spy, which sees Python's threads only (samples "
-        "at work, in sending, receiving, locks and other kernel work), and by perf, which sees every thread (samples "
-        "in the kernel)",
+        done="sampled both servers under load after the measured window: with py-spy, which sees only Python's "
+        "threads (samples at work that are sending, receiving, in locks or in other kernel work), and with "
+        "perf, which sees every thread (samples in the kernel)",
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -141,15 +141,16 @@ def streams(trials: pd.DataFrame, compared: Comparisons, planned: PlannedStreams
     verdict, condition = combined({"": optimized.outcome})
     if verdict == HOLDS and own.outcome is False:
         verdict, condition = CONDITION, "only with the server's limits raised"
-    parts = [f"optimized: {optimized.words}", f"the same with grpcio's own limits: {own.words}"]
+    parts = [f"optimized: {optimized.words}", f"the same with grpcio's default limits: {own.words}"]
     c = compared.get(planned.scenario, planned.few, planned.optimized)
     if c:
-        parts.append(f"throughput against that at 64 in flight: {ratio_words(c)}")
+        parts.append(f"throughput compared with 64 in flight: {ratio_words(c)}")
     return TestedClaim(
         claim="streams",
         claimed=f"{planned.in_flight:,} concurrent streams",
-        done=f"{planned.in_flight:,} unary calls in flight on four connections (engine wire), at the optimized server "
-        "and at the same one with grpcio's own limits on streams and on calls not yet started",
+        done=f"{planned.in_flight:,} unary calls in flight on four connections (engine wire), to the optimized "
+        "server and to the same server with grpcio's default limits on streams and on calls that have not "
+        "started",
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -173,9 +174,9 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
     failed, made = int(numbers(rows, "errors").sum()), int(numbers(rows, "requests").sum())
     n, succeeded = len(by_block), int(by_block.sum())
     words = (
-        f"{high.min():,.0f} at once at the high water, {failed:,} of {made:,} calls failed, "
-        f"median latency {qty.duration(numbers(rows, 'latency_p50_s').median(), 'sentence')}, "
-        f"carried in {succeeded} of {n} blocks"
+        f"{high.min():,.0f} in flight at the peak, {failed:,} of {made:,} calls failed, median latency "
+        f"{qty.duration(numbers(rows, 'latency_p50_s').median())}, sustained in {succeeded} of {n} "
+        "blocks"
     )
     if succeeded == n:
         words += f" (95 %: in more than {qty.percent(0.05 ** (1 / n), 'sentence')} of such blocks)"
@@ -207,7 +208,7 @@ def errors(trials: pd.DataFrame, planned: Sequence[PlannedLoads]) -> TestedClaim
     return TestedClaim(
         claim="errors",
         claimed="zero errors",
-        done="every call of the optimized server's windows counted by its status, retries off",
+        done="counted every call to the optimized server by status, with retries off",
         result=joined(condition, *parts),
         verdict=verdict,
     )

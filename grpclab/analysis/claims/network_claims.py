@@ -45,7 +45,10 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, planned: PlannedHand
         lost = _never_back(trials, pair.baseline)
         outcomes[pair.place] = None if lost else decided(c, BETTER)
         why = (
-            ", open, since without it no call succeeded again: its next connection lies beyond the window"
+            (
+                ", undecided: without keepalive no call succeeded again before the window closed, so its next "
+                "connection was not seen"
+            )
             if lost
             else ""
         )
@@ -53,13 +56,14 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, planned: PlannedHand
         parts.append(f"{pair.place}: {opened} connections without and with keepalive{in_brackets(c)}{why}")
     reuse = planned.reuse
     c = compared.get(reuse.scenario, reuse.baseline, reuse.candidate, reuse.metric)
-    parts.append(f"a channel for each call against channels that are kept: {_opened(trials, reuse)}{in_brackets(c)}")
+    parts.append(f"one channel per call and channels that are kept open: {_opened(trials, reuse)}{in_brackets(c)}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="keepalive",
         claimed="keep-alive reduces handshakes",
-        done="connections opened by the same client with HTTP/2 keepalive and without, under load (engine wire counts "
-        "them) and after silence (the emulated link does); beside it, channels kept against one for each call",
+        done="counted the connections that the same client opened with and without HTTP/2 keepalive, under load "
+        "(by the wire engine) and after an idle period (by the emulated link); for comparison, channels that "
+        "are kept open and one channel per call",
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -85,7 +89,7 @@ def no_delay(mapping: Sequence[ArgumentRow]) -> TestedClaim:
     return TestedClaim(
         claim="no-delay",
         claimed="TCP_NODELAY lowers latency",
-        done="looked for the setting among those of grpcio",
+        done="looked for such a setting in grpcio",
         result=(row.note or "there is no such setting") if row and missing else "it was not measured",
         verdict=NOT_EXPRESSIBLE if missing else UNDECIDED,
     )
@@ -104,13 +108,13 @@ def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequenc
         c = compared.get(network.scenario, smallest, largest)
         limited = bounded(trials, c)
         outcomes[f"over {_article(network.place)}"] = within_bounds(decided(c, BETTER), limited)
-        parts.append(f"{network.place}: {large} gives {ratio_words(c)} of {small}{bound_words(limited)}")
+        parts.append(f"{network.place}: {large} has {ratio_words(c)} the throughput of {small}{bound_words(limited)}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="large windows",
         claimed="large HTTP/2 windows raise throughput",
-        done="256 KiB downloads on one connection, 8 in flight, with fixed windows of the client, which govern what it "
-        "receives (the Rust demo set the server's, which govern uploads)",
+        done="measured 256 KiB downloads on one connection, 8 in flight, with fixed client windows, which limit "
+        "downloads (the Rust demo set the server's windows, which limit uploads)",
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -132,12 +136,18 @@ def adaptive(
         outcomes[f"over {_article(network.place)}"] = _keeps_up(trials, list(against.values()), delta)
         best = max(fixed, key=lambda label: _mean(trials, fixed[label]))
         bound = bound_words(bounded(trials, against[best]))
-        parts.append(f"{network.place}: adaptive gives {ratio_words(against[best])} of the best fixed, {best}{bound}")
+        parts.append(
+            f"{network.place}: adaptive has {ratio_words(against[best])} the throughput of the best fixed "
+            f"window, {best}{bound}"
+        )
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="adaptive windows",
         claimed="adaptive flow control adjusts to the network",
-        done="the same downloads with BDP probing, which is on by default, against every fixed window on each network",
+        done=(
+            "compared the same downloads with BDP probing, which is on by default, with every fixed window on "
+            "each network"
+        ),
         result=joined(condition, *parts),
         verdict=verdict,
     )

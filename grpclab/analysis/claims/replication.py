@@ -31,7 +31,7 @@ from grpclab.analysis.claims.claim import (
 from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.study_plan import StudyPlan
 
-COLUMNS = ("claim", "what was claimed", "what was done", "result", "verdict")
+COLUMNS = ("claim", "the claim", "how it was tested", "result", "verdict")
 
 
 def claims(trials: pd.DataFrame, judged: Iterable[Comparison], plan: StudyPlan) -> pd.DataFrame:

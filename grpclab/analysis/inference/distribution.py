@@ -71,7 +71,7 @@ def check_histogram(text: str) -> None:
     except (binascii.Error, struct.error):
         raise ValueError("is not a valid encoded HdrHistogram") from None
     if (digits, lowest, highest) != (HDR_DIGITS, HDR_LOWEST_US, HDR_HIGHEST_US):
-        raise ValueError("is a HdrHistogram of another range")
+        raise ValueError("is an HdrHistogram with a different range")
 
 
 def merge(encoded: Iterable[str]) -> HdrHistogram | None:

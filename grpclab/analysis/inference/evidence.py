@@ -22,7 +22,7 @@ from grpclab.analysis.inference.ratios import Interval, column, numbers, t_inter
 PYSPY, PERF = "share_", "perf_share_"
 WAIT = "wait"
 Format = Callable[[float], str]
-_time, _percent = (functools.partial(form, style="sentence") for form in (qty.duration, qty.percent))
+_time, _percent = qty.duration, functools.partial(qty.percent, style="sentence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ def moved(trials: pd.DataFrame, baseline: str, candidate: str, families: Mapping
         return _whole(shift(trials, baseline, candidate, cost)) + _largest(costs, families, _time)
     shares = {name: shift(trials, baseline, candidate, work_shares(trials, PYSPY, name)) for name in families}
     text = _largest(shares, families, _percent)
-    return f"As shares of the samples at work, in Python's threads only{text}" if text else ""
+    return f"Judging by the samples at work in Python's threads, {text.removeprefix('; ')}" if text else ""
 
 
 def _whole(cpu: Shift) -> str:
@@ -120,7 +120,7 @@ def _whole(cpu: Shift) -> str:
         return ""
     way = "did not change clearly" if not cpu.clear else "fell" if cpu.change.mean < 0 else "rose"
     return (
-        f"The server's CPU time for a request {way}: {_time(cpu.baseline.mean)} to "
+        f"The server's CPU time per request {way}: {_time(cpu.baseline.mean)} to "
         f"{_time(cpu.candidate.mean)}{_between(cpu, _time)}"
     )
 
@@ -129,11 +129,11 @@ def _largest(shifts: Mapping[str, Shift], words: Mapping[str, str], text_of: For
     """What changed most among those that changed clearly."""
     clear = [name for name in shifts if shifts[name].clear]
     if not clear:
-        return "; no family of work changed clearly." if any(s.baseline.blocks for s in shifts.values()) else ""
+        return "; no kind of work changed clearly." if any(s.baseline.blocks for s in shifts.values()) else ""
     name = max(clear, key=lambda key: abs(shifts[key].change.mean))
     most = shifts[name]
     ends = f"{text_of(most.baseline.mean)} to {text_of(most.candidate.mean)}"
-    return f"; what moved most is {words[name]}: {ends}{_between(most, text_of)}."
+    return f"; the largest change is in {words[name]}: {ends}{_between(most, text_of)}."
 
 
 def _between(one: Shift, text_of: Format) -> str:

@@ -81,7 +81,7 @@ def hartung_knapp(estimates: npt.ArrayLike, errors: npt.ArrayLike) -> Pooled:
     """
     y, s = np.asarray(estimates, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     if y.size < 2 or y.shape != s.shape or not (np.isfinite(y).all() and (s > 0).all()):
-        raise ValueError("expected two estimates or more, each with a standard error above 0")
+        raise ValueError("expected at least two estimates, each with a standard error above 0")
     tau2 = _tau2(y, s**2)
     weights = 1 / (s**2 + tau2)
     mean = float((weights * y).sum() / weights.sum())

@@ -89,7 +89,7 @@ def _place_values(trials: pd.DataFrame, metric: str) -> tuple[dict[Place, float]
         if any(math.isnan(value) for value in each):
             reasons[place] = f"{metric} was not measured"
         elif min(each) <= 0:
-            reasons[place] = f"{metric} is {min(each):g}, which has no logarithm"
+            reasons[place] = f"{metric} is {min(each):g}, so it has no logarithm"
         else:
             values[place] = _geometric_mean(each)
     return values, reasons
@@ -191,7 +191,7 @@ def _left_out(
     known = [values.keys() | reasons.keys() for values, reasons in by_side.values()]
     shared = known[0] & known[-1]  # one alone where a configuration is compared with itself
     if not shared and any(group != UNGROUPED for _, group in places):
-        return [f"{' and '.join(by_side)} share no group: a ratio is taken within a group alone"]
+        return [f"{' and '.join(by_side)} are not in the same group, and ratios are only taken within a group"]
     lines = []
     for block in sorted({block for block, _ in places if block not in both}):
         there = [{place for place in of_side if place[0] == block} for of_side in known]
@@ -203,7 +203,7 @@ def _left_out(
             if place not in values
         ]
         if not ways:
-            lines.append(f"block {block} left out: {' and '.join(by_side)} share no group in it")
+            lines.append(f"block {block} left out: {' and '.join(by_side)} are not in the same group in it")
     return list(dict.fromkeys(lines))
 
 

@@ -166,7 +166,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     largest = 0.0
     for rank, i in enumerate(sorted(known, key=lambda i: p_values[i])):
         if not 0 <= p_values[i] <= 1:
-            raise ValueError(f"{p_values[i]} is not a p value: it takes 0 to 1")
+            raise ValueError(f"{p_values[i]} is not a p value: expected 0 to 1")
         largest = max(largest, min(1.0, (len(known) - rank) * p_values[i]))
         adjusted[i] = largest
     return adjusted

@@ -115,7 +115,7 @@ class Comparison:
             return ()
         few = f"{qty.count(self.blocks, 'block')} {'is' if self.blocks == 1 else 'are'} too few for a verdict"
         return (
-            *((f"{few}, run at least {fewest_blocks()}",) if self.blocks < fewest_blocks() else ()),
+            *((f"{few}: run at least {fewest_blocks()}",) if self.blocks < fewest_blocks() else ()),
             *((f"the load generator was the limit: {self.remedy}",) if self.generator_limited else ()),
         )
 
@@ -228,7 +228,7 @@ def compare(
     UsageError on an impossible delta.
     """
     if not 0 < delta < 1:
-        raise UsageError(invalid("delta", f"{delta:g}", "a share above 0 and below 1, e.g. 0.05 for 5 %"))
+        raise UsageError(invalid("delta", f"{delta:g}", "a fraction between 0 and 1, e.g. 0.05 for 5 %"))
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     interval = log_t_interval(paired.frame["ratio"])
     missing = list(paired.notes)
@@ -236,7 +236,7 @@ def compare(
     p_value = math.nan
     if interval.blocks < 2:
         few = too_few_calls(trials, metric, (baseline, candidate))
-        counted = f"{_blocks(interval.blocks)} with both sides valid: a ratio needs at least 2"
+        counted = f"{_blocks(interval.blocks)} with both sides valid, and a ratio needs at least 2"
         missing = [few] if few else [counted, *missing]
         ratio = math.nan
     else:
@@ -251,7 +251,7 @@ def compare(
     clients = [name for name, limits in labels.items() if CLIENT in limits]
     notes = [*missing, *([bound] if bound else [])]
     if clients:
-        notes.append(f"{' and '.join(clients)}: the client, the factor under test, reached its limit")
+        notes.append(f"{' and '.join(clients)}: the client, which is under test, was at its limit")
     return Comparison(
         title=title or f"{candidate} against {baseline}",
         scenario=scenario,

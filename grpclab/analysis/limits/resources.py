@@ -39,7 +39,7 @@ def limit_of(configuration: str, trials: pd.DataFrame, plan: StudyPlan, cores: S
     measured = measure(trials, plan, cores)
     asked = next((m for m in measured if m.configuration == configuration), None)
     if asked is None:
-        evidence = f"neither the plan nor a trial names {configuration}"
+        evidence = f"neither the plan nor any trial names {configuration}"
         return Limit(configuration=configuration, resource="unknown", evidence=evidence, certain=False)
     return _judge(asked, Neighbours(trials, measured, rules_of(plan)))
 
@@ -56,7 +56,7 @@ def _with_marks(limit: Limit, m: Measured) -> Limit:
     if not marked:
         return limit
     who = "client" if m.per_call else "load generator"
-    reason = f"in {marked} of {qty.count(m.trials, 'trial', 'trials')} the {who} reached its limit as well"
+    reason = f"in {marked} of {qty.count(m.trials, 'trial', 'trials')}, the {who} was at its limit as well"
     return dataclasses.replace(limit, evidence=f"{limit.evidence}; {reason}", certain=False)
 
 
@@ -65,7 +65,7 @@ def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
     if not m.trials:
         return limit_from(m, "unknown", ["it has no valid trial"], certain=False)
     if m.number("link.idle_timeout_s") > 0:
-        reason = "calls come at a low rate on purpose: what is measured is how soon one succeeds after a silence"
+        reason = "the call rate is low on purpose, since this measures how soon a call succeeds after an idle period"
         return limit_from(m, "unknown", [reason], certain=False)
     return limit_from(m, "unknown", [f"no rule explains it: {cpu_words(m)}", _would_tell(m, neighbours)], certain=False)
 
@@ -73,19 +73,20 @@ def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
 def _would_tell(m: Measured, neighbours: Neighbours) -> str:
     if not m.closed and not math.isnan(m.median("offered_rps")):
         answered, offered = qty.amount(m.median(METRIC), "sentence"), qty.amount(m.median("offered_rps"), "sentence")
-        return f"{answered} of {offered} offered requests/s were answered, and a higher load.rate_rps would tell"
+        return f"{answered} of {offered} offered requests/s were answered; a higher load.rate_rps would show the limit"
     if m.median("held") > 0:
-        factor, reason = "server.max_concurrent_streams", f"{m.median('held'):,.0f} calls waited for a stream, and "
+        factor, reason = "server.max_concurrent_streams", f"{m.median('held'):,.0f} calls waited for a stream; "
     elif m.in_flight > m.threads:
         factor, reason = (
             "server.threads",
-            f"more calls are in flight than its {qty.amount(m.threads, 'sentence')} threads, and ",
+            f"more calls are in flight than its {qty.amount(m.threads, 'sentence')} threads; ",
         )
     else:
         factor, reason = "load.concurrency", ""
     tried = [other.configuration for other in neighbours.raised(m, factor)]
     if tried:
         return (
-            f"{reason}more of {factor} ({', '.join(tried)}) was not faster: a profile of what it waits for would tell"
+            f"{reason}a higher {factor} ({', '.join(tried)}) was not faster, so a profile of what it waits for "
+            "would show the limit"
         )
-    return f"{reason}a configuration equal to it but for more of {factor} would tell"
+    return f"{reason}the same configuration with a higher {factor} would show the limit"

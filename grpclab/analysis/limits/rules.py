@@ -99,7 +99,7 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
         bound = f"of the window (limit {qty.percent(BUSY_LIMIT, 'sentence')})"
         reasons.append(f"the busiest {who} process was busy for {qty.percent(busy, 'sentence')} {bound}")
     elif not m.closed:
-        reasons.append("it did not keep to the schedule of the open loop")
+        reasons.append("it fell behind the open-loop schedule")
     offered = m.median("offered_rps")
     if not math.isnan(offered):
         reasons.append(
@@ -108,7 +108,7 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
         )
     cost = m.median("client_cpu_per_call_s")
     if own and not math.isnan(cost):
-        reasons.append(f"a call costs it {qty.duration(cost, 'sentence')} of CPU")
+        reasons.append(f"each call costs it {qty.duration(cost)} of CPU")
     server = m.median("server_cores_used")
     if not math.isnan(server):
         reasons.append(f"the server used {_of_cores(m)}")
@@ -120,8 +120,8 @@ def shared_core(m: Measured, _: Neighbours) -> Limit | None:
     server, client = m.median("server_cores_used"), m.median("client_cores_used")
     if not (m.shared and server + client >= NEAR):
         return None
-    reason = f"server ({server:.2f}) and generator ({client:.2f}) fill the one core that they share"
-    return limit_from(m, "unknown", [reason, "give each a core of its own to tell which is the limit"], certain=False)
+    reason = f"server ({server:.2f}) and generator ({client:.2f}) together fill the one core that they share"
+    return limit_from(m, "unknown", [reason, "give each its own core to see which one is the limit"], certain=False)
 
 
 def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
@@ -135,14 +135,14 @@ def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
     if m.shared or not _server_full(m):
         return None
     cost = m.median("server_cpu_per_call_s")
-    per_call = [] if math.isnan(cost) else [f"a call costs {qty.duration(cost, 'sentence')} of CPU"]
+    per_call = [] if math.isnan(cost) else [f"each call costs {qty.duration(cost)} of CPU"]
     if capacity == m.cores:
         reason = f"the server used {used:.2f} of the {qty.cores(m.cores)} it may use"
         return limit_from(m, "server-cpu", [reason, *per_call])
     free = "" if math.isnan(m.cores) else f" although it may use {qty.cores(m.cores)}"
     reason = (
-        f"{qty.count(m.processes, 'server process', 'server processes')} at work used {qty.cores(used)}{free}: "
-        "Python runs one thread of a process at a time (GIL)"
+        f"{qty.count(m.processes, 'server process', 'server processes')} used {qty.cores(used)}{free}: in each "
+        "process, Python runs one thread at a time (GIL)"
     )
     return limit_from(m, "server-cpu", [reason, *per_call], certain=False)
 
@@ -165,7 +165,7 @@ def link(m: Measured, _: Neighbours) -> Limit | None:
     share = qty.percent(known[what] / limit, "sentence")
     reason = (
         f"{what} took {known[what] / 1e6:.3g} of the {limit / 1e6:.3g} MB/s ({share}) that "
-        f"{m.number('link.bandwidth_mbps'):g} Mbit/s give {qty.count(_connections(m), 'connection', 'connections')}"
+        f"{m.number('link.bandwidth_mbps'):g} Mbit/s allow {qty.count(_connections(m), 'connection', 'connections')}"
     )
     return limit_from(m, "link", [reason])
 
@@ -189,7 +189,7 @@ def stream_limit(m: Measured, neighbours: Neighbours) -> Limit | None:
     if not faster:
         return None
     held = m.median("held")
-    waited = [f"{held:,.0f} calls of a window waited for a stream"] if held > 0 else []
+    waited = [f"{held:,.0f} calls waited for a stream during the window"] if held > 0 else []
     return limit_from(m, "stream-limit", [_raised(m, "server.max_concurrent_streams", faster), *waited])
 
 
@@ -206,14 +206,18 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
     rps = m.median(METRIC)
     idle = m.median("server_cores_used") <= IDLE * m.capacity
     service = m.pause_s + m.number("server.handler_work_us") / 1e6
-    for have, kind in ((m.threads, "handler threads"), (m.own_threads, "handler threads that are always there")):
+    for have, kind in ((m.threads, "handler threads"), (m.own_threads, "permanent handler threads")):
         reason = f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(have, 'sentence')} {kind}"
         if m.in_flight > have and THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR and not _server_full(m):
             in_use = (
-                f"{qty.amount(rps, 'sentence')} requests/s, each of which keeps its thread for "
-                f"{qty.duration(service, 'sentence')}, have {rps * service:.1f} in use"
+                f"{qty.amount(rps, 'sentence')} requests/s, each occupying a thread for "
+                f"{qty.duration(service)}, keep {rps * service:.1f} threads busy"
             )
-            spare = [] if have == m.threads else ["spare threads are lent only while nothing moves, which it does"]
+            spare = (
+                []
+                if have == m.threads
+                else [("spare threads are used only while no call makes progress, which was not the case")]
+            )
             return limit_from(m, "threads", [reason, in_use, *spare, cpu_words(m)], certain=idle)
     if not (idle and m.in_flight > m.threads):
         return None
@@ -245,10 +249,10 @@ def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
         return None
     for_what = [word for word, seconds in (("round trip", m.travel_s), ("handler's waits", m.pause_s)) if seconds > 0]
     reason = (
-        f"of {qty.duration(latency, 'sentence')} latency a call waits for {qty.duration(waits, 'sentence')} anyway "
-        f"({', '.join(for_what)}), and {qty.amount(m.in_flight, 'sentence')} in flight / "
-        f"{qty.duration(latency, 'sentence')} is {qty.amount(m.in_flight / latency, 'sentence')} requests/s: "
-        "more in flight would give more (Little's law)"
+        f"of {qty.duration(latency)} latency, a call spends {qty.duration(waits)} waiting "
+        f"in any case ({', '.join(for_what)}), and {qty.amount(m.in_flight, 'sentence')} in flight / "
+        f"{qty.duration(latency)} is {qty.amount(m.in_flight / latency, 'sentence')} requests/s: more "
+        "calls in flight would give more throughput (Little's law)"
     )
     return limit_from(m, "concurrency", [reason, cpu_words(m)])
 
@@ -282,7 +286,7 @@ def _connections(m: Measured) -> float:
 def _raised(m: Measured, factor: str, pair: Comparison) -> str:
     level = m.levels.get(factor)
     now = "unset" if level is None else format_level(level)
-    return f"with more of {factor} than {now}, {_faster(pair)}"
+    return f"with a higher {factor} than {now}, {_faster(pair)}"
 
 
 def _faster(pair: Comparison) -> str:

@@ -17,6 +17,7 @@ Each line imports only from those above it::
     fields       what a descriptor says of a field that matters to its JSON
     outline      a schema in words: the kinds of methods, the fields of messages, and an example of a message to fill
     encoding     from the tree of a request to the bytes of its message, by the JSON mapping of protobuf
+    csv_requests  requests in CSV, a row for each
     binary_requests  requests that are encoded already, checked against the schema
     request_data  the requests of a call, read from JSON, lines of JSON, CSV, messages or Python
     checks       what is looked for in an answer: a check by an expression, and what of it may vary

@@ -8,7 +8,8 @@ from typing import Protocol
 from grpclab.http2.exchange import KeptAnswer
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.kept_answers import AnswerLog, AnswerSchedule
-from grpclab.status import OK, WRONG_ANSWER
+from grpclab.load.core.stream_plan import StreamPlan
+from grpclab.status import OK, WRONG_ANSWER, succeeded
 
 CHECK_ONLY = -1
 """Stands for the number of a request whose answer is put to the check, and not kept."""
@@ -25,9 +26,13 @@ class NumberedCall(Protocol):
 
 
 class _OneCall:
-    """What is looked for in the answers to one call. Raises UsageError for a check that cannot be made."""
+    """What is looked for in the answers to one call: in the first messages, as many as the client takes (`most`).
 
-    def __init__(self, call: CallSpec, numbers: Iterator[int]) -> None:
+    Raises UsageError for a check that cannot be made.
+    """
+
+    def __init__(self, call: CallSpec, numbers: Iterator[int], most: int | None) -> None:
+        self.most = most
         self.active = call.keeps_answers or bool(call.check)
         self.fault: Callable[[bytes], str] | None = None
         self._keeps = call.keeps_answers
@@ -51,11 +56,14 @@ class AnswerWatch:
     Raises UsageError for a check that cannot be made.
     """
 
-    def __init__(self, call: CallSpec) -> None:
+    def __init__(self, call: CallSpec, plans: Sequence[StreamPlan | None] = (None,)) -> None:
+        """`plans`: what the client does in streams, of a mix in each call."""
+        most = [None if plan is None else plan.receives_at_most for plan in plans]
         if call.mix is None:
-            self._calls = [_OneCall(call, call.numbers())]
+            self._calls = [_OneCall(call, call.numbers(), most[0])]
         else:
-            self._calls = [_OneCall(one, call.mix.numbers_of(number)) for number, one in enumerate(call.mix.calls)]
+            numbers = [call.mix.numbers_of(number) for number in range(len(call.mix.calls))]
+            self._calls = [_OneCall(*one) for one in zip(call.mix.calls, numbers, most, strict=True)]
         self.active = any(one.active for one in self._calls)
         """Whether any answer is looked into."""
 
@@ -70,11 +78,15 @@ class AnswerWatch:
             call.kept = KeptAnswer(number)
 
     def end(self, ended: Iterable[NumberedCall], log: AnswerLog) -> None:
-        """Look into the answers of calls that are over; one with a wrong answer has failed."""
+        """Look into the answers of calls that are over; one with a wrong answer has failed.
+
+        An answer that the client has cut off is put to the check, and not kept.
+        """
         for call in ended:
-            if call.kept is not None and call.status == OK:
-                call.text = self.look(call.kept.number, call.kept.messages(call.encoding), log, call.number)
-                call.status = WRONG_ANSWER if call.text else OK
+            if call.kept is not None and succeeded(call.status):
+                number = call.kept.number if call.status == OK else CHECK_ONLY
+                if fault := self.look(number, call.kept.messages(call.encoding), log, call.number):
+                    call.status, call.text = WRONG_ANSWER, fault
 
     def next(self, call: int = 0) -> int | None:
         """Return the number of the next request of a call where its answer is kept, CHECK_ONLY, or None."""
@@ -84,6 +96,7 @@ class AnswerWatch:
         """Take the messages of a call that succeeded; returns what is wrong with them, or nothing."""
         if messages is None:  # too long to be kept
             return ""
+        messages = messages[: self._calls[call].most]
         if number != CHECK_ONLY:
             log.note(number, messages)
         faulty = self._calls[call].fault

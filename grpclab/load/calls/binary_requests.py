@@ -30,8 +30,8 @@ def delimited(content: bytes, name: str) -> list[tuple[bytes, str]]:
         while True:
             if at >= end or shift > 63:
                 wrong = "the length of message" if at < end else "the file ends inside the length of message"
-                expected = f"messages behind their lengths; {wrong} {number:,}, at byte {begin:,}"
-                raise UsageError(invalid("--data-file", name, expected + (", is none" if at < end else "")))
+                expected = f"length-delimited messages; {wrong} {number:,}, at byte {begin:,}"
+                raise UsageError(invalid("--data-file", name, expected + (", is invalid" if at < end else "")))
             byte = content[at]
             length |= (byte & 0x7F) << shift
             at, shift = at + 1, shift + 7
@@ -39,13 +39,35 @@ def delimited(content: bytes, name: str) -> list[tuple[bytes, str]]:
                 break
         if at + length > end:
             expected = (
-                f"messages behind their lengths; message {number:,}, at byte {begin:,}, has {length:,} bytes by its"
-                f" length, {end - at:,} are left"
+                f"length-delimited messages; message {number:,}, at byte {begin:,}, has a length of {length:,} "
+                f"bytes, but {end - at:,} are left"
             )
             raise UsageError(invalid("--data-file", name, expected))
         messages.append((content[at : at + length], f"message {number:,}, at byte {begin:,} of {name}"))
         at += length
     return messages
+
+
+def messages_in(content: bytes, name: str, kind: Descriptor) -> list[tuple[bytes, str]]:
+    """The messages of a file: each behind its length, or else the one that the whole file is, as in ghz.
+
+    Raises UsageError.
+    """
+    try:
+        return delimited(content, name)
+    except UsageError:
+        if not _is_one(content, kind):
+            raise
+        return [(content, name)]
+
+
+def _is_one(content: bytes, kind: Descriptor) -> bool:
+    """Whether the bytes are a message of that kind, and have no field that it does not have."""
+    try:
+        message = GetMessageClass(kind).FromString(content)
+    except DecodeError:
+        return False
+    return len(UnknownFieldSet(message)) == 0
 
 
 class MessageCheck:
@@ -66,7 +88,7 @@ class MessageCheck:
             wrong = f"an encoded {self._kind.full_name}"
             raise UsageError(invalid("data", begin or "(empty)", wrong)) from None
         for field, wire_type in _mistyped(message):
-            expected = f"{_WIRE_TYPES[_wire_type(field)]} in field {field.number}, as {field.full_name} has it"
+            expected = f"{_WIRE_TYPES[_wire_type(field)]} in field {field.number}, the type of {field.full_name}"
             raise UsageError(invalid("data", _WIRE_TYPES[wire_type], expected))
         return content
 

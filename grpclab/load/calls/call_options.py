@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from grpclab.errors import UsageError, invalid
+from grpclab.factors.config import LoadConfig
 
 FORMATS: Final = ("json", "jsonl", "csv", "binary", "calls")
 RECORDED: Final = "calls"
@@ -26,6 +27,22 @@ class AnswerKind:
 
     name: str
     files: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamData:
+    """How the requests of a call are read whose client streams: a list is the messages of one call.
+
+    `dynamic`: the templates are filled in for each message, of which there are `messages`, or those of the list.
+    """
+
+    dynamic: bool = False
+    messages: int | None = None
+
+    @classmethod
+    def of(cls, load: LoadConfig) -> Self:
+        """As the factors of a load say it; the number of messages matters here only where each is made anew."""
+        return cls(dynamic=load.stream_dynamic, messages=load.stream_messages if load.stream_dynamic else None)
 
 
 @dataclass(frozen=True, kw_only=True)

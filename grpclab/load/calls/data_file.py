@@ -28,9 +28,9 @@ class DataFile:
         try:
             return cls(path=path, content=path.read_bytes())
         except ValueError:
-            raise UsageError(f"invalid --data-file={str(path)!r}: expected a file's name") from None
+            raise UsageError(f"invalid --data-file={str(path)!r}: expected a file name") from None
         except OSError as error:
-            raise unreadable("--data-file", path, "a file that can be read", error) from None
+            raise unreadable("--data-file", path, "a readable file", error) from None
 
     @property
     def sha256(self) -> str:

@@ -80,7 +80,7 @@ def add_once(files: Files, more: Iterable[FileDescriptorProto]) -> None:
     """Add the files of one source, where a name may come again with the same content only. Raises UnusableError."""
     for file in more:
         if files.setdefault(file.name, file) != file:
-            raise UnusableError(f"{file.name} is in it twice, with different content; keep one")
+            raise UnusableError(f"it contains {file.name} twice, with different content; keep one")
 
 
 def complete(files: Files, find: Find = lambda _: (), find_type: Find = lambda _: ()) -> None:
@@ -143,7 +143,7 @@ def pool_of(files: Files) -> DescriptorPool:
         except TypeError as error:  # a pool's word for what contradicts itself
             why = one_line(error).removeprefix("Couldn't build proto file into descriptor pool: ")
             lost = re.search(r"couldn't resolve name '\.?([\w.]+)'", why)
-            why = f"{name} uses {lost[1]}, which none of its files defines" if lost else f"{name}: {why}"
+            why = f"{name} uses {lost[1]}, which is not defined in any of its files" if lost else f"{name}: {why}"
             raise UnusableError(why) from None
     return pool
 

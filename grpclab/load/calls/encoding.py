@@ -127,9 +127,9 @@ class _Encoder:
             field = kind.fields.get(key) or self._extension(descriptor, key)
             if field is None:
                 field_names = known_names(key, [field.name for field in descriptor.fields])
-                raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}, which has {field_names}")
+                raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}; it has {field_names}")
             if field.number in keys_by_number:
-                raise refusal(at, inner, f"one value; {keys_by_number[field.number]} and {key} are one field")
+                raise refusal(at, inner, f"one value; {keys_by_number[field.number]} and {key} are the same field")
             keys_by_number[field.number] = key
             if inner is None and (field.repeated or not field.takes_null):
                 continue  # not set
@@ -144,7 +144,7 @@ class _Encoder:
             if field.number not in filled:
                 at = (place, field.descriptor.json_name)
                 shown = sample(field.descriptor)
-                raise UsageError(f"invalid {path(at)}: expected a value, e.g. {shown}: the field is required")
+                raise UsageError(f"invalid {path(at)}: expected a value, e.g. {shown}, since the field is required")
 
     def _field(self, message: Any, field: Field, value: Any, at: Place, depth: int) -> None:
         extensions = object.__getattribute__(message, "Extensions") if field.extension else {}
@@ -172,7 +172,7 @@ class _Encoder:
             return
         for index, item in enumerate(value):
             if item is None and not field.takes_null:
-                raise refusal((at, index), item, f"a value, e.g. {sample(field.descriptor)}; null is not one")
+                raise refusal((at, index), item, f"a value, e.g. {sample(field.descriptor)}, not null")
             self.fill(container.add(), item, (at, index), depth + 1)
 
     def _map(self, container: Any, entry: tuple[Field, Field], value: Any, at: Place, depth: int) -> None:
@@ -191,7 +191,7 @@ class _Encoder:
             if item_field.read is not None:
                 container[key] = _read(item_field.read, item, inner_at)
             elif item is None and not item_field.takes_null:
-                raise refusal(inner_at, item, f"a value, e.g. {item_sample}; null is not one")
+                raise refusal(inner_at, item, f"a value, e.g. {item_sample}, not null")
             else:
                 self.fill(container[key], item, inner_at, depth + 1)
 
@@ -244,12 +244,12 @@ class _Encoder:
             raise refusal(at, url, 'the type of the message, e.g. "type.googleapis.com/package.Message"')
         kind = self._message_type(named[1])
         if kind is None:
-            raise refusal(at, url, f"a message of the schema, which has no {cut(named[1])}: import its file")
+            raise refusal(at, url, f"a message of the schema, which does not have {cut(named[1])}: import its file")
         inner = _new(kind)
         if is_well_known(kind):
             for key, content in value.items():
                 if key not in ("@type", "value"):
-                    raise refusal((place, key), content, f'"@type" and "value" alone for {kind.full_name}')
+                    raise refusal((place, key), content, f'only "@type" and "value" for {kind.full_name}')
             if "value" not in value:
                 raise refusal(place, value, f'{kind.full_name} in "value", e.g. "value": {example(kind)}')
             self.fill(inner, value["value"], (place, "value"), depth + 1)
@@ -321,7 +321,7 @@ def _check_names(members: Mapping[str, Any], place: Place, *, keys: bool = False
     """Raise UsageError where one name stands twice in an object; `keys`: they are keys of a map."""
     if isinstance(members, Members) and members.twice is not None:
         at = (place, (members.twice,) if keys else members.twice)
-        raise refusal(at, members[members.twice], "one value; its name is given twice in one object")
+        raise refusal(at, members[members.twice], "one value; its name appears twice in one object")
 
 
 def _read(read: Callable[[Any], Any], value: Any, at: Place) -> Any:

@@ -143,7 +143,7 @@ def _value(key: str, value: Any) -> str:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
     if number and not binary:
         return str(int(value)) if isinstance(value, numbers.Integral) else repr(float(value))
-    raise _invalid(key, value, 'bytes or base64, e.g. b"hello" or "aGVsbG8"' if binary else 'a text, e.g. "42"')
+    raise _invalid(key, value, 'bytes or base64, e.g. b"hello" or "aGVsbG8"' if binary else 'a string, e.g. "42"')
 
 
 def _invalid(key: str, value: Any, expected: str) -> UsageError:
@@ -171,28 +171,28 @@ def _parse_word(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if credentials.is_placeholder(value):
         raise UsageError(
-            f"the value of {_shown(key)} is a secret, which is not stored: give it again, e.g. {_shown(key)}=env:NAME"
+            f"the value of {_shown(key)} is a secret and was not stored: give it again, e.g. {_shown(key)}=env:NAME"
         )
     if not equals or not key:
         raise _invalid("", word, "key=value, e.g. x-user=42")
     if key.startswith(":") or key.lower() in _RESERVED:
-        raise _invalid("", word, f"a key of your own; HTTP/2 and gRPC set {_shown(key)} themselves")
+        raise _invalid("", word, f"a different key; HTTP/2 and gRPC set {_shown(key)} themselves")
     if key.lower().startswith(_OF_GRPC):
-        raise _invalid("", word, f"a key of your own; those that begin with {_OF_GRPC} are gRPC's")
+        raise _invalid("", word, f"a different key; those that begin with {_OF_GRPC} are reserved for gRPC")
     if key != key.lower():
-        raise _invalid("", word, f"{_shown(key.lower())} without capitals, as HTTP/2 sends it")
+        raise _invalid("", word, f"{_shown(key.lower())} in lower case, as HTTP/2 sends it")
     if not _KEY.fullmatch(key):
         raise _invalid("", word, "a key of a-z, 0-9, '_', '-' and '.', e.g. x-user")
     if key.endswith("-bin"):
         decoded = decode_base64(value)
         if decoded is None:
-            raise _invalid("", word, f"base64 for a key in -bin, e.g. {_shown(key)}=aGVsbG8")
+            raise _invalid("", word, f"base64 for a key that ends with -bin, e.g. {_shown(key)}=aGVsbG8")
         return key, base64.b64encode(decoded).decode("ascii").rstrip("=")
     if value != value.strip() or not _VALUE.fullmatch(value):
         raise _invalid(
             "",
             word,
-            f"printable ASCII without spaces at its ends; for anything else write {_shown(key)}-bin= and base64",
+            f"printable ASCII without leading or trailing spaces; for anything else, use {_shown(key)}-bin= and base64",
         )
     return key, value
 

@@ -17,11 +17,12 @@ from typing import Any
 from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig
 from grpclab.http2.messages import prefixed
-from grpclab.load.calls.call_options import AnswerKind, DataOptions
+from grpclab.load.calls.call_options import AnswerKind, DataOptions, StreamData
 from grpclab.load.calls.metadata import Pairs, for_grpcio
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
 from grpclab.load.calls.templates import TemplateValues
 from grpclab.load.core.call_order import drawn_order
+from grpclab.load.core.stream_plan import StreamPlan, check_streams, stream_plan
 from grpclab.system.addresses import host_port
 from grpclab.system.allowance import SharedAllowance
 from grpclab.system.transport import PLAINTEXT, Security
@@ -78,6 +79,12 @@ class CallSpec:
         """Each call of a mix; of any other call itself."""
         return (self,) if self.mix is None else self.mix.calls
 
+    def stream_plans(self, load: LoadConfig) -> tuple[StreamPlan | None, ...]:
+        """What the client does in each of the :attr:`members` after its start; None for nothing."""
+        return tuple(
+            stream_plan(load, sends=one.client_streaming, receives=one.server_streaming) for one in self.members
+        )
+
     def requests_digest(self) -> str:
         """The hash of all requests, where there are many; else nothing."""
         if self.mix is None:
@@ -96,11 +103,25 @@ class CallSpec:
         kept = tuple(call.keeping_answers() for call in self.mix.calls)
         return replace(self, mix=replace(self.mix, calls=kept))
 
-    def messages(self, *, prefix: bool) -> Iterator[bytes]:
-        """The requests in the order in which they are sent, without end, with or without gRPC's prefix."""
+    def messages(self, *, prefix: bool, encoding: str = "") -> Iterator[bytes]:
+        """The requests in the order in which they are sent, without end, with or without gRPC's prefix.
+
+        With an `encoding`, which takes a prefix, they are compressed: a single one once, others as they are sent.
+        """
         if self.payloads is None:
-            return itertools.repeat(prefixed(self.payload) if prefix else self.payload)
+            return itertools.repeat(prefixed(self.payload, encoding) if prefix else self.payload)
+        if encoding:
+            return (prefixed(message, encoding) for message in self.payloads.messages(prefix=False))
         return self.payloads.messages(prefix=prefix)
+
+    def streams(self) -> Iterator[bytes]:
+        """The same of a call whose client streams: of each its messages, with their prefixes."""
+        return itertools.repeat(self.payload) if self.payloads is None else self.payloads.messages(prefix=True)
+
+    @property
+    def streams_either_way(self) -> bool:
+        """Whether one side at least sends several messages."""
+        return self.client_streaming or self.server_streaming
 
     @property
     def supply(self) -> int | None:
@@ -220,14 +241,14 @@ def find_call(
     timeout_s: float = REFLECTION_TIMEOUT_S,
     options: DataOptions = DataOptions(),  # noqa: B008 (a frozen value)
     planned: int = 1000,
-    callers: int = 1,
+    load: LoadConfig = LoadConfig(),  # noqa: B008 (a frozen value)
     ledger: SharedAllowance | None = None,
     server: Hashable = None,
 ) -> CallSpec:
     """The call that `name` (``package.Service/Method``) and its requests mean: JSON as a text, or Python values.
 
     `data` may hold many requests: see :mod:`grpclab.load.calls.request_data`. Of requests that differ from call to call
-    `planned` are made, for so many `callers`.
+    `planned` are made. The `load` says how many callers there are, and what the client does in a stream.
 
     The schema comes from `descriptors`, serialized FileDescriptorProtos, or from the file `proto`, else from the
     reflection of the server at `target`, in a request with the same metadata: see :mod:`grpclab.load.calls.schema`;
@@ -263,21 +284,22 @@ def find_call(
     else:
         types = schema.from_file(Path(proto), [Path(path) for path in proto_paths])
     descriptor = types.method(service, method)
-    if descriptor.client_streaming:
-        kind = "bidirectional" if descriptor.server_streaming else "client"
-        raise UsageError(
-            f"{service}/{method} is a {kind} streaming method: grpclab calls unary and server streaming methods"
-        )
-    values = TemplateValues(service=service, method=method, callers=callers, seed=options.seed, now=datetime.now(UTC))
-    requests = encoded(data, descriptor.input_type, types.pool, options, values, planned=planned)
+    sends = descriptor.client_streaming
+    check_streams(load, f"{service}/{method}", sends=sends, receives=descriptor.server_streaming)
+    values = TemplateValues(
+        service=service, method=method, callers=load.concurrency, seed=options.seed, now=datetime.now(UTC)
+    )
+    streams = StreamData.of(load) if sends else None
+    requests = encoded(data, descriptor.input_type, types.pool, options, values, planned=planned, streams=streams)
     many = requests if isinstance(requests, Payloads) else None
     return CallSpec(
         path=f"/{service}/{method}",
-        payload=requests if isinstance(requests, bytes) else requests.message(0),
+        payload=requests if isinstance(requests, bytes) else requests.message(0, prefix=sends),
         payloads=many,
         answer=answer_kind(descriptor.output_type),
         request=answer_kind(descriptor.input_type),
         server_streaming=descriptor.server_streaming,
+        client_streaming=sends,
         metadata=metadata,
     )
 
@@ -288,6 +310,6 @@ def _split(name: str) -> tuple[str, str]:
     service, _, method = text.partition("/") if "/" in text else text.rpartition(".")
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*/[A-Za-z_]\w*", f"{service}/{method}", re.ASCII):
         raise UsageError(
-            f"{name!r} is not a method name: give package.Service/Method, e.g. grpc.health.v1.Health/Check"
+            f"{name!r} is not a method name: write package.Service/Method, e.g. grpc.health.v1.Health/Check"
         )
     return service, method

@@ -118,7 +118,7 @@ class Payloads:
             with self.file.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
         except (OSError, ValueError) as error:
-            raise StorageError(f"the file of requests {self.file} cannot be read: {error}") from None
+            raise StorageError(f"the request file {self.file} cannot be read: {error}") from None
         start = len(MAGIC) + _NUMBER
         table = memoryview(mapped)[start : start + _NUMBER * (self.count + 1)]
         if sys.byteorder == "little":
@@ -273,7 +273,7 @@ class PayloadFolder:
     def _gathered(self, messages: Iterable[bytes], planned: int | None) -> list[bytes]:
         """The messages. Raises UsageError where they are too large together, as soon as that can be known."""
         kept, size = [], 0
-        expected = f"invalid data: expected requests of at most {MAX_BYTES >> 20} MiB in all;"
+        expected = f"invalid data: expected requests of at most {MAX_BYTES >> 20} MiB in total;"
         for message in messages:
             kept.append(message)
             size += len(message) + PREFIX_BYTES + _NUMBER

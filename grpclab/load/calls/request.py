@@ -39,9 +39,9 @@ _NOT_JSON = {
     "Expecting ',' delimiter": "a comma",
     "Expecting ':' delimiter": "a colon",
     "Extra data": "the end of the text",
-    "Unterminated string starting at": "a closing quote for the text that begins there",
+    "Unterminated string starting at": "a closing quote for the string that begins there",
     "Invalid control character at": "an escape, e.g. \\n, for a control character",
-    "Invalid \\escape": "an escape that JSON has, e.g. \\n or \\u00e9",
+    "Invalid \\escape": "a valid JSON escape, e.g. \\n or \\u00e9",
     "Invalid \\uXXXX escape": "four hexadecimal digits after \\u",
     "Illegal trailing comma before end of object": "no comma before the end",
     "Illegal trailing comma before end of array": "no comma before the end",
@@ -221,11 +221,11 @@ def _plain(value: Any, place: Place, depth: int) -> Any:
             raise refusal(place, value, expected)
 
 
-_ANYTHING = "what JSON has (dict, list, str, int, float, bool, None), bytes, a datetime or a timedelta"
+_ANYTHING = "a JSON value (dict, list, str, int, float, bool, None), bytes, a datetime or a timedelta"
 _ADVICE: tuple[tuple[tuple[type, ...], str], ...] = (
     ((set, frozenset), "a list, e.g. [1, 2]: a set has no order"),
-    ((PurePath,), "a text, e.g. str(path)"),
-    ((date, time, np.datetime64, np.timedelta64), "a date and a time with its zone, e.g. 2024-02-29T12:00:00Z"),
+    ((PurePath,), "a string, e.g. str(path)"),
+    ((date, time, np.datetime64, np.timedelta64), "a date and time with a time zone, e.g. 2024-02-29T12:00:00Z"),
 )
 
 
@@ -256,7 +256,7 @@ def _plain_members(value: Mapping[Any, Any], place: Place, depth: int) -> Member
             case numbers.Integral() if abs(int(key)) < 10**_MAX_DIGITS:
                 name = str(int(key))
             case _:
-                raise refusal(place, value, f"keys that are texts or whole numbers; one is a {type(key).__name__}")
+                raise refusal(place, value, f"keys that are strings or whole numbers; one is a {type(key).__name__}")
         pairs.append((name, _plain(inner, (place, name), depth + 1)))
     return Members(pairs)
 
@@ -277,7 +277,7 @@ def _json(tree: Any, place: Place) -> str:
         case None | bool() | str():
             return json.dumps(tree)
         case _:
-            raise refusal(place, tree, 'JSON, with bytes in base64, e.g. "aGVsbG8=", and times and NaN as text')
+            raise refusal(place, tree, 'JSON, with bytes in base64, e.g. "aGVsbG8=", and times and NaN as strings')
 
 
 # ---- names -------------------------------------------------------------------------------------------------------

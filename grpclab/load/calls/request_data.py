@@ -7,9 +7,7 @@ request for each call.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,23 +15,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from grpclab.errors import UsageError, invalid
-from grpclab.load.calls.binary_requests import MessageCheck, delimited
-from grpclab.load.calls.call_options import RANDOM, RECORDED, DataOptions
+from grpclab.http2.messages import prefixed
+from grpclab.load.calls.binary_requests import MessageCheck, messages_in
+from grpclab.load.calls.call_options import RANDOM, RECORDED, DataOptions, StreamData
+from grpclab.load.calls.csv_requests import rows
 from grpclab.load.calls.data_file import DataFile
 from grpclab.load.calls.descriptors import schema_digest
 from grpclab.load.calls.encoding import encoder
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
-from grpclab.load.calls.request import Number, from_python, parse, symbols
+from grpclab.load.calls.request import Place, from_python, parse, symbols
 from grpclab.load.calls.templates import Template, TemplateValues, is_template, key_of
 from grpclab.system.inputs import decode
 
 _LISTS = ("google.protobuf.ListValue", "google.protobuf.Value")
 """Messages whose own JSON may be a list."""
-_NUMBER = re.compile(r"-?\d+")
 _TYPE_NAME = re.compile(r'"@type"\s*:\s*"[^"]*/([A-Za-z_][\w.]*)"')
 _EXTENSION = re.compile(r'"\[([A-Za-z_][\w.]*)\]"\s*:')
 
@@ -69,29 +68,44 @@ def text_of_file(text: str, name: str) -> str:
     return text
 
 
-def read_requests(data: Any, kind: Descriptor, options: DataOptions, values: TemplateValues) -> RequestSource:
-    """The requests that `data` gives, for messages of a kind. Raises UsageError."""
-    return _Reader(kind, options, values).read(data)
+def read_requests(
+    data: Any, kind: Descriptor, options: DataOptions, values: TemplateValues, streams: StreamData | None = None
+) -> RequestSource:
+    """The requests that `data` gives, for messages of a kind. Raises UsageError.
+
+    With `streams` a request may be a list: the messages that the client streams in one call.
+    """
+    return _Reader(kind, options, values, streams).read(data)
 
 
 class _Reader:
-    def __init__(self, kind: Descriptor, options: DataOptions, values: TemplateValues) -> None:
-        self._kind, self._options, self._values = kind, options, values
+    def __init__(
+        self, kind: Descriptor, options: DataOptions, values: TemplateValues, streams: StreamData | None
+    ) -> None:
+        self._kind, self._options, self._values, self._streams = kind, options, values, streams
         self._listed = kind.full_name not in _LISTS
+        self._dynamic = streams is not None and streams.dynamic
 
     def read(self, data: Any) -> RequestSource:
+        source = self._source(data)
+        if self._dynamic and not source.endless:
+            expected = "data with templates, e.g. {{newUUID}}, to fill in for each message"
+            raise UsageError(invalid("load.stream_dynamic", "true", expected))
+        return source
+
+    def _source(self, data: Any) -> RequestSource:
         if isinstance(data, str | DataFile):
             return self._written(data)
         if isinstance(data, bytes | bytearray):
-            return _messages(bytes(data), "standard input")
-        if isinstance(data, Sequence | np.ndarray) and self._listed:
-            return _of_trees([from_python(item) for item in data], self._values, self._options)
+            return self._messages(bytes(data), "standard input")
+        if isinstance(data, Sequence | np.ndarray) and (self._listed or self._streams is not None):
+            return self._list([from_python(item) for item in data])
         if callable(data):
             return RequestSource(items=_called(data), endless=True, repeats=self._options.repeat)
         if isinstance(data, Iterator):
             given = ((_made(item), _at(number)) for number, item in enumerate(data))
             return RequestSource(items=given, endless=True, repeats=self._options.repeat)
-        return _of_trees([from_python(data)], self._values, self._options, one=True)
+        return self._trees([from_python(data)], one=True)
 
     def _written(self, data: str | DataFile) -> RequestSource:
         file = DataFile.of(data) if isinstance(data, str) else data
@@ -99,7 +113,7 @@ class _Reader:
             return self._text(str(data), _FILES.get(str(data), ""), self._options.format or "json")
         name, format_ = str(file.path), self._options.format_of(file.path.name)
         if format_ == "binary":
-            return _messages(file.content, name)
+            return self._messages(file.content, name)
         if format_ == RECORDED:
             raise UsageError(invalid("--data-file", name, "requests of one method: a recording has methods of its own"))
         return self._text(decode("--data-file", name, file.content), name, format_)
@@ -108,23 +122,74 @@ class _Reader:
         if format_ == "binary":
             raise UsageError(invalid("--data-format", format_, "a file of messages: give it with --data-file"))
         if format_ == "csv":
-            rows = _rows(text, name or "data", self._kind)
-            places = [where for _, where in rows]
-            return _of_trees([tree for tree, _ in rows], self._values, self._options, places=places)
+            found = rows(text, name or "data", self._kind)
+            return self._list([tree for tree, _ in found], places=[where for _, where in found], file=name)
         if format_ == "jsonl":
             return self._lines(text, name or "data")
         if is_template(text):
-            return _rendered([(Template(text), name)], self._values, self._options)
+            return self._rendered([(Template(text), name)])
         tree = _parsed(text, name)
-        several = isinstance(tree, list) and self._listed
-        trees = tree if several else [tree]
-        return replace(_of_trees(trees, self._values, self._options, one=not several), file=name)
+        if isinstance(tree, list) and (self._listed or self._streams is not None):
+            return self._list(tree, file=name)
+        return replace(self._trees([tree], one=True), file=name)
 
     def _lines(self, text: str, name: str) -> RequestSource:
         lines = [(line, f"line {at} of {name}") for at, line in enumerate(text.splitlines(), start=1) if line.strip()]
         if any(is_template(line) for line, _ in lines):
-            return _rendered([(Template(line), where) for line, where in lines], self._values, self._options)
+            return self._rendered([(Template(line), where) for line, where in lines])
         return RequestSource(items=((_parsed(line, where), where) for line, where in lines))
+
+    def _messages(self, content: bytes, name: str) -> RequestSource:
+        found = messages_in(content, name, self._kind)
+        if self._streams is None:
+            return RequestSource(items=iter(found))
+        return RequestSource(items=iter([([message for message, _ in found], "")]), file=name)
+
+    def _list(self, trees: Sequence[Any], *, places: Sequence[str] = (), file: str = "") -> RequestSource:
+        """What a list stands for: requests in turn; where the client streams, the messages of one call, or where all of
+        it are lists, those of several."""
+        if self._streams is not None and not (self._listed and trees and all(isinstance(one, list) for one in trees)):
+            return replace(self._trees([list(trees)], one=True), file=file)
+        return replace(self._trees(trees, places=places), file="" if places else file)
+
+    def _rendered(self, templates: Sequence[tuple[Template, str]]) -> RequestSource:
+        """JSON that is rendered anew for each call."""
+
+        def request(number: int, template: Template, where: str) -> Made:
+            place = ", ".join(filter(None, [_at(number), where]))
+            return self._filled_in(lambda part: _parsed(template.render(number, self._values, part), place)), place
+
+        items = (request(number, *one) for number, one in enumerate(itertools.cycle(templates)))
+        return RequestSource(items=items, endless=True, repeats=self._options.repeat)
+
+    def _trees(self, trees: Sequence[Any], *, one: bool = False, places: Sequence[str] = ()) -> RequestSource:
+        """Trees, whose texts may be templates; `one` of them is called "data" in errors; `places` are in words."""
+        if not any(_has_templates(tree) for tree in trees):
+            return RequestSource(
+                items=iter([(tree, "" if one else places[at] if places else at) for at, tree in enumerate(trees)])
+            )
+
+        def request(number: int, tree: Any, where: str) -> Made:
+            filled = self._filled_in(lambda part: _filled(tree, number, self._values, part))
+            return filled, ", ".join(filter(None, [_at(number), where]))
+
+        of_each = zip(trees, places or [""] * len(trees), strict=True)
+        items = (request(number, *one) for number, one in enumerate(itertools.cycle(of_each)))
+        return RequestSource(items=items, endless=True, repeats=self._options.repeat)
+
+    def _filled_in(self, fill: Callable[[int], Any]) -> Any:
+        """A request whose templates `fill` fills in; of a stream with dynamic messages each message by itself."""
+        first = fill(0)
+        if not self._dynamic:
+            return first
+        assert self._streams is not None
+        listed = first if isinstance(first, list) else [first]
+        total = self._streams.messages if self._streams.messages is not None and listed else len(listed)
+        filled = listed[:1]
+        for part in range(1, total):
+            tree = fill(part)
+            filled.append(tree[part % len(listed)] if isinstance(tree, list) else tree)
+        return filled
 
 
 def symbols_in(data: Any, options: DataOptions) -> list[str]:
@@ -154,13 +219,16 @@ def encoded(
     values: TemplateValues,
     *,
     planned: int,
+    streams: StreamData | None = None,
 ) -> bytes | Payloads:
     """The one request that `data` gives, or the file of its many; `planned` of those that differ from call to call.
 
-    JSON and files are encoded once for a study: by their content, the schema and the options. Raises UsageError.
+    With `streams` each request is the messages of one call, each with its prefix. JSON and files are encoded once for a
+    study: by their content, the schema and the options. Raises UsageError.
     """
     if not isinstance(data, str):
-        return _encoded(read_requests(data, kind, options, values), kind, pool, options, planned)[0]
+        source = read_requests(data, kind, options, values, streams)
+        return _encoded(source, kind, pool, options, planned=planned, streams=streams)[0]
     file = DataFile.of(data)
     content = data.encode("utf-8", "surrogatepass") if file is None else file.content
     text = content.decode(errors="replace")
@@ -169,27 +237,44 @@ def encoded(
         hashlib.sha256(content).digest(),
         schema_digest(kind, pool, _mentioned(text)),
         options,
+        streams,
         key_of(values, text),
         planned if options.order == RANDOM and is_template(text) else 0,  # else the first ones are always the same
     )
 
     def encode() -> tuple[bytes | Payloads, bool]:
-        return _encoded(read_requests(file or data, kind, options, values), kind, pool, options, planned)
+        source = read_requests(file or data, kind, options, values, streams)
+        return _encoded(source, kind, pool, options, planned=planned, streams=streams)
 
     return PAYLOAD_FOLDER.once(key, planned, encode)
 
 
 def _encoded(
-    source: RequestSource, kind: Descriptor, pool: DescriptorPool, options: DataOptions, planned: int
+    source: RequestSource,
+    kind: Descriptor,
+    pool: DescriptorPool,
+    options: DataOptions,
+    *,
+    planned: int,
+    streams: StreamData | None,
 ) -> tuple[bytes | Payloads, bool]:
     """The same, and whether it is endless."""
     encode, check = encoder(kind, pool), MessageCheck(kind)
 
+    def message(tree: Any, place: Place) -> bytes:
+        return check(tree) if isinstance(tree, bytes) else encode(tree, place)
+
+    def stream(tree: Any, place: Place) -> bytes:
+        if not isinstance(tree, list):
+            return prefixed(message(tree, place))
+        return b"".join(prefixed(message(one, (place, at))) for at, one in enumerate(tree))
+
+    content = message if streams is None else stream
+
     def messages() -> Iterator[bytes]:
         for tree, where in itertools.islice(source.items, planned if source.endless else None):
             try:
-                place = (None, where) if isinstance(where, int) else None
-                yield check(tree) if isinstance(tree, bytes) else encode(tree, place)
+                yield content(tree, (None, where) if isinstance(where, int) else None)
             except UsageError as error:
                 places = [where if isinstance(where, str) else "", source.file]
                 raise _placed(error, " of ".join(filter(None, places))) from None
@@ -204,12 +289,9 @@ def _encoded(
         repeat=source.repeats,
         shuffled_by=shuffled_by,
         planned=planned if source.endless else None,
+        framed=streams is not None,
     )
     return written, source.endless
-
-
-def _messages(content: bytes, name: str) -> RequestSource:
-    return RequestSource(items=iter(delimited(content, name)))
 
 
 def _at(number: int) -> str:
@@ -242,38 +324,6 @@ def _parsed(line: str, where: str) -> Any:
         raise _placed(error, where) from None
 
 
-def _rendered(templates: Sequence[tuple[Template, str]], values: TemplateValues, options: DataOptions) -> RequestSource:
-    """JSON that is rendered anew for each call."""
-
-    def items() -> Iterator[Made]:
-        for number, (template, where) in enumerate(itertools.cycle(templates)):
-            place = ", ".join(filter(None, [_at(number), where]))
-            yield _parsed(template.render(number, values), place), place
-
-    return RequestSource(items=items(), endless=True, repeats=options.repeat)
-
-
-def _of_trees(
-    trees: Sequence[Any],
-    values: TemplateValues,
-    options: DataOptions,
-    *,
-    one: bool = False,
-    places: Sequence[str] = (),
-) -> RequestSource:
-    """Trees, whose texts may be templates; `one` of them is called "data" in errors; `places` are in words."""
-    if not any(_has_templates(tree) for tree in trees):
-        return RequestSource(
-            items=iter([(tree, "" if one else places[at] if places else at) for at, tree in enumerate(trees)])
-        )
-
-    def items() -> Iterator[Made]:
-        for number, (tree, where) in enumerate(itertools.cycle(zip(trees, places or [""] * len(trees), strict=True))):
-            yield _filled(tree, number, values), ", ".join(filter(None, [_at(number), where]))
-
-    return RequestSource(items=items(), endless=True, repeats=options.repeat)
-
-
 def _has_templates(tree: Any) -> bool:
     if isinstance(tree, dict):
         return any(_has_templates(inner) for inner in tree.values())
@@ -282,72 +332,9 @@ def _has_templates(tree: Any) -> bool:
     return isinstance(tree, str) and is_template(tree)
 
 
-def _filled(tree: Any, number: int, values: TemplateValues) -> Any:
+def _filled(tree: Any, number: int, values: TemplateValues, part: int) -> Any:
     if isinstance(tree, dict):
-        return {key: _filled(inner, number, values) for key, inner in tree.items()}
+        return {key: _filled(inner, number, values, part) for key, inner in tree.items()}
     if isinstance(tree, list):
-        return [_filled(inner, number, values) for inner in tree]
-    return Template(tree).render(number, values) if isinstance(tree, str) and is_template(tree) else tree
-
-
-# ---- files -------------------------------------------------------------------------------------------------------
-
-
-def _rows(text: str, name: str, kind: Descriptor) -> list[tuple[Any, str]]:
-    """The rows of CSV: the header has names of fields, ``price.units`` for one inside; an empty cell is not set.
-
-    Each has its place behind it, ``line 3 of FILE``.
-    """
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [column.strip() for column in next(rows, [])]
-        if not any(header) or len(set(header)) < len(header):
-            raise UsageError(invalid("--data-file", name, "a header of CSV with names of fields, each once"))
-        columns = [(column.split("."), _field(kind, column.split("."))) for column in header]
-        trees = []
-        for row in rows:
-            if not row:
-                continue
-            if len(row) != len(header):
-                expected = f"{len(header)} cells in line {rows.line_num}, as in its header; it has {len(row)}"
-                raise UsageError(invalid("--data-file", name, expected))
-            tree: dict[str, Any] = {}
-            for (parts, field), cell in zip(columns, row, strict=True):
-                if cell:
-                    inner = tree
-                    for part in parts[:-1]:
-                        inner = inner.setdefault(part, {})
-                    inner[parts[-1]] = _cell(cell, field)
-            trees.append((tree, f"line {rows.line_num} of {name}"))
-    except csv.Error as error:
-        raise UsageError(invalid("--data-file", name, f"CSV; line {rows.line_num}: {error}")) from None
-    return trees
-
-
-def _field(kind: Descriptor, parts: Sequence[str]) -> FieldDescriptor | None:
-    """The field of a column; None where there is none, which the encoder tells."""
-    field: FieldDescriptor | None = None
-    inside: Descriptor | None = kind
-    for part in parts:
-        by_json = {one.json_name: one for one in inside.fields} if inside is not None else {}
-        field = by_json.get(part) or (inside.fields_by_name.get(part) if inside is not None else None)
-        if field is None:
-            return None
-        inside = field.message_type
-    return field
-
-
-def _cell(cell: str, field: FieldDescriptor | None) -> Any:
-    """The value of a cell: text where the field takes it, else JSON."""
-    if field is None or is_template(cell):
-        return cell
-    if field.is_repeated or (field.message_type is not None and cell[0] in '{["-0123456789tf'):
-        try:
-            return parse(cell) if cell[0] in "[{" or not field.is_repeated else cell
-        except UsageError:
-            return cell
-    if field.type == FieldDescriptor.TYPE_BOOL:
-        return {"true": True, "1": True, "false": False, "0": False}.get(cell.strip().lower(), cell)
-    if field.enum_type is not None and _NUMBER.fullmatch(cell):
-        return Number(cell)
-    return cell
+        return [_filled(inner, number, values, part) for inner in tree]
+    return Template(tree).render(number, values, part) if isinstance(tree, str) and is_template(tree) else tree

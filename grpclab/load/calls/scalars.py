@@ -31,10 +31,10 @@ _MASK = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[.,][A-Za-z][A-Za-z0-9]*)*")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _FLOAT = 'a number, e.g. 12.5, or "NaN", "Infinity" or "-Infinity"'
-_TIME = 'a time from year 1 to 9999 with a zone, e.g. "2024-02-29T12:00:00.5Z"'
-_SPAN = 'seconds with an s, at most 315,576,000,000 and nine decimals, e.g. "1.5s"'
-_FIELDS = 'the names of fields in camelCase with commas between, e.g. "user.displayName,photo"'
-_TEXT = 'a text, e.g. "hello"'
+_TIME = 'a time in the years 1 to 9999 with a time zone, e.g. "2024-02-29T12:00:00.5Z"'
+_SPAN = 'seconds followed by s, at most 315,576,000,000, with up to nine decimals, e.g. "1.5s"'
+_FIELDS = 'field names in camelCase, separated by commas, e.g. "user.displayName,photo"'
+_TEXT = 'a string, e.g. "hello"'
 
 
 class UnfitError(ValueError):
@@ -116,7 +116,7 @@ def single(value: Any) -> float:
 def finite(value: Any) -> float:
     """The number of a google.protobuf.Value, which has no NaN and no infinity."""
     if not isinstance(value, Number) or not _NUMBER.fullmatch(value.text):
-        raise UnfitError('what JSON has, e.g. 12.5 or "hello"; NaN, bytes and times have no form of their own here')
+        raise UnfitError('a JSON value, e.g. 12.5 or "hello"; NaN, bytes and times cannot be written here')
     return double(value)
 
 
@@ -134,7 +134,7 @@ def text(value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise UnfitError(f"{_TEXT}; \\ud800 to \\udfff are halves of a character, given in pairs") from None
+        raise UnfitError(f"{_TEXT}; \\ud800 to \\udfff are halves of a character and must come in pairs") from None
     return value
 
 
@@ -152,7 +152,7 @@ def timestamp(value: Any) -> tuple[int, int]:
     """The seconds since 1970 and nanoseconds of a time in RFC 3339, or of a datetime that has a zone."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise UnfitError("a date and a time with its zone, e.g. 2024-02-29T12:00:00Z")
+            raise UnfitError("a date and time with a time zone, e.g. 2024-02-29T12:00:00Z")
         value = value.isoformat()  # not through a float, and pandas adds its nanoseconds
     match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if match is None:

@@ -57,7 +57,7 @@ class Schema:
                     f"{full_name} is a service: name one of its methods, {_all(named.methods_by_name, full_name)}"
                 )
             if service in self.services:
-                raise UsageError(f"{self.source} lists {service} but does not describe it: give --proto FILE")
+                raise UsageError(f"{self.source} lists {service} but does not describe it: add --proto FILE")
             raise UsageError(f"{self.source} has no service {service}; it has {advice(service, self.services)}")
         if method not in descriptor.methods_by_name:
             raise UsageError(f"{service} has no method {method}; it has {advice(method, descriptor.methods_by_name)}")
@@ -121,7 +121,7 @@ def from_server(
             )
             pool = pool_of(files)
         except UnusableError as error:
-            raise UsageError(f"the schema of {source} cannot be used: {error}; give --proto FILE") from None
+            raise UsageError(f"the schema of {source} cannot be used: {error}; add --proto FILE") from None
     return Schema(pool=pool, services=tuple(sorted(services)), source=source)
 
 
@@ -232,7 +232,7 @@ class _Reflection:
         try:
             return [FileDescriptorProto.FromString(b) for b in answer.file_descriptor_response.file_descriptor_proto]
         except DecodeError:
-            raise self._refused("what it sent is not a schema") from None
+            raise self._refused("its answer is not a schema") from None
 
     def _ask(self, **question: str) -> ServerReflectionResponse | None:
         """The answer to one question; None where that is "not found"."""
@@ -249,7 +249,7 @@ class _Reflection:
         finally:
             call.cancel()  # one answer is all that is wanted; some servers would keep the stream open
         if answer is None:
-            raise self._refused("it ended the call without an answer")
+            raise self._refused("it ended the call without answering")
         problem = answer.error_response
         if not answer.HasField("error_response"):
             return answer
@@ -264,24 +264,24 @@ class _Reflection:
             self._versions.pop(0)
             if self._versions:
                 return self._ask(**question)
-            raise UsageError(f"the server at {self._target} has no reflection: give --proto FILE")
+            raise UsageError(f"the server at {self._target} does not support reflection: add --proto FILE")
         if code is grpc.StatusCode.NOT_FOUND:  # some servers answer so instead of in a message
             return None
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             raise TargetError(
-                f"the server at {self._target} did not send its schema within {self._timeout:g} s:"
-                " see whether it hangs, or give --proto FILE"
+                f"the server at {self._target} did not send its schema within {self._timeout:g} s: check whether it "
+                "hangs, or add --proto FILE"
             )
         if code is grpc.StatusCode.UNAVAILABLE:
             raise TargetError(
-                f"the server at {self._target} went away while it was asked for its schema: start it again"
+                f"the server at {self._target} closed the connection when asked for its schema: start it again"
             )
         raise self._refused(f"{code.name}, {one_line(details)}" if details else code.name)
 
     def _refused(self, why: str) -> UsageError:
         return UsageError(
-            f"the server at {self._target} does not send its schema ({why}):"
-            " give --proto FILE, or the --metadata that it asks for"
+            f"the server at {self._target} does not send its schema ({why}): add --proto FILE, or the --metadata "
+            "that it requires"
         )
 
 
@@ -298,7 +298,7 @@ def from_descriptors(descriptors: Iterable[bytes]) -> Schema:
         complete(files)
         pool = pool_of(files)
     except (DecodeError, UnusableError) as error:
-        raise UsageError(f"the schema of {source} cannot be used: {error}; give --proto FILE") from None
+        raise UsageError(f"the schema of {source} cannot be used: {error}; add --proto FILE") from None
     return Schema(pool=pool, services=tuple(services), source=source)
 
 
@@ -322,7 +322,7 @@ def from_file(path: Path, include: Sequence[Path] = ()) -> Schema:
             content = path.read_bytes()
     except OSError as error:
         raise unreadable("--proto", error.filename or path, "a .proto file or a descriptor set", error) from None
-    mend = "make it with `protoc --include_imports --descriptor_set_out=FILE`"
+    mend = "create it with `protoc --include_imports --descriptor_set_out=FILE`"
     files: Files = {}
     try:
         add_once(files, FileDescriptorSet.FromString(content).file)

@@ -60,18 +60,18 @@ class Template:
             raise UsageError('invalid template: expected "}}" after each "{{", e.g. {{.RequestNumber}}')
         self._parts.append(text[at:])
 
-    def render(self, number: int, values: TemplateValues) -> str:
-        """Return the text of one request, counted from 0."""
-        rendering = _Rendering(number, values)
+    def render(self, number: int, values: TemplateValues, part: int = 0) -> str:
+        """Return the text of one request, counted from 0, or of one `part` of it, whose random values are its own."""
+        rendering = _Rendering(number, values, part)
         return "".join(part if isinstance(part, str) else part(rendering) for part in self._parts)
 
 
 class _Rendering:
-    """One request: its number, and the random numbers that belong to it."""
+    """One request: its number, and the random numbers that belong to it, or to a part of it."""
 
-    def __init__(self, number: int, values: TemplateValues) -> None:
+    def __init__(self, number: int, values: TemplateValues, part: int = 0) -> None:
         self.number, self.values = number, values
-        self.random = random.Random(f"{values.seed}/{number}")
+        self.random = random.Random(f"{values.seed}/{number}" + (f"/{part}" if part else ""))
 
     def uuid(self) -> str:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
@@ -136,7 +136,9 @@ def _random(name: str, arguments: Sequence[str | int], text: str) -> Callable[[_
     if len(arguments) not in (0, 2) or not isinstance(low, int) or not isinstance(high, int):
         raise UsageError(f"invalid template {{{{{text}}}}}: expected two whole numbers, e.g. {{{{{name} 1 10}}}}")
     if low > high or (name == "randomInt" and low == high):
-        raise UsageError(f"invalid template {{{{{text}}}}}: expected the smaller number first; the larger is left out")
+        raise UsageError(
+            f"invalid template {{{{{text}}}}}: expected the smaller number first; the larger one is excluded"
+        )
     if name == "randomInt":
         return lambda one: _random_int(one, low, high)
     if low < 0 or high > MAX_RANDOM_LENGTH:

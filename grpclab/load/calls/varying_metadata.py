@@ -31,7 +31,7 @@ class VaryingMetadata:
         for key, value in pairs:
             if not _VALUE.fullmatch(value):
                 raise UsageError(
-                    invalid("--metadata", f"{key}={value!r}", "printable ASCII without spaces at its ends")
+                    invalid("--metadata", f"{key}={value!r}", "printable ASCII without leading or trailing spaces")
                 )
         return pairs
 

@@ -190,7 +190,7 @@ def plan_window(
 ) -> PlannedWindow:
     """The arrivals in ``[opens_at, closes_at)``, the first `requests` of them; at least one bound is needed."""
     if closes_at is None and requests is None:
-        raise ValueError("a window of an open loop needs an end: closes_at or requests")
+        raise ValueError("an open-loop window needs an end: closes_at or requests")
     end = math.inf if closes_at is None else closes_at
     first: int | None = None
     for number, times in _chunks(rate_rps, arrival, starts_at, seed, opens_at):
@@ -204,7 +204,7 @@ def plan_window(
         if last < number + len(times):
             beyond = float(times[last - number])
             return PlannedWindow(first=first, count=last - first, closes_at=min(end, beyond))
-    raise AssertionError("a schedule has no end")
+    raise AssertionError("a schedule never ends")
 
 
 def count_between(
@@ -273,17 +273,17 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
         try:
             hold_s = seconds(match["hold"], bare="s")
         except ValueError:
-            raise _refusal(text, f"{TIMES}, behind the @") from None
+            raise _refusal(text, f"{TIMES}, after the @") from None
         held = FACTORS["load.duration_s"]
         if not (held.minimum or 0) <= hold_s <= (held.maximum or math.inf):
-            raise _refusal(text, f"each rate to be held for {held.minimum:g} to {held.maximum:,} s, e.g. 500@5s")
+            raise _refusal(text, f"a hold time of {held.minimum:g} to {held.maximum:,} s, e.g. 500@5s")
     rates = [start]
     if match["stop"] is not None and match["step"] is None:
         return (_ramp(text, start, _number(text, match["stop"]), hold_s),)
     if match["step"] is not None:
         stop, step = _number(text, match["stop"]), abs(_number(text, match["step"]))
         if step == 0:
-            raise _refusal(text, "a step from one rate to the next other than 0")
+            raise _refusal(text, "a step other than 0")
         count = math.floor(abs(stop - start) / step + 1e-9) + 1
         if count > MAX_STEPS:
             raise _refusal(text, f"at most {MAX_STEPS:,} rates (there are {count:,}): make the step larger")
@@ -295,7 +295,7 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
 
 def _ramp(text: str, start_rps: float, stop_rps: float, time_s: float | None) -> ScheduledRate:
     if time_s is None:
-        raise _refusal(text, "the time of the ramp behind it, e.g. 500:5000@60s, or a step, e.g. 500:5000:500@5s")
+        raise _refusal(text, "the duration of the ramp after it, e.g. 500:5000@60s, or a step, e.g. 500:5000:500@5s")
     for rate_rps in (start_rps or stop_rps, stop_rps):  # it may begin with nothing
         FACTORS["load.rate_rps"].check(rate_rps)
     arrival = f"ramp:{start_rps / stop_rps!r}@{time_s:.12g}s"
@@ -308,8 +308,8 @@ def schedule_note(text: str) -> str:
     if match is None or match["step"] is None or math.isclose(steps[-1].rate_rps, float(match["stop"])):
         return ""
     if len(steps) == 1:
-        beyond = f"a step of {match['step']} leads past {match['stop']}"
-        return f"--rate {text} is the one rate {steps[0].rate_rps:,g}/s: {beyond}"
+        beyond = f"a step of {match['step']} goes past {match['stop']}"
+        return f"--rate {text} is a single rate of {steps[0].rate_rps:,g}/s: {beyond}"
     return f"--rate {text} ends at {steps[-1].rate_rps:,g}/s: no step falls on {match['stop']}"
 
 
@@ -319,7 +319,7 @@ def _number(text: str, word: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _refusal(text, f"a number in place of {word!r}")
+        raise _refusal(text, f"a number instead of {word!r}")
     return value
 
 

@@ -22,7 +22,8 @@ SILENCE_S = 15.0
 
 def auto_workers(config: TrialConfig, cpus: Collection[int]) -> int:
     """Return the number of workers: one for each core, as far as there is work for each."""
-    return min([len(cpus), *_divided(config).values(), _callers(config.load, min)])
+    changing = [callers for _, callers in caller_changes(config.load)]
+    return min([len(cpus), *_divided(config).values(), *changing])
 
 
 def split(config: TrialConfig) -> list[TrialConfig]:
@@ -33,10 +34,10 @@ def split(config: TrialConfig) -> list[TrialConfig]:
     workers, divided = config.load.workers, _divided(config)
     for name, total in divided.items():
         if total < workers:
-            raise FactorError(f"{name}={total} cannot be divided over load.workers={workers}: use fewer workers")
-    if (fewest := _callers(config.load, min)) < workers:
+            raise FactorError(f"{name}={total} cannot be divided among load.workers={workers}: use fewer workers")
+    if (fewest := min((callers for _, callers in caller_changes(config.load)), default=workers)) < workers:
         raise FactorError(
-            f"load.arrival={config.load.arrival}: {fewest} calls in flight cannot be divided over"
+            f"load.arrival={config.load.arrival}: {fewest} calls in flight cannot be divided among"
             f" load.workers={workers}: use fewer workers"
         )
     parts = {name: share(total, workers) for name, total in divided.items()}

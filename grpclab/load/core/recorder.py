@@ -1,4 +1,4 @@
-"""The record of each call, in a file of 25 bytes a call; memory holds a chunk of them, however long the run.
+"""The record of each call: 25 bytes in a file; memory holds a chunk of them, however long the run.
 
 Of a mix of calls each has one byte more, the number of its call.
 
@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,18 +24,21 @@ from grpclab.errors import StorageError
 from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.kept_answers import AnswerLog
 from grpclab.load.core.running import Tally
-from grpclab.status import NOT_ENDED, OK
+from grpclab.status import ENDED_BY_CLIENT, NOT_ENDED, OK
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-GIVEN_UP, NEVER_SENT = "still under way when the run ended", "due, and not sent when the run ended"
+GIVEN_UP, NEVER_SENT = "still in progress when the run ended", "due, but not sent when the run ended"
 """The texts of the calls that were given up."""
 CHUNK = 8192
-"""Calls that are kept in memory before they are written."""
+"""Calls that are kept in memory."""
 _CALL = np.dtype([("start_s", "<f8"), ("latency_s", "<f8"), ("late_s", "<f8"), ("status", "u1")])
-_MESSAGE = np.dtype([("start_s", "<f8"), ("message_s", "<f8"), ("first", "?"), ("call", "u1")])
+_MESSAGE = np.dtype(
+    [("start_s", "<f8"), ("message_s", "<f8"), ("first", "?"), ("age_s", "<f8"), ("reply_s", "<f8"), ("call", "u1")]
+)
+_SENT = np.dtype([("start_s", "<f8"), ("sent", "<f8"), ("call", "<f8")])
 
 
 def _call_type(*, residence: bool, mixed: bool) -> np.dtype[np.void]:
@@ -44,34 +48,47 @@ def _call_type(*, residence: bool, mixed: bool) -> np.dtype[np.void]:
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """Calls in the order in which they ended. Seconds; start times are on the workers' common clock."""
+    """Calls in the order in which they ended. Seconds, on the workers' common clock."""
 
     start_s: Floats
-    """(n,) When the caller began; in an open loop, when the call was planned to be sent."""
+    """(n,) When the caller began; in an open loop, when it was planned to."""
     latency_s: Floats
     """(n,) From `start_s` until the answer was complete."""
     status: Codes
     """(n,) gRPC status codes."""
     late_s: Floats = field(default_factory=lambda: np.zeros(1))
-    """(n,) How long after `start_s` the generator handed the call to the connection; 0 in a closed loop. Waiting
-    for the peer's stream limit is no lateness."""
+    """(n,) How long after `start_s` the call was handed to the connection; 0 in a closed loop. Waiting for the peer's
+    stream limit is no lateness."""
     residence_s: Floats | None = None
-    """(n,) How long the call was inside the server, as the reference server tells; NaN where it did not."""
+    """(n,) Its time inside the server, as the reference server tells; NaN where it did not."""
     message_s: Floats = field(default_factory=lambda: np.zeros(0))
     """(m,) Of each message of a stream: since the one before it; of the first, since its call's `start_s`."""
     message_start_s: Floats = field(default_factory=lambda: np.zeros(0))
     """(m,) `start_s` of the call that the message belongs to."""
     message_first: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
     """(m,) Whether it is the first of its call."""
+    message_age_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(m,) Since its call's `start_s`; NaN: unknown."""
+    message_reply_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(m,) Since the client sent the last message before it; NaN where the client streams nothing."""
+    sent_start_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """(k,) `start_s` of each call whose client streams, and has begun to."""
+    sent_messages: Floats = field(default_factory=lambda: np.zeros(0))
+    """(k,) The messages that the client has sent in it."""
     calls: int = 0
     """The number of calls in the mix; 0 where one call is made always."""
     call: Codes | None = None
     """(n,) The number of the call in the mix; None where one call is made always."""
     message_call: Codes | None = None
     """(m,) The same of the call that the message belongs to."""
+    sent_call: Floats | None = None
+    """(k,) The same of each call whose client streams."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "late_s", np.broadcast_to(self.late_s, self.start_s.shape))
+        for column in ("message_age_s", "message_reply_s"):
+            if not len(getattr(self, column)):
+                object.__setattr__(self, column, np.full(len(self.message_s), math.nan))
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -85,17 +102,18 @@ class Records:
         """Return the records of one call of the mix."""
         assert self.call is not None
         assert self.message_call is not None
-        rows, messages = self.call == number, self.message_call == number
-        return Records(
-            start_s=self.start_s[rows],
-            latency_s=self.latency_s[rows],
-            status=self.status[rows],
-            late_s=self.late_s[rows],
-            residence_s=None if self.residence_s is None else self.residence_s[rows],
-            message_s=self.message_s[messages],
-            message_start_s=self.message_start_s[messages],
-            message_first=self.message_first[messages],
-        )
+        assert self.sent_call is not None
+        return self.part(self.call == number, self.message_call == number, self.sent_call == number)
+
+    def part(self, calls: Mask, messages: Mask, sent: Mask) -> Records:
+        """Return some of the calls, of the messages that came, and of the calls whose client streams."""
+        masks = {"message": messages, "sent": sent}
+        columns: Mapping[str, Any] = {
+            name: None if column is None else column[masks.get(name.partition("_")[0], calls)]
+            for name, column in vars(self).items()
+            if name != "calls"
+        }
+        return Records(calls=self.calls, **columns)
 
     @classmethod
     def load(cls, path: Path, *, residence: bool = False, calls: int = 0) -> Records:
@@ -104,7 +122,7 @@ class Records:
         `calls`: those of the mix, if it is one.
         """
         rows = _mapped(path, _call_type(residence=residence, mixed=bool(calls)))
-        messages = _mapped(_beside(path), _MESSAGE)
+        messages, sent = _mapped(_beside(path), _MESSAGE), _mapped(_beside(path, ".sent"), _SENT)
         return cls(
             start_s=rows["start_s"],
             latency_s=rows["latency_s"],
@@ -112,23 +130,25 @@ class Records:
             late_s=rows["late_s"],
             residence_s=rows["residence_s"] if residence else None,
             message_s=messages["message_s"],
-            message_start_s=messages["start_s"],
-            message_first=messages["first"],
+            **{f"message_{name}": messages[name] for name in ("start_s", "first", "age_s", "reply_s")},
+            sent_start_s=sent["start_s"],
+            sent_messages=sent["sent"],
             calls=calls,
             call=rows["call"] if calls else None,
             message_call=messages["call"] if calls else None,
+            sent_call=sent["call"] if calls else None,
         )
 
 
 def remove(path: Path) -> None:
     """Remove the files of one recorder."""
-    path.unlink(missing_ok=True)
-    _beside(path).unlink(missing_ok=True)
+    for file in (path, _beside(path), _beside(path, ".sent")):
+        file.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
-    """The path of the messages, which are another table."""
-    return path.with_suffix(".messages")
+def _beside(path: Path, suffix: str = ".messages") -> Path:
+    """The path of another table: of the messages that came, or of the numbers of those that were sent."""
+    return path.with_suffix(suffix)
 
 
 def _mapped(path: Path, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
@@ -138,7 +158,7 @@ def _mapped(path: Path, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
 
 
 class Recorder:
-    """Takes calls as they end. Without a path they are counted and forgotten.
+    """Takes calls as they end. Without a path they are only counted.
 
     :meth:`record` is on the engines' hot path: four appends of numbers to arrays, no object is kept. Engines call
     :meth:`flush_full` now and then.
@@ -158,9 +178,9 @@ class Recorder:
         self.lates = array("d")
         self.statuses = array("B")
         self.failures = FailureLog() if failures is None else failures
-        """The texts of the calls that failed, which engines note one by one."""
+        """The texts of the calls that failed."""
         self.failure = ""
-        """The reason why records cannot be written; calls are only counted from then on."""
+        """Why records cannot be written; calls are only counted from then on."""
         self.encodings: dict[str, int] = {}
         """Successful calls of the window whose answers were compressed, by encoding."""
         self.answers = AnswerLog()
@@ -168,12 +188,13 @@ class Recorder:
         self.unsent = 0
         """Calls of :meth:`never_sent`."""
         self.tally = Tally() if tally is None else tally
-        """The calls that have been written; see :meth:`tally_so_far`."""
+        """The calls that have been written."""
         self._residences = array("d")
         self._calls = array("B")  # the number of each in the mix
-        self._messages = array("d")  # start, time, start, time, ...
+        self._messages = array("d")  # start, time, age, reply, start, time, ...
         self._firsts = array("B")
         self._message_calls = array("B")
+        self._sent = array("d")  # start, number, call of the mix, start, number, ...
         self._dtype = _call_type(residence=residence, mixed=mixed)
         self._path = path
         self._files: dict[Path, FileIO] = {}
@@ -190,7 +211,8 @@ class Recorder:
     @property
     def errors(self) -> int:
         """Calls that have failed so far."""
-        return self._written_errors + len(self.statuses) - self.statuses.count(OK)
+        good = self.statuses.count(OK) + self.statuses.count(ENDED_BY_CLIENT)
+        return self._written_errors + len(self.statuses) - good
 
     def record(self, start_s: float, end_s: float, status: int, late_s: float = 0.0) -> None:
         """Record a call that is over."""
@@ -218,22 +240,26 @@ class Recorder:
         self.flush()
 
     def residence(self, seconds: float) -> None:
-        """Note the time inside the server of the call that is recorded next; NaN where it is unknown."""
+        """Note the time inside the server of the call that is recorded next; NaN: unknown."""
         self._residences.append(seconds)
 
     def call(self, number: int) -> None:
         """Note which call of the mix the one is that is recorded next."""
         self._calls.append(number)
 
-    def message(self, now: float, before_s: float, start_s: float, call: int = 0) -> None:
-        """Record a message of a stream; the one before it came at `before_s`, which is 0 for the first.
+    def message(self, now: float, before_s: float, start_s: float, sent_s: float = math.nan, call: int = 0) -> None:
+        """Record a message of a stream; the one before it came at `before_s`: 0 for the first.
 
-        `start_s` is its call's, which separates the window from the warm-up, and `call` its number in the mix.
+        `start_s` is its call's, which separates window and warm-up, and `call` its number in the mix; at `sent_s` the
+        client has sent the last message before it, where it streams.
         """
-        self._messages.append(start_s)
-        self._messages.append(now - (before_s or start_s))
+        self._messages.extend((start_s, now - (before_s or start_s), now - start_s, now - sent_s))
         self._firsts.append(not before_s)
         self._message_calls.append(call)
+
+    def sent(self, start_s: float, messages: int, call: int = 0) -> None:
+        """Record the messages that the client has sent in a call that is over; `call`: in the mix."""
+        self._sent.extend((start_s, messages, call))
 
     def encoded(self, encoding: str) -> None:
         """Count a compressed answer of a successful call of the window."""
@@ -253,11 +279,11 @@ class Recorder:
 
     def flush_full(self) -> None:
         """Write what has come together if it fills a chunk."""
-        if len(self.starts) >= CHUNK or len(self._messages) >= 2 * CHUNK:
+        if len(self.starts) >= CHUNK or len(self._firsts) >= CHUNK:
             self.flush()
 
     def written(self, first: int) -> npt.NDArray[np.void]:
-        """Write the rest, and return the calls from number `first` on: columns start_s, latency_s, late_s, status.
+        """Write the rest; return the calls from number `first` on: columns start_s, latency_s, late_s, status.
 
         Raises StorageError if not everything could be written.
         """
@@ -282,6 +308,8 @@ class Recorder:
             self._append(self._path, self._rows().tobytes())
             if self._messages:
                 self._append(_beside(self._path), self._message_rows().tobytes())
+            if self._sent:
+                self._append(_beside(self._path, ".sent"), self._sent.tobytes())
         if self.starts:
             self._last_chunk = np.array(self.latencies, dtype=np.float64)
             if self.tally.limits_s:
@@ -289,7 +317,7 @@ class Recorder:
         self._written_errors = self.errors
         self._written_calls = self.calls
         calls = (self.starts, self.latencies, self.lates, self.statuses, self._residences, self._calls)
-        for column in (*calls, self._messages, self._firsts, self._message_calls):
+        for column in (*calls, self._messages, self._firsts, self._message_calls, self._sent):
             del column[:]
 
     def _rows(self) -> npt.NDArray[np.void]:
@@ -309,7 +337,8 @@ class Recorder:
 
     def _message_rows(self) -> npt.NDArray[np.void]:
         rows = np.empty(len(self._firsts), _MESSAGE)
-        rows["start_s"], rows["message_s"] = np.frombuffer(self._messages).reshape(-1, 2).T
+        columns = np.frombuffer(self._messages).reshape(-1, 4).T
+        rows["start_s"], rows["message_s"], rows["age_s"], rows["reply_s"] = columns
         rows["first"] = np.frombuffer(self._firsts, np.bool_)
         rows["call"] = np.frombuffer(self._message_calls, np.uint8)
         return rows
@@ -323,6 +352,6 @@ class Recorder:
                 rest = rest[self._files[path].write(rest) :]
         except OSError as error:
             self.failure = (
-                f"the calls' records cannot be written to {path} ({error.strerror}): free some space,"
-                " or let TMPDIR name a folder that has it"
+                f"the call records cannot be written to {path} ({error.strerror}): free some space, or set TMPDIR "
+                "to a folder with enough space"
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grpclab.status import OK
+from grpclab.status import succeeded
 
 BEAT_S = 0.05
 """The time from one heartbeat of a worker to the next."""
@@ -59,7 +59,7 @@ class Tally:
         """Add calls that have ended."""
         if not len(starts):
             return
-        good = (np.asarray(starts) >= self.opens_at) & (np.asarray(statuses) == OK)
+        good = (np.asarray(starts) >= self.opens_at) & succeeded(np.asarray(statuses))
         latency = np.asarray(latencies)[good]
         self.succeeded += len(latency)
         self.longest_s = max(self.longest_s, float(latency.max(initial=0.0)))

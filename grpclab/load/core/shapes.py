@@ -64,11 +64,11 @@ def _burst_times(calls: int, rate_rps: float, _: int) -> Iterator[Floats]:
 
 GAMMA = ShapeFamily(
     make=_gamma,
-    expected="gamma:SHAPE, a number from 0.001 to 1,000: 1 is poisson, less comes in clusters, more is more even,"
-    " e.g. gamma:0.5",
+    expected="gamma:SHAPE, a number from 0.001 to 1,000: 1 is poisson, less is more clustered, more is more even, "
+    "e.g. gamma:0.5",
 )
 """Gaps of a gamma distribution of mean ``1 / rate``; their coefficient of variation is ``1 / sqrt(shape)``."""
-BURST = ShapeFamily(make=_burst, expected="burst:CALLS, the calls that are due at the same moment, e.g. burst:20")
+BURST = ShapeFamily(make=_burst, expected="burst:CALLS, the number of calls due at the same moment, e.g. burst:20")
 """So many calls at a time, evenly: the mean rate is the one asked for."""
 
 
@@ -143,7 +143,8 @@ def _steps(argument: str) -> LoadShape:
 
 RAMP = ShapeFamily(
     make=_ramp,
-    expected="ramp:SHARE@TIME, the share of the rate at which it begins and the time to reach it, e.g. ramp:0.1@60s",
+    expected="ramp:SHARE@TIME, the share of the rate to start with and the time to reach the full rate, e.g. "
+    "ramp:0.1@60s",
 )
 """A rate that grows, or falls, evenly from a share of the one asked for to that one, and stays there."""
 STEPS = ShapeFamily(
@@ -199,7 +200,7 @@ def recorded_times(path: str) -> Floats:
                 continue
             time_s = math.nan
         if not math.isfinite(time_s) or (times and time_s < times[-1]):
-            where = f"seconds in ascending order, one time a line; line {number} is {word!r}"
+            where = f"seconds in ascending order, one time per line; line {number} is {word!r}"
             raise UsageError(invalid("replay", path, where))
         times.append(time_s)
     return _checked(times, path)
@@ -208,14 +209,14 @@ def recorded_times(path: str) -> Floats:
 def _checked(times: Sequence[float], path: str) -> Floats:
     """The times since the first. Raises UsageError where they have no rate."""
     if len(times) < 2 or times[0] == times[-1]:
-        raise UsageError(invalid("replay", path, f"two different times or more, one a line; there are {len(times)}"))
+        raise UsageError(invalid("replay", path, f"at least two different times, one per line; there are {len(times)}"))
     found: Floats = np.array(times) - times[0]
     return found
 
 
 REPLAY = ShapeFamily(
     make=_replay,
-    expected="replay:FILE, a file with a time in seconds a line, e.g. replay:day.txt, or a recording of calls",
+    expected="replay:FILE, a file with one time in seconds per line, e.g. replay:day.txt, or a recording of calls",
 )
 """The times of a file, stretched or squeezed to the rate asked for; it begins anew one mean gap after its end."""
 _REPLAY = "replay:"

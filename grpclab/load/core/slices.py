@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grpclab.load.core.recorder import Codes, Floats
-from grpclab.status import OK
+from grpclab.status import succeeded
 
 RAMP_S, RAMP_TAILS = 0.025, 2
 """The shortest ramp, in seconds and in p99 latencies of the warm-up."""
@@ -40,12 +40,12 @@ PORTS_KEPT_S = 60.0
 """The time for which the port of a closed TCP connection is kept (TIME_WAIT, Linux)."""
 PORTS_SHARE = 0.9
 """The share of the local ports that connections of single calls may use up."""
-_TIME = re.compile(r"[\d.,]+ (?:us|ms|s)\b")
+_TIME = re.compile(r"[\d.,]+ (?:µs|ms|s)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
-    """The figures of a warm-up, which the lengths of slices follow.
+    """The figures of a warm-up, which lengths of slices follow.
 
     Latencies and throughput are those of its second half, since the first calls open connections; of all of it where
     no call began in that half.
@@ -56,7 +56,7 @@ class WarmUp:
     latency_p50_s: float
     """Of however few calls; NaN without any."""
     latency_p99_s: float
-    """Likewise: of fewer than a hundred calls, the longest."""
+    """Likewise: of fewer than a hundred, the longest."""
     throughput_rps: float
     """Where no call ended in time: calls that were made, per second until the last of them had ended."""
 
@@ -99,17 +99,18 @@ class StretchFigures:
     def of(
         cls, start_s: Floats, latency_s: Floats, status: Codes, *, opened_at: float, closed_at: float
     ) -> StretchFigures:
-        """The figures of the calls of one slice, those of ramp and tail among them."""
+        """The figures of the calls of one slice, ramp and tail included."""
         end_s = start_s + latency_s
         started = (start_s >= opened_at) & (start_s < closed_at)
+        good = succeeded(status)
         latencies = latency_s[started]
         p50, p99 = math.nan, math.nan
         if len(latencies):
             p50, p99 = np.quantile(latencies, (0.5, 0.99), method="higher").tolist()
         return cls(
-            counted_ok=int(np.count_nonzero((end_s > opened_at) & (end_s <= closed_at) & (status == OK))),
+            counted_ok=int(np.count_nonzero((end_s > opened_at) & (end_s <= closed_at) & good)),
             started=len(latencies),
-            errors=int(np.count_nonzero(started & (status != OK))),
+            errors=int(np.count_nonzero(started & ~good)),
             under_way_opened=int(np.count_nonzero((start_s <= opened_at) & (end_s > opened_at))),
             under_way_closed=int(np.count_nonzero((start_s <= closed_at) & (end_s > closed_at))),
             longest_s=float(latencies.max()) if len(latencies) else math.nan,
@@ -231,7 +232,7 @@ def open_lengths(warmups: Iterable[WarmUp], rates: Iterable[float]) -> SliceLeng
 def _known(warmups: Iterable[WarmUp]) -> list[WarmUp]:
     warmups = list(warmups)
     if not warmups or any(math.isnan(each.latency_p99_s) for each in warmups):
-        raise ValueError("the lengths of slices need warm-ups in which calls ended")
+        raise ValueError("slice lengths need warm-ups in which calls completed")
     return warmups
 
 
@@ -256,7 +257,7 @@ def alone(warmups: Mapping[str, WarmUp], rates: Mapping[str, float | None]) -> d
 
 def _why_alone(warmup: WarmUp, rate_rps: float | None) -> str:
     if math.isnan(warmup.latency_p99_s):
-        return "no call of its warm-up ended"
+        return "no call completed in its warm-up"
     lengths = closed_lengths([warmup]) if rate_rps is None else open_lengths([warmup], [rate_rps])
     needed_s, most_s = lengths.expected_s(warmup), CLOSED_MOST_S if rate_rps is None else OPEN_MOST_S
     if needed_s <= most_s:
@@ -288,7 +289,7 @@ def growing(slices: Sequence[Slice]) -> str:
     by_chance = STILL * math.sqrt(2 * len(valid) * mean * min(1 + mean, 3))
     if grew < len(valid) / 2 or longer <= max(by_chance, GREW * sum(each.started for each in valid)):
         return ""
-    return f"more calls were under way at the end of {grew} of {len(valid)} slices than at their beginning"
+    return f"{grew} of {len(valid)} slices ended with more calls in progress than they started with"
 
 
 def outlasting(slices: Sequence[Slice]) -> str:
@@ -324,8 +325,8 @@ class PortWatch:
         if used + coming <= PORTS_SHARE * self._ports:
             return ""
         return (
-            f"{used:,} of {self._ports:,} local ports are used up for {PORTS_KEPT_S:.0f} s by connections of single"
-            " calls (TIME_WAIT): measure for less time, or set net.ipv4.tcp_tw_reuse"
+            f"{used:,} of {self._ports:,} local ports are taken for {PORTS_KEPT_S:.0f} s by connections for single "
+            "calls (TIME_WAIT): measure for less time, or set net.ipv4.tcp_tw_reuse"
         )
 
     def _recent(self, now: float) -> Iterator[tuple[float, int]]:

@@ -2,8 +2,11 @@
 
 Throughput is that of :mod:`grpclab.load.core.worker_window`. Latencies are those of all calls that *started* in the
 window, each waited for to its end; in an open loop a call starts when it is planned to, which is what corrects for
-coordinated omission. `latency_uncorrected` counts from the actual sends instead. The first message of a stream is timed
-from where its call's latency is; each that follows, from the one before it: two distributions, never one.
+coordinated omission. `latency_uncorrected` counts from the actual sends instead.
+
+A message of a stream has three clocks, each with a distribution of its own: since its call started, since the message
+before it, and, where the client streams, since the last message that the client had sent. The first message, which has
+none before it, is timed from the start of its call, and is a distribution apart.
 
 Percentiles are observed values (nearest rank, numpy's ``inverted_cdf``), and are left out (NaN) where fewer
 than 10 observations lie beyond them.
@@ -14,14 +17,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
 from grpclab.load.core.recorder import Floats
 from grpclab.load.core.worker_window import SlicedWindow, Window
 from grpclab.metrics import PERCENTILES, calls_needed
-from grpclab.status import NOT_ENDED, OK, RECORDED_NAMES
+from grpclab.status import ENDED_BY_CLIENT, NOT_ENDED, RECORDED_NAMES, succeeded
 
 HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS = 1, 3_600_000_000, 3
 """The histogram holds microseconds, 1 us to 1 h, 3 significant digits."""
@@ -29,6 +34,14 @@ HDR_BITS = 11
 """Bits of a value that 3 digits keep: values that agree in them share a slot (2048 sub-buckets)."""
 SLICE = 1_000_000
 """Observations that are sorted at a time where all at once would cost memory."""
+
+
+class MessageTimes(NamedTuple):
+    """One distribution of the times of messages: its name in JSON and for people, its percentiles (perhaps none)."""
+
+    name: str
+    title: str
+    percentiles: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +64,21 @@ class Summary:
     """The latency from the actual sends; equal to `latency` in a closed loop."""
     histogram: str
     """HdrHistogram of all latencies in microseconds, V2 compressed, base64."""
+    ended_by_client: int = 0
+    """Successful calls that the client cancelled as planned: streams of a planned length."""
     messages: int = 0
-    """Messages of streams."""
+    """Messages of streams that the client received."""
+    messages_sent: int = 0
+    """Messages of streams that the client sent."""
     first_message: dict[str, float] = field(default_factory=dict)
     """Percentiles of the time from the start of a call to its first message; empty without messages."""
     message_gap: dict[str, float] = field(default_factory=dict)
     """Percentiles of the time from one message of a stream to the next; empty where no stream had two."""
+    message_age: dict[str, float] = field(default_factory=dict)
+    """Percentiles of the time from the start of a call to each of its messages."""
+    message_reply: dict[str, float] = field(default_factory=dict)
+    """Percentiles of the time from the last message that the client had sent to each message that it received; empty
+    where the client streams nothing."""
     ended: int = 0
     """Calls that ended inside the window, whenever they had started."""
     not_ended: int = 0
@@ -72,6 +94,16 @@ class Summary:
     no call ended."""
 
     @property
+    def message_times(self) -> tuple[MessageTimes, ...]:
+        """The distributions of the times of messages of streams."""
+        return (
+            MessageTimes("time_to_first_message_s", "time to the first message", self.first_message),
+            MessageTimes("message_gap_s", "gap between messages", self.message_gap),
+            MessageTimes("message_since_start_s", "messages since the start of the call", self.message_age),
+            MessageTimes("message_since_sent_s", "messages since the last one sent", self.message_reply),
+        )
+
+    @property
     def succeeded(self) -> int:
         """Calls that succeeded."""
         return self.requests - self.errors
@@ -83,10 +115,13 @@ def summarise(windows: Sequence[Window]) -> Summary:
     latency = _measured(windows, "latency_s")
     late = _measured(windows, "late_s")
     status = np.concatenate([window.records.status[window.inside] for window in windows])
-    firsts, gaps = (_messages(windows, first=first) for first in (True, False))
+    times, first, ages, replies = (
+        _of_streams(windows, column) for column in ("message_s", "message_first", "message_age_s", "message_reply_s")
+    )
     waited_before = np.concatenate([window.given_up_before for window in windows])
-    failed = status[status != OK]
-    judged = np.concatenate([latency[(status == OK) | (status == NOT_ENDED)], waited_before])
+    good = succeeded(status)
+    failed = status[~good]
+    judged = np.concatenate([latency[good | (status == NOT_ENDED)], waited_before])
     codes, counts = np.unique(failed, return_counts=True)
     corrected = percentiles(latency)
     return Summary(
@@ -99,12 +134,16 @@ def summarise(windows: Sequence[Window]) -> Summary:
         latency_min_s=float(latency.min()) if len(latency) else math.nan,
         latency_max_s=float(latency.max()) if len(latency) else math.nan,
         latency=corrected,
-        latency_ok=percentiles(latency[status == OK]) if len(failed) else dict(corrected),
+        latency_ok=percentiles(latency[good]) if len(failed) else dict(corrected),
         latency_uncorrected=percentiles(latency - late) if late.any() else dict(corrected),
         histogram=histogram(latency),
-        messages=len(firsts) + len(gaps),
-        first_message=percentiles(firsts) if len(firsts) else {},
-        message_gap=percentiles(gaps) if len(gaps) else {},
+        ended_by_client=int((status == ENDED_BY_CLIENT).sum()),
+        messages=len(times),
+        messages_sent=int(_of_streams(windows, "sent_messages", "sent_start_s").sum()),
+        first_message=_percentiles_of(times[first]),
+        message_gap=_percentiles_of(times[~first]),
+        message_age=_percentiles_of(ages),
+        message_reply=_percentiles_of(replies),
         ended=sum(window.ended for window in windows),
         not_ended=int((status == NOT_ENDED).sum()) + len(waited_before),
         not_ended_before=len(waited_before),
@@ -183,17 +222,17 @@ def _measured(windows: Sequence[Window], column: str) -> Floats:
     return values
 
 
-def _messages(windows: Sequence[Window], *, first: bool) -> Floats:
-    """Return the times until the first message of each call of the windows, or between one message and the next."""
-    values: Floats = np.concatenate(
-        [
-            window.records.message_s[
-                window.holds(window.records.message_start_s) & (window.records.message_first == first)
-            ]
-            for window in windows
-        ]
+def _of_streams(windows: Sequence[Window], column: str, starts: str = "message_start_s") -> npt.NDArray[Any]:
+    """One column of the messages of the calls that started in the windows."""
+    return np.concatenate(
+        [getattr(window.records, column)[window.holds(getattr(window.records, starts))] for window in windows]
     )
-    return values
+
+
+def _percentiles_of(times: Floats) -> dict[str, float]:
+    """The percentiles of those times that are known; empty where none is."""
+    known = times[~np.isnan(times)]
+    return percentiles(known) if len(known) else {}
 
 
 def lateness(windows: Sequence[Window]) -> dict[str, float]:
@@ -243,7 +282,7 @@ def timeline(windows: Sequence[Window], bin_s: float = 0.1) -> dict[str, list[fl
     """
     ends = np.concatenate([w.since_opening(w.records.end_s) for w in windows])
     latency = np.concatenate([w.records.latency_s for w in windows])
-    failed = np.concatenate([w.records.status for w in windows]) != OK
+    failed = ~succeeded(np.concatenate([w.records.status for w in windows]))
     if any(isinstance(w, SlicedWindow) for w in windows):
         counted = ends >= 0
         ends, latency, failed = ends[counted], latency[counted], failed[counted]

@@ -35,6 +35,9 @@ class Traffic:
     goaways: Mapping[str, int] = field(default_factory=dict)
     """GOAWAYs from the server by error code and reason, as in ``"11 too_many_pings"``; with C-core those with an
     error code only."""
+    bytes_sent: float = 0.0
+    """Bytes that TCP sent for the client, headers and TLS included; NaN where the system does not tell."""
+    bytes_received: float = 0.0
 
     def __add__(self, other: Traffic) -> Traffic:
         return Traffic(
@@ -42,7 +45,14 @@ class Traffic:
             client_pings=self.client_pings + other.client_pings,
             server_pings=self.server_pings + other.server_pings,
             goaways=add_counts(self.goaways, other.goaways),
+            bytes_sent=self.bytes_sent + other.bytes_sent,
+            bytes_received=self.bytes_received + other.bytes_received,
         )
+
+    def bytes_per_call(self, calls: int) -> dict[str, float]:
+        """The bytes sent and received for one of all `calls` since the client connected, by the columns' names."""
+        counts = {"sent_per_call_bytes": self.bytes_sent, "received_per_call_bytes": self.bytes_received}
+        return {name: count / calls if calls else math.nan for name, count in counts.items()}
 
     def as_row(self) -> dict[str, float]:
         """Its columns of trials.parquet."""
@@ -55,8 +65,8 @@ class Traffic:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON has them: null where the client does not tell."""
-        server_pings = None if math.isnan(self.server_pings) else self.server_pings
-        return {**vars(self), "server_pings": server_pings, "goaways": dict(self.goaways)}
+        unknown = {name: None for name, value in vars(self).items() if isinstance(value, float) and math.isnan(value)}
+        return {**vars(self), "goaways": dict(self.goaways), **unknown}
 
 
 class TrafficCounter:

@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from grpclab.load.core.recorder import Floats, Mask, Records
-from grpclab.status import NOT_ENDED, OK
+from grpclab.status import NOT_ENDED, succeeded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +68,8 @@ class Window:
         records, mask = self.records, self.inside
         if mask.all():
             return records
-        of_window = self.holds(records.message_start_s)
-        return Records(
-            start_s=records.start_s[mask],
-            latency_s=records.latency_s[mask],
-            status=records.status[mask],
-            late_s=records.late_s[mask],
-            residence_s=None if records.residence_s is None else records.residence_s[mask],
-            message_s=records.message_s[of_window],
-            message_start_s=records.message_start_s[of_window],
-            message_first=records.message_first[of_window],
-        )
+        of_window, sent = self.holds(records.message_start_s), self.holds(records.sent_start_s)
+        return records.part(mask, of_window, sent)
 
     @cached_property
     def closed_at(self) -> float:
@@ -144,7 +135,7 @@ class Window:
     def throughput_rps(self) -> float:
         """Successful calls that ended in the window, per second."""
         length = self.length_s
-        inside = self.holds_end(self.records.end_s) & (self.records.status == OK)
+        inside = self.holds_end(self.records.end_s) & succeeded(self.records.status)
         return float(inside.sum() / length) if length > 0 else 0.0
 
 

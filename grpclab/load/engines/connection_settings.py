@@ -14,11 +14,12 @@ from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.http2 import frames, messages
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
-from grpclab.http2.mixture import MixedConnection
+from grpclab.http2.mixture import MixedConnection, MixedRequests
 from grpclab.http2.peer_settings import PeerSettings, PeerSettingsReader
-from grpclab.http2.sequence import SequenceConnection
+from grpclab.http2.prepared import Requests, RequestSequence, SameRequest
 from grpclab.load.calls.method import CallSpec, greeting
 from grpclab.load.calls.turns import Turn
+from grpclab.load.core.stream_plan import StreamPlan
 from grpclab.system.dialling import loopback_target
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -39,6 +40,8 @@ class ConnectionSettings:
     port: int
     tls: ssl.SSLContext | None
     connection: Callable[[], ClientConnection]
+    streams: tuple[StreamPlan | None, ...]
+    """What the client does in each call of a mix after its start, or in the one; empty where in none of them."""
     deadline_s: float | None
     keepalive_s: float | None
     keepalive_timeout_s: float
@@ -66,6 +69,7 @@ def connection_settings(
     security: Security,
     call: CallSpec,
     *,
+    streams: tuple[StreamPlan | None, ...] = (),
     watch: Callable[[Any], None] | None = None,
     turns: Iterator[Turn] = iter(()),  # noqa: B008 (an empty one has no state)
 ) -> ConnectionSettings:
@@ -75,6 +79,7 @@ def connection_settings(
     """
     addresses, port = loopback_target(target, security.remote)
     tls = security.context() if security.tls else None
+    encoding = encoding_of(client)
 
     def request_of(one: CallSpec) -> Request:
         return Request(
@@ -85,6 +90,7 @@ def connection_settings(
             server_streaming=one.server_streaming,
             timeout_s=client.deadline_s,
             metadata=one.metadata,
+            encoding=encoding,
         )
 
     request = request_of(call)
@@ -94,12 +100,15 @@ def connection_settings(
     most = messages.UNLIMITED_BYTES if client.max_message_mib is None else client.max_message_mib * 2**20
 
     kind: Callable[..., ClientConnection] = ClientConnection
+    prepare: Callable[[Request, str], Requests] = SameRequest
     if call.mix is not None:
-        kind = partial(MixedConnection, requests=[request_of(one) for one in call.mix.calls], turns=turns, watch=watch)
-    elif call.payloads is not None or call.headers is not None or watch is not None:
-        kind = partial(  # the iterators are of all connections together
-            SequenceConnection,
-            requests=call.messages(prefix=True),
+        kind = partial(MixedConnection, streams=[one.server_streaming for one in call.mix.calls])
+        requests = [request_of(one) for one in call.mix.calls]
+        prepare = partial(MixedRequests, requests=requests, turns=turns, watch=watch)
+    elif call.client_streaming or call.payloads is not None or call.headers is not None or watch is not None:
+        prepare = partial(  # the iterators are of all connections together
+            RequestSequence,
+            requests=call.streams() if call.client_streaming else call.messages(prefix=True, encoding=encoding),
             headers=None if call.headers is None else call.headers.messages(prefix=False),
             remember=client.resend,
             watch=watch,
@@ -111,8 +120,9 @@ def connection_settings(
             stream_window=window,
             connection_window=window,
             user_agent=f"grpclab/{__version__}",
-            watch_messages=call.server_streaming,
+            watch_messages=call.streams_either_way,
             max_message_bytes=most,
+            prepare=prepare,
         )
 
     return ConnectionSettings(
@@ -122,12 +132,18 @@ def connection_settings(
         port=port,
         tls=tls,
         connection=connection,
+        streams=streams,
         deadline_s=client.deadline_s,
         keepalive_s=client.keepalive_s,
         keepalive_timeout_s=client.keepalive_timeout_s or KEEPALIVE_TIMEOUT_S,
         resend=client.resend,
         single_use=client.pooling == "per_call",
     )
+
+
+def encoding_of(client: ClientConfig) -> str:
+    """Return the name of what requests are compressed with; nothing where they are not."""
+    return "" if client.compression == "none" else client.compression
 
 
 def first_settings(config: TrialConfig) -> PeerSettings:

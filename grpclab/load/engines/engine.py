@@ -86,7 +86,8 @@ class EngineFactory(Protocol):
     An engine that takes its requests from :meth:`grpclab.load.calls.method.CallSpec.messages`, further metadata from
     its `headers`, and looks into answers (:mod:`grpclab.load.calls.answer_watch`), makes the calls of a mix in turn
     (:mod:`grpclab.load.calls.turns`), and takes changes of the calls in flight, says so by an attribute `VARIES_CALLS`
-    that is true; any other sends one request always, and is refused more.
+    that is true; any other sends one request always, and is refused more. One that does the client's part in streams
+    (:func:`grpclab.load.core.stream_plan.stream_plan`) says so by an attribute `STREAMS`.
     """
 
     def __call__(

@@ -7,7 +7,6 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import grpc
 import grpc.aio
@@ -16,36 +15,25 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpclab.errors import TargetError
 from grpclab.factors.channel_args import client_args
 from grpclab.factors.config import TrialConfig
-from grpclab.http2.messages import DEADLINE_EXCEEDED, OK, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
+from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
 from grpclab.http2.peer_settings import PeerSettings
-from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.calls.turns import CallTurns
 from grpclab.load.core.arrivals import Change
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.engine import Counters
-from grpclab.load.engines.grpcio_messages import (
-    MOST_KEPT,
-    Sent,
-    error_details_of,
-    messages_of,
-    method_of,
-    residence_of,
-    sent_by,
-)
+from grpclab.load.engines.grpcio_calls import CallMaker, Next
 from grpclab.load.engines.loops import CallFunction, Clock, ClosedLoop, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
-from grpclab.status import WRONG_ANSWER
 from grpclab.system.channels import ChannelRoute, open_aio_channel
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
 
-TurnFunction = Callable[[Sent, int | None, float, Recorder], Awaitable[tuple[int, float]]]
-"""A call with what it sends, and the number of its request where its answer is looked into."""
+TurnFunction = Callable[[Next, float, Recorder], Awaitable[tuple[int, float]]]
+"""A call, and what it sends."""
 
 COUNT_EVERY_S = 0.25
 """The shortest time between two counts of lost connections, while connections come and go."""
@@ -63,7 +51,7 @@ class GrpcioEngine:
     """The engine of grpc.aio. C-core queues calls beyond the peer's stream limit out of sight:
     `counters.held` stays 0. So does it decompress answers: `Recorder.encodings` stays empty."""
 
-    VARIES_CALLS = True
+    VARIES_CALLS = STREAMS = True
 
     def __init__(
         self,
@@ -80,10 +68,7 @@ class GrpcioEngine:
         self._target = target
         self._security = security
         self._route = ChannelRoute.to(target, security) if security.verify else None
-        self._answers = AnswerWatch(call)
-        self._turns = CallTurns(call, self._answers)
-        self._sent = sent_by(call, self._turns)
-        self._residence = residence
+        self._maker = CallMaker(call, config.load, residence=residence, clock=clock)
         self._clock = clock
         self._options = client_args(config.client)
         self._channels: list[grpc.aio.Channel] = []
@@ -214,7 +199,7 @@ class GrpcioEngine:
             max_in_flight=max_in_flight,
             counters=self.counters,
             clock=self._clock,
-            numbers=self._turns.unsent,
+            numbers=self._maker.unsent,
         )
 
         def give_up() -> None:
@@ -252,29 +237,28 @@ class GrpcioEngine:
     def _in_turn(self, call: TurnFunction) -> CallFunction:
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
             """Make the next call; note which call of a mix it was just before it is recorded."""
-            sent = next(self._sent)
+            turn = self._maker.next()
             try:
-                number = self._answers.next(sent[0]) if self._answers.active else None
-                return await call(sent, number, start_s, recorder)
+                return await call(turn, start_s, recorder)
             finally:
-                recorder.call(sent[0])
+                recorder.call(turn.call)
 
         return make
 
     def _fresh_call(self, line: _Line) -> TurnFunction:
-        async def make(sent: Sent, number: int | None, start_s: float, recorder: Recorder) -> tuple[int, float]:
+        async def make(turn: Next, start_s: float, recorder: Recorder) -> tuple[int, float]:
             """Make a channel for one call; opening and closing it are part of the call."""
             self._opened += 1
             async with self._channel() as channel:
-                return await self._kept_call(channel, line)(sent, number, start_s, recorder)
+                return await self._kept_call(channel, line)(turn, start_s, recorder)
 
         return make
 
     def _kept_call(self, channel: grpc.aio.Channel, line: _Line) -> TurnFunction:
-        methods = [method_of(channel, one, encoded=self._turns.mixed) for one in self._turns.calls]
-        deadline_s, reconnects = self._config.client.deadline_s, bool(self._channels)
+        methods, deadline_s = self._maker.methods_on(channel), self._config.client.deadline_s
+        reconnects = bool(self._channels)
 
-        async def make(sent: Sent, number: int | None, start_s: float, recorder: Recorder) -> tuple[int, float]:
+        async def make(turn: Next, start_s: float, recorder: Recorder) -> tuple[int, float]:
             left_s = deadline_s
             if self._clock() < line.backoff.until_s:
                 left_s = await self._pause(line, deadline_s)
@@ -282,36 +266,12 @@ class GrpcioEngine:
                     text = f"not even sent within {deadline_s:g} s"
                     recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
                     return DEADLINE_EXCEEDED, math.nan
-            which, request, metadata = sent
-            kept: list[Any] | None = None if number is None else []
-            call = methods[which](request, timeout=left_s, metadata=metadata)
-            residence_s, status = math.nan, OK
-            try:
-                if self._turns.calls[which].server_streaming:
-                    await self._read(call, start_s, recorder, kept, which)
-                elif (answer := await call) is None:  # "Response cardinality violation": doc/statuscodes.md
-                    status = UNIMPLEMENTED
-                    recorder.failures.note(status, "0 messages in a unary answer", start_s, self._clock())
-                elif kept is not None:
-                    kept.append(answer)
-                if number is not None and status == OK:
-                    fault = self._answers.look(number, messages_of(kept), recorder.answers, which)
-                    if fault:
-                        status = WRONG_ANSWER
-                        recorder.failures.note(status, fault, start_s, self._clock())
-                if self._residence:
-                    residence_s = residence_of(await call.trailing_metadata())
-            except grpc.aio.AioRpcError as error:
-                status = int(error.code().value[0])
-                details = error_details_of(error.trailing_metadata())
-                recorder.failures.note(status, error.details() or "", start_s, self._clock(), details)
-                if status == UNAVAILABLE and channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                    line.backoff.failed(self._clock())
-            except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
-                status = UNKNOWN
-                recorder.failures.note(status, f"grpcio: {error}", start_s, self._clock())
-            if not reconnects and status != UNAVAILABLE:
-                line.backoff.succeeded()
+            status, residence_s = await self._maker.make(turn, methods[turn.call], left_s, start_s, recorder)
+            if status != UNAVAILABLE:
+                if not reconnects:
+                    line.backoff.succeeded()
+            elif channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                line.backoff.failed(self._clock())
             return status, residence_s
 
         return make
@@ -327,16 +287,6 @@ class GrpcioEngine:
             async with asyncio.timeout(pause_s if deadline_s is None else min(pause_s, deadline_s)):
                 await line.up.wait()
         return None if deadline_s is None else deadline_s - (self._clock() - begun)
-
-    async def _read(self, call: Any, start_s: float, recorder: Recorder, kept: list[Any] | None, which: int) -> None:
-        """Read all messages of a stream, and record the time of each."""
-        previous_s = 0.0
-        async for message in call:
-            now = self._clock()
-            recorder.message(now, previous_s, start_s, which)
-            previous_s = now
-            if kept is not None and len(kept) <= MOST_KEPT:
-                kept.append(message)
 
 
 def _nothing() -> None:

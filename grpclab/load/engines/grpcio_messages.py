@@ -15,7 +15,7 @@ from hpack import Decoder
 
 from grpclab.generated import greet_pb2
 from grpclab.http2.headers import RESIDENCE_HEADER
-from grpclab.http2.messages import PREFIX_BYTES, unframed
+from grpclab.http2.messages import PREFIX_BYTES
 from grpclab.load.calls.method import GREETER, CallSpec
 from grpclab.load.calls.turns import CallTurns
 
@@ -32,7 +32,9 @@ def _is_greeting(call: CallSpec) -> bool:
 
 
 def requests_of(call: CallSpec) -> Iterator[Any]:
-    """The requests without end: our greeter's as messages, any other's as bytes."""
+    """The requests without end: our greeter's as messages, any other's as bytes; of a stream its messages together."""
+    if call.client_streaming:
+        return call.streams()
     if not _is_greeting(call):
         return call.messages(prefix=False)
     if call.payloads is None:
@@ -56,7 +58,7 @@ def sent_by(call: CallSpec, turns: CallTurns) -> Iterator[Sent]:
         return (
             (
                 number,
-                unframed(content) if turns.calls[number].client_streaming else content[PREFIX_BYTES:],
+                content if turns.calls[number].client_streaming else content[PREFIX_BYTES:],
                 (*fixed[number], *decoder.decode(block)) if block else fixed[number] or None,
             )
             for number, content, block in turns

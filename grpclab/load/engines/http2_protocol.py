@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Call
 from grpclab.http2.frames import ErrorCode
+from grpclab.http2.mixture import MixedConnection
 from grpclab.load.core.traffic import TrafficCounter, goaway_text
 from grpclab.load.engines.connection_settings import ConnectionSettings
 
@@ -18,6 +20,20 @@ TURN_BYTES = 32 * 1024
 """The bytes that are taken in at a time, before a look at whatever else is due."""
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
 """A peer that leaves this much unread is given up."""
+
+
+class OpenStream(Protocol):
+    """What the client does in a call after its start, as whoever ends the call sees it."""
+
+    @property
+    def sent(self) -> int:
+        """Messages that the client has sent."""
+
+    def answered(self, now: float) -> None:
+        """Note a message that has come."""
+
+    def stop(self) -> None:
+        """Do nothing more: the call is over."""
 
 
 class WireCall(Call):
@@ -29,6 +45,10 @@ class WireCall(Call):
     """The time from then until the call was handed over."""
     last_message_at: float = 0.0
     """The moment at which its last message came; 0 before the first."""
+    last_sent_at: float = math.nan
+    """The moment at which its client handed over the last message of a stream; NaN where there was none."""
+    stream: OpenStream | None = None
+    """What its client does after its start, where it does anything."""
     resent: bool = False
     """True for a second attempt: there is no third."""
     number: int = 0
@@ -47,6 +67,7 @@ class Owner(Protocol):
     on_messages: Callable[[list[WireCall]], None]
     on_encoded: Callable[[list[WireCall]], None]
     on_turn: Callable[[Http2Protocol], None]
+    on_stream: Callable[[Http2Protocol, WireCall], None]
 
     def ended(self, protocol: Http2Protocol, calls: list[WireCall]) -> None:
         """Take calls that are over."""
@@ -67,6 +88,9 @@ class Http2Protocol(asyncio.Protocol):
     def __init__(self, owner: Owner, http2: ClientConnection) -> None:
         self.owner = owner
         self.http2 = http2
+        self.start_calls: Callable[[Sequence[WireCall]], int]
+        """Begins calls, in order, as far as there is room for them; returns how many were begun."""
+        self.start_calls = self._start_streams if owner.settings.streams else http2.start_calls
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the peer's settings have come."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -87,7 +111,7 @@ class Http2Protocol(asyncio.Protocol):
                 self.data_received(data[at : at + TURN_BYTES])
             return
         http2, owner = self.http2, self.owner
-        ended = http2.receive(data)
+        ended: list[Any] = http2.receive(data)
         self._heard = True
         if http2.arrived:
             owner.on_messages(cast("list[WireCall]", http2.arrived))
@@ -107,6 +131,20 @@ class Http2Protocol(asyncio.Protocol):
             self.greeted.set_result(None)
         self.owner.settle(self)
         self.owner.flush()  # the calls that followed may have gone to its new connection
+
+    def _start_streams(self, calls: Sequence[WireCall]) -> int:
+        """Begin calls in which their client does more after the start."""
+        http2, plans = self.http2, self.owner.settings.streams
+        for number, call in enumerate(calls):
+            if isinstance(http2, MixedConnection) and http2.room > 0:
+                http2.take_turn(call)  # which says of what kind it is
+            plan = plans[call.number]
+            if not (http2.start_stream(call) if plan is not None and plan.sends else http2.start(call)):
+                return number
+            if plan is None:
+                continue
+            self.owner.on_stream(self, call)
+        return len(calls)
 
     def flush(self) -> None:
         """Hand the outgoing bytes to the transport."""
@@ -138,15 +176,15 @@ class Http2Protocol(asyncio.Protocol):
                 self.abandon(f"no answer to a keepalive ping within {settings.keepalive_timeout_s:g} s")
         elif now - self._silent_since >= settings.keepalive_s:
             self._pinged_at = now
-            self.http2.ping()
+            self.http2.control.ping()
             self.flush()
 
     def count_into(self, traffic: TrafficCounter) -> None:
         """Add the pings and GOAWAYs of this connection; cheap, since a connection for each call comes here, too."""
-        http2 = self.http2
-        traffic.client_pings += http2.pings_sent
-        traffic.server_pings += http2.pings_received
-        for code, reason in http2.goaways_received:
+        control = self.http2.control
+        traffic.client_pings += control.pings_sent
+        traffic.server_pings += control.pings_received
+        for code, reason in control.goaways_received:
             traffic.goaways[goaway_text(code, reason)] += 1
 
     def close(self) -> None:

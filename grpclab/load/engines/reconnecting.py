@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from grpclab.http2.messages import DEADLINE_EXCEEDED, UNAVAILABLE
@@ -54,6 +54,8 @@ class ReconnectingConnection:
         """Given the calls that are over on a connection with compressed messages, before `on_ended`."""
         self.on_turn: Callable[[Http2Protocol], None] = _ignore
         """Given a transport after each piece of what the server has sent: a flood of that keeps timers from firing."""
+        self.on_stream: Callable[[Http2Protocol, WireCall], None] = _ignore
+        """Given a call that has begun with its transport, where its client does more after its start."""
         self.on_change: Callable[[], None] = _ignore
         """Called when the connection has come or gone."""
         self.protocol: Http2Protocol | None = None
@@ -66,16 +68,12 @@ class ReconnectingConnection:
         self._dialled_at = float("-inf")
         self._closed = False
 
-    def submit(self, calls: Iterable[WireCall]) -> None:
+    def submit(self, calls: Sequence[WireCall]) -> None:
         """Start calls now as far as there is room, else as soon as there is. :meth:`flush` sends them."""
         protocol = self.protocol
-        if protocol is None or self.waiting:
-            for call in calls:
-                self._wait(call)
-            return
-        start = protocol.http2.start
-        for call in calls:
-            if not start(call):
+        started = 0 if protocol is None or self.waiting else protocol.start_calls(calls)
+        if started < len(calls):
+            for call in calls[started:]:
                 self._wait(call)
 
     def flush(self) -> None:
@@ -227,7 +225,7 @@ class ReconnectingConnection:
         given_up = list(waiting)
         for protocol in list(self._protocols):
             for call in self._open(protocol):
-                protocol.http2.cancel(call, NOT_ENDED)
+                protocol.http2.cancel(call.stream_id, status=NOT_ENDED)
                 given_up.append(call)
             self.settle(protocol)
             protocol.flush()
@@ -249,8 +247,8 @@ class ReconnectingConnection:
         http2 = protocol.http2
         if self.protocol is protocol:
             if http2.draining:
-                self._down(lost=http2.closed is not None or http2.peer_goaway is not None)
-            while self.waiting and http2.start(self.waiting[0]):
+                self._down(lost=http2.closed is not None or http2.control.peer_goaway is not None)
+            while self.waiting and protocol.start_calls((self.waiting[0],)):
                 self.waiting.popleft()
         if http2.closed is not None or (http2.draining and not http2.calls):
             protocol.close()
@@ -317,7 +315,8 @@ class ReconnectingConnection:
     def _expire(self, protocol: Http2Protocol, now: float) -> None:
         over = self._overdue(cast("dict[int, WireCall]", protocol.http2.calls).values(), now)
         for call in over:
-            protocol.http2.cancel(call, DEADLINE_EXCEEDED, f"no answer within {self.settings.deadline_s:g} s")
+            text = f"no answer within {self.settings.deadline_s:g} s"
+            protocol.http2.cancel(call.stream_id, status=DEADLINE_EXCEEDED, text=text)
         if over:
             self.ended(protocol, over)
             self.settle(protocol)

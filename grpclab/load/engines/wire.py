@@ -26,13 +26,14 @@ from grpclab.load.core.arrivals import Change
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
-from grpclab.load.engines.connection_settings import connection_settings, first_settings
+from grpclab.load.engines.connection_settings import connection_settings, encoding_of, first_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
 from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
 from grpclab.load.engines.loops import WantedCallers, record_never_sent
 from grpclab.load.engines.pool import LOOK_AT_ONE_S, ConnectionPool
 from grpclab.load.engines.reconnecting import ReconnectingConnection
-from grpclab.status import OK
+from grpclab.load.engines.wire_streams import Handler, WireStreams
+from grpclab.status import ENDED_BY_CLIENT, OK
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
 
@@ -41,13 +42,11 @@ TURN_S = 0.02
 BATCH = 64
 """The number of late calls that are sent before answers are read again."""
 
-Handler = Callable[[ReconnectingConnection, list[WireCall]], None]
-
 
 class WireEngine:
     """The engine on this package's own HTTP/2."""
 
-    VARIES_CALLS = True
+    VARIES_CALLS = STREAMS = True
 
     def __init__(
         self,
@@ -64,12 +63,20 @@ class WireEngine:
         self._target = target
         self._clock = clock
         self._residence = residence
-        self._streaming = call.server_streaming
-        self._answers = AnswerWatch(call)
-        self._turns = CallTurns(call, self._answers)
+        self._streams = WireStreams(call, config.load, clock)
+        self._streaming = call.streams_either_way
+        self._answers = AnswerWatch(call, self._streams.all_plans)
+        self._turns = CallTurns(call, self._answers, encoding=encoding_of(config.client))
         self._single = config.client.pooling == "per_call"
-        watch, turns = self._answers.watch, iter(self._turns)
-        settings = connection_settings(config.client, target, security, call, watch=watch, turns=turns)
+        settings = connection_settings(
+            config.client,
+            target,
+            security,
+            call,
+            streams=self._streams.plans,
+            watch=self._answers.watch,
+            turns=iter(self._turns),
+        )
         self._look_every_s = settings.look_every_s
         self._pool = ConnectionPool(
             settings,
@@ -176,14 +183,17 @@ class WireEngine:
                 self._note_failure(call, now)
             self._recorder.record(call.started, now, call.status)
         self._running -= len(ended)
-        self._fill()
+        self._fill(now)
 
-    def _fill(self) -> None:
-        """Start calls until as many are in flight as are wanted."""
+    def _fill(self, ended_at: float | None = None) -> None:
+        """Start calls until as many are in flight as are wanted: at `ended_at`, or now."""
         used = []
-        while self._running < self._wanted.number and self._gate.admit(now := self._clock()):
+        while self._running < self._wanted.number:
+            started = self._clock() if ended_at is None else ended_at
+            if not self._gate.admit(started):
+                break
             call = WireCall()
-            call.started = now
+            call.started = started
             self._running += 1
             used.append(self._pool.pick())
             used[-1].submit((call,))
@@ -193,11 +203,13 @@ class WireEngine:
             self._finish()
 
     def _note_failure(self, call: WireCall, now: float) -> None:
-        """Note the text of a call that failed.
+        """Note the text of a call that failed; one that was cancelled as planned has not.
 
         A server resets with CANCEL what it gives up at the call's deadline; where that has passed here too, the
         status is DEADLINE_EXCEEDED, as in C-core.
         """
+        if call.status == ENDED_BY_CLIENT:
+            return
         deadline_s = self._client.deadline_s
         if call.status == CANCELLED and deadline_s is not None and now - call.started - call.late >= deadline_s:
             call.status = DEADLINE_EXCEEDED
@@ -218,14 +230,6 @@ class WireEngine:
             handle(connection, ended)
 
         return looked
-
-    def _note_messages(self, calls: list[WireCall]) -> None:
-        """Record the time from one message of a stream to the next."""
-        now = self._clock()
-        for call in calls:
-            if self._turns.calls[call.number].server_streaming:
-                self._recorder.message(now, call.last_message_at, call.started, call.number)
-                call.last_message_at = now
 
     def _note_encoded(self, calls: list[WireCall]) -> None:
         """Count the answers of the window that were compressed."""
@@ -282,7 +286,8 @@ class WireEngine:
         """Serve this window until its last call has ended, when the future is done."""
         self._gate, self._recorder, self._running = gate, recorder, 0
         looks = self._residence or self._answers.active or self._turns.mixed
-        self._handle = self._looking(handle) if looks else handle
+        self._handle = self._streams.ending(self._looking(handle) if looks else handle)
+        self._streams.recorder = recorder
         self._finished = asyncio.get_running_loop().create_future()
         for connection in self._pool.connections:
             self._listen(connection)
@@ -357,4 +362,4 @@ class WireEngine:
         connection.on_encoded = self._note_encoded
         connection.on_turn = self._after_reading
         if self._streaming:
-            connection.on_messages = self._note_messages
+            connection.on_messages, connection.on_stream = self._streams.note_messages, self._streams.begin

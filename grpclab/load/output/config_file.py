@@ -33,7 +33,7 @@ from grpclab.load.calls.mixed_call import MixedCall, mixed_calls
 from grpclab.load.calls.request import Number, parse
 from grpclab.load.output import ghz_config
 
-SET, DATA, CALL, MIX = "set", "data", "call", "mix"
+SET, DATA, TAGS, CALL, MIX = "set", "data", "tags", "call", "mix"
 _FINE_TIME = re.compile(r"^[^\"'#\n]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[1-9]", re.ASCII | re.MULTILINE)
 """A time that is no text, of which the reader of TOML would drop decimals."""
 
@@ -84,6 +84,8 @@ def read_bench_file(
         elif option == CALL and isinstance(value, list):
             exact = parse(text)[key] if is_json else _exact_value(text, key, where)
             options[MIX] = _mix(value, exact, name)
+        elif option == TAGS and isinstance(value, Mapping):  # as JSON: a value may have a comma in it
+            options[option] = json.dumps(value)
         elif option == DATA and not isinstance(value, str):
             options[option] = parse(text)[key] if is_json else _exact_value(text, key, where)
         else:
@@ -102,7 +104,7 @@ def _mix(tables: list[Any], exact: list[Any], name: str) -> tuple[MixedCall, ...
 def _exact_value(text: str, key: str, where: str) -> Any:
     """A value that holds requests, with its numbers as they were written."""
     if _FINE_TIME.search(text):
-        raise UsageError(f"{where}: expected times of six decimals at most; write a finer one as text")
+        raise UsageError(f"{where}: expected times with at most six decimals; write a finer one as a string")
     return tomllib.loads(text, parse_float=_exact)[key]
 
 
@@ -113,7 +115,7 @@ def _exact(word: str) -> Number | float:
 
 def _toml(text: str, name: str) -> dict[str, Any]:
     if name.lower().endswith((".yaml", ".yml")):
-        raise UsageError(invalid("--config", name, "a file in TOML or JSON; YAML is not read"))
+        raise UsageError(invalid("--config", name, "a TOML or JSON file; YAML is not supported"))
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -133,7 +135,7 @@ def _json(text: str, name: str) -> dict[str, Any]:
         tables = json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise UsageError(invalid("--config", name, f"JSON, which it is not at {where}")) from None
+        raise UsageError(invalid("--config", name, f"valid JSON; the error is at {where}")) from None
     except UsageError:
         raise
     except (RecursionError, ValueError):  # an integer of more digits than Python reads
@@ -162,14 +164,14 @@ def _word(value: Any, where: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str) and not value.strip():
-        raise UsageError(f"{where} is empty: give it a value, or leave it out")
+        raise UsageError(f"{where} is empty: set a value, or remove it")
     if isinstance(value, int | str):
         return str(value)
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, datetime.time):  # how TOML writes 00:01:30
         return value.isoformat()
-    raise _refused(where, value, "a number, a text, or true or false")
+    raise _refused(where, value, "a number, a string, or true or false")
 
 
 def _refused(where: str, value: object, expected: str) -> UsageError:

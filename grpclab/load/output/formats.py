@@ -14,34 +14,20 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import format_level
-from grpclab.load.core.failures import only_text
 from grpclab.load.core.recorder import Floats
-from grpclab.load.core.summary import percentile
 from grpclab.load.output.call_columns import call_names, calls_by_start, column
+from grpclab.load.output.ghz_terms import distribution, end_reason, error_of_status, ghz_options, nanoseconds, rpc_error
+from grpclab.load.output.histogram import buckets
 from grpclab.load.result import CallResult, LoadResult
 from grpclab.load.run import LoadRun
 from grpclab.load.steps import RateStep
-from grpclab.status import OK, RECORDED_NAMES, go_name
+from grpclab.status import RECORDED_NAMES, go_name, succeeded
 from grpclab.system.notices import kinds
 
 DETAILS = 1_000
 """A result with more calls lists them only on request: a second of load is megabytes of them."""
-GHZ_PERCENTAGES = (10, 25, 50, 75, 90, 95, 99)
-HISTOGRAM_BUCKETS = 10
-
-
-def nanoseconds(seconds: float) -> int:
-    """Whole nanoseconds; 0 where there is no value."""
-    return 0 if math.isnan(seconds) else round(seconds * 1e9)
-
-
-def call_name(result: LoadResult) -> str:
-    """The call as ghz writes it: ``greet.GreeterService.SayHello``; those of a mix with commas between."""
-    return ", ".join(dict.fromkeys(call.path.removeprefix("/").replace("/", ".") for call in result.call.members))
 
 
 def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
@@ -59,27 +45,17 @@ def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
 
 def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
     """Return everything but the calls; with `listed` they will stand under ``details``, which is empty here."""
-    summary, config = result.run.summary, result.config
-    good = column(result.run.windows, "latency_s")[column(result.run.windows, "status") == OK]
+    summary, good = result.run.summary, successful(result)
     failed: Counter[str] = Counter()
     for name, count in summary.errors_by_status.items():  # two of our names are one of Go's
         failed[go_name(name)] += count
-    codes = {"OK": summary.requests - summary.errors} | failed
+    failed["Canceled"] += summary.ended_by_client  # as ghz has it
+    codes = {"OK": summary.succeeded - summary.ended_by_client} | failed
     return {
         "name": result.name or "grpclab bench",
-        "endReason": _end_reason(result),
+        "endReason": end_reason(result),
         "date": result.started_at.isoformat(),
-        "options": {
-            "call": call_name(result),
-            "host": result.target,
-            "total": config.load.requests or 0,
-            "concurrency": config.load.concurrency,
-            "connections": result.connections,
-            "duration": nanoseconds(config.load.duration_s or 0.0),
-            "timeout": nanoseconds(config.client.deadline_s or 0.0),
-            "insecure": True,
-            **_load_schedule(result),
-        },
+        "options": ghz_options(result),
         "count": summary.requests,
         "total": nanoseconds(summary.window_s),
         "average": nanoseconds(summary.latency_mean_s),
@@ -88,8 +64,11 @@ def _head(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "rps": summary.throughput_rps,
         "errorDistribution": _error_distribution(result),
         "statusCodeDistribution": {name: count for name, count in codes.items() if count},
-        "latencyDistribution": _distribution(good),
-        "histogram": _histogram(good),
+        "latencyDistribution": [{"percentage": p, "latency": value} for p, value in distribution(good).items()],
+        "histogram": [
+            {"mark": bucket.mark_s, "count": bucket.calls, "frequency": bucket.calls / len(good)}
+            for bucket in buckets(good)
+        ],
         "details": [],
         "tags": dict(result.tags),
         "grpclab": _own(result, listed=listed),
@@ -110,61 +89,15 @@ def _error_distribution(result: LoadResult) -> dict[str, int]:
     return dict(counts)
 
 
-def rpc_error(status: str, text: str) -> str:
-    """An error as grpc-go, and so ghz, writes it."""
-    return f"rpc error: code = {go_name(status)}" + (f" desc = {text}" if text else "")
-
-
-def _end_reason(result: LoadResult) -> str:
-    requests = result.config.load.requests
-    if result.run.interrupted or result.run.stopped_because:
-        return "cancel"
-    complete = requests is not None and result.run.summary.requests >= requests * max(1, len(result.steps))
-    return "normal" if complete else "timeout"
-
-
-def _load_schedule(result: LoadResult) -> dict[str, Any]:
-    """ghz's options of an open loop; it knows whole rates only, ours are exact under ``grpclab``."""
-    rates = [step.rate_rps for step in result.steps]
-    load = result.config.load
-    if len(rates) < 2:
-        rate = round(load.rate_rps or 0)
-        start, end, step, hold_s = 0, 0, 0, 0.0
-    else:
-        rate, start, end, step = 0, round(rates[0]), round(rates[-1]), round(rates[1] - rates[0])
-        hold_s = load.duration_s or 0.0
-    return ({"rps": rate} if rate else {}) | {
-        "load-schedule": "step" if len(rates) > 1 else "const",
-        "load-start": start,
-        "load-end": end,
-        "load-step": step,
-        "load-step-duration": nanoseconds(hold_s),
-        "load-max-duration": 0,
-    }
-
-
-def _distribution(latency_s: Floats) -> list[dict[str, int]]:
-    """ghz's percentiles; one with too few calls beyond it is left out, since a 0 would pass for a fast one."""
-    latencies = {p: percentile(latency_s, p / 100) for p in GHZ_PERCENTAGES}
-    return [{"percentage": p, "latency": nanoseconds(v)} for p, v in latencies.items() if not math.isnan(v)]
-
-
-def _histogram(latency_s: Floats) -> list[dict[str, float]]:
-    """Eleven marks from the fastest to the slowest; each counts the calls up to it and above the one before."""
-    if not len(latency_s):
-        return []
-    marks = np.linspace(latency_s.min(), latency_s.max(), HISTOGRAM_BUCKETS + 1)
-    slots = np.searchsorted(marks, latency_s, side="left").clip(max=HISTOGRAM_BUCKETS)
-    counts = np.bincount(slots, minlength=len(marks))
-    return [
-        {"mark": float(mark), "count": int(count), "frequency": count / len(latency_s)}
-        for mark, count in zip(marks, counts, strict=True)
-    ]
+def successful(result: LoadResult) -> Floats:
+    """The latencies of the calls that succeeded, in seconds."""
+    latency_s: Floats = column(result.run.windows, "latency_s")[succeeded(column(result.run.windows, "status"))]
+    return latency_s
 
 
 def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
     opened = result.started_at + timedelta(seconds=result.config.load.warmup_s)
-    calls, errors = calls_by_start(result), _error_of_status(result)
+    calls, errors = calls_by_start(result), error_of_status(result)
     names = call_names(result, calls)
     for start, latency, status, name in zip(calls.start_s, calls.latency_s, calls.status, names, strict=False):
         yield {
@@ -174,11 +107,6 @@ def _details(result: LoadResult) -> Iterator[dict[str, Any]]:
             "status": go_name(RECORDED_NAMES[status]),
             **({"call": name} if name else {}),
         }
-
-
-def _error_of_status(result: LoadResult) -> list[str]:
-    """Return ghz's text of an error by code, with the calls' own text where all of that status had the same one."""
-    return ["", *(rpc_error(name, only_text(result.run.failures, name)) for name in RECORDED_NAMES[1:])]
 
 
 def _applied(result: LoadResult) -> str:
@@ -201,7 +129,7 @@ def _own(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "notes": list(result.notes),
         "notices": [notice.to_json() for notice in result.notices],
         "surroundings": run.interference.to_json(),
-        "details_note": "" if listed else f"{summary.requests:,} calls are not listed: --details lists them",
+        "details_note": "" if listed else f"{summary.requests:,} calls are not listed; add --details to list them",
         "short_window": run.short,
         "limited_by": result.limited_by,
         "limits": list(run.limits),
@@ -268,12 +196,13 @@ def _open_loop(result: LoadResult, run: LoadRun) -> dict[str, Any]:
 
 def _streaming(result: LoadResult) -> dict[str, Any] | None:
     summary = result.run.summary
-    if not result.call.server_streaming:
+    if not (result.call.server_streaming or result.call.client_streaming):
         return None
     return {
         "messages": summary.messages,
-        "time_to_first_message_s": _numbers(summary.first_message),
-        "message_gap_s": _numbers(summary.message_gap),
+        "messages_sent": summary.messages_sent,
+        "ended_by_client": summary.ended_by_client,
+        **{times.name: _numbers(times.percentiles) for times in summary.message_times},
     }
 
 

@@ -21,10 +21,13 @@ RENAMED = {
     "timeout": "deadline",
     "protoset": "proto",
     "import-paths": "proto-path",
+    "binary-file": "data-file",
     "cname": "server-name",
     "skipTLS": "insecure-skip-verify",
 }
 """Keys of ghz that mean the same as another one of bench."""
+FORMATS = {"pretty": "json"}
+"""Formats of ghz that are another one here."""
 TIMES = (
     "duration",
     "max-duration",
@@ -35,25 +38,21 @@ TIMES = (
     "load-max-duration",
     "concurrency-step-duration",
     "concurrency-max-duration",
+    "stream-interval",
+    "stream-call-duration",
 )
-_STREAM = "a server streaming call ends when the server ends it"
 _ANY = "grpclab has no such setting"
 REFUSED = {
-    **dict.fromkeys(
-        ("stream-interval", "stream-call-duration", "stream-call-count", "stream-dynamic-messages"), _STREAM
-    ),
     "skipFirst": "warm-up is a time: write warmup, e.g. '1s'",
-    **dict.fromkeys(
-        ("binary", "binary-file"), "write data-file and data-format = 'binary': messages behind their lengths"
-    ),
-    "reflect-metadata": "the metadata of the call is sent to reflection, too",
+    "reflect-metadata": "the metadata of the call is sent to the reflection service as well",
     "cpus": "write workers, the number of generator processes",
-    "duration-stop": "calls under way at the end of the window get 3 s more",
-    "enable-compression": "requests are sent uncompressed",
-    **dict.fromkeys(("lb-strategy", "debug", "max-recv-message-size", "max-send-message-size"), _ANY),
+    "duration-stop": "calls in progress at the end of the window get 3 s more",
+    "max-recv-message-size": "write --set client.max_message_mib=N, in a configuration under [set]",
+    **dict.fromkeys(("lb-strategy", "debug", "max-send-message-size"), _ANY),
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""
+DYNAMIC = "stream-dynamic-messages"
 OF_TLS = ("skipTLS", "cacert", "cert", "key", "cname")
 _SCHEDULE = ("load-start", "load-end", "load-step", "load-step-duration", "load-max-duration")
 _CONCURRENCY = tuple(key.replace("load-", "concurrency-") for key in _SCHEDULE)
@@ -61,10 +60,12 @@ OF_SCHEDULE = ("load-schedule", *_SCHEDULE)
 """Keys of a schedule of rates; together they are one rate of bench."""
 OF_CONCURRENCY = ("concurrency-schedule", *_CONCURRENCY)
 """Keys of a schedule of concurrency; together they are one concurrency of bench."""
-KEYS = frozenset((*RENAMED, *REFUSED, *OF_SCHEDULE, *OF_CONCURRENCY, "insecure", "async", "count-errors", "keepalive"))
+_MEANT = ("insecure", "async", "count-errors", "keepalive", "enable-compression", DYNAMIC)
+KEYS = frozenset((*RENAMED, *REFUSED, *OF_SCHEDULE, *OF_CONCURRENCY, *_MEANT))
 """The keys of a ghz configuration for which bench has no flag."""
 _MAYBE_UNSET = KEYS | {"duration", "proto", "data", "data-file", "metadata", "output", "connect-timeout"}
 _MAYBE_UNSET |= {"cacert", "cert", "key", "authority", "name", "tags"}
+_MAYBE_UNSET |= {"stream-interval", "stream-call-duration", "stream-call-count"}
 
 
 def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dict[str, Any]:
@@ -86,34 +87,43 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
             out[key] = value
         else:
             _translate(out, tables, key, value, name)
-    if "keepalive" in tables:
-        out["set"] = {"client.keepalive_s": tables["keepalive"], **out.get("set", {})}
+    if "binary-file" in tables:
+        out["data-format"] = "binary"
+    if "format" in out:
+        out["format"] = FORMATS.get(out["format"], out["format"])
+    factors = {"client.keepalive_s": tables["keepalive"]} if "keepalive" in tables else {}
+    if tables.get("enable-compression"):
+        factors["client.compression"] = "gzip"
+    if DYNAMIC in tables:
+        factors["load.stream_dynamic"] = tables[DYNAMIC]
+    if factors:
+        out["set"] = factors | out.get("set", {})
     return out
 
 
 def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: Any, name: str) -> None:
     """Add one key of ghz that is set."""
     if key in REFUSED:
-        raise _refused(name, key, value, f"this key to be left out: {REFUSED[key]}")
+        raise _refused(name, key, value, f"this key to be removed: {REFUSED[key]}")
     if key in RENAMED:
         new = RENAMED[key]
         if key == "total" and "duration" in tables:
             return  # a duration alone ends the load then, in ghz
         if new in tables or new in out:
-            raise _refused(name, key, value, f"one of {key} and {new}: both say the same")
+            raise _refused(name, key, value, f"only one of {key} and {new}: they mean the same")
         out[new] = value
     elif key in (*OF_SCHEDULE, *OF_CONCURRENCY):
         _translate_schedule(out, tables, key, value, name)
     elif key == "async" and not {"rps", "rate", "load-schedule"} & tables.keys():
-        raise _refused(name, key, value, "a rate as well: calls are then sent when they are due")
+        raise _refused(name, key, value, "a rate along with it: calls are then sent when they are due")
     elif key == "insecure":
         if not isinstance(value, bool):
             raise _refused(name, key, value, "true or false")
         if value and (of_tls := next((one for one in OF_TLS if one in tables), None)):
-            raise _refused(name, key, value, f"false beside {of_tls}, which belongs to TLS")
+            raise _refused(name, key, value, f"false together with {of_tls}, which is a TLS option")
         if not value:
             out["tls"] = True
-    # insecure = true and count-errors = true are what bench does anyway.
+    # insecure = true and count-errors = true are what bench does anyway; the rest is set at the end.
 
 
 def _translate_schedule(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: Any, name: str) -> None:
@@ -121,11 +131,11 @@ def _translate_schedule(out: dict[str, Any], tables: Mapping[str, Any], key: str
     rated = {"rps", "rate"} & tables.keys()
     of, _, rest = key.partition("-")
     if f"{of}-schedule" not in tables:
-        raise _refused(name, key, value, f"{of}-schedule=step or {of}-schedule=line as well")
+        raise _refused(name, key, value, f"{of}-schedule=step or {of}-schedule=line along with it")
     if rest != "schedule":
         return
     if of == "load" and rated:
-        raise _refused(name, key, value, "either a schedule or one rate")
+        raise _refused(name, key, value, "either a schedule or a single rate")
     if of == "concurrency" and (rated or "load-schedule" in tables):
         raise _refused(name, key, value, "no rate beside it: max-in-flight bounds the calls in flight of a rate")
     if of == "load":
@@ -150,14 +160,14 @@ def schedule(tables: Mapping[str, Any], where: str, dashes: str = "") -> str:
             if not tables.get(key):
                 raise UsageError(f"{where}{dashes}load-schedule=step needs {dashes}{key} as well")
         if tables.get("load-max-duration"):
-            expected = "this to be left out: a schedule of steps ends with its last rate"
+            expected = "this to be removed: a schedule of steps ends with its last rate"
             raise UsageError(where + invalid(f"{dashes}load-max-duration", tables["load-max-duration"], expected))
         return "{load-start}:{load-end}:{load-step}@{load-step-duration}".format(**tables)
     if kind == "line":
         return _line(tables, where, dashes)
     if kind != "const" or len(tables.keys() & set(_SCHEDULE)) > 0:
         raise UsageError(
-            where + invalid(f"{dashes}load-schedule", kind, "step or line, or const without what belongs to those")
+            where + invalid(f"{dashes}load-schedule", kind, "step or line, or const without their options")
         )
     return ""
 

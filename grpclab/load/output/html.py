@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from grpclab import quantities as qty
 from grpclab.load.core.summary import percentile
 from grpclab.load.output import chart
 from grpclab.load.output.call_columns import column
+from grpclab.load.output.call_table import call_cells
 from grpclab.load.output.notebook_html import in_cell
 from grpclab.load.output.render import (
     LABELS,
     behind,
-    call_cells,
     compressed,
     endings,
     load_text,
@@ -43,12 +44,21 @@ class CardBody:
 
 
 def render_html(result: LoadResult) -> str:
-    """Return the card: a headline, a table, a small picture, and remarks on them."""
+    """Return the card for the output of a cell, with its style."""
+    style = pages.style(pages.SHARED, "content.css") + pages.style(TEMPLATES, "bench.css")
+    return in_cell(style, card(result, cell=True))
+
+
+def card(result: LoadResult, *, cell: bool) -> Markup:
+    """Return the card: a headline, a table, a small picture, and remarks on them.
+
+    `cell`: it is for the output of a notebook cell, not for a page with the style sheet.
+    """
     body = _steps(result) if result.steps else _latencies(result)
-    card = pages.rendered(
+    return pages.rendered(
         TEMPLATES,
         "card.html.j2",
-        in_cell=True,
+        in_cell=cell,
         call=result.title,
         target=result.target,
         load=load_text(result),
@@ -58,7 +68,6 @@ def render_html(result: LoadResult) -> str:
         picture=body.picture,
         remarks=_remarks(result),
     )
-    return in_cell(pages.style(pages.SHARED, "content.css") + pages.style(TEMPLATES, "bench.css"), card)
 
 
 def _headline(result: LoadResult) -> list[tuple[str, str, str]]:
@@ -67,7 +76,7 @@ def _headline(result: LoadResult) -> list[tuple[str, str, str]]:
     figures: list[tuple[str, str, str]] = []
     if result.knee is not None:
         rate = result.knee.rate_rps
-        figures.append(("gb-main", "-" if rate is None else f"{rate:,.10g}", "requests/s kept up with"))
+        figures.append(("gb-main", "-" if rate is None else f"{rate:,.10g}", "requests/s sustained"))
     else:
         figures.append(("gb-main", f"{summary.throughput_rps:,.0f}", "requests/s"))
         if result.run.short:
@@ -99,10 +108,7 @@ def _latencies(result: LoadResult) -> CardBody:
     rows.append(["slowest", qty.milliseconds(summary.latency_max_s), *blank])
     if opened:
         rows.append(["sent late, p99", qty.milliseconds(run.lateness["p99"]), ""])
-    for title, times in (
-        ("time to the first message", summary.first_message),
-        ("gap between messages", summary.message_gap),
-    ):
+    for _, title, times in summary.message_times:
         shown = {n: v for n, v in times.items() if n in ("p50", "p99")}
         rows += [[f"{title}, {LABELS.get(n, n)}", qty.milliseconds(v), *blank] for n, v in shown.items()]
     for call in result.calls:
@@ -172,7 +178,7 @@ def _steps(result: LoadResult) -> CardBody:
     drawn = [curve for curve in curves if len(curve.points) > 1]
     picture = None
     if drawn:
-        description = f"Latency over the rate offered. {result.knee.sentence if result.knee else ''}"
+        description = f"Latency against the offered rate. {result.knee.sentence if result.knee else ''}"
         ticks = chart.rate_ticks([step.rate_rps for step in result.steps])
         hollow = "; hollow: the generator's limit" if any(step.limited_by for step in result.steps) else ""
         picture = chart.laid_out(drawn, ticks, f"requests/s offered{hollow}", description)
@@ -201,7 +207,7 @@ def _remarks(result: LoadResult) -> list[tuple[str, str]]:
     if run.stopped_because:
         items.append(("gb-missed", f"stopped early: {run.stopped_because}"))
     if run.interrupted:
-        items.append(("gb-warn", "interrupted: this is what had been measured by then"))
+        items.append(("gb-warn", "interrupted: these are the results up to that point"))
     items += [("gb-warn" if notice.severity == "warning" else "", str(notice)) for notice in result.notices]
     items += [("", note) for note in result.remarks]
     return items

@@ -36,7 +36,7 @@ def progress_text(
     parts.append(f"{progress.errors:,} failed")
     if progress.over:
         calls = "1 call" if progress.under_way == 1 else f"{progress.under_way:,} calls"
-        return "  ".join([*parts, f"the window is over, {calls} still under way"])
+        return "  ".join([*parts, f"the window is over, {calls} still in progress"])
     if not math.isnan(progress.latency_p99_s):
         parts.append(f"p99 {qty.duration_in(progress.latency_p99_s, 'ms', ',.2f')}")
     return "  ".join(parts)
@@ -103,7 +103,7 @@ class EncodingLine:
         elapsed_s = self._now() - self._begun
         if elapsed_s < self._next_s:
             return
-        text = f"encoding requests before the load: {encoded:,}"
+        text = f"encoding requests before the run: {encoded:,}"
         if planned:
             text += f" of {planned:,}, about {elapsed_s * (planned - encoded) / encoded:,.0f} s left"
         if self._stream.isatty():

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 from grpclab import quantities as qty
 from grpclab.load.core.bounds import caller_changes
+from grpclab.load.output.call_table import call_lines
+from grpclab.load.output.formats import successful
+from grpclab.load.output.histogram import bars, buckets
 from grpclab.load.plan_rules import how_to_plan_more
-from grpclab.load.result import GRADES, CallResult, LoadResult
+from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
 from grpclab.load.steps import RateStep, rate_text
 from grpclab.metrics import PERCENTILES, calls_needed
@@ -23,7 +26,7 @@ def load_text(result: LoadResult) -> str:
     """Return a phrase on the load: ``50 in flight, engine wire, one channel``."""
     load, client = result.config.load, result.config.client
     clients = {
-        "per_call": "a channel for each call",
+        "per_call": "one channel per call",
         "shared": "one channel",
         "pool": f"a pool of {client.connections}",
     }
@@ -46,7 +49,7 @@ def one_line(result: LoadResult) -> str:
         return f"{result.title} at {result.target}: {summary.requests:,} calls, {result.knee.sentence}"
     ended = f", {name} {qty.milliseconds(tail)}" if name else ""
     limited = f", {result.limited_by}" if result.limited_by else ""
-    short = f" over {qty.duration(summary.window_s, 'sentence')} only" if result.run.short else ""
+    short = f" over only {qty.duration(summary.window_s)}" if result.run.short else ""
     return (
         f"{result.title} at {result.target}: {summary.requests:,} calls,"
         f" {summary.throughput_rps:,.1f} requests/s{short}{ended}, {summary.errors:,} failed{limited}"
@@ -62,7 +65,7 @@ def percentile_rows(result: LoadResult) -> Iterator[tuple[str, float, float, str
             note = ""
             if math.isnan(value) and name == COUNTED[-1]:  # what the highest needs is enough for the others
                 more = how_to_plan_more(result.config)
-                note = f"needs {calls_needed(q):,} calls (10 beyond it), there were {summary.requests:,}: {more}"
+                note = f"needs {calls_needed(q):,} calls (10 beyond it), but there were {summary.requests:,}: {more}"
             yield LABELS.get(name, name), value, summary.latency_uncorrected.get(name, math.nan), note
 
 
@@ -76,7 +79,7 @@ def reasons(result: LoadResult) -> list[str]:
     if result.limited_by == HELD_BACK:
         return [f"HELD BACK by load.max_in_flight={result.config.load.max_in_flight:,}: {result.run.held_back}"]
     if result.limited_by:
-        return [f"{result.limited_by}: the client's own cost is in every figure"]
+        return [f"{result.limited_by}: every figure includes the client's own cost"]
     return []
 
 
@@ -98,13 +101,13 @@ def endings(run: LoadRun) -> list[str]:
     summary, sentences = run.summary, []
     if not summary.ended:
         later = summary.requests - (summary.not_ended - summary.not_ended_before)
-        rest = f"; {later:,} ended after it: give it more time (--duration)" if later else ""
+        rest = f"; {later:,} ended after it: allow more time (--duration)" if later else ""
         sentences.append(f"NO CALL ENDED in the {summary.window_s:,.2f} s of the window{rest}")
     if summary.not_ended:
         calls = "1 call" if summary.not_ended == 1 else f"{summary.not_ended:,} calls"
         parts = {
-            f"{run.unsent:,} due and never sent": run.unsent,
-            f"{summary.not_ended_before:,} from the warm-up, in no other figure": summary.not_ended_before,
+            f"{run.unsent:,} were due but never sent": run.unsent,
+            f"{summary.not_ended_before:,} from the warm-up, not counted in any other figure": summary.not_ended_before,
         }
         more = f" ({', '.join(part for part, count in parts.items() if count)})" if any(parts.values()) else ""
         sentences.append(f"{calls} had not ended when the run did: NOT_ENDED{more}")
@@ -115,19 +118,23 @@ def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
     """Return the troubles that there were: a name, a number, and an explanation of each."""
     run = result.run
     if run.held:
-        yield "held", f"{run.held:,}", "calls waited for the peer's limit of open streams"
+        yield "held", f"{run.held:,}", "calls waited because of the peer's limit on open streams"
     if run.bound_hits and result.limited_by != HELD_BACK:
         most = result.config.load.max_in_flight
-        yield "held back", f"{run.bound_hits:,}", f"calls waited, {most:,} being in flight (load.max_in_flight)"
+        yield "held back", f"{run.bound_hits:,}", f"calls waited with {most:,} already in flight (load.max_in_flight)"
     limit, refused = result.config.client.max_message_mib, run.summary.errors_by_status.get("RESOURCE_EXHAUSTED", 0)
     if limit is not None and refused:
-        yield "refused", f"{refused:,}", f"RESOURCE_EXHAUSTED, as is an answer above client.max_message_mib={limit}"
+        yield (
+            "refused",
+            f"{refused:,}",
+            (f"RESOURCE_EXHAUSTED, which also includes answers above client.max_message_mib={limit}"),
+        )
     if run.connections_lost or run.outage_s:
         noun = "connection" if run.connections_lost == 1 else "connections"
         yield (
             "lost",
             f"{run.connections_lost:,}",
-            f"{noun}, closed by the server or broken; for {run.outage_s:.2f} s there was none",
+            f"{noun}, closed by the server or broken; there was no connection for {run.outage_s:.2f} s",
         )
 
 
@@ -138,6 +145,14 @@ def compressed(result: LoadResult) -> Iterator[str]:
         yield f"answers compressed with {printable(encoding, 40)}: {count:,} of {good:,}"
 
 
+def carried(result: LoadResult) -> Iterator[str]:
+    """Yield the bytes of a call on the wire, where they are known."""
+    both = result.run.traffic.bytes_per_call(result.run.calls_made).values()
+    if not any(map(math.isnan, both)):
+        sent, received = (f"{count:,.0f} B" for count in both)
+        yield f"{sent} sent and {received} received for each call, headers and TLS included"
+
+
 def render(result: LoadResult) -> str:
     """The summary for a terminal."""
     parts = [
@@ -145,13 +160,20 @@ def render(result: LoadResult) -> str:
         _counts(result),
         _steps(result),
         _latencies(result),
-        _calls(result),
+        call_lines(result),
+        _histogram(result),
         _messages(result),
         _errors(result),
         _connections(result),
         _verdicts(result),
     ]
     return harmless("\n\n".join("\n".join(lines) for lines in parts if lines))
+
+
+def summary_chunks(result: LoadResult) -> Iterator[str]:
+    """The summary and the end of its last line."""
+    yield render(result)
+    yield "\n"
 
 
 def _row(name: str, value: str, note: str = "", width: int = 12) -> str:
@@ -244,44 +266,21 @@ def _latencies(result: LoadResult) -> list[str]:
     return lines
 
 
-CALL_TITLES = ("share", "calls", "failed", "requests/s", "p50", "p99")
-"""The titles of the figures of one call of a mix."""
-
-
-def call_cells(call: CallResult, calls: int) -> tuple[str, ...]:
-    """The cells of one call of a mix of which so many `calls` were made, as CALL_TITLES has them."""
-    summary = call.summary
-    return (
-        f"{qty.percent_of(summary.requests, calls)}",
-        f"{summary.requests:,}",
-        f"{summary.errors:,}",
-        f"{summary.throughput_rps:,.1f}",
-        qty.milliseconds(summary.latency["p50"]),
-        qty.milliseconds(summary.latency["p99"]),
-    )
-
-
-def _calls(result: LoadResult) -> list[str]:
-    if not result.calls:
-        return []
-    width = max(len(call.name) for call in result.calls)
-    rows = [
-        (call.name, "  ".join(f"{cell:>11}" for cell in call_cells(call, result.run.summary.requests)), call.path[1:])
-        for call in result.calls
-    ]
-    titles = ("each call", "  ".join(f"{title:>11}" for title in CALL_TITLES), "")
-    return [f"  {name:<{max(width, 9)}}  {cells}  {path}".rstrip() for name, cells, path in (titles, *rows)]
+def _histogram(result: LoadResult) -> list[str]:
+    """Ten steps from the fastest to the slowest call that succeeded; nothing where all took the same time."""
+    lines = [] if result.steps else bars(buckets(successful(result)))
+    return ["  successful calls by latency, up to", *lines] if lines else []
 
 
 def _messages(result: LoadResult) -> list[str]:
     summary = result.run.summary
-    if not summary.messages:
-        return []
-    lines = [_number_row("messages", f"{summary.messages:,}", "")]
-    for title, times in (
-        ("time to the first message", summary.first_message),
-        ("gap between messages", summary.message_gap),
-    ):
+    counts = (
+        ("messages", summary.messages, ""),
+        ("sent", summary.messages_sent, "   messages that the client streamed"),
+        ("ended", summary.ended_by_client, "   streams that the client cancelled as planned, successful calls"),
+    )
+    lines = [_number_row(name, f"{count:,}", note) for name, count, note in counts if count]
+    for _, title, times in summary.message_times:
         rows = [
             _row(LABELS.get(name, name), qty.milliseconds(value))
             for name, value in times.items()
@@ -312,18 +311,19 @@ def _connections(result: LoadResult) -> list[str]:
     by_process = ""
     if len(result.connections_by_process) > 1:
         by_process = f", by server process {'/'.join(map(str, result.connections_by_process))}"
-    spun = f", {run.spin_s:.2f} s of pacing left out" if run.spin_s >= 0.005 else ""
+    spun = f", excluding {run.spin_s:.2f} s of pacing" if run.spin_s >= 0.005 else ""
     lines = [
-        _number_row("connections", f"{result.connections:,}", f"   open at the end, seen from outside{by_process}"),
+        _number_row("connections", f"{result.connections:,}", f"   open at the end, as seen from outside{by_process}"),
+        *(f"{'':18}{text}" for text in carried(result)),
         _number_row("generator", f"{run.busy_share:.0%}", f"   of a core in its busiest process{spun}"),
-        *([f"{'':18}measured here once: {result.ceiling}"] if result.ceiling else []),
+        *([f"{'':18}measured once on this machine: {result.ceiling}"] if result.ceiling else []),
         *(f"{'':18}{reason}" for reason in reasons(result)),
         *(_number_row(name, count, f"   {text}") for name, count, text in troubles(result)),
         *(f"  {text}" for text in compressed(result)),
     ]
     if not result.steps:
         letter, reason = result.grade
-        rule = "; ".join(f"{g} {most:.1%}, {ratio:g} x" for g, most, ratio in GRADES)
+        rule = "; ".join(f"{g} {most:.1%}, {ratio:g}×" for g, most, ratio in GRADES)
         lines.append(_number_row("grade", letter, f"   {reason}"))
         lines += [] if letter == "-" else [f"{'':18}at most: {rule}; else F"]
     return lines
@@ -337,6 +337,6 @@ def _verdicts(result: LoadResult) -> list[str]:
     if run.stopped_because:
         lines.append(f"  stopped early: {run.stopped_because}")
     if run.interrupted:
-        lines.append("  interrupted: this is what had been measured by then")
+        lines.append("  interrupted: these are the results up to that point")
     lines += [f"  {notice.severity}: {notice}" for notice in result.notices]
     return lines + [f"  note: {note}" for note in result.remarks]

@@ -84,8 +84,8 @@ def chosen(study: FinishedStudy, drawn: Sequence[Line]) -> tuple[list[Line], str
     kept = set(map(id, ranked[:MOST_SERIES]))
     return (
         [line for line in drawn if id(line) in kept],
-        f" Drawn are {MOST_SERIES} of {len(drawn)} series, the headline's first, then in the order of the plan; the "
-        "tables below have all.",
+        f" This figure shows {MOST_SERIES} of {len(drawn)} series, the headline's first, then in the order of the "
+        "plan; the tables below have all of them.",
     )
 
 
@@ -140,11 +140,10 @@ def throughput(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
         alt=_alt(f"Line chart of requests per second over {curve.factor}", drawn, "throughput_rps"),
         caption=caption,
         how_to_read=(
-            "A line joins the geometric means over blocks; the band around it is their 95 % interval (t, on "
-            "logarithms). Each faint dot is one trial. A hollow marker stands where the load generator, not "
-            "the server, may have been the limit: read it as a lower bound of what the server can do. The "
-            "horizontal axis is logarithmic where all its levels are above zero; the vertical one starts at "
-            "0."
+            "The line connects the geometric means over blocks; the band around it is their 95 % interval (t "
+            "interval on logarithms). Each faint dot is one trial. A hollow marker means that the load generator, "
+            "not the server, may have been the limit: read it as a lower bound on what the server can do. The "
+            "horizontal axis is logarithmic if all of its levels are above zero; the vertical axis starts at 0."
         ),
         engines=_engines(study, drawn),
     )
@@ -195,13 +194,12 @@ def latency(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
         alt=" ".join(_alt(f"Line chart of {metric_words(metric)}", drawn, metric) for metric, drawn in panels.items()),
         caption=_latency_caption(study, panels, missing + partial) + not_drawn,
         how_to_read=(
-            "One panel for each percentile, all on one logarithmic axis: equal distances are equal ratios, "
-            "and lower is better. These are latencies of a closed loop, where each caller waits for its "
-            "reply before it sends again, so they grow with the number of callers. Each point is the "
-            "geometric mean over blocks of the percentile in each block, with its 95 % interval; "
-            "percentiles themselves are never pooled or averaged within a block. A percentile is left out "
-            "where a trial has fewer than 10 requests beyond it. Hollow markers: the load generator may "
-            "have been the limit."
+            "There is one panel per percentile, all on the same logarithmic axis: equal distances are equal "
+            "ratios, and lower is better. The load is a closed loop: each caller waits for its reply before it "
+            "sends the next request, so latency grows with the number of callers. Each point is the geometric mean "
+            "over blocks of the percentile in each block, with its 95 % interval; percentiles are never pooled or "
+            "averaged within a block. A percentile is omitted if a trial has fewer than 10 requests beyond it. "
+            "Hollow markers: the load generator may have been the limit."
         ),
         engines=_engines(study, [ln for drawn in panels.values() for ln in drawn]),
     )
@@ -312,5 +310,5 @@ def _latency_caption(study: FinishedStudy, panels: Mapping[str, list[Line]], lef
         spans.append(
             f"{line.name} from {qty.duration(first.mean)} at {first.label} to {qty.duration(last.mean)} at {last.label}"
         )
-    lacking = f" Too few requests for {words.listing(left_out)} in some or all trials." if left_out else ""
+    lacking = f" Some or all trials have too few requests for {words.listing(left_out)}." if left_out else ""
     return f"{metric_words(metric)}: {words.listing(spans)}.{lacking}{_limited(study, drawn)}"

@@ -79,19 +79,20 @@ def latency_distribution(study: FinishedStudy) -> FigureBlock | None:
         )
 
     return figure_block(
-        title="Latency by percentile, and how it is spread",
+        title="Latency by percentile and its distribution",
         draw=draw,
         wide_height_in=3.9,
         narrow_height_in=6.6,
         alt="Latency by percentile and as a cumulative share, logarithmic. " + " ".join(_alt(line) for line in drawn),
         caption=_caption(study, drawn),
         how_to_read=(
-            "Left, latency at each percentile; both axes are logarithmic, so the far right is the slowest call in a "
-            "thousand and more. Thick lines are all valid trials of a configuration, their histograms added up; thin "
-            f"ones are single blocks, {MOST_BLOCKS} at most: where they fan out, the tail is not the same in every "
-            "block. A line ends where fewer than 10 calls lie beyond. Right, the share of calls that took no longer "
-            "than so much. Failed calls are in it. In a closed loop these are latencies of callers who wait, and grow "
-            "with their number; in an open loop they count from the planned send time."
+            "Left: the latency at each percentile. Both axes are logarithmic, so the far right shows the slowest "
+            "call in a thousand and rarer ones. Each thick line is the sum of the histograms of all valid trials "
+            f"of a configuration; the thin lines are single blocks, at most {MOST_BLOCKS}. Where they fan out, the "
+            "tail differs from block to block. A line ends where fewer than 10 calls are beyond it. Right: the "
+            "share of calls that took no longer than the time on the axis. Failed calls are included. In a closed "
+            "loop, callers wait for their replies, so latency grows with the number of callers; in an open loop, "
+            "latency counts from the planned send time."
         ),
         engines=study.engines(line.configuration for line in drawn),
     )
@@ -166,5 +167,9 @@ def _caption(study: FinishedStudy, drawn: list[Latencies]) -> str:
         ]
         compared = f"{words.sentence_case(first.name)} and {second.name}: {'; '.join(pairs)}." if pairs else ""
     others = len(study.configurations) - len(drawn)
-    rest = f" Drawn: the headline's two and the sides of its parts; not drawn: {others} more." if others > 0 else ""
+    rest = (
+        f" The figure shows the two sides of the headline and of its parts; {others} more are not shown."
+        if others > 0
+        else ""
+    )
     return f"{compared or _alt(drawn[0])}{rest}".strip()

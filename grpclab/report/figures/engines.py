@@ -105,11 +105,11 @@ def engines(study: FinishedStudy) -> FigureBlock | None:
         alt=_alt(drawn),
         caption=_caption(study),
         how_to_read=(
-            "First: requests per second with their 95 % interval (an arrow where it goes on beyond the panel); the "
-            "factor in brackets is wire over grpcio, measured within blocks. A hollow bar was limited by the "
-            "client, so the server can do at least that. Second: CPU time per call, the server's and the "
-            "client's. What the server spends should hardly depend on who asks; what the client spends is its "
-            "own, and where the client has one core it is a ceiling on the result."
+            "First panel: requests per second with 95 % intervals (an arrow marks one that extends beyond the "
+            "panel). The ratio in brackets is wire divided by grpcio, measured within blocks. A hollow bar was "
+            "limited by the client, so the server can do at least that much. Second panel: CPU time per call in "
+            "the server and in the client. The server's cost should hardly depend on the client. The client's cost "
+            "does, and for a client with one core it caps the throughput."
         ),
         engines=study.engines(row.configuration for client in drawn for row in client.rows),
     )
@@ -131,17 +131,21 @@ def sentence(study: FinishedStudy) -> str:
         gains += [f"{c.variant} {ratio}" for c, ratio in zip(more[1:], others, strict=True)]
         base = study.plan.engines.base if study.plan.engines else ""
         meaning = (
-            "so much of the figures above is the client's"
+            "that factor in the figures above is due to the client"
             if base == "grpcio"
-            else "with such a client you would see that much less than the figures above"
+            else "with a Python client, you would see that much less than in the figures above"
         )
-        parts.append(f"with the wire engine {words.listing(gains)} what a Python client takes from it: {meaning}")
+        parts.append(
+            f"with the wire engine, {words.listing(gains)} the throughput that a Python client gets: {meaning}"
+        )
     if same := by_verdict.get("equivalent"):
-        parts.append(f"{_ratios(same)}: both engines get the same, so the server sets the figure, not the client")
+        parts.append(
+            f"{_ratios(same)}: both engines get the same throughput, so the server is the limit and not the client"
+        )
     if less := by_verdict.get("slower"):
         parts.append(f"{_ratios(less)}: less with the wire engine than with a Python client")
     if open_ := by_verdict.get("inconclusive"):
-        parts.append(f"{_ratios(open_)}: what the client costs is undecided")
+        parts.append(f"{_ratios(open_)}: the cost of the client is undecided")
     if none := by_verdict.get("none"):
         parts.append(f"{words.listing(c.variant for c in none)}: no block has both engines")
     return f"{words.sentence_case('; '.join(parts))}."

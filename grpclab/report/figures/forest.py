@@ -80,13 +80,13 @@ def _forest_sheet(study: FinishedStudy, groups: Groups, every: Sequence[Comparis
         alt=_forest_alt(shown),
         caption=_forest_caption(study, shown, every),
         how_to_read=(
-            "A dot is the ratio candidate / baseline, the line through it the 95 % interval. The grey band "
-            f"is {study.margin_words}: an effect inside it is too small to matter, by the study's own "
-            "choice. Upward triangles are faster, downward ones slower, squares equivalent, circles "
-            "inconclusive. For latencies a ratio below 1 is the faster one. All but the headline are "
-            "corrected for their number (Holm, one family for each metric). Groups with effects beyond a "
-            "factor of 2, and beyond one of 20, have a scale of their own. Hollow marks: the load generator may have "
-            "been the limit on one side."
+            "Each marker is the ratio of candidate to baseline, and the line through it is the 95 % interval. The "
+            f"grey band is {study.margin_words}: this study treats an effect inside it as too small to matter. "
+            "Upward triangles are faster, downward triangles slower, squares equivalent, and circles inconclusive. "
+            "For latencies, a ratio below 1 is faster. All comparisons except the headline are corrected for "
+            "multiple testing (Holm, one family per metric). Groups with effects beyond a factor of 2, or beyond a "
+            "factor of 20, have their own scale. Hollow markers: the load generator may have been the limit on one "
+            "side."
         ),
         engines=_engines(study, shown),
     )
@@ -173,7 +173,7 @@ def _forest_caption(study: FinishedStudy, shown: Sequence[Comparison], every: Se
     counts = {v: sum(c.verdict == v for c in shown) for v in theme.VERDICT}
     counted = words.listing([f"{n} {verdict}" for verdict, n in counts.items() if n])
     if len(shown) < len(every):
-        return f"Of these {len(shown)} of {qty.count(len(every), 'comparison')}: {counted}."
+        return f"{len(shown)} of {qty.count(len(every), 'comparison')} shown: {counted}."
     aa, noise = study.verdict.aa, ""
     if aa and known(aa):
         noise = f" The baseline against itself (A/A) gives {words.estimate(aa)}."

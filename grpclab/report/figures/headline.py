@@ -71,7 +71,7 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
 
     height_in = 0.75 + 0.52 * len(rows)
     texts = [f"{row.title}: {words.estimate(row.comparison)}, {row.comparison.verdict}" for row in rows]
-    less = " Less is faster." if lower_is_faster(study.metric_of_headline) else ""
+    less = " Lower is better." if lower_is_faster(study.metric_of_headline) else ""
     return figure_block(
         title=f"The ratio in {metric}, block by block",
         draw=draw,
@@ -80,10 +80,10 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
         alt=f"Ratios with 95 % intervals over blocks: {'; '.join(texts)}.",
         caption=_caption(study, first, rows),
         how_to_read=(
-            f"A small grey dot is one block: the candidate's {metric} divided by the baseline's. The mark is their "
-            "geometric mean, the line through it the 95 % interval. The grey band is "
-            f"{study.margin_words}: an effect inside it is too small to matter, by the study's own choice.{less} The "
-            "baseline against itself (A/A) shows what the noise of this machine looks like."
+            f"Each small grey dot is one block: the candidate's {metric} divided by the baseline's. The large "
+            "marker is their geometric mean, and the line through it is the 95 % interval. The grey band is "
+            f"{study.margin_words}: this study treats an effect inside it as too small to matter.{less} The "
+            "baseline against itself (A/A) shows how noisy this machine is."
         ),
         engines=study.engines(side for c in shown for side in (c.baseline, c.candidate)),
     )

@@ -85,11 +85,12 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
         + f".{_changes(borders)}",
         caption=caption,
         how_to_read=(
-            "Studies stand in order of time, evenly apart, their dates below. A point is the geometric mean over the "
-            "blocks of one study, with its 95 % interval; the axis is logarithmic, so that equal distances are equal "
-            "ratios. Only what has the same name, scenario and settings counts as the same configuration. A dashed "
-            "line across stands where the machine or a version changed, and says what; points are joined only where "
-            "nothing did, since levels of two machines do not compare."
+            "Studies are shown in chronological order at equal distances, with their dates below. Each point is "
+            "the geometric mean over the blocks of one study, with its 95 % interval; the axis is logarithmic, so "
+            "equal distances are equal ratios. Configurations count as the same only if they have the same name, "
+            "scenario and settings. A dashed line marks where the machine or a version changed, and says what "
+            "changed. Points are connected only where nothing changed, since absolute figures from two machines "
+            "are not comparable."
         ),
         engines="",
     )
@@ -115,7 +116,7 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
     borders = recurrence.borders(drawn)
     title = f"{last.candidate} against {last.baseline}"
     others = len(shared) - 1
-    more = f" Other headlines that two studies or more share, and that are not drawn: {others}." if others else ""
+    more = f" Other headlines that at least two studies share, not shown: {others}." if others else ""
     return figure_block(
         title="The same headline, study by study",
         draw=_draw([line], borders, drawn, unit=f"ratio, {title}", text=qty.ratio_tick, delta=last.delta),
@@ -133,11 +134,12 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
             f"{_changes(borders)}"
         ),
         how_to_read=(
-            "A marker is the headline's ratio in one study, with its 95 % interval; its shape and colour are the "
-            "verdict (triangle up: faster, down: slower, square: equivalent, circle: inconclusive). The line at 1 is "
-            "no difference, the band around it what is too small to interest. Only studies of one design whose two "
-            "sides have the same settings are shown. Intervals of two studies that do not overlap differ by more than "
-            "the noise within them; across a dashed line they also differ by what it names."
+            "Each marker is the headline's ratio in one study, with its 95 % interval; its shape and colour show "
+            "the verdict (upward triangle: faster, downward triangle: slower, square: equivalent, circle: "
+            "inconclusive). The line at 1 means no difference, and an effect inside the band around it is too "
+            "small to matter. Only studies of the same design with the same settings on both sides are shown. If "
+            "the intervals of two studies do not overlap, the studies differ by more than the noise within each; "
+            "if a dashed line is between them, they also differ in what that line names."
         ),
         engines="",
     )
@@ -146,9 +148,9 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
 def _choice(drawn: int, recurring: int) -> str:
     """The number of configurations that are drawn, of how many."""
     if recurring == 1:
-        return "the one configuration that two studies or more hold"
-    how = ": the headline's two of the newest study first, then those in most studies" if recurring > drawn else ""
-    return f"{qty.count(drawn, 'configuration')} of {recurring} that two studies or more hold{how}"
+        return "the one configuration that appears in at least two studies"
+    how = ", starting with the two of the newest headline, then those in most studies" if recurring > drawn else ""
+    return f"{qty.count(drawn, 'configuration')} of {recurring} that appear in at least two studies{how}"
 
 
 def _colour(newest: Past, level: PastLevel, place: int) -> str:
@@ -277,18 +279,18 @@ def _moves(lines: Sequence[Track], borders: Sequence[Change]) -> str:
         if len(piece) > 1:
             moves.append(f"{line.title} {qty.ratio(piece[-1].mean / piece[0].mean)}")
     if not moves:
-        return "On its last machine none was measured twice."
-    return f"Last against first on its last machine: {'; '.join(moves)}."
+        return "None was measured twice on the most recent machine."
+    return f"Last study against first on the most recent machine: {'; '.join(moves)}."
 
 
 def _agreement(spots: Sequence[PastValue], borders: Sequence[Change]) -> str:
     """Whether the last study agrees with the one before it on the same machine."""
     piece = recurrence.runs(spots, borders)[-1]
     if len(piece) < 2:
-        return "No other study is of the last one's machine and versions."
+        return "No other study has the machine and versions of the last one."
     before, last = piece[-2], piece[-1]
     if not all(math.isfinite(end) for spot in (before, last) for end in (spot.low, spot.high)):
-        return "An interval is missing: whether the last two agree cannot be said."
+        return "An interval is missing, so the last two cannot be compared."
     overlap = before.low <= last.high and last.low <= before.high
     return f"The intervals of the last two studies on one machine {'overlap' if overlap else 'do not overlap'}."
 
@@ -302,4 +304,4 @@ def _changes(borders: Sequence[Change]) -> str:
     if not borders:
         return ""
     times = "once" if len(borders) == 1 else f"{len(borders)} times"
-    return f" The machine or a version changed {times}, last: {borders[-1].what}."
+    return f" The machine or a version changed {times}, most recently: {borders[-1].what}."

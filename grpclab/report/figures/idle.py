@@ -94,21 +94,22 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
         ticks = [t for t in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10) if least / 2 <= t <= limit]
         theme.plain_ticks(ax, "x", ticks[:: 2 if narrow else 1], qty.duration)
         theme.clean(ax)
-        ax.set_xlabel("from the first call after the silence to the first success")
+        ax.set_xlabel("from the first call after the idle period to the first success")
 
     return figure_block(
-        title="How long until a call succeeds again",
+        title="Time until a call succeeds again",
         draw=draw,
         wide_height_in=0.62 * len(drawn) + 0.9,
         narrow_height_in=0.95 * len(drawn) + 0.9,
-        alt=f"Dots, one a trial. {_outcomes(drawn)}",
-        caption=f"After {qty.duration(pause)} of silence on a link that forgets a connection after "
+        alt=f"One dot per trial. {_outcomes(drawn)}",
+        caption=f"After an idle period of {qty.duration(pause)} on a link that drops idle connections after "
         f"{qty.duration(forgotten)}: {_outcomes(drawn)}",
         how_to_read=(
-            "Each mark is a trial: connections are used, then silent for longer than the emulated link remembers them, "
-            "then calls resume. A dot is the time from the first of these calls until one had succeeded; an open arrow "
-            "at the dashed line is a trial in which none had succeeded when it ended, so its time is longer than that. "
-            "On the right the median, and how many calls failed over all trials. Ratios of such times are bounds."
+            "Each marker is one trial: connections are used, then left idle until the emulated link drops them, "
+            "then calls resume. A dot is the time from the first of these calls until one succeeded. An open arrow "
+            "at the dashed line is a trial that ended before any call succeeded, so its time is longer than that. "
+            "On the right are the median and the number of failed calls over all trials. Ratios of such times are "
+            "bounds."
         ),
         engines=study.engines([one.configuration for one in drawn]),
     )

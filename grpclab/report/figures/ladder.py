@@ -137,13 +137,12 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
         alt=_alt(study, rungs, whole),
         caption=_caption(rungs, whole),
         how_to_read=(
-            "Read from top to bottom. Each bar starts where the rung it builds on ends and is as long as "
-            "the factor it gives: on a logarithmic axis equal lengths are equal factors. The thin line is "
-            "the 95 % interval of that factor. Coloured bars are kept and the next rung builds on them; "
-            "grey hatched ones were tried and rejected, and lead nowhere. A dashed empty slot is a rung "
-            "that this machine cannot test: that is not the same as no effect. The last bar is the "
-            "comparison of the two ends, measured directly. Hollow bars: the client may have been the limit on "
-            "one side."
+            "Read from top to bottom. Each bar starts where the bar of the rung that it builds on ends, and its "
+            "length is the ratio between the two: on a logarithmic axis, equal lengths are equal ratios. The thin "
+            "line is the 95 % interval of that ratio. Coloured bars are rungs that were kept, and the next rung "
+            "builds on them; grey hatched bars are rungs that were tried and rejected. A dashed empty slot is a "
+            "rung that cannot be tested on this machine, which does not mean that it has no effect. The last bar "
+            "compares the two ends directly. Hollow bars: the client may have been the limit on one side."
         ),
         engines=study.engines(rung.configuration for rung in study.plan.ladder),
     )
@@ -255,8 +254,8 @@ def _caption(rungs: list[Step], whole: float) -> str:
         best = max(kept, key=lambda s: s.ratio)
         product = math.prod(s.ratio for s in kept)
         parts.append(
-            f"The largest single step is {best.title} with {qty.ratio(best.ratio)}; "
-            f"the kept rungs multiply to {qty.ratio(product)}"
+            f"The largest single step is {best.title} with {qty.ratio(best.ratio)}; together, the kept rungs "
+            f"multiply to {qty.ratio(product)}"
         )
         if math.isfinite(whole):
             parts[-1] += f", measured directly {qty.ratio(whole)}"
@@ -265,7 +264,7 @@ def _caption(rungs: list[Step], whole: float) -> str:
         parts.append(f"Rejected: {words.listing(rejected)}")
     slots = [s.title for s in rungs if not math.isfinite(s.ratio)]
     if slots:
-        parts.append(f"Not measured here: {words.listing(slots)}")
+        parts.append(f"Not measured on this machine: {words.listing(slots)}")
     return ". ".join(parts) + "."
 
 

@@ -53,21 +53,21 @@ def offered_rates(study: FinishedStudy) -> FigureBlock | None:
         else f"{words.sentence_case(one.sentence())}."
         for name, one in zip(names, drawn, strict=True)
     ]
-    left_out = f" Not drawn: {len(every) - len(drawn)} further series." if len(every) > len(drawn) else ""
+    left_out = f" {len(every) - len(drawn)} more series are not shown." if len(every) > len(drawn) else ""
     return figure_block(
-        title="Latency over the offered rate",
+        title="Latency against the offered rate",
         draw=draw,
         wide_height_in=3.6,
         narrow_height_in=3.4,
         alt=" ".join(_alt(name, one) for name, one in zip(names, drawn, strict=True)),
         caption=" ".join(sentences) + left_out,
         how_to_read=(
-            "Calls are sent when they are due, whatever became of those before, and latency counts from then on: a "
-            "server that cannot keep up shows it here as a queue. The solid line is p99 with its 95 % interval over "
-            "blocks, the dotted one p50. The vertical line is the knee: the highest rate at which "
-            f"{qty.percent(KEPT_SHARE)} of the calls came back as fast as they were offered and the tail was no more "
-            f"than {KEPT_TAIL:g} times that of the lowest rate (its median, where there are too few calls for p99). "
-            "Hollow markers: the load generator may have been the limit."
+            "Calls are sent when they are due, whether or not earlier ones have finished, and latency counts from "
+            "the time they are due, so a server that cannot keep up builds a queue that shows here. The solid line "
+            "is p99 with its 95 % interval over blocks; the dotted line is p50. The vertical line is the knee: the "
+            f"highest rate at which at least {qty.percent(KEPT_SHARE)} of the offered rate was answered and the "
+            f"tail was no more than {KEPT_TAIL:g} times that at the lowest rate (the median if there are too few "
+            "calls for p99). Hollow markers: the load generator may have been the limit."
         ),
         engines=study.engines(r.configuration for one in drawn for r in one.rates),
     )
@@ -104,4 +104,4 @@ def _alt(name: str, one: Series) -> str:
         f"{r.achieved_rps:,.0f}/s answered"
         for r in one.rates
     )
-    return f"Latency over the offered rate, {name}: {texts}."
+    return f"Latency against the offered rate, {name}: {texts}."

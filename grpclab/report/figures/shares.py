@@ -43,8 +43,8 @@ VIEWS = (
         name="perf",
         title="Where the server's CPU time goes: every thread, by perf",
         sees=(
-            "perf looks at every thread while it runs on a CPU, gRPC core's own I/O threads and the inside of the "
-            "kernel included; it knows no names of Python functions, so the handler is part of the interpreter here"
+            "perf samples every thread while it runs on a CPU, including gRPC core's own I/O threads and the "
+            "kernel; it cannot name Python functions, so the handler counts as part of the interpreter here"
         ),
     ),
     View(
@@ -52,10 +52,10 @@ VIEWS = (
         samples="profile_samples",
         note="profile_note",
         name="py-spy",
-        title="What Python's threads do, by py-spy",
+        title="What the Python threads do, by py-spy",
         sees=(
-            "py-spy names Python's functions, and so the handler, but looks at Python's threads only: gRPC core's "
-            "I/O threads, which do much of the sending and receiving, are not in it"
+            "py-spy can name Python functions, and therefore the handler, but it only samples Python threads: gRPC "
+            "core's I/O threads, which do much of the sending and receiving, are not included"
         ),
     ),
 )
@@ -126,7 +126,7 @@ def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
             axes = figure.subplots(1, 3, gridspec_kw={"width_ratios": [3.6, 1, 1]}, sharey=True)
         busy, left, right = axes
         _stack(busy, drawn, present, least=0.09 if narrow else 0.05)
-        busy.set_title("what the samples at work did")
+        busy.set_title("activity in the samples at work")
         _bars(left, drawn, beside[1], beside[0] if narrow else beside[0].removesuffix(", of all samples"))
         _bars(right, drawn, [p.accounted for p in drawn], "kernel, by /proc")
         for ax in axes:
@@ -161,11 +161,11 @@ def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
         alt=_alt(drawn, present, beside),
         caption=f"{_caption(drawn)} ({samples}{waited}.)",
         how_to_read=(
-            f"{view.sees[0].upper()}{view.sees[1:]}. The samples are taken right after the measured window, under the "
-            "same load, and never inside it. The long bar splits the samples in which a thread worked by what it was "
-            "doing; waiting for work costs nothing and is no part of it. The kernel's share of the CPU time in /proc "
-            "is the kernel's own accounting of all threads during the measured window, so it is a check on the "
-            "samples. Numbers are means over blocks; the tables below have their intervals."
+            f"{view.sees[0].upper()}{view.sees[1:]}. Samples are taken right after the measured window under the "
+            "same load, never inside the window. The long bar divides the samples in which a thread was working by "
+            "activity; waiting for work costs nothing and is left out. The kernel's share of the CPU time in /proc "
+            "is the kernel's own accounting of all threads during the measured window, so it serves as a check on "
+            "the samples. Figures are means over blocks; the tables below have their intervals."
         ),
         engines=study.engines(p.configuration for p in drawn),
     )

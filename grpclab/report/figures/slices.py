@@ -130,7 +130,7 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
     caption = _caption(scatter, names)
     if study.narrowing:
         caption += f" The interval is {study.narrowing.sentence()}."
-    left_out = "" if len(blocks) <= MOST_BLOCKS else f" Drawn are {MOST_BLOCKS} of {len(blocks)} blocks."
+    left_out = "" if len(blocks) <= MOST_BLOCKS else f" The figure shows {MOST_BLOCKS} of {len(blocks)} blocks."
     return figure_block(
         title="Both sides over time, and their ratio",
         draw=draw,
@@ -143,12 +143,12 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
         ),
         caption=caption + left_out,
         how_to_read=(
-            "Above, each point is one slice, about a tenth of a second of load, relative to the mean of its side; both "
-            "sides are up at the same time and take turns in random order. Where the two lines rise and fall together, "
-            "the machine changed its speed, and both sides met it. Below is their ratio in each pass, on the same "
-            "scale: what both met is gone from it, and what is left is the noise of the comparison. A step from block "
-            "to block that the ratio has as well comes with the server processes, which are fresh in each block; it is "
-            "why the block, and not the slice, is the unit of evidence."
+            "Top: each point is one slice, about a tenth of a second of load, relative to the mean of its side. "
+            "Both servers are up at the same time and take turns in random order. Where the two lines rise and "
+            "fall together, the speed of the machine changed, which affected both sides. Bottom: their ratio in "
+            "each pass, on the same scale. What affected both sides cancels, and the rest is the noise of the "
+            "comparison. A step in the ratio from one block to the next comes from the server processes, which are "
+            "fresh in each block. That is why the block, not the slice, is the unit of evidence."
         ),
         engines=study.engines([study.baseline, study.candidate]),
     )
@@ -211,12 +211,13 @@ def _caption(scatter: Noise, names: dict[str, str]) -> str:
     if scatter.shared > 0.5:
         gist = "Both sides rise and fall together: most of the noise is the machine's, and cancels"
     elif scatter.shared > 0.2:
-        gist = "The two sides share a part of the noise, which cancels"
+        gist = "The two sides share part of the noise, which cancels"
     else:
         gist = "The two sides share hardly any noise"
     text = (
-        f"{gist}. From pass to pass {names['baseline']} moves by {_share(scatter.baseline)}, {names['candidate']} by "
-        f"{_share(scatter.candidate)}, their ratio by {_share(scatter.ratio)} (standard deviations within blocks)"
+        f"{gist}. From pass to pass, {names['baseline']} varies by {_share(scatter.baseline)}, {names['candidate']} "
+        f"by {_share(scatter.candidate)}, and their ratio by {_share(scatter.ratio)} (standard deviations within "
+        "blocks)"
     )
     return f"{text}."
 

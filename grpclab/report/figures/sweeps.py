@@ -24,7 +24,9 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
     if not drawn:
         return None
     levels, shown = (sum(len(points) for _, points in of) for of in (every, drawn))
-    left_out = "" if shown == levels else f" Drawn are {shown} of {levels} levels; the tables below have all."
+    left_out = (
+        "" if shown == levels else (f" The figure shows {shown} of {levels} levels; the tables below have all of them.")
+    )
     rows = [len(points) for _, points in drawn]
     columns = min(len(drawn), 3)
     lines = -(-len(drawn) // columns)
@@ -84,9 +86,9 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
         alt=" ".join(_sweep_alt(entry, points) for entry, points in drawn),
         caption=" ".join(_sweep_caption(entry, points) for entry, points in drawn) + left_out,
         how_to_read=(
-            "Each panel changes one factor and leaves all others as they are in the base (hollow diamond). "
-            "Dots are ratios to the base with their 95 % intervals; triangles are faster or slower, squares "
-            f"equivalent, circles inconclusive. The grey band is {study.margin_words}."
+            "Each panel changes one factor and leaves all others as they are in the base (hollow diamond). Markers "
+            "are ratios to the base with their 95 % intervals: triangles are faster or slower, squares equivalent, "
+            f"and circles inconclusive. The grey band is {study.margin_words}."
         ),
         engines=study.engines(side for _, points in drawn for _, c in points for side in (c.baseline, c.candidate)),
     )

@@ -106,7 +106,7 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
         ax.set_ylabel("")
         ax.set_xlabel("trials in order of execution" + (", by block" if len(ticks) > (3 if narrow else 8) else ""))
         ax.set_title(
-            "throughput against the mean of its configuration",
+            "throughput relative to the mean of its configuration",
             fontweight="normal",
             color=theme.QUIET,
             fontsize=9.5,
@@ -117,8 +117,8 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
     spread = float(np.exp(np.log(good["relative"]).std(ddof=1)) - 1)
     invalid = f" {qty.count(len(bad), 'trial')} invalid (red crosses)." if len(bad) else ""
     caption = (
-        f"Half of the study to half of the study, throughput moved by {100 * (drift - 1):+.1f} %; "
-        f"single trials scatter by about {100 * spread:.1f} % around their configuration's mean.{invalid}"
+        f"From the first half of the study to the second, throughput changed by {100 * (drift - 1):+.1f} %; single "
+        f"trials vary by about {100 * spread:.1f} % around the mean of their configuration.{invalid}"
     )
     return figure_block(
         title="Every trial, in order",
@@ -132,10 +132,10 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
         ),
         caption=caption,
         how_to_read=(
-            "Each dot is a trial, in the order in which they ran; shaded stripes are blocks. Grey-blue dots "
-            "are the baseline of the headline, orange ones its candidate, pale ones all others. The black "
-            "line is a running median: level around the middle when the machine stayed the same, sloping "
-            "when it drifted. Comparisons are made within blocks, so slow drift cancels; a step inside a "
+            "Each dot is one trial, in the order in which the trials ran; the shaded stripes are blocks. Grey-blue "
+            "dots are the baseline of the headline, orange dots its candidate, and pale dots all other "
+            "configurations. The black line is a running median: it is flat if the machine stayed the same, and "
+            "slopes if it drifted. Comparisons are made within blocks, so slow drift cancels, but a step inside a "
             f"block does not. The darker band is ± {100 * study.delta:g} %."
         ),
         engines=study.engines(study.trials["configuration"].unique()),

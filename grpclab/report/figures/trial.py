@@ -58,7 +58,7 @@ def _two(title: str) -> tuple[Figure, Axes, Axes]:
     figure = Figure(figsize=(9.5, 3.2), layout="constrained")
     over_time, by_percentile = figure.subplots(1, 2)
     figure.suptitle(_plain(title.strip()), x=0.01, ha="left", fontsize=10)
-    over_time.set(xlabel="seconds since the window opened", ylabel="calls ended per second")
+    over_time.set(xlabel="seconds since the start of the window", ylabel="calls completed per second")
     by_percentile.set(xlabel="percentile", ylabel="latency, ms")
     return figure, over_time, by_percentile
 

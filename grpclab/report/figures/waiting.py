@@ -101,11 +101,11 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
         alt=f"Bar chart. {'; '.join(_text(one) for one in drawn)}.",
         caption=_caption(study),
         how_to_read=(
-            "Each bar is a server whose handlers wait and use no CPU meanwhile, with its 95 % interval. The upright "
-            "mark is what its threads allow: a thread that waits serves no other call, so threads divided by the wait "
-            "is the most that they can answer; an asyncio server has no such mark. Where a bar ends at its mark, "
-            "more threads give more; where it ends before, something else is the limit, most often the server's CPU. "
-            "Hollow bars: the load generator was the limit."
+            "Each bar is a server whose handlers wait without using the CPU, with its 95 % interval. The vertical "
+            "mark is the most that its threads allow: a waiting thread serves no other call, so the maximum is the "
+            "number of threads divided by the wait. An asyncio server has no such mark. If a bar reaches its mark, "
+            "more threads give more throughput; if it ends before the mark, something else is the limit, usually "
+            "the server's CPU. Hollow bars: the load generator was the limit."
         ),
         engines=study.engines(one.configuration for one in drawn),
     )

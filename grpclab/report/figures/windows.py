@@ -83,11 +83,11 @@ def windows(study: FinishedStudy) -> FigureBlock | None:
         alt=" ".join(_alt(p) for p in drawn),
         caption=" ".join(_caption(p) for p in drawn),
         how_to_read=(
-            "Each point is the geometric mean over blocks at one size, with its 95 % interval; faint dots "
-            "are single trials. The sizes stand on a logarithmic axis. A point set apart on the right, with "
-            "a dashed line across, is the choice that has no fixed size: a curve that stays below the line "
-            "never catches up with it, and one that meets it shows which fixed size does as well. MB/s are "
-            "10^6 bytes of payload per second. Hollow markers: the load generator may have been the limit."
+            "Each point is the geometric mean over blocks at one size, with its 95 % interval; faint dots are "
+            "single trials. The size axis is logarithmic. The separate point on the right, with a dashed line "
+            "across, is the setting without a fixed size: a curve that stays below the line never reaches its "
+            "throughput, and where a curve meets the line, that fixed size does equally well. MB/s means 10^6 "
+            "bytes of payload per second. Hollow markers: the load generator may have been the limit."
         ),
         engines=study.engines(point.configuration for entry in study.plan.windows for point in entry.points),
     )
@@ -184,7 +184,7 @@ def _alt(panel: Panel) -> str:
 
 def _caption(panel: Panel) -> str:
     best = max(_all(panel), key=lambda s: s.mean)
-    text = f"{words.sentence_case(panel.title)}: most with {best.label}, {qty.amount(best.mean)} {panel.unit}"
+    text = f"{words.sentence_case(panel.title)}: highest with {best.label}, {qty.amount(best.mean)} {panel.unit}"
     least = min(_all(panel), key=lambda s: s.mean)
     if least is not best:
         text += f", against {qty.amount(least.mean)} with {least.label}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import Any
 
 from grpclab import quantities as qty
@@ -14,15 +12,12 @@ from grpclab.report import confidence, glossary, together, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
 from grpclab.report.sections import answer as verdict_section
+from grpclab.text.markdown import escape, table
 
 MOST_ROWS = 200
 """So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
-
-_MARKUP = re.compile(r"([\\`*_\[\]|~])")
-_BLOCK = re.compile(r"^(?:[-+=]|\d+(?=[.)]))")
-_REFERENCE = re.compile(r"(@|#|\bgh(?=-)|:(?=//)|\bwww(?=\.))", re.IGNORECASE)
-_NOTHING = "&#8203;"
-"""A space of no width: what it stands in is read as before, and neither pings anyone nor becomes a link."""
+RIGHT = frozenset({"ratio", "95 % interval", "adjusted p", "blocks"})
+"""The columns of figures."""
 _VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
 _FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
 
@@ -38,20 +33,10 @@ def markdown(study: FinishedStudy) -> str:
     parts = [f"{word}{escape(answer.sentence)}{bound}", escape(answer.confidence)]
     parts += [*map(escape, answer.more), escape(glossary.line(study)), _parts(study), _reasons(study)]
     parts += [_warnings(study), _setup(study), _all_comparisons(study), _machine(study)]
-    parts.append(f"The whole report is one file that opens offline: {escape(f'{study.name}.html')}, beside this one.")
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def escape(text: object) -> str:
-    """Plain text as Markdown that shows exactly that text."""
-    shown = words.plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
-    shown = _MARKUP.sub(r"\\\1", shown)
-    shown = _BLOCK.sub(lambda start: f"{start[0]}{_NOTHING}", shown)
-    # An entity of ours holds a # as well, so the parts around them are taken one by one.
-    return "".join(
-        piece if piece.startswith("&") else _REFERENCE.sub(rf"\1{_NOTHING}", piece)
-        for piece in re.split(r"(&#?\w+;)", shown)
+    parts.append(
+        f"The full report is a single file that opens offline: {escape(f'{study.name}.html')}, next to this one."
     )
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _setup(study: FinishedStudy) -> str:
@@ -65,7 +50,7 @@ def _setup(study: FinishedStudy) -> str:
 
 def _parts(study: FinishedStudy) -> str:
     rows = [[escape(title), *_cells(c)] for title, c in study.parts()]
-    return _rows(["of it", "ratio", "95 % interval", "verdict"], rows)
+    return table(["part", "ratio", "95 % interval", "verdict"], rows, RIGHT)
 
 
 def _reasons(study: FinishedStudy) -> str:
@@ -74,7 +59,7 @@ def _reasons(study: FinishedStudy) -> str:
         return ""
     items = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
     if not (study.verdict.aa or study.plan.without_aa):
-        items.append("- **Noise here:** not checked, there is no A/A.")
+        items.append("- **Noise on this machine:** not checked, since there is no A/A comparison.")
     return "\n".join(items)
 
 
@@ -97,11 +82,11 @@ def _all_comparisons(study: FinishedStudy) -> str:
     ]
     if not rows:
         return ""
-    header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
+    header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "adjusted p", "blocks"]
     summary = f"<details><summary>All {qty.count(len(rows), 'comparison')}</summary>"
     left_out = len(rows) - MOST_ROWS
     more = f"\n\n{left_out:,} more are in the report." if left_out > 0 else ""
-    return f"{summary}\n\n{_rows(header, rows[:MOST_ROWS])}{more}\n\n</details>"
+    return f"{summary}\n\n{table(header, rows[:MOST_ROWS], RIGHT)}{more}\n\n</details>"
 
 
 def _machine(study: FinishedStudy) -> str:
@@ -127,12 +112,3 @@ def _bound(c: Comparison) -> str:
     """The labels of what limited the number, to stand beside it."""
     labels = [escape(label) for label in c.limited_by if label]
     return f" ({', '.join(labels)})" if labels else ""
-
-
-def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of GitHub's; cells are escaped already. "" without rows."""
-    if not rows:
-        return ""
-    right = {"ratio", "95 % interval", "p adjusted", "blocks"}
-    rule = ["---:" if name in right else "---" for name in header]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))

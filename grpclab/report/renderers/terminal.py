@@ -31,7 +31,7 @@ def table(study: FinishedStudy) -> str:
         for name, ratio, between, verdict in cells
     ]
     shown = together.line(study)
-    more = textwrap.wrap(f"measured together: {shown}".replace("µ", "u"), WIDTH) if shown else []
+    more = textwrap.wrap(f"measured together: {shown}", WIDTH) if shown else []
     return "\n".join([*(line[:WIDTH].rstrip() for line in lines), *more])
 
 
@@ -65,11 +65,11 @@ def _cut(title: str, width: int) -> str:
 
 
 def _row(title: str, c: Comparison) -> list[str]:
-    """A comparison in the cells of a row, in ASCII."""
+    """A comparison in the cells of a row."""
     labels = [words.plain(label) for label in c.limited_by if label]
     verdict = words.plain(c.verdict_words) + (f" ({', '.join(labels)})" if labels else "")
     cells = [qty.ratio(c.ratio), words.interval_of(c), words.short(verdict, 44)]
-    return [title.rstrip(), *(text.replace("×", "x").replace(qty.MISSING, "-").replace("…", "~") for text in cells)]
+    return [title.rstrip(), *(text.replace(qty.MISSING, "-").replace("…", "~") for text in cells)]
 
 
 def _rung(rung: PlannedRung) -> str:

@@ -34,11 +34,11 @@ def section(study: FinishedStudy) -> Repetition:
     elif manifest.again:
         commands.append(manifest.again)
     commands.append(
-        "# the same plan with the same seed as a new study, held against this one\n"
-        f"grpclab study --repeat {shlex.quote(f'results/{study.name}/manifest.json')}"
+        "# the same plan with the same seed as a new study, compared with this one\ngrpclab study --repeat "
+        f"{shlex.quote(f'results/{study.name}/manifest.json')}"
     )
     commands.append(
-        f"# this page once more, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
+        f"# this page again, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
     )
     return Repetition(
         seed="not recorded" if manifest.seed is None else str(manifest.seed),

@@ -69,7 +69,7 @@ def _level_card(study: FinishedStudy) -> Card:
 def _errors_card(study: FinishedStudy) -> Card:
     failed, made, by_status = failed_calls(study, [study.baseline, study.candidate])
     everywhere, all_made, _ = failed_calls(study, list(study.trials["configuration"].unique()))
-    whole = f"{everywhere:,} of {all_made:,} in the whole study{_on_purpose(study, everywhere)}"
+    whole = f"{everywhere:,} of {all_made:,} calls in the whole study{_on_purpose(study, everywhere)}"
     return Card(
         value=f"{failed:,}",
         what=f"failed of {made:,} calls in the headline's trials",
@@ -86,7 +86,7 @@ def _on_purpose(study: FinishedStudy, failed: int) -> str:
     inside = sum(named.values())
     share = "all of them" if inside == failed else f"{inside:,} of them"
     places = "; ".join(f"{study.title(name)}: {count:,}" for name, count in named.items())
-    return f", {share} where failing is what is measured ({places})"
+    return f", {share} in configurations that measure failure ({places})"
 
 
 def failed_calls(study: FinishedStudy, names: Sequence[str]) -> tuple[int, int, str]:

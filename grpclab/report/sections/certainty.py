@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from grpclab.report import confidence
 from grpclab.report.finished import FinishedStudy
 
-TITLE, ANCHOR, PLACE, FOLDED = "How sure, and what limits each side", "certainty", 50, True
+TITLE, ANCHOR, PLACE, FOLDED = "Confidence, and what limits each side", "certainty", 50, True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def section(study: FinishedStudy) -> ClaimsTested | None:
     ]
     counts = Counter(claims["verdict"])
     counted = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
-    header = ["claim and verdict", "what was done, and the result"]
+    header = ["claim and verdict", "test and result"]
     table = Table(header=header, rows=rows, label="The claims of the Rust demo", widest=1)
     number = qty.count(len(claims), "claim")
     return ClaimsTested(number=number, counted=words.sentence_case(counted), table=table)

@@ -30,7 +30,7 @@ class EveryComparison:
 
 def section(study: FinishedStudy) -> EveryComparison:
     """The forest plots, and the table."""
-    lacking = Missing(text="No comparison has two blocks in which both sides are valid.")
+    lacking = Missing(text="No comparison has two blocks with both sides valid.")
     often = _often([c for _, members in grouped(study) for c in members])
     return EveryComparison(drawn=tuple(figures.forest(study)) or (lacking,), table=table(study), often=tuple(often))
 
@@ -61,7 +61,7 @@ def table(study: FinishedStudy) -> Table | None:
             )
     if not rows:
         return None
-    header = ["comparison", "ratio", "95 % interval", "verdict", "p adjusted", "blocks"]
+    header = ["comparison", "ratio", "95 % interval", "verdict", "adjusted p", "blocks"]
     return Table(header=header, rows=rows, label="Every comparison", numeric={1, 2, 4, 5})
 
 
@@ -69,7 +69,7 @@ def _notes(c: Comparison) -> list[str]:
     """What there is to know about a comparison, each thing apart."""
     notes = words.plain(c.note).split("; ")
     if c.verdict == "inconclusive" and c.blocks_needed:
-        notes.append(f"{c.blocks_needed} blocks would decide it")
+        notes.append(f"{c.blocks_needed} blocks would decide")
     return [note for note in dict.fromkeys((*notes, *map(words.plain, c.obstacles))) if note]
 
 

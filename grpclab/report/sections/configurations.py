@@ -21,7 +21,7 @@ TITLE, ANCHOR, PLACE, FOLDED = "Configurations", "configurations", 190, True
 
 def section(study: FinishedStudy) -> Piece:
     """The table, or that there is nothing for one."""
-    return table(study) or Missing(text="The plan names no configuration.")
+    return table(study) or Missing(text="The plan has no configurations.")
 
 
 def table(study: FinishedStudy, *, measured: bool = True) -> Table | None:
@@ -37,7 +37,7 @@ def table(study: FinishedStudy, *, measured: bool = True) -> Table | None:
         once_more = _other_engine(study)
         everywhere = _in_all([c.settings for name, c in members.items() if name not in once_more])
         same = [code(f"{f}={v}") for f, v in everywhere.items()]
-        but = ", but where told otherwise" if once_more & set(members) else ""
+        but = " unless noted" if once_more & set(members) else ""
         shared = Span("settings", (f"the same in all{but}:", *same)) if same else ""
         rows.append([(scenario, shared)])
         for name, c in members.items():

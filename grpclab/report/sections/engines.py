@@ -22,7 +22,7 @@ from grpclab.report.tables import (
     small,
 )
 
-TITLE, ANCHOR, PLACE, FOLDED = "What the client costs", "engines", 70, False
+TITLE, ANCHOR, PLACE, FOLDED = "The cost of the client", "engines", 70, False
 
 
 def section(study: FinishedStudy) -> list[Piece] | None:
@@ -31,7 +31,7 @@ def section(study: FinishedStudy) -> list[Piece] | None:
         return None
     block = figures.engines(study)
     if not block:
-        return [Missing(text="No trial of the configurations that both engines load is valid.")]
+        return [Missing(text="None of the configurations that both engines measure has a valid trial.")]
     listed = table(study)
     return [Paragraph(text=sentence(study)), block, *([listed] if listed else [])]
 

@@ -6,7 +6,7 @@ from grpclab.report import figures
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import Missing, Piece
 
-TITLE, ANCHOR, PLACE, FOLDED = "Silent connections", "idle", 110, False
+TITLE, ANCHOR, PLACE, FOLDED = "Idle connections", "idle", 110, False
 
 
 def section(study: FinishedStudy) -> Piece | None:
@@ -14,4 +14,4 @@ def section(study: FinishedStudy) -> Piece | None:
     if not (study.plan.idle and study.plan.idle.configurations):
         return None
     block = figures.idle(study)
-    return block or Missing(text="No trial of the scenario idle is valid.")
+    return block or Missing(text="The idle scenario has no valid trial.")

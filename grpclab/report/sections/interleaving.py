@@ -30,7 +30,7 @@ def section(study: FinishedStudy) -> MeasuredTogether | None:
         return None
     block = figures.slices(study)
     picture = block or Missing(text="The sides of the headline were not measured in slices.")
-    header = ["hub", "measured with it", "how", "counted in a slice", "passes", "a block takes"]
+    header = ["hub", "measured with it", "how", "counted per slice", "passes", "time per block"]
     table = Table(header=header, rows=[*_rows(study, found)], label="Groups", numeric={3, 4, 5}, widest=1)
     return MeasuredTogether(picture=picture, line=words.sentence_case(together.line(study)), groups=table)
 

@@ -52,7 +52,7 @@ def section(study: FinishedStudy) -> LadderShown | None:
         return None
     block = figures.ladder(study)
     if not block:
-        return LadderShown(picture=Missing(text="No rung of the ladder has two blocks in which both sides are valid."))
+        return LadderShown(picture=Missing(text="No rung of the ladder has two blocks with both sides valid."))
     return LadderShown(picture=block, reasons=_reasons(study), top=from_the_top(study))
 
 
@@ -82,8 +82,8 @@ class Decision:
         if verdict in ("faster", "slower"):
             return "this study agrees" if (verdict == "faster") == self.kept else "this study says the opposite"
         if verdict == "equivalent":
-            return "this study sees no difference"
-        return "here it points the other way, within the noise" if self.against else "this study cannot tell"
+            return "this study finds no difference"
+        return "here the opposite, but within the noise" if self.against else "undecided in this study"
 
     @property
     def against(self) -> bool:
@@ -108,13 +108,13 @@ def decisions(study: FinishedStudy) -> Iterator[Decision]:
 def lead(decided: list[Decision]) -> str:
     """The origin of the decisions, and the rungs that this study sees otherwise, in plain text."""
     text = (
-        "Kept and rejected say what the preset optimized holds. Earlier studies with 18 blocks in all decided that, "
-        "with the ratios below, so that every study measures the same ladder; this one only says whether it agrees."
+        "Earlier studies with 18 blocks in total decided which rungs are kept in the optimized preset, with the "
+        "ratios below, so that every study measures the same ladder. This study only shows whether it agrees."
     )
     against = [
         f"{d.title} ({'kept' if d.kept else 'rejected'}, here {qty.ratio(d.ratio)})" for d in decided if d.against
     ]
-    return f"{text} It points the other way for {words.listing(against)}." if against else text
+    return f"{text} Its ratio points the other way for {words.listing(against)}." if against else text
 
 
 def _reasons(study: FinishedStudy) -> LadderReasons | None:
@@ -132,7 +132,7 @@ def _reasons(study: FinishedStudy) -> LadderReasons | None:
         ]
         for d in decided
     ]
-    header = ["rung", "here", "in optimized", "decided on", "this study"]
+    header = ["rung", "here", "in optimized", "evidence", "this study"]
     table = Table(header=header, rows=rows, label="Why each rung is kept or rejected", numeric={1}, widest=3)
     return LadderReasons(lead=lead(decided), waiting=bool(study.plan.waiting), table=table)
 
@@ -160,7 +160,7 @@ def from_the_top(study: FinishedStudy) -> LadderFromTop | None:
         for rung in measured
     ]
     header = ["rung", "on the way up", "at the top", "way up / top"]
-    table = Table(header=header, rows=rows, label="The ladder from its top", numeric={1, 2, 3})
+    table = Table(header=header, rows=rows, label="The ladder from the top", numeric={1, 2, 3})
     return LadderFromTop(sentence=order_sentence(measured), table=table)
 
 
@@ -169,10 +169,10 @@ def order_sentence(measured: list[MeasuredRung]) -> str:
     apart = [rung.title for rung in measured if rung.disagree]
     if apart:
         return (
-            f"The order matters: {words.listing(apart)} "
-            f"{'gives' if len(apart) == 1 else 'give'} something else on the way up than at the top."
+            f"The order matters: {words.listing(apart)} {'has' if len(apart) == 1 else 'have'} a different effect "
+            "on the way up than at the top."
         )
-    return "No rung is seen to give something else on the way up than at the top, within what these blocks can tell."
+    return "As far as these blocks can show, no rung has a different effect on the way up than at the top."
 
 
 def _apart(rung: MeasuredRung) -> Cell:

@@ -19,7 +19,7 @@ _REMEDIES = {
     "stream-limit": "remedy: more streams per connection",
     "concurrency": "remedy: more calls in flight",
     "threads": "remedy: more handler threads",
-    "own-factor": "remedy: the other level",
+    "own-factor": "remedy: the other level of the factor",
     "generator-bound": "remedy: more load; the server can do more",
 }
 """What raises the throughput, by resource."""

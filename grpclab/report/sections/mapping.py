@@ -38,7 +38,7 @@ def section(study: FinishedStudy) -> Table | None:
         for row in study.plan.mapping
         if not study.plan.subjects or _where_set(study, row.factor)
     ]
-    header = ["tonic, factor", "grpcio", "takes effect", "moved the result by"]
+    header = ["tonic, factor", "grpcio", "takes effect", "effect on the result"]
     return Table(header=header, rows=rows, label="From tonic to grpcio", widest=1) if rows else None
 
 
@@ -70,14 +70,14 @@ def _where_set(study: FinishedStudy, factor: str) -> list[str]:
 def _effect(study: FinishedStudy, factor: str) -> str:
     """Whether the factor acted where it was set, as the trials saw it."""
     if not factor:
-        return "cannot be set"
+        return "cannot be set in grpcio"
     where = _where_set(study, factor)
     if not where:
         return "not set in this study"
     reasons = [study.without_effect(name).get(factor, "") for name in where]
     silent = [reason for reason in reasons if reason]
     if not silent:
-        return "yes, as advertised" if factor in CHECKED else "set; does not show from outside"
+        return "yes, as advertised" if factor in CHECKED else "set; not visible from outside"
     reason = silent[0]
     if len(silent) == len(where):
         return f"no: {reason}"

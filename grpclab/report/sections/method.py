@@ -12,8 +12,8 @@ TITLE, ANCHOR, PLACE, FOLDED = "Method", "method", 250, True
 
 
 _ENGINES = {
-    "grpcio": "grpc.aio, what a Python client really does and costs",
-    "wire": "HTTP/2 frames of its own, so that the client is hardly ever the limit",
+    "grpcio": "grpc.aio, with the real cost of a Python client",
+    "wire": "its own HTTP/2 frames, so the client is hardly ever the limit",
 }
 
 

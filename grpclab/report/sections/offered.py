@@ -6,7 +6,7 @@ from grpclab.report import figures
 from grpclab.report.blocks import FigureBlock
 from grpclab.report.finished import FinishedStudy
 
-TITLE, ANCHOR, PLACE, FOLDED = "Latency over the offered rate", "offered", 100, False
+TITLE, ANCHOR, PLACE, FOLDED = "Latency against the offered rate", "offered", 100, False
 
 
 def section(study: FinishedStudy) -> FigureBlock | None:

@@ -100,9 +100,9 @@ def _accounts(study: FinishedStudy) -> Table | None:
     """The kernel's accounting and the counts of system calls."""
     trials = study.trials
     figure: list[tuple[str, pd.Series[float], Format]] = [
-        ("CPU time for a request", numbers(trials, "server_cpu_per_call_s") * _TO_US, _us),
-        ("kernel, of the CPU time", numbers(trials, "server_kernel_share"), points),
-        ("gRPC core's I/O threads, of the CPU time", numbers(trials, "server_event_engine_share"), points),
+        ("CPU time per request", numbers(trials, "server_cpu_per_call_s") * _TO_US, _us),
+        ("kernel, share of the CPU time", numbers(trials, "server_kernel_share"), points),
+        ("gRPC core's I/O threads, share of the CPU time", numbers(trials, "server_event_engine_share"), points),
         ("context switches, voluntary", numbers(trials, "server_voluntary_switches_per_call"), _each),
         ("context switches, involuntary", numbers(trials, "server_involuntary_switches_per_call"), _each),
     ]
@@ -111,8 +111,8 @@ def _accounts(study: FinishedStudy) -> Table | None:
             (
                 "/proc ",
                 small(
-                    "the kernel's own accounting of every thread, beside the measured window and without a "
-                    "disturbance; it does not say what the time was spent on"
+                    "the kernel's own accounting of every thread during the measured window, without disturbing "
+                    "it; it does not show what the time was spent on"
                 ),
             )
         ],
@@ -126,20 +126,20 @@ def _accounts(study: FinishedStudy) -> Table | None:
                 (
                     "strace ",
                     small(
-                        "every system call by name, in a pass of its own: it slows the server several times, and a "
-                        "slower server waits and wakes more, so compare the two sides, not the counts with another "
-                        "tool's"
+                        "every system call by name, in a separate pass. Tracing makes the server several times "
+                        "slower, and a slower server waits and wakes up more often, so compare the two sides with "
+                        "each other, not with the counts of another tool"
                     ),
                 )
             ]
         )
-        rows.append(["system calls for a request", *_cells(study, trials, calls, _each)])
+        rows.append(["system calls per request", *_cells(study, trials, calls, _each)])
         column = "syscalls_per_call_by_name"
         for name in evidence.keys(trials, column)[:MOST_CALLS]:
             rows.append([code(name), *_cells(study, trials, evidence.keyed(trials, column, name), _each)])
     elif note := _lacking(study, "strace_note"):
         rows.append([("strace ", small(note))])
-    return _table(study, "for one request", rows, "Kernel accounting and system calls")
+    return _table(study, "per request", rows, "Kernel accounting and system calls")
 
 
 def _threads(study: FinishedStudy) -> Iterator[Cells]:

@@ -7,7 +7,7 @@ from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import Card, badge, bold, limits
 
-TITLE, ANCHOR, PLACE, FOLDED = "What each side gives", "sides", 30, False
+TITLE, ANCHOR, PLACE, FOLDED = "The effect of each side", "sides", 30, False
 
 
 def section(study: FinishedStudy) -> list[Card] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from grpclab.report import glossary
 from grpclab.report.finished import FinishedStudy
 
-TITLE, ANCHOR, PLACE, FOLDED = "Words used here", "terms", 270, True
+TITLE, ANCHOR, PLACE, FOLDED = "Terms used here", "terms", 270, True
 
 
 @dataclass(frozen=True, kw_only=True)

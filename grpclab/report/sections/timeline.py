@@ -12,4 +12,4 @@ TITLE, ANCHOR, PLACE, FOLDED = "Timeline", "timeline", 230, True
 def section(study: FinishedStudy) -> Piece | None:
     """The figure, or that there are too few trials for one."""
     block = figures.timeline(study)
-    return block or Missing(text="There are no two valid trials of one configuration to compare.")
+    return block or Missing(text="No configuration has two valid trials to compare.")

@@ -17,7 +17,7 @@ def section(study: FinishedStudy) -> list[Piece] | None:
         return None
     block = figures.waiting(study)
     if not block:
-        return [Missing(text="No trial of the scenario waiting is valid.")]
+        return [Missing(text="The waiting scenario has no valid trial.")]
     return [Paragraph(text=lead(study)), block]
 
 
@@ -27,13 +27,13 @@ def lead(study: FinishedStudy) -> str:
     wait = words.plain(waiting.handler_wait_ms)
     wait = f"{wait} ms" if wait.replace(".", "").isdigit() else f"for {wait} (ms)"
     ladder = (
-        " The ladder's handlers never wait: there, another thread only competes for the same CPU."
+        " In the ladder, handlers never wait, so another thread only competes for the same CPU."
         if study.plan.ladder
         else ""
     )
     return (
-        f"Threads help a handler that waits, and do not help one that computes. Here each handler waits {wait} without "
-        f"using the CPU, as for a database, with {waiting.in_flight} calls in flight.{results(study)}{ladder}"
+        f"Threads help handlers that wait, not handlers that compute. Here, each handler waits {wait} without using "
+        f"the CPU, as it would for a database, with {waiting.in_flight} calls in flight.{results(study)}{ladder}"
     )
 
 

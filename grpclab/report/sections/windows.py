@@ -14,4 +14,4 @@ def section(study: FinishedStudy) -> Piece | None:
     if not study.plan.windows:
         return None
     block = figures.windows(study)
-    return block or Missing(text="No trial of the window curves is valid.")
+    return block or Missing(text="The window curves have no valid trial.")

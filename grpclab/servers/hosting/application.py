@@ -46,6 +46,8 @@ END_TIMEOUT_S = 14.0
 """So long an application may take to drain and to close, each of which is bounded itself."""
 
 _APPLICATION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+MOST_MODULES = 3
+"""So many are named that came from a checkout."""
 log = logging.getLogger("grpclab.serve")
 _told: set[Notice] = set()
 
@@ -69,6 +71,8 @@ class ApplicationOrder:
     """Holds the certificate and its key; "" for no TLS."""
     elastic: str = ""
     """The path of the module of the pool that lends spare threads."""
+    checkout: str = ""
+    """The user's checkout, where a revision of it is hosted instead: it says which modules came from there."""
     cwd: str = ""
     timeout_s: float = COMMAND_TIMEOUT_S
     """The time within which it has to answer: what it waits for then is in its log."""
@@ -85,7 +89,11 @@ def check_factors(config: ServerConfig) -> None:
     for name in (*OF_THE_GREETER, *NOT_YET):
         factor, level = FACTORS[f"server.{name}"], getattr(config, name)
         if level != factor.default:
-            why = "only grpclab's own greeter has it" if name in OF_THE_GREETER else "an application has none yet"
+            why = (
+                "only grpclab's own greeter supports it"
+                if name in OF_THE_GREETER
+                else "applications do not support it yet"
+            )
             expected = f"{format_level(factor.default)} for an application: {why}"
             raise FactorError(invalid(f"server.{name}", format_level(level), expected))
 
@@ -112,7 +120,7 @@ def interpreter(python: str, name: str = "python") -> str:
     if path not in _PYTHONS:
         if not _is_python(path):
             raise UsageError(
-                invalid(name, python, "a Python interpreter, e.g. .venv/bin/python: this is another program")
+                invalid(name, python, "a Python interpreter, e.g. .venv/bin/python; this is another program")
             )
         _PYTHONS.add(path)
     return path
@@ -168,6 +176,7 @@ def application_order(
     host: str = "127.0.0.1",
     port: int = 0,
     tls_folder: str = "",
+    checkout: str = "",
     timeout_s: float = COMMAND_TIMEOUT_S,
 ) -> ApplicationOrder:
     """The order to host an application. Raises UsageError; see :func:`launch_application`."""
@@ -185,6 +194,7 @@ def application_order(
         port=port,
         tls_folder=tls_folder,
         elastic=os.path.abspath(elastic.__file__),
+        checkout=checkout,
         cwd=application_folder(cwd, "cwd"),
         timeout_s=timeout_s,
     )
@@ -200,6 +210,7 @@ def launch_application(
     app_dir: str = "",
     cwd: str = "",
     python: str = "",
+    checkout: str = "",
     cpus: Collection[int] | None = None,
     log_path: Path | None = None,
     env: Mapping[str, str | None] | None = None,
@@ -211,9 +222,10 @@ def launch_application(
 
     `arguments` are the user's own factors ``arg.NAME``, without ``arg.``; `alternatives` those of other trials, which
     are looked at before anything is registered. It runs in the folder `cwd`, and is imported from `app_dir`, by default
-    the same. `python` is the interpreter, by default our own. `env` changes the environment; None unsets a variable. It
-    must answer within `timeout_s`. Raises UsageError for what cannot be right, ServerError where the application raises
-    an exception.
+    the same. `python` is the interpreter, by default our own. Where these are folders of a worktree, `checkout` is the
+    user's, from which nothing should be imported. `env` changes the environment; None unsets a variable. It must answer
+    within `timeout_s`. Raises UsageError for what cannot be right, ServerError where the application raises an
+    exception.
     """
     with contextlib.ExitStack() as stack:
         folder, security = "", PLAINTEXT
@@ -228,6 +240,7 @@ def launch_application(
             cwd=cwd,
             port=port,
             tls_folder=folder,
+            checkout=checkout,
             timeout_s=timeout_s,
         )
         server = stack.enter_context(
@@ -246,7 +259,13 @@ def launch_application(
         if server.own_health:
             server.health = health_status(server.target, security)
             if server.health not in ("SERVING", "UNIMPLEMENTED"):
-                _note(server, "health", f"the health service of {app} says {server.health}")
+                _note(server, "health", f"the health service of {app} reports {server.health}")
+        if server.from_checkout:
+            names = ", ".join(server.from_checkout[:MOST_MODULES])
+            more = len(server.from_checkout) - MOST_MODULES
+            names += f" and {more} more" if more > 0 else ""
+            text = f"{app} imported {names} from {checkout}, not from the revision"
+            _note(server, "revision", text, "set app-dir to a folder from which they can be imported as well")
         yield server
         server.stop()
         if server.trouble:
@@ -254,9 +273,14 @@ def launch_application(
         if server.program_at_end is not None:
             late, changed = program_changes(server.program, server.program_at_end)
             if late:
-                log.info("%s imported after it had registered: %s", app, ", ".join(late))
+                log.info("%s imported modules after registering: %s", app, ", ".join(late))
             if changed:
-                _note(server, "changed", f"files of {app} changed while it ran: {', '.join(changed)}", "measure again")
+                _note(
+                    server,
+                    "changed",
+                    f"files of {app} changed while it was running: {', '.join(changed)}",
+                    "measure again",
+                )
 
 
 def _note(server: RunningServer, kind: str, text: str, remedy: str = "") -> None:

@@ -110,7 +110,7 @@ def _stop(child: Child, signals: queue.SimpleQueue[int]) -> None:
         with contextlib.suppress(queue.Empty):
             signals.get(timeout=LOOK_EVERY_S)
             child.abandon()
-            print("grpclab: ended by a second signal: running calls were cut off", file=sys.stderr)
+            print("grpclab: stopped by a second signal; running calls were cut off", file=sys.stderr)
             return
         waited += LOOK_EVERY_S
     with contextlib.suppress(WorkerError):  # its trouble is in what it has written

@@ -247,6 +247,21 @@ class _Files:
                 found.append({"name": short, "bytes": len(content), "sha256": digest})
         return found
 
+    def from_checkout(self, checkout: str) -> list[str]:
+        """The modules that came from a checkout, where a revision of it is hosted; "" for none."""
+        top = os.path.realpath(checkout) + os.sep
+        prefix = os.path.realpath(sys.prefix) + os.sep
+        found = []
+        for name, module in sorted(sys.modules.items()) if checkout else ():
+            path = getattr(module, "__file__", None)
+            if name == "__main__" or not isinstance(path, str):
+                continue
+            real = os.path.realpath(path)
+            installed = real.startswith(prefix) or {"site-packages", "dist-packages"} & set(real.split(os.sep))
+            if real.startswith(top) and not installed and not self.holds(path):
+                found.append(name)
+        return found
+
     def last_line(self, error: BaseException) -> str:
         """The last line of the application's own files that an exception came through, as ``FILE, line N: CODE``."""
         if isinstance(error, SyntaxError) and error.filename:
@@ -310,7 +325,7 @@ def load(order: SimpleNamespace, files: _Files) -> Callable[..., Any]:
         if missing and (module_name == missing or module_name.startswith(f"{missing}.")):
             hint = near(module_name, modules_in(order.app_dir))
             raise _RefusedError(
-                f"invalid app={order.app}: expected a module in {order.app_dir}, there is no {missing}{hint}"
+                f"invalid app={order.app}: expected a module in {order.app_dir}; there is no {missing}{hint}"
             ) from None
         raise files.failure(f"the application {order.app} cannot be imported", error) from error
     holder = module_name
@@ -318,7 +333,7 @@ def load(order: SimpleNamespace, files: _Files) -> Callable[..., Any]:
         if not hasattr(found, part):
             names = [name for name in dir(found) if not name.startswith("_") and callable(getattr(found, name, None))]
             raise _RefusedError(
-                f"invalid app={order.app}: expected a function of {holder}, there is no {part}{near(part, names)}"
+                f"invalid app={order.app}: expected a function in {holder}; there is no {part}{near(part, names)}"
             )
         found, holder = getattr(found, part), f"{holder}.{part}"
     if not callable(found):
@@ -359,7 +374,7 @@ def bind(register: Callable[..., Any], order: SimpleNamespace, arguments: dict[s
         if parameter.kind == inspect.Parameter.POSITIONAL_ONLY:
             if parameter.default is inspect.Parameter.empty:
                 raise _RefusedError(
-                    f"invalid app={order.app}: expected parameters that can be filled by name, {name} cannot"
+                    f"invalid app={order.app}: expected parameters that can be passed by name; {name} cannot"
                 )
         elif name in order.settings:
             filled[name] = order.settings[name]
@@ -368,14 +383,14 @@ def bind(register: Callable[..., Any], order: SimpleNamespace, arguments: dict[s
         elif parameter.default is inspect.Parameter.empty:
             known = [*order.settings, *(f"arg.{key}" for key in arguments)]
             raise _RefusedError(
-                f"invalid app={order.app}: expected a level for its parameter {name}, which is not a server factor:"
-                f" give arg.{name}{near(name, known)}"
+                f"invalid app={order.app}: expected a level for its parameter {name}, which is not a server factor: "
+                f"set arg.{name}{near(name, known)}"
             )
     if any(p.kind == inspect.Parameter.VAR_KEYWORD for p in named):
         filled.update(left)
     elif left:
         name = sorted(left)[0]
-        why = f"server.{name} fills it" if name in order.settings else f"{order.app} has none of that name"
+        why = f"server.{name} sets it" if name in order.settings else f"{order.app} has no parameter of that name"
         takes = [p.name for p in named if p.name not in order.settings]
         raise _RefusedError(
             f"invalid arg.{name}={left[name]}: expected the name of a parameter, {why}{near(name, takes)}"
@@ -440,7 +455,7 @@ class _Registration:
         self._refuse("add_insecure_port", "adds a port")
         self._refuse("add_secure_port", "adds a port")
         self._refuse("start", "starts the server")
-        self._refuse("wait_for_termination", "waits for the server's end")
+        self._refuse("wait_for_termination", "waits for the server to stop")
         for name, function in self._replaced.items():
             setattr(self._server, name, function)
         return self
@@ -454,8 +469,8 @@ class _Registration:
             line = self._files.own_line(traceback.walk_stack(sys._getframe(1)))
             where = f" ({line})" if line else ""
             self.misused = (
-                f"invalid app={self._app}: expected a function that only registers servicers, it {what}{where}:"
-                " grpclab does that"
+                f"invalid app={self._app}: expected a function that only registers servicers; it {what}{where}, "
+                "which grpclab does itself"
             )
             raise _RefusedError(self.misused)
 
@@ -594,8 +609,8 @@ class _Server:
         """What `register` returns: an awaitable, where it is ``async def``."""
         if self.sync and inspect.iscoroutinefunction(self.register):
             raise _RefusedError(
-                f"invalid app={self.order.app}: expected a plain function for server.implementation=sync, it is"
-                " async def: set server.implementation=asyncio"
+                f"invalid app={self.order.app}: expected a plain function for server.implementation=sync; it is "
+                "async def: set server.implementation=asyncio"
             )
         if inspect.isgeneratorfunction(self.register) or inspect.isasyncgenfunction(self.register):
             self._refuse_generator()
@@ -603,8 +618,9 @@ class _Server:
 
     def _refuse_generator(self) -> NoReturn:
         raise _RefusedError(
-            f"invalid app={self.order.app}: expected a function that registers and returns, it is a generator (it has"
-            " yield), of which nothing would run: return an object whose close() or aclose() does what follows yield"
+            f"invalid app={self.order.app}: expected a function that registers and returns; it is a generator (it "
+            "has yield), so its code would never run: return an object whose close() or aclose() does what follows "
+            "yield"
         )
 
     @contextlib.contextmanager
@@ -618,7 +634,7 @@ class _Server:
                 raise
             except BaseException as error:
                 if not self._added.misused:
-                    raise self.files.failure(f"register of {self.order.app} failed", error) from error
+                    raise self.files.failure(f"registering {self.order.app} failed", error) from error
         if self._added.misused:
             raise _RefusedError(self._added.misused)
 
@@ -636,8 +652,8 @@ class _Server:
         if self.sync and (wrong := self._added.asynchronous()):
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
             raise _RefusedError(
-                f"invalid server.implementation=sync: expected asyncio, since the handler of {wrong[0]}{more} is"
-                " async def and its calls would hang"
+                f"invalid server.implementation=sync: expected asyncio, since the handler of {wrong[0]}{more} is "
+                "async def, so its calls would hang"
             )
         if not self._added.generic and not self._added.methods:
             tell(f"{self.order.app} registered no service")
@@ -659,7 +675,7 @@ class _Server:
                     yield name, self.health, health_pb2.HealthCheckResponse.SERVING
             except ImportError:
                 pass
-            except TypeError as error:  # the application has definitions of its own under the same names
+            except (TypeError, RuntimeError) as error:  # the application's own definitions, or stubs for a newer grpcio
                 tell(f"no health service: {error}")
         if not any(self._added.serves(name, "ServerReflectionInfo") for name in REFLECTION):
             try:
@@ -668,7 +684,7 @@ class _Server:
                 reflection.enable_server_reflection([*names, REFLECTION[0]], server)
             except ImportError:
                 pass
-            except TypeError as error:
+            except (TypeError, RuntimeError) as error:
                 tell(f"no reflection: {error}")
 
     def listen(self, server: Any) -> int:
@@ -700,6 +716,7 @@ class _Server:
             program={"files": self.files.imported(), "versions": versions()},
             own_health=self._own_health,
             threaded=self._added.threaded(),
+            from_checkout=self.files.from_checkout(self.order.checkout),
         )
 
     def serve_sync(self) -> NoReturn:
@@ -775,7 +792,9 @@ class _Server:
     @contextlib.contextmanager
     def closing(self) -> Iterator[None]:
         """Bound the time of the application's ``close()``, and tell of an exception that it raises."""
-        overdue = threading.Timer(CLOSE_S, self.end, (f"close() of {self.order.app} did not end within {CLOSE_S:g} s",))
+        overdue = threading.Timer(
+            CLOSE_S, self.end, (f"close() of {self.order.app} did not return within {CLOSE_S:g} s",)
+        )
         overdue.daemon = True
         overdue.start()
         try:
@@ -810,7 +829,7 @@ def require_grpcio() -> None:
     if number < OLDEST_GRPCIO:
         oldest = ".".join(map(str, OLDEST_GRPCIO))
         raise _RefusedError(
-            f"invalid python={sys.executable}: expected grpcio {oldest} or newer, it has {grpc.__version__}"
+            f"invalid python={sys.executable}: expected grpcio {oldest} or newer; it has {grpc.__version__}"
         )
 
 

@@ -37,12 +37,12 @@ class ListenAddress:
         if self.local:
             return ""
         unspecified = any(ip_address(one.partition("%")[0]).is_unspecified for one in self.addresses)
-        where = "any address of this one" if unspecified else ", ".join(self.addresses)
+        where = "any address of this machine" if unspecified else ", ".join(self.addresses)
         *some, last = services
         named = f"{', '.join(some)} and {last}" if some else last
-        secured = "over TLS, without authentication" if tls else "without TLS and authentication"
+        secured = "over TLS, without authentication" if tls else "without TLS or authentication"
         rest = f"; {diagnostics}" if diagnostics else ""
-        return f"listening on {self.host}: every machine that reaches {where} can call {named}, {secured}{rest}"
+        return f"listening on {self.host}: every machine that can reach {where} can call {named}, {secured}{rest}"
 
 
 def listen_address(text: str, *, option: str = "--host") -> ListenAddress:
@@ -55,4 +55,4 @@ def listen_address(text: str, *, option: str = "--host") -> ListenAddress:
             continue
         addresses = tuple(dict.fromkeys(str(socket_address[0]) for _, _, _, _, socket_address in answers))
         return ListenAddress(host=addresses[0] if flags or not bare else bare, addresses=addresses)
-    raise UsageError(invalid(option, text, "an address of this machine, e.g. 127.0.0.1, or a name of one"))
+    raise UsageError(invalid(option, text, "an address of this machine, e.g. 127.0.0.1, or its name"))

@@ -59,12 +59,12 @@ def check_arguments(
     levels = {name: level for arguments in configurations.values() for name, level in arguments.items()}
     for name, level in levels.items():
         if name in (PORT, SOCKET):
-            expected = f"another name, since {{{name}}} is the lab's own: a free port, or a socket's path"
+            expected = f"another name, since {{{name}}} is reserved for a free port or the path of a socket"
             raise UsageError(invalid(f"arg.{name}", level, expected))
         if name not in there:
-            raise UsageError(invalid(f"arg.{name}", level, f"{{{name}}} in the {option}, where its level goes"))
+            raise UsageError(invalid(f"arg.{name}", level, f"{{{name}}} in the {option}, to be replaced by its level"))
     for configuration, arguments in configurations.items():
         if missing := sorted((set(levels) | (set(planned) & there)) - set(arguments)):
             name = missing[0]
-            expected = f"a level of arg.{name} for {{{name}}} in each configuration: {configuration} has none"
+            expected = f"a level of arg.{name} for {{{name}}} in each configuration; {configuration} has none"
             raise UsageError(invalid(option, places[0], expected))

@@ -68,7 +68,7 @@ def serve_in_foreground(
 def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
     """End this process, whatever calls it has, with a line; what it has written for itself goes."""
     stack.close()
-    print(f"grpclab: ended by a second {interrupts.name(number)}: running calls were cut off", file=sys.stderr)
+    print(f"grpclab: stopped by a second {interrupts.name(number)}; running calls were cut off", file=sys.stderr)
     leave(128 + number)
 
 
@@ -77,5 +77,5 @@ def _about(diagnostics: DiagnosticsAddress | None, served: ServerListening) -> s
     if not served.desk or diagnostics is None:
         return "there is no diagnostics server"
     if diagnostics.local:
-        return f"the diagnostics server and the metrics are on {diagnostics.host}, for this machine only"
-    return f"whoever has the token reaches the diagnostics server and the metrics: {served.desk}"
+        return f"the diagnostics server and the metrics are on {diagnostics.host}, only for this machine"
+    return f"anyone with the token can reach the diagnostics server and the metrics: {served.desk}"

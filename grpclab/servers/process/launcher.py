@@ -85,6 +85,8 @@ class RunningServer:
     health: str = ""
     threaded: tuple[str, ...] = ()
     """The methods of an application whose handlers are not ``async def``."""
+    from_checkout: tuple[str, ...] = ()
+    """The modules of an application at a revision that came from the user's checkout all the same."""
     trouble: str = ""
     """What went wrong when an application was closed."""
     notices: list[Notice] = field(default_factory=list)
@@ -99,7 +101,7 @@ class RunningServer:
     @property
     def child(self) -> Child:
         """The process of ours that started it, and that stops it."""
-        assert self.process is not None, "nobody here started it"
+        assert self.process is not None, "grpclab did not start it"
         return self.process
 
     @property
@@ -282,7 +284,7 @@ def _socket_path(folder: Path) -> str:
     """The path of a Unix socket in a folder. Raises UsageError where the system takes none so long."""
     path = folder / "s"
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
-        raise UsageError(invalid("TMPDIR", folder.parent, "a shorter path, since a Unix socket is to lie in it"))
+        raise UsageError(invalid("TMPDIR", folder.parent, "a shorter path, since a Unix socket is created in it"))
     return str(path)
 
 
@@ -349,6 +351,7 @@ def launched(
             program=listening.program,
             own_health=listening.own_health,
             threaded=listening.threaded,
+            from_checkout=listening.from_checkout,
         )
         if not socket:
             _refuse_strangers(server)

@@ -176,7 +176,7 @@ def _run(started: ProcessTree, order: ErrandOrder) -> ErrandDone:
         trouble = describe_exit(code) if code else ""
     except subprocess.TimeoutExpired:
         started.kill()
-        trouble = f"did not end within {order.timeout_s:g} s"
+        trouble = f"did not finish within {order.timeout_s:g} s"
     except (OSError, ValueError, IndexError) as error:
         trouble = f"cannot be started: {error}"
     return ErrandDone(seconds=time.monotonic() - begin, trouble=trouble)

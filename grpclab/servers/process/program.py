@@ -84,20 +84,29 @@ def _repository(folder: Path) -> Path | None:
 
 
 def words_of(
-    command: str, name: str = "command", *, arguments: Mapping[str, str] | None = None, cwd: str = ""
+    command: str,
+    name: str = "command",
+    *,
+    arguments: Mapping[str, str] | None = None,
+    cwd: str = "",
+    built: bool = False,
 ) -> list[str]:
     """The words of a command that can be started in the folder `cwd`; `name` is the option that gave it.
 
     `arguments` are filled in, the port is not. Raises UsageError, one line, for shell syntax, a missing ``{port}`` or
-    ``{socket}``, and a program or folder that is not there.
+    ``{socket}``, and a program or folder that is not there; one given by its path need not be there before it is
+    `built`.
     """
     words = plain_words(command, name)
     places = [place for place in (PORT, SOCKET) if place in command]
     if not places or not words:
-        raise _refusal(command, name, f"it names no port: write {PORT} where the server takes its port{_unix(command)}")
+        raise _refusal(command, name, f"it has no port: write {PORT} where the server takes its port{_unix(command)}")
     if len(places) > 1:
-        raise _refusal(command, name, f"it names {PORT} and {SOCKET}: write the one on which calls are to be answered")
-    require_program(command, name, arguments=arguments, cwd=cwd)
+        raise _refusal(
+            command, name, f"it has both {PORT} and {SOCKET}: keep the one on which the server answers calls"
+        )
+    if not (built and "/" in program_words(words)[0]):
+        require_program(command, name, arguments=arguments, cwd=cwd)
     return filling.filled(words, arguments or {})
 
 
@@ -105,9 +114,9 @@ def require_program(command: str, name: str, *, arguments: Mapping[str, str] | N
     """Raise UsageError, one line, for a command of which no shell is needed, and whose program is not there."""
     words = filling.filled(plain_words(command, name), arguments or {})
     if cwd and not Path(cwd).is_dir():
-        raise UsageError(invalid("cwd", cwd, "a folder that is there"))
+        raise UsageError(invalid("cwd", cwd, "an existing folder"))
     if not words:
-        raise _refusal(command, name, "it names no program")
+        raise _refusal(command, name, "it has no program")
     _require_program(command, name, program_words(words)[0], cwd)
 
 
@@ -117,7 +126,7 @@ def plain_words(command: str, name: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError:
-        fault = "its quotes cannot be read: one is not closed, or a backslash is last"
+        fault = "its quoting is broken: a quote is not closed, or it ends with a backslash"
         raise _refusal(command, name, fault) from None
 
 
@@ -131,12 +140,16 @@ def _refuse_shell(command: str, name: str) -> None:
     plain = re.sub(r'"[^"]*"', "_", expanded)
     first = command.partition(" ")[0]
     if _ASSIGNMENT.match(first):
-        raise _refusal(command, name, f"there is no shell to set {first}: write env {command}")
+        raise _refusal(
+            command, name, f"it is not run in a shell, so {first} cannot be set like this: write env {command}"
+        )
     match = _OPERATOR.search(plain) or _EXPANSION.search(expanded)
     if match or first in _BUILTINS:
         word = match[0] if match else first
         whole = command if first in _BUILTINS or _OPERATOR.search(plain) else f"exec {command}"
-        raise _refusal(command, name, f"there is no shell to understand {word!r}: write sh -c {shlex.quote(whole)}")
+        raise _refusal(
+            command, name, f"it is not run in a shell, which would interpret {word!r}: write sh -c {shlex.quote(whole)}"
+        )
 
 
 def _unix(command: str) -> str:
@@ -159,12 +172,14 @@ def _require_program(command: str, name: str, program: str, cwd: str) -> None:
     if _executable(program, cwd):
         return
     if "/" not in program:
-        raise _refusal(command, name, f"there is no program {program} on the PATH: install it, or give its path")
+        raise _refusal(command, name, f"there is no program {program} on the PATH: install it, or write its full path")
     path = Path(cwd, program)
     if path.is_dir():
-        raise _refusal(command, name, f"{program} is a folder: name the program in it")
+        raise _refusal(command, name, f"{program} is a folder: add the name of the program")
     if path.exists():
-        raise _refusal(command, name, f"{program} is not executable: chmod +x it, or name its interpreter before it")
+        raise _refusal(
+            command, name, f"{program} is not executable: run chmod +x on it, or put its interpreter before it"
+        )
     raise _refusal(command, name, f"{program}: No such file; the working folder is {Path(cwd).absolute()}")
 
 

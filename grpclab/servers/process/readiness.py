@@ -84,5 +84,5 @@ class _Health:
         from grpclab.servers.process.health import health_status  # loads grpcio, which few commands need
 
         status = health_status(self._target, self._security, ASK_S)
-        self.said = f"says {status}" if status != "UNIMPLEMENTED" else "is not there (ready = tcp needs none)"
+        self.said = f"says {status}" if status != "UNIMPLEMENTED" else "does not exist (ready = tcp does not need it)"
         return status == "SERVING"

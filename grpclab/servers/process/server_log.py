@@ -76,7 +76,7 @@ def shorten(path: Path) -> None:
         tail = tail[tail.find(b"\n") + 1 :] or tail
         between = path.stat().st_size - len(head) - len(tail)
         log.seek(len(head))
-        log.write(f"\n[... {between:,} bytes are left out here ...]\n".encode())
+        log.write(f"\n[... {between:,} bytes omitted ...]\n".encode())
         log.write(tail)
         log.truncate()
 

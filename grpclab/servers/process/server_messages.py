@@ -89,6 +89,8 @@ class ServerListening(ServerAnswer):
     """Whether its health service is the application's."""
     threaded: tuple[str, ...] = ()
     """The methods of an application whose handlers are not ``async def``."""
+    from_checkout: tuple[str, ...] = ()
+    """The modules of an application at a revision that came from the user's checkout all the same."""
 
 
 class ServerEnd:

@@ -125,7 +125,8 @@ def require_free_port(host: str, port: int, *, remedy: str = "--port") -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ServerError(
-                f"port {port} on {host} is taken: stop what listens there, or choose another with {remedy}"
+                f"port {port} on {host} is in use: stop the program that listens there, or choose another port with "
+                f"{remedy}"
             ) from None
         raise ServerError(f"cannot listen on {address(host, port)}: {error.strerror}") from None
 

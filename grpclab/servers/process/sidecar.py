@@ -12,6 +12,7 @@ import dataclasses
 import importlib.util
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,9 +34,11 @@ from grpclab.system.subprocesses import START_TIMEOUT_S, Child
 from grpclab.system.temporary import TemporaryFolder
 
 DEFAULT_PORT = 3000
+TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}", re.ASCII)
+"""A token that somebody chose, which fits into an address as it is."""
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 log = logging.getLogger("grpclab.serve")
-NEEDS = ("aiohttp", "prometheus_client")
+NEEDS = ("aiohttp", "jinja2", "prometheus_client")
 
 
 def require_diagnostics() -> None:
@@ -51,6 +54,8 @@ class DiagnosticsAddress:
 
     host: str = "127.0.0.1"
     port: int = 0
+    token: str = ""
+    """What each request has to carry; "" is nothing on loopback, and a token that is made up elsewhere."""
 
     @property
     def local(self) -> bool:
@@ -61,10 +66,10 @@ class DiagnosticsAddress:
 def diagnostics_address(
     environ: Mapping[str, str], *, default: bool, host: str | None = None
 ) -> DiagnosticsAddress | None:
-    """The diagnostics server's address by PPROF_ENABLED, PPROF_PORT and `host`, which asks for it, or None.
+    """The diagnostics server's address by PPROF_ENABLED, PPROF_PORT, PPROF_TOKEN and `host`, which asks for it.
 
-    Where nobody asked for it, one that cannot be had is a warning, and None. Raises UsageError for what is no
-    switch or no port, and MissingDependencyError or ServerError for one that was asked for and cannot be had.
+    None without one, which is a warning where nobody asked for one that cannot be had. Raises UsageError for what is no
+    switch, port or token, and MissingDependencyError or ServerError for one that was asked for and cannot be had.
     """
     switch = environ.get("PPROF_ENABLED", "").strip().lower()
     requested = switch or host is not None
@@ -72,12 +77,17 @@ def diagnostics_address(
         raise UsageError(invalid("PPROF_ENABLED", switch, "true or false"))
     text = environ.get("PPROF_PORT", "").strip() or str(DEFAULT_PORT)
     if not text.isdecimal() or int(text) > 65535:
-        raise UsageError(f"PPROF_PORT={text} is not a port: give a whole number from 0 to 65535")
+        raise UsageError(f"PPROF_PORT={text} is not a port: expected a whole number from 0 to 65535")
+    token = environ.get("PPROF_TOKEN", "").strip()
+    if token and not TOKEN.fullmatch(token):
+        raise UsageError("invalid PPROF_TOKEN: expected at least 16 letters, digits, - or _")
     if switch in _NO and host is not None:
-        raise UsageError(invalid("--desk-host", host, "no --desk-host, since PPROF_ENABLED turns the desk off"))
+        raise UsageError(
+            invalid("--desk-host", host, "no --desk-host, since PPROF_ENABLED turns the diagnostics server off")
+        )
     if switch in _NO or not (requested or default):
         return None
-    address = DiagnosticsAddress(port=int(text))
+    address = DiagnosticsAddress(port=int(text), token=token)
     if host is not None:
         address = dataclasses.replace(address, host=listen_address(host, option="--desk-host").addresses[0])
     try:
@@ -95,11 +105,12 @@ def diagnostics_address(
 def beside(pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddress(), folder: str = "") -> Iterator[str]:
     """Run the diagnostics server for these processes until the block is left; gives its address.
 
-    Beyond loopback the address holds a token, without which it does not answer. Raises MissingDependencyError
-    without its libraries, ServerError if it cannot start.
+    Beyond loopback, and where `where` has a token, it answers only requests that carry it; the address holds one that
+    was made up here. Raises MissingDependencyError without its libraries, ServerError if it cannot start.
     """
     require_diagnostics()
-    token = "" if where.local else secrets.token_urlsafe(24)
+    made_up = "" if where.local or where.token else secrets.token_urlsafe(24)
+    token = where.token or made_up
     # What it writes while it profiles goes with the folder: it is ended without ceremony.
     order = DiagnosticsOrder(pids=tuple(pids), host=where.host, port=where.port, folder=folder, token=token)
     with Child(
@@ -113,7 +124,7 @@ def beside(pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddres
         if isinstance(answer, DiagnosticsFailed):
             raise ServerError(answer.text)
         assert isinstance(answer, DiagnosticsListening)
-        yield f"http://{address(where.host, answer.port)}{f'/?token={token}' if token else ''}"
+        yield f"http://{address(where.host, answer.port)}{f'/?token={made_up}' if made_up else ''}"
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ def parse_stall(text: str) -> Stall:
         if not at or lasts_s <= 0:
             raise ValueError(text)
     except ValueError:
-        expected = "how long and when, e.g. 1s@3s (for 1 s, 3 s after the first request)"
+        expected = "a duration and a start, e.g. 1s@3s (for 1 s, from 3 s after the first request)"
         raise UsageError(invalid("--stall", text, expected)) from None
     return Stall(begins_s, begins_s + lasts_s)
 

@@ -265,20 +265,20 @@ _FLOOD = 20_000
 
 FAULTS: Final[dict[str, Fault]] = {
     "goaway": Fault(
-        meaning="GOAWAY with the N-th answer of a connection; calls above its last id get no answer",
+        meaning="GOAWAY with the N-th answer of a connection; calls above its last stream ID get no answer",
         ends=("OK", "UNAVAILABLE"),
         n=10,
         answer=_goaway,
     ),
     "goaway-storm": Fault(
-        meaning="N GOAWAYs with falling last ids after each answer",
+        meaning="N GOAWAYs with decreasing last stream IDs after each answer",
         ends=("OK", "UNAVAILABLE"),
         n=50,
         answer=_goaway_storm,
     ),
     "rst": Fault(meaning="RST_STREAM for each call, with every error code in turn", ends=_RESETS, answer=_rst),
     "refuse": Fault(meaning="REFUSED_STREAM for every N-th call", ends=("OK", "UNAVAILABLE"), n=1, answer=_refuse),
-    "tiny-window": Fault(meaning="streams may send 1 byte, and then the next one", window=1),
+    "tiny-window": Fault(meaning="streams may send 1 byte at a time", window=1),
     "zero-window": Fault(meaning="streams may never send a byte", ends=("DEADLINE_EXCEEDED",), window=0),
     "max-streams-0": Fault(
         meaning="no stream may be opened in the first N ms",
@@ -287,7 +287,7 @@ FAULTS: Final[dict[str, Fault]] = {
         opening=_raise_streams_late,
     ),
     "max-streams-flap": Fault(
-        meaning="the limit of open streams changes with each answer: 1, 1, N, and so on", n=100, answer=_streams_flap
+        meaning="the limit on open streams changes with each answer: 1, 1, N, and so on", n=100, answer=_streams_flap
     ),
     "slow-read": Fault(meaning="a pause of N ms after each read", n=20, reads_slowly=True),
     "flood-ping": Fault(
@@ -315,13 +315,13 @@ FAULTS: Final[dict[str, Fault]] = {
         answer=_flood_continuation,
     ),
     "header-bomb": Fault(
-        meaning="a header block of N bytes that unpacks to 42 times as many",
+        meaning="a header block of N bytes that decompresses to 42 times its size",
         ends=("RESOURCE_EXHAUSTED",),
         n=16_000,
         answer=_header_bomb,
     ),
     "oversized-prefix": Fault(
-        meaning="a message that is announced with 4 GiB",
+        meaning="a message with an announced length of 4 GiB",
         ends=("UNIMPLEMENTED", "RESOURCE_EXHAUSTED"),  # without and with a limit on messages
         answer=_oversized_prefix,
     ),
@@ -337,13 +337,16 @@ FAULTS: Final[dict[str, Fault]] = {
         meaning="no answer after N calls", ends=("OK", "DEADLINE_EXCEEDED"), n=3, answer=_silent_after
     ),
     "cut": Fault(
-        meaning="the connection is closed amid the answer after N calls", ends=("OK", "UNAVAILABLE"), n=0, answer=_cut
+        meaning="the connection is closed in the middle of an answer after N calls",
+        ends=("OK", "UNAVAILABLE"),
+        n=0,
+        answer=_cut,
     ),
     "no-trailers": Fault(meaning="the stream ends with DATA", ends=("UNKNOWN",), answer=_no_trailers),
     "no-status": Fault(meaning="trailers without grpc-status", ends=("UNKNOWN",), answer=_no_status),
     "bad-status": Fault(meaning="a grpc-status that is not a status code", ends=("UNKNOWN",), answer=_bad_status),
     "trailers-only": Fault(
-        meaning="NOT_FOUND in trailers alone", ends=("NOT_FOUND",), answer=_trailers_only(NOT_FOUND)
+        meaning="NOT_FOUND in a trailers-only answer", ends=("NOT_FOUND",), answer=_trailers_only(NOT_FOUND)
     ),
     "no-message": Fault(meaning="OK without a message", ends=("UNIMPLEMENTED",), answer=_trailers_only(0)),
     "wrong-length": Fault(
@@ -351,12 +354,12 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "two-messages": Fault(meaning="two messages for a unary call", ends=("UNIMPLEMENTED",), answer=_two_messages),
     "compressed-flag": Fault(
-        meaning="a message marked as compressed, with no encoding named", ends=("INTERNAL",), answer=_compressed_flag
+        meaning="a message marked as compressed, without an encoding", ends=("INTERNAL",), answer=_compressed_flag
     ),
-    "padded": Fault(meaning="padding in every frame that may have it", answer=_padded),
-    "split": Fault(meaning="a frame for each byte of the message, header blocks in eight frames", answer=_split),
+    "padded": Fault(meaning="padding in every frame that allows it", answer=_padded),
+    "split": Fault(meaning="one frame per byte of the message, header blocks in eight frames", answer=_split),
     "late-settings": Fault(meaning="the first SETTINGS come N ms late", n=100, opening=_open_late),
-    "dribble": Fault(meaning="each byte is written alone", dribbles=True),
+    "dribble": Fault(meaning="each byte is written separately", dribbles=True),
     "http-503": Fault(meaning="HTTP status 503 and a page", ends=("UNAVAILABLE",), answer=_http_503),
     "percent-message": Fault(
         meaning="a percent-encoded grpc-message",

@@ -58,7 +58,7 @@ class ServerContext:
             write_ahead=WRITE_AHEAD_BYTES if fault is None else None,
             make_stream=ServerCall,
         )
-        made.now = self.clock()
+        made.control.now = self.clock()
         return made
 
 
@@ -88,13 +88,13 @@ class ReferenceProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(WRITE_BUFFER_BYTES)
         self._context.protocols.add(self)
-        self._dismiss(self._context.ledger.admit(self), "too many connections, and this one has been silent for long")
+        self._dismiss(self._context.ledger.admit(self), "too many connections, and this one has been idle for too long")
         self.flush()
 
     @property
     def read_at(self) -> float:
         """When something came from the client last."""
-        return self.http2.now
+        return self.http2.control.now
 
     @property
     def held(self) -> int:
@@ -106,13 +106,13 @@ class ReferenceProtocol(asyncio.Protocol):
         http2 = self.http2
         if self._closing:
             return
-        http2.now = read_at = self._clock()
+        http2.control.now = read_at = self._clock()
         news = http2.receive(data)
         if news:
             self._take(self, cast("list[ServerCall]", news), read_at)
         self.flush()
         self._touch()
-        if http2.behind or len(data) >= TURN_BYTES:
+        if http2.connection.behind or len(data) >= TURN_BYTES:
             self._wait_for_turn()
             self._read_on()
 
@@ -124,7 +124,7 @@ class ReferenceProtocol(asyncio.Protocol):
 
     def _turn(self) -> None:
         self._turn_is_due = False
-        if self.http2.behind and not (self._stuffed or self._resting):
+        if self.http2.connection.behind and not (self._stuffed or self._resting):
             self.data_received(b"")
         self._read_on()
 
@@ -148,8 +148,8 @@ class ReferenceProtocol(asyncio.Protocol):
             if not http2.outgoing:
                 break
             transport.write(http2.take())
-        if http2.unusual or self._settled or len(http2.streams) > FEW_STREAMS:
-            http2.unusual = False
+        if http2.connection.unusual or self._settled or len(http2.streams) > FEW_STREAMS:
+            http2.connection.unusual = False
             if self._stuffed or abs(http2.held - self._settled) >= STEP_BYTES:
                 self._settle()
         if http2.finished:
@@ -165,7 +165,7 @@ class ReferenceProtocol(asyncio.Protocol):
         held = self.http2.held
         self._settled = held if held >= STEP_BYTES else 0
         dismissed = self._context.ledger.settle(self, self.held)
-        self._dismiss(dismissed, "the server holds too much, and this connection the most of it")
+        self._dismiss(dismissed, "the server holds too much data, most of it for this connection")
 
     @staticmethod
     def _dismiss(protocols: Sequence[Holder], why: str) -> None:

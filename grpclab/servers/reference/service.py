@@ -92,7 +92,7 @@ class Service:
         self._times = spec.distribution.draws(spec.seed)
         self._outcomes = outcomes(spec.mishaps, spec.seed + 1)
         self._failures = {
-            mishap.status: Reply(None, mishap.status, "as --error asked for", stamp=self._stamp)
+            mishap.status: Reply(None, mishap.status, "as requested by --error", stamp=self._stamp)
             for mishap in spec.mishaps
         }
         self._stalls = spec.stall_times
@@ -180,7 +180,7 @@ class Service:
         if path not in (SAY_HELLO, SAY_HELLO_STREAM, HEALTH_CHECK):
             return refusal("UNIMPLEMENTED", f"{path[:_SHOWN]} is not served here")
         if len(request) != 1:
-            return refusal("INTERNAL", f"{len(request)} messages in a request of one")
+            return refusal("INTERNAL", f"{len(request)} messages in a unary request")
         if path == HEALTH_CHECK:
             if request[0] in _HEALTHY:
                 return _Prepared(Reply(_SERVING), False, None)

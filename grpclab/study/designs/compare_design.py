@@ -46,7 +46,7 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
     title = f"{sides[B].label} against {sides[A].label}"
     left_out = too_few_calls(sides)
     if metric in left_out:
-        raise UsageError(f"the verdict on an open loop is on its p99 latency: {left_out[metric]}")
+        raise UsageError(f"the verdict on an open loop uses its p99 latency: {left_out[metric]}")
     for other in OTHERS:
         if other != metric and other not in left_out:
             planned.compare(title, SCENARIO, A, B, metric=other)
@@ -82,7 +82,7 @@ def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:
             bounds = {"-n": bound_by_n, "-z": bound_by_z}
             short = [option for option, bound in bounds.items() if min(map(bound, loads)) < needed]
             reasons[metric] = (
-                f"{metric_words(metric)} needs {needed:,} calls in each trial, {planned:,.0f} are planned:"
-                f" raise {' and '.join(short)}"
+                f"{metric_words(metric)} needs {needed:,} calls in each trial, but {planned:,.0f} are planned: "
+                f"raise {' and '.join(short)}"
             )
     return reasons

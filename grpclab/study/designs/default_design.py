@@ -37,7 +37,10 @@ from grpclab.study.designs.idle_scenario import IDLE_LIMIT_S, IDLE_PAUSE_S
 from grpclab.study.designs.single_steps import SingleSteps, Steps
 from grpclab.study.parameters import SWEPT, Design, StudyParameters
 
-QUESTION = "How much faster is a gRPC service with all that helped (optimized) than with defaults (basic), and why?"
+QUESTION = (
+    "How much faster is a gRPC service with every setting that helped (optimized) than with the defaults "
+    "(basic), and why?"
+)
 OTHER_METRICS = ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
 """What else the headline's two are compared in; each metric is a family of its own."""
 LIGHT_SHARE, LARGE_SHARE = 0.5, 0.3
@@ -81,7 +84,7 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
             for level in levels
         )
     basic, optimized = f"basic-c{main}", f"optimized-c{main}"
-    again = planned.add(f"{basic}-again", "basic once more (A/A)", CHATTER, BASIC.replace(chatter))
+    again = planned.add(f"{basic}-again", "basic again (A/A)", CHATTER, BASIC.replace(chatter))
     client_only = at_main("client-only", "basic server, optimized client", mix(server="basic", client="optimized"))
     parts = (
         part(
@@ -268,7 +271,7 @@ def _idle(planned: Configurations) -> PlannedIdle:
         for key in ("off", "working")
         for title, settings in [idle_scenario.SETTINGS[key]]
     )
-    title = "working keepalive against none, after silence"
+    title = "working keepalive against none, after an idle period"
     planned.compare(title, idle_scenario.IDLE, off, working, metric=idle_scenario.METRIC)
     return idle_scenario.figure((off, working), pause_s=IDLE_PAUSE_S, limit_s=IDLE_LIMIT_S)
 

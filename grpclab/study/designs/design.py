@@ -45,7 +45,9 @@ def no_verdict(blocks: int) -> str:
     from grpclab.analysis import fewest_blocks  # pandas and scipy, which a mistake does not need
 
     fewest = fewest_blocks()
-    return "" if blocks >= fewest else f"no verdict with {blocks} blocks: it takes {fewest} or more (blocks={fewest})"
+    return (
+        "" if blocks >= fewest else (f"no verdict with {blocks} blocks: it takes at least {fewest} (blocks={fewest})")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +211,9 @@ def schedule_groups(plan: StudyPlan, seed: int) -> list[ScheduledGroup]:
     for block in range(plan.blocks):
         if plan.groups:
             order = np.random.default_rng([seed, block]).permutation(len(plan.groups))
-            scheduled += [scheduled_group(plan, block, int(number), seed) for number in order]
+            scheduled += [
+                scheduled_group(plan, block, int(number), seed) for number in order if plan.groups[number].is_in(block)
+            ]
             continue
         for trial in schedule(plan.names, blocks=1, seed=seed, first=block):
             alone = PlannedGroup(hub=trial.configuration, members=(trial.configuration,))

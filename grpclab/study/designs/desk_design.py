@@ -16,11 +16,11 @@ from grpclab.study.designs.design import (
 )
 from grpclab.study.parameters import NO_BULK, Design, StudyParameters
 
-QUESTION = "What do the profiling desk and the metrics cost the server while nobody looks?"
+QUESTION = "How much do the diagnostics server and the metrics cost the server while nobody uses them?"
 SETTINGS: dict[str, tuple[str, dict[str, Level]]] = {
     "neither": ("optimized, neither", {}),
     "metrics": ("optimized, counting calls", {"server.metrics": True}),
-    "desk": ("optimized, a desk beside it", {"server.desk": True}),
+    "desk": ("optimized, with a diagnostics server", {"server.desk": True}),
     "both": ("optimized, as `grpclab serve` runs it", {"server.metrics": True, "server.desk": True}),
 }
 
@@ -42,17 +42,17 @@ def plan(parameters: StudyParameters) -> StudyPlan:
         key: planned.add(key, title, CHATTER, OPTIMIZED.replace(load | settings))
         for key, (title, settings) in SETTINGS.items()
     }
-    again = planned.add("neither-again", "neither once more (A/A)", CHATTER, OPTIMIZED.replace(load))
+    again = planned.add("neither-again", "neither again (A/A)", CHATTER, OPTIMIZED.replace(load))
     for key in ("metrics", "desk"):
         planned.compare(f"{SETTINGS[key][0]}, against neither", CHATTER, names["neither"], names[key])
     return replace(
         planned.plan(blocks=parameters.blocks),
         headline=headline(
-            "desk and metrics against neither",
+            "diagnostics server and metrics against neither",
             CHATTER,
             names["neither"],
             names["both"],
-            labels=("optimized without them", "optimized with desk and metrics"),
+            labels=("optimized without them", "optimized with diagnostics server and metrics"),
             at=f"at concurrency {PREFERRED_CONCURRENCY} with engine {parameters.engine}",
         ),
         aa=comparison("neither against itself (A/A)", CHATTER, names["neither"], again),

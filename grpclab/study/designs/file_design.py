@@ -28,7 +28,7 @@ from grpclab.servers.leave import RemoteLeave, require_address
 from grpclab.servers.target import Target
 from grpclab.study.designs.design import PROFILED_BLOCKS, Configurations, comparison, headline
 from grpclab.study.designs.file_tables import ScenarioTable
-from grpclab.study.designs.file_targets import interpreters_beside, merged, seen_from, subject_of, target_of
+from grpclab.study.designs.file_targets import merged, placed_beside, seen_from, subject_of, target_of
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.designs.study_file import StudyFile, study_file
 from grpclab.study.target import Subject
@@ -116,8 +116,9 @@ def design(
     `exclusive`: only one of its servers may be up at a time, as the key under ``[target]`` says it.
     What they name by a path lies beside `folder`. Raises UsageError.
     """
-    file = interpreters_beside(study_file(content), folder)
+    file = study_file(content)
     target = target_of(file.target, folder)
+    file = placed_beside(file, target, folder)
     if leave is not None:
         require_address(bool(target.address), "an address in [target]")
         called = file.call[0] if isinstance(file.call, tuple) else file.call
@@ -130,7 +131,7 @@ def design(
                 for config in one.configs:
                     leave.check(one.subject.target, config)
             one.subject.check_arguments({one.title(config) or "the baseline": config for config in one.configs})
-    chosen, candidate, note = _headline(file, workloads, folder)
+    chosen, candidate, note = _headline(file, workloads, target, folder)
     planned = Configurations()
     names: dict[tuple[str, TrialConfig], str] = {}
     for one in workloads:
@@ -143,7 +144,7 @@ def design(
     prefix = f"{chosen.name}-" if len(workloads) > 1 else ""
     again = planned.add(
         f"{prefix}baseline-again",
-        f"the baseline{chosen.words} once more (A/A)",
+        f"the baseline{chosen.words} again (A/A)",
         chosen.name,
         chosen.start,
         hosted=chosen.hosted,
@@ -235,13 +236,15 @@ def _refuse_idle(file: StudyFile, workload: Workload) -> None:
             configs += [workload.start] if table == "set" else []
             reasons = [cannot_act(config, hosted=workload.hosted).get(name) for config in configs]
             if all(reasons):
-                raise DesignError(f"{table}: {name} cannot act: {reasons[0]}")
+                raise DesignError(f"{table}: {name} has no effect: {reasons[0]}")
 
 
 # ---- the headline ------------------------------------------------------------------------------------------------
 
 
-def _headline(file: StudyFile, workloads: Sequence[Workload], folder: Path) -> tuple[Workload, TrialConfig, str]:
+def _headline(
+    file: StudyFile, workloads: Sequence[Workload], target: Target, folder: Path
+) -> tuple[Workload, TrialConfig, str]:
     """The scenario and the configuration that are compared with the baseline first, and a note on the choice."""
     titles = [one.title(config) for one in workloads for config in one.configs if config != one.start]
     if not titles:
@@ -263,7 +266,7 @@ def _headline(file: StudyFile, workloads: Sequence[Workload], folder: Path) -> t
             raise DesignError(f"headline is missing: name one of the configurations: {'; '.join(titles)}")
         note = f"headline: {chosen.title(found)} against the baseline; headline = '...' names another configuration"
         return chosen, found, note
-    candidate = chosen.start.replace(seen_from(levels, folder))
+    candidate = chosen.start.replace(seen_from(levels, target, folder))
     if candidate == chosen.start or candidate not in chosen.configs:
         raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
     return chosen, candidate, ""
@@ -272,7 +275,7 @@ def _headline(file: StudyFile, workloads: Sequence[Workload], folder: Path) -> t
 def _without_second_level(file: StudyFile, baseline: TrialConfig) -> str:
     """The text of an error about factors whose only level is the baseline's."""
     words = " ".join(setting_word(name, baseline.flat()[name]) for name in file.factors)
-    return f"factors: {', '.join(file.factors)}: expected a second level, {words} is the baseline itself"
+    return f"factors: {', '.join(file.factors)}: expected a second level; {words} is the baseline itself"
 
 
 def _obvious(file: StudyFile, workload: Workload) -> TrialConfig | None:

@@ -18,7 +18,7 @@ KINDS_OF_TARGETS = ("variant", "app", "command", "address")
 """The keys of ``[target]`` of which there is exactly one."""
 
 WORDS: dict[type, str] = {
-    str: "a text in quotes",
+    str: "a quoted string",
     int: "a whole number",
     float: "a number",
     bool: "true or false",
@@ -50,27 +50,36 @@ class TargetTable:
 
     variant: str = text("A built-in variant of the greeter: the baseline's server and client.")
     app: str = text("An application that grpclab hosts: MODULE:NAME of the function that registers its servicers.")
-    command: str = text("A command that starts a server; {port} in it is a free port, {NAME} the level of arg.NAME.")
-    address: str = text("HOST:PORT of a server that runs already.")
-    app_dir: str = text("The folder in which the application's module is looked for.")
+    command: str = text(
+        "A command that starts a server; {port} in it is replaced by a free port, and {NAME} by the level of arg.NAME."
+    )
+    address: str = text("HOST:PORT of a server that is already running.")
+    app_dir: str = text("The folder that the application's module is imported from.")
     python: str = text("The interpreter that hosts the application; it needs grpcio.")
     cwd: str = text("The folder in which the server runs.")
-    ready: str = text("When a command's server is ready: tcp (it listens), health (it says so) or log:REGEX.")
+    ready: str = text(
+        "How to tell that a command's server is ready: tcp (it listens), health (its health service "
+        "says so) or log:REGEX."
+    )
     ready_timeout: str | float = entry(
         str, int, float, default="", meaning="How long a start may take: 25s, or a number of seconds."
     )
-    prepare: str = text("A command that is run before each start.")
-    cleanup: str = text("A command that is run after each stop.")
+    prepare: str = text("A command to run before each start.")
+    cleanup: str = text("A command to run after each stop.")
     exclusive: bool = entry(
-        bool, default=False, meaning="Whether only one of its servers may be up at a time: then nothing is interleaved."
+        bool,
+        default=False,
+        meaning="Whether only one of its servers may run at a time; nothing is interleaved in that case.",
     )
     tls: bool = entry(bool, default=False, meaning="Whether the server speaks TLS.")
-    cacert: str = text("A file with the certificates that the server's has to be signed by, in PEM.")
-    cert: str = text("A file with the client's own certificate, in PEM.")
+    cacert: str = text("A file with the trusted root certificates, in PEM.")
+    cert: str = text("A file with the client's certificate, in PEM.")
     key: str = text("A file with the client's private key, in PEM.")
-    server_name: str = text("The name that the server's certificate holds, where it is not the address.")
-    authority: str = text("The authority of calls, where it is not the address.")
-    insecure_skip_verify: bool = entry(bool, default=False, meaning="Whether the server's certificate goes unchecked.")
+    server_name: str = text("The name in the server's certificate, if it differs from the address.")
+    authority: str = text("The authority of calls, if it differs from the address.")
+    insecure_skip_verify: bool = entry(
+        bool, default=False, meaning="Whether to skip checking the server's certificate."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,19 +89,21 @@ class CallTable:
     name: str = text("The name of its figures in a mix of several; the method's own by default.")
     weight: float = entry(int, float, default=1.0, meaning="How often it is made, beside the weights of the others.")
     method: str = text("The method: package.Service/Method.")
-    data: Any = entry(dict, list, str, default=None, meaning="The request, or a list that is sent in turn.")
+    data: Any = entry(dict, list, str, default=None, meaning="The request, or a list of requests to send in turn.")
     data_file: str = text("A file of requests: JSON, JSON lines, CSV with a header, or length-delimited messages.")
-    data_format: str = text("The format of data-file, where its name does not tell: json, jsonl, csv or binary.")
-    data_order: str = text("The order in which requests are sent: in-turn, or random by the trial's seed.")
+    data_format: str = text("The format of data-file, if its name does not show it: json, jsonl, csv or binary.")
+    data_order: str = text("The order in which requests are sent: in-turn, or random from the trial's seed.")
     data_repeat: bool = entry(
-        bool, default=False, meaning="Whether requests that differ from call to call may begin again."
+        bool, default=False, meaning="Whether requests that vary from call to call may start over."
     )
-    check: str = text("An expression that each answer has to pass, e.g. reply.total > 0; else its call has failed.")
-    ignore_fields: Any = entry(str, list, default=None, meaning="Fields of the answers that vary by nature.")
-    metadata: Any = entry(dict, list, default=None, meaning="What is sent with each call: a table, or key=value words.")
-    proto: str = text("The schema in a .proto file, where the server has no reflection.")
-    proto_path: Any = entry(str, list, default=None, meaning="Folders in which the schema's imports are looked for.")
-    protoset: str = text("The schema in a file of descriptors, as protoc --descriptor_set_out writes it.")
+    check: str = text(
+        "An expression that must be true for each answer, e.g. reply.total > 0; otherwise the call counts as failed."
+    )
+    ignore_fields: Any = entry(str, list, default=None, meaning="Fields of the answers that always vary.")
+    metadata: Any = entry(dict, list, default=None, meaning="The metadata of each call: a table, or key=value words.")
+    proto: str = text("The schema in a .proto file, if the server has no reflection.")
+    proto_path: Any = entry(str, list, default=None, meaning="Folders to search for the schema's imports.")
+    protoset: str = text("The schema as a descriptor set, as written by protoc --descriptor_set_out.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +116,7 @@ class ScenarioTable:
         default_factory=dict,
         metadata={
             "kinds": (dict, list),
-            "meaning": "The call in this scenario, or a mix of several; keys that are left out are those of [call].",
+            "meaning": "The call in this scenario, or a mix of several; missing keys are taken from [call].",
         },
     )
 
@@ -126,12 +137,13 @@ def read_calls(content: Any, where: str) -> Calls:
         place = f"{where}[{number}]"
         if not isinstance(table, dict):
             raise DesignError(invalid(place, table, "a table: [[call]], with two brackets"))
-        tables.append(read_table(CallTable, {_OTHER_KEYS.get(key, key): one for key, one in table.items()}, place))
+        renamed = {"method" if key == _METHOD_OF_BENCH else key: one for key, one in table.items()}
+        tables.append(read_table(CallTable, renamed, place))
     return tuple(tables)
 
 
-_OTHER_KEYS = {"call": "method"}
-"""Keys of one call of a mix that mean the same as another: a configuration of bench has them."""
+_METHOD_OF_BENCH = "call"
+"""The method of one call of a mix, as a configuration of bench names it."""
 
 
 def read_table(kind: type[T], content: Mapping[str, Any], where: str = "") -> T:
@@ -148,10 +160,10 @@ def normal(content: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]], wh
         if name not in kinds:
             near = difflib.get_close_matches(name, kinds, n=1)
             hint = f"did you mean {near[0].replace('_', '-')}?" if where and near else ""
-            hint = hint or (f"did you mean {near[0]}?" if near else f"there are {','.join(kinds)}")
+            hint = hint or (f"did you mean {near[0]}?" if near else f"expected one of {','.join(kinds)}")
             raise DesignError(f"unknown key {f'{prefix}{written}'!r}: {hint}")
         if name in found:
-            raise DesignError(f"{prefix}{written} is given twice, with a hyphen and with an underscore")
+            raise DesignError(f"{prefix}{written} appears twice, with a hyphen and with an underscore")
         if not isinstance(value, kinds[name]) or (isinstance(value, bool) and bool not in kinds[name]):
             expected = " or ".join(WORDS[kind] for kind in kinds[name] if kind is not float)
             raise DesignError(invalid(f"{prefix}{written}", value, expected))

@@ -10,7 +10,7 @@ from typing import Any
 from grpclab.errors import DesignError, UsageError, invalid
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.factors.own import PYTHON
+from grpclab.factors.own import OF_THE_TARGET, PYTHON
 from grpclab.load.calls.call_options import MARK, DataOptions
 from grpclab.load.calls.data_file import file_reference
 from grpclab.load.calls.metadata import metadata_words
@@ -20,6 +20,7 @@ from grpclab.load.calls.request import json_text
 from grpclab.load.calls.request_data import text_of_file
 from grpclab.load.plan import check_call
 from grpclab.quantities import in_unit
+from grpclab.servers.placement import placed, settled
 from grpclab.servers.target import Target
 from grpclab.servers.targets import require_call
 from grpclab.study.designs.file_tables import Calls, CallTable, TargetTable, beside, program_beside, read_calls
@@ -124,7 +125,7 @@ def subject_of(
     check_call(method or None, named, data=data, proto=subject.proto, proto_path=subject.proto_path)
     levels = config.flat()
     subject.check_factors({name: levels[name] for name in named})
-    subject.check()
+    replace(subject, target=placed(target, config.own).target).check()
     require_call(target, method, "call.method")
     return None if subject == Subject() else subject
 
@@ -156,7 +157,7 @@ def _mixed(target: Target, tables: Sequence[CallTable], folder: Path) -> Subject
 def _schema(table: CallTable, folder: Path) -> dict[str, Any]:
     """The file of the schema of a call, and the folders of its imports, by the names that a subject has for them."""
     if table.proto and table.protoset:
-        raise DesignError("call: proto and protoset both give the schema: leave one out")
+        raise DesignError("call: proto and protoset both specify the schema: remove one of them")
     paths = tuple(beside(path, folder) for path in _texts("call.proto-path", table.proto_path))
     return {"proto": beside(table.proto or table.protoset, folder) or None, "proto_path": paths}
 
@@ -171,7 +172,7 @@ def _is_recorded(table: CallTable) -> bool:
 def _data(table: CallTable, folder: Path, where: str) -> str | None:
     """The request of a call as a text, or what stands for a file of many. Raises DesignError."""
     if table.data is not None and table.data_file:
-        raise DesignError(f"{where}: data and data-file both give the request: leave one out")
+        raise DesignError(f"{where}: data and data-file both specify the request: remove one of them")
     needing = ("data", "data_file", "check", "ignore_fields", "proto", "protoset")
     idle = [name for name in needing if getattr(table, name) not in (None, "")]
     if idle and not table.method and not _is_recorded(table):
@@ -186,7 +187,7 @@ def _of_file(name: str, options: DataOptions) -> str:
     try:
         size = Path(name).stat().st_size
     except OSError as error:
-        raise unreadable("call.data-file", name, "a file that can be read", error) from None
+        raise unreadable("call.data-file", name, "a readable file", error) from None
     if options.format_of(name) == "json" and size <= MOST_TEXT_BYTES:
         return text_of_file(read_text("call.data-file", name), name)
     return file_reference(name)
@@ -195,32 +196,35 @@ def _of_file(name: str, options: DataOptions) -> str:
 def _texts(name: str, value: Any) -> Sequence[str]:
     texts = [value] if isinstance(value, str) else value or []
     if not all(isinstance(text, str) for text in texts):
-        raise DesignError(invalid(name, value, "texts in quotes"))
+        raise DesignError(invalid(name, value, "quoted strings"))
     return texts
 
 
-# ---- interpreters ------------------------------------------------------------------------------------------------
+# ---- revisions, packages, interpreters -------------------------------------------------------------------------------
 
 
-def interpreters_beside(file: StudyFile, folder: Path) -> StudyFile:
-    """The file with the levels of target.python as they are seen from here; ``[target]`` may give the baseline's.
+def placed_beside(file: StudyFile, target: Target, folder: Path) -> StudyFile:
+    """The file with the levels of the target's own factors as :func:`seen_from` gives them.
 
-    Raises UsageError for an interpreter that cannot be run.
+    ``[target]`` may give the interpreter of the baseline. Raises UsageError for an interpreter that cannot be run, a
+    revision that there is not, and what is no requirement.
     """
     from grpclab.servers.hosting.application import interpreter
 
-    given = dict(seen_from(file.set, folder))
+    given = dict(seen_from(file.set, target, folder))
     if PYTHON in file.factors and PYTHON not in given and file.target and file.target.python:
         given[PYTHON] = program_beside(file.target.python, folder)
     factors = dict(file.factors)
-    if PYTHON in factors:
-        factors[PYTHON] = tuple(program_beside(str(level), folder) for level in factors[PYTHON])
+    for name in set(OF_THE_TARGET) & set(factors):
+        factors[name] = tuple(seen_from({name: level}, target, folder)[name] for level in factors[name])
     for level in factors.get(PYTHON, ()):
         interpreter(str(level), PYTHON)
-    scenarios = tuple(replace(one, set=seen_from(one.set, folder)) for one in file.scenario)
+    scenarios = tuple(replace(one, set=seen_from(one.set, target, folder)) for one in file.scenario)
     return replace(file, set=given, factors=factors, scenario=scenarios)
 
 
-def seen_from(levels: Mapping[str, Level], folder: Path) -> Mapping[str, Level]:
-    """The levels of some factors, with an interpreter as it is seen from here."""
-    return {name: program_beside(str(level), folder) if name == PYTHON else level for name, level in levels.items()}
+def seen_from(levels: Mapping[str, Level], target: Target, folder: Path) -> Mapping[str, Level]:
+    """The levels of some factors: an interpreter as it is seen from here, a revision with its commit, and requirements
+    in their normal form."""
+    here = {name: program_beside(str(level), folder) if name == PYTHON else level for name, level in levels.items()}
+    return settled(target, here, folder)

@@ -35,10 +35,11 @@ CERTAINLY = 2.0
 """What is expected to last so many times as long as a slice may is not tried."""
 COUNTED_S, COUNTED_LARGE_S, COUNTED_ALONE_S = 1.0, 0.5, 0.5
 """Counted time of a member, where differences are large, and of a configuration that is in no comparison."""
-EXCLUSIVE = "its servers cannot be up together (exclusive)"
-NOT_COMPARED = "it is in no comparison"
+EXCLUSIVE = "its servers cannot run at the same time (exclusive)"
+NOT_COMPARED = "it is not part of a comparison"
 APART, LARGE = "apart", "large"
 NO_SLICES_NEEDED = "the differences between them are large"
+SILENT = "this measures an idle period"
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 Pair = tuple[str, str]
@@ -101,25 +102,33 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
     """Why a configuration cannot be measured in slices, as far as its factors say it; "" where it can."""
     config = times.config
     if config.load.pause_s:
-        return f"load.pause_s={config.load.pause_s:g}: its silence is what is measured"
+        return f"load.pause_s={config.load.pause_s:g}: {SILENT}"
     shape = ARRIVALS.resolve(config.load.arrival)
     if shape.varies and (config.load.rate_rps is not None or shape.callers is not None):
-        return f"load.arrival={config.load.arrival}: its load changes on its way, which slices would cut"
+        return f"load.arrival={config.load.arrival}: its load changes during the window, which slices would cut up"
     if config.link.idle_timeout_s is not None:
-        return f"link.idle_timeout_s={config.link.idle_timeout_s:g}: its link forgets it while others are measured"
+        return (
+            f"link.idle_timeout_s={config.link.idle_timeout_s:g}: its link drops its connections while others "
+            "are measured"
+        )
     if scenario == IDLE:
-        return "its silence is what is measured"
+        return SILENT
     if config.load.rate_rps is not None:
         least_s, most_s = times.counted_s, slices.OPEN_MOST_S
         certainly = 1.0 if slices.OPEN_CALLS / config.load.rate_rps > most_s else CERTAINLY
-        what = f"load.rate_rps={config.load.rate_rps:g}: a slice of it takes"
+        what = f"load.rate_rps={config.load.rate_rps:g}: one slice takes"
     else:
         least_s, most_s = times.slice_s, slices.CLOSED_MOST_S
         certainly = CERTAINLY
-        what = "a slice of it would take about"
+        what = "one slice would take about"
     if least_s <= certainly * most_s:
         return ""
     return f"{what} {least_s:.0f} s, more than {most_s:g} s"
+
+
+def can_be_sampled(group: PlannedGroup) -> bool:
+    """Whether a few blocks of a group say what it is measured for: it carries no small difference."""
+    return not group.interleaved and group.reason.endswith((NO_SLICES_NEEDED, NOT_COMPARED, SILENT))
 
 
 def group_s(plan: StudyPlan, group: PlannedGroup) -> float:

@@ -15,7 +15,7 @@ from grpclab.study.designs.design import Configurations, comparison, headline
 from grpclab.study.designs.idle_scenario import IDLE, IDLE_TIMEOUT_S, LIMIT_S, METRIC, PAUSE_S, SETTINGS, figure, load
 from grpclab.study.parameters import NO_BULK, Design, StudyParameters
 
-QUESTION = "Does keepalive keep a silent connection usable, and which of its settings does that take?"
+QUESTION = "Does keepalive keep an idle connection usable, and which settings does that take?"
 
 
 def plan(parameters: StudyParameters) -> StudyPlan:
@@ -26,7 +26,7 @@ def plan(parameters: StudyParameters) -> StudyPlan:
         key: planned.add(f"idle-{key}", title, IDLE, TrialConfig().replace(base | settings))
         for key, (title, settings) in SETTINGS.items()
     }
-    again = planned.add("idle-off-again", "keepalive off once more (A/A)", IDLE, TrialConfig().replace(base))
+    again = planned.add("idle-off-again", "keepalive off again (A/A)", IDLE, TrialConfig().replace(base))
     for key in ("longer", "half", "punished"):
         planned.compare(f"{SETTINGS[key][0]}, against none", IDLE, names["off"], names[key], metric=METRIC)
     return replace(
@@ -37,7 +37,7 @@ def plan(parameters: StudyParameters) -> StudyPlan:
             names["off"],
             names["working"],
             labels=("no keepalive", "working keepalive"),
-            at=f"after {PAUSE_S:g} s of silence on a link that forgets after {IDLE_TIMEOUT_S:g} s",
+            at=f"after {PAUSE_S:g} s idle on a link that drops connections after {IDLE_TIMEOUT_S:g} s",
             metric=METRIC,
         ),
         aa=comparison("no keepalive against itself (A/A)", IDLE, names["off"], again, metric=METRIC),

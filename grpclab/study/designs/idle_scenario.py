@@ -42,14 +42,14 @@ SETTINGS: dict[str, tuple[str, dict[str, Level]]] = {
         _client(LONGER_S) | _PERMITTING | {"server.keepalive_s": LONGER_S},
     ),
     "half": (
-        "client half configured: two pings without data, 20 s timeout",
+        "incomplete client settings: two pings without data, 20 s timeout",
         {
             "client.keepalive_s": SHORTER_S,
             "client.max_pings_without_data": 2,
             "server.keepalive_without_calls": True,
         },
     ),
-    "punished": ("client's pings beyond what the server permits", _client(SHORTER_S)),
+    "punished": ("more client pings than the server permits", _client(SHORTER_S)),
 }
 """What is compared: a title, and the factors that are not at their defaults."""
 
@@ -74,7 +74,7 @@ def figure(configurations: tuple[str, ...], *, pause_s: float, limit_s: float) -
 
 
 SCENARIO = Scenario(
-    meaning="calls after a silence longer than the network remembers a connection",
+    meaning="calls after an idle period longer than the network keeps a connection",
     levels=load(pause_s=PAUSE_S, limit_s=LIMIT_S),
     metric=METRIC,
 )

@@ -45,7 +45,7 @@ from grpclab.study.designs.design import (
 from grpclab.study.designs.idle_scenario import IDLE_LIMIT_S, IDLE_PAUSE_S
 from grpclab.study.parameters import SWEPT, Design, StudyParameters
 
-QUESTION = "Which performance claims that a README of a gRPC demo in Rust makes hold in Python?"
+QUESTION = "Which performance claims in the README of a gRPC demo in Rust also hold in Python?"
 IN_FLIGHT = 10_000
 """The calls in flight that the Rust demo claims."""
 STREAMS_TIMES = 1.5
@@ -79,7 +79,7 @@ def plan(parameters: StudyParameters) -> StudyPlan:
         CHATTER,
         mix(server="basic", client="optimized").replace(chatter),
     )
-    again = planned.add("basic-again", "basic once more (A/A)", CHATTER, BASIC.replace(chatter))
+    again = planned.add("basic-again", "basic again (A/A)", CHATTER, BASIC.replace(chatter))
     parts = (
         part(
             planned.compare("client only, at the basic server", CHATTER, base["basic"], client_only),
@@ -183,7 +183,7 @@ def _streams(
     optimized = planned.add("optimized-c10000", f"optimized, {in_flight}", CHATTER, OPTIMIZED.replace(many))
     own_limits = planned.add(
         "own-limits-c10000",
-        f"optimized with grpcio's own limits, {in_flight}",
+        f"optimized with grpcio's default limits, {in_flight}",
         CHATTER,
         OPTIMIZED.replace({**many, "server.max_concurrent_streams": None}),
     )
@@ -203,7 +203,7 @@ def _handshakes(planned: Configurations, load: Mapping[str, Level], on: str, *, 
         ),
     )
     per_call = planned.add(
-        "per-call", "optimized, a channel for each call", CHATTER, optimized.replace({"client.pooling": "per_call"})
+        "per-call", "optimized, one channel per call", CHATTER, optimized.replace({"client.pooling": "per_call"})
     )
     silent = idle_scenario.load(pause_s=IDLE_PAUSE_S, limit_s=limit_s)
     idle_off, idle_on = (
@@ -213,16 +213,16 @@ def _handshakes(planned: Configurations, load: Mapping[str, Level], on: str, *, 
     )
     planned.compare("keepalive on against off, under load", CHATTER, off, on)
     planned.compare("keepalive on against off, under load", CHATTER, off, on, metric=OPENED)
-    planned.compare("channels kept against one for each call", CHATTER, per_call, on)
-    planned.compare("channels kept against one for each call", CHATTER, per_call, on, metric=OPENED)
-    after = "keepalive on against off, after silence"
+    planned.compare("channels kept open against one per call", CHATTER, per_call, on)
+    planned.compare("channels kept open against one per call", CHATTER, per_call, on, metric=OPENED)
+    after = "keepalive on against off, after an idle period"
     planned.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=idle_scenario.METRIC)
     planned.compare(after, idle_scenario.IDLE, idle_off, idle_on, metric=OPENED_BEHIND_LINK)
     return PlannedHandshakes(
         places=(
             PlannedPair(place="under load", scenario=CHATTER, metric=OPENED, baseline=off, candidate=on),
             PlannedPair(
-                place="after silence on a link that forgets",
+                place="after an idle period on a link that drops connections",
                 scenario=idle_scenario.IDLE,
                 metric=OPENED_BEHIND_LINK,
                 baseline=idle_off,

@@ -63,37 +63,41 @@ class StudyFile:
     variant: str | None = entry(
         str,
         default=None,
-        meaning="The variant that every configuration starts from; without one all factors are at their defaults.",
+        meaning="The variant that every configuration starts from; without it, all factors have their defaults.",
     )
     target: TargetTable | None = entry(
-        dict, default=None, meaning="The system under test, where it is not the built-in greeter."
+        dict, default=None, meaning="The system under test, if it is not the built-in greeter."
     )
     call: Calls | None = entry(
-        dict, list, default=None, meaning="The call, where it is not our own greeter's, or a mix of several."
+        dict, list, default=None, meaning="The call, if it is not that of the built-in greeter, or a mix of several."
     )
     scenario: tuple[ScenarioTable, ...] = entry(
-        list, default=(), meaning="Workloads: configurations are compared within each, the headline names one."
+        list,
+        default=(),
+        meaning="Workloads: configurations are compared within each of them, and the headline names one.",
     )
     headline: str | None = entry(
         str,
         default=None,
-        meaning="The configuration that is compared with the baseline: server.threads=64, or several such words; left"
-        " out, it is the last level of the first factor, where its levels rise or fall. Of several scenarios it names"
-        " one: scenario=NAME.",
+        meaning="The configuration to compare with the baseline: server.threads=64, or several such words. By "
+        "default, it is the last level of the first factor, if its levels rise or fall. With several "
+        "scenarios, it names one: scenario=NAME.",
     )
     grid: str = entry(
         str,
         default=GRIDS[0],
-        meaning="Whether the factors change one at a time around the baseline, or every combination of their levels is"
-        " measured; the baseline of a full grid has the first level of every factor.",
+        meaning="Whether factors change one at a time around the baseline, or every combination of their levels is "
+        "measured. The baseline of a full grid has the first level of every factor.",
     )
     blocks: int | None = entry(
-        int, default=None, meaning="How often each configuration is measured; the fewest that give a verdict."
+        int,
+        default=None,
+        meaning="How often each configuration is measured; by default, the fewest that allow a verdict.",
     )
-    seed: int = entry(int, default=1, meaning="The seed of the order of the trials.")
+    seed: int = entry(int, default=1, meaning="The seed for the order of the trials.")
     min_effect: str = entry(str, float, default="5%", meaning="The smallest effect of interest: 5%, or 0.05.")
     profile: bool = entry(bool, default=True, meaning="Whether baseline and headline are profiled after their windows.")
-    set: Mapping[str, Level] = table("Factors of every configuration that differ from the variant.")
+    set: Mapping[str, Level] = table("Factors that differ from the variant in every configuration.")
     factors: Mapping[str, tuple[Level, ...]] = table("The levels of each factor that is varied.")
 
 
@@ -120,7 +124,11 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
         given = [f"{name}={getattr(target, name)}" for name in KINDS_OF_TARGETS if getattr(target, name)]
         if file.variant is not None:
             raise DesignError(
-                invalid("variant", file.variant, "no [target] beside it: one of the two says what is measured")
+                invalid(
+                    "variant",
+                    file.variant,
+                    "no [target] together with it: only one of the two can say what is measured",
+                )
             )
         if len(given) != 1:
             expected = f"exactly one of {', '.join(KINDS_OF_TARGETS)}"
@@ -130,7 +138,7 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
     if file.variant is not None and file.variant not in VARIANTS:
         raise DesignError(invalid("variant", file.variant, f"one of {', '.join(VARIANTS)}"))
     if not file.factors:
-        raise DesignError("factors is missing: name a factor and its levels, e.g. server.threads = [4, 16]")
+        raise DesignError("factors is missing: expected a factor and its levels, e.g. server.threads = [4, 16]")
     if file.grid not in GRIDS:
         raise DesignError(invalid("grid", file.grid, f"one of {', '.join(GRIDS)}"))
     fewest = fewest_blocks()
@@ -150,9 +158,9 @@ def _scenarios(tables: list[Any]) -> Iterator[ScenarioTable]:
             raise DesignError(invalid("scenario", content, "tables: [[scenario]], with two brackets"))
         found = read_table(ScenarioTable, content, where)
         if not SCENARIO_NAME.fullmatch(found.name):
-            raise DesignError(invalid(f"{where}.name", found.name, "letters, digits, '_' and '-', 30 at most"))
+            raise DesignError(invalid(f"{where}.name", found.name, "at most 30 letters, digits, '_' and '-'"))
         if found.name in names:
-            raise DesignError(invalid(f"{where}.name", found.name, "a name of its own: there is one of that name"))
+            raise DesignError(invalid(f"{where}.name", found.name, "a unique name; this one is already used"))
         names.add(found.name)
         read_calls(found.call, f"{where}.call")
         yield replace(found, set=levels_of(f"{where}.set", found.set))
@@ -185,7 +193,7 @@ def _dotted(where: str, content: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _level(name: str, value: object) -> Level:
     if is_own(name):
         if not isinstance(value, str | int | float):
-            raise FactorError(invalid(name, value, "a text, a number, true or false"))
+            raise FactorError(invalid(name, value, "a string, a number, true or false"))
         return own_factor(name).normal(value)
     if isinstance(value, bool):
         value = str(value).lower()

@@ -51,7 +51,7 @@ SERVERS = {
         ),
         Server(
             name="waiting-spare",
-            title=f"handlers wait, {FEW} threads and {SPARE:,} spare ones",
+            title=f"handlers wait, {FEW} threads and {SPARE:,} spare threads",
             short="spare threads",
             settings={"server.threads": FEW, "server.spare_threads": SPARE},
         ),

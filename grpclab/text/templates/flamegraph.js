@@ -45,7 +45,7 @@ for(const home of document.querySelectorAll('.fg'))(async()=>{
    const item=made('li',{textContent:`${families[family][0]} ${percent(n,top.v)}`}),patch=made('i',{});
    patch.style.background=families[family][1];item.prepend(patch);return item}));
   told.textContent=q?`${percent(hit,top.v)} of what is shown`:
-   path.length>1?`${percent(top.v,root.v)} of all; a frame above leads back, the topmost to all`:
+   path.length>1?`${percent(top.v,root.v)} of all samples; click a frame above to zoom out`:
    `${root.v.toLocaleString('en')} samples; click a frame to zoom`;
   find.oninput=()=>draw(path)}
  if(root.v)draw([root]);else told.textContent='No thread was at work.';

@@ -191,7 +191,7 @@ def test_a_flamegraph_zooms_and_searches(nightly: Page) -> None:
     told = graph.locator(".fg-told")
     expect(told).to_contain_text("samples; click a frame to zoom")
     graph.get_by_role("button", name="handler (greeter.py:2)").first.click()
-    expect(told).to_contain_text("of all; a frame above leads back")
+    expect(told).to_contain_text("of all samples; click a frame above to zoom out")
     graph.locator(".fg-graph button").first.click()
     expect(told).to_contain_text("click a frame to zoom")
     graph.get_by_role("searchbox").fill("sendmsg")
@@ -207,7 +207,7 @@ def test_a_configuration_opens_to_its_trials(nightly: Page, made: synthetic.Made
     mine = made.trials[made.trials["configuration"] == "optimized-c64"].sort_values("block")
     shown = [float(text.replace(",", "")) for text in cells(more, 2)]
     assert shown == [pytest.approx(value, rel=1e-3) for value in mine["throughput_rps"]]
-    more.get_by_text("Server log, the end of it").first.click()
+    more.get_by_text("End of the server log").first.click()
     assert more.get_by_text("INFO serving on 127.0.0.1:50051").first.is_visible()
     more.get_by_text(re.compile(r"All \d+ settings")).click()
     assert more.get_by_text("server.max_concurrent_streams", exact=True).is_visible()
@@ -287,5 +287,5 @@ def test_without_scripts_the_page_is_complete_but_for_its_controls(
     with chromium.visit(browser, reports / "nightly.html", java_script_enabled=False) as found:
         text = found.page.locator("main").text_content() or ""
         assert answer.section(made.finished()).sentence in text
-        assert "This flamegraph is drawn by a script inside this page." in text
+        assert "A script in this page draws this flamegraph." in text
         assert found.page.get_by_role("button").count() == 0

@@ -81,7 +81,7 @@ def many_errors_and_no_profiles(made: synthetic.MadeStudy) -> synthetic.MadeStud
 EXTREMES = {
     "one": (one_configuration, ("1 configuration in 6 blocks",)),
     "invalid": (all_invalid, ("the server died",)),
-    "block": (one_block, ("fewer than two blocks hold both sides",)),
+    "block": (one_block, ("fewer than two blocks have both sides",)),
     "errors": (many_errors_and_no_profiles, ("STATUS_16", "There is no profile")),
 }
 
@@ -120,7 +120,7 @@ def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, brow
 def test_sixty_configurations_can_be_read(sixty: synthetic.MadeStudy, browser: Browser, tmp_path: Path) -> None:
     material = synthetic.material(sixty)
     path = sixty.report(tmp_path / "sixty.html", **material)
-    assert_can_be_read(browser, path, "Drawn are")
+    assert_can_be_read(browser, path, "figure shows")
 
 
 def test_sixty_configurations_are_complete_in_table_and_forest(sixty: synthetic.MadeStudy) -> None:
@@ -133,12 +133,12 @@ def test_sixty_configurations_are_complete_in_table_and_forest(sixty: synthetic.
         assert f"{comparison['title']} " in told
     sweeps = figures.sweeps(study)
     assert sweeps is not None
-    drawn = re.search(r"Drawn are (\d+) of 60 levels", sweeps.caption)
+    drawn = re.search(r"The figure shows (\d+) of 60 levels", sweeps.caption)
     assert drawn
     assert 8 <= int(drawn[1]) <= MOST_LEVELS
     curve = figures.throughput(study, study.plan.curves[0])
     assert curve is not None
-    assert "Drawn are 6 of 60 series" in curve.caption
+    assert "This figure shows 6 of 60 series" in curve.caption
     assert "series base" in curve.alt
 
 

@@ -187,11 +187,11 @@ def test_summaries_of_the_first_schema_are_listed_and_compared_with_none(tmp_pat
     assert page.text.count("It is faster.") == 2
     assert "2.00× 95 % interval 1.90 to 2.10" in page.text
     assert page.pictures() == []
-    assert "there is no history to draw" in page.text
+    assert "there is no history to show" in page.text
 
 
 def test_an_empty_directory_has_an_index(tmp_path: Path) -> None:
-    assert "There is no report in this directory yet." in write_index(tmp_path / "reports").read_text()
+    assert "This folder has no reports yet." in write_index(tmp_path / "reports").read_text()
 
 
 def test_the_page_is_well_made(about: dict[str, Any], tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_what_recurs_is_drawn_and_the_caption_says_how_many_of_how_many(about: d
         f"in 2 studies of 1 November 2026, 09:00 UTC to 2 November 2026, 09:00 UTC: 6 configurations of {recurring}"
         in (block.caption)
     )
-    assert "the headline's two of the newest study first" in block.caption
+    assert "starting with the two of the newest headline" in block.caption
     assert block.caption.index("basic, 64 in flight") < block.caption.index("optimized, 64 in flight")
     assert "basic, 64 in flight 1.10×" in block.caption
     assert "The machine" not in block.caption
@@ -277,8 +277,8 @@ def test_a_change_of_machine_is_a_line_that_says_what_changed_and_joins_nothing(
     shown = text_of(block.svg_wide)
     assert "grpcio 1.85.1 → 1.86.0" in shown
     assert "host" in shown
-    assert "changed 2 times, last: host." in block.caption
-    assert "On its last machine none was measured twice." in block.caption
+    assert "changed 2 times, most recently: host." in block.caption
+    assert "None was measured twice on the most recent machine." in block.caption
     borders = recurrence.borders(studies)
     assert [border.place for border in borders] == [1, 2]
     spots = [recurrence.PastValue(place=at, mean=1.0, low=0.9, high=1.1) for at in range(4)]
@@ -310,7 +310,7 @@ def test_the_headlines_ratio_is_drawn_where_design_and_settings_agree(about: dic
     assert "do not overlap" in moved.caption
     apart = history.ratios(pasts(study(about, 1), study(about, 2, identity=IDENTITY | {"host": "lab-2"})))
     assert apart is not None
-    assert "No other study is of the last one's machine" in apart.caption
+    assert "No other study has the machine and versions" in apart.caption
 
 
 def test_of_many_studies_the_newest_are_drawn_and_stay_readable(about: dict[str, Any]) -> None:
@@ -356,7 +356,7 @@ def test_an_index_with_a_history_fits_a_phone_and_has_nothing_serious_for_axe(
         told: dict[str, Any] = {"study": f"day-{day}{long}", "machine": f"lab-{day}{long}", "warnings": day}
         put(tmp_path, f"{day}.html", study(about, day, identity=IDENTITY | {"grpcio": f"1.{day}{long}"}, **told))
         (tmp_path / f"{day}.md").write_text("")
-    path = write_index(tmp_path, links=[("./calibration.html", "The lab measures itself")])
+    path = write_index(tmp_path, links=[("./calibration.html", "How well grpclab measures")])
     for theme, width in (("light", 1280), ("dark", 400)):
         with chromium.visit(browser, path, width=width, color_scheme=theme) as found:
             window, needed = found.needs_px()

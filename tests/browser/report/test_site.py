@@ -168,13 +168,13 @@ def test_a_site_is_built_anew_and_nothing_else_is_ever_removed(project: Path, tm
     foreign = tmp_path / "home"
     foreign.mkdir()
     (foreign / "letter.txt").write_text("dear")
-    with pytest.raises(DesignError, match="is not empty and is not a site built earlier"):
+    with pytest.raises(DesignError, match="is neither empty nor a site built earlier"):
         site.build(project, foreign)
     assert (foreign / "letter.txt").exists()
 
 
 def test_nothing_to_publish_and_a_guide_without_a_title_are_told(tmp_path: Path) -> None:
-    with pytest.raises(DesignError, match="holds no report"):
+    with pytest.raises(DesignError, match="has no report"):
         site.build(tmp_path, tmp_path / "site")
     with pytest.raises(DesignError, match=r"docs/a\.md has no title"):
         site.guide("a", "words\n", lambda href: href)

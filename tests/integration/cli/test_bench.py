@@ -37,7 +37,7 @@ def test_a_missed_threshold_is_1_with_one_line_after_the_summary(gave: Callable[
     assert err == "grpclab: --slo not met: p50 was 495.00 ms, 23.7% above the 400ms allowed\n"
     code, out, err = gave(thousand(slo="p999=400ms"), "--format", "json")
     assert (code, json.loads(out)["grpclab"]["slo"][0]["met"]) == (1, False)
-    assert err == "grpclab: --slo not met: not enough calls to judge p999=400ms: it needs 10,000, there were 990\n"
+    assert err == "grpclab: --slo not met: not enough calls to judge p999=400ms: it needs 10,000, but there were 990\n"
     assert gave(thousand(slo="p50=600ms"))[::2] == (0, "")
 
 
@@ -80,7 +80,7 @@ def test_files_are_written_beside_each_other(gave: Callable[..., tuple[int, str,
 def test_the_summary_says_what_was_seen(bench: Bench, quick_server: RunningServer) -> None:
     code, text, err = bench(quick_server.target, "-n", "400", "-c", "8", "--connections", "2", "--warmup", "100ms")
     assert code == 0
-    assert err == "grpclab: p99 needs 1,000 calls, and 400 are planned: raise -n (--requests)\n", "before it measures"
+    assert err == "grpclab: p99 needs 1,000 calls, but 400 are planned: raise -n (--requests)\n", "before it measures"
     first, *_ = text.splitlines()
     assert first == f"greet.GreeterService/SayHello at {quick_server.target}: 8 in flight, engine wire, a pool of 2"
     assert re.search(r"calls +400\n", text)
@@ -88,8 +88,8 @@ def test_the_summary_says_what_was_seen(bench: Bench, quick_server: RunningServe
     assert re.search(r"failed +0 +0\.0%\n", text)
     assert re.search(r"throughput +[\d,.]+ requests/s\b", text)
     assert re.search(r"p95 +[\d.,]+ ms\n", text)
-    assert re.search(r"p99 +- +needs 1,000 calls \(10 beyond it\), there were 400", text)
-    assert re.search(r"connections +2 +open at the end, seen from outside\n", text)
+    assert re.search(r"p99 +- +needs 1,000 calls \(10 beyond it\), but there were 400", text)
+    assert re.search(r"connections +2 +open at the end, as seen from outside\n", text)
     assert re.search(r"generator +\d+% +of a core", text)
 
 
@@ -172,7 +172,7 @@ def test_ctrl_c_prints_what_was_measured_by_then(
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "")
-    assert "interrupted: this is what had been measured by then" in out
+    assert "interrupted: these are the results up to that point" in out
     report = json.loads(report_file.read_text())
     assert_ghz(report, report["count"])
     assert report["endReason"] == "cancel"

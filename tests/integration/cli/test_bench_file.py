@@ -75,7 +75,7 @@ def test_a_file_is_the_words_of_a_command_line() -> None:
             "abort-on-slo = true\nabort_on_slo = true",
             r"abort_on_slo is given twice, with a dash and with an underscore",
         ),
-        ("duration = 2026-11-23", r"bench.toml: invalid duration=2026-11-23: expected a number, a text, or"),
+        ("duration = 2026-11-23", r"bench.toml: invalid duration=2026-11-23: expected a number, a string, or"),
         ("duration = [1]", r"bench.toml: invalid duration=\[1\]: expected a number"),
         ("set = 3", r"invalid set=3: expected a table of factors: \[set\], and lines"),
         ("[set]\nclient.window = 3", r"set: unknown factor 'client.window': did you mean"),
@@ -83,7 +83,7 @@ def test_a_file_is_the_words_of_a_command_line() -> None:
         ("duration = ", r"invalid --config=bench.toml: expected TOML, or JSON: Invalid value \(at"),
         ("duration = " + "9" * 5000, r"invalid --config=bench.toml: expected TOML with less nesting"),
         ("data = " + "[" * 5000, r"invalid --config=bench.toml: expected TOML with less nesting"),
-        ("[data]\nts = 2024-01-01T00:00:00.1234567Z", r"data: expected times of six decimals at most"),
+        ("[data]\nts = 2024-01-01T00:00:00.1234567Z", r"data: expected times with at most six decimals"),
     ],
 )
 def test_what_a_file_cannot_say_is_told_in_one_line_with_its_name(text: str, said: str) -> None:

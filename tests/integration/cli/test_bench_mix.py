@@ -72,7 +72,7 @@ def test_each_call_has_its_own_figures_in_every_output(
         ("watch", "OK"),
         ("Fail", "InvalidArgument"),
     }
-    calls = list(csv.DictReader(table.open()))
+    calls = list(csv.DictReader(table.read_text().splitlines()))
     assert sorted(call["call"] for call in calls) == ["Fail"] * 10 + ["buy"] * 70 + ["watch"] * 20
 
 

@@ -35,18 +35,19 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
     headings = re.findall(r"^([a-z ]+):$", text, re.MULTILINE)
     assert headings == [
         *(
-            "what is called",
+            "what to call",
             "security",
             "a server on another machine",
             "how much",
-            "how it is sent",
+            "how to send calls",
+            "streams",
             "thresholds",
             "output",
             "options",
             "examples",
         )
     ]
-    assert text.count("\n  grpclab bench ") == 7
+    assert text.count("\n  grpclab bench ") == 9
 
 
 # ---- what the options mean -------------------------------------------------------------------------------------
@@ -114,8 +115,8 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["-n", "abc"], r"invalid --requests=abc: expected integer from 1"),
         (["-c", "-5"], r"invalid --concurrency=-5: expected"),
         (["--connections", "0"], "invalid --connections=0: expected 1 or more"),
-        (["-n", "none"], "give at least one bound"),
-        (["--workers", "9", "-c", "3"], r"load\.concurrency=3 cannot be divided over load\.workers=9"),
+        (["-n", "none"], "set at least one of them"),
+        (["--workers", "9", "-c", "3"], r"load\.concurrency=3 cannot be divided among load\.workers=9"),
         (["localhost:99999"], "invalid target=localhost:99999: expected a port from 1 to 65535"),
         (["localhost"], "invalid target=localhost: expected a port"),
         (["192.0.2.1:50051"], r"invalid target=192\.0\.2\.1:50051: expected .* on this machine"),
@@ -125,28 +126,37 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["--seed", "x"], "invalid --seed=x: expected a whole number"),
         (["--engine", "rust"], r"invalid --engine=rust: expected wire\|grpcio"),
         (["--rate", "fast"], "invalid --rate=fast: expected"),
-        (["--arrival", "poisson"], r"load\.arrival=poisson: expected a rate with it.*add --rate"),
-        (["-n", "9", "--set", "load.requests=4"], r"load\.requests=4: another option sets load\.requests already"),
+        (["--arrival", "poisson"], r"load\.arrival=poisson: expected a rate along with it.*add --rate"),
+        (["-n", "9", "--set", "load.requests=4"], r"load\.requests=4: another option already sets load\.requests"),
         (["--rate", "9", "--set", "load.rate_rps=4"], r"--rate and load\.rate_rps both set the rate"),
         (["--format", "csv", "--json", "-"], "--format csv and --json both write to -"),
         (["--details"], "--details lists calls in the JSON: add --json FILE"),
         (["--connect-timeout", "soon"], "invalid --connect-timeout=soon: expected a time"),
         (["--rate", "5:9:2@1s", "-z", "3"], "--duration and the @1s of --rate both set"),
-        (["--data", "{}"], "--data belongs to a call of your own: add --call"),
-        (["--data-file", "x.json"], "--data-file belongs to a call of your own: add --call"),
-        (["--call", "a.B/C", "--data", "{}", "--data-file", "x"], "--data and --data-file both give the request"),
+        (["--data", "{}"], "--data only applies to your own calls: add --call"),
+        (["--data-file", "x.json"], "--data-file only applies to your own calls: add --call"),
+        (["--call", "a.B/C", "--data", "{}", "--data-file", "x"], "--data and --data-file both specify the request"),
         (
             ["--call", "a.B/C", "--data-file", "no/such"],
-            "invalid --data-file=no/such: expected a file .*/no: No such file",
+            "invalid --data-file=no/such: expected a readable file in .*/no: No such file",
         ),
-        (["--proto", "x.proto"], "--proto belongs to a call of your own: add --call"),
+        (["--proto", "x.proto"], "--proto only applies to your own calls: add --call"),
         (["--metadata", "x"], "invalid metadata=x: expected key=value"),
         (["--slo", "p99=5"], "invalid --slo p99=5: expected a time"),
-        (["--abort-on-slo"], "--abort-on-slo cannot watch anything: give --slo"),
+        (["--abort-on-slo"], "--abort-on-slo cannot watch anything: set --slo"),
         (["--slo", "mean=5ms", "--abort-on-slo"], "--abort-on-slo cannot watch mean"),
-        (["-n", "999", "--slo", "p99=5ms"], "invalid --slo p99=5ms: expected 1,000 calls or more, 999 are planned"),
-        (["-r", "50", "-z", "10", "--slo", "p99=5ms"], "invalid --slo p99=5ms: expected 1,000 calls or more, 500 are"),
-        (["-r", "40:90:20@20s", "--slo", "p99=5ms"], "expected 1,000 calls or more, 800 are planned: hold each rate"),
+        (
+            ["-n", "999", "--slo", "p99=5ms"],
+            "invalid --slo p99=5ms: expected at least 1,000 calls, but 999 are planned",
+        ),
+        (
+            ["-r", "50", "-z", "10", "--slo", "p99=5ms"],
+            "invalid --slo p99=5ms: expected at least 1,000 calls, but 500 are",
+        ),
+        (
+            ["-r", "40:90:20@20s", "--slo", "p99=5ms"],
+            "expected at least 1,000 calls, but 800 are planned: hold each rate",
+        ),
         (
             ["--config", "no/such.toml"],
             "invalid --config=no/such.toml: expected .*/no: No such file",

@@ -24,7 +24,19 @@ from grpclab.servers.process.launcher import RunningServer
 from tests.support.command import GRPCLAB, assert_refused, run, unused_port
 from tests.support.greeting import greeter_at, hello
 
-COMMANDS = ["serve", "bench", "study", "compare", "report", "profile", "notebook", "doctor", "factors"]
+COMMANDS = [
+    "serve",
+    "bench",
+    "study",
+    "compare",
+    "bisect",
+    "report",
+    "profile",
+    "notebook",
+    "doctor",
+    "factors",
+    "menu",
+]
 VARIABLES = ("GRPC_SERVER_PORT", "GRPC_KEEPALIVE_TIMEOUT", "GRPC_CONCURRENCY_LIMIT", "GRPCLAB_LOG", "PPROF_PORT")
 
 
@@ -159,7 +171,7 @@ def test_sigterm_ends_serve_like_ctrl_c() -> None:
 @pytest.mark.parametrize(
     ("words", "pattern"),
     [
-        (["serve", "basic", "--port", "70000"], "--port=70000 is not a port: give a whole number from 0 to 65535"),
+        (["serve", "basic", "--port", "70000"], "--port=70000 is not a port: expected a whole number from 0 to 65535"),
         (["serve", "basic", "--port", "-1"], "--port=-1 is not a port"),
         (
             ["serve", "basic", "--set", "client.pooling=shared"],
@@ -176,7 +188,7 @@ def test_what_cannot_be_right_is_refused_with_2(here: Here, words: list[str], pa
 @pytest.mark.parametrize(
     ("name", "value", "pattern"),
     [
-        ("GRPC_SERVER_PORT", "abc", "GRPC_SERVER_PORT=abc is not a port: give a whole number from 0 to 65535"),
+        ("GRPC_SERVER_PORT", "abc", "GRPC_SERVER_PORT=abc is not a port: expected a whole number from 0 to 65535"),
         ("GRPC_SERVER_PORT", "", "GRPC_SERVER_PORT= is not a port"),
         ("GRPC_KEEPALIVE_TIMEOUT", "soon", "variable GRPC_KEEPALIVE_TIMEOUT: invalid .*=soon: expected"),
         ("GRPC_CONCURRENCY_LIMIT", "0", "variable GRPC_CONCURRENCY_LIMIT: invalid .*=0: expected"),
@@ -197,7 +209,7 @@ def test_a_target_that_nobody_serves_is_3(closed_port: int) -> None:
 @pytest.mark.parametrize("variant", ["basic", "optimized"])
 def test_a_taken_port_is_3(quick_server: RunningServer, variant: str) -> None:
     done = run("serve", variant, "--port", str(quick_server.port))
-    assert_refused(done, 3, rf"port {quick_server.port} on 127\.0\.0\.1 is taken: stop what listens there")
+    assert_refused(done, 3, rf"port {quick_server.port} on 127\.0\.0\.1 is in use: stop the program that listens there")
 
 
 def test_a_folder_without_a_study_is_2(here: Here, tmp_path: Path) -> None:
@@ -217,12 +229,12 @@ def test_verbose_shows_the_traceback() -> None:
 
 
 MISTAKES = [
-    ([], "grpclab", "no command was named"),
+    ([], "grpclab", "no command given"),
     (["benhc"], "grpclab", "unknown command 'benhc': did you mean bench"),
     (["--foo", "bench"], "grpclab", "unknown option --foo"),
     (["bench", "--conccurency", "5"], "grpclab bench", "unknown option --conccurency: did you mean --concurrency"),
     (["bench", "--conc", "5"], "grpclab bench", "unknown option --conc"),
-    (["bench", "--format", "xml"], "grpclab bench", "invalid --format=xml: expected summary, json or csv"),
+    (["bench", "--format", "xml"], "grpclab bench", "invalid --format=xml: expected summary, json, csv, html, "),
     (["bench", "--rate"], "grpclab bench", "no value for --rate: expected RATE"),
     (["serve", "basic", "--port", "x"], "grpclab serve", "invalid --port=x: expected a whole number"),
     (["compare", "a", "b", "c"], "grpclab compare", "unexpected argument 'c'"),

@@ -101,7 +101,7 @@ def test_a_server_is_found_by_its_port(capsys: pytest.CaptureFixture[str]) -> No
         (["--pid", str(os.getpid()), "--duration", "1.5s"], 2, "invalid --duration=1.5s: expected whole seconds"),
         (["--pid", str(os.getpid()), "--duration", "soon"], 2, "invalid --duration=soon: expected a time"),
         (["--pid", str(os.getpid()), "--rate", "5000"], 2, "invalid --rate=5000: expected"),
-        (["--pid", str(os.getpid()), "-o", "flame.png"], 2, "--output flame.png: its ending is none of .html"),
+        (["--pid", str(os.getpid()), "-o", "flame.png"], 2, "--output flame.png: its extension is not one of .html"),
         (["--pid", str(os.getpid()), "-o", "no/such/x.html"], 2, "there is no folder no/such"),
         (["--pid", str(os.getpid()), "--json", "no/such.json"], 2, "cannot write no/such.json: No such file"),
     ],
@@ -118,7 +118,7 @@ def test_a_port_where_nobody_listens_is_3(capsys: pytest.CaptureFixture[str]) ->
     from tests.support.command import unused_port
 
     assert commands.main(["profile", "--server", f"127.0.0.1:{unused_port()}"]) == 3
-    assert "start the server, or give --pid" in capsys.readouterr().err
+    assert "start the server, or use --pid" in capsys.readouterr().err
 
 
 # ---- what else a process id may name ---------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def program(*words: str | Path, **options: Any) -> Iterator[subprocess.Popen[byt
 def test_a_program_that_is_not_python_is_named_with_what_to_use_instead(capsys: pytest.CaptureFixture[str]) -> None:
     with program("sleep", "60") as process:
         assert until(lambda: psutil.Process(process.pid).name() == "sleep")
-        assert "runs sleep: for others there is perf" in refused(process.pid, capsys)
+        assert "runs sleep: use perf record -p" in refused(process.pid, capsys)
 
 
 def test_a_zombie_and_a_thread_are_no_processes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +159,7 @@ def test_a_zombie_and_a_thread_are_no_processes(capsys: pytest.CaptureFixture[st
     other.start()
     try:
         assert other.native_id
-        assert f"give --pid {os.getpid()}" in refused(other.native_id, capsys)
+        assert f"use --pid {os.getpid()}" in refused(other.native_id, capsys)
     finally:
         over.set()
 
@@ -218,7 +218,7 @@ def test_a_process_that_ends_meanwhile_keeps_what_was_seen_of_it(
         assert (code, json.loads(out)["ended"]) == (0, [process.pid])
     else:
         assert (code, out) == (3, "")
-        assert f"1 process ({process.pid}) ended before py-spy had a sample" in err
+        assert f"1 process ({process.pid}) ended before py-spy took a sample" in err
 
 
 def test_perf_without_samples_is_told_with_what_was_used_in_its_own_time(
@@ -227,7 +227,7 @@ def test_perf_without_samples_is_told_with_what_was_used_in_its_own_time(
     seen = pyspy.PySpyProfile(stacks={"thread;work (x.py)": 9}, samples=9)
     monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(pyspy, "record", lambda *_, **__: seen)
-    monkeypatch.setattr(perf, "record", lambda *_, **__: perf.PerfProfile(note="perf brought no samples: nothing ran"))
+    monkeypatch.setattr(perf, "record", lambda *_, **__: perf.PerfProfile(note="perf took no samples: nothing ran"))
     assert commands.main(["profile", "--pid", str(busy), "--duration", "1", "--json", "-"]) == 0
     out, err = capsys.readouterr()
     assert "too little for a sample" in json.loads(out)["perf"]["note"]

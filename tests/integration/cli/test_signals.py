@@ -27,6 +27,7 @@ from grpclab.servers.process.launcher import RunningServer, launch_command
 from grpclab.system.interrupts import SIGNALS
 from tests.support import synthetic
 from tests.support.command import GRPCLAB
+from tests.support.histories import CALL, application_history
 from tests.support.processes import until
 from tests.support.stored_studies import as_folder
 
@@ -34,6 +35,8 @@ MARK = "GRPCLAB_TEST_MARK"
 """The name of a variable by which all that a command started is found."""
 SMALL = ["-n", "100000", "-z", "20", "--warmup", "0", "-c", "2", "--blocks", "2", "--study", "small"]
 STUDY = ["study", "--study", "small", "--design", "quick", "--blocks", "1", "--windows-kib", "64", "--rtt-ms", "5"]
+BISECT = ["bisect", "--good", "main~1", "--bad", "main", "--app", "shop.server:register", "--app-dir", "{root}/shop"]
+BISECT += ["--call", CALL]
 HANDLED = "its signals are handled"
 """The first moment of a command: it still loads what it needs."""
 
@@ -129,6 +132,7 @@ PHASES = [
     (["profile", "--pid", "{pid}", "--duration", "60"], "py-spy"),
     (["report", "synthetic"], "libarrow"),
     (["report", "synthetic"], "_backend_agg"),
+    ([*BISECT, *SMALL], "grpclab.load.worker"),
 ]
 LONG = ((STUDY, "grpclab.load.worker"), (["report", "synthetic"], "_backend_agg"))
 
@@ -145,9 +149,10 @@ def test_a_signal_ends_a_command_with_a_line_and_its_exit_code_and_leaves_nothin
 ) -> None:
     if words[0] == "report":
         as_folder(synthetic.full_study(), tmp_path / "results" / "synthetic")
-    with running(
-        tmp_path, *(word.format(target=quick_server.target, pid=quick_server.pids[0]) for word in words)
-    ) as command:
+    if words[0] == "bisect":
+        application_history(tmp_path / "shop", [0.002, 0.002])
+    given = {"target": quick_server.target, "pid": quick_server.pids[0], "root": tmp_path}
+    with running(tmp_path, *(word.format(**given) for word in words)) as command:
         assert until(lambda: command.reaches(phase) or command.process.poll() is not None, 180)
         code, out, err = command.ends(number)
     assert code == 128 + number, err

@@ -174,6 +174,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "compare, a server that dies": ("compare", "--a-cmd", f"{DYING} {{port}}", "--b-cmd", f"{DYING}  {{port}}"),
     "compare, a server that fails": ("compare", "--a-cmd", f"{FAILING} {{port}}", "--b-cmd", f"{FAILING}  {{port}}"),
     "compare, stored": ("compare", "results/sent", "results/sent:a", "--allow-mixed"),
+    "bisect": ("bisect", "--good", WORD, "--bad", WORD, "--app", "a:b", "--app-dir", "/"),
     "study": ("study", "--repeat", "sent.html"),
     "report": ("report", "sent", "--allow-mixed"),
     "profile": ("profile", "--server", "{target}", "--duration", "1s"),

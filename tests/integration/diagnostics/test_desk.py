@@ -143,6 +143,16 @@ def test_a_desk_beyond_loopback_wants_its_token(server: RunningServer) -> None:
         assert fetch(f"{root}healthz?{token}")[0] == 200
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_desk_with_a_chosen_token_wants_that_one_and_does_not_say_it(server: RunningServer, host: str) -> None:
+    token = "chosen-by-somebody"
+    with beside(server.pids, where=DiagnosticsAddress(host=host, token=token)) as url:
+        assert token not in url
+        root = url.replace("0.0.0.0", "127.0.0.1")
+        assert fetch(f"{root}/healthz")[0] == 401
+        assert fetch(f"{root}/healthz?token={token}")[0] == 200
+
+
 def test_the_heap_names_the_lines_that_hold_memory(server: RunningServer) -> None:
     with load(server):
         status, body = fetch(f"{server.desk}/debug/pprof/heap?seconds=1")
@@ -210,18 +220,32 @@ def test_the_environment_decides_on_the_desk(environ: dict[str, str], default: b
     assert diagnostics_address(environ, default=default) == (None if port is None else DiagnosticsAddress(port=port))
 
 
+def test_the_environment_may_choose_the_token() -> None:
+    found = diagnostics_address({"PPROF_TOKEN": "0123456789abcdef", "PPROF_PORT": "0"}, default=True)
+    assert found == DiagnosticsAddress(token="0123456789abcdef")
+
+
 @pytest.mark.parametrize(
-    "environ", [{"PPROF_ENABLED": "perhaps"}, {"PPROF_PORT": "80x"}, {"PPROF_PORT": "65536"}, {"PPROF_PORT": "-1"}]
+    "environ",
+    [
+        {"PPROF_ENABLED": "perhaps"},
+        {"PPROF_PORT": "80x"},
+        {"PPROF_PORT": "65536"},
+        {"PPROF_PORT": "-1"},
+        {"PPROF_TOKEN": "too-short"},
+        {"PPROF_TOKEN": "with a space in it, and long"},
+    ],
 )
-def test_what_is_no_switch_or_no_port_is_refused_by_name(environ: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match=next(iter(environ))):
+def test_what_is_no_switch_port_or_token_is_refused_by_name(environ: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=next(iter(environ))) as refused:
         diagnostics_address(environ, default=True)
+    assert environ.get("PPROF_TOKEN", "nothing") not in str(refused.value)
 
 
 def test_a_taken_port_is_a_warning_unless_the_desk_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         taken = {"PPROF_PORT": str(held.getsockname()[1])}
         assert diagnostics_address(taken, default=True) is None
-        with pytest.raises(ServerError, match="choose another with PPROF_PORT"):
+        with pytest.raises(ServerError, match="choose another port with PPROF_PORT"):
             diagnostics_address({**taken, "PPROF_ENABLED": "true"}, default=True)
     assert "no diagnostics server: port" in caplog.text

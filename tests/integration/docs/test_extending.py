@@ -19,11 +19,13 @@ from grpclab.calibration.experiments import EXPERIMENTS
 from grpclab.calibration.plan import Plan
 from grpclab.errors import UsageError
 from grpclab.factors.registries import ARRIVALS
+from grpclab.load.output.exporters import FORMATS
 from grpclab.profiling.profiler import PROFILERS
 from grpclab.servers.process.launcher import launch
 from grpclab.servers.targets import TARGETS
 from grpclab.study.designs.scenario import SCENARIOS
 from grpclab.study.sides import PairOptions, pair
+from tests.support.bench_results import thousand
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -79,6 +81,10 @@ def test_its_load_shape_ascends_at_the_rate_that_is_asked_for(my_lab: ModuleType
     assert (np.diff(times) >= 0).all()
     assert (times < 1).sum() == 100
     assert SCENARIOS["bursty"].levels["load.arrival"] == "bursts"
+
+
+def test_its_format_is_written(my_lab: ModuleType) -> None:
+    assert list(FORMATS["rows"](thousand())) == ["localhost:50051\t1000\t990.0\n"]
 
 
 def test_its_profiler_looks(my_lab: ModuleType) -> None:

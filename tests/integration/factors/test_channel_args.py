@@ -57,6 +57,8 @@ def bounds(factor: str) -> list[Level]:
     found = FACTORS[factor]
     if found.kind is bool:
         return [False, True]
+    if found.choices:
+        return list(found.choices)
     assert found.minimum is not None
     assert found.maximum is not None
     return [found.kind(found.minimum), found.kind(found.maximum)]

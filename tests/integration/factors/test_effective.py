@@ -140,7 +140,7 @@ def test_with_adaptation_off_the_frame_size_is_as_asked_over_tls_too() -> None:
     config = configured(server__max_frame_kib=64, server__adaptive_window=False, server__tls=True)
     with launch(config.server) as server:
         seen = server_settings(server.target, server.security)
-        with pytest.raises(TargetError, match="does not say what it advertises"):
+        with pytest.raises(TargetError, match="does not advertise its settings"):
             server_settings(server.target, timeout_s=0.5)
     assert seen.max_frame_size == 64 * 1024
     assert effects(config, seen, client_settings(config)) == {}
@@ -192,11 +192,11 @@ def answering(act: Callable[[socket.socket], None]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("act", "timeout_s", "why"),
     [
-        (lambda _: None, 0.2, "it sends no SETTINGS within 0.2 s"),
-        (lambda c: c.shutdown(socket.SHUT_WR), 20, "it closes the connection before its SETTINGS"),
+        (lambda _: None, 0.2, "it sent no SETTINGS within 0.2 s"),
+        (lambda c: c.shutdown(socket.SHUT_WR), 20, "it closed the connection before sending SETTINGS"),
         (lambda c: c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), 20, "the peer speaks HTTP/1, not HTTP/2"),
         (lambda c: c.sendall(b"220 mail.example ESMTP\r\n"), 20, "the peer's first frame is not SETTINGS"),
-        (lambda c: c.sendall(frames.settings({})[:5]), 0.2, "it sends no SETTINGS within 0.2 s"),
+        (lambda c: c.sendall(frames.settings({})[:5]), 0.2, "it sent no SETTINGS within 0.2 s"),
     ],
     ids=["silent", "closes", "http1", "other", "half"],
 )
@@ -205,7 +205,7 @@ def test_a_server_that_says_nothing_of_use_is_one_clear_line(
 ) -> None:
     with answering(act) as target, pytest.raises(TargetError) as raised:
         server_settings(target, timeout_s=timeout_s)
-    assert str(raised.value).startswith(f"the server at {target} does not say what it advertises: ")
+    assert str(raised.value).startswith(f"the server at {target} does not advertise its settings: ")
     assert why in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -350,7 +350,7 @@ def test_the_static_reasons_are_kept() -> None:
     ("levels", "seen", "told"),
     [
         ({"server__processes": 2}, (), "one connection reaches one process: "),
-        ({"server__processes": 2}, (1, 0), "one of 2 processes has the only connection, the others get no call: "),
+        ({"server__processes": 2}, (1, 0), "one of 2 processes has the only connection, the others get no calls: "),
         ({"server__processes": 0}, (0, 1, 0), "one of 3 processes has the only connection"),
         ({"server__processes": 2, "client__pooling": "pool"}, (0, 4), "one of 2 processes has all 4 connections"),
         ({"server__processes": 2, "client__pooling": "pool", "client__connections": 1}, (), "one connection"),

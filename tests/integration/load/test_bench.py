@@ -16,7 +16,8 @@ from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.bench import run_bench
 from grpclab.load.core.arrivals import parse_rates
-from grpclab.load.plan import CallRequest, LoadPlan, choose_call, load_plan, no_effect, planned
+from grpclab.load.plan import CallRequest, LoadPlan, choose_call, load_plan, planned
+from grpclab.load.plan_rules import no_effect
 from grpclab.load.result import link_text
 from grpclab.load.run import KEPT_SHARE, LoadProgress, LoadRun
 from grpclab.load.slo import parse_slo
@@ -40,7 +41,7 @@ def test_a_closed_loop_makes_500_calls_unless_told_otherwise() -> None:
 def test_an_open_loop_runs_for_10_s_and_says_so() -> None:
     for config, notes in (load_plan({}, parse_rates("200")), load_plan({"load.rate_rps": 200.0})):
         assert (config.load.rate_rps, config.load.requests, config.load.duration_s) == (200.0, None, 10.0)
-        assert notes == ("an open loop runs for 10 s where neither --requests nor --duration is given",)
+        assert notes == ("an open loop runs for 10 s, since neither --requests nor --duration is given",)
     assert load_plan({"load.requests": 50}, parse_rates("200"))[1] == ()
 
 
@@ -63,7 +64,7 @@ def test_what_has_no_part_in_the_loop_is_told_or_refused() -> None:
     for alone in alones:
         with pytest.raises(UsageError, match="add --rate"):
             load_plan(alone)
-    with pytest.raises(FactorError, match="give at least one bound"):
+    with pytest.raises(FactorError, match="set at least one of them"):
         load_plan({"load.requests": None})
 
 
@@ -78,10 +79,14 @@ def test_the_greeter_is_called_unless_a_call_is_named() -> None:
 @pytest.mark.parametrize(
     ("given", "settings", "message"),
     [
-        ({"data": "{}"}, {}, r"--data belongs to a call of your own: add --call package\.Service/Method"),
-        ({"proto": "a.proto"}, {}, r"--proto belongs to a call of your own"),
-        ({"name": "a.B/C"}, {"load.request_bytes": 9}, r"load\.request_bytes is for our own greeter: leave it out"),
-        ({"name": "a.B/C"}, {"load.method": "SayHelloStream"}, r"load\.method is for our own greeter"),
+        ({"data": "{}"}, {}, r"--data only applies to your own calls: add --call package\.Service/Method"),
+        ({"proto": "a.proto"}, {}, r"--proto only applies to your own calls"),
+        (
+            {"name": "a.B/C"},
+            {"load.request_bytes": 9},
+            r"load\.request_bytes only applies to grpclab's own greeter: remove it",
+        ),
+        ({"name": "a.B/C"}, {"load.method": "SayHelloStream"}, r"load\.method only applies to grpclab's own greeter"),
     ],
 )
 def test_options_of_one_call_do_not_go_with_another(
@@ -118,7 +123,7 @@ def test_the_grade_is_the_best_whose_two_limits_hold(failed: int, tail: float, l
 def test_the_grade_says_what_it_rests_on() -> None:
     letter, reason = result([0.01] * 150 + [0.04] * 50, [UNAVAILABLE] * 1 + [OK] * 199).grade
     assert letter == "C"
-    assert reason == "0.5% errors, p95 is 4.0 x the median"
+    assert reason == "0.5% errors, p95 is 4.0× the median"
 
 
 def test_too_few_calls_have_no_grade() -> None:
@@ -144,7 +149,7 @@ def test_the_knee_is_the_highest_rate_that_was_kept_up_with() -> None:
     knee = case.knee
     assert knee is not None
     assert knee.rate_rps == 200.0
-    assert knee.sentence == "knee: kept up to 200/s; at 300/s it achieved 249.9/s"
+    assert knee.sentence == "knee: kept up with 200/s; at 300/s, it achieved 249.9/s"
     assert [step.keeps_up for step in case.steps] == [True, True, False, False]
 
 
@@ -154,7 +159,7 @@ def test_a_tail_ten_times_that_of_the_first_step_is_a_knee_too() -> None:
     assert knee is not None
     assert (knee.rate_rps, knee.sentence) == (
         200.0,
-        "knee: kept up to 200/s; at 300/s p99 was 11 x that of the first step",
+        "knee: kept up with 200/s; at 300/s, p99 was 11× that of the first step",
     )
     within = steps(300.0, latency_s=[0.001] * 1900 + [0.0099] * 100)
     assert find_knee(schedule(*steps(100.0), *within).steps).rate_rps == 300.0
@@ -164,7 +169,7 @@ def test_where_every_rate_was_kept_up_with_there_is_no_knee_to_name() -> None:
     knee = schedule(*steps(100.0, 200.0)).knee
     assert knee is not None
     assert knee.rate_rps == 200.0
-    assert knee.sentence == "no knee: every rate up to 200/s was kept up with"
+    assert knee.sentence == "no knee: the server kept up with every rate up to 200/s"
 
 
 def test_where_not_even_the_lowest_was_no_rate_is_named() -> None:
@@ -179,11 +184,14 @@ def test_a_step_that_the_generator_limited_is_never_the_servers_limit() -> None:
     knee = schedule(*steps(100.0, 200.0), *bound, *steps(400.0)).knee
     assert knee is not None
     assert knee.rate_rps == 200.0
-    assert knee.sentence == "kept up to 200/s; at 300/s the generator was the limit: the server may do more"
+    assert (
+        knee.sentence
+        == "kept up with 200/s; at 300/s, the generator was the limit, so the server may be able to do more"
+    )
     first = schedule(*bound, *steps(400.0)).knee
     assert first is not None
     assert first.rate_rps is None
-    assert first.sentence == "no knee: at 300/s the generator was the limit, already at the lowest rate"
+    assert first.sentence == "no knee: even at the lowest rate, at 300/s, the generator was the limit"
 
 
 def test_steps_are_taken_by_rate_whatever_order_they_were_measured_in() -> None:
@@ -329,7 +337,7 @@ def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: Runnin
     assert "emulated link: 30 ms asked for" in measured._repr_html_()
     assert ghz_json(measured)["grpclab"]["link"]["rtt_ms_asked"] == 30
     assert "link.rtt_ms=30" in ghz_json(measured)["grpclab"]["settings"]
-    assert "it is not as asked for" in link_text({**measured.link, "rtt_ms_p50": 36.0})
+    assert "this is not what was asked for" in link_text({**measured.link, "rtt_ms_p50": 36.0})
 
 
 def test_a_link_to_nobody_is_told_by_the_targets_own_name() -> None:

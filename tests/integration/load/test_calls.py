@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2
 from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig
 from grpclab.generated import greet_pb2
+from grpclab.http2.messages import unframed
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.servers.process.launcher import RunningServer
@@ -214,7 +215,7 @@ def test_nothing_of_theirs_stays_in_this_process(proto: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "/", "SayHello", "a/b/c", "greet.GreeterService/", "/SayHello", "a b/c", "ä.B/C"])
 def test_a_name_that_is_none_is_refused_before_anyone_is_asked(name: str) -> None:
-    with pytest.raises(UsageError, match="is not a method name: give package"):
+    with pytest.raises(UsageError, match="is not a method name: write package"):
         find_call("127.0.0.1:1", name)
 
 
@@ -246,10 +247,14 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are(
         find_call(quick_server.target, name)
 
 
-@pytest.mark.parametrize(("method", "kind"), [("Upload", "client"), ("Chat", "bidirectional")])
-def test_streams_of_requests_are_refused(shop_target: str, method: str, kind: str) -> None:
-    with pytest.raises(UsageError, match=f"Orders/{method} is a {kind} streaming method: grpclab calls unary and"):
-        find_call(shop_target, f"shop.v1.Orders/{method}")
+@pytest.mark.parametrize(("method", "answers"), [("Upload", False), ("Chat", True)])
+def test_where_the_client_streams_a_list_is_the_messages_of_a_call(
+    shop_target: str, method: str, answers: bool
+) -> None:
+    spec = find_call(shop_target, f"shop.v1.Orders/{method}", data=[{"customer": "a"}, {"customer": "b"}])
+    assert (spec.client_streaming, spec.server_streaming) == (True, answers)
+    assert unframed(spec.payload) == (b"\n\x01a", b"\n\x01b")
+    assert spec.payloads is None
 
 
 def test_only_loopback_is_asked() -> None:
@@ -289,7 +294,7 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
         ),
         ({"extras": {"a\nb": {"price": {"cents": 1}}}}, 'invalid data.extras["a\\nb"].price.cents: expected a field'),
         ({"\ud800": 1}, "invalid data.\\ud800: expected a field"),
-        ({"customer": 7}, 'invalid data.customer=7: expected a text, e.g. "hello"'),
+        ({"customer": 7}, 'invalid data.customer=7: expected a string, e.g. "hello"'),
         ({"customer": "\ud800"}, 'invalid data.customer="\\ud800": expected a text'),
         ({"items": {"name": "tea"}}, 'invalid data.items={"name": "tea"}: expected a list, e.g. [{"name": "hello"}]'),
         ({"items": ["tea"]}, 'invalid data.items[0]="tea": expected an object for shop.v1.Order.Item'),
@@ -302,7 +307,7 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
         ({"by_day": {"1": "WARP"}}, 'invalid data.by_day["1"]="WARP": expected a name or number of shop.v1.Speed'),
         ({"by_day": {"x": "SLOW"}}, 'invalid data.by_day["x"]: expected a key that is a whole number'),
         ({"placed_at": "today"}, 'invalid data.placed_at="today": expected a time'),
-        ({"patience": 3}, "invalid data.patience=3: expected seconds with an s"),
+        ({"patience": 3}, "invalid data.patience=3: expected seconds followed by s"),
         ({"token": "###"}, 'invalid data.token="###": expected bytes in base64, e.g. "aGVsbG8="'),
         ({"token": 1}, "invalid data.token=1: expected bytes in base64"),
         ({"wrapped": "yes"}, 'invalid data.wrapped="yes": expected true or false, without quotes'),
@@ -322,7 +327,7 @@ def test_a_required_field_that_is_missing_is_told(tmp_path: Path) -> None:
         " extend Q { optional int32 e = 100; }"
         " service Old { rpc Ask(Q) returns (Q); }"
     )
-    with pytest.raises(UsageError, match=r"invalid data.id: expected a value, e.g. 42: the field is required"):
+    with pytest.raises(UsageError, match=r"invalid data.id: expected a value, e.g. 42, since the field is required"):
         find_call("", "Old/Ask", proto=file)
     assert find_call("", "Old/Ask", proto=file, data='{"id": 1, "[e]": 2}').payload == b"\x08\x01\xa0\x06\x02"
 
@@ -348,21 +353,21 @@ def test_metadata_is_read_word_by_word() -> None:
     [
         ("x-user", "expected key=value, e.g. x-user=42"),
         ("=1", "expected key=value"),
-        ("X-User=1", "invalid metadata=X-User=1: expected x-user without capitals"),
-        ("grpc-timeout=1S", "invalid metadata=grpc-timeout=1S: expected a key of your own"),
-        ("grpc-status-details-bin=AA", "expected a key of your own"),
-        ("GRPC-encoding=x", "expected a key of your own"),
-        ("grpc-trace-bin=AA", "expected a key of your own; those that begin with grpc- are gRPC's"),
-        ("grpc-foo=1", "those that begin with grpc- are gRPC's"),
-        (":path=/x", "expected a key of your own"),
-        ("content-type=text/html", "expected a key of your own"),
-        ("te=trailers", "expected a key of your own"),
+        ("X-User=1", "invalid metadata=X-User=1: expected x-user in lower case"),
+        ("grpc-timeout=1S", "invalid metadata=grpc-timeout=1S: expected a different key"),
+        ("grpc-status-details-bin=AA", "expected a different key"),
+        ("GRPC-encoding=x", "expected a different key"),
+        ("grpc-trace-bin=AA", "expected a different key; those that begin with grpc- are reserved for gRPC"),
+        ("grpc-foo=1", "those that begin with grpc- are reserved for gRPC"),
+        (":path=/x", "expected a different key"),
+        ("content-type=text/html", "expected a different key"),
+        ("te=trailers", "expected a different key"),
         ("ümlaut=1", "expected a key of a-z, 0-9, '_', '-' and '.'"),
         ("a b=1", "expected a key of a-z"),
-        ("x=ü", "expected printable ASCII .* for anything else write x-bin= and base64"),
+        ("x=ü", "expected printable ASCII .* for anything else, use x-bin= and base64"),
         ("x=a\nb", "expected printable ASCII"),
-        ("x= a", "without spaces at its ends"),
-        ("x-bin=###", "expected base64 for a key in -bin, e.g. x-bin=aGVsbG8"),
+        ("x= a", "without leading or trailing spaces"),
+        ("x-bin=###", "expected base64 for a key that ends with -bin, e.g. x-bin=aGVsbG8"),
         ("x-bin=ü", "expected base64"),
         ("x-bin=+_8", "expected base64"),
         ("x-bin=AA=", "expected base64"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import numpy as np
@@ -43,7 +44,7 @@ class Waiting:
 def waiting() -> Iterator[Waiting]:
     """Such a server."""
     server = Waiting()
-    methods = {"Buy": grpc.unary_unary_rpc_method_handler(server.answer)}
+    methods: dict[str, Any] = {"Buy": grpc.unary_unary_rpc_method_handler(server.answer)}
     with fake_target(grpc.method_handlers_generic_handler("a.Shop", methods), answer=None) as target:
         server.address = target.address
         yield server

@@ -202,7 +202,7 @@ def test_never_sent_calls_keep_their_rows_whole_where_the_server_tells_of_itself
 # ---- values that are nothing ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["bench", "compare", "study", "serve", "report", "profile", "doctor"])
+@pytest.mark.parametrize("command", ["bench", "compare", "bisect", "study", "serve", "report", "profile", "doctor"])
 def test_an_empty_value_of_any_option_of_any_command_is_refused(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -131,7 +131,7 @@ def test_two_workers_divide_exactly(quick_server: RunningServer) -> None:
 
 @pytest.mark.parametrize("levels", [{"concurrency": 3}, {"requests": 3}])
 def test_less_work_than_workers_is_refused(levels: dict[str, Any]) -> None:
-    with pytest.raises(FactorError, match=r"load\.\w+=3 cannot be divided over load\.workers=4"):
+    with pytest.raises(FactorError, match=r"load\.\w+=3 cannot be divided among load\.workers=4"):
         Generator(load(workers=4, **levels), "127.0.0.1:1")
 
 

@@ -129,7 +129,7 @@ def test_a_worker_that_is_killed_between_two_windows_is_told(quick_server: Runni
 def test_records_that_cannot_be_written_are_one_clear_line(quick_server: RunningServer) -> None:
     with Generator(load(requests=None, duration_s=60), quick_server.target) as generator:
         shutil.rmtree(generator._workers._folder)
-        with pytest.raises(StorageError, match=r"records cannot be written to .* let TMPDIR name a folder"):
+        with pytest.raises(StorageError, match=r"records cannot be written to .* set TMPDIR to a folder"):
             generator.measure()
         generator._workers._folder.mkdir()
 

@@ -13,7 +13,7 @@ import pytest
 
 import grpclab
 from grpclab.errors import UsageError
-from grpclab.factors.config import TrialConfig
+from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallMix, CallSpec
@@ -137,7 +137,7 @@ def test_requests_metadata_and_checks_are_each_calls_own(engine: str, tmp_path: 
                 shop.address,
                 mix=tables,
                 proto=tmp_path / "shop.proto",
-                requests=80,
+                requests=100,
                 concurrency=1,
                 engine=engine,
                 metadata={"x-all": "1"},
@@ -146,15 +146,15 @@ def test_requests_metadata_and_checks_are_each_calls_own(engine: str, tmp_path: 
         )
     bought = [call for call in shop.came if call.method == "Buy"]
     looked = [call for call in shop.came if call.method == "Look"]
-    assert [call.request for call in bought] == [b"\x08\x01", b"\x08\x02"] * 30
+    assert [call.request for call in bought] == [b"\x08\x01", b"\x08\x02"] * 37 + [b"\x08\x01"]
     assert {dict(call.metadata)["x-of"] for call in bought} == {"buy"}
-    assert [dict(call.metadata)["x-id"] for call in looked] == [str(number) for number in range(20)]
+    assert [dict(call.metadata)["x-id"] for call in looked] == [str(number) for number in range(25)]
     assert all(dict(call.metadata)["x-all"] == "1" for call in shop.came)
     buy, look = result.calls
     assert (buy.name, buy.path, buy.share, buy.summary.errors) == ("Buy", "/a.Shop/Buy", 0.75, 0)
-    assert look.summary.errors_by_status == {"WRONG_ANSWER": 20}
+    assert look.summary.errors_by_status == {"WRONG_ANSWER": 25}
     frame = result.to_frame()
-    assert frame["call"].value_counts().to_dict() == {"Buy": 60, "Look": 20}
+    assert frame["call"].value_counts().to_dict() == {"Buy": 75, "Look": 25}
     assert set(frame[frame["status"] == "WRONG_ANSWER"]["call"]) == {"Look"}
 
 
@@ -219,8 +219,8 @@ def test_calls_that_are_never_sent_are_those_whose_turn_it_was(engine: str, tmp_
 def test_an_engine_of_another_package_that_knows_no_mix_says_so() -> None:
     from grpclab.load.worker import _missing
 
-    assert _missing(object, shop_mix([1, 1, 1])) == "mix of calls"  # type: ignore[arg-type]
-    assert _missing(ENGINES["wire"], shop_mix([1, 1, 1])) == ""
+    assert _missing(object, shop_mix([1, 1, 1]), LoadConfig()) == "mix of calls"  # type: ignore[arg-type]
+    assert _missing(ENGINES["wire"], shop_mix([1, 1, 1]), LoadConfig()) == ""
 
 
 def test_an_error_about_one_call_names_it(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_service_that_is_listed_but_not_described_is_told(shop: Shop) -> None:
     for status in (False, True):
         with shop.serve(file_by_file([], symbols={}, status=status)) as target:
             line = refusal(UsageError, target)
-        assert line == f"the server at {target} lists {SERVICE} but does not describe it: give --proto FILE"
+        assert line == f"the server at {target} lists {SERVICE} but does not describe it: add --proto FILE"
 
 
 def test_the_metadata_of_the_call_is_sent_to_reflection_too(shop: Shop, expected_call: CallSpec) -> None:
@@ -116,7 +116,7 @@ def test_the_metadata_of_the_call_is_sent_to_reflection_too(shop: Shop, expected
         assert find(target, metadata=metadata).payload == expected_call.payload
         assert refusal(UsageError, target) == (
             f"the server at {target} does not send its schema (UNAUTHENTICATED, who are you?):"
-            " give --proto FILE, or the --metadata that it asks for"
+            " add --proto FILE, or the --metadata that it requires"
         )
 
 
@@ -142,7 +142,7 @@ def test_no_proxy_is_asked_the_way_to_loopback(
 
 def test_a_server_without_reflection_is_told_to_the_user_with_the_way_round(shop: Shop) -> None:
     with shop.serve() as target:
-        assert refusal(UsageError, target) == f"the server at {target} has no reflection: give --proto FILE"
+        assert refusal(UsageError, target) == f"the server at {target} does not support reflection: add --proto FILE"
 
 
 def test_where_nobody_listens_nothing_answers() -> None:
@@ -204,10 +204,13 @@ def _half(request: ServerReflectionRequest, context: grpc.ServicerContext) -> Se
     ("answer", "line"),
     [
         (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): give"),
-        (_garbage, r"does not send its schema \(what it sent is not a schema\): give --proto FILE"),
-        (_contradiction, "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which none of its"),
-        (_circle, "cannot be used: its files import each other: a -> b -> c -> a; give --proto FILE"),
-        (_half, "cannot be used: a.proto imports google/protobuf/nothing.proto, which is missing; give --proto FILE"),
+        (_garbage, r"does not send its schema \(its answer is not a schema\): add --proto FILE"),
+        (
+            _contradiction,
+            "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which is not defined in any",
+        ),
+        (_circle, "cannot be used: its files import each other: a -> b -> c -> a; add --proto FILE"),
+        (_half, "cannot be used: a.proto imports google/protobuf/nothing.proto, which is missing; add --proto FILE"),
         (lambda request, context: ServerReflectionResponse(), "has no service shop.v1.Orders; it has none"),
     ],
 )
@@ -218,7 +221,7 @@ def test_a_schema_that_is_none_is_one_line(shop: Shop, answer: Answer, line: str
 
 def test_a_call_that_ends_without_an_answer_is_one_line(shop: Shop) -> None:
     with shop.serve(lambda requests, context: iter(())) as target:
-        assert "does not send its schema (it ended the call without an answer)" in refusal(UsageError, target)
+        assert "does not send its schema (it ended the call without answering)" in refusal(UsageError, target)
 
 
 def test_a_server_that_goes_away_meanwhile_is_one_line(shop: Shop) -> None:
@@ -226,7 +229,7 @@ def test_a_server_that_goes_away_meanwhile_is_one_line(shop: Shop) -> None:
         context.abort(grpc.StatusCode.UNAVAILABLE, "bye")
 
     with shop.serve(answering(leaving)) as target:
-        assert "went away while it was asked for its schema" in refusal(TargetError, target)
+        assert "closed the connection when asked for its schema" in refusal(TargetError, target)
 
 
 def test_a_server_without_a_word_is_told_by_its_status(shop: Shop) -> None:

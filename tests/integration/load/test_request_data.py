@@ -123,8 +123,16 @@ def test_messages_behind_their_lengths(proto: Path, sale: Any, tmp_path: Path) -
     assert requests(call_of(proto, file(tmp_path, "r.bin", content))) == messages
     assert requests(call_of(proto, content)) == messages
     for cut in (content[:-1], content + b"\x80"):
-        with pytest.raises(UsageError, match="behind their lengths"):
+        with pytest.raises(UsageError, match="length-delimited"):
             call_of(proto, file(tmp_path, "cut.bin", cut))
+
+
+def test_a_file_that_is_one_message_holds_that_one(proto: Path, sale: Any, tmp_path: Path) -> None:
+    message = sale(id=7, name="Joe").SerializeToString()
+    assert requests(call_of(proto, file(tmp_path, "r.bin", message))) == [message]
+    unknown_field = message + b"\xf8\x06\x01"
+    with pytest.raises(UsageError, match="behind their lengths"):
+        call_of(proto, file(tmp_path, "r.bin", unknown_field))
 
 
 def test_requests_that_differ_are_as_many_as_are_planned_and_do_not_repeat(
@@ -193,7 +201,7 @@ def test_the_requests_of_a_study_are_encoded_once(proto: Path, sale: Any, tmp_pa
         ("r.csv", 'id\n"1\n', ["CSV"]),
         ("r.csv", "paid\nmaybe\n", ["data.paid", "line 2 of"]),
         ("r.bin", "", ["at least one request"]),
-        ("r.bin", b"\x02\x08\x01\x03\x08", ["message 2, at byte 3,", "has 3 bytes by its length, 1 are left"]),
+        ("r.bin", b"\x02\x08\x01\x03\x08", ["message 2, at byte 3,", "has a length of 3 bytes, but 1 are left"]),
         ("r.bin", b"\x02\x08\x01\x80", ["the file ends inside the length of message 2, at byte 3"]),
         ("r.bin", b"\x02\x08\x01\x02\x08\x80", ["invalid data=08 80", "message 2, at byte 3 of", "r.bin)"]),
         ("r.bin", b"\x02\x08\x01\x03\x0a\x01a", ["expected a varint in field 1", "message 2, at byte 3 of"]),

@@ -59,8 +59,8 @@ def test_a_descriptor_set_may_leave_out_the_well_known_types_but_no_others(
     assert find("", proto=made) == expected_call
     made.write_bytes(descriptors(tmp_path, with_imports=False).SerializeToString())
     assert refusal(UsageError, "", proto=made) == (
-        f"invalid --proto={made}: expected a complete and consistent schema: shop/orders.proto imports"
-        " shop/money.proto, which is missing; make it with `protoc --include_imports --descriptor_set_out=FILE`"
+        f"invalid --proto={made}: expected a complete and consistent schema: shop/orders.proto imports "
+        "shop/money.proto, which is missing; create it with `protoc --include_imports --descriptor_set_out=FILE`"
     )
 
 
@@ -96,7 +96,7 @@ def test_a_file_that_is_not_there_is_told_with_the_folder(tmp_path: Path, monkey
 def test_a_file_that_is_no_schema_is_told(tmp_path: Path) -> None:
     file = tmp_path / "x.binpb"
     file.write_bytes(b"no schema")
-    assert "expected a .proto file or a descriptor set: make it with" in refusal(UsageError, "", proto=file)
+    assert "expected a .proto file or a descriptor set: create it with" in refusal(UsageError, "", proto=file)
     file.write_bytes(b"")
     assert f"--proto {file} has no service {SERVICE}; it has none" in refusal(UsageError, "", proto=file)
 
@@ -276,9 +276,12 @@ def test_a_set_that_holds_together_is_used_however_it_is_ordered(tmp_path: Path)
             [file("a.proto", values="NONE"), file("b.proto", values="NONE"), service("a.proto", "b.proto")],
             "p.NONE is defined in a.proto and again in b.proto",
         ),
-        ([file("a.proto", values="A"), file("a.proto", values="B"), service("a.proto")], "a.proto is in it twice"),
+        ([file("a.proto", values="A"), file("a.proto", values="B"), service("a.proto")], "it contains a.proto twice"),
         ([service("nowhere.proto")], "s.proto imports nowhere.proto, which is missing"),
-        ([file("a.proto", uses=".p.Gone"), service("a.proto")], "a.proto uses p.Gone, which none of its files defines"),
+        (
+            [file("a.proto", uses=".p.Gone"), service("a.proto")],
+            "a.proto uses p.Gone, which is not defined in any of its files",
+        ),
         ([file("a.proto", values="A A"), service("a.proto")], "a.proto: duplicate"),
     ],
     ids=["circle", "self-import", "clash", "twice", "missing", "undefined", "inside"],

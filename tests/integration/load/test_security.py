@@ -165,7 +165,7 @@ def test_reflection_and_the_settings_probe_speak_tls(mutual_server: str, authori
     security = security_of(cacert=authority.ca, cert=client.cert, key=client.key)
     assert find_call(mutual_server, "grpc.health.v1.Health/Check", security=security) == CALL
     assert server_settings(mutual_server, security).max_frame_size
-    with pytest.raises(TargetError, match=r"may demand a certificate|refuses the TLS handshake"):
+    with pytest.raises(TargetError, match=r"may require a client certificate|refuses the TLS handshake"):
         find_call(mutual_server, "grpc.health.v1.Health/Check", security=security_of(cacert=authority.ca))
 
 
@@ -194,12 +194,14 @@ def test_a_server_that_another_root_signed_is_not_trusted(engine: str, tls_serve
 
 @engines
 def test_a_server_that_nobody_here_signed_is_not_trusted(engine: str, tls_server: str) -> None:
-    assert "is not signed by whom this machine trusts" in refusal(engine, tls_server, security_of(tls=True))
+    assert "is not signed by an authority that this machine trusts" in refusal(
+        engine, tls_server, security_of(tls=True)
+    )
 
 
 @engines
 def test_a_certificate_for_another_name_is_called_one(engine: str, named_server: str, authority: Authority) -> None:
-    assert "another name than localhost" in refusal(engine, named_server, security_of(cacert=authority.ca))
+    assert "a name other than localhost" in refusal(engine, named_server, security_of(cacert=authority.ca))
 
 
 @engines
@@ -212,7 +214,7 @@ def test_a_certificate_that_has_expired_is_called_so(engine: str, authority: Aut
 @engines
 def test_tls_is_not_spoken_to_a_server_in_plain_text(engine: str, plain_server: str, authority: Authority) -> None:
     for security in (security_of(cacert=authority.ca), security_of(insecure_skip_verify=True)):
-        assert "does not speak TLS: leave out --tls" in refusal(engine, plain_server, security)
+        assert "does not speak TLS: remove --tls" in refusal(engine, plain_server, security)
 
 
 @engines
@@ -227,7 +229,7 @@ def test_a_server_without_http_2_in_the_handshake_is_called_one(
     engine: str, protocols: tuple[str, ...], pair: Pair, authority: Authority
 ) -> None:
     with handshaking(pair, *protocols) as target:
-        assert "(ALPN), and gRPC needs h2" in refusal(engine, target, security_of(cacert=authority.ca))
+        assert "(ALPN), but gRPC needs h2" in refusal(engine, target, security_of(cacert=authority.ca))
 
 
 # ---- what a user gives -------------------------------------------------------------------------------------------
@@ -249,7 +251,7 @@ def test_a_key_is_part_of_no_text(client: Pair) -> None:
     ("content", "expected"),
     [
         (b"", "a certificate in PEM"),
-        (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "certificates in PEM, which these are not"),
+        (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "certificates in PEM; these are not"),
         (b"\xff\xfe", "a certificate in PEM"),
     ],
 )
@@ -307,10 +309,10 @@ def test_a_certificate_that_nobody_can_trust_is_passed_over_by_engine_wire_alone
 @pytest.mark.parametrize(
     ("first_bytes", "told"),
     [
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak TLS: leave out --tls"),
-        (b"", "does not speak TLS: leave out --tls"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak TLS: remove --tls"),
+        (b"", "does not speak TLS: remove --tls"),
         (b"\x15\x03\x03\x00\x02\x02\x46", "refuses the TLS handshake (protocol version)"),
-        (b"\x15\x03\x03\x00\x02\x02\x28", "it may demand a certificate of the client"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", "it may require a client certificate"),
     ],
 )
 def test_no_text_of_openssl_is_shown_where_nobody_is_verified(engine: str, first_bytes: bytes, told: str) -> None:

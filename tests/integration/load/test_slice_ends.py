@@ -65,7 +65,7 @@ def test_a_slice_in_which_the_generator_was_stopped_does_not_count(quick_server:
         threading.Timer(0.3, os.kill, (pid, signal.SIGSTOP)).start()
         threading.Timer(0.8, os.kill, (pid, signal.SIGCONT)).start()
         each = generator.slice(SliceLengths(ramp_s=0.01, counted_s=1.2))
-    assert each.invalid.startswith("the load generator stood still for")
+    assert each.invalid.startswith("the load generator stalled for")
     assert not each.exhausted
 
 
@@ -81,7 +81,7 @@ def test_a_worker_that_is_killed_ends_the_slices(quick_server: RunningServer, ou
 def test_records_that_cannot_be_written_are_one_clear_line(quick_server: RunningServer) -> None:
     with Generator(load(concurrency=4), quick_server.target) as generator:
         shutil.rmtree(generator._workers._folder)
-        with pytest.raises(StorageError, match=r"records cannot be written to .* let TMPDIR name a folder"):
+        with pytest.raises(StorageError, match=r"records cannot be written to .* set TMPDIR to a folder"):
             generator.slice(SHORT)
         generator._workers._folder.mkdir()
 

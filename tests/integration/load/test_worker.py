@@ -48,6 +48,7 @@ def worker(target: str, *, engine: str = "wire", **setup: Any) -> Iterator[Child
         spin=False,
         worker=0,
         workers=1,
+        callers=4,
         seed=1,
         connect_timeout_s=60.0,
     )

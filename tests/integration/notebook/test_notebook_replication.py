@@ -84,7 +84,7 @@ def test_its_parameters_are_some_of_a_studys_with_the_same_defaults() -> None:
 
 def test_another_parameter_of_a_study_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DesignError, match="unknown parameter 'design': there are study"):
+    with pytest.raises(DesignError, match="unknown parameter 'design': expected one of study"):
         ReplicationNotebook().prepare({"design": "quick"})
     assert not (tmp_path / "results").exists()
 

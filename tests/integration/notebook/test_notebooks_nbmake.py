@@ -82,9 +82,9 @@ def test_every_figure_of_explore_is_followed_by_a_sentence_out_of_the_data(
 ) -> None:
     cells = nbformat.read(run("explore"), as_version=4).cells
     said = "".join(o.get("text", "") for cell in cells for o in cell.get("outputs", []) if o.output_type == "stream")
-    assert "Throughput goes most closely with " in said
+    assert "Throughput correlates most strongly with " in said
     assert "optimized-c64 against basic-c64: throughput " in said
-    assert "absolute numbers may be compared" in said
+    assert "absolute figures can be compared" in said
     for cell in cells:
         kinds = [list(o.get("data", {})) or ["text"] for o in cell.get("outputs", [])]
         if any("image/png" in kind for kind in kinds):

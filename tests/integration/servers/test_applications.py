@@ -213,7 +213,7 @@ def refusal(kind: type[GrpclabError], app: str, folder: Path, config: ServerConf
         ("register_async", SYNC, "async def: set server.implementation=asyncio"),
         ("registr", SYNC, "did you mean register or "),
         ("ENDED", SYNC, "got str"),
-        ("register", SYNC, "give arg.shelf"),
+        ("register", SYNC, "set arg.shelf"),
     ],
 )
 def test_what_cannot_be_right_is_refused(folder: Path, name: str, config: ServerConfig, part: str) -> None:
@@ -234,7 +234,7 @@ def test_a_module_that_is_not_there_is_refused_with_the_nearest_names(folder: Pa
     [
         (
             "telling:failing",
-            "register of telling:failing failed: UnicodeDecodeError: 'ascii' codec can't decode byte 0xff in position"
+            "registering telling:failing failed: UnicodeDecodeError: 'ascii' codec can't decode byte 0xff in position"
             " 0: ordinal not in range(128) (telling.py, line {line}: codecs.decode(b'\\xff', 'ascii'))",
         ),
         (
@@ -277,7 +277,7 @@ def test_what_goes_wrong_while_it_is_closed_is_told(folder: Path, caplog: pytest
 def test_a_close_that_does_not_end_is_cut_short(folder: Path) -> None:
     with launch_application("telling:closing_late", SYNC, app_dir=str(folder)) as server:
         process = psutil.Process(server.pids[0])
-    assert "did not end within 5 s" in server.trouble
+    assert "did not finish within 5 s" in server.trouble
     assert gone(process)
 
 
@@ -308,7 +308,7 @@ def test_a_file_that_changes_while_it_is_measured_is_told(folder: Path, caplog: 
     ("name", "config"), [("with_a_yield", SYNC), ("with_a_hidden_yield", SYNC), ("with_an_async_yield", ASYNCIO)]
 )
 def test_a_generator_is_told_as_such_with_the_way_to_mend_it(folder: Path, name: str, config: ServerConfig) -> None:
-    told = rf"^invalid app=telling:{name}: expected a function that registers and returns, it is a generator"
+    told = rf"^invalid app=telling:{name}: expected a function that registers and returns; it is a generator"
     with (
         pytest.raises(UsageError, match=told) as caught,
         launch_application(f"telling:{name}", config, app_dir=str(folder)),
@@ -379,11 +379,11 @@ def test_bench_loads_an_application_that_it_hosts_and_asks_no_reflection(
 @pytest.mark.parametrize(
     ("words", "pattern"),
     [
-        (["bench", "localhost:1", "--app", "a:b"], "both name the server"),
-        (["bench", "--cwd", "."], "--cwd cannot be used here: it belongs to --app"),
+        (["bench", "localhost:1", "--app", "a:b"], "both specify the server"),
+        (["bench", "--cwd", "."], "--cwd cannot be used here: it only works with --app"),
         (["bench", "--app", "a:b", "--tls"], "factor server.tls"),
-        (["serve", "basic", "--app", "a:b"], "both name the server"),
-        (["serve", "--python", "x"], "--python cannot be used here: it belongs to --app"),
+        (["serve", "basic", "--app", "a:b"], "both specify the server"),
+        (["serve", "--python", "x"], "--python cannot be used here: it only works with --app"),
     ],
 )
 def test_options_that_do_not_go_with_an_application_are_refused(words: list[str], pattern: str) -> None:

@@ -124,7 +124,7 @@ def test_a_server_in_a_session_of_its_own_leaves_no_process(way: str, tmp_path: 
     command = stand_in(tmp_path, "port={port}", f"session={way}", "starts_in=0.2")
     if way == "away":
         error = refused(launch_command(command, start_timeout_s=30))
-        assert "it went on in the background" in error
+        assert "it continued in the background" in error
     else:
         with launch_command(command) as server:
             assert len(server.pids) == 2
@@ -241,7 +241,7 @@ def test_a_preparation_that_does_not_end_is_given_up_with_all_it_started(
     around: Callable[..., Surroundings], ours: Ours
 ) -> None:
     with (
-        pytest.raises(ServerError, match=r"^prepare did not end within 0\.3 s"),
+        pytest.raises(ServerError, match=r"^prepare did not finish within 0\.3 s"),
         prepared(around(sh("sleep 600 & sleep 600"), timeout_s=0.3)),
     ):
         pass

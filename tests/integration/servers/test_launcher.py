@@ -34,7 +34,7 @@ one_and_several = pytest.mark.parametrize("processes", [1, 2])
 def test_a_taken_port_is_refused_in_one_clear_line(processes: int, shared: bool, ours: Callable[[], list[int]]) -> None:
     with taken_port(shared=shared) as port:
         with (
-            pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 is taken: stop what") as refusal,
+            pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 is in use: stop the") as refusal,
             launch(ServerConfig(processes=processes), port=port),
         ):
             pass

@@ -96,7 +96,7 @@ def test_a_call_that_is_inside_ends_before_the_server_does() -> None:
 def test_a_taken_port_is_refused(ours: Callable[[], list[int]]) -> None:
     with (
         taken_port(shared=True) as port,
-        pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 is taken"),
+        pytest.raises(ServerError, match=rf"port {port} on 127\.0\.0\.1 is in use"),
         launch_reference(ReferenceSpec(port=port)),
     ):
         pass
@@ -176,7 +176,7 @@ def test_the_command_misbehaves_where_it_is_asked_to() -> None:
     ("words", "pattern"),
     [
         (["reference", "--service-time", "soon"], "invalid --service-time=soon: expected constant:1ms"),
-        (["reference", "--set", "server.threads=3"], "--set server.threads=3: serve reference has options of its own"),
+        (["reference", "--set", "server.threads=3"], "--set server.threads=3: serve reference has its own options"),
         (["basic", "--service-time", "constant:1ms"], "--service-time is an option of `serve reference`"),
     ],
 )

@@ -139,7 +139,7 @@ def test_the_few_threads_are_named_as_the_limit_and_the_many_are_not(made: synth
 def test_the_section_says_when_threads_help_and_by_how_much(made: synthetic.MadeStudy) -> None:
     study = study_of(made)
     told = waiting.lead(study)
-    assert told.startswith("Threads help a handler that waits, and do not help one that computes.")
+    assert told.startswith("Threads help handlers that wait, not handlers that compute.")
     headline = study.headline
     assert headline.verdict == "faster"
     assert f"{headline.ratio:.2f}×" in told

@@ -116,11 +116,15 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
     ("words", "code", "told"),
     [
         (["basic", "fast"], 2, "B=fast is neither a variant"),
-        (["basic"], 2, "B is a variant (basic, optimized), or a server of yours: --b-app, --b-cmd or --b-address"),
+        (["basic"], 2, "B must be a variant (basic, optimized) or your own server: --b-app, --b-cmd or --b-address"),
         (["basic", "basic", "--b-cmd", "x {port}"], 2, "both 'basic' and --b-cmd was given"),
-        (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it names no port: write {port}"),
-        (["basic", "--b-cmd", "./server '{port}"], 2, "its quotes cannot be read"),
-        (["basic", "--b-cmd", "sh {port}", "--b-set", "server.threads=3"], 2, "server.threads is a factor of our own"),
+        (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it has no port: write {port}"),
+        (["basic", "--b-cmd", "./server '{port}"], 2, "its quoting is broken"),
+        (
+            ["basic", "--b-cmd", "sh {port}", "--b-set", "server.threads=3"],
+            2,
+            "server.threads is a factor of grpclab's own",
+        ),
         (["basic", "--b-cmd", "THREADS=4 ./srv {port}"], 2, "write env THREADS=4 ./srv {port}"),
         (["basic", "--b-cmd", "cd x && ./srv {port}"], 2, "write sh -c 'cd x && ./srv {port}'"),
         (["basic", "--b-cmd", "$HOME/srv {port}"], 2, "write sh -c 'exec $HOME/srv {port}'"),
@@ -136,8 +140,8 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "--b-cmd", "/no/such/server {port}", "--blocks", "2"], 2, "/no/such/server: No such file"),
         (["basic", "--b-cmd", "/etc {port}"], 2, "/etc is a folder"),
         (["basic", "--b-cmd", "nosuchserver {port}"], 2, "no program nosuchserver on the PATH"),
-        (["--a-cmd", "false {port}", "basic", "--blocks", "2"], 2, "A is a variant"),
-        (["basic", "--b-address", "localhost:1"], 3, "(`grpclab serve optimized`), or name another target\n"),
+        (["--a-cmd", "false {port}", "basic", "--blocks", "2"], 2, "A must be a variant"),
+        (["basic", "--b-address", "localhost:1"], 3, "(`grpclab serve optimized`), or use another target\n"),
     ],
 )
 def test_bad_input_is_one_line(words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +169,7 @@ server.wait_for_termination()
 """
 SHOP = 'syntax = "proto3"; package shop; message Item { int32 id = 1; } service Cart { rpc Get(Item) returns (Item); }'
 OURS = re.compile(
-    r"SayHello|GreeterService|server\.[a-z_]+ ?=|\"server\.|\d+ (handler )?threads|one thread of a process|tonic"
+    r"SayHello|GreeterService|server\.[a-z_]+ ?=|\"server\.|\d+ (handler )?threads|one thread at a time|tonic"
 )
 """What only our own servers and our own call have."""
 
@@ -260,18 +264,18 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2"]
     assert commands.main(words) == 0
     out = capsys.readouterr().out
-    assert re.search(r"15 configurations in \d+ groups x 6 blocks = \d+ trials", out)
+    assert re.search(r"15 configurations in \d+ groups × 6 blocks = \d+ trials", out)
     assert "hub first" in out
-    assert "pilot, 4 blocks of its two sides that do not count" in out
+    assert "pilot of 4 blocks of its two sides, which do not count" in out
     assert "no difference (within 5 %)" in out
-    assert re.search(r"with 6 blocks an effect of \d+\.\d % is found in four of five studies", out)
+    assert re.search(r"with 6 blocks, an effect of \d+\.\d % is detected in four out of five studies", out)
     assert not (tmp_path / "results").exists()
 
 
 def test_a_plan_that_can_reach_no_verdict_says_so_and_measures_no_pilot(capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["study", "--plan", "--blocks", "5"]) == 0
     out = capsys.readouterr().out
-    assert "no verdict with 5 blocks: it takes 6 or more" in out
+    assert "no verdict with 5 blocks: it takes at least 6" in out
     assert "pilot" not in out
 
 
@@ -352,5 +356,5 @@ def test_an_open_loop_is_judged_by_its_tail_and_every_metric_is_compared_once() 
 
 
 def test_a_command_without_its_port_is_refused() -> None:
-    with pytest.raises(UsageError, match="names no port"):
+    with pytest.raises(UsageError, match="has no port"):
         Subject(target=Command("./server")).check()

@@ -147,7 +147,7 @@ def whole(**changes: object) -> dict[str, object]:
                 target={"app": "shop:register"},
                 call={"method": "shop.v1.Till/Pay"},
             ),
-            "factors: arg.cache: expected a second level, arg.cache=on is the baseline itself",
+            "factors: arg.cache: expected a second level; arg.cache=on is the baseline itself",
         ),
         (
             {
@@ -155,7 +155,7 @@ def whole(**changes: object) -> dict[str, object]:
                 "factors": {"server": {"threads": [4]}},
                 "headline": "server.threads=4",
             },
-            "factors: server.threads: expected a second level, server.threads=4 is the baseline itself",
+            "factors: server.threads: expected a second level; server.threads=4 is the baseline itself",
         ),
         (
             {"factors": {"server": {"threads": [2, 64, 4]}}},
@@ -185,14 +185,14 @@ def test_a_file_is_run_and_reported(
     assert f"grpclab study --file {file} --study mine" in (tmp_path / "reports" / "mine.html").read_text()
     file.write_text(SMALL.replace("[4]", "[4, 8]"))
     assert commands.main(["study", "--file", str(file), "-q"]) == 2
-    assert "holds a study with another plan" in capsys.readouterr().err
+    assert "has a study with a different plan" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--file", "no.toml"], "invalid --file=no.toml: expected a file that can be read in /"),
-        (["--file", "x.toml", "--blocks", "9"], "--blocks cannot be combined with --file: write it into x.toml"),
+        (["--file", "no.toml"], "invalid --file=no.toml: expected a readable file in /"),
+        (["--file", "x.toml", "--blocks", "9"], "--blocks cannot be combined with --file: set it in x.toml"),
         (["--file", "x.toml", "--budget", "never"], "invalid budget=never: expected seconds"),
     ],
 )

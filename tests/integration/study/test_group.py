@@ -19,6 +19,7 @@ import pytest
 
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.factors.variants import BASIC, OPTIMIZED
 from grpclab.servers.process import launcher
 from grpclab.servers.process.launcher import RunningServer
@@ -121,20 +122,20 @@ def test_two_servers_with_one_fixed_port_are_measured_one_after_the_other_and_sa
     found = measured(tmp_path, {"a": TrialConfig(), "b": TrialConfig()}, {"a": both, "b": both})
     assert set(found.alone) == {"a", "b"}
     assert all(result.valid for result in found.trials.values()), [r.invalid_reason for r in found.trials.values()]
-    assert any("does not start beside the others" in reason for reason in found.reasons)
+    assert any("does not start next to the others" in reason for reason in found.reasons)
     assert [notice.kind for notice in found.trials["a"].notices if notice.kind == "alone"] == ["alone"]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("option", "why"),
-    [("--burn 0.1", "of a core when it has no call"), ("--late-work 30", "of its work when its calls have ended")],
+    [("--burn 0.1", "of a core when it has no calls"), ("--late-work 30", "of its work after its calls have ended")],
 )
 def test_a_server_that_works_outside_its_slices_is_measured_alone(tmp_path: Path, option: str, why: str) -> None:
     subjects = {"a": command(), "b": command(), "busy": command(option)}
     found = measured(tmp_path, dict.fromkeys(subjects, TrialConfig()), subjects, counted_s=1.0)
     assert list(found.alone) == ["busy"]
-    assert why in found.alone["busy"] or "of a core when it has no call" in found.alone["busy"]
+    assert why in found.alone["busy"] or "of a core when it has no calls" in found.alone["busy"]
     assert all(result.valid for result in found.trials.values()), [r.invalid_reason for r in found.trials.values()]
     quiet, busy = (found.trials[name].metrics["server_cpu_per_call_s"] for name in ("a", "busy"))
     assert busy > quiet
@@ -186,3 +187,13 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monk
     _, left = psutil.wait_procs(descendants(), timeout=60)
     assert left == []
     assert GroupTools().free_bytes() > 0
+
+
+def test_the_bytes_of_a_call_are_measured_in_slices_too_and_show_compression(tmp_path: Path) -> None:
+    levels: dict[str, Level] = {"server.response_bytes": 4000, "load.engine": "wire", "client.pooling": "shared"}
+    plain = OPTIMIZED.replace(levels)
+    found = measured(tmp_path, {"plain": plain, "gzip": plain.replace({"server.compression": "gzip"})})
+    received = {name: result.metrics["received_per_call_bytes"] for name, result in found.trials.items()}
+    assert received["plain"] > 4000
+    assert received["gzip"] < 1000
+    assert "server.compression" not in found.trials["gzip"].without_effect

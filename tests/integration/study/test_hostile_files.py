@@ -103,7 +103,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     hostile_files.special(study / "server.log", "elsewhere", tmp_path)
     assert read_bytes(study / "server.log", 1000) == hostile_files.SECRET.encode()
     for read in (read_bytes, read_tail):
-        with pytest.raises(ValueError, match="symbolic link out of"):
+        with pytest.raises(ValueError, match="symbolic link that leaves"):
             read(study / "server.log", 1000, inside=study)
 
 
@@ -195,7 +195,7 @@ def test_a_damaged_manifest_says_what_is_saved_and_beginning_again_saves_it(
         assert commands.main(words) == 2
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
-        assert "its 2 whole trials are kept if you remove that file" in err
+        assert "its 2 complete trials are kept if you remove that file" in err
     path.unlink()
     again = Study(study.store, study.manifest, study.root).begin()
     assert again.missing() == []
@@ -205,7 +205,7 @@ def test_trials_of_another_plan_are_not_taken_for_those_of_a_new_one(study: Stud
     (study.store.folder / "manifest.json").unlink()
     other = hostile_contents.manifest()
     other["plan"]["configurations"][0]["settings"]["server.threads"] = 3
-    with pytest.raises(DesignError, match="a trial of another plan"):
+    with pytest.raises(DesignError, match="a trial of a different plan"):
         Study(study.store, read_manifest(other), study.root).begin()
 
 
@@ -233,7 +233,7 @@ def test_what_lies_behind_links_is_neither_read_nor_written_nor_removed(study: S
 
     study.store.trials_folder.rename(tmp_path / "trials")
     study.store.trials_folder.symlink_to(home)
-    with pytest.raises(DesignError, match="symbolic link out of"):
+    with pytest.raises(DesignError, match="symbolic link that leaves"):
         study.run(lambda line: None)
     assert (home / ".precious").is_dir()
     assert (home / "notes").read_text() == "notes"

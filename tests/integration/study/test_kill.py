@@ -276,5 +276,5 @@ def test_a_second_run_is_refused_and_ctrl_c_stops_the_first_with_one_line(
     _, errors = study.communicate(timeout=180)
     assert study.returncode == 130
     assert [line for line in errors.splitlines() if line.startswith("grpclab:")] == [errors.splitlines()[-1]]
-    assert "trials are stored; the same command continues there" in errors
+    assert "trials are stored; the same command resumes from there" in errors
     assert until(lambda: not members(), GONE_WITHIN_S)

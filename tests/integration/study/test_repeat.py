@@ -280,25 +280,25 @@ def with_settings(settings: object) -> dict[str, Any]:
     ("changed", "told"),
     [
         ({"schema_version": 9}, "has schema version 9; this grpclab reads version 1"),
-        ({"plan": None}, "holds no plan that can be measured: plan is missing"),
+        ({"plan": None}, "does not contain a usable plan: plan is missing"),
         ({"plan": without("headline")}, "headline is missing"),
         ({"plan": without("blocks")}, "blocks is missing"),
         ({"plan": plan() | {"blocks": 0}}, "blocks=0"),
         ({"plan": plan() | {"blocks": 2**62}}, f"blocks={2**62}"),
         ({"plan": plan() | {"blocks": "many"}}, "blocks='many'"),
         ({"plan": plan() | {"profiled": ["nobody"]}}, "profiles 'nobody'"),
-        ({"plan": plan() | {"configurations": "text"}}, "holds no plan"),
-        ({"plan": plan() | {"configurations": plan()["configurations"] * 2}}, "two configurations have one name"),
+        ({"plan": plan() | {"configurations": "text"}}, "does not contain a usable plan"),
+        ({"plan": plan() | {"configurations": plan()["configurations"] * 2}}, "two configurations have the same name"),
         ({"plan": renamed("../../elsewhere")}, "'../../elsewhere' is not a valid name of a configuration"),
-        ({"plan": renamed("other")}, "its headline names 'few', which is none of its configurations"),
+        ({"plan": renamed("other")}, "its headline names 'few', which is not one of its configurations"),
         ({"plan": with_settings({"server.speed": 9})}, "server.speed"),
-        ({"plan": with_settings(7)}, "holds no plan"),
-        ({"plan": plan() | {"subjects": {"few": 7}}}, "holds no plan"),
+        ({"plan": with_settings(7)}, "does not contain a usable plan"),
+        ({"plan": plan() | {"subjects": {"few": 7}}}, "does not contain a usable plan"),
         ({"seed": "x"}, "seed='x'"),
-        ({"parameters": [7]}, "holds no plan"),
-        ({"parameters": {"max_trial_s": "long"}}, "holds no plan"),
-        ({"plan": plan() | {"delta": "much"}}, "holds no plan"),
-        ({"plan": plan() | {"comparisons": 7}}, "holds no plan"),
+        ({"parameters": [7]}, "does not contain a usable plan"),
+        ({"parameters": {"max_trial_s": "long"}}, "does not contain a usable plan"),
+        ({"plan": plan() | {"delta": "much"}}, "does not contain a usable plan"),
+        ({"plan": plan() | {"comparisons": 7}}, "does not contain a usable plan"),
         ({"study": "a/b"}, "invalid study=a/b-repeat: expected"),
     ],
 )
@@ -316,9 +316,9 @@ def test_what_is_no_plan_is_refused_in_one_line(changed: dict[str, Any], told: s
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--repeat", "nowhere"], "no study at nowhere: give results/STUDY, its manifest.json, or a report"),
+        (["--repeat", "nowhere"], "no study at nowhere: expected results/STUDY, its manifest.json, or a report"),
         (["--repeat", "."], "no study in .: there is no manifest.json"),
-        (["--repeat", "x.html"], "x.html holds no study"),
+        (["--repeat", "x.html"], "x.html does not contain a study"),
         (
             ["--repeat", "x.html", "--blocks", "9"],
             "--blocks cannot be combined with --repeat: it measures the plan of x.html",
@@ -338,15 +338,13 @@ def test_bad_input_is_one_line_and_2(
     assert told in err
 
 
-@pytest.mark.parametrize(("design", "kind"), [("compare", "a comparison"), ("file", "a study of one's own server")])
+@pytest.mark.parametrize(("design", "kind"), [("compare", "a comparison"), ("file", "a study of your own server")])
 def test_a_plan_does_not_go_with_the_repeat_of_what_brings_its_server(
     design: str, kind: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = store(root, commands("sh {port}", "sh {port}") | {"design": design})
     assert cli.main(["study", "--repeat", str(folder), "--plan"]) == 2
-    assert (
-        f"--plan cannot be combined with the repeat of {kind}: its number of blocks is known" in capsys.readouterr().err
-    )
+    assert f"--plan cannot be combined with repeating {kind}: its number of blocks is known" in capsys.readouterr().err
 
 
 def test_without_a_terminal_foreign_commands_are_refused_and_yes_goes_on(
@@ -388,12 +386,12 @@ def test_a_study_is_measured_once_more_and_held_against_the_original(
     before = (folder / "manifest.json").read_bytes()
     assert cli.main(["study", "--repeat", str(folder / "manifest.json"), "--json", "out.json"]) == 0
     out = capsys.readouterr().out
-    assert "2 configurations x 1 blocks = 2 trials, order drawn from seed 7" in out
+    assert "2 configurations × 1 blocks = 2 trials, order drawn from seed 7" in out
     results = [json.loads(p.read_text()) for p in (root / "results" / "tiny-repeat").glob("trials/*/result.json")]
     assert [result["valid"] for result in results] == [True, True]
-    assert "tiny (2026-11-20)  2.00x (95 % interval 1.90 to 2.10), 6 blocks: faster" in out
+    assert "tiny (2026-11-20)  2.00× (95 % interval 1.90 to 2.10), 6 blocks: faster" in out
     assert "tiny-repeat (now)  no ratio" in out
-    assert "the two are not comparable as one" in out
+    assert "so the two cannot be treated as one" in out
     assert "host elsewhere and " in out
     assert "many against few" in out
     for name in ("tiny-repeat.html", "tiny-repeat.md", "tiny-repeat.json", "index.html"):
@@ -422,18 +420,18 @@ def held(after: dict[str, Any], *, identity: dict[str, Any] = IDENTITY, before: 
 
 def test_both_ratios_are_told_and_whether_their_intervals_overlap() -> None:
     told = held(HEADLINE | {"ratio": 2.05, "ci_low": 1.95, "ci_high": 2.15}, before=HEADLINE)
-    assert "2.00x (95 % interval 1.90 to 2.10), 6 blocks: faster" in told
-    assert "2.05x (95 % interval 1.95 to 2.15), 6 blocks: faster" in told
+    assert "2.00× (95 % interval 1.90 to 2.10), 6 blocks: faster" in told
+    assert "2.05× (95 % interval 1.95 to 2.15), 6 blocks: faster" in told
     assert "the intervals overlap, the verdict is the same" in told
     assert "both on the same machine with the same versions" in told
-    assert "of different commits" not in told
+    assert "from different commits" not in told
     apart = held(HEADLINE | {"ratio": 1.0, "ci_low": 0.9, "ci_high": 1.1, "verdict": "inconclusive"}, before=HEADLINE)
     assert "the intervals do not overlap, the verdict was faster" in apart
 
 
 def test_another_machine_or_version_is_never_taken_for_the_same() -> None:
     told = held(HEADLINE, before=HEADLINE, identity=IDENTITY | {"grpcio": "1.86.0"})
-    assert "different surroundings (grpcio 1.85.1 and 1.86.0): the two are not comparable as one" in told
+    assert "different environments (grpcio 1.85.1 and 1.86.0), so the two cannot be treated as one" in told
     verdict = read_verdict({"headline": HEADLINE})
     nameless = Original(source="x", manifest=read_manifest(manifest(identity={})), verdict=verdict)
     lines = compared(nameless, read_manifest(manifest()), verdict)
@@ -443,7 +441,7 @@ def test_another_machine_or_version_is_never_taken_for_the_same() -> None:
 @pytest.mark.parametrize("poor", [{}, {"ratio": None}, HEADLINE | {"ci_low": None}])
 def test_without_a_ratio_or_interval_nothing_is_claimed(poor: dict[str, Any]) -> None:
     for told in (held(HEADLINE, before=poor), held(poor, before=HEADLINE)):
-        assert "nothing can be said of whether the result came back" in told
+        assert "it cannot be said whether the result was reproduced" in told
         assert "overlap" not in told
 
 

@@ -29,24 +29,24 @@ def told(frame: pd.DataFrame) -> str:
 
 def test_equal_answers_are_equal_however_often_they_came() -> None:
     frame = trials(("a", {"0": {"x1": 3}, "1": {"x2": 1}}), ("b", {"0": {"x1": 5}, "1": {"x2": 2}, "2": {"x9": 1}}))
-    assert told(frame) == "equal in 7 sampled"
+    assert told(frame) == "equal in all 7 sampled calls"
 
 
 def test_an_answer_that_the_other_side_never_gave_is_told_with_its_field() -> None:
     frame = trials(("a", {"0": {"x1": 100}}), ("b", {"0": {"x1": 98, "x2": 2}}))
-    assert told(frame) == "answers differ in 2 of 100, first: request number 0 in total"
+    assert told(frame) == "2 of 100 answers differ, the first at request number 0 in total"
 
 
 def test_so_it_is_where_the_baseline_is_the_odd_one() -> None:
     frame = trials(("a", {"0": {"x1": 98, "x3": 2}}), ("b", {"0": {"x1": 100}}))
-    assert told(frame) == "answers differ in 2 of 100, first: request number 0 in at"
+    assert told(frame) == "2 of 100 answers differ, the first at request number 0 in at"
 
 
 def test_the_first_is_by_number_and_all_blocks_count() -> None:
     one: Cell = {"10": {"x1": 1}, "9": {"x1": 1}}
     other: Cell = {"10": {"x2": 1}, "9": {"x2": 1}}
     frame = trials(("a", one), ("b", one), ("a", one), ("b", other))
-    assert told(frame) == "answers differ in 2 of 4, first: request number 9 in total"
+    assert told(frame) == "2 of 4 answers differ, the first at request number 9 in total"
 
 
 def test_nothing_is_said_without_answers() -> None:
@@ -59,7 +59,7 @@ def test_nothing_is_said_without_answers() -> None:
 def test_a_cell_that_is_none_is_left_out(cell: str | None) -> None:
     frame = trials(("a", {"0": {"x1": 1}}), ("b", {"0": {"x1": 1}}))
     frame.loc[2] = {"configuration": "b", "valid": True, "block": 2, "order": 0, "answers": cell}
-    assert told(frame) == "equal in 1 sampled"
+    assert told(frame) == "equal in all 1 sampled calls"
     assert json.loads(frame["answers"][0])
 
 
@@ -77,6 +77,6 @@ def test_other_requests_on_both_sides_are_told_with_their_field() -> None:
         return requests_differ(frame, "a", "b")
 
     assert sent("x1", "x1") == ""
-    assert sent("x1", "x2") == "they were not sent the same bytes: the first differs in total"
+    assert sent("x1", "x2") == "the two did not receive the same requests: the first ones differ in total"
     assert requests_differ(trials(("a", {"0": {"x1": 1}}), ("b", {"0": {"x1": 1}})), "a", "b") == ""
     assert told(trials(("a", {"requests": {"x1": 1}}), ("b", {"requests": {"x1": 1}}))) == "None"

@@ -73,8 +73,8 @@ def test_the_sentence_names_the_family_whose_cost_moved_most() -> None:
         perf_share_python=([0.5, 0.5, 0.5], [0.75, 0.75, 0.75]),
     )
     told = evidence.moved(frame, "a", "b", WORDS)
-    assert told.startswith("The server's CPU time for a request fell: 400 us to 200 us (change -200 us to -200 us")
-    assert "what moved most is sending: 200 us to 50 us" in told
+    assert told.startswith("The server's CPU time per request fell: 400 µs to 200 µs (change -200 µs to -200 µs")
+    assert "the largest change is in sending: 200 µs to 50 µs" in told
 
 
 def test_nothing_that_moved_clearly_is_said_as_such() -> None:
@@ -85,7 +85,7 @@ def test_nothing_that_moved_clearly_is_said_as_such() -> None:
     )
     told = evidence.moved(frame, "a", "b", WORDS)
     assert "did not change clearly" in told
-    assert told.endswith("no family of work changed clearly.")
+    assert told.endswith("no kind of work changed clearly.")
 
 
 def test_without_perf_the_sentence_is_about_shares_and_says_of_what() -> None:
@@ -96,6 +96,6 @@ def test_without_perf_the_sentence_is_about_shares_and_says_of_what() -> None:
     )
     told = evidence.moved(frame, "a", "b", WORDS)
     assert told.startswith(
-        "As shares of the samples at work, in Python's threads only; what moved most is sending: 40 % to 10 %"
+        "Judging by the samples at work in Python's threads, the largest change is in sending: 40 % to 10 %"
     )
     assert evidence.moved(trials(x=([1.0], [1.0])), "a", "b", WORDS) == ""

@@ -14,7 +14,7 @@ from tests.support.limits import IDLE, NOISE, ONE, judged, pair, rows
 
 WINDOW = {"client.adaptive_window": False, "client.window_kib": 64}
 PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
-    (WINDOW, {"client.window_kib": 1024}, "window", "with more of client.window_kib than 64, more has 2.0x"),
+    (WINDOW, {"client.window_kib": 1024}, "window", "with a higher client.window_kib than 64, more has 2.0×"),
     ({**WINDOW, "client.window_kib": None}, {"client.window_kib": 1024}, "window", "than unset"),
     (
         {"server.adaptive_window": False, "server.window_kib": 64},
@@ -26,12 +26,12 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         {"server.max_concurrent_streams": 2, "held": 900.0},
         {"server.max_concurrent_streams": 64},
         "stream-limit",
-        "900 calls of a window waited for a stream",
+        "900 calls waited for a stream during the window",
     ),
     ({"server.max_concurrent_streams": 2}, {"server.max_concurrent_streams": None}, "stream-limit", "6 blocks"),
     (IDLE, {"server.threads": 1000}, "threads", "50 calls in flight on 10 handler threads"),
     (IDLE, {"server.spare_threads": 1000}, "threads", "server.spare_threads"),
-    ({}, {"load.concurrency": 200}, "concurrency", "with more of load.concurrency than 50"),
+    ({}, {"load.concurrency": 200}, "concurrency", "with a higher load.concurrency than 50"),
 ]
 
 
@@ -80,7 +80,7 @@ def test_of_several_pairs_the_fastest_is_the_evidence() -> None:
     slower: dict[str, Any] = {"load.concurrency": 100, "throughput_rps": [1500 * noise for noise in NOISE]}
     some = rows("some", blocks=6, **slower)
     found = judged(*pair({}, {"load.concurrency": 200}, ratio=2.0), some)
-    assert "more has 2.0x" in found.evidence
+    assert "more has 2.0×" in found.evidence
 
 
 def test_a_full_cpu_is_named_before_a_faster_pair() -> None:
@@ -90,7 +90,7 @@ def test_a_full_cpu_is_named_before_a_faster_pair() -> None:
 
 def test_more_that_was_tried_in_vain_asks_for_a_profile() -> None:
     found = judged(*pair({"server.threads": 50}, {"load.concurrency": 200}, ratio=1.0))
-    assert "more of load.concurrency (more) was not faster: a profile" in found.evidence
+    assert "a higher load.concurrency (more) was not faster, so a profile" in found.evidence
 
 
 APP = StoredTarget(app="shop:register", call="shop.Cart/Get")
@@ -113,7 +113,7 @@ def test_a_sweep_over_a_factor_of_the_users_own_holds_the_answer(factor: str, lo
     target = APP if factor == "target.python" else COMMAND
     found = of_targets({factor: low}, {factor: high}, ratio=2.0, targets=(target, target))
     assert (found.resource, found.certain) == ("own-factor", True), found.evidence
-    assert f"with {factor}={high} instead of {low}, more has 2.0x" in found.evidence
+    assert f"with {factor}={high} instead of {low}, more has 2.0×" in found.evidence
     for ratio in (0.5, 1.0, 1.03):
         assert of_targets({factor: low}, {factor: high}, ratio=ratio, targets=(target, target)).resource == "unknown"
 

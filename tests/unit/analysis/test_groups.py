@@ -118,7 +118,7 @@ def test_sides_that_share_no_group_have_no_ratio_and_the_note_says_why() -> None
     assert ratios(trials, "right", baseline="left").empty
     found = compare(trials, scenario="chatter", metric=THROUGHPUT, baseline="left", candidate="right")
     assert not found.computed
-    assert "left and right share no group" in found.note
+    assert "left and right are not in the same group" in found.note
     assert not share_a_group(trials, scenario="chatter", baseline="left", candidate="right")
 
 
@@ -141,7 +141,10 @@ def test_a_block_without_a_shared_group_is_left_out_with_its_reason() -> None:
     trials = pd.concat([trials[~moved], frame([trial("left", 3, 7, 110.0)])], ignore_index=True)
     paired = pair_blocks(trials, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     assert list(paired.frame["block"]) == [0, 2, 4, 5]
-    assert paired.notes == ("block 1 left out: left, no trial", "block 3 left out: hub and left share no group in it")
+    assert paired.notes == (
+        "block 1 left out: left, no trial",
+        "block 3 left out: hub and left are not in the same group in it",
+    )
 
 
 @pytest.mark.parametrize("empty", [True, False])
@@ -300,7 +303,7 @@ def test_too_few_blocks_are_mended_before_the_generator() -> None:
     few = trials[trials["block"] < 2]
     found = compare(few, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     first, second = found.obstacles
-    assert first == "2 blocks are too few for a verdict, run at least 6"
+    assert first == "2 blocks are too few for a verdict: run at least 6"
     assert second == f"the load generator was the limit: {found.remedy}"
     whole = compare(trials, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     assert whole.obstacles == (second,)
@@ -316,9 +319,9 @@ def test_a_client_that_is_the_factor_is_judged_at_its_limit() -> None:
 
 def test_the_sentence_says_at_least_and_what_to_change() -> None:
     bound, hidden = (analyse(bound_pair(1.2, side), plan()) for side in ("left", "hub"))
-    assert "left is at least 1.20x hub" in bound.sentence
+    assert "left has at least 1.20× the throughput of hub" in bound.sentence
     assert bound.as_dict()["headline"]["at_least"] is True
-    assert "the load generator was the limit: use engine wire (load.engine=wire)" in hidden.sentence
+    assert "the load generator was the limit: use the wire engine (load.engine=wire)" in hidden.sentence
     assert hidden.as_dict()["headline"]["bound_sides"] == ["hub"]
     assert "bound_sides" not in analyse(bound_pair(1.2), plan()).as_dict()["headline"]
 

@@ -66,7 +66,7 @@ def test_the_interval_of_few_runs_holds_the_truth_in_nineteen_of_twenty(tau: flo
 
 @pytest.mark.parametrize(("values", "errors"), [([0.1], [0.1]), ([0.1, 0.2], [0.1, 0.0]), ([0.1, math.nan], [1, 1])])
 def test_what_cannot_be_pooled_is_refused(values: list[float], errors: list[float]) -> None:
-    with pytest.raises(ValueError, match="expected two estimates or more"):
+    with pytest.raises(ValueError, match="expected at least two estimates"):
         hartung_knapp(values, errors)
 
 

@@ -31,11 +31,11 @@ from tests.support.synthetic import small_study
             ONE,
             "generator-bound",
             True,
-            "it did not keep to the schedule of the open loop; 1,000 of 20,000 offered requests/s",
+            "it fell behind the open-loop schedule; 1,000 of 20,000 offered requests/s",
         ),
-        ({"limited_by": "client-cpu", "client.pooling": "per_call"}, ONE, "client-cpu", True, "600 us of CPU"),
+        ({"limited_by": "client-cpu", "client.pooling": "per_call"}, ONE, "client-cpu", True, "600 µs of CPU"),
         ({"client_busy_share": 0.95, "client.pooling": "per_call"}, ONE, "client-cpu", False, "busy for 95 %"),
-        ({"server_cores": 0.97}, ONE, "server-cpu", True, "0.97 of the 1 core it may use; a call costs 700 us"),
+        ({"server_cores": 0.97}, ONE, "server-cpu", True, "0.97 of the 1 core it may use; each call costs 700 µs"),
         ({"server_cores": 0.49, "requests": 2000.0, "errors": 1000.0}, ONE, "server-cpu", True, "0.98 of the 1 core"),
         ({"server_cores": 2.5}, ONE, "server-cpu", True, "1.00 of the 1 core"),  # a backlog after the window
         ({"server_cores": 0.97}, FOUR, "server-cpu", False, "although it may use 4 cores"),
@@ -52,7 +52,7 @@ from tests.support.synthetic import small_study
             FOUR,
             "server-cpu",
             False,
-            "2 server processes at work used 1.9 cores",
+            "2 server processes used 1.9 cores",
         ),
         ({**LINK, "throughput_rps": 19.0}, ONE, "link", True, "responses took 1.9 of the 2 MB/s (95 %)"),
         (
@@ -60,7 +60,7 @@ from tests.support.synthetic import small_study
             ONE,
             "link",
             True,
-            "requests took 0.975 of the 1 MB/s (98 %) that 8 Mbit/s give 1 connection",
+            "requests took 0.975 of the 1 MB/s (98 %) that 8 Mbit/s allow 1 connection",
         ),
         (
             {**LINK, "client.pooling": "per_call", "load.concurrency": 2, "throughput_rps": 19.0, "connections": 0.0},
@@ -74,7 +74,7 @@ from tests.support.synthetic import small_study
             ONE,
             "threads",
             True,
-            "keeps its thread for 100 ms, have 1.9 in use",
+            "occupying a thread for 100 ms, keep 1.9 threads busy",
         ),
         (
             {**IDLE, **STREAM, "server.threads": 2, "server.spare_threads": 6, "throughput_rps": 76.0},
@@ -83,32 +83,44 @@ from tests.support.synthetic import small_study
             True,
             "50 calls in flight on 8 handler threads",
         ),
-        ({**WAITING, "throughput_rps": 1900.0}, ONE, "threads", True, "keeps its thread for 5 ms, have 9.5 in use"),
+        (
+            {**WAITING, "throughput_rps": 1900.0},
+            ONE,
+            "threads",
+            True,
+            "occupying a thread for 5 ms, keep 9.5 threads busy",
+        ),
         ({**WAITING, "server.handler_wait_ms": "exponential:5", "throughput_rps": 1900.0}, ONE, "threads", True, "9.5"),
         ({**WAITING, "throughput_rps": 1900.0, "server_cores": 0.75}, ONE, "threads", False, "0.75 of 1 core"),
         ({**WAITING, "throughput_rps": 1900.0, "server_cores": 0.95}, ONE, "server-cpu", True, "0.95 of the 1 core"),
-        ({**WAITING, "throughput_rps": 1900.0, "server.spare_threads": 10_000}, ONE, "threads", True, "10 handler"),
+        ({**WAITING, "throughput_rps": 1900.0, "server.spare_threads": 10_000}, ONE, "threads", True, "10 permanent"),
         (
             {**WAITING, "server.implementation": "asyncio", "load.concurrency": 8, "latency_p50_s": 0.0055},
             ONE,
             "concurrency",
             True,
-            "waits for 5 ms anyway (handler's waits)",
+            "spends 5 ms waiting in any case (handler's waits)",
         ),
-        (ROUND_TRIP, ONE, "concurrency", True, "of 22 ms latency a call waits for 20 ms anyway (round trip)"),
+        (
+            ROUND_TRIP,
+            ONE,
+            "concurrency",
+            True,
+            "of 22 ms latency, a call spends 20 ms waiting in any case (round trip)",
+        ),
         (
             {**ROUND_TRIP, "client.pooling": "per_call", "latency_p50_s": 0.065},
             ONE,
             "concurrency",
             True,
-            "waits for 60 ms",
+            "spends 60 ms waiting",
         ),
         (
             {**ROUND_TRIP, "client.pooling": "per_call", "server.tls": True, "latency_p50_s": 0.085},
             ONE,
             "concurrency",
             True,
-            "waits for 80 ms",
+            "spends 80 ms waiting",
         ),
         (
             {**IDLE, **STREAM, "load.concurrency": 8, "latency_p50_s": 0.11},
@@ -136,7 +148,7 @@ def test_what_the_generator_limited_now_and_then_is_said_beside_the_limit_which_
     )
     assert (sure.resource, sure.certain) == (unsure.resource, True) == ("threads", True)
     assert not unsure.certain
-    assert unsure.evidence == f"{sure.evidence}; in 1 of 3 trials the load generator reached its limit as well"
+    assert unsure.evidence == f"{sure.evidence}; in 1 of 3 trials, the load generator was at its limit as well"
 
 
 def test_nothing_limits_calls_after_a_silence() -> None:
@@ -174,15 +186,15 @@ def test_on_one_core_for_both_no_cpu_is_named() -> None:
     shared = StoredCores(server=(0,), generator=(0,), shared=True)
     found = judged(rows(client_cpu_s=1.215), cores=shared)
     assert (found.resource, found.certain) == ("unknown", False)
-    assert found.evidence.startswith("server (0.70) and generator (0.30) fill the one core")
+    assert found.evidence.startswith("server (0.70) and generator (0.30) together fill the one core")
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({}, "a configuration equal to it but for more of load.concurrency would tell"),
-        ({"held": 40.0}, "40 calls waited for a stream, and a configuration equal to it but for more of server.max"),
-        ({"server.threads": 60}, "more of load.concurrency"),
+        ({}, "the same configuration with a higher load.concurrency would show the limit"),
+        ({"held": 40.0}, "40 calls waited for a stream; the same configuration with a higher server.max"),
+        ({"server.threads": 60}, "a higher load.concurrency"),
         (
             {"load.concurrency": 60, "load.method": "SayHelloStream", "server.threads": 20},
             "more calls are in flight than its 20 threads",

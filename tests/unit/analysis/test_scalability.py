@@ -39,7 +39,7 @@ def test_the_peak_is_where_throughput_falls_again() -> None:
     found = fit(LEVELS, [law(n, 1000, 0.1, 0.001) for n in LEVELS])
     assert found is not None
     assert found.peak == pytest.approx(math.sqrt(0.9 / 0.001), rel=0.02)
-    assert "most throughput near 30 in flight" in throughput.sentence(found)
+    assert "highest throughput near 30 in flight" in throughput.sentence(found)
 
 
 def test_too_few_levels_give_no_law_and_a_curve_that_does_not_follow_it_says_no_fit() -> None:
@@ -47,7 +47,7 @@ def test_too_few_levels_give_no_law_and_a_curve_that_does_not_follow_it_says_no_
     found = fit(LEVELS, [100, 900, 50, 900, 50, 900, 50])
     assert found is not None
     assert not found.fits
-    assert throughput.sentence(found).startswith("no fit: it misses a level by")
+    assert throughput.sentence(found).startswith("no fit: it is off by")
 
 
 def test_without_a_rung_its_factors_are_back_below_it_and_all_others_stay() -> None:
@@ -89,8 +89,8 @@ def test_a_rung_that_gives_more_on_the_way_up_than_at_the_top_is_told() -> None:
     assert first.disagree
     assert second.apart.blocks == 0, "there is one comparison only"
     assert not second.disagree
-    assert ladder.order_sentence([first, second]).startswith("The order matters: A gives something else")
-    assert ladder.order_sentence([second]).startswith("No rung is seen")
+    assert ladder.order_sentence([first, second]).startswith("The order matters: A has a different effect")
+    assert ladder.order_sentence([second]).startswith("As far as these blocks can show, no rung")
 
 
 def test_the_report_shows_the_ladder_from_its_top_and_leaves_it_out_where_the_plan_has_none() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grpclab.analysis import setup
-from grpclab.analysis.study_plan import StoredFile, StoredProgram, StoredTarget, StudyPlan
+from grpclab.analysis.study_plan import PlannedConfiguration, StoredFile, StoredProgram, StoredTarget, StudyPlan
 
 
 def words(*digests: str) -> str:
@@ -13,6 +13,15 @@ def words(*digests: str) -> str:
 
 
 def test_many_files_of_an_application_are_one_digest_that_each_of_them_changes() -> None:
-    assert "3 files, SHA-256 of all" in words("1", "2", "3")
+    assert "3 files, combined SHA-256" in words("1", "2", "3")
     assert words("1", "2", "3") != words("1", "2", "4")
     assert f"0.py, 1 bytes, SHA-256 {'1' * 12}" in words("1")
+
+
+def test_what_the_client_does_in_streams_is_part_of_the_load() -> None:
+    configuration = PlannedConfiguration(
+        name="a", settings={"load.stream_messages": 3, "load.stream_end": "wait", "link.rtt_ms": 5.0}
+    )
+    found = setup.load_words(StudyPlan(configurations=(configuration,)), "a")
+    assert found.endswith("engine wire, load.stream_messages=3, load.stream_end=wait, link.rtt_ms=5")
+    assert "stream" not in setup.load_words(StudyPlan(), "a")

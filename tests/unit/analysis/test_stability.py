@@ -41,7 +41,7 @@ def test_a_machine_that_slows_down_is_told_with_its_interval() -> None:
     assert seen is not None
     assert seen.low < math.exp(-0.25) < seen.high
     warning = drift_warning(study(6, slope=-0.05), 0.05)
-    assert warning.startswith("the machine became slower during the study: throughput of the last block is 0.7")
+    assert warning.startswith("the machine became slower during the study: throughput in the last block is 0.7")
     assert "faster" in drift_warning(study(6, slope=0.05), 0.05)
 
 
@@ -62,8 +62,8 @@ def test_a_missing_trial_is_no_drift() -> None:
 
 def test_a_block_that_stands_apart_is_named() -> None:
     told = block_apart(study(6, {4: 0.5}), scenario="s", metric="throughput_rps", baseline="a", candidate="b")
-    assert told.startswith("block 4 stands apart: 1.5")
-    assert "where the other 5 give 3.0" in told
+    assert told.startswith("block 4 is an outlier: 1.5")
+    assert "while the other 5 give 3.0" in told
     assert block_apart(study(6), scenario="s", metric="throughput_rps", baseline="a", candidate="b") == ""
 
 

@@ -230,7 +230,7 @@ def test_the_stall_is_nine_tenths_of_itself_at_p99_in_an_open_loop_and_not_there
     assert holds(stall.claims(stalled(seen=False))) == [False, True]
     assert stall.claims(stalled())[0].measured == "900 ms"
     body = html_of(stall.body(stalled()))
-    assert "5 of its 9,000 calls were there to see the stall" in body
+    assert "only 5 of its 9,000 calls were affected by the stall" in body
 
 
 def sends(p99_s: float, sent: int = 100_000) -> pd.DataFrame:
@@ -333,10 +333,10 @@ def test_what_could_not_be_measured_is_said_with_its_reason(tmp_path: Path) -> N
     results.note("ceiling", "nghttpd is not installed: <apt>")
     html = page.write(results).read_text()
     assert "Not measured: nghttpd is not installed: &lt;apt&gt;" in html
-    assert "the run was ended before it" in html
+    assert "the run ended before this part" in html
     assert "All 2 goals are met" in html
     assert "All durations were scaled by 0.5" in html
-    assert "Others used this machine at the same time, of all its cores: Memory 30 %" in html
+    assert "Other programs used this machine at the same time (share of all its cores): Memory 30 %" in html
     results.begin(Plan())
     assert results.frame("memory") is None
     assert results.about().notes == {}

@@ -54,6 +54,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "server.keepalive_timeout_s": ("4", "server.keepalive_s=5"),
     "server.keepalive_without_calls": ("true", ""),
     "server.tls": ("true", ""),
+    "server.compression": ("gzip", ""),
     "server.metrics": ("true", ""),
     "server.desk": ("true", ""),
     "server.handler_work_us": ("4", ""),
@@ -68,6 +69,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "client.keepalive_s": ("4", ""),
     "client.keepalive_timeout_s": ("4", "client.keepalive_s=5"),
     "client.max_pings_without_data": ("4", "client.keepalive_s=5 load.engine=grpcio"),
+    "client.compression": ("gzip", ""),
     "client.deadline_s": ("4", ""),
     "client.max_message_mib": ("8", ""),
     "client.resend": ("true", ""),
@@ -84,6 +86,12 @@ LEVELS: dict[str, tuple[str, str]] = {
     "load.workers": ("2", ""),
     "load.request_bytes": ("4", ""),
     "load.method": ("SayHelloStream", ""),
+    "load.stream_messages": ("4", ""),
+    "load.stream_interval_s": ("0.5", ""),
+    "load.stream_duration_s": ("4", ""),
+    "load.stream_end": ("wait", ""),
+    "load.stream_ping_pong": ("true", ""),
+    "load.stream_dynamic": ("true", ""),
     "link.rtt_ms": ("4", ""),
     "link.bandwidth_mbps": ("4", ""),
     "link.idle_timeout_s": ("4", ""),
@@ -258,7 +266,7 @@ def test_a_study_file_takes_every_factor_and_refuses_one_that_cannot_act(factor:
         plan = document(file_design.design(written(settings)).plan)
         assert trial_config(plan, plan["headline"][role]).flat()[factor] == FACTORS[factor].parse(level)
         if context:
-            with pytest.raises(UsageError, match=rf"{re.escape(factor)} cannot act"):
+            with pytest.raises(UsageError, match=rf"{re.escape(factor)} has no effect"):
                 file_design.design(written({}))
 
 

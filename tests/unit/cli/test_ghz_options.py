@@ -10,6 +10,7 @@ import pytest
 from grpclab.cli import commands
 from grpclab.cli.bench import COMMAND
 from grpclab.cli.ghz_options import HINTS, in_our_words
+from grpclab.errors import UsageError
 from grpclab.load.output.ghz_config import OF_CONCURRENCY, OF_SCHEDULE, REFUSED
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "from-ghz.md").read_text(encoding="utf-8")
@@ -25,6 +26,12 @@ SAME = [
     ("-d {}", "--data {}"),
     ("-D a.json", "--data-file a.json"),
     ("-D -", "--data-file -"),
+    ("-e", "--set client.compression=gzip"),
+    ("--enable-compression", "--set client.compression=gzip"),
+    ("-b", "--data-file - --data-format binary"),
+    ("--binary", "--data-file - --data-format binary"),
+    ("-B a.bin", "--data-file a.bin --data-format binary"),
+    ("--binary-file=a.bin", "--data-file a.bin --data-format binary"),
     ('-m {"tenant":"a","zone":"b"}', "--metadata tenant=a --metadata zone=b"),
     ('--metadata {"tenant":"a"}', "--metadata tenant=a"),
     ("--metadata tenant=a", "--metadata tenant=a"),
@@ -38,8 +45,13 @@ SAME = [
     ("--async --rps 5", "--rate 5"),
     ("--keepalive 5s", "--set client.keepalive_s=5s"),
     ("--host localhost:7", "localhost:7"),
+    ("--stream-dynamic-messages", "--set load.stream_dynamic=true"),
+    ("--stream-dynamic-messages=true", "--set load.stream_dynamic=true"),
+    ("--stream-dynamic-messages=false", ""),
     ("-O json", "--format json"),
     ("--format pretty", "--format json"),
+    ("-O influx-details", "--format influx-details"),
+    ("-O prometheus", "--format prometheus"),
     ("--load-schedule const --rps 5", "--rate 5"),
     ("--load-schedule=step --load-start=50 --load-end=150 --load-step=10 --load-step-duration=5s", "-r 50:150:10@5s"),
     ("--load-schedule line --load-start 5 --load-step 5 --load-end 100", "-r 5:100@19s"),
@@ -64,10 +76,13 @@ SAME = [
     ),
 ]
 """Words of ghz, and words of bench that mean the same."""
+OF_GHZ = (Path(__file__).resolve().parents[2] / "data" / "ghz" / "options.txt").read_text(encoding="utf-8").split()
+"""Every option of ghz (cmd/ghz/main.go of 2026), but for its help and its version."""
 OURS = {
     *("--call", "--proto", "--protoset", "--concurrency", "-c", "--requests", "-n", "--duration", "-z", "-r"),
     *("--connections", "--connect-timeout", "--cacert", "--cert", "--key", "--authority", "--output", "-o"),
     *("--name", "--tags", "--config", "--data", "--data-file", "--metadata-file"),
+    *("--stream-interval", "--stream-call-count", "--stream-call-duration"),
 }
 """Options that are called the same."""
 
@@ -80,6 +95,20 @@ def asked(words: str) -> dict[str, object]:
 @pytest.mark.parametrize(("ghz", "ours"), SAME)
 def test_an_option_of_ghz_asks_for_the_same_as_ours(ghz: str, ours: str) -> None:
     assert asked(ghz) == asked(ours)
+
+
+def is_reworded(option: str) -> bool:
+    """Whether an option is read as another one, or refused for what it needs beside it."""
+    try:
+        return in_our_words([option, "const"]) != [option, "const"]
+    except UsageError:
+        return True
+
+
+def test_every_option_of_ghz_works_or_has_a_hint_and_stands_on_the_page() -> None:
+    taken = {name for flag in COMMAND.flags for name in flag.opts} | set(HINTS)
+    assert [option for option in OF_GHZ if option not in taken and not is_reworded(option)] == []
+    assert [option for option in OF_GHZ if f"`{option}" not in PAGE] == []
 
 
 def test_options_that_are_called_the_same_exist() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from grpclab.cli import commands, report
 from grpclab.errors import MissingDependencyError, UsageError
@@ -42,13 +46,47 @@ def test_a_missing_package_is_told_with_a_command_that_installs_it(monkeypatch: 
     assert str(error.value).endswith(extras.install_command("study"))
 
 
+def installed_with(extra: str) -> set[str]:
+    """The distributions that an installation with one extra has, by their normalized names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    left = [*project["dependencies"], *project["optional-dependencies"][extra]]
+    found: set[str] = set()
+    while left:
+        requirement = Requirement(left.pop())
+        name = canonicalize_name(requirement.name)
+        if name not in found and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+            found.add(name)
+            left += metadata.requires(name) or []
+    return found
+
+
+def loaded_by(module: str) -> dict[str, set[str]]:
+    """The packages of others that a process loads with a module, each with the distributions that may have it."""
+    code = f"import sys; before = set(sys.modules); import {module}; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    owners = metadata.packages_distributions()
+    packages = {name.partition(".")[0] for name in done.stdout.split()} & set(owners)
+    packages -= {"grpclab", "grpc_tools"}  # the latter by grpcio, if it is there
+    return {package: set(map(canonicalize_name, owners[package])) for package in packages}
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("grpclab.diagnostics.app", "desk"), ("grpclab.servers.prometheus", "desk"), ("grpclab.cli.prompts", "menu")],
+)
+def test_an_extra_installs_what_its_modules_load(module: str, extra: str) -> None:
+    loaded, installed = loaded_by(module), installed_with(extra)
+    assert loaded
+    assert {package for package, owners in loaded.items() if not owners & installed} == set()
+
+
 def test_the_readmes_one_line_installs_all_that_it_shows() -> None:
     text = (ROOT / "README.md").read_text()
     optional = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert "pip install -e '.[all]'" in text
     assert "pip install -e '.[lab]'" not in text
-    assert set(optional) - {"all", "dev", "docs"} == {"check", "study", "lab", "desk", "tls"}
-    assert optional["all"][0] == "grpclab[check,desk,lab,tls]", "lab has study in it"
+    assert set(optional) - {"all", "dev", "docs"} == {"check", "study", "lab", "desk", "menu", "tls"}
+    assert optional["all"][0] == "grpclab[check,desk,lab,menu,tls]", "lab has study in it"
     assert any(word.startswith("grpcio-tools") for word in optional["all"])
 
 

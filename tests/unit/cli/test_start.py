@@ -23,6 +23,7 @@ HEAVY = ("numpy", "grpc", "google.protobuf", "pandas", "matplotlib", "scipy", "p
         (["bench", "--rat", "5"], 2),
         (["compare", "--help"], 0),
         (["compare", "--rat", "5"], 2),
+        (["bisect", "--help"], 0),
         (["study", "--help"], 0),
         (["report", "--hlep"], 2),
         (["profile", "--rat"], 2),

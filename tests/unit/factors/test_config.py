@@ -210,7 +210,7 @@ def test_no_way_of_building_a_configuration_goes_round_the_ranges(part: dict[str
 
 
 def test_a_window_needs_a_bound() -> None:
-    with pytest.raises(FactorError, match="both unset: give at least one bound"):
+    with pytest.raises(FactorError, match="both unset: set at least one of them"):
         TrialConfig().replace({"load.requests": None})
     bounded = TrialConfig().replace({"load.requests": None, "load.duration_s": 1})
     assert bounded.load.duration_s == 1

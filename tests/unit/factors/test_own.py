@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from grpclab.errors import FactorError
 from grpclab.factors.config import FACTORS, TrialConfig, lookup, parse_settings, settings_of
-from grpclab.factors.own import LONGEST, OwnLevels
+from grpclab.factors.own import LONGEST, OF_THE_TARGET, OwnLevels
 from grpclab.system.json_lines import decode, encode
 
 NAMES = st.from_regex(r"(arg|env)\.[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
@@ -73,9 +73,10 @@ def test_a_level_that_no_process_can_be_given_is_refused(level: str) -> None:
         TrialConfig().replace({"arg.x": level})
 
 
-def test_an_interpreter_needs_a_path() -> None:
-    with pytest.raises(FactorError, match=r"invalid target\.python="):
-        TrialConfig().replace({"target.python": " "})
+@pytest.mark.parametrize("name", OF_THE_TARGET)
+def test_a_factor_of_the_target_needs_a_word(name: str) -> None:
+    with pytest.raises(FactorError, match=f"invalid {name}=' ': expected {OF_THE_TARGET[name][1]}"):
+        TrialConfig().replace({name: " "})
 
 
 def test_settings_with_an_open_quote_are_refused_in_one_line() -> None:

@@ -137,7 +137,7 @@ def test_a_release_is_never_early_never_inside_a_stall_and_keeps_the_order(
 
 @pytest.mark.parametrize("text", ["1s", "1s@", "@3s", "1@3", "0s@1s", "1s@-1s", "soon"])
 def test_what_is_no_stall_is_refused_in_one_line_that_shows_how(text: str) -> None:
-    with pytest.raises(UsageError, match=r"invalid --stall=.*: expected how long and when, e.g. 1s@3s"):
+    with pytest.raises(UsageError, match=r"invalid --stall=.*: expected a duration and a start, e.g. 1s@3s"):
         parse_stall(text)
 
 

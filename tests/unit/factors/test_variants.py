@@ -112,7 +112,7 @@ def test_variants_are_found_by_name_and_have_ports_of_their_own() -> None:
 
 
 def test_an_unknown_variant_or_rung_is_refused_with_those_there_are() -> None:
-    with pytest.raises(FactorError, match=r"^unknown variant 'best': it is one of basic, optimized$"):
+    with pytest.raises(FactorError, match=r"^unknown variant 'best': expected one of basic, optimized$"):
         variant("best")
     with pytest.raises(FactorError, match=r"^unknown variant 'best'"):
         mix(server="best", client="basic")

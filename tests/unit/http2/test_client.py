@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from functools import partial
 
 import pytest
 from hpack import Decoder
@@ -11,7 +12,10 @@ from hpack import Decoder
 from grpclab.http2 import frames
 from grpclab.http2.exchange import Answer, Call, Request
 from grpclab.http2.frames import CONTINUATION, DATA, HEADERS, MAX_LIST_BYTES, WINDOW_UPDATE, ErrorCode, Setting
+from grpclab.http2.headers import literal
 from grpclab.http2.messages import prefixed
+from grpclab.http2.prepared import RequestSequence
+from grpclab.http2.states import AnswerInput
 from tests.support.http2_client_help import STREAMING, after, reset_codes, status
 from tests.support.http2_peer import (
     BEGIN,
@@ -308,9 +312,9 @@ def test_a_reset_after_the_trailers_is_normal() -> None:
 def test_a_call_that_was_given_up() -> None:
     client = ready()
     call, other = start(client, 2)
-    client.cancel(call, 4, "too late")
+    client.cancel(call.stream_id, status=4, text="too late")
     assert (status(call), call.text, reset_codes(client)) == ("DEADLINE_EXCEEDED", "too late", {1: ErrorCode.CANCEL})
-    client.cancel(call, 4, "twice")
+    client.cancel(call.stream_id, status=4, text="twice")
     assert said(client) == []
     assert client.receive(answer(1) + answer(3)) == [other]
     assert call.messages == 0
@@ -325,7 +329,7 @@ def test_padding_and_priority() -> None:
     only_padding = frames.frame(DATA, 0x8, 1, b"\x00")
     client, call = after(padded + only_padding + data + frames.frame(frames.PRIORITY, 0, 1, bytes(5)) + trailers(1))
     assert status(call) == "OK"
-    assert client._consumed == len(data) + len(only_padding) - 18  # padding counts
+    assert client.received.consumed == len(data) + len(only_padding) - 18  # padding counts
 
 
 @pytest.mark.parametrize("size", [0, 1, 7])
@@ -371,23 +375,138 @@ def test_an_empty_stream_is_a_good_one() -> None:
 # ---- requests of several messages ----------------------------------------------------------------------------
 
 
-def test_a_request_that_goes_on() -> None:
-    client = ready(Request(path="/p/m", authority="here:1", payload=b"one", client_streaming=True))
+def test_a_stream_takes_messages_until_it_is_ended() -> None:
+    client = ready()
     call, again = Call(), Call()
-    assert client.start(call)
-    client.start(again)
-    assert [f.flags & frames.END_STREAM for f in said(client, DATA)] == [0, 0]
-    client.send(call, b"x" * 100_000, end=False)
-    client.send(call, b"last", end=True)
+    assert (client.start_stream(call), client.start_stream(again)) == (1, 3)
+    assert [(f.stream_id, f.kind, f.flags) for f in said(client)] == [(1, HEADERS, 4), (3, HEADERS, 4)]
+    client.send_message(1, b"one")
+    client.send_message(3, b"one")
+    assert [(f.body, f.flags) for f in said(client)] == [(prefixed(b"one"), 0)] * 2
+    client.send_message(1, b"x" * 100_000)
+    client.send_message(1, b"last", end=True)
     client.receive(frames.window_update(0, 10**6) + frames.window_update(1, 10**6))
     sent = said(client, DATA)
     assert b"".join(frame.body for frame in sent) == prefixed(b"x" * 100_000) + prefixed(b"last")
     assert [frame.flags for frame in sent] == [0] * (len(sent) - 1) + [frames.END_STREAM]
+    client.send_message(1, b"late", end=True)
+    client.end_stream(1)
+    assert said(client) == []
     client.receive(answer(1) + answer(3))
     assert (status(call), status(again)) == ("OK", "OK")
     assert reset_codes(client) == {3: ErrorCode.CANCEL}  # nobody listens to the rest of it
-    client.send(call, b"late", end=True)
+    client.send_message(3, b"late", end=True)
+    client.end_stream(3)
+    client.send_message(99, b"never opened")
     assert said(client) == []
+
+
+def test_a_stream_ends_with_the_last_of_what_waits_or_with_an_empty_frame() -> None:
+    client = ready(settings={Setting.INITIAL_WINDOW_SIZE: 3})
+    waits, empty = client.start_stream(Call()), client.start_stream(Call())
+    client.send_message(waits, b"12345")
+    client.end_stream(waits)
+    client.end_stream(empty)
+    assert [(f.stream_id, len(f.body), f.flags) for f in said(client, DATA)] == [(waits, 3, 0), (empty, 0, 1)]
+    client.receive(frames.window_update(waits, 100))
+    assert [(f.stream_id, len(f.body), f.flags) for f in said(client, DATA)] == [(waits, 7, 1)]
+
+
+def test_a_stream_is_opened_only_where_there_is_room_and_cancelled_with_its_code() -> None:
+    client = ready(settings={Setting.MAX_CONCURRENT_STREAMS: 1})
+    call = Call()
+    stream_id = client.start_stream(call)
+    assert client.start_stream(Call()) == 0
+    client.take()
+    client.cancel(stream_id, ErrorCode.NO_ERROR)
+    assert (status(call), reset_codes(client)) == ("CANCELLED", {stream_id: ErrorCode.NO_ERROR})
+    client.send_message(stream_id, b"late")
+    assert said(client) == []
+    assert client.start_stream(Call()) == 3
+
+
+def test_a_stream_goes_on_where_its_window_has_opened() -> None:
+    client = ready(settings={Setting.INITIAL_WINDOW_SIZE: 3})
+    call, drained = Call(), list[Call]()
+    call.on_drained = drained.append
+    stream_id = client.start_stream(call)
+    client.send_message(stream_id, b"12345")
+    assert (call.blocked, drained) == (True, [])
+    client.receive(frames.window_update(stream_id, 6))
+    assert (call.blocked, drained) == (True, [])
+    client.receive(frames.settings({Setting.INITIAL_WINDOW_SIZE: 4}))
+    assert (call.blocked, drained) == (False, [call])
+
+
+def test_the_requests_of_a_sequence_are_sent_in_order_or_left_to_the_streams() -> None:
+    requests = [prefixed(b"%d" % number) for number in range(12)]
+    further = iter([literal("n", str(number)) for number in range(12)])
+    for headers in (None, further):
+        watched: list[Call] = []
+        sequence = partial(RequestSequence, requests=iter(requests), headers=headers, watch=watched.append)
+        client, decoder = ready(prepare=sequence), Decoder()
+        calls = [Call() for _ in range(10)]
+        assert client.start_calls(calls[:4]) == 4
+        assert client.start_calls(calls[4:]) == 6
+        sent = said(client)
+        assert [(f.stream_id, f.body) for f in sent if f.kind == DATA] == [
+            (1 + 2 * number, request) for number, request in enumerate(requests[:10])
+        ]
+        numbers = [dict(read(decoder, f.body)).get("n") for f in sent if f.kind == HEADERS]
+        assert numbers == ([None] * 10 if headers is None else [str(number) for number in range(10)])
+        stream = Call()
+        client.start_stream(stream, literal("b", "c"))
+        (only,) = said(client)
+        assert dict(read(decoder, only.body))["b"] == "c"
+        assert (only.flags & frames.END_STREAM, stream.request) == (0, requests[10])
+        assert watched == [*calls, stream]
+
+
+def test_calls_are_started_as_far_as_there_is_room_and_the_window_holds_them() -> None:
+    client = ready(settings={Setting.MAX_CONCURRENT_STREAMS: 30})
+    start(client, 4)
+    client.receive(b"".join(answer(stream) for stream in (1, 3, 5, 7)))
+    size = len(prefixed(REQUEST.payload))
+    client.windows.connection = 2 * size + 1
+    calls = [Call() for _ in range(40)]
+    assert client.start_calls(calls) == 30
+    assert [f.stream_id for f in said(client, HEADERS)] == [call.stream_id for call in calls[:30]]
+    assert [call.stream_id for call in calls[30:]] == [0] * 10
+    assert [call.blocked for call in calls] == [False] * 2 + [True] * 28 + [False] * 10
+    client.receive(frames.window_update(0, 28 * size - 1))
+    assert not any(call.blocked for call in calls)
+    assert client.start_calls(calls[30:]) == 0
+    assert client.start_calls([]) == 0
+
+
+def test_who_waits_for_the_windows_is_told_once_when_they_have_taken_all() -> None:
+    client = ready(settings={Setting.INITIAL_WINDOW_SIZE: 10})
+    call, drained = Call(), list[int]()
+    call.on_drained = lambda one: drained.append(one.stream_id)
+    stream_id = client.start_stream(call)
+    client.send_message(stream_id, b"five!")
+    assert (call.blocked, drained) == (False, []), "nothing has waited"
+    client.send_message(stream_id, b"five!")
+    assert call.blocked
+    client.receive(frames.window_update(stream_id, 4))
+    assert (call.blocked, drained) == (True, [])
+    client.receive(frames.window_update(stream_id, 6))
+    assert (call.blocked, drained) == (False, [stream_id])
+    client.receive(frames.window_update(stream_id, 6))
+    assert drained == [stream_id]
+
+
+def test_who_goes_on_in_turn_when_the_connection_s_window_opens_may_send_more() -> None:
+    client = ready(settings={Setting.INITIAL_WINDOW_SIZE: 10**6})
+    call = Call()
+    call.on_drained = lambda one: client.send_message(one.stream_id, b"last", end=True)
+    stream_id = client.start_stream(call)
+    client.send_message(stream_id, b"x" * 100_000)
+    client.take()
+    client.receive(frames.window_update(0, 10**6))
+    sent = said(client, DATA)
+    assert b"".join(frame.body for frame in sent).endswith(prefixed(b"last"))
+    assert sent[-1].flags == frames.END_STREAM
 
 
 # ---- a header block's meaning --------------------------------------------------------------------------------
@@ -403,8 +522,9 @@ def test_a_request_that_goes_on() -> None:
     ],
 )
 def test_content_types(kind: str, begins: bool) -> None:
-    assert Answer([(":status", "200"), ("content-type", kind)]).begins == begins
+    given = Answer([(":status", "200"), ("content-type", kind)]).input
+    assert given == (AnswerInput.BEGINNING if begins else AnswerInput.FOREIGN)
 
 
 def test_a_plain_http2_server_may_leave_the_content_type_out() -> None:
-    assert Answer([(":status", "200")]).begins
+    assert Answer([(":status", "200")]).input == AnswerInput.BEGINNING

@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from grpclab.http2 import connection, control, frames
+from grpclab.http2 import fast_path, frames, header_blocks
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Call, Request
 from grpclab.status import STATUS_NAMES
@@ -42,8 +42,9 @@ def heard(given: Mutation, cuts: tuple[int, ...]) -> Outcome:
     ended: list[Call] = []
     for begin, end in itertools.pairwise((0, *sorted(cuts), len(given.data))):
         ended += client.receive(given.data[begin:end])
-    kept = [client._rest, *client._fragments, *itertools.chain(*client._usual.values())]
-    assert sum(map(len, kept)) <= control.MAX_BLOCK_BYTES + 3 * frames.DEFAULT_MAX_FRAME + 2 * len(given.data)
+    kept = [client.connection.rest, *client.blocks.fragments]
+    kept += [piece for usual in client.fast_path.usual.values() for piece in usual.pieces]
+    assert sum(map(len, kept)) <= header_blocks.MAX_BLOCK_BYTES + 3 * frames.DEFAULT_MAX_FRAME + 2 * len(given.data)
     assert len(client.take()) <= 1000 + 20 * len(given.data)
     told = [(call.stream_id, call.status, call.text, call.messages) for call in ended]
     assert all(0 <= status < len(STATUS_NAMES) for _, status, _, _ in told)
@@ -82,7 +83,7 @@ def test_no_mutation_of_it_raises_hangs_grows_or_depends_on_the_cuts(hangs_are_e
     outcomes: set[int] = set()
     ends: set[str] = set()
     peak_kib = 0
-    with mock.patch.object(connection, "LEARN_EVERY", 1):
+    with mock.patch.object(fast_path, "LEARN_EVERY", 1):
         for number in range(INPUTS):
             given = mutation(number)
             hangs_are_ended()

@@ -15,9 +15,9 @@ from hpack import Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.http2 import connection, control, frames
+from grpclab.http2 import fast_path, frames, header_blocks
 from grpclab.http2.client import ClientConnection
-from grpclab.http2.exchange import Call, Request
+from grpclab.http2.exchange import Call, Request, UsualAnswer
 from grpclab.http2.frames import CONTINUATION, DATA, HEADERS, PING, SETTINGS, WINDOW_UPDATE
 from grpclab.http2.messages import prefixed
 from grpclab.status import OK
@@ -135,7 +135,7 @@ def exchanges(draw: st.DrawFn) -> tuple[int, bytes]:
 class SlowConnection(ClientConnection):
     """Without the fast way."""
 
-    def _learn(self, ending: bytes, stream_id: int) -> None:
+    def sample(self, kind: int, stream_id: int, data_bytes: int) -> None:
         pass
 
 
@@ -154,10 +154,10 @@ def hear(
     start(client, calls)
     ended: list[Call] = []
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    with mock.patch.object(connection, "LEARN_EVERY", 1):
+    with mock.patch.object(fast_path, "LEARN_EVERY", 1):
         for begin, end in itertools.pairwise(places):
             ended += client.receive(data[begin:end])
-    used = client._consumed
+    used = client.received.consumed
     for frame in cut(client.take()):
         if frame.kind == WINDOW_UPDATE and frame.stream_id == 0:
             used += int.from_bytes(frame.body, "big")
@@ -173,8 +173,8 @@ class FastConnection(ClientConnection):
 
     fast = 0
 
-    def _on_usual(self, kind: int, stream_id: int) -> bool:
-        taken = super()._on_usual(kind, stream_id)
+    def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer) -> int:
+        taken = super().recognise(stream_ids, sample)
         FastConnection.fast += taken
         return taken
 
@@ -276,10 +276,10 @@ def test_and_memory_stays_bounded(exchange: tuple[int, bytes], times: int) -> No
     start(client, calls)
     for _ in range(times * 20):
         client.receive(data)
-        held = [client._rest, *client._fragments]
-        held += [piece for pieces in client._usual.values() for piece in pieces]
-        assert sum(map(len, held)) <= control.MAX_BLOCK_BYTES + 3 * 16_400 + 2 * len(data)
-        assert len(client._answers.known) <= 512
+        held = [client.connection.rest, *client.blocks.fragments]
+        held += [piece for usual in client.fast_path.usual.values() for piece in usual.pieces]
+        assert sum(map(len, held)) <= header_blocks.MAX_BLOCK_BYTES + 3 * 16_400 + 2 * len(data)
+        assert len(client.blocks.known) <= 512
         assert len(client.take()) <= 100 + 20 * len(data)
 
 
@@ -411,7 +411,7 @@ def test_h2_and_the_client_understand_each_other(data: st.DataObject, steps: lis
             server.acknowledge()
         elif step == "cancel" and client.calls:
             call = data.draw(st.sampled_from(list(client.calls.values())))
-            client.cancel(call, 1)
+            client.cancel(call.stream_id, status=1)
             cancelled.add(call.stream_id)
         server.exchange_bytes()
     server.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 10**6})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from h2.config import H2Configuration
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from grpclab.http2.exchange import Request
 from grpclab.http2.headers import HeaderList, literal_fields
 from grpclab.http2.messages import OK, UNIMPLEMENTED, prefixed
-from grpclab.http2.mixture import MixedConnection, MixedHeaders
+from grpclab.http2.mixture import MixedConnection, MixedHeaders, MixedRequests
 from grpclab.load.engines.http2_protocol import WireCall
 
 names = st.from_regex("[a-z][a-z0-9-]{0,12}", fullmatch=True)
@@ -86,8 +87,8 @@ class Ends:
         ]
         self.client = MixedConnection(
             Request(path=PATHS[0], authority="x", payload=b"", server_streaming=bool(streams)),
-            requests=requests,
-            turns=itertools.cycle(turns),
+            streams=[one.server_streaming for one in requests],
+            prepare=partial(MixedRequests, requests=requests, turns=itertools.cycle(turns)),
             user_agent="test",
             stream_window=1 << 20,
             connection_window=1 << 20,
@@ -101,7 +102,7 @@ class Ends:
 
     def exchange(self) -> None:
         """Let all bytes arrive at their other end."""
-        for _ in range(4):
+        for _ in range(12):
             for event in self.h2.receive_data(self.client.take()):
                 if isinstance(event, RequestReceived):
                     self.requests[event.stream_id] = ({str(n): str(v) for n, v in event.headers}, bytearray())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grpclab.http2 import control, frames
+from grpclab.http2 import control, frames, header_blocks
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Call
 from grpclab.http2.frames import CONTINUATION, DATA, GOAWAY, HEADERS, RST_STREAM, WINDOW_UPDATE, ErrorCode, Setting
@@ -39,10 +39,10 @@ def test_settings_and_pings_are_acknowledged_at_any_time() -> None:
 
 def test_our_own_ping() -> None:
     client = ready()
-    client.ping()
+    client.control.ping()
     (ping,) = said(client)
     client.receive(frames.ping(ping.body, ack=True))
-    assert client.pings_acked == 1
+    assert client.control.pings_acked == 1
     assert said(client) == []
 
 
@@ -193,7 +193,7 @@ def test_a_broken_rule_ends_the_connection_with_its_code(data: bytes, code: Erro
 def test_floods_come_to_an_end(flood: bytes) -> None:
     client = ready()
     call, gone = start(client, 2)
-    client.cancel(gone, 1)
+    client.cancel(gone.stream_id, status=1)
     client.take()
     client.receive(begin(1))
     for _ in range(3 * control.MAX_IDLE_FRAMES // 100):
@@ -209,7 +209,7 @@ def test_a_flood_of_continuations() -> None:
         client, call = after(frames.frame(HEADERS, 0, 1))
         for _ in range(2 * control.MAX_IDLE_FRAMES):
             client.receive(frames.frame(CONTINUATION, 0, 1, piece))
-            assert sum(map(len, client._fragments)) <= control.MAX_BLOCK_BYTES + 16_384
+            assert sum(map(len, client.blocks.fragments)) <= header_blocks.MAX_BLOCK_BYTES + 16_384
             if client.closed is not None:
                 break
         assert client.closed is not None
@@ -230,7 +230,7 @@ def test_late_answers_to_calls_that_were_given_up_are_no_flood() -> None:
     client = ready()
     for number in range(2 * control.MAX_IDLE_FRAMES):
         (call,) = start(client)
-        client.cancel(call, 4)
+        client.cancel(call.stream_id, status=4)
         client.receive(answer(1 + 2 * number))
         client.take()
     assert client.closed is None
@@ -240,7 +240,7 @@ def test_messages_of_a_stream_that_was_given_up_are_no_flood() -> None:
     client = ready(STREAMING)
     (call,) = start(client)
     client.receive(begin(1))
-    client.cancel(call, 4)
+    client.cancel(call.stream_id, status=4)
     for _ in range(2 * control.MAX_IDLE_FRAMES):
         client.receive(frames.data(1, HELLO, end=False))
         client.take()

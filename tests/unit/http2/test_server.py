@@ -69,14 +69,14 @@ def test_calls_that_are_all_alike_are_told_apart_and_answered_each_with_its_own_
         assert {call.status for call in ended} == {messages.OK}
         told = {call.stream_id: int(dict(call.trailers)[RESIDENCE_HEADER]) for call in ended}
         assert told == {call.stream_id: 10**call.stream_id % 10**15 for call in calls}
-    assert server._usual, "the requests were not recognised"
+    assert server.fast_path.usual, "the requests were not recognised"
 
 
 def test_a_request_like_the_usual_one_but_for_its_message_is_its_own() -> None:
     server = ready_server()
     batch = b"".join(request(number) for number in range(1, 81, 2))
     assert len(server.receive(batch)) == 40
-    assert server._usual
+    assert server.fast_path.usual
     (other, same) = server.receive(request(81, body=prefixed(b"WORLD")) + request(83))
     assert (other.messages, same.messages) == ((b"WORLD",), (b"world",))
 
@@ -151,7 +151,7 @@ def test_a_cancelled_call_is_told_and_its_answer_forgotten() -> None:
     (stream,), _ = talk(ours, server)
     server.answers.send_message(stream, b"Hello!")
     ours.receive(server.take())  # one byte of it
-    ours.cancel(call, messages.CANCELLED)
+    ours.cancel(call.stream_id)
     news, _ = talk(ours, server)
     assert news == [stream]
     assert stream.cancelled == "RST_STREAM CANCEL"

@@ -43,7 +43,7 @@ def test_the_limit_holds_for_the_usual_requests_too() -> None:
     for first in range(1, 101, 50):
         for stream in server.receive(b"".join(map(request, range(first, first + 50, 2)))):
             server.answers.reply(stream, REPLY)
-    assert server._usual
+    assert server.fast_path.usual
     assert len(server.receive(b"".join(map(request, range(101, 241, 2))))) == 50
     assert server.closed is None
 

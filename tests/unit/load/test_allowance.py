@@ -98,7 +98,7 @@ def test_the_parts_of_workers_are_the_whole(workers: int) -> None:
 
 def test_a_rate_above_the_ceiling_is_refused() -> None:
     SOME.check_rate(10)
-    with pytest.raises(UsageError, match=r"^invalid --rate=11: expected 10 at most, as --max-rate says"):
+    with pytest.raises(UsageError, match=r"^invalid --rate=11: expected at most 10, the value of --max-rate"):
         SOME.check_rate(11)
 
 
@@ -107,7 +107,7 @@ def test_all_three_ceilings_are_asked_for() -> None:
     assert allowed(remote=True, rate_rps=10, calls=100, time_s=60) == SOME
     with pytest.raises(UsageError, match=r"add --max-rate, --max-time$"):
         allowed(remote=True, calls=7)
-    with pytest.raises(UsageError, match=r"^invalid --max-time=7: expected --allow-remote with it"):
+    with pytest.raises(UsageError, match=r"^invalid --max-time=7: expected --allow-remote as well"):
         allowed(remote=False, time_s=7)
     with pytest.raises(UsageError, match=r"^invalid --max-rate=0"):
         allowed(remote=True, rate_rps=0, calls=1, time_s=1)

@@ -160,16 +160,16 @@ def test_a_rate_or_a_schedule_of_rates_is_read(text: str, rates: list[float], ho
     ("text", "why"),
     [
         ("", "expected a rate, e.g. 500, FROM:TO:STEP@HOLD"),
-        ("fast", "a number in place of 'fast'"),
-        ("500:5000", "expected the time of the ramp behind it"),
+        ("fast", "a number instead of 'fast'"),
+        ("500:5000", "expected the duration of the ramp after it"),
         ("500:5000:500@", "expected a rate"),
         ("500:5000:500@5d", "a time, e.g. 500ms"),
-        ("500:lots:500@5s", "a number in place of 'lots'"),
+        ("500:lots:500@5s", "a number instead of 'lots'"),
         ("500:5000:0@5s", "other than 0"),
-        ("500@0s", "held for 0.01 to 86,400 s"),
-        ("500@100us", "held for 0.01 to 86,400 s"),
+        ("500@0s", "a hold time of 0.01 to 86,400 s"),
+        ("500@100us", "a hold time of 0.01 to 86,400 s"),
         ("500@1.2.3s", "a time, e.g. 500ms"),
-        ("nan", "a number in place of 'nan'"),
+        ("nan", "a number instead of 'nan'"),
         ("1:1e6:1@1s", "at most 1,000 rates (there are 1,000,000)"),
     ],
 )
@@ -186,7 +186,7 @@ def test_what_is_no_rate_is_refused_in_one_line(text: str, why: str) -> None:
     [
         ("1:50:5", "46/s"),
         ("50:1:5", "5/s"),
-        ("10:100:1000@1s", "one rate 10/s"),
+        ("10:100:1000@1s", "a single rate of 10/s"),
         ("0.1:0.35:0.1", "0.3/s"),
     ],
 )

@@ -30,6 +30,7 @@ FLAGS = {
         "data",
         "proto",
         *("cacert", "cert", "key", "server_name", "authority"),
+        *("data_file", "data_format", "format", "tags"),
     ],
     "lists": ["metadata", "proto_path"],
     "switches": ["quiet", "tls", "insecure_skip_verify"],
@@ -94,6 +95,12 @@ def test_a_configuration_of_ghz_is_read_with_its_own_keys() -> None:
     assert read(GHZ) == BenchFile(options=READ, settings=["client.keepalive_s=30s"])
 
 
+def test_what_ghz_sets_as_a_switch_or_a_time_may_be_a_factor() -> None:
+    tables = {"enable-compression": True, "keepalive": "30s", "set": {"client.keepalive_s": "9s"}}
+    assert read(tables).settings == ["client.keepalive_s=9s", "client.compression=gzip"]
+    assert read({"enable-compression": False, "total": 5}).settings == []
+
+
 def test_the_keys_of_ghz_are_read_in_toml_too() -> None:
     text = 'host = "localhost:7"\ntotal = 10\ntimeout = "5s"\n[metadata]\na = "b"\n'
     options = {"target": "localhost:7", "requests": "10", "deadline": "5s", "metadata": ["a=b"]}
@@ -145,6 +152,10 @@ def test_the_flags_names_are_read_in_json() -> None:
             {"concurrency": "9:3:2@1s"},
         ),
         ({"concurrency-schedule": "const", "concurrency": 7}, {"concurrency": "7"}),
+        ({"binary-file": "asked.bin"}, {"data_file": "asked.bin", "data_format": "binary"}),
+        ({"format": "pretty"}, {"format": "json"}),
+        ({"format": "csv"}, {"format": "csv"}),
+        ({"tags": {"by": "Ann, Bob", "env": "ci"}}, {"tags": '{"by": "Ann, Bob", "env": "ci"}'}),
     ],
 )
 def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options: dict[str, Any]) -> None:
@@ -153,15 +164,16 @@ def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options:
 
 @pytest.mark.parametrize("key", sorted(REFUSED))
 def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
-    assert refused({key: "x"}) == f"ghz.json: invalid {key}=x: expected this key to be left out: {REFUSED[key]}"
+    assert refused({key: "x"}) == f"ghz.json: invalid {key}=x: expected this key to be removed: {REFUSED[key]}"
 
 
 @pytest.mark.parametrize(
     ("tables", "why"),
     [
         ({"insecure": "no"}, "invalid insecure=no: expected true or false"),
-        ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false beside cacert"),
-        ({"async": True}, "invalid async=True: expected a rate as well"),
+        ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false together with cacert"),
+        ({"async": True}, "invalid async=True: expected a rate along with it"),
+        ({"binary-file": "a.bin", "data-file": "b"}, "they mean the same"),
         ({"load-schedule": "line"}, "load-schedule=line needs load-step"),
         ({"load-schedule": "sine"}, "invalid load-schedule=sine: expected step or line"),
         (
@@ -174,14 +186,14 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
                 **{"load-schedule": "step", "load-start": 5, "load-end": 9, "load-step": 1},
                 **{"load-step-duration": "5s", "load-max-duration": "5s"},
             },
-            "invalid load-max-duration=5s: expected this to be left out",
+            "invalid load-max-duration=5s: expected this to be removed",
         ),
         ({"load-schedule": "step", "load-start": 5}, "load-schedule=step needs load-end as well"),
-        ({"load-schedule": "step", "rps": 5}, "expected either a schedule or one rate"),
-        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line as well"),
+        ({"load-schedule": "step", "rps": 5}, "expected either a schedule or a single rate"),
+        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line along with it"),
         ({"concurrency-schedule": "sine"}, "invalid concurrency-schedule=sine: expected step or line"),
         ({"concurrency-schedule": "step", "rps": 5}, "expected no rate beside it: max-in-flight bounds"),
-        ({"concurrency-start": 5}, "expected concurrency-schedule=step or concurrency-schedule=line as well"),
+        ({"concurrency-start": 5}, "expected concurrency-schedule=step or concurrency-schedule=line along with it"),
         (
             {"concurrency-schedule": "line", "concurrency-start": 5, "concurrency-step": 1},
             "concurrency-schedule=line needs concurrency-end or concurrency-max-duration as well",
@@ -189,11 +201,11 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"concurrency-schedule": "step", "concurrency-start": 5}, "needs concurrency-step as well"),
         ({"duration": 10_000_000_000}, "expected a time with its unit, e.g. '10s'"),
         ({"timeout": 20.5}, "expected a time with its unit, e.g. '10s'"),
-        ({"total": 5, "requests": 5}, "both say the same"),
-        ({"proto": "a", "protoset": "b"}, "both say the same"),
+        ({"total": 5, "requests": 5}, "they mean the same"),
+        ({"proto": "a", "protoset": "b"}, "they mean the same"),
         ({"totale": 5}, "unknown key 'totale'"),
         ("[1]", "expected an object of options in JSON"),
-        ("{,}", "expected JSON, which it is not at line 1, column 2"),
+        ("{,}", "expected valid JSON; the error is at line 1, column 2"),
         ('{"total": 1, "total": 2}', "the key 'total' is given twice"),
         ("[" * 100_000, "expected JSON with less nesting"),
         ('{"requests": ' + "9" * 5000 + "}", "expected JSON with less nesting and shorter numbers"),
@@ -205,7 +217,9 @@ def test_what_contradicts_itself_is_one_line(tables: dict[str, Any] | str, why: 
 
 @pytest.mark.parametrize("name", ["bench.yaml", "bench.YML"])
 def test_yaml_is_refused_by_its_ending(name: str) -> None:
-    assert refused("total: 5", name) == f"invalid --config={name}: expected a file in TOML or JSON; YAML is not read"
+    assert refused("total: 5", name) == (
+        f"invalid --config={name}: expected a TOML or JSON file; YAML is not supported"
+    )
 
 
 def test_json_is_known_without_its_ending() -> None:
@@ -214,7 +228,21 @@ def test_json_is_known_without_its_ending() -> None:
 
 def test_every_key_of_ghz_is_either_renamed_or_refused_or_known_to_do_nothing() -> None:
     rest = KEYS - set(RENAMED) - set(REFUSED)
-    assert {key for key in rest if not key.startswith("load-")} == {"insecure", "async", "count-errors", "keepalive"}
+    factors = {"keepalive", "enable-compression", "stream-dynamic-messages"}
+    nothing = {"insecure", "async", "count-errors"}
+    single = {key for key in rest if not key.startswith(("load-", "concurrency-"))}
+    assert single == nothing | factors
+
+
+def test_streams_of_ghz_are_those_of_bench() -> None:
+    tables = {"stream-interval": "25ms", "stream-call-count": 5, "stream-call-duration": "2s"}
+    flags = {**FLAGS, "words": [*FLAGS["words"], "stream_interval", "stream_call_count", "stream_call_duration"]}
+    found = read_bench_file(json.dumps(tables | {"stream-dynamic-messages": True}), "ghz.json", **flags)
+    assert found.options == {"stream_interval": "25ms", "stream_call_count": "5", "stream_call_duration": "2s"}
+    assert found.settings == ["load.stream_dynamic=true"]
+    unset = {"stream-interval": "0s", "stream-call-count": 0, "stream-call-duration": 0, "cpus": 0}
+    assert read(unset) == BenchFile(options={}, settings=[])
+    assert "a time with its unit" in refused({"stream-interval": 25_000_000})
 
 
 def test_a_time_of_toml_is_a_time() -> None:
@@ -285,7 +313,5 @@ def test_a_mark_before_the_request_is_no_part_of_it(asked: Callable[..., dict[st
 def test_a_file_that_is_missing_is_told_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bench.toml").write_text(CONFIG)
     assert commands.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
-    message = (
-        f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a file that can be read in {tmp_path}: No such"
-    )
+    message = f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a readable file in {tmp_path}: No such"
     assert capsys.readouterr().err.startswith(message)

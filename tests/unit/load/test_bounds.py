@@ -45,7 +45,7 @@ def test_an_open_loop_divides_its_bound_and_leaves_its_calls_to_the_schedule() -
     ],
 )
 def test_less_to_divide_than_workers_is_refused(levels: dict[str, Any], name: str) -> None:
-    with pytest.raises(FactorError, match=rf"{name} cannot be divided over load\.workers=4: use fewer workers"):
+    with pytest.raises(FactorError, match=rf"{name} cannot be divided among load\.workers=4: use fewer workers"):
         split(config(workers=4, **levels))
 
 

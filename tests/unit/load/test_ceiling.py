@@ -45,7 +45,7 @@ def test_other_versions_make_it_unknown(cache: Path, monkeypatch: pytest.MonkeyP
     ceiling_ = Ceiling(engine="wire", cpu_per_call_s=5e-6, measured_at="2026-01-01T00:00:00+00:00")
     module._keep(ceiling_)
     assert stored_ceiling("wire") == ceiling_
-    assert str(ceiling_) == "at least 200,000 calls/s a process (wire)"
+    assert str(ceiling_) == "at least 200,000 calls/s per process (wire)"
     stored = json.loads(cache.read_text())
     monkeypatch.setattr(module, "_identity", lambda: {**stored["identity"], "another": "version"})
     assert stored_ceiling("wire") is None

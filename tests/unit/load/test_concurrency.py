@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from grpclab.errors import FactorError, UsageError
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import TrialConfig
+from grpclab.factors.config import ClientConfig, TrialConfig
+from grpclab.factors.levels import Level
 from grpclab.load.core.bounds import auto_workers, caller_changes, connections, split
 from grpclab.load.core.concurrency import concurrency_levels
 from grpclab.load.core.gate import Gate
@@ -30,11 +31,9 @@ from tests.support.net import PER_CALL, POOL, Bench, on_a_net
 MS = 1 / 1024
 
 
-def config(word: str, **levels: object) -> TrialConfig:
+def config(word: str, **levels: Level) -> TrialConfig:
     """The load of a schedule, over 10 s."""
-    return TrialConfig().replace(
-        {"load.duration_s": 10.0, "load.requests": None, **concurrency_levels(word), **levels}  # type: ignore[arg-type]
-    )
+    return TrialConfig().replace({"load.duration_s": 10.0, "load.requests": None, **concurrency_levels(word), **levels})
 
 
 def changes(word: str) -> list[tuple[float, int]]:
@@ -85,7 +84,7 @@ def test_the_shape_acts_in_a_closed_loop_and_on_the_rate_of_an_open_one() -> Non
     assert "load.arrival" not in cannot_act(config("2:6@8s"))
     assert "load.arrival" in cannot_act(TrialConfig().replace({"load.arrival": "poisson"}))
     assert caller_changes(config("2:6@8s", **{"load.rate_rps": 100.0}).load) == []
-    assert "load changes on its way" in not_interleaved("chatter", ExpectedTimes.of(config("2:6@8s")))
+    assert "load changes during the window" in not_interleaved("chatter", ExpectedTimes.of(config("2:6@8s")))
     with pytest.raises(UsageError, match="add --rate"):
         load_plan({"load.arrival": "gamma:0.5"})
 
@@ -108,7 +107,7 @@ def test_the_workers_have_as_many_as_are_asked_for_together(start: int, stop: in
 
 def test_there_are_no_more_workers_than_callers() -> None:
     assert auto_workers(config("2:6@8s"), range(8)) == 2
-    with pytest.raises(FactorError, match=r"2 calls in flight cannot be divided over load\.workers=3"):
+    with pytest.raises(FactorError, match=r"2 calls in flight cannot be divided among load\.workers=3"):
         split(config("2:6@8s", **{"load.workers": 3}))
     assert connections(config("2:6:2@8s", **{"client.pooling": "per_call"})) == 6
     assert connections(config("6:2:2@8s", **{"client.pooling": "per_call"})) == 6
@@ -147,7 +146,7 @@ def test_as_many_calls_are_in_flight_as_the_schedule_says_at_every_moment(
 
 
 @pytest.mark.parametrize("client", [None, POOL, PER_CALL])
-def test_engine_wire_changes_its_callers_at_the_planned_moments(path: Path, client: object) -> None:
+def test_engine_wire_changes_its_callers_at_the_planned_moments(path: Path, client: ClientConfig | None) -> None:
     planned = [(0.0, 2), (0.5, 6), (1.0, 3)]
 
     async def main(bench: Bench) -> Records:

@@ -17,8 +17,9 @@ from hdrh.histogram import HdrHistogram
 from grpclab.load.bench import BenchResult
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.output.call_columns import csv_chunks
-from grpclab.load.output.formats import DETAILS, json_chunks, nanoseconds
-from grpclab.status import STATUS_NAMES, go_name
+from grpclab.load.output.formats import DETAILS, json_chunks
+from grpclab.load.output.ghz_terms import nanoseconds
+from grpclab.status import ENDED_BY_CLIENT, STATUS_NAMES, go_name
 from grpclab.system.interference import SERVER, Interference
 from tests.support.bench_results import (
     OK,
@@ -225,7 +226,7 @@ def test_the_options_can_be_given_back_to_the_bench() -> None:
 
 
 def test_what_had_no_effect_is_told_and_is_no_setting() -> None:
-    reasons = {"client.connections": "pooling=shared does not use it", "seed": "nothing is drawn"}
+    reasons = {"client.connections": "pooling=shared does not use it", "seed": "nothing is random"}
     case = dataclasses.replace(thousand(levels={"client.connections": 2}), without_effect=reasons)
     own = ghz_json(case)["grpclab"]
     assert (own["without_effect"], "client.connections" in own["settings"]) == (reasons, False)
@@ -304,6 +305,18 @@ def test_a_stream_has_the_time_to_its_first_message_and_the_gaps_between_them() 
     assert own["streaming"]["time_to_first_message_s"]["p50"] == 0.2
     assert own["streaming"]["time_to_first_message_s"]["p90"] is None
     assert own["streaming"]["message_gap_s"]["p90"] == 0.1
+    assert own["streaming"]["message_since_sent_s"] == {}
+    assert own["streaming"]["messages_sent"] == 0
+
+
+def test_a_stream_that_the_client_has_cancelled_is_canceled_in_go_s_words_and_no_error() -> None:
+    call = CallSpec(path="/a.B/Watch", payload=b"", server_streaming=True)
+    ended = ghz_json(result([0.5] * 20, [OK] * 5 + [ENDED_BY_CLIENT] * 15, call=call), details=True)
+    assert ended["statusCodeDistribution"] == {"OK": 5, "Canceled": 15}
+    assert ended["errorDistribution"] == {}
+    assert ended["average"] == 500_000_000
+    assert ended["histogram"][0]["count"] == 20
+    assert ended["grpclab"]["streaming"]["ended_by_client"] == 15
 
 
 def test_thresholds_and_their_fate_are_there() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from grpclab.errors import StorageError
 from grpclab.load.core.recorder import CHUNK, Recorder, Records, remove
+from grpclab.status import ENDED_BY_CLIENT
 
 OK, UNAVAILABLE = 0, 14
 
@@ -115,7 +116,34 @@ def test_messages_have_a_file_of_their_own_and_know_the_start_of_their_call(tmp_
     assert records.message_s.tolist() == [0.25, 0.5] * (CHUNK + 3)
     assert records.message_first.tolist() == [True, False] * (CHUNK + 3)
     assert records.message_start_s.tolist() == [number for number in range(CHUNK + 3) for _ in range(2)]
+    assert records.message_age_s.tolist() == [0.25, 0.75] * (CHUNK + 3)
+    assert np.isnan(records.message_reply_s).all(), "the client streams nothing"
+    assert len(records.sent_messages) == 0
     assert len(records) == 1
+
+
+def test_what_the_client_streams_is_recorded_once_for_each_call(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "calls")
+    recorder.message(2.0, 0.0, 1.0, 1.75)
+    recorder.sent(1.0, 3)
+    recorder.record(1.0, 2.5, OK)
+    recorder.sent(1.5, 0)
+    recorder.record(1.5, 2.5, UNAVAILABLE)
+    recorder.close()
+    records = Records.load(tmp_path / "calls")
+    assert (records.message_age_s.tolist(), records.message_reply_s.tolist()) == ([1.0], [0.25])
+    assert (records.sent_start_s.tolist(), records.sent_messages.tolist()) == ([1.0, 1.5], [3.0, 0.0])
+    remove(tmp_path / "calls")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_that_the_client_ends_as_planned_has_not_failed(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "calls")
+    for status in (OK, ENDED_BY_CLIENT, UNAVAILABLE):
+        recorder.record(1.0, 2.0, status)
+    assert (recorder.calls, recorder.errors) == (3, 1)
+    recorder.close()
+    assert (recorder.calls, recorder.errors) == (3, 1)
 
 
 def test_without_a_path_calls_are_counted_and_forgotten() -> None:

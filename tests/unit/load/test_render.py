@@ -16,6 +16,7 @@ from grpclab.load.output.progress import EncodingLine, ProgressLine, progress_te
 from grpclab.load.output.render import behind, one_line, render
 from grpclab.load.run import LoadProgress
 from grpclab.quantities import milliseconds, percent_of
+from grpclab.status import ENDED_BY_CLIENT
 from grpclab.system.interference import SERVER, Interference
 from grpclab.system.terminal import ERASE
 from tests.support.bench_results import ghz_json, open_loop, rate_run, result, schedule, thousand
@@ -50,10 +51,10 @@ def test_what_happened_around_the_window_stands_under_the_figures_with_its_remed
 def test_a_window_below_a_second_says_so_beside_its_throughput(latency_s: float, short: bool) -> None:
     measured = result([latency_s] * 99)
     (line,) = (line for line in render(measured).splitlines() if line.split()[:1] == ["throughput"])
-    assert ("29.7 ms only" in line) == short
+    assert ("only 29.7 ms" in line) == short
     assert line.endswith("-z 1s measures for a second" if short else "requests/s")
-    assert ("29.7 ms only" in one_line(measured)) == short
-    assert ("29.7 ms only" in measured._repr_html_()) == short
+    assert ("only 29.7 ms" in one_line(measured)) == short
+    assert ("only 29.7 ms" in measured._repr_html_()) == short
     assert bool(ghz_json(measured)["grpclab"]["short_window"]) == short
 
 
@@ -101,7 +102,7 @@ def test_an_interrupted_run_and_the_spread_of_connections_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pooling", "words"), [("per_call", "a channel for each call"), ("shared", "one channel"), ("pool", "a pool of 3")]
+    ("pooling", "words"), [("per_call", "one channel per call"), ("shared", "one channel"), ("pool", "a pool of 3")]
 )
 def test_the_first_line_names_the_client(pooling: str, words: str) -> None:
     text = render(thousand(levels={"client.pooling": pooling, "client.connections": 3}))
@@ -151,9 +152,9 @@ def test_what_got_in_the_way_is_told_only_if_it_did() -> None:
     for word in ("held", "lost", "max_in_flight", "GENERATOR"):
         assert word not in quiet
     loud = render(open_loop(1000.0, [0.01] * 200, held=1234, bound_hits=5, connections_lost=2, outage_s=0.75))
-    assert "1,234   calls waited for the peer's limit" in loud
-    assert "5   calls waited, 10,000 being in flight" in loud
-    assert "2   connections, closed by the server or broken; for 0.75 s there was none" in loud
+    assert "1,234   calls waited because of the peer's limit" in loud
+    assert "5   calls waited with 10,000 already in flight" in loud
+    assert "2   connections, closed by the server or broken; there was no connection for 0.75 s" in loud
 
 
 def test_a_schedule_is_a_table_with_its_knee_and_no_percentiles_of_all() -> None:
@@ -165,7 +166,7 @@ def test_a_schedule_is_a_table_with_its_knee_and_no_percentiles_of_all() -> None
     assert ["500", "500.0", "1.00", "ms", "1.00", "ms", "0.000", "ms", "0"] in lines
     (limited,) = [line for line in lines if line[:1] == ["1,500"]]
     assert limited[-1] == "generator-bound"
-    assert "kept up to 1,000/s; at 1,500/s the generator was the limit" in text
+    assert "kept up with 1,000/s; at 1,500/s, the generator was the limit" in text
     assert "1,500/s is generator-bound: the generator was busy" in text
     assert "p95" not in text
 
@@ -176,6 +177,12 @@ def test_a_stream_shows_when_its_first_message_came_and_the_gaps_between_them() 
     first, gap = (shown.index(title.split()) for title in ("time to the first message", "gap between messages"))
     assert ["p50", "200.00", "ms"] in shown[first:gap]
     assert ["p50", "100.00", "ms"] in shown[gap:]
+
+
+def test_streams_that_the_client_ends_are_told() -> None:
+    text = render(result([0.5] * 20, [ENDED_BY_CLIENT] * 20, first_s=[0.2] * 20))
+    assert "20   streams that the client cancelled as planned" in text
+    assert "errors by status" not in text
 
 
 def test_streams_of_one_message_have_no_gaps() -> None:
@@ -200,7 +207,7 @@ def test_repr_is_one_line() -> None:
         " p99 990.00 ms, 10 failed>"
     )
     steps = [rate_run(rate, [0.001] * 200) for rate in (50.0, 100.0)]
-    assert repr(schedule(*steps)).endswith("400 calls, no knee: every rate up to 100/s was kept up with>")
+    assert repr(schedule(*steps)).endswith("400 calls, no knee: the server kept up with every rate up to 100/s>")
 
 
 # ---- in a notebook ---------------------------------------------------------------------------------------------
@@ -255,7 +262,7 @@ def test_the_card_shows_headline_table_and_picture() -> None:
 def test_the_card_says_what_limits_the_figures() -> None:
     text = " ".join(Card(open_loop(10.0, [0.1] * 99, limits=("busy",), slo="p50=1ms")._repr_html_()).text.split())
     assert "GENERATOR-BOUND, not the server's limit: busy" in text
-    assert "slo not met: p50 was 100.00 ms, 100.0 x the 1ms allowed" in text
+    assert "slo not met: p50 was 100.00 ms, 100.0× the 1ms allowed" in text
 
 
 def test_the_card_escapes_what_others_wrote() -> None:
@@ -272,7 +279,7 @@ def test_the_card_of_a_schedule_shows_the_knee_and_marks_the_generators_limit_ho
     steps.append(rate_run(2000.0, [1.0] * 2000, limits=("busy",)))
     html = schedule(*steps)._repr_html_()
     card = Card(html)
-    assert "1,500 requests/s kept up with" in " ".join(card.text.split())
+    assert "1,500 requests/s sustained" in " ".join(card.text.split())
     assert html.count("<circle") == 8
     assert html.count("gb-full") - html.partition("</style>")[0].count("gb-full") == 6
     assert "hollow: the generator" in card.text
@@ -364,7 +371,7 @@ def test_encoding_is_told_after_a_second_once_where_there_is_no_terminal() -> No
     for clock.now in (1.0, 2.0, 3.0):
         line.show(10_000, 100_000)
     line.end()
-    told = "encoding requests before the load: 10,000 of 100,000, about 9 s left"
+    told = "encoding requests before the run: 10,000 of 100,000, about 9 s left"
     assert stream.getvalue() == f"grpclab: {told}\n"
     line.show(1, None)
     assert stream.getvalue().count("\n") == 1, "what is encoded next has its own second"
@@ -377,5 +384,5 @@ def test_on_a_terminal_the_line_of_encoding_is_written_over_and_erased() -> None
         line.show(done, None)
     line.end()
     line.end()
-    told = "encoding requests before the load: "
+    told = "encoding requests before the run: "
     assert terminal.getvalue() == f"{ERASE}{told}2,000{ERASE}{told}4,000{ERASE}"

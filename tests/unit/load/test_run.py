@@ -138,8 +138,10 @@ def test_calls_that_were_never_sent_are_a_limit() -> None:
 
 def test_late_sends_that_make_up_more_than_a_tenth_of_a_percentile_are_a_limit_and_it_is_named() -> None:
     late = [0.0] * 1900 + [0.005] * 80 + [0.0] * 20
-    assert limits(opened(late), planned=2000) == ("late sends make up more than 10% of p99",)
-    assert limits(opened([0.002] * 2000), planned=2000) == ("late sends make up more than 10% of p50, p90, p95, p99",)
+    assert limits(opened(late), planned=2000) == ("late sends are responsible for more than 10% of p99",)
+    assert limits(opened([0.002] * 2000), planned=2000) == (
+        "late sends are responsible for more than 10% of p50, p90, p95, p99",
+    )
 
 
 def test_a_percentile_that_there_are_too_few_calls_for_is_no_limit() -> None:
@@ -163,7 +165,7 @@ def test_a_limit_of_calls_in_flight_that_a_slow_server_meets_is_not_the_generato
 def test_a_generator_that_stood_still_is_a_limit_of_both_loops(planned: int | None) -> None:
     assert limits(opened([0.0] * 2000), planned=planned, still_s=0.1) == ()
     (limit,) = limits(opened([0.0] * 2000), planned=planned, still_s=5.0)
-    assert limit.startswith("the generator stood still for 5.00 s of 10.00 s")
+    assert limit.startswith("the generator stalled for 5.00 s of 10.00 s")
     run = assemble([opened([0.0] * 2000)], [answer(), answer(still_s=5.0)], rate_rps=None, planned=None)
     assert run.stood_still
     assert run.limited_by("shared") == GENERATOR_BOUND

@@ -59,4 +59,4 @@ def test_only_what_lies_in_the_window_counts() -> None:
 
 def test_the_line_of_progress_tells_of_calls_that_go_on_after_the_window() -> None:
     progress = LoadProgress(elapsed_s=5.0, calls=10, errors=0, latency_p99_s=0.1, over=True, under_way=7)
-    assert progress_text(progress, duration_s=4.0).endswith("the window is over, 7 calls still under way")
+    assert progress_text(progress, duration_s=4.0).endswith("the window is over, 7 calls still in progress")

@@ -79,7 +79,7 @@ def test_what_needs_long_slices_is_measured_alone_and_says_why() -> None:
     assert set(reasons) == {"slow", "hung", "rare"}
     assert f"above {CLOSED_MOST_S:g} s" in reasons["slow"]
     assert f"above {OPEN_MOST_S:g} s" in reasons["rare"]
-    with pytest.raises(ValueError, match="calls ended"):
+    with pytest.raises(ValueError, match="calls completed"):
         closed_lengths([members["hung"]])
 
 
@@ -314,15 +314,15 @@ def test_ports_are_watched_where_the_kernel_does_not_use_them_again_at_once(
 
 
 def test_reasons_that_differ_only_by_their_times_are_said_once() -> None:
-    still = "the load generator stood still for {}, as if it were stopped"
+    still = "the load generator stalled for {}, as if it had been stopped"
     reasons = [
         still.format("521 ms"),
         "",
         still.format("1.2 s"),
-        "it was ended before its time",
-        still.format("850 us"),
+        "it was ended early",
+        still.format("850 µs"),
     ]
-    assert why_none_counts(reasons) == f"{still.format('521 ms')} (and 2 more like it); it was ended before its time"
+    assert why_none_counts(reasons) == f"{still.format('521 ms')} (and 2 more like it); it was ended early"
     assert why_none_counts(["", ""]) == ""
 
 

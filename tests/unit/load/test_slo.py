@@ -53,12 +53,12 @@ def test_every_key_can_be_given(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("p99", r"--slo 'p99' is not a threshold: write name=limit, e.g. p99=5ms"),
+        ("p99", r"--slo 'p99' is not a threshold: expected name=limit, e.g. p99=5ms"),
         ("", r"--slo '' is not a threshold"),
         ("p99=5ms,", r"--slo '' is not a threshold"),
         ("p98=5ms", r"--slo has no 'p98': did you mean p9"),
         ("error=1%", r"--slo has no 'error': did you mean errors\?"),
-        ("speed=1", r"--slo has no 'speed': there are p50, p90"),
+        ("speed=1", r"--slo has no 'speed': expected one of p50, p90"),
         ("p99=5", r"invalid --slo p99=5: expected a time, e.g. 500ms, 1.5s or 1m30s, with its unit"),
         ("mean=fast", r"invalid --slo mean=fast: expected a time"),
         ("errors=5", r"invalid --slo errors=5: expected a share of calls, e.g. 0.1% or 0.001"),
@@ -66,7 +66,7 @@ def test_every_key_can_be_given(name: str) -> None:
         ("errors=few", r"invalid --slo errors=few: expected a share"),
         ("rps=0", r"invalid --slo rps=0: expected the fewest"),
         ("rps=10%", r"invalid --slo rps=10%: expected the fewest"),
-        ("p99=5ms,p99=6ms", r"--slo names p99 twice"),
+        ("p99=5ms,p99=6ms", r"--slo sets p99 twice"),
     ],
 )
 def test_what_cannot_be_a_threshold_is_told_in_one_line(text: str, message: str) -> None:
@@ -83,7 +83,7 @@ def test_what_cannot_be_a_threshold_is_told_in_one_line(text: str, message: str)
     [
         ("p50=500ms", True, "p50 was 495.00 ms, within 500ms"),
         ("p50=400ms", False, "p50 was 495.00 ms, 23.7% above the 400ms allowed"),
-        ("p90=100ms", False, "p90 was 891.00 ms, 8.9 x the 100ms allowed"),
+        ("p90=100ms", False, "p90 was 891.00 ms, 8.9× the 100ms allowed"),
         ("max=1s", True, "max was 990.00 ms, within 1s"),
         ("mean=0s", False, "mean was 495.50 ms, above the 0s allowed"),
         ("errors=1%", True, "errors were 1.00%, within 1%"),
@@ -101,10 +101,10 @@ def test_a_window_is_judged_by_its_calls(slo: str, met: bool, sentence: str) -> 
 def test_what_too_few_calls_were_made_for_is_not_met_and_says_so() -> None:
     (judgement,) = result([0.001] * 999, slo="p99=5ms").judgements
     assert not judgement.met
-    assert judgement.sentence == "not enough calls to judge p99=5ms: it needs 1,000, there were 999"
+    assert judgement.sentence == "not enough calls to judge p99=5ms: it needs 1,000, but there were 999"
     assert result([0.001] * 1000, slo="p99=5ms").judgements[0].met
     for slo in ("max=5ms", "mean=5ms", "errors=1%"):
-        assert "it needs 1, there were 0" in result([], slo=slo).missed
+        assert "it needs 1, but there were 0" in result([], slo=slo).missed
 
 
 def test_how_many_calls_a_percentile_needs() -> None:
@@ -210,7 +210,7 @@ def test_a_percentile_that_too_few_calls_are_planned_for_is_refused(name: str, e
     slo = parse_slo(f"{name}=5ms")
     check_enough(slo, enough, "raise -n")
     check_enough(slo, None, "raise -n")
-    with pytest.raises(UsageError, match=rf"{enough:,} calls or more, {enough - 1:,} are planned: raise -n"):
+    with pytest.raises(UsageError, match=rf"at least {enough:,} calls, but {enough - 1:,} are planned: raise -n"):
         check_enough(slo, enough - 1, "raise -n")
     check_enough(parse_slo("max=1ms,mean=1ms,errors=1%,rps=1"), 1, "raise -n")
 
@@ -279,7 +279,7 @@ def test_a_closed_loop_that_stands_breaks_a_percentile_and_a_quiet_open_one_does
 
 def test_a_threshold_that_cannot_be_watched_is_refused() -> None:
     check_watchable(parse_slo("p50=1ms,mean=5ms"))
-    with pytest.raises(UsageError, match=r"--abort-on-slo cannot watch mean: give --slo one of p50, p90"):
+    with pytest.raises(UsageError, match=r"--abort-on-slo cannot watch mean: set --slo for one of p50, p90"):
         check_watchable(parse_slo("mean=1ms"))
-    with pytest.raises(UsageError, match=r"--abort-on-slo cannot watch anything: give --slo"):
+    with pytest.raises(UsageError, match=r"--abort-on-slo cannot watch anything: set --slo"):
         check_watchable(())

@@ -30,7 +30,7 @@ from grpclab.load.core.summary import (
 )
 from grpclab.load.core.worker_window import Window
 from grpclab.metrics import PERCENTILES
-from grpclab.status import NOT_ENDED
+from grpclab.status import ENDED_BY_CLIENT, NOT_ENDED
 
 OK, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 4, 14
 
@@ -241,6 +241,41 @@ def test_messages_are_those_of_the_calls_of_the_window() -> None:
     assert len(one.measured.message_s) == len(one.measured.message_first) == 30
     none = summarise([window([(10.0, 10.1, OK)])])
     assert (none.messages, none.first_message, none.message_gap) == (0, {}, {})
+    assert (none.message_age, none.message_reply, none.messages_sent) == ({}, {}, 0)
+
+
+def test_the_clocks_of_a_message_are_those_of_the_window_and_apart() -> None:
+    calls = records([(9.0, 10.5, OK), (10.0, 10.5, OK)])
+    streams = Records(
+        start_s=calls.start_s,
+        latency_s=calls.latency_s,
+        status=calls.status,
+        message_s=np.full(40, 0.5),
+        message_start_s=np.repeat([9.0, 10.0], 20),
+        message_first=np.zeros(40, np.bool_),
+        message_age_s=np.repeat([9.0, 0.25], 20),
+        message_reply_s=np.repeat([9.0, 0.125], 20),
+        sent_start_s=np.array([9.0, 10.0]),
+        sent_messages=np.array([100.0, 7.0]),
+    )
+    summary = summarise([Window(records=streams, opened_at=10.0, requests=None, closes_at=None)])
+    assert (summary.messages, summary.messages_sent) == (20, 7)
+    assert (summary.message_age["p50"], summary.message_reply["p50"]) == (0.25, 0.125)
+    assert [times.percentiles for times in summary.message_times][1:] == [
+        summary.message_gap,
+        summary.message_age,
+        summary.message_reply,
+    ]
+
+
+def test_a_stream_that_the_client_ends_as_planned_is_a_success() -> None:
+    calls = [(10.0, 10.5, OK), (10.0, 10.6, ENDED_BY_CLIENT), (10.0, 10.7, UNAVAILABLE)]
+    measured = window(calls, closes_at=12.0)
+    summary = summarise([measured])
+    assert (summary.succeeded, summary.errors, summary.ended_by_client) == (2, 1, 1)
+    assert summary.errors_by_status == {"UNAVAILABLE": 1}
+    assert summary.judged == 2
+    assert measured.throughput_rps == pytest.approx(2 / 0.7)
 
 
 # ---- the summary ---------------------------------------------------------------------------------------------

@@ -12,10 +12,13 @@ from h2.settings import SettingCodes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grpclab.factors.config import ClientConfig
+from grpclab.factors.config import ClientConfig, LoadConfig
 from grpclab.http2 import frames
+from grpclab.http2.messages import prefixed
+from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Records
+from grpclab.status import NOT_ENDED
 from tests.support.net import MS, PER_CALL, POOL, STREAM_CALL, Bench, Net, Server, on_a_net, open_loop, statuses
 
 # ---- exact times ---------------------------------------------------------------------------------------------
@@ -31,6 +34,47 @@ def test_closed_loop_latencies_are_the_server_s(path: Path) -> None:
     assert set(records.latency_s) == {3 * MS}
     assert set(np.diff(np.unique(records.start_s))) == {3 * MS}
     assert not records.late_s.any()
+
+
+UPLOAD = CallSpec(path="/a.B/Upload", payload=prefixed(b"x") * 2, client_streaming=True)
+
+
+@pytest.mark.parametrize("client", [ClientConfig(), POOL, PER_CALL])
+def test_messages_of_a_stream_go_out_at_their_times(path: Path, client: ClientConfig) -> None:
+    async def main(bench: Bench) -> Records:
+        return await bench.closed_loop(3, requests=30)
+
+    load = LoadConfig(stream_messages=5, stream_interval_s=16 * MS)
+    records = on_a_net(main, path, client, call=UPLOAD, load=load)
+    assert statuses(records) == {"OK": 30}
+    assert set(records.latency_s) == {4 * 16 * MS + 8 * MS}
+    assert set(records.message_age_s) == {4 * 16 * MS + 8 * MS}
+    assert set(records.message_reply_s) == {8 * MS}, "since the last message"
+    assert set(records.sent_messages) == {5.0}
+
+
+def test_a_stream_s_time_ends_its_messages(path: Path) -> None:
+    async def main(bench: Bench) -> Records:
+        return await bench.closed_loop(2, requests=4)
+
+    load = LoadConfig(stream_messages=100, stream_interval_s=16 * MS, stream_duration_s=40 * MS)
+    records = on_a_net(main, path, call=UPLOAD, load=load)
+    assert set(records.sent_messages) == {3.0}
+    assert set(records.latency_s) == {40 * MS + 8 * MS}
+
+
+def test_a_stream_that_is_given_up_sends_nothing_more(path: Path) -> None:
+    async def main(bench: Bench) -> tuple[Records, list[int]]:
+        bench.loop.call_later(40 * MS, bench.engine.give_up)
+        records = await bench.closed_loop(2, requests=4)
+        await asyncio.sleep(1)
+        return records, bench.net.servers[0].resets
+
+    load = LoadConfig(stream_messages=100, stream_interval_s=16 * MS)
+    records, resets = on_a_net(main, path, call=UPLOAD, load=load)
+    assert records.status.tolist() == [NOT_ENDED] * 2
+    assert resets == [1, 3]
+    assert set(records.sent_messages) == {3.0}
 
 
 class Queue:

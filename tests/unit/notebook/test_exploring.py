@@ -136,10 +136,10 @@ def test_rank_correlations_are_taken_inside_each_block() -> None:
     assert found["cpu"].tolist() == [-1, -1]
     assert found[["none", "even"]].isna().all().all()
     said = explore.strongest(found)
-    assert "most closely with cpu: rank correlation -1.00" in said
-    assert "ahead of the others in 2" in said
-    assert "Not measured with enough calls: none and even" in said
-    assert "Nothing can be told" in explore.strongest(found[["none"]])
+    assert "most strongly with cpu: rank correlation -1.00" in said
+    assert "the strongest in 2" in said
+    assert "Too few calls to measure: none and even" in said
+    assert "No conclusion is possible" in explore.strongest(found[["none"]])
 
 
 def test_the_ratios_sentence_has_the_interval_of_analysis() -> None:
@@ -151,7 +151,7 @@ def test_the_ratios_sentence_has_the_interval_of_analysis() -> None:
     assert said == f"b against a: throughput 2.00× (3 blocks, {interval.low:.2f} to {interval.high:.2f})."
     one = explore.ratios_sentence(ratios.head(1), baseline="a", candidate="b")
     assert one == "b against a: throughput 2.00× (1 block: no interval)."
-    assert explore.ratios_sentence(ratios.head(0), baseline="a", candidate="b") == "There is no block with both."
+    assert explore.ratios_sentence(ratios.head(0), baseline="a", candidate="b") == "No block has both."
 
 
 def test_axes_of_ratios_have_ticks_that_read_as_ratios() -> None:
@@ -182,8 +182,8 @@ def test_studies_of_one_machine_are_joined_with_their_names(made: synthetic.Made
     levels = joined.levels("throughput_rps")
     assert list(levels.columns) == ["monday", "tuesday", "ratio"]
     assert levels["ratio"].tolist() == pytest.approx([1.0] * len(levels))
-    assert "absolute numbers may be compared" in joined.sentence
-    assert "0 opposite ones" in joined.agreement()
+    assert "absolute figures can be compared" in joined.sentence
+    assert "0 have opposite verdicts" in joined.agreement()
 
 
 def test_another_machine_is_told_and_absolute_numbers_are_withheld(
@@ -194,7 +194,7 @@ def test_another_machine_is_told_and_absolute_numbers_are_withheld(
     assert joined.differences.to_dict("index") == {"grpcio": {"monday": "1.85.1", "tuesday": "1.90.0"}}
     assert not joined.comparable
     assert joined.levels("throughput_rps").empty
-    assert joined.sentence.startswith("Not the same grpcio;")
+    assert joined.sentence.startswith("Different grpcio;")
     assert len(joined.comparisons) > 0
 
 
@@ -206,7 +206,7 @@ def test_a_configuration_with_another_level_is_left_out_with_the_reason(
     other.trials.loc[mine, "server.threads"] = 20
     other = dataclasses.replace(other, trials=other.trials[other.trials["configuration"] != "basic-c1"])
     joined = explore.join(study, other)
-    assert joined.left_out.to_dict() == {"basic-c1": "only in monday", "basic-c64": "not the same server.threads"}
+    assert joined.left_out.to_dict() == {"basic-c1": "only in monday", "basic-c64": "different server.threads"}
     assert not joined.trials["configuration"].isin(["basic-c1", "basic-c64"]).any()
 
 

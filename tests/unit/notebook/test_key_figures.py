@@ -52,7 +52,7 @@ def test_an_open_loop_says_its_rate_and_how_late_it_sent() -> None:
 
 
 def test_lost_connections_are_shown_with_the_time_without_any() -> None:
-    assert figures({}, connections_lost=3.0, outage_s=0.25)["connections lost"] == "3, 250 ms without any"
+    assert figures({}, connections_lost=3.0, outage_s=0.25)["connections lost"] == "3, 250 ms without a connection"
 
 
 def test_the_kernels_part_is_shown_where_cpu_time_was_counted() -> None:

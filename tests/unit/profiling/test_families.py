@@ -173,12 +173,12 @@ def test_a_refusal_to_attach_says_what_to_do(text: str) -> None:
 
 def test_no_stacks_are_explained_with_the_last_thing_it_said() -> None:
     assert _note(["ok", "first\nError: no such process\n\n"], [True, False]) == (
-        "py-spy brought no stacks: no such process"
+        "py-spy returned no stacks: no such process"
     )
-    assert _note([""], [False]) == "py-spy brought no stacks: it said nothing"
+    assert _note([""], [False]) == "py-spy returned no stacks: no output"
     assert _note(["py-spy> Wrote raw. Samples: 0 Errors: 0"], [False]) == IDLE_NOTE
 
 
 def test_falling_behind_is_a_warning_on_the_shares() -> None:
     text = "py-spy> 1.46s behind in sampling, results may be inaccurate. Try reducing the sampling rate"
-    assert _note([text], [True]) == "py-spy fell 1.46s behind in sampling: shares are less certain"
+    assert _note([text], [True]) == "py-spy fell 1.46s behind in sampling, so shares are less certain"

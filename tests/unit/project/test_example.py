@@ -1,4 +1,4 @@
-"""The published reports: made by the committed code, whole, and what README and figure say of them is in them."""
+"""The published reports: whole, with the figures that today's code gives, and what README and figure say of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from bs4 import BeautifulSoup
 from grpclab import analysis, load_study
 from grpclab.report import figures, sections
 from grpclab.report.stored import StoredStudy
+from grpclab.report.words import typeset
 from grpclab.study.stored_values import read_manifest
 from tests.support.finished import finished
+from tests.support.reworded import facts, substance
 from tests.support.rounding import as_rounded
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,13 +35,16 @@ def test_todays_code_comes_to_the_published_verdict(name: str) -> None:
     manifest = read_manifest(published.manifest)
     again = analysis.analyse(published.trials, manifest.plan, manifest.cores)
     expected = {"notices": [], **published.verdict}  # they were measured before there were notices
-    here, there = (json.dumps(verdict, sort_keys=True, indent=1) for verdict in (again.as_dict(), expected))
+    here, there = (
+        substance(typeset(json.dumps(verdict, sort_keys=True, indent=1, ensure_ascii=False)))
+        for verdict in (again.as_dict(), expected)
+    )
     assert as_rounded(here, there) == there
 
 
-def words_of(html: str) -> list[str]:
+def facts_of(html: str) -> list[str]:
     page = BeautifulSoup(html, "html.parser")
-    return [*page.get_text(" ").split(), *(str(tag["aria-label"]) for tag in page.select("[role=img]"))]
+    return facts(" ".join([page.get_text(" "), *(str(tag["aria-label"]) for tag in page.select("[role=img]"))]))
 
 
 @pytest.mark.parametrize("name", ["example", pytest.param("replication", marks=pytest.mark.long)])
@@ -52,7 +57,7 @@ def test_todays_code_draws_the_published_page(name: str) -> None:
             there = page.find(id=section.anchor)
             assert there is not None, section.anchor
             head = f"<h2>{section.title}</h2> {section.gist if section.folded else ''}"
-            assert words_of(str(there)) == words_of(f"{head}{section.html}"), section.anchor
+            assert facts_of(str(there)) == facts_of(f"{head}{section.html}"), section.anchor
 
 
 def test_the_readmes_figure_is_one_of_the_example(example: StoredStudy) -> None:

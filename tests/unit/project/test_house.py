@@ -37,6 +37,7 @@ REGISTRIES = (
     "grpclab.report.renderers",  # a medium is one module
     "grpclab.study.designs",
     "grpclab.load.engines",
+    "grpclab.load.output.exporters",  # a format is one module
 )
 """Rooms whose modules are members: each is one file, however small, and is named after what it stands for."""
 
@@ -62,19 +63,18 @@ ONE_USER: dict[str, str] = {
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",
     "grpclab.http2.answers": "a part that its user owns, with a subject of its own; above 16 kB together",
-    "grpclab.http2.sequence": "requests that differ from call to call, a subject of its own; above 16 kB with its room",
-    "grpclab.http2.mixture": "methods that differ from call to call, a subject of its own; above 16 kB with its room",
     "grpclab.http2.frame_counter": "pure where its user is not",
     "grpclab.link.model": "pure where its user is not",
     "grpclab.link.relay": "the program of the link's process",
     "grpclab.load.calls.binary_requests": "messages that are encoded already, a subject of its own; above 16 kB with"
     " its user",
+    "grpclab.load.calls.csv_requests": "requests in CSV, a subject of its own",
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
+    "grpclab.load.core.concurrency": "the notation of a schedule of concurrency, beside that of rates; for bench alone",
     "grpclab.load.mix": "a mix of calls, a subject of its own; above 16 kB with its user",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
     "grpclab.load.output.config_file": "pure where its user, a command, is not",
-    "grpclab.load.output.html": "loaded only where a notebook shows a result",
     "grpclab.load.slice_parts": "pure; above 16 kB with its user",
     "grpclab.load.sliced_load": "the slices, where its user has the window; above 16 kB together",
     "grpclab.load.sliced_worker": "the slices, where its user has the window; above 16 kB together",
@@ -90,8 +90,11 @@ ONE_USER: dict[str, str] = {
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.analysis.inference.joint": "statistics with their own source, apart from the studies that are joined",
+    "grpclab.study.bisection": "its user is a command",
     "grpclab.study.rejudging": "its user is a command",
+    "grpclab.study.revision_walk": "pure where its user is not",
     "grpclab.system.tether": "a program of its own, run by its path, with the standard library alone",
+    "grpclab.system.virtual_environments": "loaded only where packages are required",
 }
 """Modules that one other module imports, and why they are modules of their own."""
 
@@ -146,11 +149,13 @@ PASSES_JSON: dict[str, str] = {
     "load.output.config_file": "reads a file of options in TOML or JSON",
     "load.output.formats": "writes bench's JSON",
     "load.output.ghz_config": "reads another tool's options in JSON",
+    "load.output.ghz_terms": "writes a part of bench's JSON",
     "report.data": "the JSON inside a page",
     "report.past": "reads and writes the JSON of a summary",
     "report.renderers.json": "writes what a machine reads",
     "report.tables": "the facts of a machine, whatever they are",
     "servers.hosting.host": "reads and writes messages as JSON, without what grpclab reads them with",
+    "study.bisection": "writes what --json asks for",
     "study.collection": "the JSON inside a page",
     "study.comparison": "writes what --json asks for",
     "study.designs.file_design": "another package's design, as the values of TOML",

@@ -49,8 +49,26 @@ def test_pages_notebooks_and_the_help_of_every_command_are_read(monkeypatch: pyt
     monkeypatch.setattr(words, "help_of", lambda command: command or listed)
     read = dict(words.texts())
     assert {"README.md", "docs/README.md", "docs/decisions/README.md", "notebooks/sweep.ipynb"} <= set(read)
+    assert {"grpclab/load/run.py", "grpclab/report/templates/grpclab/report.html.j2"} <= set(read)
     assert {f"grpclab {name} --help" for name in ("bench", "compare", "study", "doctor")} <= set(read)
-    assert all(read.values())
+    assert all(text for name, text in read.items() if not name.startswith("grpclab/"))
+
+
+MODULE = '''"""It stood still."""
+def stopped(x):
+    """The generator stood still for a while."""
+    raise ValueError(f"the generator stood still for {x} s, as if it were stopped")
+SHORT = "it stood still"
+LONG = (
+    "it sends calls as they are due, and each rate "
+    "was kept up with"
+)
+'''
+
+
+def test_of_a_module_its_sentences_are_read_and_neither_docstrings_nor_names() -> None:
+    found = sorted(line.partition(": write")[0] for line in words.findings("here", words.sentences(MODULE)))
+    assert found == ["here:4: 'stood still'", "here:7: 'was kept up with'"]
 
 
 def test_make_check_and_nothing_else_runs_it() -> None:

@@ -57,7 +57,7 @@ def test_a_study_without_a_trial_can_be_packed() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("<p>no report</p>", "there is no grpclab-study in it"),
+        ("<p>no report</p>", "it has no grpclab-study"),
         ('<script id="grpclab-study">AAAA</script><script id="grpclab-trials"></script>', "grpclab-study is damaged"),
     ],
 )
@@ -71,7 +71,7 @@ def test_what_is_no_report_is_refused_in_a_line(content: str, told: str, tmp_pat
 def test_what_is_not_there_is_refused_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(DesignError, match=r"cannot read .*nothing\.html: No such file"):
         grpclab.load_study(tmp_path / "nothing.html")
-    with pytest.raises(DesignError, match="holds no finished study"):
+    with pytest.raises(DesignError, match="does not contain a finished study"):
         grpclab.load_study(tmp_path)
 
 

@@ -34,11 +34,11 @@ def test_every_rung_says_on_what_evidence_it_was_decided() -> None:
         (False, 0.6, "slower", "this study agrees", False),
         (True, 0.8, "slower", "this study says the opposite", True),
         (False, 1.2, "faster", "this study says the opposite", True),
-        (True, 0.92, "inconclusive", "here it points the other way, within the noise", True),
-        (False, 1.11, "inconclusive", "here it points the other way, within the noise", True),
-        (True, 1.1, "inconclusive", "this study cannot tell", False),
-        (False, 0.99, "equivalent", "this study sees no difference", False),
-        (False, 1.01, "equivalent", "this study sees no difference", False),
+        (True, 0.92, "inconclusive", "here the opposite, but within the noise", True),
+        (False, 1.11, "inconclusive", "here the opposite, but within the noise", True),
+        (True, 1.1, "inconclusive", "undecided in this study", False),
+        (False, 0.99, "equivalent", "this study finds no difference", False),
+        (False, 1.01, "equivalent", "this study finds no difference", False),
         (True, math.nan, "inconclusive", "not measured here", False),
     ],
 )
@@ -53,9 +53,9 @@ def test_a_study_is_held_against_the_decision(
 def test_the_ladder_names_the_rungs_that_point_the_other_way(study: FinishedStudy) -> None:
     found = list(ladder.decisions(study))
     assert [d.title for d in found] == [rung.title for rung in study.plan.ladder[1:]]
-    assert ladder.lead(found).endswith("this one only says whether it agrees.")
+    assert ladder.lead(found).endswith("This study only shows whether it agrees.")
     odd = ladder.Decision(title="pool", kept=True, why="", comparison=Comparison(ratio=0.92))
-    assert ladder.lead([*found, odd]).endswith("It points the other way for pool (kept, here 0.92×).")
+    assert ladder.lead([*found, odd]).endswith("Its ratio points the other way for pool (kept, here 0.92×).")
     assert "ladder: asyncio server (rejected)" in table(study)
 
 
@@ -77,4 +77,4 @@ def test_the_named_configurations_are_explained_where_they_are_what_they_are_cal
 def test_the_words_stand_under_the_verdict_and_in_the_markdown(study: FinishedStudy) -> None:
     assert [name for name, _ in answer.section(study).variants][:1] == ["basic"]
     assert "<b>chatter</b>: small unary calls" in html_of(terms.section(study), "terms")
-    assert "basic: what a first server and client look like" in markdown(study)
+    assert "basic: a typical first server and client" in markdown(study)

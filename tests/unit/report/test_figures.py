@@ -152,24 +152,24 @@ def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedS
     [
         (
             {"basic": 1.5, "optimized": 1.4},
-            "With the wire engine optimized serves 1.40× and basic 1.50× what a Python client takes from it: so much "
-            "of the figures above is the client's.",
+            "With the wire engine, optimized serves 1.40× and basic 1.50× the throughput that a "
+            "Python client gets: that factor in the figures above is due to the client.",
         ),
         (
             {"basic": 1.5, "optimized": 1.4, "base": "wire", "limits": "generator-bound"},
-            "With the wire engine optimized serves at least 1.40× and basic at least 1.50× what a Python client takes "
-            "from it: with such a client you would see that much less than the figures above.",
+            "With the wire engine, optimized serves at least 1.40× and basic at least 1.50× the throughput that a "
+            "Python client gets: with a Python client, you would see that much less than in the figures above.",
         ),
         (
             {"basic": 1.0, "optimized": 1.4},
-            "With the wire engine optimized serves 1.40× what a Python client takes from it: so much of the figures "
-            "above is the client's; basic 1.00× (95 % interval 0.99 to 1.01): both engines get the same, so the "
-            "server sets the figure, not the client.",
+            "With the wire engine, optimized serves 1.40× the throughput that a Python client gets: that factor in the "
+            "figures above is due to the client; basic 1.00× (95 % interval 0.99 to 1.01): both engines get the "
+            "same throughput, so the server is the limit and not the client.",
         ),
         (
             {"basic": 0.8, "optimized": 1.05},
-            "Basic 0.80× (95 % interval 0.79 to 0.81): less with the wire engine than with a Python client; optimized "
-            "1.05× (95 % interval 1.04 to 1.06): what the client costs is undecided.",
+            "Basic 0.80× (95 % interval 0.79 to 0.81): less with the wire engine than with a Python client; "
+            "optimized 1.05× (95 % interval 1.04 to 1.06): the cost of the client is undecided.",
         ),
     ],
     ids=["python dearer", "wire is the base", "one alike", "slower and undecided"],

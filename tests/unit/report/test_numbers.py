@@ -178,7 +178,7 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     good = trials[trials.valid]
     assert_shows(errors.find("div").text, pair.errors.sum())  # type: ignore[union-attr]
     assert f"failed of {int(pair.requests.sum()):,} calls" in errors.text
-    assert f"{int(good.errors.sum()):,} of {int(good.requests.sum()):,} in the whole study" in errors.text
+    assert f"{int(good.errors.sum()):,} of {int(good.requests.sum()):,} calls in the whole study" in errors.text
     sentence = page.select_one(".gl-verdict")
     assert sentence
     told = re.search(r"optimized is ([\d.]+)× basic in throughput", sentence.text)
@@ -302,7 +302,7 @@ def test_the_timeline(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     relative = logs - logs.groupby(good.configuration).transform("mean")
     half = len(good) // 2
     (told,) = [f.text for f in page.select("#timeline figcaption")]
-    found = re.search(r"moved by ([+\-−\d.]+) %; single trials scatter by about ([\d.]+) %", told)
+    found = re.search(r"changed by ([+\-−\d.]+) %; single trials vary by about ([\d.]+) %", told)
     assert found
     drift = math.exp(relative.iloc[half:].mean() - relative.iloc[:half].mean()) - 1
     assert_shows(found[1].replace("+", ""), 100 * drift)
@@ -312,9 +312,9 @@ def test_the_timeline(page: BeautifulSoup, trials: pd.DataFrame) -> None:
 def test_the_profile(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     lines = {name.text: cells for name, *cells in rows(page, "Kernel accounting and system calls")}
     for name, column in {
-        "CPU time for a request": "server_cpu_per_call_s",
-        "kernel, of the CPU time": "server_kernel_share",
-        "system calls for a request": "syscalls_per_call",
+        "CPU time per request": "server_cpu_per_call_s",
+        "kernel, share of the CPU time": "server_kernel_share",
+        "system calls per request": "syscalls_per_call",
     }.items():
         for cell, side in zip(lines[name], ("basic-c64", "optimized-c64"), strict=False):
             values = trials[(trials.configuration == side) & trials.valid][column].dropna()

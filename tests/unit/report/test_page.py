@@ -93,7 +93,7 @@ def test_the_verdict_stands_first(page: Page, made: synthetic.MadeStudy) -> None
     before = text[: text.index(shown.sentence)].rpartition("Theme")[2].split()
     assert before == ["The", "answer", shown.verdict], "nothing but its badge stands above the verdict"
     after = text.partition(shown.sentence)[2]
-    assert after.index(shown.confidence) < after.index("block by block") < after.index("What each side gives")
+    assert after.index(shown.confidence) < after.index("block by block") < after.index("The effect of each side")
     assert text.index(made.manifest["question"]) < text.index(shown.sentence)
     for warning in made.verdict["warnings"]:
         assert warning in text
@@ -115,7 +115,7 @@ def test_what_a_reader_may_ask_is_told(page: Page, made: synthetic.MadeStudy) ->
     assert "no effect: one core: one process either way" in text
     assert "12 of 40 connections were refused" in text
     assert "not testable here: the server has one core" in " ".join(page.pictures())
-    assert f"Seed {made.manifest['seed']}" in text
+    assert f"seed {made.manifest['seed']}" in text
     assert made.manifest["git"]["commit"] in text
     assert "generator-bound" in text
     assert "UNAVAILABLE 3" in text
@@ -129,9 +129,9 @@ def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -
     assert spoken == [one, both, *[one] * 8, both, one, both]
     for svg, said in zip(page.pictures(), spoken * 2, strict=True):
         assert f">engine{said.removesuffix('.')}<" in svg
-    answer = page.text.partition("What each side gives")[0]
+    answer = page.text.partition("The effect of each side")[0]
     assert "engine: grpcio" in answer
-    assert "The load comes from the engines grpcio (grpc.aio, what a Python client really does and costs) and wire" in (
+    assert "The load comes from the engines grpcio (grpc.aio, with the real cost of a Python client) and wire" in (
         page.text
     )
 
@@ -144,7 +144,7 @@ def section(made: synthetic.MadeStudy, anchor: str) -> Page:
 
 def test_what_is_said_of_many_comparisons_is_said_once_beneath_their_table(made: synthetic.MadeStudy) -> None:
     few = section(made.judged_again(made.trials[made.trials["block"] < 2]), "comparisons").text
-    said = "2 blocks are too few for a verdict, run at least 6"
+    said = "2 blocks are too few for a verdict: run at least 6"
     assert few.count(said) == 1
     assert few.index("see [") < few.index(said)
 
@@ -154,8 +154,8 @@ def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: 
     ratios = {c["title"]: f"{c['ratio']:.2f}×" for c in made.verdict["comparisons"]}
     basic, optimized = (ratios[f"{variant}: engine wire against grpcio"] for variant in ("basic", "optimized"))
     assert found.text.startswith(
-        f"With the wire engine optimized serves {optimized} and basic {basic} what a Python client takes from it: "
-        "so much of the figures above is the client's."
+        f"With the wire engine, optimized serves {optimized} and basic {basic} the throughput that a "
+        "Python client gets: that factor in the figures above is due to the client."
     )
     both = f"{made.verdict['headline']['ratio']:.2f}× with grpcio (faster) and "
     both += f"{ratios['optimized against basic with engine wire']} with wire (faster)."
@@ -177,7 +177,7 @@ def test_the_cost_of_a_call_is_worked_out_where_the_trials_do_not_hold_it(made: 
 
 def test_configurations_of_the_other_engine_differ_by_that_alone(made: synthetic.MadeStudy) -> None:
     text = section(made, "configurations").text
-    assert "the same in all, but where told otherwise: load.engine=grpcio" in text
+    assert "the same in all unless noted: load.engine=grpcio" in text
     assert "basic-c64-wire as basic-c64 , but load.engine=wire" in text
     assert text.count("load.engine=grpcio") == 2  # once a scenario
 
@@ -333,8 +333,8 @@ def nothing_at_all(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (no_trials, "no trial of it is valid"),
-        (no_columns, "no trial of it is valid"),
+        (no_trials, "it has no valid trial"),
+        (no_columns, "it has no valid trial"),
         (all_invalid, "the server fell over"),
         (one_block, "There is no profile: the profiler is not asked for in this configuration."),
         (one_configuration, "No comparison has two blocks"),

@@ -44,7 +44,7 @@ def study() -> FinishedStudy:
             configuration("all", "chatter", **{WINDOW: "BDP probing overrides it"}),
         ],
         "mapping": [
-            {"tonic": name, "factor": factor, "grpcio": "grpc.knob", "note": "what to know"}
+            {"tonic": name, "factor": factor, "grpcio": "grpc.knob", "note": "notes"}
             for name, factor in (
                 ("window", WINDOW),
                 ("streams", STREAMS),
@@ -72,7 +72,7 @@ def test_the_table_says_what_acted_and_what_moved(study: FinishedStudy) -> None:
     assert "<b>2.00×</b> 1.90 to 2.10" in html
     assert "chatter: all against adaptive, with 2 other settings" in html
     assert "not set in this study" in html
-    assert "cannot be set" in html
+    assert "cannot be set in grpcio" in html
     assert html.count("yes, as advertised") == 1, "the limit of streams"
 
 

@@ -15,9 +15,10 @@ from grpclab.report import confidence, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
 from grpclab.report.renderers.json import SCHEMA_VERSION, as_json
-from grpclab.report.renderers.markdown import escape, markdown
+from grpclab.report.renderers.markdown import markdown
 from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.study.designs import file_design
+from grpclab.text.markdown import escape
 from tests.support import study_maker, synthetic
 from tests.support.finished import finished
 from tests.support.pages import EVIL
@@ -65,7 +66,7 @@ POOR = ("nothing", "no trial valid", "one block", "no trials", "no verdict")
 def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedStudy) -> None:
     c = full.headline
     first, second, *_ = markdown(full).split("\n\n")
-    assert first.startswith(f"**faster:** optimized is {c.ratio:.2f}× basic in throughput")
+    assert first.startswith(f"**faster:** optimized has {c.ratio:.2f}× the throughput of basic")
     assert first.endswith(" (client-cpu)")
     assert second == f"95 % interval {c.ci_low:.2f} to {c.ci_high:.2f}; faster in 6 of 6 blocks."
 
@@ -127,7 +128,7 @@ def test_hostile_names_mention_nobody_and_break_no_table() -> None:
 @pytest.mark.parametrize("kind", POOR)
 def test_poor_studies_say_so_in_markdown(kind: str) -> None:
     text = markdown(poor(kind))
-    assert text.startswith("**inconclusive:** There is no ")
+    assert text.startswith(("**inconclusive:** No ratio of ", "**inconclusive:** There is no verdict"))
     assert "nan" not in text.lower().replace("nanosecond", "")
     assert "None" not in text
 
@@ -187,7 +188,6 @@ def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)
     assert max(map(len, lines)) <= WIDTH
     assert "\x1b" not in shown
-    assert shown.isascii()
 
 
 def test_a_study_of_levels_shows_every_level() -> None:

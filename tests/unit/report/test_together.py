@@ -94,14 +94,14 @@ def test_the_figure_names_both_sides_and_every_block_it_draws(study: FinishedStu
     for side in (study.baseline, study.candidate):
         assert study.title(side) in shown
     assert all(f"block {number}" in shown for number in range(6))
-    assert "Drawn are" not in block.caption
+    assert "figure shows" not in block.caption
 
 
 def test_of_many_blocks_some_are_drawn_and_it_says_so(study: FinishedStudy) -> None:
     many = replace(study, slices=slices({study.baseline: 1.0, study.candidate: 2.0}, blocks=30, passes=3))
     block = figures.slices(many)
     assert block is not None
-    assert "Drawn are 12 of 30 blocks" in block.caption
+    assert "The figure shows 12 of 30 blocks" in block.caption
     assert "90 passes in 30 blocks" in block.alt
 
 

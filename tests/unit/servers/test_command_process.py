@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_run_is_told_so(program: Path) -> None:
 
 
 def test_a_command_whose_first_word_is_left_out_names_no_program() -> None:
-    with pytest.raises(LeftError, match="names no program"):
+    with pytest.raises(LeftError, match="has no program"):
         started([])
 
 
@@ -149,4 +149,4 @@ def test_a_command_beside_a_server_that_is_overdue_is_killed_with_all_that_it_st
     tree.start = lambda words, **how: started(words, **how) or tree
     done = preparation._run(tree, ErrandOrder(command="./load", timeout_s=5, arguments={}, changes={}, cwd=""))
     assert tree.done[1:] == ["wait", "kill"]
-    assert done.trouble == "did not end within 5 s"
+    assert done.trouble == "did not finish within 5 s"

@@ -50,7 +50,7 @@ def test_a_parameter_that_is_no_server_factor_is_filled_by_the_argument_of_its_n
 def test_a_required_parameter_that_nothing_fills_is_refused() -> None:
     def register(server: Any, shelf: str) -> None: ...
 
-    assert "give arg.shelf" in refusal(register)
+    assert "set arg.shelf" in refusal(register)
 
 
 def test_an_argument_that_no_parameter_takes_is_refused_with_the_nearest_name() -> None:
@@ -64,7 +64,7 @@ def test_an_argument_that_no_parameter_takes_is_refused_with_the_nearest_name() 
 def test_an_argument_beside_the_server_factor_of_its_name_is_refused() -> None:
     def register(server: Any, threads: int) -> None: ...
 
-    assert "server.threads fills it" in refusal(register, threads="7")
+    assert "server.threads sets it" in refusal(register, threads="7")
 
 
 def test_keywords_take_every_argument_that_is_left() -> None:

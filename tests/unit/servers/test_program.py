@@ -63,7 +63,7 @@ def test_text_that_is_no_command_is_refused_in_one_line(text: str) -> None:
 def test_a_file_that_is_not_executable_is_refused_before_anything_starts(tmp_path: Path) -> None:
     file = tmp_path / "srv.py"
     file.touch()
-    with pytest.raises(UsageError, match="is not executable: chmod"):
+    with pytest.raises(UsageError, match="is not executable: run chmod"):
         program.words_of(f"{file} {{port}}")
 
 
@@ -126,7 +126,7 @@ def test_a_default_name_is_the_program_and_what_sets_two_of_one_name_apart(
 
 def test_a_command_takes_a_port_or_a_sockets_path() -> None:
     assert program.words_of("sh --listen unix:{socket}") == ["sh", "--listen", "unix:{socket}"]
-    with pytest.raises(UsageError, match=r"names \{port\} and \{socket\}"):
+    with pytest.raises(UsageError, match=r"has both \{port\} and \{socket\}"):
         program.words_of("sh {port} {socket}")
 
 

@@ -39,7 +39,7 @@ def test_the_log_has_to_say_so_before_the_port_is_tried(tmp_path: Path) -> None:
     [
         ("SERVING", True, "says SERVING"),
         ("NOT_SERVING", False, "says NOT_SERVING"),
-        ("UNIMPLEMENTED", False, "not there"),
+        ("UNIMPLEMENTED", False, "does not exist"),
     ],
 )
 def test_health_is_what_the_health_service_says(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.http2 import control, frames, messages, streams
+from grpclab.http2 import control, frames, messages, protocol_errors, streams
 from grpclab.http2.answers import Answers
 from grpclab.http2.frames import ErrorCode, Setting
 from grpclab.http2.messages import prefixed
@@ -62,7 +62,7 @@ def said_by(attack: Attack, most_bytes: int) -> Iterator[bytes]:
 def receive(server: ServerConnection, data: bytes) -> list[Stream]:
     """Everything that comes of these bytes, in as many turns as it takes."""
     news = server.receive(data)
-    while server.behind:
+    while server.connection.behind:
         news = [*news, *server.receive(b"")]
     return news
 
@@ -117,7 +117,7 @@ def test_resets_are_a_flood_only_where_they_outnumber_the_answers() -> None:
 def test_resets_and_pings_are_no_flood_where_they_take_their_time() -> None:
     server = ready_server()
     for number in range(2 * streams.MAX_RESETS):
-        server.now += 4 * control.FLOOD_S / streams.MAX_RESETS
+        server.control.now += 4 * protocol_errors.FLOOD_S / streams.MAX_RESETS
         server.receive(request(2 * number + 1) + frames.rst_stream(2 * number + 1, ErrorCode.CANCEL))
         server.receive(frames.ping(b"12345678"))
         server.take()
@@ -252,14 +252,14 @@ def test_after_so_many_frames_it_is_the_turn_of_others() -> None:
     for _ in range(3):
         assert len(list(cut(server.take()))) == TURN_STEPS
         server.receive(b"")
-    assert not server.behind
+    assert not server.connection.behind
 
 
 def test_requests_that_are_all_alike_take_turns_too() -> None:
     server = ready_server(steps_at_once=TURN_STEPS)
     said = b"".join(map(request, range(1, 8 * TURN_STEPS, 2)))
     turns = [server.receive(said)]
-    while server.behind:
+    while server.connection.behind:
         turns.append(server.receive(b""))
     assert max(map(len, turns)) <= TURN_STEPS
     assert sum(map(len, turns)) == 4 * TURN_STEPS

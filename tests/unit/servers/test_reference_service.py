@@ -60,7 +60,7 @@ class Room:
         self.exchange()
 
     def exchange(self) -> None:
-        while self.client.outgoing or self.http2.outgoing or self.http2.behind:
+        while self.client.outgoing or self.http2.outgoing or self.http2.connection.behind:
             news: list[Any] = self.http2.receive(self.client.take())
             self.service.take(self, news, self.now)
             self.http2.answers.written()
@@ -191,7 +191,7 @@ def test_every_call_is_kept_inside_until_all_are_in() -> None:
 def test_a_call_that_is_cancelled_leaves_and_is_not_answered() -> None:
     room = Room(service_time="constant:125ms")
     first, second = room.call(2)
-    room.client.cancel(first, 1)
+    room.client.cancel(first.stream_id)
     room.exchange()
     assert room.service.inside == 1
     room.run_until(1.0)
@@ -260,7 +260,8 @@ def test_a_stream_waits_for_a_client_that_does_not_read() -> None:
     room.run_until(0.1)
     (stream,) = room.http2.streams.values()
     assert stream.blocked
-    waiting = sum(map(len, room.http2.outgoing)) + len(stream._unsent)
+    assert stream.flow is not None
+    waiting = sum(map(len, room.http2.outgoing)) + stream.flow.unsent
     assert waiting < (1 << 20) + 3 * 10_000, "no more than its window and a message"
 
 

@@ -43,7 +43,7 @@ class FakeServer:
         ("add_insecure_port", ["[::]:1"], "adds a port"),
         ("add_secure_port", ["[::]:1", None], "adds a port"),
         ("start", [], "starts the server"),
-        ("wait_for_termination", [], "waits for the server's end"),
+        ("wait_for_termination", [], "waits for the server to stop"),
     ],
 )
 def test_register_only_registers_servicers(tmp_path: Path, name: str, given: list[Any], what: str) -> None:

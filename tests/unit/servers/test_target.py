@@ -39,7 +39,7 @@ def test_each_constructor_makes_its_kind() -> None:
         ({"address": "localhost:1", "prepare": "make"}, "invalid prepare=make"),
         ({"app": "a:b", "ready": "tcp"}, "invalid ready=tcp: expected a command beside it"),
         ({"command": "x {port}", "ready": "soon"}, "invalid ready=soon: expected health, tcp or log:REGEX"),
-        ({"command": "x {port}", "ready": "log:("}, "invalid ready=log:(: expected a regular expression"),
+        ({"command": "x {port}", "ready": "log:("}, "invalid ready=log:(: expected a valid regular expression"),
         ({"command": "x {port}", "ready_timeout_s": 0.0}, "invalid ready-timeout=0"),
         ({"app": "a:b", "security": Security(tls=True)}, "TLS options apply only to a command or an address"),
     ],
@@ -60,7 +60,7 @@ def test_what_no_target_can_be_is_refused_in_one_line(fields: dict[str, Any], to
         (grpclab.App("a:b", python="/nowhere/python"), "invalid python=/nowhere/python: expected an interpreter"),
         (grpclab.Command("true {port}", cwd="/nowhere"), "invalid cwd=/nowhere"),
         (grpclab.Command("/nowhere/srv {port}"), "invalid --a-cmd="),
-        (grpclab.Address("localhost"), "invalid --a-cmd=localhost: expected a port behind it"),
+        (grpclab.Address("localhost"), "invalid --a-cmd=localhost: expected a port after it"),
     ],
 )
 def test_what_is_not_there_is_refused_where_it_was_given(target: Target, told: str) -> None:

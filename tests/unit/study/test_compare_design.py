@@ -20,5 +20,5 @@ def test_what_is_to_be_raised_is_what_keeps_the_calls_few(
     load = dataclasses.replace(OPTIMIZED.load, requests=requests, rate_rps=rate_rps, duration_s=2.0)
     side = Side(label="a", config=dataclasses.replace(OPTIMIZED, load=load))
     said = too_few_calls({"a": side, "b": side}).get("latency_p99_s", "")
-    expected = f"p99 latency needs 1,000 calls in each trial, {planned} are planned: raise {option}"
+    expected = f"p99 latency needs 1,000 calls in each trial, but {planned} are planned: raise {option}"
     assert said == (expected if option else "")

@@ -137,7 +137,7 @@ class FakeGenerator:
         closed_at = started_at + lengths.ramp_s + lengths.counted_s
         fields: dict[str, Any] = {"closed_at": closed_at, "tail_ended_at": closed_at, "drained_at": closed_at + 0.001}
         if number in server.late_in:
-            fields["invalid"] = "a worker of the load generator began 9 ms late"
+            fields["invalid"] = "a worker of the load generator started 9 ms late"
         world.wait(closed_at + 0.001 - started_at, server.name)
         made = made_slice(
             number, started_at, opened_at=started_at + lengths.ramp_s, **fields | dict(server.slice_fields)
@@ -331,7 +331,7 @@ def test_one_whose_slice_would_be_too_long_is_measured_alone_and_the_others_go_o
 def test_a_member_whose_warm_up_has_no_call_is_measured_alone(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "hub", "b", "c")
     bench["b"].warm = WarmUp(calls=0, latency_p50_s=math.nan, latency_p99_s=math.nan, throughput_rps=0.0)
-    assert bench.measure().alone == {"b": "no call of its warm-up ended"}
+    assert bench.measure().alone == {"b": "no call completed in its warm-up"}
 
 
 def test_a_pair_is_measured_one_after_the_other_where_one_side_has_to_be(tmp_path: Path) -> None:
@@ -339,7 +339,9 @@ def test_a_pair_is_measured_one_after_the_other_where_one_side_has_to_be(tmp_pat
     bench["b"].warm = dataclasses.replace(WARM, latency_p50_s=1.0, latency_p99_s=1.5)
     found = bench.measure()
     assert set(found.alone) == {"hub", "b"}
-    assert found.alone["hub"] == f"nobody is left beside it, since b was measured alone ({found.alone['b']})"
+    assert found.alone["hub"] == (
+        f"no other configuration is left in its group, since b was measured alone ({found.alone['b']})"
+    )
     assert found.reasons == (f"b was measured alone: {found.alone['b']}",)
     assert bench.visits() == {}
     assert not found.interleaved
@@ -353,7 +355,7 @@ def test_the_busiest_of_those_that_work_without_calls_leaves_and_what_it_disturb
     found = bench.measure()
     assert set(found.alone) == {"c"}
     assert bench.world.alone["c"]["until_idle"]
-    assert "of a core when it has no call" in found.alone["c"]
+    assert "of a core when it has no calls" in found.alone["c"]
     frame = found.slices()
     early = frame[frame["reason"] == "c left the group"]
     assert not early["valid"].any()
@@ -369,7 +371,7 @@ def test_a_server_that_works_when_its_calls_have_ended_is_measured_until_it_is_i
     found = bench.measure()
     assert set(found.alone) == {"b"}
     assert bench.world.alone["b"]["until_idle"]
-    assert "when its calls have ended" in found.alone["b"]
+    assert "after its calls have ended" in found.alone["b"]
 
 
 def test_servers_that_take_too_much_memory_are_measured_one_after_the_other(tmp_path: Path) -> None:
@@ -395,8 +397,8 @@ def test_a_server_that_starts_only_alone_is_measured_alone_and_the_others_togeth
     assert set(found.alone) == {"c"}
     assert bench.visits().keys() == {"hub", "b"}
     assert found.reasons == (
-        "c was measured alone: it does not start beside the others (the server could not be started: port 9000 is in"
-        " use)",
+        "c was measured alone: it does not start next to the others (the server could not be started: port 9000 is "
+        "in use)",
     )
 
 
@@ -406,11 +408,11 @@ def test_where_two_servers_cannot_live_together_both_sides_are_measured_alone(tm
     found = bench.measure()
     assert set(found.alone) == {"hub", "b"}
     why = "the server could not be started: port 9000 is in use"
-    assert found.alone["hub"] == f"b does not start beside the others ({why})"
+    assert found.alone["hub"] == f"b does not start next to the others ({why})"
     assert found.reasons == (found.alone["hub"],), "why is said, and once"
     notices = bench.world.alone["b"]["notices"]
     assert [each.text for each in notices] == [
-        f"measured alone in one window: it does not start beside the others ({why})"
+        f"measured alone in one window: it does not start next to the others ({why})"
     ]
 
 
@@ -463,7 +465,7 @@ def test_a_member_of_whose_slices_none_counts_is_measured_alone(tmp_path: Path) 
     bench["b"].late_in = range(1000)
     found = bench.measure()
     assert [name for name in ("hub", "a", "b") if name in found.alone] == ["b"]
-    assert "began 9 ms late" in found.alone["b"]
+    assert "started 9 ms late" in found.alone["b"]
     assert found.trials["b"].valid
 
 

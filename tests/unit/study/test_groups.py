@@ -18,6 +18,7 @@ from grpclab.analysis.study_plan import (
 )
 from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
+from grpclab.study.block_count import BlockCount
 from grpclab.study.designs.design import ScheduledGroup, schedule_groups, scheduled_group
 from grpclab.study.documents import write_json
 from grpclab.study.group_order import is_profiled, unmeasured
@@ -148,11 +149,11 @@ def test_a_pair_of_which_each_was_valid_in_another_group_is_measured_again() -> 
 
 def test_what_fails_alike_in_its_first_two_blocks_is_left_out_of_the_others() -> None:
     blocks = [
-        measured(scheduled_group(PLAN, block, 0, SEED), invalid={"y": f"port {block} is taken"}) for block in (0, 1)
+        measured(scheduled_group(PLAN, block, 0, SEED), invalid={"y": f"port {block} is in use"}) for block in (0, 1)
     ]
     assert after(blocks[0]).left_out(1) == {}
     remaining = after(blocks[0] + blocks[1])
-    assert remaining.left_out(2) == {"y": "port 1 is taken"}
+    assert remaining.left_out(2) == {"y": "port 1 is in use"}
     assert remaining.left_out(1) == {}, "there it may be measured again"
     third = remaining.next(2, 0)
     assert third is not None
@@ -282,12 +283,12 @@ def test_the_number_of_blocks_is_fixed_once_and_the_study_goes_on_with_it(tmp_pa
     store = Store(tmp_path / "results" / "piloted")
     begun = store.open(manifest(pilot=StoredPilot()))
     assert begun.plan.blocks == 3
-    fixed = store.fix_blocks(12, "it is noisy", counted_s=0.5)
+    fixed = store.fix_blocks(BlockCount(blocks=12, reason="it is noisy", counted_s=0.5))
     assert (fixed.plan.blocks, fixed.pilot) == (12, StoredPilot(fixed=True, reason="it is noisy", counted_s=0.5))
     assert {group.counted_s for group in fixed.plan.groups} == {0.5}
-    assert store.fix_blocks(99, "another") == fixed == store.manifest()
+    assert store.fix_blocks(BlockCount(blocks=99, reason="another")) == fixed == store.manifest()
     assert store.open(manifest(pilot=StoredPilot())).plan.blocks == 12, "the same command continues it"
-    with pytest.raises(DesignError, match="another plan"):
+    with pytest.raises(DesignError, match="different plan"):
         store.open(manifest(replace(PLAN, delta=0.02), pilot=StoredPilot()))
     document = json.loads((store.folder / "manifest.json").read_text())
     assert read(Manifest, document) == fixed
@@ -301,7 +302,7 @@ def test_a_study_of_the_first_edition_goes_on_without_groups(tmp_path: Path) -> 
 
 def test_what_cannot_be_up_together_makes_another_study(store: Store) -> None:
     apart = tuple(replace(group, interleaved=False, reason="exclusive") for group in PLAN.groups)
-    with pytest.raises(DesignError, match="another plan"):
+    with pytest.raises(DesignError, match="different plan"):
         store.open(manifest(replace(PLAN, groups=apart)))
     regrouped = replace(PLAN, groups=(replace(PLAN.groups[0], pass_s=0.5), *PLAN.groups[1:]))
     assert store.open(manifest(regrouped)).plan.groups == PLAN.groups, "it goes on with its own"

@@ -73,13 +73,13 @@ def stored(root: Path, name: str, ratio: float, *, bound: str = "", **changed: A
 def test_two_runs_are_told_with_their_spread() -> None:
     lines = join_runs([original("a", 1.2), original("bb", 1.3)]).lines()
     assert lines[0].startswith("a (2026-11-21, elsewhere)")
-    assert lines[-1] == "2 runs, ratios from 1.2x to 1.3x: from 3 runs on there is one interval"
+    assert lines[-1] == "2 runs, ratios from 1.2× to 1.3×: a joint interval takes at least 3 runs"
 
 
 def test_three_runs_have_one_interval_and_a_verdict() -> None:
     found = join_runs([original("a", 1.2), original("bb", 1.22), original("ccc", 1.21)])
     assert found.verdict.verdict == "faster"
-    assert "3 runs together: 1.21x" in found.lines()[-1]
+    assert "3 runs together: 1.21×" in found.lines()[-1]
     assert "Hartung-Knapp, 2 degrees of freedom" in found.lines()[-1]
     document = found.as_json()
     assert document["degrees"] == 2
@@ -89,8 +89,8 @@ def test_three_runs_have_one_interval_and_a_verdict() -> None:
 def test_a_run_with_another_target_is_not_joined() -> None:
     found = join_runs([original("a"), original("bb"), original("ccc", versions={"grpcio": "1.70.0"})])
     assert len(found.runs) == 2
-    assert found.left_out == (("ccc", "its few is another program: grpcio 1.70.0, in the first None"),)
-    assert "not joined: ccc: its few is another program" in found.lines()[-1]
+    assert found.left_out == (("ccc", "its few is a different program: grpcio 1.70.0, in the first None"),)
+    assert "not joined: ccc: its few is a different program" in found.lines()[-1]
 
 
 def test_a_run_on_another_machine_is_joined() -> None:
@@ -110,7 +110,7 @@ def test_a_run_of_another_plan_is_not_joined() -> None:
         source="e", manifest=read_manifest(manifest(turned, study="e")), verdict=Judgement(headline=headline())
     )
     found = join_runs([original("a"), other, swapped])
-    assert found.left_out == (("d", "its few is another configuration"), ("e", "it compares something else"))
+    assert found.left_out == (("d", "its few is a different configuration"), ("e", "it compares something else"))
 
 
 def test_a_run_without_an_interval_is_not_joined() -> None:
@@ -118,7 +118,7 @@ def test_a_run_without_an_interval_is_not_joined() -> None:
     found = join_runs([empty, original("a")])
     assert found.left_out == (("x", "it has no ratio with an interval"),)
     assert len(found.runs) == 1
-    with pytest.raises(DesignError, match="takes two runs"):
+    with pytest.raises(DesignError, match="takes at least two runs"):
         join_runs([])
 
 
@@ -141,7 +141,7 @@ def test_a_study_of_the_first_edition_is_rejudged_and_the_rows_that_change_are_t
     found = rejudge(Study.stored(folder))
     assert [(row.before.verdict, row.after.verdict) for row in found.changed] == [("faster", "inconclusive")]
     first, row = found.lines()
-    assert first == ("tiny by today's rules, edition 2; it was measured under those of edition 1: 1 of 1 row changed")
+    assert first == ("tiny by current rules, edition 2; it was measured under those of edition 1: 1 of 1 row changed")
     assert "many against few, throughput: faster -> inconclusive: the load generator was the limit" in row
     assert (folder / "verdict.json").read_text() == before
 
@@ -159,14 +159,14 @@ def test_the_margins_of_today_change_what_lies_between(tmp_path: Path, ratio: fl
 
 def test_a_study_of_today_says_that_nothing_changed() -> None:
     found = Rejudged(study="tiny", measured=TODAY, judgement=Judgement(), changed=(), rows=1)
-    assert found.lines() == ["tiny by today's rules, which it was measured under: 0 of 1 row changed"]
+    assert found.lines() == ["tiny by current rules, the rules that it was measured under: 0 of 1 row changed"]
 
 
 def test_a_study_without_a_trial_cannot_be_rejudged(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "tiny"
     folder.mkdir(parents=True)
     write_json(folder / "manifest.json", manifest(plan()))
-    with pytest.raises(MeasurementError, match="holds no trial yet"):
+    with pytest.raises(MeasurementError, match="has no trials yet"):
         rejudge(Study.stored(folder))
 
 

@@ -29,14 +29,14 @@ def refusal(**values: Any) -> str:
 BAD: list[tuple[str, Any, str]] = [
     ("study", "", "letters, digits"),
     ("study", "../elsewhere", "letters, digits"),
-    ("study", ".hidden", "the first a letter or digit"),
+    ("study", ".hidden", "starting with a letter or digit"),
     ("study", "two words", "letters, digits"),
-    ("study", "x" * 65, "64 at most"),
+    ("study", "x" * 65, "at most 64"),
     ("study", None, "letters, digits"),
     ("study", -7, "letters, digits"),
     ("study", ["a"], "letters, digits"),
     ("study", "name\n", "letters, digits"),
-    ("study", "README", "another name: README, index, calibration and calibration-..., in capitals or not, are for"),
+    ("study", "README", "another name: README, index, calibration and calibration-..., in any case, are reserved for"),
     ("budget", "soon", "or 12m, or none, or auto"),
     ("budget", 5, "seconds, 10 to 10^6"),
     ("budget", None, "or none"),
@@ -213,7 +213,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(wrong: str, right: str) -> 
 def test_a_name_like_no_other_is_refused_with_all_there_are() -> None:
     with pytest.raises(DesignError) as error:
         StudyParameters.from_namespace({"zzzzzz": 1})
-    assert str(error.value) == f"unknown parameter 'zzzzzz': there are {', '.join(NAMES)}"
+    assert str(error.value) == f"unknown parameter 'zzzzzz': expected one of {', '.join(NAMES)}"
 
 
 @pytest.mark.parametrize("value", [None, {"requests": 300}, object])

@@ -17,7 +17,7 @@ from grpclab.study import pilot
 from grpclab.study.block_count import PILOT_BLOCKS
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.design import ScheduledGroup
-from grpclab.study.designs.grouping import grouped
+from grpclab.study.designs.grouping import NO_SLICES_NEEDED, grouped
 from grpclab.study.documents import write_json
 from grpclab.study.group_order import identity_of, unmeasured
 from grpclab.study.measured_study import StudyInterruptedError
@@ -26,6 +26,7 @@ from grpclab.study.pilot import Piloted, estimate_comparison
 from grpclab.study.runner import Study
 from grpclab.study.trial_folders import GROUP
 from grpclab.study.trial_result import TrialResult
+from grpclab.study.wall_budget import GroupTimes
 
 DESIGN = """
 headline = "server.threads=4"
@@ -64,11 +65,15 @@ class DrawnStudy(Study):
         return ""
 
 
-def drawn(root: Path, pilot: StoredPilot | None = None) -> DrawnStudy:
-    """The study, begun or gone on with."""
+def drawn(root: Path, pilot: StoredPilot | None = None, *, large: bool = False) -> DrawnStudy:
+    """The study, begun or gone on with; with `large` it has a second group, whose differences are large."""
     (root / "s.toml").write_text(DESIGN)
     planned = Study.described(root / "s.toml", root=root)
-    study = DrawnStudy(planned.store, replace(planned.manifest, pilot=pilot), root).begin()
+    plan = planned.plan
+    if large:
+        second = replace(plan.groups[0], interleaved=False, reason=NO_SLICES_NEEDED)
+        plan = replace(plan, groups=(*plan.groups, second), profiled=tuple(plan.names), profiled_blocks=3)
+    study = DrawnStudy(planned.store, replace(planned.manifest, plan=plan, pilot=pilot), root).begin()
     study.drawn = []
     return study
 
@@ -126,6 +131,25 @@ def test_a_budget_shortens_the_counted_time_of_a_slow_machine_after_its_first_bl
     assert study.manifest.pilot.reason in study.summary()
 
 
+def test_a_budget_takes_blocks_from_what_carries_no_small_difference_and_the_study_goes_on_so(tmp_path: Path) -> None:
+    pilot = StoredPilot(budget_s=60.0)
+    study = drawn(tmp_path, pilot, large=True)
+    study.seconds, study.stop_at = 14.0, "02-00"
+    with pytest.raises(StudyInterruptedError):
+        run(study)
+    assert (
+        "configurations without a small difference are measured in 1 block"
+        in (study.manifest.pilot or StoredPilot()).reason
+    )
+    again = drawn(tmp_path, pilot, large=True)
+    again.seconds = 14.0
+    lines = run(again)
+    assert sorted({*study.drawn, *again.drawn}) == ["00-00", "00-01", "01-00", "02-00", "03-00", "04-00", "05-00"]
+    assert lines[-1].startswith("[21/21]"), "7 groups of 3"
+    assert not again.missing()
+    assert "in 1 block" in again.summary()
+
+
 def test_what_always_fails_is_tried_twice_then_left_out_and_told(tmp_path: Path) -> None:
     study = drawn(tmp_path)
     study.failing = {"threads-4": "it died"}
@@ -133,7 +157,7 @@ def test_what_always_fails_is_tried_twice_then_left_out_and_told(tmp_path: Path)
     assert study.drawn == ["00-00", "00-01", "01-00", "02-00", "03-00", "04-00", "05-00"]
     names = [name for name in study.store.results() if name.endswith("threads-4")]
     assert len(names) == 3
-    assert sum("threads-4 is left out of the other blocks" in line for line in lines) == 1
+    assert sum("threads-4 is left out of the remaining blocks" in line for line in lines) == 1
     assert any(warning.startswith("left out: threads-4") for warning in study.judge().warnings)
 
     mended = drawn(tmp_path)
@@ -169,7 +193,7 @@ def test_a_budget_beside_a_file_is_kept_when_the_study_goes_on_without_one(tmp_p
     assert Study.described(tmp_path / "s.toml", "mine", root=tmp_path).begin().manifest.pilot == begun.manifest.pilot
     other = Study.described(tmp_path / "s.toml", "mine", root=tmp_path, budget_s=60.0).begin()
     assert other.manifest.pilot == begun.manifest.pilot
-    assert "begun with a budget of 10 min" in other.summary()
+    assert "started with a budget of 10 min" in other.summary()
 
 
 def test_a_file_measured_exclusively_has_one_server_up_at_a_time(tmp_path: Path) -> None:
@@ -195,7 +219,7 @@ def sided(monkeypatch: pytest.MonkeyPatch, noise: float = 0.02) -> list[str]:
             for block, log in enumerate(logs)
             for name in "ab"
         ]
-        return Piloted(trials=pd.DataFrame(rows), plan=plan, block_s=5.0)
+        return Piloted(trials=pd.DataFrame(rows), plan=plan, times=GroupTimes(seconds={(0, 0): 5.0}))
 
     monkeypatch.setattr(pilot, "piloted", piloted)
     return reasons
@@ -204,10 +228,10 @@ def sided(monkeypatch: pytest.MonkeyPatch, noise: float = 0.02) -> list[str]:
 @pytest.mark.parametrize(
     ("blocks", "budget_s", "exclusive", "told"),
     [
-        (None, None, False, "blocks are planned, enough to decide in four of five cases"),
+        (None, None, False, "blocks are planned, enough to decide in four out of five cases"),
         (None, 60.0, False, "budget 60 s: "),
-        (None, None, True, "one after the other: its servers cannot be up together"),
-        (20, None, False, "20 blocks find an effect of"),
+        (None, None, True, "one after the other: its servers cannot run at the same time"),
+        (20, None, False, "20 blocks detect an effect of"),
         (5, None, False, "no verdict with 5 blocks"),
     ],
 )

@@ -24,11 +24,14 @@ EDITED = replace(FIRST, files=(FIRST.files[0], StoredFile(name="till.py", sha256
     ("after", "told"),
     [
         (FIRST, ""),
-        (EDITED, "till.py is another file"),
-        (replace(FIRST, files=(StoredFile(name="other", sha256="1"), FIRST.files[1])), "other, srv are other files"),
-        (replace(FIRST, versions={"grpcio": "1.81.0"}), "grpcio 1.80.0 became 1.81.0"),
-        (replace(FIRST, commit="f" * 40), "its commit 0123456789ab became ffffffffffff"),
-        (replace(FIRST, dirty=True), "tracked files beside it were changed"),
+        (EDITED, "till.py is a different file"),
+        (
+            replace(FIRST, files=(StoredFile(name="other", sha256="1"), FIRST.files[1])),
+            "other, srv are different files",
+        ),
+        (replace(FIRST, versions={"grpcio": "1.81.0"}), "grpcio 1.80.0 is now 1.81.0"),
+        (replace(FIRST, commit="f" * 40), "its commit 0123456789ab is now ffffffffffff"),
+        (replace(FIRST, dirty=True), "it has new uncommitted changes to tracked files"),
         (replace(FIRST, dirty=None), ""),
         (replace(FIRST, files=(), commit="", versions={}), ""),
     ],
@@ -42,7 +45,9 @@ def test_what_only_one_call_imported_is_no_difference_and_another_content_is() -
     app = replace(FIRST, app="shop:register")
     first = replace(app, files=(*app.files, late))
     assert differing(app, first) == differing(first, app) == ""
-    assert differing(first, replace(app, files=(*app.files, replace(late, sha256="5")))) == "late.py is another file"
+    assert (
+        differing(first, replace(app, files=(*app.files, replace(late, sha256="5")))) == "late.py is a different file"
+    )
 
 
 def trial(program: StoredProgram | None, *, block: int = 0, configuration: str = "a") -> StoredResult:
@@ -65,12 +70,12 @@ def test_a_change_during_a_study_makes_further_trials_invalid() -> None:
     assert watch.change(trial(EDITED, configuration="b")) == "", "another configuration may have another program"
     for block in (1, 2):
         reason = watch.change(trial(EDITED, block=block))
-        assert reason == "the program of a changed during the study: till.py is another file"
+        assert reason == "the program of a changed during the study: till.py is a different file"
     assert watch.change(trial(FIRST, block=3)) == "", "restored, it counts again"
 
 
 def test_a_study_does_not_continue_with_another_program() -> None:
     watch = ProgramWatch({"0-a": trial(FIRST)})
-    with pytest.raises(DesignError, match=r"till\.py is another file; begin a new study"):
+    with pytest.raises(DesignError, match=r"till\.py is a different file; start a new study"):
         watch.change(trial(EDITED, block=1))
     assert watch.change(trial(FIRST, block=1)) == ""

@@ -54,7 +54,7 @@ def test_a_file_may_name_another_machine_with_leave_only(tmp_path: Path, leave: 
         design(tmp_path, None)
     found = design(tmp_path, leave)
     assert told == [
-        f"sends calls of a.Shop/Buy to {ELSEWHERE} (192.0.2.1) in plain text: at most 100 calls/s, 1,000 calls, 60 s"
+        f"sends a.Shop/Buy calls to {ELSEWHERE} (192.0.2.1) in plain text: at most 100 calls/s, 1,000 calls, 60 s"
     ]
     assert {subject.target.ledger for subject in found.subjects.values()} == {leave.ledger}
     assert {subject.target.security.remote for subject in found.subjects.values()} == {("192.0.2.1",)}
@@ -64,9 +64,9 @@ def test_a_file_may_name_another_machine_with_leave_only(tmp_path: Path, leave: 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"set_": "load.rate_rps = 200"}, "invalid --rate=200: expected 100 at most"),
-        ({"set_": "link.rtt_ms = 5"}, "leave link.* out"),
-        ({"target": "command = './srv {port}'"}, "it applies only to an address in [target]"),
+        ({"set_": "load.rate_rps = 200"}, "invalid --rate=200: expected at most 100"),
+        ({"set_": "link.rtt_ms = 5"}, "remove the link.* settings"),
+        ({"target": "command = './srv {port}'"}, "it only applies to an address in [target]"),
     ],
 )
 def test_a_file_that_may_not_be_measured_there_is_refused(
@@ -109,7 +109,7 @@ def test_compare_takes_the_leave_and_says_what_is_sent_where(
     given: dict[str, Any] = {"call": "a.Shop/Buy", "b_settings": {"client.pooling": "per_call"}}
     with pytest.raises(_PreparedError):
         grpclab.compare(there, there, **given, allow_remote=True, **CEILINGS)
-    assert capsys.readouterr().err.count(f"grpclab: sends calls of a.Shop/Buy to {ELSEWHERE} (192.0.2.1)") == 1
+    assert capsys.readouterr().err.count(f"grpclab: sends a.Shop/Buy calls to {ELSEWHERE} (192.0.2.1)") == 1
     ledgers = {side.subject.target.ledger for side in prepared[0].values()}
     assert len(ledgers) == 1
     assert ledgers.pop().allowance == Allowance(rate_rps=100, calls=1000, time_s=60)
@@ -120,12 +120,12 @@ def test_compare_takes_the_leave_and_says_what_is_sent_where(
     [
         (grpclab.Address(ELSEWHERE), {}, "any other needs"),
         (grpclab.Address(ELSEWHERE), {"allow_remote": True}, "add --max-rate, --max-calls, --max-time"),
-        (grpclab.Address(ELSEWHERE), CEILINGS, "--allow-remote with it"),
-        ("basic", {"allow_remote": True, **CEILINGS}, "applies only to an Address"),
+        (grpclab.Address(ELSEWHERE), CEILINGS, "--allow-remote as well"),
+        ("basic", {"allow_remote": True, **CEILINGS}, "only applies to an Address"),
         (
             grpclab.Address(ELSEWHERE),
             {"allow_remote": True, **CEILINGS, "settings": {"load.rate_rps": 200}},
-            "expected 100 at most",
+            "expected at most 100",
         ),
     ],
 )

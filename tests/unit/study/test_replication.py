@@ -26,11 +26,12 @@ from grpclab.factors.config import TrialConfig
 from grpclab.metrics import MEASURED
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.past import summary
-from grpclab.report.renderers.markdown import escape, markdown
+from grpclab.report.renderers.markdown import markdown
 from grpclab.report.sections import answer
 from grpclab.report.sections import claims as claims_section
 from grpclab.study.designs import replication_design
 from grpclab.study.parameters import StudyParameters
+from grpclab.text.markdown import escape
 from tests.support.finished import finished
 from tests.support.pages import html_of
 from tests.support.plans import document
@@ -262,9 +263,10 @@ def test_system_calls_by_what_each_tool_sees() -> None:
     assert found((0.136, 0.136), (0.04, 0.04))[0] == HOLDS
     assert found((0.136, 0.44), (0.04, 0.38)) == (
         CONDITION,
-        "only as py-spy sees it; by py-spy: 13.6 % to 4.0 % (change -9.6 to -9.6 points, 3 blocks); by perf: 44.0 % to "
-        "38.0 % (change -6.0 to -6.0 points, 3 blocks); for comparison, the kernel's own accounting of the CPU time: "
-        "40.0 % to 40.0 % (change +0.0 to +0.0 points, 6 blocks)",
+        "only according to py-spy; by py-spy: 13.6 % to 4.0 % (change -9.6 to -9.6 points, 3 "
+        "blocks); by perf: 44.0 % to 38.0 % (change -6.0 to -6.0 points, 3 blocks); for comparison, "
+        "the kernel's own accounting of the CPU time: 40.0 % to 40.0 % (change +0.0 to +0.0 points, "
+        "6 blocks)",
     )
     assert found((0.40, 0.44), (0.36, 0.38))[0] == FAILS
     assert found((0.02, 0.02), (0.03, 0.03))[0] == FAILS, "it is low, and has not fallen"
@@ -279,7 +281,7 @@ def test_system_calls_that_nobody_looked_at_are_not_decided() -> None:
 def test_streams_hold_if_all_blocks_carry_them() -> None:
     verdict, told = outcome("streams")
     assert verdict == HOLDS
-    assert "0 of 120,000 calls failed, median latency 2 s, carried in 6 of 6 blocks" in told
+    assert "0 of 120,000 calls failed, median latency 2 s, sustained in 6 of 6 blocks" in told
 
 
 def test_streams_that_only_the_raised_limits_carry_hold_under_that_condition() -> None:
@@ -316,13 +318,13 @@ def test_errors_by_load() -> None:
 def test_keepalive_that_changes_no_count_of_connections_does_not_hold() -> None:
     verdict, told = outcome("keepalive")
     assert verdict == FAILS
-    assert "a channel for each call against channels that are kept: 2,600 and 4" in told
+    assert "one channel per call and channels that are kept open: 2,600 and 4" in told
 
 
 def test_keepalive_that_saves_connections_after_silence_holds_then() -> None:
     verdict, told = outcome("keepalive", {"idle-off": {"link_connections": [3.0, 4.0] * 3}})
     assert verdict == CONDITION
-    assert told.startswith("only after silence on a link that forgets; ")
+    assert told.startswith("only after an idle period on a link that drops connections; ")
     both = {"idle-off": {"link_connections": [3.0, 4.0] * 3}, "keepalive-off": {"connections_opened": [8.0, 9.0] * 3}}
     assert outcome("keepalive", both)[0] == HOLDS
 
@@ -349,7 +351,7 @@ def test_large_windows_network_by_network() -> None:
     far = downloads(at_20ms=(300, 1000, 1000), at_60ms=(100, 900, 900))
     verdict, told = outcome("large windows", far)
     assert verdict == CONDITION
-    assert told.startswith("only over a 20 ms round trip and over a 60 ms round trip; plain loopback: 16 MiB gives 1.0")
+    assert told.startswith("only over a 20 ms round trip and over a 60 ms round trip; plain loopback: 16 MiB has 1.0")
     everywhere = {**far, **downloads(loopback=(500, 1000, 1000))}
     assert outcome("large windows", everywhere)[0] == HOLDS
     assert outcome("large windows", noise=0.3)[0] == UNDECIDED
@@ -364,8 +366,8 @@ def test_adaptive_windows_must_keep_up_with_the_best_fixed_one_on_each_network()
     verdict, told = outcome("adaptive windows", behind)
     assert verdict == CONDITION
     assert told.startswith("only over plain loopback and over a 20 ms round trip; ")
-    assert "60 ms round trip: adaptive gives 0.60 times" in told
-    assert "of the best fixed, 16 MiB" in told
+    assert "60 ms round trip: adaptive has 0.60 times" in told
+    assert "the throughput of the best fixed window, 16 MiB" in told
     nowhere = {
         name: {"throughput_rps": 500.0} for name in NAMES if name.startswith("down-") and name.endswith("adaptive")
     }
@@ -438,12 +440,12 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     made = trials(asked, blocks=2)
     study = finished(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
     assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
-    assert "all of them where failing is what is measured" in html_of(answer.section(study), "answer")
+    assert "all of them in configurations that measure failure" in html_of(answer.section(study), "answer")
     made = trials(asked | {"optimized-c10000": {"errors": 3.0}}, blocks=2)
     study = FinishedStudy.of(study.manifest, made, study.verdict)
     told = html_of(answer.section(study), "answer")
     assert "486 of " in told
-    assert "480 of them where failing is what is measured" in told
+    assert "480 of them in configurations that measure failure" in told
 
 
 def test_the_report_has_a_section_of_claims_where_the_plan_tests_some() -> None:

@@ -43,7 +43,7 @@ def test_a_study_with_another_content_of_its_data_file_does_not_resume(data: Pat
     store.open(manifest(data))
     store.open(manifest(data))
     data.write_text('{"id": 1}\n{"id": 3}\n')
-    with pytest.raises(DesignError, match=r"another content of the data file orders\.jsonl"):
+    with pytest.raises(DesignError, match=r"different content of the data file orders\.jsonl"):
         store.open(manifest(data))
 
 

@@ -104,12 +104,17 @@ def test_a_server_of_ones_own_is_not_measured_without_a_call(target: GivenTarget
             Side(label="x", config=OPTIMIZED, subject=Subject(target=grpclab.Command("sh x {port}"))),
             "basic",
             {},
-            "factor of our own",
+            "factor of grpclab's own",
         ),
         ("basic", "basic", {"start_timeout_s": -1}, "invalid --start-timeout=-1"),
         ("basic", "basic", {"names": {"a": "x" * 100}}, "invalid --a-name"),
-        ("basic", "basic", {"data": "{}"}, "--data belongs to a call"),
-        ("basic", "basic", {"call": "a.B/C", "settings": {"load.method": "SayHelloStream"}}, "load.method is for"),
+        ("basic", "basic", {"data": "{}"}, "--data only applies to your own calls"),
+        (
+            "basic",
+            "basic",
+            {"call": "a.B/C", "settings": {"load.method": "SayHelloStream"}},
+            "load.method only applies to",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(a: Any, b: Any, asked: dict[str, Any], told: str) -> None:

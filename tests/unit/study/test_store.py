@@ -20,6 +20,7 @@ from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.metrics import MEASURED
 from grpclab.study import collection
 from grpclab.study.documents import SCHEMA_VERSION, write_json
+from grpclab.study.model import Manifest
 from grpclab.study.store import Store
 from grpclab.study.stored_values import read_manifest
 from grpclab.study.trial_result import TrialIdentity, TrialResult
@@ -171,25 +172,38 @@ def test_a_study_is_begun_once_and_gone_on_with(tmp_path: Path) -> None:
     assert store.name == "mine"
 
 
+def test_a_study_whose_titles_and_reasons_are_worded_differently_resumes(tmp_path: Path) -> None:
+    def worded(title: str, reason: str) -> Manifest:
+        factor = "server.window_kib"
+        row = {"name": "basic", "title": title, "settings": {factor: 64}, "without_effect": {factor: reason}}
+        return read_manifest(manifest(plan=PLAN | {"configurations": [row]}))
+
+    store = Store(tmp_path / "results" / "mine")
+    begun = store.open(worded("basic", "BDP probing overrides it"))
+    again = store.open(worded("the basic one", "set adaptive_window=false"))
+    assert again == begun
+    assert [one.title for one in again.plan.configurations] == ["basic"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"design": "quick"}, ["another design"]),
+        ({"design": "quick"}, ["different design"]),
         (
             {"seed": 2, "parameters": {"study": "mine", "seed": 2, "max_trial_s": 0.2}},
-            ["another seed", "there seed=7, here seed=2"],
+            ["different seed", "there seed=7, here seed=2"],
         ),
         (
             {"plan": PLAN | {"blocks": 8}, "parameters": {"study": "mine", "seed": 7, "max_trial_s": 0.4}},
-            ["another plan", "there max_trial_s=0.2, here max_trial_s=0.4"],
+            ["different plan", "there max_trial_s=0.2, here max_trial_s=0.4"],
         ),
         (
             {"identity": {"host": "there", "grpcio": "1.85.1"}},
-            ["another identity", "there host=elsewhere, here host=there"],
+            ["different identity", "there host=elsewhere, here host=there"],
         ),
         (
             {"identity": {"host": "elsewhere", "grpcio": "1.86.0"}, "design": "quick"},
-            ["another design and identity", "there grpcio=1.85.1, here grpcio=1.86.0"],
+            ["different design and identity", "there grpcio=1.85.1, here grpcio=1.86.0"],
         ),
     ],
 )
@@ -200,7 +214,7 @@ def test_another_design_or_machine_is_refused_with_what_differs(
     with pytest.raises(DesignError) as refusal:
         store.open(read_manifest(manifest(**changes)))
     text = str(refusal.value)
-    assert all(word in text for word in [*words, str(store.folder), "give this one a name of its own"])
+    assert all(word in text for word in [*words, str(store.folder), "give this one another name"])
     assert "\n" not in text
     assert store.manifest() == before
 
@@ -228,7 +242,7 @@ def test_a_second_process_is_refused_until_the_first_has_ended_however_that_was(
         with pytest.raises(DesignError) as refusal, store.lock():
             pass
         assert str(refusal.value) == (
-            "study 'mine' is being measured by another process: wait for it, or give another name"
+            "study 'mine' is being measured by another process: wait for it, or use another name"
         )
         other.kill()
         other.wait()

@@ -84,7 +84,7 @@ client.window-kib = [64]
 client.adaptive-window = false"""
     two = one.replace("-", "_")
     assert planned(one) == planned(two)
-    assert "given twice" in refusal(f'min_effect="4%"\n{one}')
+    assert "appears twice" in refusal(f'min_effect="4%"\n{one}')
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_a_target_of_ones_own_needs_a_method(target: str, told: str) -> None:
 
 def test_a_target_is_exactly_one_thing() -> None:
     wrong = {
-        'variant = "basic"\n[target]\napp = "m:f"': "invalid variant=basic: expected no [target] beside it",
+        'variant = "basic"\n[target]\napp = "m:f"': "invalid variant=basic: expected no [target] together with it",
         "[target]": "expected exactly one of variant, app, command, address",
         '[target]\napp = "m:f"\ncommand = "true {port}"': "expected exactly one of",
         '[target]\nap = "m:f"': "unknown key 'target.ap': did you mean app?",
-        "[target]\napp = 7": "invalid target.app=7: expected a text in quotes",
+        "[target]\napp = 7": "invalid target.app=7: expected a quoted string",
         '[target]\napp = "m"': "invalid app=m: expected MODULE:NAME",
         '[target]\naddress = "localhost:1"\npython = "python3"': "target: invalid python=python3: expected an",
         '[target]\ncommand = "true {port}"\nready-timeout = "soon"': "invalid target.ready-timeout=soon",
@@ -165,15 +165,15 @@ arg.mode = ["", "very fast", "very-fast"]""")
         (
             'command = "true {port}"',
             "server.threads = [4]",
-            "invalid server.threads=4: server.threads is a factor of our own",
+            "invalid server.threads=4: server.threads is a factor of grpclab's own",
         ),
         ('command = "true {port}"', 'target.python = ["python3"]', "invalid target.python="),
-        ('address = "localhost:1"', "server.threads = [4]", "runs already"),
+        ('address = "localhost:1"', "server.threads = [4]", "is already running"),
         ('address = "localhost:1"', "arg.x = [4]", "invalid arg.x=4: arg.x"),
-        ('address = "localhost:1"', "env.X = [4]", "runs already"),
+        ('address = "localhost:1"', "env.X = [4]", "is already running"),
         ('app = "m:f"', "server.handler_work_us = [4]", "invalid server.handler_work_us="),
         ('app = "m:f"', "load.request_bytes = [4]", "invalid load.request_bytes="),
-        ('variant = "basic"', "arg.x = [1]", "invalid arg.x=1: arg.x fills a command"),
+        ('variant = "basic"', "arg.x = [1]", "invalid arg.x=1: arg.x fills in a command"),
     ],
 )
 def test_a_factor_that_the_target_does_not_have_is_refused(target: str, factor: str, told: str) -> None:
@@ -225,7 +225,7 @@ server.threads = [4, 64]"""
         )
     assert "expected scenario=pay or scenario=list in it" in refusal(text.replace("scenario=list ", ""))
     assert "headline is missing" in refusal(text.partition("\n[target]")[2].join(["[target]", ""]))
-    assert "a name of its own" in refusal(text.replace('"pay"', '"list"'))
+    assert "a unique name" in refusal(text.replace('"pay"', '"list"'))
 
 
 def test_paths_lie_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,13 +275,15 @@ def test_threads_of_an_asyncio_application_may_act_and_those_of_our_greeter_cann
     text = '[target]\n{}\n[set]\nserver.implementation = "asyncio"\n[factors]\nserver.threads = [4, 16]'
     found = planned(text.format('app = "m:f"\n[call]\nmethod = "a.B/C"'))
     assert [one.without_effect for one in found.plan.configurations] == [{}] * 4
-    assert "server.threads cannot act" in refusal(text.format('variant = "basic"'))
+    assert "server.threads has no effect" in refusal(text.format('variant = "basic"'))
 
 
 def test_a_file_whose_name_is_taken_is_named_otherwise(tmp_path: Path) -> None:
     file = tmp_path / "readme.toml"
     file.write_text("[factors]\nserver.threads = [4]\n")
-    with pytest.raises(DesignError, match=r"invalid study=readme: .* README, .*; --study NAME gives it another$"):
+    with pytest.raises(
+        DesignError, match=r"invalid study=readme: .* README, .*; choose another one with --study " r"NAME$"
+    ):
         Study.described(file, root=tmp_path)
     assert Study.described(file, "mine", root=tmp_path).name == "mine"
 

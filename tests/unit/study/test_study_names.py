@@ -53,7 +53,7 @@ def test_two_runs_of_one_plan_with_other_programs_have_folders_of_their_own(serv
 def test_a_study_that_resumes_by_its_name_says_which_file_changed(server: Path) -> None:
     study(server, "mine").begin()
     server.write_text("print(2)\n")
-    with pytest.raises(DesignError, match=r"another program behind its servers \(.*server\.py is another file\)"):
+    with pytest.raises(DesignError, match=r"different program behind its servers \(.*server\.py is a different file\)"):
         study(server, "mine").begin()
 
 

@@ -59,7 +59,7 @@ def test_a_built_in_name_cannot_be_replaced(shelf: Registry[object], install: In
     assert list(shelf) == ["dumps", "loads"]
 
 
-@pytest.mark.parametrize(("name", "hint"), [("dump", "did you mean dumps?"), ("xyz", "there are dumps, loads")])
+@pytest.mark.parametrize(("name", "hint"), [("dump", "did you mean dumps?"), ("xyz", "expected one of dumps, loads")])
 def test_an_unknown_name_is_answered_with_the_nearest_ones(shelf: Registry[object], name: str, hint: str) -> None:
     assert name not in shelf
     with pytest.raises(UsageError) as error:

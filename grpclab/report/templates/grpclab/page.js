@@ -203,15 +203,15 @@ const seconds = x => { if (x == null || Number.isNaN(x)) return '–'; const y =
 const share = x => x == null || Number.isNaN(x) ? '–' : `${(100 * x).toFixed(0)} %`;
 const whole = x => x == null || Number.isNaN(x) ? '–' : Number(x.toPrecision(4)).toLocaleString('en');
 const COLUMNS = [
-  ['block', row => row.block], ['place', row => row.order], ['requests/s', row => whole(row.throughput_rps)],
+  ['block', row => row.block], ['position', row => row.order], ['requests/s', row => whole(row.throughput_rps)],
   ['p50', row => seconds(row.latency_p50_s)], ['p90', row => seconds(row.latency_p90_s)], ['p99', row => seconds(row.latency_p99_s)],
   ['calls', row => whole(row.requests)], ['errors', row => whole(row.errors)],
-  ['server CPU a call', row => seconds(row.server_cpu_per_call_s)], ['kernel', row => share(row.server_kernel_share)],
+  ['server CPU per call', row => seconds(row.server_cpu_per_call_s)], ['kernel', row => share(row.server_kernel_share)],
   ['generator busy', row => share(row.client_busy_share)], ['connections', row => whole(row.connections)],
   ['', row => row.valid ? row.limited_by ?? '' : `invalid: ${row.invalid_reason}`],
 ];
 const lines = pairs => made('dl', {className: 'gl-facts'}, ...pairs.map(([term, text]) => made('div', {}, made('dt', {textContent: term}), made('dd', {textContent: text}))));
-const told = value => value === null || value === undefined ? 'not said' : typeof value === 'object' ? JSON.stringify(value) : String(value);
+const told = value => value === null || value === undefined ? 'unknown' : typeof value === 'object' ? JSON.stringify(value) : String(value);
 async function opened(name) {
   const mine = (await trials()).filter(row => row.configuration === name), {details} = await study();
   const head = made('tr', {}, ...COLUMNS.map(([title]) => made('th', {scope: 'col', textContent: title})));
@@ -219,16 +219,16 @@ async function opened(name) {
   const parts = [made('div', {className: 'gl-inner', tabIndex: 0}, made('table', {}, made('thead', {}, head), made('tbody', {}, ...body)))];
   const first = mine[0] ?? {}, seen = details[first.trial] ?? {};
   const factors = Object.keys(first).filter(key => /^(server|client|load|link)\./.test(key));
-  if (factors.length) parts.push(made('details', {}, made('summary', {textContent: `All ${factors.length} settings`}), lines(factors.map(key => [key, told(first[key] ?? null) === 'not said' ? 'not set' : told(first[key])]))));
+  if (factors.length) parts.push(made('details', {}, made('summary', {textContent: `All ${factors.length} settings`}), lines(factors.map(key => [key, told(first[key] ?? null) === 'unknown' ? 'not set' : told(first[key])]))));
   const idle = JSON.parse(first.without_effect || '{}');
   for (const [side, said] of Object.entries(seen.advertised ?? {}))
-    parts.push(made('h4', {textContent: `What the ${side} announced, in the first of these trials`}), lines(Object.entries(said ?? {}).map(([key, value]) => [key.replaceAll('_', ' '), told(value)])));
+    parts.push(made('h4', {textContent: `What the ${side} announced in the first of these trials`}), lines(Object.entries(said ?? {}).map(([key, value]) => [key.replaceAll('_', ' '), told(value)])));
   if (Object.keys(idle).length) parts.push(made('h4', {textContent: 'Settings without effect'}), lines(Object.entries(idle)));
   for (const row of mine) {
     const log = details[row.trial]?.log;
-    if (log) parts.push(made('details', {}, made('summary', {textContent: `Server log, the end of it: ${row.trial}`}), made('pre', {textContent: log, tabIndex: 0})));
+    if (log) parts.push(made('details', {}, made('summary', {textContent: `End of the server log: ${row.trial}`}), made('pre', {textContent: log, tabIndex: 0})));
   }
-  if (!mine.length) parts.push(made('p', {textContent: 'No trial of it was measured.'}));
+  if (!mine.length) parts.push(made('p', {textContent: 'It has no measured trials.'}));
   return parts;
 }
 for (const home of all('[data-trials]')) {

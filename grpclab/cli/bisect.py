@@ -1,0 +1,171 @@
+"""The command line of ``grpclab bisect``: the first commit that is slower than a good one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from grpclab.cli import target_options
+from grpclab.cli.comparison_options import (
+    block_flags,
+    blocks_given,
+    call_group,
+    factors_given,
+    pair_options,
+    placement_flags,
+    revision_flag,
+)
+from grpclab.cli.options import BEATS, idle_lines, load_options, security_group, set_option, whole
+from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
+from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
+from grpclab.errors import UsageError, invalid
+from grpclab.factors.config import parse_settings
+from grpclab.factors.own import REVISION
+from grpclab.factors.variants import LOAD
+from grpclab.quantities import count, share, time_option
+from grpclab.study.parameters import budget_seconds, study_name
+from grpclab.system.optional import needs_extra
+
+if TYPE_CHECKING:
+    from grpclab.study.bisection import BisectResult
+    from grpclab.study.sides import GivenTarget
+
+LONGEST_STUDY = 40
+"""Of --study, which names begin with."""
+
+DESCRIPTION = """Find the first commit that is slower than a good one.
+
+BAD is compared with GOOD, and then the commits between them by binary search, until the first slower one is found. That
+commit is also compared with its parent. A merge counts as one commit, without the commits of its branch. Each commit is
+checked out into a git worktree in a temporary folder; your own checkout is not touched.
+
+Each step is a comparison like that of `grpclab compare`, stored under results/: after an interruption, the same command
+resumes. An undecided step is measured again with twice the blocks. A commit that cannot be measured is skipped."""
+
+EPILOG = """examples:
+  grpclab bisect --good v1.4 --bad HEAD --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}'
+  grpclab bisect --good v1.4 --bad HEAD --cmd './srv --port {port}' --prepare 'make srv' --call shop.Cart/Get
+
+Exit codes: 0 the commit was found, 1 BAD is not slower than GOOD, 2 bad input, 3 GOOD or BAD cannot be measured, 4
+inconclusive (0 with --allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP."""
+
+
+def run(options: Options) -> int:
+    """Compare commit after commit, print what was found; returns the exit code."""
+    delta = share("--min-effect", options.min_effect)
+    require_writable(options.json)
+    given = _target(options)
+    for name in ("good", "bad"):
+        if getattr(options, name) is None:
+            raise UsageError(f"--{name} is missing: expected a commit, a tag or a branch")
+    if REVISION in parse_settings(options.settings):
+        raise UsageError(f"{REVISION} cannot be set here: --good and --bad say which revisions are compared")
+    timeout_s = None if options.start_timeout is None else time_option("--start-timeout", options.start_timeout)
+    study = None if options.study is None else study_name("--study", options.study)
+    if study is not None and len(study) > LONGEST_STUDY:
+        expected = f"at most {LONGEST_STUDY} characters, since several names begin with it"
+        raise UsageError(invalid("--study", study, expected))
+    with needs_extra("study"):
+        from grpclab.load.calls.payloads import PAYLOAD_FOLDER
+        from grpclab.servers.placement import repository_of_target
+        from grpclab.study.bisection import StepOptions, bisect
+        from grpclab.system.repository import WORKTREES
+    try:
+        repository = repository_of_target(given.target)
+    except UsageError as error:
+        raise UsageError(invalid(given.option, given.target.text, f"a target in a git repository: {error}")) from None
+    good, bad = repository.commit(options.good, "--good"), repository.commit(options.bad, "--bad")
+    commits = repository.after(good, bad, "--good")
+    tell_encoding(quiet=options.quiet)
+    silent = options.quiet or options.json == "-"
+    with PAYLOAD_FOLDER.in_use(), WORKTREES.in_use(), trial_lines(silent=silent) as say:
+        steps = StepOptions(
+            target=given,
+            options=pair_options(options, start_timeout_s=timeout_s),
+            blocks=blocks_given(options.blocks),
+            delta=delta,
+            seed=1 if options.seed is None else whole("--seed", options.seed),
+            again=options.command_line,
+            name=study,
+            exclusive=options.exclusive,
+            budget_s=None if options.budget is None else budget_seconds("--budget", options.budget),
+            write=say,
+        ).named_after(good, bad)
+        sides = steps.sides(good, bad)
+        named = factors_given(options)
+        for line in () if options.quiet else idle_lines(sides, dict.fromkeys(sides, named)):
+            print(f"grpclab: {line}", file=sys.stderr)
+        say(f"{count(len(commits), 'commit')} from {good.short} to {bad.short}")
+        result = bisect(good, commits, steps.measure(good), say)
+    return _show(result, options)
+
+
+def _target(options: Options) -> GivenTarget:
+    """The application or the command. Raises UsageError without one."""
+    from grpclab.study.sides import GivenTarget
+
+    chosen = target_options.target_given(options)
+    if chosen is None:
+        raise UsageError("there is nothing to measure: expected --app MODULE:NAME or --cmd COMMAND")
+    target_options.refuse_unused(options, [chosen[0]])
+    if not target_options.takes_security(chosen[0]):
+        for name in target_options.SECURITY:
+            if options.insists_on(name):
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} cannot be used here: it only works with --cmd; for --app, set server.tls")
+    return GivenTarget(target_options.secured(chosen[0], options), chosen[1])
+
+
+def _show(result: BisectResult, options: Options) -> int:
+    """Print what was found, write its JSON; returns the exit code."""
+    code = 0 if result.exit_code == 4 and options.allow_inconclusive else result.exit_code
+    if options.json:
+        write(options.json, [json.dumps(result.as_dict() | {"exit_code": code}, indent=1), "\n"])
+    if options.json != "-":
+        show(result.sentence)
+        measured = [step.study for step in result.steps if step.study]
+        if measured and not options.quiet:
+            show(f"create the report: grpclab report {measured[-1]}")
+    return code
+
+
+COMMAND = LabCommand(
+    "bisect",
+    run,
+    summary="find the first commit that is slower",
+    usage="grpclab bisect --good REV --bad REV --app MODULE:NAME|--cmd COMMAND [options]",
+    description=DESCRIPTION,
+    epilog=EPILOG,
+    beats=BEATS | {"app": ("cmd",), "cmd": ("app",)},
+    groups=[
+        OptionGroup(
+            title="the revisions",
+            members=[
+                revision_flag("--good", "a commit, tag or branch that is fast: the baseline of every step"),
+                revision_flag("--bad", "a later one that is slower"),
+            ],
+        ),
+        OptionGroup(
+            title="your server",
+            members=[
+                *target_options.target_flags(leave_out=("address",)),
+                *placement_flags(leave_out=("rev",)),
+                set_option("a factor of the server, the client, the load or the link"),
+                Flag("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)"),
+            ],
+        ),
+        security_group("TLS for a server started by a command"),
+        call_group(),
+        OptionGroup(title="the load of a trial", members=load_options(LOAD)),
+        OptionGroup(
+            title="the steps",
+            members=[
+                *block_flags(),
+                Flag("--study", metavar="NAME", help="beginning of the names of the studies under results/"),
+                Flag("--allow-inconclusive", switch=True, help="exit with 0 if the commit cannot be named"),
+                Flag("--json", metavar="FILE", help="write the steps and what was found as JSON; - is standard output"),
+            ],
+        ),
+    ],
+)

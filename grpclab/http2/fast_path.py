@@ -1,0 +1,148 @@
+"""The fast path: streams whose frames are those of a stream before, but for the stream id, recognised at once.
+
+Most streams of a connection look alike: their frames are the same bytes, only with another stream id in each. So the
+frames of one stream are cut at its id and kept; those of further streams are compared with them, joined by their own
+ids: many streams that follow each other in one comparison. What a recognised stream means is the `sample` that its side
+has made of the stream that was learnt.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from grpclab.http2.frames import DATA, END_HEADERS, HEADER_BYTES, HEADERS, frame_start, unpack_header
+
+LEARN_EVERY: Final = 16
+"""Every so many unusual exchanges one is learnt: where they all differ, the attempt must cost nothing."""
+MOST_AT_ONCE: Final = 1_024
+"""So many streams are compared at once at most."""
+
+Sample = TypeVar("Sample")
+
+
+class RecognisingSide(Protocol):
+    """A side of a connection, as the fast path sees it."""
+
+    def sample(self, kind: int, stream_id: int, data_bytes: int) -> Any:
+        """What the stream that has just come to its end stands for; None where it may not stand for others.
+
+        Of its frames, those are looked at that came without others in between: the first is of type `kind`, and
+        their DATA is `data_bytes` long.
+        """
+
+    def recognise(self, stream_ids: Sequence[int], sample: Any) -> int:
+        """Take streams that are like the sample; returns how many of them, from the first, were to be expected."""
+
+
+class UsualFrames(Generic[Sample]):
+    """Frames that are recognised: their bytes, cut at the stream's id, and what a stream of them means."""
+
+    __slots__ = ("at_once", "data_bytes", "other", "pieces", "sample", "size")
+
+    def __init__(self, pieces: tuple[bytes, ...], size: int, data_bytes: int, sample: Sample) -> None:
+        self.pieces = pieces
+        self.size = size
+        """Bytes of all frames."""
+        self.data_bytes = data_bytes
+        """Bytes of DATA among them."""
+        self.sample = sample
+        self.other: UsualFrames[Sample] | None = None
+        """Shorter frames that begin alike, to be looked for where these are not."""
+        self.at_once = 2
+        """So many streams are compared at once: twice as many as last time, or as many as were recognised then."""
+
+    def recognised(self, side: RecognisingSide, data: bytes, at: int, most: int) -> int:
+        """The number of streams, `most` of them, whose frames are at ``data[at:]``, and that the side has taken."""
+        pieces, size = self.pieces, self.size
+        if at + 2 * size > len(data):  # one at most
+            name = data[at + 5 : at + 9]
+            if not data.startswith(name.join(pieces), at):
+                return 0
+            return side.recognise((int.from_bytes(name, "big"),), self.sample)
+        number = min((len(data) - at) // size, most, self.at_once)
+        start = pieces[0]
+        while not data.startswith(start, at + (number - 1) * size):
+            number >>= 1  # to 1 at last: there it starts
+        names = [data[place : place + 4] for place in range(at + 5, at + number * size, size)]
+        same = _same(data, at, b"".join([name.join(pieces) for name in names]), size)
+        taken = 0
+        if same:
+            taken = side.recognise(struct.unpack(f">{same}I", b"".join(names[:same])), self.sample)
+        # Where many are not recognised, no more than twice as many as are have been compared.
+        self.at_once = min(2 * self.at_once, MOST_AT_ONCE) if taken == number else max(2, taken)
+        return taken
+
+
+class FastPath(Generic[Sample]):
+    """The frames that are recognised: those of whole streams, and, where the other frames of a stream come later than
+    its header block, the block alone and what follows it.
+    """
+
+    __slots__ = ("_begun", "_learnt", "_unusual", "usual")
+
+    def __init__(self) -> None:
+        self.usual: dict[bytes, UsualFrames[Sample]] = {}
+        """The frames by their first five bytes."""
+        self._learnt: dict[tuple[int, bool], UsualFrames[Sample]] = {}  # by the first type, and whether they are whole
+        self._unusual = self._begun = 0
+
+    def begin(self, block: bytes, sample: Sample) -> None:
+        """Take note of a header block with which a stream begins whose other frames come later."""
+        self._begun += 1
+        if (self._begun - 1) % LEARN_EVERY == 0:
+            start = frame_start(len(block), HEADERS, END_HEADERS)
+            self._remember(UsualFrames((start, block), HEADER_BYTES + len(block), 0, sample))
+
+    def learn(self, side: RecognisingSide, data: bytes, begin: int, stop: int, stream_id: int) -> None:
+        """Remember the frames with which a stream came to its end, ``data[begin:stop]``, as the usual ones."""
+        self._unusual += 1
+        kind = data[begin + 3]
+        if (self._unusual - 1) % LEARN_EVERY or kind > HEADERS:
+            return
+        ending = data[begin:stop]
+        pieces, at, cut, data_bytes = [], 0, 0, 0
+        while at < len(ending):
+            high, low, frame_kind, _, frame_id = unpack_header(ending, at)
+            if frame_id != stream_id:
+                return  # others came in between
+            length = high << 8 | low
+            pieces.append(ending[cut : at + 5])
+            cut = at + 9
+            at = cut + length
+            data_bytes += length if frame_kind == DATA else 0
+        if len(pieces) < 2:
+            return
+        sample = side.sample(kind, stream_id, data_bytes)
+        if sample is None:
+            return
+        self._remember(UsualFrames((*pieces, ending[cut:]), len(ending), data_bytes, sample))
+
+    def _remember(self, usual: UsualFrames[Sample]) -> None:
+        """Recognise these frames instead of others of their kind."""
+        self._learnt[usual.pieces[0][3], len(usual.pieces) > 2] = usual
+        self.usual.clear()
+        for _, known in sorted(self._learnt.items(), key=lambda item: item[0]):  # header blocks alone come first
+            known.other = self.usual.get(known.pieces[0])
+            self.usual[known.pieces[0]] = known
+
+    def forget(self) -> None:
+        """Recognise nothing until something is learnt."""
+        self.usual.clear()
+        self._learnt.clear()
+
+
+def _same(data: bytes, at: int, expected: bytes, size: int) -> int:
+    """How many sequences of `size` bytes, from the first, are in ``data[at:]`` as expected."""
+    most = len(expected) // size
+    if data.startswith(expected, at):
+        return most
+    same = 0
+    while same < most - 1:  # fewer than `most` are
+        middle = (same + most) // 2
+        if data.startswith(expected[: middle * size], at):
+            same = middle
+        else:
+            most = middle
+    return same

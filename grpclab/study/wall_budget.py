@@ -1,0 +1,222 @@
+"""How much of a study fits into a budget of wall time, by the costs and the noise of its first blocks. Pure.
+
+Two looks are taken, neither of them at an effect. After the first block, what it cost says whether the fewest blocks
+can be afforded at all: if not, less time is counted, then the profiles end with that block, and then the groups that
+carry no small difference are measured in a few blocks only. After the pilot, noise and costs fix the number of blocks
+and the counted time, and what is left of the budget gives those groups back as many blocks as it pays for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from grpclab import quantities as qty
+from grpclab.analysis import BlockCosts, PairNoise, fewest_blocks, fit_budget, smallest_seen
+from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
+from grpclab.study.block_count import BlockCount, noise_of
+from grpclab.study.designs.grouping import can_be_sampled
+
+SLICE_OVERHEAD = 1.6
+"""The wall time of a second of counted time: ramp, tail, drain, hand-over."""
+LEAST_COUNTED_S = 0.4
+"""Counted time is not fitted to less."""
+BESIDE_SHARE = 0.05
+"""The part of a budget that blocks do not get: the start of the first kernel, the verdict, the report."""
+ROUNDING_S = 1e-6
+LEAST_FIXED = 0.2
+"""At least this share of a block's time does not depend on the counted time: the servers' starts, warm-ups."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupTimes:
+    """The wall time of the groups that were measured, in seconds, by block and place in the plan."""
+
+    seconds: Mapping[tuple[int, int], float]
+
+    @classmethod
+    def of(cls, plan: StudyPlan, seconds: Mapping[tuple[int, int], float], *, beside_s: float) -> GroupTimes:
+        """Those of a plan, of what is stored by block and number; each group takes `beside_s` more.
+
+        A group that was measured again has a number beyond the plan's, and adds to the time of its place.
+        """
+        found: dict[tuple[int, int], float] = {}
+        for (block, number), value in seconds.items():
+            place = (block, number % max(1, len(plan.groups)))
+            found[place] = found.get(place, 0.0) + value + beside_s
+        return cls(seconds=found)
+
+    @property
+    def spent_s(self) -> float:
+        """What all of them took."""
+        return math.fsum(self.seconds.values())
+
+    def block_s(self, places: Collection[int]) -> float:
+        """What a block with the groups at these places takes, by the mean of the blocks in which each was measured."""
+        by_place = [[value for (_, at), value in self.seconds.items() if at == place] for place in places]
+        return math.fsum(math.fsum(values) / len(values) for values in by_place if values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trimmed:
+    """A plan that the costs of its first block made shorter, and the `reason` in a sentence.
+
+    `counted_s` is the counted time that was fitted; None where it is as it was planned.
+    """
+
+    plan: StudyPlan
+    reason: str
+    counted_s: float | None = None
+
+
+def trimmed(
+    trials: pd.DataFrame, plan: StudyPlan, times: GroupTimes, budget_s: float, *, profile_s: float
+) -> Trimmed | None:
+    """The plan with which the fewest blocks fit into a budget, by the costs of the first one; None for this one.
+
+    `profile_s` is what the profiles of one configuration take.
+    """
+    everything = range(len(plan.groups))
+    block_s, blocks = times.block_s(everything), max(fewest_blocks(), plan.blocks)
+    for_blocks_s = (1 - BESIDE_SHARE) * budget_s
+    if fewest_blocks() * block_s <= for_blocks_s:
+        return None
+    counted_s = _longest_s(plan)
+    costs = _costs(trials, counted_s, block_s)
+    left_s = (for_blocks_s - times.spent_s) / (fewest_blocks() - 1) + ROUNDING_S
+    fitted_s = _counted_for(left_s, costs, counted_s)
+    words = [f"a block takes {qty.rough_duration(block_s)}"]
+    if fitted_s < counted_s:
+        words.append(f"counted time is shortened to {fitted_s:g} s")
+    plan = replace(plan, groups=counted_for(plan.groups, fitted_s))
+    short_s = costs.block_s(fitted_s)
+    profiled = len(plan.profiled) if plan.profiled_blocks is None or plan.profiled_blocks > 1 else 0
+    if short_s > left_s and profiled:
+        plan, short_s = replace(plan, profiled_blocks=1), short_s - profiled * profile_s
+        words.append("servers are only profiled in the first block")
+    sampled = [at for at in everything if can_be_sampled(plan.groups[at])]
+    if short_s > left_s and sampled:
+        # Their part of a block shrinks like the whole of it.
+        sampled_s = times.block_s(sampled) * min(1.0, short_s / block_s)
+        over_s = (fewest_blocks() - 1) * (short_s - left_s)
+        kept = max(0, math.floor((fewest_blocks() - 1) - over_s / sampled_s)) if sampled_s > 0 else 0
+        plan = replace(plan, groups=sampled_in(plan.groups, 1 + kept, blocks))
+        words.append(f"configurations without a small difference are measured in {qty.count(1 + kept, 'block')}")
+    return Trimmed(plan=plan, reason=", ".join(words), counted_s=fitted_s if fitted_s < counted_s else None)
+
+
+def within_budget(
+    trials: pd.DataFrame,
+    plan: StudyPlan,
+    times: GroupTimes,
+    budget_s: float,
+    *,
+    blocks: int | None = None,
+    slices_sd: float = math.nan,
+) -> BlockCount:
+    """The counted time and the number of blocks that fit into a budget of wall time, by costs and noise.
+
+    `trials` are those of the pilot, whose groups took these times, and count. With `blocks` their number is given, and
+    only the counted time is fitted. `slices_sd` is the part of the noise that comes from within a block, and grows
+    where less time is counted; NaN where it is not known.
+    """
+    measured = max(1, trials["block"].nunique())
+    everywhere = [at for at, group in enumerate(plan.groups) if group.blocks is None or group.blocks > measured]
+    block_s, spent_s = times.block_s(everywhere), times.spent_s
+    counted_s = _longest_s(plan)
+    of_them = trials[(trials["group"] % max(1, len(plan.groups))).isin(everywhere)] if plan.groups else trials
+    costs = _costs(of_them, counted_s, block_s)
+    sd, degrees = noise_of(trials, plan)
+    noise = PairNoise(
+        sd=sd if math.isfinite(sd) else 0.05, degrees=max(degrees, 1), counted_s=counted_s, slices_sd=slices_sd
+    )
+    fewest = max(measured, fewest_blocks() if blocks is None else blocks)
+    for_blocks_s = (1 - BESIDE_SHARE) * budget_s
+    left_s = for_blocks_s - spent_s
+    fit = fit_budget(
+        costs,
+        noise,
+        for_blocks_s - (spent_s - measured * block_s),
+        delta=plan.smallest_effect,
+        least_counted_s=min(LEAST_COUNTED_S, counted_s),
+        most_counted_s=counted_s,
+    )
+    number = max(fewest, fit.blocks if blocks is None else 0)
+    affordable = left_s / (number - measured) if number > measured else math.inf
+    fitted_s = _counted_for(affordable, costs, counted_s)
+    while number > fewest and costs.block_s(fitted_s) * (number - measured) > left_s:
+        number -= 1
+        fitted_s = _counted_for(left_s / max(number - measured, 1), costs, counted_s)
+    each_s = costs.block_s(fitted_s)
+    total_s = spent_s + (number - measured) * each_s
+    seen = smallest_seen(noise.at(fitted_s), number, noise.degrees, delta=plan.smallest_effect)
+    words = f"{number} blocks of {qty.rough_duration(each_s)} each"
+    shorter = "" if fitted_s >= counted_s else f", {fitted_s:g} s of counted time instead of {counted_s:g} s"
+    over = (
+        ""
+        if total_s <= budget_s * 1.02
+        else (f"; this exceeds the budget, but fewer than {fewest} blocks give no verdict")
+    )
+    reason = (
+        f"budget {qty.rough_duration(budget_s)}: {words}{shorter}, about {qty.rough_duration(total_s)} in total; "
+        f"effects of {100 * seen:.0f} % are detected in four out of five cases{over}"
+    )
+    sampled = _given_back(plan, times, for_blocks_s - total_s, number)
+    if sampled is not None and sampled < number:
+        reason += f"; configurations without a small difference are measured in {qty.count(sampled, 'block')}"
+    return BlockCount(
+        blocks=number, reason=reason, counted_s=None if fitted_s >= counted_s else fitted_s, sampled_blocks=sampled
+    )
+
+
+def _given_back(plan: StudyPlan, times: GroupTimes, left_s: float, blocks: int) -> int | None:
+    """In how many blocks the groups are measured that were to be in a few only; None where there are none of them."""
+    sampled = {at: group.blocks for at, group in enumerate(plan.groups) if group.blocks is not None}
+    if not sampled:
+        return None
+    each_s, so_far = times.block_s(sampled), max(sampled.values())
+    more = math.floor(max(0.0, left_s) / each_s) if each_s > 0 else blocks
+    return min(blocks, so_far + more)
+
+
+def counted_for(groups: tuple[PlannedGroup, ...], counted_s: float | None) -> tuple[PlannedGroup, ...]:
+    """Groups whose counted times are scaled so that the longest is that; as they are for None."""
+    if counted_s is None or not groups:
+        return groups
+    longest = max(group.counted_s for group in groups)
+    return tuple(replace(group, counted_s=round(group.counted_s * counted_s / longest, 3)) for group in groups)
+
+
+def sampled_in(groups: tuple[PlannedGroup, ...], some: int | None, blocks: int) -> tuple[PlannedGroup, ...]:
+    """Groups of which those that can be sampled are measured in the first `some` of so many blocks; unchanged for None.
+
+    In all of them where there are no more.
+    """
+    if some is None:
+        return groups
+    most = some if some < blocks else None
+    return tuple(replace(group, blocks=most) if can_be_sampled(group) else group for group in groups)
+
+
+def _longest_s(plan: StudyPlan) -> float:
+    """The counted time of the longest group."""
+    return max((group.counted_s for group in plan.groups), default=1.0)
+
+
+def _costs(trials: pd.DataFrame, counted_s: float, block_s: float) -> BlockCosts:
+    """What a block costs, and how much of that the counted time does, which is that of the longest group."""
+    spent_s = float(trials["window_s"].sum()) / max(1, trials["block"].nunique())
+    slices_s = min(SLICE_OVERHEAD * spent_s, (1 - LEAST_FIXED) * block_s)
+    return BlockCosts(fixed_s=block_s - slices_s, per_counted_s=slices_s / counted_s)
+
+
+def _counted_for(block_s: float, costs: BlockCosts, most_s: float) -> float:
+    """The counted time of a configuration that makes a block so long, within reason."""
+    least_s = min(LEAST_COUNTED_S, most_s)
+    if not math.isfinite(block_s) or costs.per_counted_s <= 0:
+        return most_s
+    wanted = (block_s - costs.fixed_s) / costs.per_counted_s
+    return min(most_s, max(least_s, math.floor(100 * wanted) / 100))

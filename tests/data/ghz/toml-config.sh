@@ -1,0 +1,2 @@
+# A configuration in TOML, at a rate.
+ghz --config ./load.toml "$HOST"

@@ -1,0 +1,66 @@
+"""What a line of output says, whatever its words: cells, names and verdicts as they are, prose by its figures.
+
+The first edition's outputs are compared with today's by it. A sentence may be written in better words; its figures, the
+factors and configurations that it names and the verdict that it gives must stay.
+"""
+
+from __future__ import annotations
+
+import re
+
+PROSE = 6
+"""A text of this many words or more is prose; a shorter one is a cell, a label or a title, and stays as it is."""
+VERDICTS = frozenset({"faster", "slower", "equivalent", "inconclusive", "client-cpu", "generator-bound"})
+
+REWORDED = {
+    "moved the result by": "effect on the result",
+    "CPU time for a request": "CPU time per request",
+    "kernel, of the CPU time": "kernel, share of the CPU time",
+    "system calls for a request": "system calls per request",
+    "\nfor one request\n": "\nper request\n",
+    "\np adjusted\n": "\nadjusted p\n",
+    "\ncannot be set\n": "\ncannot be set in grpcio\n",
+    "| what to know |": "| notes |",
+    "set; does not show from outside": "set; not visible from outside",
+    "\nwhat was done, and the result\n": "\ntest and result\n",
+    "blocks would decide it": "blocks would decide",
+    "TLS with a throw-away certificate": "TLS with a temporary certificate",
+    "round-trip time added": "added round-trip time",
+    "pause between two of them": "pause between two messages",
+    "the call that is made": "the method that is called",
+}
+"""Titles, labels and cells that have other words by now, in the order in which they are replaced."""
+
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|(?:(?! {2,}| \| |").)+')
+"""A quoted text, or what stands between the columns of a table."""
+_WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+_NAME = re.compile(r"\b(?!e\.g)(?:[A-Za-z_]\w*(?:[._=/]\w+)+|[A-Za-z][\w-]*\d[\w-]*)")
+_LABEL = re.compile(r"[a-z]+(?:-[a-z]+)?")
+
+
+def signs(text: str) -> str:
+    """A text with the signs themselves that JSON writes as escapes."""
+    return text.replace("\\u00d7", "×").replace("\\u00b5", "µ")
+
+
+def in_today_s_words(text: str) -> str:
+    """A text of the first edition with the titles, labels and cells of today."""
+    for before, after in REWORDED.items():
+        text = text.replace(before, after)
+    return text
+
+
+def substance(text: str) -> str:
+    """Every line without the words of its prose."""
+    return "\n".join(_PIECE.sub(lambda piece: _without_words(piece[0]), line) for line in text.split("\n"))
+
+
+def facts(text: str) -> list[str]:
+    """The figures and names in a text, in alphabetical order, and after them the verdicts."""
+    numbers = sorted(number.replace(",", "") for number in _NUMBER.findall(text))
+    return [*numbers, *sorted(_NAME.findall(text)), *sorted(VERDICTS.intersection(_LABEL.findall(text)))]
+
+
+def _without_words(piece: str) -> str:
+    return f"<{' '.join(facts(piece))}>" if len(_WORD.findall(piece)) >= PROSE else piece
