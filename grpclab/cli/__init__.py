@@ -16,6 +16,7 @@ Each line imports only from those above it::
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     ghz_options     the options of ghz in the words of ``grpclab bench``
     bench           ``grpclab bench``
+    record          ``grpclab record``
     call_text       what ``grpclab call`` prints: services, messages and answers, as text and as JSON
     call            ``grpclab call``
     compare         ``grpclab compare``

@@ -87,7 +87,7 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
 
     writer = summary.writer
     yield (
-        f"recorded {writer.calls:,} calls in {qty.duration(summary.seconds, 'sentence')} over"
+        f"recorded {writer.calls:,} calls in {qty.duration(summary.seconds)} over"
         f" {summary.connections:,} connections to {path} ({qty.amount(os.stat(path).st_size)} bytes)"
     )
     width = max(map(len, writer.by_method))
