@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -30,6 +29,7 @@ from grpclab.cli.options import (
 )
 from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
+from grpclab.cli.several_calls import replay_speed
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS
@@ -123,7 +123,7 @@ def run(options: Options) -> int:
         given.get("rate"),
         seeded="seed" in given and not draws,
         objectives=objectives,
-        speed=_speed(given.get("speed")),
+        speed=replay_speed(given.get("speed")),
     )
     line = ProgressLine(
         sys.stderr,
@@ -169,19 +169,6 @@ def run(options: Options) -> int:
     if result.missed:
         print(f"grpclab: --slo not met: {result.missed}", file=sys.stderr)
     return 1 if result.every_call_failed or result.missed else 0
-
-
-def _speed(word: str | None) -> float | None:
-    """The speed of a replay; None where none was given. Raises UsageError."""
-    if word is None:
-        return None
-    try:
-        speed = float(word)
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed < math.inf:
-        raise UsageError(invalid("--speed", word, "a number above 0, e.g. 4"))
-    return speed
 
 
 def _begin(keeping: contextlib.ExitStack, warning: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.load.calls import call_options
 
 OF_ONE_CALL = ("data", "data_file", "data_format", "data_order", "data_repeat", "check")
@@ -41,3 +42,16 @@ def check_several(given: Mapping[str, Any], levels: Collection[str], parts: Mapp
     shared = {name: part for name, part in parts.items() if name not in (*OF_ONE_CALL, "ignore_fields")}
     plan.check_call(called(given), levels, **shared)
     return True
+
+
+def replay_speed(word: str | None) -> float | None:
+    """The speed of a replay; None where none was given. Raises UsageError."""
+    if word is None:
+        return None
+    try:
+        speed = float(word)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < math.inf:
+        raise UsageError(invalid("--speed", word, "a number above 0, e.g. 4"))
+    return speed
