@@ -331,10 +331,10 @@ async def bench(
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
 
     def run() -> BenchResult:
-        check_call(calls[0].method if calls else name, levels, data=data, proto=proto, proto_path=roots)
         call = CallRequest(
             name=name, data=data, options=options, check=check, metadata=pairs, proto=proto, proto_path=roots, mix=calls
         )
+        check_call(call.title or None, levels, data=data, proto=proto, proto_path=roots)
         return run_bench(
             target,
             plan,

@@ -25,6 +25,7 @@ def record(shop: BusyShop, path: Path, messages: list[tuple[str, bytes]], *, cal
     """Make calls through a relay: each method with its message, and metadata."""
     port = unused_port()
     recording = CallRecording(port, shop.address, path, calls=calls)
+    channel: Any
     with recording.running(), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         for method, message in messages:
             if method == "Watch":
