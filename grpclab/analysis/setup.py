@@ -72,6 +72,8 @@ def call_words(plan: StudyPlan, configuration: str) -> str:
     if target.mix:
         each = zip(target.mix, shares([one.weight for one in target.mix]), strict=True)
         return "; ".join(f"{qty.percent_as_set(part)} {one.method} {_short(one.data or '{}')}" for one, part in each)
+    if target.has_call and not target.call:
+        return f"the calls of {str(target.data)[1:]}"
     if target.call:
         request = target.data or "{}"
         method = target.call.removeprefix("/")

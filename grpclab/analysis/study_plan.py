@@ -13,6 +13,7 @@ from typing import TypeVar
 from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
+from grpclab.load.calls.call_options import is_recorded
 from grpclab.load.calls.mixed_call import MixedCall
 from grpclab.system.json_fields import Json, always, nothing
 from grpclab.system.transport import SecurityOptions
@@ -299,7 +300,7 @@ class StoredTarget:
     @property
     def has_call(self) -> bool:
         """Whether it says what is called; else that is our greeter's call."""
-        return bool(self.call or self.mix)
+        return bool(self.call or self.mix or is_recorded(self.data, self.data_format))
 
     @property
     def kind(self) -> str:

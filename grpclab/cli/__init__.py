@@ -7,6 +7,7 @@ Each line imports only from those above it::
     option_types    numbers, words and paths that options take
     parser          commands on click: options in groups, errors in two lines
     defaults        defaults of options, from a file of the working folder
+    several_calls   the options of a load of several calls: a mix, or a recording
     options         what several commands share: the call, the load out of the table of factors, --set
     target_options  an application, a command, an address, and what belongs to each
     comparison_options  revisions and packages, the call and the blocks, of commands that compare two sides
@@ -15,6 +16,7 @@ Each line imports only from those above it::
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     ghz_options     the options of ghz in the words of ``grpclab bench``
     bench           ``grpclab bench``
+    record          ``grpclab record``
     call_text       what ``grpclab call`` prints: services, messages and answers, as text and as JSON
     call            ``grpclab call``
     compare         ``grpclab compare``

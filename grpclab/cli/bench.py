@@ -29,6 +29,7 @@ from grpclab.cli.options import (
 )
 from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
+from grpclab.cli.several_calls import replay_speed
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS
@@ -56,6 +57,7 @@ EPILOG = """examples:
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
   grpclab bench --arrival replay:times.txt
+  grpclab bench --data-file day.calls --arrival replay:day.calls --speed 4
   grpclab bench --call shop.Cart/Upload --data '[{"id": 1}, {"id": 2}]' --stream-interval 20ms -c 4
   grpclab bench --call shop.Cart/Chat --data '{"id": 7}' --stream-call-count 100 --set load.stream_ping_pong=true
 
@@ -116,7 +118,13 @@ def run(options: Options) -> int:
         mix=given.get("mix", ()),
     )
     draws = options_of_data.order != IN_TURN or "{{" in str(data) or bool(call.mix)
-    plan = planned(levels, given.get("rate"), seeded="seed" in given and not draws, objectives=objectives)
+    plan = planned(
+        levels,
+        given.get("rate"),
+        seeded="seed" in given and not draws,
+        objectives=objectives,
+        speed=replay_speed(given.get("speed")),
+    )
     line = ProgressLine(
         sys.stderr,
         duration_s=plan.config.load.duration_s,
@@ -275,6 +283,7 @@ def _groups() -> list[OptionGroup]:
                 meaning=f"spacing of calls at a --rate: {SHAPES}; without a rate, ramp and steps change the calls in"
                 " flight",
             ),
+            Flag("--speed", metavar="N", help="speed of --arrival replay:FILE, e.g. 4 (default: the file's own, 1)"),
             factor_option("max_in_flight", "N", meaning="most calls in flight at a --rate; later ones wait"),
             factor_option("pacing", "auto|spin|timer"),
             Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),

@@ -43,6 +43,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "serve": "run a server in the foreground",
     "bench": "load a running server and print a summary",
+    "record": "record the calls to a server, for a replay",
     "call": "look at a service: its methods, a message's fields, one call",
     "init": "write a study of your own service as a TOML file",
     "study": "measure many configurations, judge them, write a report",

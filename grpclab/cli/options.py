@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.parser import Flag, OptionGroup, Options
+from grpclab.cli.several_calls import check_several
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
@@ -224,15 +225,8 @@ def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:
         "proto_path",
     )
     parts = {part: given.get(part) or None if part == "data_repeat" else given.get(part) for part in names}
-    if given.get("mix"):
-        own = ("data", "data_file", "data_format", "data_order", "data_repeat", "check")
-        if idle := next((part.replace("_", "-") for part in own if parts[part] is not None), None):
-            raise UsageError(
-                f"--{idle} belongs to one call, and the file has a mix of calls: write {idle} into its tables"
-            )
-        plan.check_call(given["mix"][0].method, set(levels), **{name: parts[name] for name in names if name not in own})
-        return
-    plan.check_call(given.get("call"), set(levels), **parts)
+    if not check_several(given, set(levels), parts):
+        plan.check_call(given.get("call"), set(levels), **parts)
 
 
 def levels(given: Mapping[str, Any], settings: Mapping[str, Level], dashes: str = "--") -> dict[str, Level]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.options import allowance_given, load_levels, security_given
 from grpclab.cli.parser import Flag, Options
+from grpclab.cli.several_calls import called
 from grpclab.errors import UsageError
 from grpclab.factors.own import is_own
 from grpclab.factors.variants import LOAD
@@ -155,8 +156,7 @@ def hosted(given: Mapping[str, Any], levels: Mapping[str, Level]) -> AbstractCon
 
     chosen = target_given(Options(**given))
     assert chosen is not None
-    mix = given.get("mix")
-    targets.require_call(chosen[0], mix[0].method if mix else given.get("call") or "")
+    targets.require_call(chosen[0], called(given))
     config = TrialConfig().replace(levels)
     order = targets.ServerStart(
         config=config.server, target=chosen[0], own=config.own, timeout_s=chosen[0].start_timeout_s
@@ -202,6 +202,6 @@ def allowed(servers: Mapping[str, GivenTarget | str], options: Options) -> dict[
     running = {name: one for name, one in servers.items() if not isinstance(one, str) and one.target.address}
     require_address(bool(running), "--address")
     granted = {
-        name: replace(one, target=leave.granted(one.target, options.call or "")) for name, one in running.items()
+        name: replace(one, target=leave.granted(one.target, called(vars(options)))) for name, one in running.items()
     }
     return dict(servers) | granted

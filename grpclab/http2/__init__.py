@@ -22,6 +22,7 @@ Each line imports only from those above it::
     streams          the calls of a connection as its server sees them
     answers          answers out, prepared or piece by piece, within the client's windows
     server           the server's side: calls in, answers out
+    call_reader      the calls of a connection, read from what passes in both directions, without taking part in it
     frame_counter    counts of the frames that pass in one direction of a connection, without taking part in it
 
 A side of a connection (:mod:`client`, :mod:`server`, :mod:`peer_settings`) owns its parts: what was said so far

@@ -28,6 +28,9 @@ class FrameCounter:
         self._skip = 0
         self._begun = False
 
+    def end(self) -> None:
+        """The connection is over: the counts stay."""
+
     def feed(self, data: bytes) -> None:
         """The next bytes."""
         if self._skip >= len(data):

@@ -19,9 +19,10 @@ import struct
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from grpclab.errors import UsageError
 from grpclab.factors.config import LinkConfig, TrialConfig
@@ -88,9 +89,10 @@ class _End(asyncio.Protocol):
 class _Connection:
     """A client's connection, its counterpart to the target, and the path between."""
 
-    def __init__(self, relay: _Relay):
+    def __init__(self, relay: Relay):
         self.relay = relay
-        self.frame_counters = relay.count_frames()
+        relay.open.add(self)
+        self.taps = relay.taps()
         self.path = EmulatedPath(relay.config, opened=time.monotonic())
         self.ends = (_End(self, Direction.UP), _End(self, Direction.DOWN))
         self.timers: list[asyncio.TimerHandle | None] = [None, None]
@@ -119,8 +121,8 @@ class _Connection:
 
     def arrived(self, end: _End, item: bytes | Ending) -> None:
         """Put bytes or an ending from the peer of `end` on the path."""
-        if self.frame_counters and isinstance(item, bytes):
-            self.frame_counters[end.direction].feed(item)
+        if self.taps and isinstance(item, bytes):
+            self.taps[end.direction].feed(item)
         if not self.path.enter(end.direction, item, time.monotonic()):
             self.tidy()
             return
@@ -163,6 +165,8 @@ class _Connection:
         if reset and self.path.enter(end.direction, Ending.RESET, time.monotonic()):
             self.drain(end.direction)
         self.drain(end.direction.opposite)  # nobody is left to take it
+        if self.taps:
+            self.taps[end.direction].end()
         self.tidy()
 
     def tidy(self) -> None:
@@ -174,17 +178,29 @@ class _Connection:
                     end.transport.close()
 
 
-class _Relay:
+class Tap(Protocol):
+    """What is told of the bytes that pass in one direction of a connection."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def end(self) -> None:
+        """Note that the peer which sent them is gone."""
+
+
+class Relay:
     """The state that all connections of the link share."""
 
     def __init__(self, config: LinkConfig, hosts: tuple[str, ...], port: int):
         self.config, self.hosts, self.port = config, hosts, port
         self.loop = asyncio.get_running_loop()
         self.connections = 0
+        self.open: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        """The connections that somebody still holds."""
         self.frame_counters: list[tuple[FrameCounter, FrameCounter]] = []
 
-    def count_frames(self) -> tuple[FrameCounter, FrameCounter] | None:
-        """Return the counters of the frames of a new connection, up and down.
+    def taps(self) -> tuple[Tap, Tap] | None:
+        """Return what is told of the bytes of a new connection, up and down: counters of its frames.
 
         Only where silence matters: where megabytes pass, counting frames would cost what is being measured.
         """
@@ -193,6 +209,14 @@ class _Relay:
             return None
         self.frame_counters.append((FrameCounter(), FrameCounter()))
         return self.frame_counters[-1]
+
+    async def close(self) -> None:
+        """Close every connection, at both ends."""
+        transports = [end.transport for connection in self.open for end in connection.ends if not end.lost]
+        for transport in transports:
+            if transport is not None:
+                transport.abort()
+        await asyncio.sleep(0)  # they are told so
 
     def traffic(self) -> LinkTraffic:
         """Return what has passed so far, over all connections."""
@@ -211,10 +235,17 @@ class _Relay:
         if self.config.bandwidth_mbps is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, min(buffer_bytes(self.config), 2**22))
 
-    async def listen(self) -> tuple[asyncio.Server, int]:
+    async def listen(self, port: int = 0) -> tuple[asyncio.Server, int]:
+        """Listen on loopback, on any free port or this one; returns the port. Raises OSError where it is taken."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.shape_socket(sock)
-        sock.bind(("127.0.0.1", 0))
+        try:
+            if port:  # a port of the user's own is one that he may have used just now
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            sock.close()
+            raise
         server = await self.loop.create_server(lambda: _Connection(self).ends[0], sock=sock, backlog=4096)
         return server, int(sock.getsockname()[1])
 
@@ -224,7 +255,7 @@ async def _serve(config: LinkConfig, hosts: tuple[str, ...], port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, os._exit, 0)
     ulimits.raise_open_files()
-    relay = _Relay(config, hosts, port)
+    relay = Relay(config, hosts, port)
     server, own_port = await relay.listen()
     gc.collect()
     gc.freeze()

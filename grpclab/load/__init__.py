@@ -15,8 +15,10 @@ Each line imports only from those above it::
     slo                 objectives: limits of latency, errors and rate that a load has to keep
     plan_rules          the rules between the factors of a load
     mix                 the call of a load that is a mix of several
+    replay              the call of a load that is a recording
     plan                a configuration and a call out of the levels and options given
     steps               a schedule of rates
+    record              the calls that pass to a server, recorded on their way
     worker_usage        the resources that a worker has used up to a moment, and what it does beside a load
     sliced_worker       the slices of one worker
     workers             the processes of the load generator: started, connected, given windows

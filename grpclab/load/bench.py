@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "localhost:50051"
 Watcher = Callable[[str, LoadProgress], None]
-"""Takes the progress of the load: the step that is measured ("" without steps), and the figures."""
+"""Takes the progress of the load: the step ("" without steps), and the figures."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -159,6 +159,7 @@ def run_bench(
     wait_s = connect_timeout_s or 0.0
     ledger = None if allowance is None else SharedAllowance(allowance, now=time.perf_counter() + wait_s)
     chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates, ledger=ledger)
+    remarks = [chosen.mix.note] if chosen.mix and chosen.mix.note else []
     target = host_port(target, remote=bool(security.remote))
     seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0, remote=security.remote)
@@ -222,7 +223,7 @@ def run_bench(
             for step, run in zip(schedule, runs, strict=False)
         ),
         objectives=plan.objectives,
-        notes=plan.notes if security.verify else (*plan.notes, UNVERIFIED),
+        notes=(*plan.notes, *remarks, *([] if security.verify else [UNVERIFIED])),
         without_effect={**plan.without_effect, **compression.without_effect(config, run, chosen)},
         link=checked,
         ceiling=stored_ceiling(config.load.engine),
@@ -230,7 +231,7 @@ def run_bench(
 
 
 def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, ...]:
-    """The addresses off this machine that may be dialled. Raises UsageError for a load above the ceilings."""
+    """The addresses off this machine that may be dialled. Raises UsageError above the ceilings."""
     peak = ARRIVALS.resolve(plan.config.load.arrival).peak
     for rate_rps in [step.rate_rps for step in plan.rates] or [plan.config.load.rate_rps or 0.0]:
         allowance.check_rate(rate_rps * peak)
@@ -252,7 +253,7 @@ def _connections(generator: Generator, target: str, security: Security) -> tuple
 
 
 def _cores(workers: int) -> tuple[int, ...]:
-    """Return the generator's core; for more workers the last few."""
+    """The generator's core; for more workers the last few."""
     affinity = machine().affinity
     planned = split_cores(affinity).generator
     return planned if workers <= len(planned) else tuple(sorted(affinity)[-workers:])
@@ -285,7 +286,7 @@ async def bench(
     seed: int = 1,
     connect_timeout_s: float | None = None,
 ) -> BenchResult:
-    """Load the server at `target` and return what was measured; for notebooks and scripts.
+    """Load the server at `target` and return what was measured.
 
     `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is given; 10
     s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second, with the load
@@ -330,10 +331,10 @@ async def bench(
     roots = [proto_path] if isinstance(proto_path, str | Path) else list(proto_path)
 
     def run() -> BenchResult:
-        check_call(calls[0].method if calls else name, levels, data=data, proto=proto, proto_path=roots)
         call = CallRequest(
             name=name, data=data, options=options, check=check, metadata=pairs, proto=proto, proto_path=roots, mix=calls
         )
+        check_call(call.title or None, levels, data=data, proto=proto, proto_path=roots)
         return run_bench(
             target,
             plan,

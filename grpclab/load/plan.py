@@ -15,7 +15,7 @@ from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.registries import ARRIVALS
-from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import parse_metadata
 from grpclab.load.calls.method import CallSpec, find_call, greeting
 from grpclab.load.calls.mixed_call import MixedCall
@@ -27,8 +27,9 @@ from grpclab.load.core.call_order import PIECE
 from grpclab.load.core.shapes import calls_within, complete
 from grpclab.load.core.stream_plan import check_streams
 from grpclab.load.mix import mix_of
-from grpclab.load.plan_rules import how_to_plan_more, no_effect, refuse_server_factors, seed_has_no_effect
+from grpclab.load.plan_rules import give_rate, how_to_plan_more, no_effect, refuse_server_factors, seed_has_no_effect
 from grpclab.load.reachability import await_listener
+from grpclab.load.replay import replayed
 from grpclab.load.slo import Objective, calls_for, check_enough, with_implied
 from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.system.addresses import host_port
@@ -89,9 +90,10 @@ def planned(
     *,
     seeded: bool = False,
     objectives: Sequence[Objective] = (),
+    speed: float | None = None,
 ) -> LoadPlan:
     """Return the load for some levels and a rate or a schedule. It has as many calls as its `objectives` need, unless
-    the levels set their number; `seeded` is true where a seed was given.
+    the levels set their number; `seeded` is true where a seed was given, `speed` is that of a replay.
 
     Raises UsageError, one line.
     """
@@ -99,7 +101,7 @@ def planned(
     if rate is None and enough > DEFAULT_CALLS and not {"load.requests", "load.duration_s"} & set(levels):
         levels = {**levels, "load.requests": enough}
     rates = () if rate is None else parse_rates(rate)
-    config, notes = load_plan(levels, rates)
+    config, notes = load_plan(levels, rates, speed)
     if rate is not None and (note := schedule_note(rate)):
         notes = (note, *notes)
     idle = no_effect(config, levels) | seed_has_no_effect(config, given=seeded)
@@ -110,8 +112,10 @@ def planned(
     return plan
 
 
-def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) -> tuple[TrialConfig, tuple[str, ...]]:
-    """Return the configuration for some levels and a rate or a schedule, with remarks on it.
+def load_plan(
+    levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = (), speed: float | None = None
+) -> tuple[TrialConfig, tuple[str, ...]]:
+    """Return the configuration for some levels and a rate or a schedule, or the speed of a replay, with remarks on it.
 
     Without a number of calls and a duration, a closed loop makes 500 calls and an open one runs for 10 s. Raises
     UsageError, one line.
@@ -119,9 +123,9 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
     refuse_server_factors(levels)
     levels, notes = dict(levels), []
     if rates:
-        _give_rate(levels, rates)
-    if "load.arrival" in levels:
-        notes += complete(levels)
+        give_rate(levels, rates)
+    if "load.arrival" in levels or speed is not None:
+        notes += complete(levels, speed)
     bounded = levels.get("load.requests") is not None or levels.get("load.duration_s") is not None
     if levels.get("load.rate_rps") is not None:
         if not bounded:
@@ -145,27 +149,6 @@ def load_plan(levels: Mapping[str, Level], rates: Sequence[ScheduledRate] = ()) 
     if config.load.workers:  # else as many as fit
         split(config)
     return config, tuple(notes)
-
-
-def _give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
-    """Give the levels the first rate, the time for which each is held, and the load shape of a ramp."""
-    if levels.get("load.rate_rps") is not None:
-        raise UsageError("--rate and load.rate_rps both set the rate: use only one of them")
-    levels["load.rate_rps"] = rates[0].rate_rps
-    hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
-    if arrival := rates[0].arrival:
-        if "load.arrival" in levels:
-            expected = f"no load shape together with --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
-            raise UsageError(invalid("load.arrival", levels["load.arrival"], expected))
-        levels["load.arrival"] = arrival
-        if levels.get("load.requests") is not None or levels.get("load.duration_s") is not None:
-            return  # the ramp takes its time, and the load ends as it is said to
-    if hold_s is not None:
-        if levels.get("load.duration_s") is not None:
-            raise UsageError(
-                f"--duration and the @{hold_s:g}s of --rate both set how long a rate is held: use only one of them"
-            )
-        levels["load.duration_s"] = hold_s
 
 
 def check_call(name: str | None, levels: Collection[str], **parts: object) -> None:
@@ -211,9 +194,15 @@ class CallRequest:
     @property
     def title(self) -> str:
         """The names of the methods; "" for our greeter's."""
-        return ", ".join(one.method for one in self.mix) or self.name or ""
+        file = f"the calls of {str(self.data)[1:]}" if self.is_recorded else ""
+        return ", ".join(one.method for one in self.mix) or self.name or file
 
-    def of(self, one: MixedCall, share: float) -> CallRequest:
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is a recording, which has methods of its own."""
+        return self.options.is_recorded(self.data)
+
+    def of(self, one: MixedCall, share: float = 1.0) -> CallRequest:
         """Return the request of one call of the mix."""
         return dataclasses.replace(
             self,
@@ -268,9 +257,15 @@ def choose_call(
 
     The calls of reflection are taken from the `ledger`. Raises UsageError, TargetError or MeasurementError.
     """
-    if request.mix:
+    if request.mix or request.is_recorded:
         again = partial(choose_call, target, config, wait_s=wait_s, rates=rates, security=security, ledger=ledger)
-        return mix_of(request.mix, lambda one, share: again(request.of(one, share)))
+        check_call(request.title, config.differences(TrialConfig()), proto=request.proto, proto_path=request.proto_path)
+        if request.mix:
+            return mix_of(request.mix, lambda one, share: again(request.of(one, share)))
+        if request.name or request.check or request.options.order != IN_TURN:
+            expected = "no --call, --check or --data-order beside it: a recording has calls of its own, in their order"
+            raise UsageError(invalid("--data-file", str(request.data)[1:], expected))
+        return replayed(str(request.data), request.metadata, lambda method: again(request.of(MixedCall(method=method))))
     target = host_port(target, remote=bool(security.remote))
     varying = VaryingMetadata(parse_metadata(request.metadata))
     service, _, method = (request.name or "greet.GreeterService/SayHello").strip("/").rpartition("/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, lookup
 from grpclab.factors.levels import Level, format_level
@@ -34,6 +34,27 @@ def refuse_server_factors(levels: Mapping[str, Level]) -> None:
             f"running; start one with this setting (grpclab serve basic --set {word}), or measure its effect "
             f"(grpclab compare basic basic --b-set {word})"
         )
+
+
+def give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
+    """Give the levels the first rate, the time for which each is held, and the load shape of a ramp."""
+    if levels.get("load.rate_rps") is not None:
+        raise UsageError("--rate and load.rate_rps both set the rate: use only one of them")
+    levels["load.rate_rps"] = rates[0].rate_rps
+    hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
+    if arrival := rates[0].arrival:
+        if "load.arrival" in levels:
+            expected = f"no load shape together with --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
+            raise UsageError(invalid("load.arrival", levels["load.arrival"], expected))
+        levels["load.arrival"] = arrival
+        if levels.get("load.requests") is not None or levels.get("load.duration_s") is not None:
+            return  # the ramp takes its time, and the load ends as it is said to
+    if hold_s is not None:
+        if levels.get("load.duration_s") is not None:
+            raise UsageError(
+                f"--duration and the @{hold_s:g}s of --rate both set how long a rate is held: use only one of them"
+            )
+        levels["load.duration_s"] = hold_s
 
 
 def no_effect(config: TrialConfig, names: Collection[str]) -> dict[str, str]:

@@ -72,8 +72,9 @@ class PairOptions:
 
     @property
     def called(self) -> str:
-        """The method that is called, of a mix the first one; "" for our greeter's."""
-        return self.mix[0].method if self.mix else self.call or ""
+        """The method that is called, of a mix the first one, or what stands for a recording; "" for our greeter's."""
+        recorded = "those of the recording" if self.data_options.is_recorded(self.data) else ""
+        return self.mix[0].method if self.mix else self.call or recorded
 
 
 Given = Side | TrialConfig | GivenTarget | Target | str

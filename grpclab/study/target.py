@@ -14,13 +14,15 @@ from grpclab.factors import effective
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import OwnLevels
-from grpclab.load.calls.call_options import IN_TURN, DataOptions
+from grpclab.load.calls.call_options import IN_TURN, DataOptions, is_recorded
+from grpclab.load.calls.data_file import DataFile
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.calls.mixed_call import MixedCall
 from grpclab.load.calls.request import json_text
 from grpclab.load.core.call_order import shares
 from grpclab.load.plan import CallRequest, choose_call
+from grpclab.load.replay import replay_plan
 from grpclab.servers import targets
 from grpclab.servers.process.filling import check_arguments
 from grpclab.servers.process.launcher import RunningServer
@@ -79,12 +81,18 @@ class Subject:
     @property
     def has_call(self) -> bool:
         """Whether it says what is called; else that is our greeter's call."""
-        return bool(self.call or self.mix)
+        return bool(self.call or self.mix or is_recorded(self.data, self.data_format))
 
     @property
     def call_shares(self) -> dict[str, float]:
-        """The share of each call of a mix, of 1, by its name; none where one call is made always."""
-        return dict(zip((one.name for one in self.mix), shares([one.weight for one in self.mix]), strict=True))
+        """The share of each call of a mix or of a recording, of 1, by its name; none where one call is made always.
+
+        Raises UsageError for a recording that cannot be read.
+        """
+        weights = {one.name: one.weight for one in self.mix}
+        if is_recorded(self.data, self.data_format) and (file := DataFile.of(str(self.data))):
+            weights = dict(replay_plan(file).counts)
+        return dict(zip(weights, shares(list(weights.values())), strict=True)) if weights else {}
 
     def ignored_of(self, number: int) -> tuple[str, ...]:
         """The fields of answers that vary by nature: of the call of this number, where it is a mix."""

@@ -372,6 +372,8 @@ BISECT_ROWS: dict[str, list[Row]] = {
 
 GO_WITH_FILES = {"study": "name", "budget": "budget_s"}
 """Parameters of a study that may be given beside a file, and what they change."""
+RECORD = "--listen 5 --to localhost:1 -o x.calls"
+"""What a recording cannot do without."""
 OPTIONS: dict[str, dict[str, list[Row]]] = {
     "serve": {
         "quiet": [Acts(words="basic -q", proof="quiet")],
@@ -444,6 +446,11 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="-c 5:60@1s --rate 9", where="no --rate beside a schedule"),
             Refused(words="-c 5:60@1s --arrival ramp:0.1@9s", where="no --arrival beside a schedule"),
             Refused(words="-c 5:60", where="a ramp FROM:TO@TIME, e.g. 5:50@60s"),
+        ],
+        "speed": [
+            Acts(words="--speed 4", proof="config.load.rate_rps", after="--arrival replay:times.txt"),
+            Refused(words="--speed 4", where="--speed"),
+            Refused(words="--speed 0 --arrival replay:times.txt", where="--speed=0"),
         ],
         "max_in_flight": [
             Acts(words="--max-in-flight 7", proof="config.load.max_in_flight", after="--rate 9"),
@@ -740,6 +747,29 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="--site www --json out.json", where="no study given: --json works only with"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="x")],
+    },
+    "record": {
+        "quiet": [Acts(words="-q", proof="stdout", after=RECORD)],
+        "verbose": [Acts(words="-v", proof="verbose", after=RECORD)],
+        "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after=RECORD)],
+        "listen": [
+            Acts(words="--listen 7", proof="port", after="--to localhost:1 -o x.calls"),
+            Refused(words="--to localhost:1 -o x.calls", where="--listen is missing"),
+            Refused(words="--listen a --to localhost:1 -o x.calls", where="--listen=a"),
+        ],
+        "to": [
+            Acts(words="--to localhost:7", proof="to", after="--listen 5 -o x.calls"),
+            Refused(words="--listen 5 -o x.calls", where="--to is missing"),
+        ],
+        "output": [
+            Acts(words="-o y.calls", proof="path", after="--listen 5 --to localhost:1"),
+            Refused(words="--listen 5 --to localhost:1", where="-o is missing"),
+        ],
+        "duration": [Acts(words="--duration 7s", proof="waited_s", after=RECORD)],
+        "calls": [
+            Acts(words="--calls 7", proof="calls", after=RECORD),
+            Refused(words=f"{RECORD} --calls 0", where="--calls=0"),
+        ],
     },
     "profile": {
         "quiet": [Acts(words="-q", proof="stderr", after="--pid 1")],

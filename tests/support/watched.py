@@ -7,6 +7,7 @@ import dataclasses
 import io
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from grpclab.cli.parser import Options
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load import bench as bench_module
+from grpclab.load import record
 from grpclab.load.plan import LoadPlan
 from grpclab.profiling import perf, pyspy
 from grpclab.servers import targets
@@ -81,6 +83,7 @@ class Watched:
         (folder / "request.json").write_text('{"x": 1}')
         (folder / "metadata.txt").write_text("tenant = a  \n# a comment\n")
         (folder / "a.proto").write_text(PROTO)
+        (folder / "times.txt").write_text("0\n1\n2\n")
         Authority(folder).issue("client", "client@example.org")
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
@@ -98,6 +101,7 @@ class Watched:
             self._report,
             self._init,
             self._call,
+            self._record,
             self._others,
             self._menu,
         ):
@@ -331,6 +335,27 @@ class Watched:
                 ]
 
         self.patch.setattr(service_client, "ServiceClient", Client)
+
+    def _record(self) -> None:
+        note = self.note
+
+        class Recording:
+            def __init__(self, port: int, target: str, path: Path, *, calls: int | None = None) -> None:
+                note(port=port, to=target, path=str(path), calls=calls)
+                path.write_text("")
+
+            def running(self) -> contextlib.AbstractContextManager[None]:
+                return contextlib.nullcontext()
+
+            def wait(self, seconds: float | None) -> None:
+                note(waited_s=seconds)
+
+            @property
+            def summary(self) -> record.RecordingSummary:
+                writer = record.CallsWriter(file=io.StringIO(), began_at=0.0, calls=3, by_method=Counter({"a.B/C": 3}))
+                return record.RecordingSummary(writer=writer, seconds=1.0, connections=1, unread=Counter())
+
+        self.patch.setattr(record, "CallRecording", Recording)
 
     def _others(self) -> None:
         from grpclab.cli import findings, profiled

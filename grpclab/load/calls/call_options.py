@@ -8,10 +8,17 @@ from typing import Final, Self
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import LoadConfig
 
-FORMATS: Final = ("json", "jsonl", "csv", "binary")
+FORMATS: Final = ("json", "jsonl", "csv", "binary", "calls")
+RECORDED: Final = "calls"
+"""The format of a recording, which has methods of its own."""
 IN_TURN, RANDOM = "in-turn", "random"
 ORDERS: Final = (IN_TURN, RANDOM)
-_SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".bin": "binary", ".binary": "binary"}
+_SUFFIXES: Final = {
+    **{".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".bin": "binary", ".binary": "binary"},
+    ".calls": RECORDED,
+}
+MARK: Final = "@"
+"""The beginning of data that stands for a file; no JSON begins so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,4 +66,17 @@ class DataOptions:
 
     def format_of(self, name: str) -> str:
         """The format of a file."""
-        return self.format or next((kind for end, kind in _SUFFIXES.items() if name.lower().endswith(end)), "json")
+        return self.format or _format_by_name(name)
+
+    def is_recorded(self, data: object) -> bool:
+        """Return whether data stands for a recording of calls."""
+        return is_recorded(data, self.format)
+
+
+def _format_by_name(name: str) -> str:
+    return next((kind for end, kind in _SUFFIXES.items() if name.lower().endswith(end)), "json")
+
+
+def is_recorded(data: object, format_: str) -> bool:
+    """Return whether data, in a format or in that of its name where none is given, stands for a recording of calls."""
+    return isinstance(data, str) and data.startswith(MARK) and (format_ or _format_by_name(data)) == RECORDED

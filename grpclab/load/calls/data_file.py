@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from grpclab.errors import UsageError
+from grpclab.load.calls.call_options import MARK
 from grpclab.system.inputs import unreadable
-
-MARK = "@"
-"""The beginning of data that stands for a file; no JSON begins so."""
 
 
 @dataclass(frozen=True, kw_only=True)

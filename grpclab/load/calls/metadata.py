@@ -197,6 +197,20 @@ def _parse_word(word: str) -> tuple[str, str]:
     return key, value
 
 
+def literal_pair(key: str, value: str) -> tuple[str, str]:
+    """The pair of a key and a value as they are: nothing in it stands for a variable or a file. Raises UsageError."""
+    return _parse_word(f"{key}={value}")
+
+
+def own_metadata(headers: Iterable[tuple[str, str]]) -> Pairs:
+    """The metadata among the headers of a request that is its caller's own: neither HTTP/2's nor gRPC's."""
+    return tuple(
+        (key, value)
+        for key, value in headers
+        if not key.startswith((":", _OF_GRPC)) and key not in _RESERVED and _KEY.fullmatch(key)
+    )
+
+
 def for_grpcio(metadata: Pairs) -> tuple[tuple[str, str | bytes], ...]:
     """The metadata as grpcio takes it: it wants the bytes of ``-bin`` values and encodes them itself."""
     return tuple(

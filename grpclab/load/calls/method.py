@@ -169,6 +169,8 @@ class CallMix:
     weights: tuple[float, ...]
     """Of a recording, how often each call is in it."""
     recorded: RecordedOrder | None = None
+    note: str = ""
+    """What to know of it; empty for nothing."""
     seed: int = 1
     worker: int = 0
 

@@ -24,8 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from grpclab.errors import UsageError, invalid
-from grpclab.load.calls.call_options import DataOptions
-from grpclab.load.calls.data_file import MARK
+from grpclab.load.calls.call_options import MARK, DataOptions
 from grpclab.load.calls.metadata import metadata_words
 
 MOST_CALLS = 100
@@ -53,6 +52,8 @@ class MixedCall:
             raise UsageError(invalid("weight", f"{self.weight:g}", "a number above 0"))
         if self.name and not _NAME.fullmatch(self.name):
             raise UsageError(invalid("name", self.name, "letters, digits, '_', '-' and '.', 40 at most"))
+        if self.options().is_recorded(self.data):
+            raise UsageError(invalid("data-file", self.data[1:], "requests of one call: a recording is replayed alone"))
 
     def options(self, seed: int = 1) -> DataOptions:
         """How its requests are read and sent. Raises UsageError."""

@@ -21,7 +21,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpclab.errors import UsageError, invalid
 from grpclab.http2.messages import prefixed
 from grpclab.load.calls.binary_requests import MessageCheck, messages_in
-from grpclab.load.calls.call_options import RANDOM, DataOptions, StreamData
+from grpclab.load.calls.call_options import RANDOM, RECORDED, DataOptions, StreamData
 from grpclab.load.calls.csv_requests import rows
 from grpclab.load.calls.data_file import DataFile
 from grpclab.load.calls.descriptors import schema_digest
@@ -114,6 +114,8 @@ class _Reader:
         name, format_ = str(file.path), self._options.format_of(file.path.name)
         if format_ == "binary":
             return self._messages(file.content, name)
+        if format_ == RECORDED:
+            raise UsageError(invalid("--data-file", name, "requests of one method: a recording has methods of its own"))
         return self._text(decode("--data-file", name, file.content), name, format_)
 
     def _text(self, text: str, name: str, format_: str) -> RequestSource:

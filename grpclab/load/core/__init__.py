@@ -7,6 +7,7 @@ Each line imports only from those above it::
     failures       why calls failed, in the words of the server or of the engine
     running        what a window shows while it runs
     recorder       what happened to each call
+    recording      recordings of calls, as they are written and read
     stream_plan    what the client does in a stream after its start: messages at their times, and the end
     arrivals       when the calls of an open loop are due
     shapes         load shapes with an argument: gamma, bursts, ramps, steps, replay

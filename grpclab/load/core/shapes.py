@@ -22,6 +22,7 @@ from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.core.arrivals import CHUNK, MAX_STEPS, Change, LoadShape, Recording, ShapeFamily, count_between
 from grpclab.load.core.recorder import Floats
+from grpclab.load.core.recording import RECORDING_BEGINS, call_times, is_recording
 from grpclab.quantities import seconds
 from grpclab.system.inputs import read_text
 
@@ -181,10 +182,14 @@ def _replay_times(path: str, rate_rps: float, _: int) -> Iterator[Floats]:
 def recorded_times(path: str) -> Floats:
     """The times in a file, in seconds since the first: a number a line, which a comma may follow; ascending.
 
-    Empty lines, those that begin with ``#`` and a first line of names are left out. Raises UsageError.
+    Empty lines, those that begin with ``#`` and a first line of names are left out. Of a recording of calls they are
+    those of the calls that can be replayed. Raises UsageError.
     """
+    text = read_text("replay", path)
+    if is_recording(text[:RECORDING_BEGINS].encode()):
+        return _checked(call_times(path, text), path)
     times: list[float] = []
-    for number, line in enumerate(read_text("replay", path).splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         word = line.partition(",")[0].strip()
         if not word or word.startswith("#"):
             continue
@@ -198,6 +203,11 @@ def recorded_times(path: str) -> Floats:
             where = f"seconds in ascending order, one time per line; line {number} is {word!r}"
             raise UsageError(invalid("replay", path, where))
         times.append(time_s)
+    return _checked(times, path)
+
+
+def _checked(times: Sequence[float], path: str) -> Floats:
+    """The times since the first. Raises UsageError where they have no rate."""
     if len(times) < 2 or times[0] == times[-1]:
         raise UsageError(invalid("replay", path, f"at least two different times, one per line; there are {len(times)}"))
     found: Floats = np.array(times) - times[0]
@@ -205,32 +215,51 @@ def recorded_times(path: str) -> Floats:
 
 
 REPLAY = ShapeFamily(
-    make=_replay, expected="replay:FILE, a file with one time in seconds per line, e.g. replay:day.txt"
+    make=_replay,
+    expected="replay:FILE, a file with one time in seconds per line, e.g. replay:day.txt, or a recording of calls",
 )
 """The times of a file, stretched or squeezed to the rate asked for; it begins anew one mean gap after its end."""
 _REPLAY = "replay:"
 
 
-def complete(levels: dict[str, Level]) -> list[str]:
-    """Give a recorded load shape its own rate and calls where none are given; returns remarks on that.
+def complete(levels: dict[str, Level], speed: float | None = None) -> list[str]:
+    """Give a recorded load shape its own rate, or that at a `speed`, and calls where none are given; returns remarks.
 
-    The path of its file becomes absolute: worker processes may run elsewhere. Raises UsageError.
+    A recording of calls has no warm-up, which would take its first ones. The path of its file becomes absolute: worker
+    processes may run elsewhere. Raises UsageError.
     """
-    word = str(levels["load.arrival"])
+    word = str(levels.setdefault("load.arrival", "constant"))
     path = word.removeprefix(_REPLAY)
     if path != word:
         levels["load.arrival"] = _REPLAY + str(Path(path).expanduser().absolute())
     FACTORS["load.arrival"].check(levels["load.arrival"])
     shape: LoadShape = ARRIVALS.resolve(str(levels["load.arrival"]))
     if shape.recording is None:
+        if speed is not None:
+            raise UsageError(invalid("--speed", f"{speed:g}", "a replay beside it: --arrival replay:FILE"))
         return []
     own, notes = shape.recording(), []
+    if speed is not None:
+        if levels.get("load.rate_rps") is not None:
+            raise UsageError(
+                invalid("--speed", f"{speed:g}", "no rate beside it: both say how fast a file is replayed")
+            )
+        levels["load.rate_rps"] = own.rate_rps * speed
+    if path != word and of_calls(levels["load.arrival"]) and levels.setdefault("load.warmup_s", 0.0):
+        expected = "0 with a replay of calls, whose first ones it would take"
+        raise UsageError(invalid("load.warmup_s", levels["load.warmup_s"], expected))
     if levels.get("load.rate_rps") is None:
         levels["load.rate_rps"] = own.rate_rps
         notes.append(f"the file's own rate is {own.rate_rps:,.6g}/s: --rate plays it faster or slower")
     if levels.get("load.requests") is None and levels.get("load.duration_s") is None:
         levels["load.requests"] = own.calls
     return notes
+
+
+def of_calls(arrival: Level) -> bool:
+    """Return whether a load shape replays a recording of calls."""
+    path = str(arrival).removeprefix(_REPLAY)
+    return path != arrival and is_recording(read_text("replay", path)[:RECORDING_BEGINS].encode())
 
 
 def calls_within(rate_rps: float, arrival: str, duration_s: float) -> int:

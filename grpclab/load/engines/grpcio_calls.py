@@ -49,7 +49,7 @@ class CallMaker:
         self._calls, self._residence, self._clock = spec.members, residence, clock
         self._plans = spec.stream_plans(load)
         self._answers = AnswerWatch(spec, self._plans)
-        turns = CallTurns(spec, self._answers, prefix=False)
+        turns = CallTurns(spec, self._answers)
         self._mixed = turns.mixed
         self._sent = sent_by(spec, turns)
         self.unsent = turns.unsent

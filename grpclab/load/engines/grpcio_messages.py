@@ -15,6 +15,7 @@ from hpack import Decoder
 
 from grpclab.generated import greet_pb2
 from grpclab.http2.headers import RESIDENCE_HEADER
+from grpclab.http2.messages import PREFIX_BYTES
 from grpclab.load.calls.method import GREETER, CallSpec
 from grpclab.load.calls.turns import CallTurns
 
@@ -50,13 +51,17 @@ def _parsed(answer: bytes | None) -> Any:
 
 
 def sent_by(call: CallSpec, turns: CallTurns) -> Iterator[Sent]:
-    """What one call after the other sends, without end; the requests of a mix are bytes."""
+    """What one call after the other sends, without end; of a mix as bytes, of a stream all messages."""
     decoder = Decoder()  # blocks of literals leave its table alone
     fixed = [one.grpcio_metadata for one in turns.calls]
     if turns.mixed:
         return (
-            (number, request, (*fixed[number], *decoder.decode(block)) if block else fixed[number] or None)
-            for number, request, block in turns
+            (
+                number,
+                content if turns.calls[number].client_streaming else content[PREFIX_BYTES:],
+                (*fixed[number], *decoder.decode(block)) if block else fixed[number] or None,
+            )
+            for number, content, block in turns
         )
     metadata: Iterator[Metadata | None] = itertools.repeat(fixed[0] or None)
     if call.headers is not None:

@@ -66,7 +66,7 @@ class WireEngine:
         self._streams = WireStreams(call, config.load, clock)
         self._streaming = call.streams_either_way
         self._answers = AnswerWatch(call, self._streams.all_plans)
-        self._turns = CallTurns(call, self._answers, prefix=True, encoding=encoding_of(config.client))
+        self._turns = CallTurns(call, self._answers, encoding=encoding_of(config.client))
         self._single = config.client.pooling == "per_call"
         settings = connection_settings(
             config.client,

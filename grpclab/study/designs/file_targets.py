@@ -11,7 +11,7 @@ from grpclab.errors import DesignError, UsageError, invalid
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.own import OF_THE_TARGET, PYTHON
-from grpclab.load.calls.call_options import DataOptions
+from grpclab.load.calls.call_options import MARK, DataOptions
 from grpclab.load.calls.data_file import file_reference
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.mixed_call import MixedCall
@@ -108,7 +108,7 @@ def subject_of(
         method = call[0].method
     else:
         table = call or CallTable()
-        method = table.method
+        method = table.method or ("those of the recording" if _is_recorded(table) else "")
         subject = Subject(
             target=target,
             call=table.method,
@@ -121,7 +121,8 @@ def subject_of(
             answer_check=table.check,
             ignore_fields=tuple(_texts("call.ignore-fields", table.ignore_fields)),
         )
-    check_call(method or None, named, data=subject.data, proto=subject.proto, proto_path=subject.proto_path)
+    data = None if method and not subject.call else subject.data
+    check_call(method or None, named, data=data, proto=subject.proto, proto_path=subject.proto_path)
     levels = config.flat()
     subject.check_factors({name: levels[name] for name in named})
     replace(subject, target=placed(target, config.own).target).check()
@@ -161,13 +162,20 @@ def _schema(table: CallTable, folder: Path) -> dict[str, Any]:
     return {"proto": beside(table.proto or table.protoset, folder) or None, "proto_path": paths}
 
 
+def _is_recorded(table: CallTable) -> bool:
+    """Whether the call is a recording, which has methods of its own."""
+    return DataOptions(format=table.data_format).is_recorded(
+        f"{MARK}{table.data_file}" if table.data_file else table.data
+    )
+
+
 def _data(table: CallTable, folder: Path, where: str) -> str | None:
     """The request of a call as a text, or what stands for a file of many. Raises DesignError."""
     if table.data is not None and table.data_file:
         raise DesignError(f"{where}: data and data-file both specify the request: remove one of them")
     needing = ("data", "data_file", "check", "ignore_fields", "proto", "protoset")
     idle = [name for name in needing if getattr(table, name) not in (None, "")]
-    if idle and not table.method:
+    if idle and not table.method and not _is_recorded(table):
         raise DesignError(f"{where}: {idle[0].replace('_', '-')} needs a method: package.Service/Method")
     if table.data_file:
         return _of_file(beside(table.data_file, folder), DataOptions(format=table.data_format))

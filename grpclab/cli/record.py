@@ -1,0 +1,134 @@
+"""``grpclab record``: every call that passes to a server, in a file that ``bench`` replays."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grpclab.cli.option_types import FileName, Whole
+from grpclab.cli.output import require_writable
+from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
+from grpclab.errors import UsageError, invalid
+from grpclab.quantities import time_option
+from grpclab.system.addresses import host_port, parse
+
+if TYPE_CHECKING:
+    from grpclab.load.record import RecordingSummary
+
+DESCRIPTION = """Record the calls to a server: method, request, metadata and time of each.
+
+A relay listens on --listen and passes every byte on to --to. Point the client at it; the server stays as it is. The
+recording ends with --duration or --calls, or with Ctrl-C, which keeps what was recorded."""
+EPILOG = """examples:
+  grpclab record --listen 50060 --to localhost:50051 -o day.calls
+  grpclab record --listen 50060 --to localhost:50051 -o day.calls --duration 60s
+  grpclab bench localhost:50051 --data-file day.calls --arrival replay:day.calls --speed 4
+
+Values of metadata that are secret by their names (authorization, x-api-key, ...) or binary, and those that --redact
+names, are not written; requests are, whatever they hold. Both connections are plain text on this machine."""
+
+
+def run(options: Options) -> int:
+    """Record until the end; returns the exit code."""
+    from grpclab.load.record import CallRecording
+
+    port, target = _port(options.listen), _target(options.to)
+    duration_s = None if options.duration is None else time_option("--duration", options.duration)
+    if options.calls is not None and options.calls < 1:
+        raise UsageError(invalid("--calls", options.calls, "1 or more"))
+    if options.output is None:
+        raise UsageError("-o is missing: expected the file of the recording, e.g. day.calls")
+    require_writable(str(options.output))
+    recording = CallRecording(port, target, options.output, calls=options.calls)
+    with contextlib.suppress(KeyboardInterrupt), recording.running():  # Ctrl-C is how a recording ends
+        if not options.quiet:
+            ending = "Ctrl-C ends it" if duration_s is None else f"for {options.duration}, or until Ctrl-C"
+            print(f"recording calls through localhost:{port} to {target}: {ending}", flush=True)
+        recording.wait(duration_s)
+    for line in [] if options.quiet else _lines(recording.summary, options.output):
+        print(line)
+    return 0
+
+
+def _port(text: str | None) -> int:
+    """The port to listen on: a number, or an address on this machine. Raises UsageError."""
+    expected = "a port of this machine, e.g. 50060"
+    if text is None:
+        raise UsageError(f"--listen is missing: expected {expected}")
+    if ":" in text:
+        try:
+            return parse(text)[1] or _no_port(text, expected)
+        except UsageError:
+            _no_port(text, expected)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        _no_port(text, expected)
+    return int(text)
+
+
+def _no_port(text: str, expected: str) -> int:
+    raise UsageError(invalid("--listen", text, expected))
+
+
+def _target(text: str | None) -> str:
+    if text is None:
+        raise UsageError("--to is missing: expected HOST:PORT of a server on this machine, e.g. localhost:50051")
+    target = host_port(text)
+    if not parse(target)[1]:
+        raise UsageError(invalid("--to", text, "HOST:PORT, e.g. localhost:50051: a Unix socket is not recorded"))
+    return target
+
+
+def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
+    """What was recorded."""
+    from grpclab import quantities as qty
+
+    writer = summary.writer
+    yield (
+        f"recorded {writer.calls:,} calls in {qty.duration(summary.seconds)} over"
+        f" {summary.connections:,} connections to {path} ({qty.amount(os.stat(path).st_size)} bytes)"
+    )
+    width = max(map(len, writer.by_method))
+    for method, calls in writer.by_method.most_common():
+        failed = f"   {writer.failed[method]:,} failed" if writer.failed[method] else ""
+        yield f"  {method:<{width}} {calls:>10,}   {qty.percent_of(calls, writer.calls)}{failed}"
+    if summary.ended_because:
+        yield f"  ended: {summary.ended_because}"
+    if writer.unended:
+        yield f"  note: {writer.unended:,} calls had not ended"
+    for reason, calls in writer.incomplete.items():
+        yield f"  note: {calls:,} calls without their request, which cannot be replayed: {reason}"
+    for reason, connections in summary.unread.items():
+        yield f"  note: {connections:,} connections were not read: {reason}"
+    if writer.masked:
+        given = " ".join(f"--metadata {key}=..." for key in sorted(writer.masked))
+        yield f"  note: secret values were not written; a replay needs them: {given}"
+    yield f"replay it: grpclab bench TARGET --data-file {path} --arrival replay:{path}"
+
+
+COMMAND = LabCommand(
+    "record",
+    run,
+    summary="record the calls to a server, for a replay",
+    usage="grpclab record --listen PORT --to HOST:PORT -o FILE [options]",
+    description=DESCRIPTION,
+    epilog=EPILOG,
+    groups=[
+        OptionGroup(
+            title="the calls",
+            members=[
+                Flag("--listen", metavar="PORT", help="port on which clients call instead of the server's"),
+                Flag("--to", metavar="HOST:PORT", help="the server, on this machine"),
+            ],
+        ),
+        OptionGroup(
+            members=[
+                Flag("-o", "--output", kind=FileName(as_path=True), metavar="FILE", help="the recording: day.calls"),
+                Flag("--duration", metavar="TIME", help="end after this time (default: at Ctrl-C)"),
+                Flag("--calls", kind=Whole(), metavar="N", help="end after so many calls"),
+            ]
+        ),
+    ],
+)
