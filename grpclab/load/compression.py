@@ -36,8 +36,8 @@ def _request(encoding: str, sent: float, payload: bytes) -> str:
 def _answer(config: TrialConfig, run: LoadRun, call: CallSpec, received: float) -> str:
     """The same of the answers. Engine grpcio does not tell, but the length of our own greeter's answer is known."""
     if config.load.engine == "wire":
-        idle = not run.encodings
-        return "no answer came compressed: none is shorter with it, or the server has it off" if idle else ""
+        reason = "no answer was compressed: compression would not shorten any of them, or the server has it off"
+        return "" if run.encodings else reason
     size = config.server.response_bytes if call.path == f"{GREETER}SayHello" else 0
     if size and received >= size:
         return f"{received:,.0f} bytes came for each call, whose answer has {size:,} bytes"

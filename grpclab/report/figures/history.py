@@ -287,7 +287,7 @@ def _agreement(spots: Sequence[PastValue], borders: Sequence[Change]) -> str:
     """Whether the last study agrees with the one before it on the same machine."""
     piece = recurrence.runs(spots, borders)[-1]
     if len(piece) < 2:
-        return "No other study has the machine and versions of the last one."
+        return "No other study has the same machine and versions as the last one."
     before, last = piece[-2], piece[-1]
     if not all(math.isfinite(end) for spot in (before, last) for end in (spot.low, spot.high)):
         return "An interval is missing, so the last two cannot be compared."

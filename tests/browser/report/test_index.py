@@ -310,7 +310,7 @@ def test_the_headlines_ratio_is_drawn_where_design_and_settings_agree(about: dic
     assert "do not overlap" in moved.caption
     apart = history.ratios(pasts(study(about, 1), study(about, 2, identity=IDENTITY | {"host": "lab-2"})))
     assert apart is not None
-    assert "No other study has the machine and versions" in apart.caption
+    assert "No other study has the same machine and versions" in apart.caption
 
 
 def test_of_many_studies_the_newest_are_drawn_and_stay_readable(about: dict[str, Any]) -> None:
