@@ -29,8 +29,8 @@ MANY = 10_000
 
 TOOLS = {
     "chromium": "checks that a report opens offline",
-    "nghttpd": "a gRPC server in C, for the ceiling of a client (Debian: nghttp2-server)",
-    "h2load": "an HTTP/2 generator in C, for the ceiling of a server (Debian: nghttp2-client)",
+    "nghttpd": "a gRPC server in C, for measuring a client's maximum throughput (Debian: nghttp2-server)",
+    "h2load": "an HTTP/2 load generator in C, for measuring a server's maximum throughput (Debian: nghttp2-client)",
     "perf": "profiles that include the kernel and every thread; py-spy only sees Python threads (Debian: linux-perf)",
     "strace": "counts system calls by name (Debian: strace)",
 }

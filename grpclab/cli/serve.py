@@ -97,7 +97,7 @@ def _serve_application(options: Options) -> int:
     if others:
         raise UsageError(
             invalid(
-                f"--set {others[0]}", format_level(given[others[0]]), "a factor of the server, arg.NAME or env.NAME"
+                f"--set {others[0]}", format_level(given[others[0]]), "a server factor, arg.NAME, or env.NAME"
             )
         )
     config = TrialConfig().replace(from_environment(os.environ) | given)

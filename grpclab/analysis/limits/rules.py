@@ -120,7 +120,7 @@ def shared_core(m: Measured, _: Neighbours) -> Limit | None:
     server, client = m.median("server_cores_used"), m.median("client_cores_used")
     if not (m.shared and server + client >= NEAR):
         return None
-    reason = f"server ({server:.2f}) and generator ({client:.2f}) together fill the one core that they share"
+    reason = f"server ({server:.2f}) and generator ({client:.2f}) together saturate the one core that they share"
     return limit_from(m, "unknown", [reason, "give each its own core to see which one is the limit"], certain=False)
 
 

@@ -131,7 +131,7 @@ def _explained(output: str, file: Path, roots: Sequence[Path], compiler: Sequenc
         where = ", ".join(str(root) for root in roots)
         return (
             f'{by} imports "{lost["file"]}", which is not in {where}:'
-            " use --proto-path to add the folder that this path starts in"
+            " use --proto-path to add the folder that this path is relative to"
         )
     if match := _NOT_IMPORTED.search(first):
         return _import_line(match["by"], match["type"], match["file"])
