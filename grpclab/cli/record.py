@@ -127,7 +127,7 @@ COMMAND = LabCommand(
             members=[
                 Flag("-o", "--output", kind=FileName(as_path=True), metavar="FILE", help="the recording: day.calls"),
                 Flag("--duration", metavar="TIME", help="end after this time (default: at Ctrl-C)"),
-                Flag("--calls", kind=Whole(), metavar="N", help="end after so many calls"),
+                Flag("--calls", kind=Whole(), metavar="N", help="end after this many calls"),
             ]
         ),
     ],

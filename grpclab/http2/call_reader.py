@@ -207,7 +207,7 @@ class _Direction:
             if buffer.startswith(frames.PREFACE):
                 del buffer[: len(frames.PREFACE)]
             elif buffer[3] != frames.SETTINGS:  # a server begins with it (RFC 9113, 3.4)
-                self._stop("it is no HTTP/2 in plain text: TLS, or another protocol")
+                self._stop("it is not plain-text HTTP/2 but TLS or another protocol")
                 return
             self._begun = True
         at = 0

@@ -115,7 +115,7 @@ def _calls(lines: Iterable[bytes], path: str | Path) -> Iterator[RecordedCall]:
         try:
             yield _call(_object(line))
         except (KeyError, TypeError, ValueError, binascii.Error):
-            raise UsageError(invalid("recording", path, f"{_EXPECTED}; line {number:,} is no call")) from None
+            raise UsageError(invalid("recording", path, f"{_EXPECTED}; line {number:,} is not a call")) from None
 
 
 def _object(line: bytes) -> dict[str, Any]:

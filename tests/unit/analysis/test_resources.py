@@ -186,7 +186,7 @@ def test_on_one_core_for_both_no_cpu_is_named() -> None:
     shared = StoredCores(server=(0,), generator=(0,), shared=True)
     found = judged(rows(client_cpu_s=1.215), cores=shared)
     assert (found.resource, found.certain) == ("unknown", False)
-    assert found.evidence.startswith("server (0.70) and generator (0.30) together fill the one core")
+    assert found.evidence.startswith("server (0.70) and generator (0.30) together saturate the one core")
 
 
 @pytest.mark.parametrize(
