@@ -104,7 +104,7 @@ def trimmed(
         over_s = (fewest_blocks() - 1) * (short_s - left_s)
         kept = max(0, math.floor((fewest_blocks() - 1) - over_s / sampled_s)) if sampled_s > 0 else 0
         plan = replace(plan, groups=sampled_in(plan.groups, 1 + kept, blocks))
-        words.append(f"configurations without a small difference are measured in {qty.count(1 + kept, 'block')}")
+        words.append(f"comparisons with large differences are measured in {qty.count(1 + kept, 'block')}")
     return Trimmed(plan=plan, reason=", ".join(words), counted_s=fitted_s if fitted_s < counted_s else None)
 
 
@@ -166,7 +166,7 @@ def within_budget(
     )
     sampled = _given_back(plan, times, for_blocks_s - total_s, number)
     if sampled is not None and sampled < number:
-        reason += f"; configurations without a small difference are measured in {qty.count(sampled, 'block')}"
+        reason += f"; comparisons with large differences are measured in {qty.count(sampled, 'block')}"
     return BlockCount(
         blocks=number, reason=reason, counted_s=None if fitted_s >= counted_s else fitted_s, sampled_blocks=sampled
     )
