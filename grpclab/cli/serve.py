@@ -96,9 +96,7 @@ def _serve_application(options: Options) -> int:
     others = sorted(name for name in given if name.startswith(("client.", "load.", "link.")))
     if others:
         raise UsageError(
-            invalid(
-                f"--set {others[0]}", format_level(given[others[0]]), "a server factor, arg.NAME, or env.NAME"
-            )
+            invalid(f"--set {others[0]}", format_level(given[others[0]]), "a server factor, arg.NAME, or env.NAME")
         )
     config = TrialConfig().replace(from_environment(os.environ) | given)
     chosen = target_given(options)

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
-from grpclab.analysis import Comparison
+from grpclab.analysis import Comparison, fewest_blocks
 from grpclab.metrics import lower_is_faster, metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -53,7 +53,7 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
             weight = "bold" if y == 0 else "normal"
             title = words.short(row.title, 30 if narrow else _LONGEST_TITLE)
             ax.text(0, y - 0.34, title, transform=across, va="center", fontsize=9, fontweight=weight, in_layout=False)
-            text = f"{words.ratio_of(row.comparison)} {row.comparison.verdict}"
+            text = f"{words.ratio_of(row.comparison)} {_verdict(row.comparison)}"
             colour = theme.VERDICT.get(row.comparison.verdict, theme.QUIET)
             style: dict[str, Any] = {
                 "va": "center",
@@ -120,4 +120,10 @@ def _caption(study: FinishedStudy, first: Comparison, rows: Sequence[_Row]) -> s
     text = f"{qty.count(len(ratios), 'block')} of {words.title_of(first, 'the headline')}: {spread}"
     aa = study.verdict.aa
     noise = f"; the baseline against itself (A/A): {qty.ratio(aa.ratio)}" if aa and known(aa) else ""
-    return f"{words.sentence_case(text)}{noise}."
+    return f"{words.sentence_case(text)}{noise}. The grey band around 1× is what this study treats as no difference."
+
+
+def _verdict(c: Comparison) -> str:
+    """The verdict, with the reason for none where the blocks are too few, however far from 1 they lie."""
+    few = c.verdict == "inconclusive" and c.blocks < fewest_blocks()
+    return f"{c.verdict}: only {qty.count(c.blocks, 'block')}" if few else c.verdict

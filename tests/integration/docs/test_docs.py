@@ -21,6 +21,7 @@ from grpclab.errors import DesignError
 from grpclab.factors.channel_args import client_args, server_args
 from grpclab.factors.config import ClientConfig, ServerConfig, parse_settings
 from grpclab.generated import greet_pb2, greet_pb2_grpc
+from grpclab.load.core.recording import RecordedCall, call_line, header_line
 from grpclab.report.site import slug, unmarked
 from grpclab.servers.process.launcher import RunningServer
 from tools.guides import EXAMPLE, Mark, current_text, marks, with_tables
@@ -115,6 +116,8 @@ def test_the_loads_of_the_guides_run_at_small_size(
     name: str, words: list[str], quick_server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # some write a file
+    recorded = [RecordedCall(at_s=0.01 * n, method="greet.GreeterService/SayHello", messages=(b"",)) for n in range(20)]
+    (tmp_path / "day.calls").write_text(header_line("localhost:1", "") + "".join(map(call_line, recorded)))
     options = [word for word in words[1:] if word != "&" and not word.startswith("localhost:")]
     steps = any("@" in word for word in options)
     rate = ["--rate", "100:200:100@0.2s" if steps else "100"] if "--rate" in options else []

@@ -155,7 +155,7 @@ def whole(**changes: object) -> dict[str, object]:
                 "factors": {"server": {"threads": [4]}},
                 "headline": "server.threads=4",
             },
-            "factors: server.threads: expected a second level; server.threads=4 has the baseline itself",
+            "factors: server.threads: expected a second level; server.threads=4 is the baseline itself",
         ),
         (
             {"factors": {"server": {"threads": [2, 64, 4]}}},

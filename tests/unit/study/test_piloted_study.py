@@ -138,8 +138,7 @@ def test_a_budget_takes_blocks_from_what_carries_no_small_difference_and_the_stu
     with pytest.raises(StudyInterruptedError):
         run(study)
     assert (
-        "comparisons with large differences are measured in 1 block"
-        in (study.manifest.pilot or StoredPilot()).reason
+        "comparisons with large differences are measured in 1 block" in (study.manifest.pilot or StoredPilot()).reason
     )
     again = drawn(tmp_path, pilot, large=True)
     again.seconds = 14.0
