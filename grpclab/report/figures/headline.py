@@ -120,7 +120,7 @@ def _caption(study: FinishedStudy, first: Comparison, rows: Sequence[_Row]) -> s
     text = f"{qty.count(len(ratios), 'block')} of {words.title_of(first, 'the headline')}: {spread}"
     aa = study.verdict.aa
     noise = f"; the baseline against itself (A/A): {qty.ratio(aa.ratio)}" if aa and known(aa) else ""
-    return f"{words.sentence_case(text)}{noise}. The grey band around 1× is what this study treats as no difference."
+    return f"{words.sentence_case(text)}{noise}. The grey band is what this study treats as no difference."
 
 
 def _verdict(c: Comparison) -> str:
