@@ -72,30 +72,37 @@ def residence_s(trailers: HeaderList) -> float:
 
 
 class RequestHeaders:
-    """The block of headers that are the same for every call.
+    """The header blocks of requests: of one list of headers for all calls, or of several lists that share the table.
 
-    :meth:`block` is called once for each; the first calls may teach the peer's table, all later ones are the same
-    bytes, which :attr:`steady` holds as soon as they are known.
+    :meth:`block` is called once for each call; the first calls may teach the peer's table. A block is the same bytes
+    from one call to the next as long as no other block changes the table.
     """
 
-    def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
-        self._headers = list(headers)
+    def __init__(self, *lists: Iterable[tuple[str, str]]) -> None:
+        self._lists = [list(headers) for headers in lists]
+        different = {field for headers in self._lists for field in headers}
         self._encoder = Encoder()
-        self._huffman = all(len(value) <= HUFFMAN_BYTES for _, value in self._headers)
-        self._table_bytes = sum(len(name) + len(value) + 32 for name, value in self._headers)
-        self.steady: bytes | None = None
+        self._huffman = all(len(value) <= HUFFMAN_BYTES for _, value in different)
+        self._table_bytes = sum(len(name) + len(value) + 32 for name, value in different)
+        self._blocks: dict[int, bytes] = {}  # by number: those that left the table as they found it
         self.limit_table(self._encoder.header_table_size)
 
-    def block(self) -> bytes:
-        """The next block."""
-        if self.steady is not None:
-            return self.steady
+    def block(self, number: int = 0) -> bytes:
+        """The next block of the list of this number."""
+        if (known := self._blocks.get(number)) is not None:
+            return known
         table = self._encoder.header_table
         told_size, before = table.resized, list(table.dynamic_entries)
-        block = bytes(self._encoder.encode(self._headers, huffman=self._huffman))
-        if not told_size and list(table.dynamic_entries) == before:
-            self.steady = block  # it left the table as it found it
+        block = bytes(self._encoder.encode(self._lists[number], huffman=self._huffman))
+        if told_size or list(table.dynamic_entries) != before:
+            self._blocks.clear()
+        else:
+            self._blocks[number] = block
         return block
+
+    def steady(self, number: int = 0) -> bytes | None:
+        """The block of this number that all further calls have; None until no block changes the table any more."""
+        return self._blocks.get(number) if len(self._blocks) == len(self._lists) else None
 
     def limit_table(self, size: int) -> None:
         """The peer's decoder keeps at most this much (its HEADER_TABLE_SIZE), in bytes.
@@ -106,7 +113,7 @@ class RequestHeaders:
             size = 0
         if size < self._encoder.header_table_size:
             self._encoder.header_table_size = size
-            self.steady = None
+            self._blocks.clear()
 
 
 class BlockDecoder(Generic[Parsed]):

@@ -9,59 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hpack import Encoder
-
 from grpclab.http2 import messages
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Request
 from grpclab.http2.flow_control import SendWindows
 from grpclab.http2.frames import pack_id
-from grpclab.http2.headers import HUFFMAN_BYTES, HeaderList
+from grpclab.http2.headers import RequestHeaders
 from grpclab.http2.prepared import request_pieces
 
 MOST_STARTS = 4096
 """So many beginnings of requests are remembered, one for each size of a message."""
-
-
-class MixedHeaders:
-    """The header blocks of several requests, which share the peer's table.
-
-    A block is the same bytes from one call to the next as long as no other block has changed the table.
-    """
-
-    def __init__(self, lists: Sequence[HeaderList]) -> None:
-        self._lists = lists
-        self._encoder = Encoder()
-        self._huffman = all(len(value) <= HUFFMAN_BYTES for headers in lists for _, value in headers)
-        different = {field for headers in lists for field in headers}
-        self._table_bytes = sum(len(name) + len(value) + 32 for name, value in different)
-        self._blocks: dict[int, bytes] = {}
-        self.limit_table(self._encoder.header_table_size)
-
-    def block(self, number: int) -> bytes:
-        """The next block of the request of this number."""
-        if (known := self._blocks.get(number)) is not None:
-            return known
-        table = self._encoder.header_table
-        told_size, before = table.resized, list(table.dynamic_entries)
-        block = bytes(self._encoder.encode(self._lists[number], huffman=self._huffman))
-        if told_size or list(table.dynamic_entries) != before:
-            self._blocks.clear()
-        else:
-            self._blocks[number] = block
-        return block
-
-    def is_steady(self, number: int) -> bool:
-        """Whether all blocks are known, so that this one stays the same."""
-        return len(self._blocks) == len(self._lists) and number in self._blocks
-
-    def limit_table(self, size: int) -> None:
-        """The peer's decoder keeps at most this much (its HEADER_TABLE_SIZE), in bytes; none where not all fits."""
-        if self._table_bytes > size:
-            size = 0
-        if size < self._encoder.header_table_size:
-            self._encoder.header_table_size = size
-            self._blocks.clear()
 
 
 class MixedRequests:
@@ -82,7 +39,7 @@ class MixedRequests:
         watch: Callable[[Any], None] | None = None,
     ) -> None:
         self._turns, self._watch = turns, watch
-        self._blocks = MixedHeaders([one.headers(user_agent) for one in requests])
+        self._blocks = RequestHeaders(*(one.headers(user_agent) for one in requests))
         self._starts: dict[tuple[int, int], tuple[bytes, bytes]] = {}  # by request and size: the bytes around the id
         self._number, self._block = 0, b""  # of the call that was taken last
 
@@ -115,8 +72,7 @@ class MixedRequests:
     def prepare(self, size: int, windows: SendWindows) -> None:
         """See :class:`~grpclab.http2.prepared.Requests`."""
         number = self._number
-        steady = self._blocks.block(number) if self._blocks.is_steady(number) else None
-        pieces = request_pieces(steady, size, windows)
+        pieces = request_pieces(self._blocks.steady(number), size, windows)
         if pieces is not None:
             if len(self._starts) >= MOST_STARTS:
                 self._starts.clear()

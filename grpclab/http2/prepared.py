@@ -73,7 +73,7 @@ class SameRequest:
 
     def prepare(self, size: int, windows: SendWindows) -> None:
         """See :class:`Requests`."""
-        pieces = request_pieces(self._headers.steady, size, windows)
+        pieces = request_pieces(self._headers.steady(), size, windows)
         self._pieces = None if pieces is None else (*pieces, self._message)
 
     def on_settings(self, header_table: int, windows: SendWindows) -> None:
@@ -139,7 +139,7 @@ class RequestSequence:
 
     def prepare(self, size: int, windows: SendWindows) -> None:
         """See :class:`Requests`."""
-        pieces = request_pieces(None if self._further is not None else self._shared.steady, size, windows)
+        pieces = request_pieces(None if self._further is not None else self._shared.steady(), size, windows)
         if pieces is not None:
             self._start, self._middles[size] = pieces
 

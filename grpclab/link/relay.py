@@ -22,14 +22,14 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from grpclab.errors import UsageError
 from grpclab.factors.config import LinkConfig, TrialConfig
 from grpclab.http2.frame_counter import FrameCounter
 from grpclab.link.model import Direction, EmulatedPath, Ending, buffer_bytes
 from grpclab.link.relay_messages import LinkTraffic, RelayListening, RelayOrder
-from grpclab.system import ulimits
+from grpclab.system import event_loop, ulimits
 from grpclab.system.dialling import loopback_target
 from grpclab.system.json_lines import decode
 from grpclab.system.subprocesses import say
@@ -299,10 +299,5 @@ def main() -> int:
     except UsageError as error:
         print(f"grpclab.link.emulation: {error}", file=sys.stderr)
         return error.exit_code
-    run: Any = asyncio.run
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        run = uvloop.run
-    run(_serve(*order))
+    event_loop.run(_serve(*order))
     return 0

@@ -7,11 +7,11 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from grpclab.errors import MeasurementError, StorageError, UsageError, invalid
 from grpclab.factors.config import LinkConfig
@@ -22,6 +22,7 @@ from grpclab.load.calls.payloads import MAX_BYTES
 from grpclab.load.core.recording import RecordedCall, call_line, header_line, without_secrets
 from grpclab.load.reachability import await_listener
 from grpclab.status import OK
+from grpclab.system import event_loop
 from grpclab.system.dialling import loopback_target
 from grpclab.text import credentials
 
@@ -188,7 +189,7 @@ class CallRecording:
 
     def _run(self) -> None:
         try:
-            _event_loop()(self._record())
+            event_loop.run(self._record())
         except OSError as error:
             self._error = self._unwritten(error.strerror or str(error))
         except BaseException as error:
@@ -233,12 +234,3 @@ class CallRecording:
             unread=relay.unread,
             ended_because=full,
         )
-
-
-def _event_loop() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """The function that runs a coroutine: uvloop's where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run
-    return uvloop.run

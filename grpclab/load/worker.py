@@ -43,7 +43,7 @@ from grpclab.load.worker_messages import (
 )
 from grpclab.load.worker_usage import GIVE_UP_S, WorkerUsage, beat, beside, traffic_of, until
 from grpclab.metrics import PERCENTILES
-from grpclab.system import ulimits
+from grpclab.system import event_loop, ulimits
 from grpclab.system.allowance import TIME
 from grpclab.system.json_lines import decode
 from grpclab.system.pacing import Pacer
@@ -253,12 +253,7 @@ def main() -> None:
     with contextlib.suppress(PluginError):  # reported once the engine is needed
         for name in sys.argv[1:]:
             ENGINES[name]
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(_main())
-    else:
-        uvloop.run(_main())
+    event_loop.run(_main())
 
 
 if __name__ == "__main__":

@@ -155,11 +155,8 @@ def within_budget(
     seen = smallest_seen(noise.at(fitted_s), number, noise.degrees, delta=plan.smallest_effect)
     words = f"{number} blocks of {qty.rough_duration(each_s)} each"
     shorter = "" if fitted_s >= counted_s else f", {fitted_s:g} s of counted time instead of {counted_s:g} s"
-    over = (
-        ""
-        if total_s <= budget_s * 1.02
-        else (f"; this exceeds the budget, but fewer than {fewest} blocks give no verdict")
-    )
+    exceeded = f"; this exceeds the budget, but fewer than {fewest} blocks give no verdict"
+    over = exceeded if total_s > 1.02 * budget_s else ""
     reason = (
         f"budget {qty.rough_duration(budget_s)}: {words}{shorter}, about {qty.rough_duration(total_s)} in total; "
         f"effects of {100 * seen:.0f} % are detected in four out of five cases{over}"

@@ -16,6 +16,7 @@ Each line imports only from those above it::
     json_fields   fields of values that are stored as JSON: which are always written
     environment   the machine and what is installed, for manifests and ``grpclab doctor``
     optional      libraries that only an extra installs, and the command that installs it
+    event_loop    the event loop of processes that move bytes
     pacing        waking up at a moment, more precisely than an event loop's timers
     procfs        one process from outside: CPU time, memory, TCP connections
     listeners     the processes behind a target, and the connections to it

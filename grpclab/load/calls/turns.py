@@ -23,6 +23,7 @@ def mixed_turns(mix: CallMix, *, encoding: str = "") -> Iterator[Turn]:
         entries = zip(mix.order(), recorded.requests.messages(prefix=True), strict=False)
         requests_in_order = (_encoded(mix.calls[number], entry, encoding) for number, entry in entries)
         yield from zip(mix.order(), requests_in_order, _blocks(recorded.headers), strict=False)
+        return
     requests = [
         call.streams() if call.client_streaming else call.messages(prefix=True, encoding=encoding) for call in mix.calls
     ]

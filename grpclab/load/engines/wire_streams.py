@@ -47,10 +47,8 @@ class WireStreams:
         """Record the times of messages that have come: a call for each."""
         now = self._clock()
         for call in calls:
-            if call.status == ENDED_BY_CLIENT:  # beyond the last one that was wanted
-                continue
-            if not self._watched[call.number]:
-                continue
+            if call.status == ENDED_BY_CLIENT or not self._watched[call.number]:
+                continue  # it came after the last one that was wanted, or its call does not stream
             self.recorder.message(now, call.last_message_at, call.started, call.last_sent_at, call.number)
             call.last_message_at = now
             if call.stream is not None:

@@ -25,7 +25,7 @@ from grpclab.servers.reference.faults import parse_fault
 from grpclab.servers.reference.protocol import FaultyProtocol, ReferenceProtocol, ServerContext
 from grpclab.servers.reference.service import Service
 from grpclab.servers.reference.spec import ReferenceSpec
-from grpclab.system import ulimits
+from grpclab.system import event_loop, ulimits
 from grpclab.system.pacing import Pacer
 
 BACKLOG = 1024
@@ -42,11 +42,7 @@ def serve_reference(spec: ReferenceSpec, announce: Announce, at_once: AtOnce = l
     Raises ServerError where that cannot be started.
     """
     require_free_port(spec.host, spec.port)
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(_serve(spec, announce, at_once))
-    return uvloop.run(_serve(spec, announce, at_once))
+    return event_loop.run(_serve(spec, announce, at_once))
 
 
 @contextlib.asynccontextmanager

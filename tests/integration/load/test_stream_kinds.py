@@ -269,12 +269,16 @@ def test_a_client_may_cancel_its_stream_when_its_time_is_over(
 @BOTH
 @pytest.mark.parametrize("method", KINDS)
 def test_a_call_beyond_its_deadline_is_counted_once_on_both_sides(
-    server: StreamServer, engine: str, method: str, tmp_path: Path
+    server: StreamServer, engine: str, method: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    # Go resets a stream at its deadline, too. Where that comes before the timer of C-core, grpcio says CANCELLED.
+    races = (request.node.callspec.params["server"], engine) == ("go", "grpcio")
     data = {"pause_ms": 60_000}
     levels: dict[str, Level] = {"client.deadline_s": 0.2}
     records, _ = made(server, engine, method, data, tmp_path, calls=6, concurrency=3, levels=levels)
     served = server.take(6)
-    assert statuses(records) == {"DEADLINE_EXCEEDED": 6}
+    ended = statuses(records)
+    assert sum(ended.values()) == 6
+    assert set(ended) <= {"DEADLINE_EXCEEDED", *(["CANCELLED"] if races else [])}
     assert [call.status for call in served] == ["CANCELLED"] * 6
     assert {call.messages for call in served} == {1}

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.http2.exchange import Request
-from grpclab.http2.headers import HeaderList, literal_fields
+from grpclab.http2.headers import HeaderList, RequestHeaders, literal_fields
 from grpclab.http2.messages import OK, UNIMPLEMENTED, prefixed
-from grpclab.http2.mixture import MixedConnection, MixedHeaders, MixedRequests
+from grpclab.http2.mixture import MixedConnection, MixedRequests
 from grpclab.load.engines.http2_protocol import WireCall
 
 names = st.from_regex("[a-z][a-z0-9-]{0,12}", fullmatch=True)
@@ -37,7 +37,7 @@ def decoded(decoder: Decoder, block: bytes) -> HeaderList:
 def test_each_block_is_understood_in_whatever_order_they_come(
     lists: list[HeaderList], order: list[int], table: int
 ) -> None:
-    headers, decoder = MixedHeaders(lists), Decoder()
+    headers, decoder = RequestHeaders(*lists), Decoder()
     headers.limit_table(table)
     for number in (each % len(lists) for each in order):
         assert decoded(decoder, headers.block(number)) == lists[number]
@@ -45,11 +45,11 @@ def test_each_block_is_understood_in_whatever_order_they_come(
 
 @given(st.lists(header_lists, min_size=1, max_size=4), st.permutations(range(4)))
 def test_once_all_are_known_their_bytes_stay_the_same(lists: list[HeaderList], order: Sequence[int]) -> None:
-    headers = MixedHeaders(lists)
+    headers = RequestHeaders(*lists)
     for _ in range(3):
         for number in (each for each in order if each < len(lists)):
             headers.block(number)
-    assert all(headers.is_steady(number) for number in range(len(lists)))
+    assert all(headers.steady(number) for number in range(len(lists)))
     steady = {number: headers.block(number) for number in range(len(lists))}
     for number in (0, len(lists) - 1, 0):
         assert headers.block(number) == steady[number]
@@ -57,12 +57,12 @@ def test_once_all_are_known_their_bytes_stay_the_same(lists: list[HeaderList], o
 
 def test_a_smaller_table_of_the_peer_makes_blocks_anew() -> None:
     lists = [[("a", "1" * 100), ("b", "2" * 100)], [("a", "1" * 100), ("c", "3" * 100)]]
-    headers, decoder = MixedHeaders(lists), Decoder()
+    headers, decoder = RequestHeaders(*lists), Decoder()
     for number in (0, 1, 0, 1):
         decoded(decoder, headers.block(number))
     before = headers.block(0)
     headers.limit_table(100)
-    assert not headers.is_steady(0)
+    assert headers.steady(0) is None
     for number in (0, 1, 0, 1):
         assert decoded(decoder, headers.block(number)) == lists[number]
     assert headers.block(0) != before
