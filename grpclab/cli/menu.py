@@ -1,4 +1,4 @@
-"""``grpclab menu``: choose a task, answer its questions, see the command that does it; then it runs."""
+"""``grpclab menu``: choose a task and its options, see the command, and run it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _study(prompts: Prompts) -> list[Command]:
 
         answers = {name: f"{name}: {design.question}" for name, design in DESIGNS.items()}
     design = prompts.choose("Which study?", answers, "quick")
-    steps = {"": "yes", "--plan": "no: only say how long it takes, and what it can show"}
+    steps = {"": "yes", "--plan": "no: only say how long it would take, and what it could detect"}
     step = prompts.choose("Measure now?", steps, "")
     return [[PROGRAM, "study", "--design", design, *filter(None, [step])]]
 
@@ -242,10 +242,10 @@ def execute(words: Command, came: Sequence[int] = ()) -> int:
 COMMAND = LabCommand(
     "menu",
     run,
-    summary="choose from a menu what to run",
+    summary="choose what to run from a menu",
     usage="grpclab menu [options]",
-    description="Choose a task, answer its questions, and see the command that does it; then it runs. Ctrl-C ends a"
-    " running command, or leaves a question; in the menu it ends the program. Options are passed on to the command.",
+    description="Choose a task and its options: the menu shows the command and runs it. Ctrl-C stops a command or"
+    " cancels a question; in the menu, it ends the program. Options are passed on to the command.",
     terms=[HelpTable(title="tasks", meanings={title: task.summary for title, task in TASKS.items()}, column=24)],
     groups=[],
 )

@@ -55,8 +55,8 @@ def call_options() -> list[Flag]:
         Flag(
             "--data",
             metavar="JSON",
-            help="the request, a list of requests that are sent in turn, or @FILE (default: {}); where the client"
-            " streams, a list is the messages of a call",
+            help="the request, a list of requests that are sent in turn, or @FILE (default: {}); if the client"
+            " streams, a list contains the messages of one call",
         ),
         Flag(
             "--data-file",
@@ -108,7 +108,7 @@ def security_group(title: str) -> OptionGroup:
     members = [
         Flag("--tls", switch=True, help="use TLS; trust this machine's certificate authorities, or --cacert"),
         Flag("--cacert", metavar="FILE", help="root certificates to trust, in PEM; implies --tls"),
-        Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, if the server demands one"),
+        Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, if the server requires one"),
         Flag("--key", metavar="FILE", help="the key of --cert, in PEM, without a passphrase"),
         Flag("--server-name", metavar="NAME", help="the name in the server's certificate (default: its address)"),
         Flag("--authority", metavar="NAME", help="the :authority of calls (default: as above)"),

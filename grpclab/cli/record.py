@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Record the calls to a server: method, request, metadata and time of each.
 
-A relay listens on --listen and passes every byte on to --to. Point the client at it; the server stays as it is. The
-recording ends with --duration or --calls, or with Ctrl-C, which keeps what was recorded."""
+A relay listens on --listen and forwards every byte to --to. Point the client at the relay; the server needs no change.
+The recording ends after --duration or --calls, or at Ctrl-C. Calls that were recorded until then are kept."""
 EPILOG = """examples:
   grpclab record --listen 50060 --to localhost:50051 -o day.calls
   grpclab record --listen 50060 --to localhost:50051 -o day.calls --duration 60s
   grpclab bench localhost:50051 --data-file day.calls --arrival replay:day.calls --speed 4
 
-Values of metadata that are secret by their names (authorization, x-api-key, ...) or binary, and those that --redact
-names, are not written; requests are, whatever they hold. Both connections are plain text on this machine."""
+Metadata values are not recorded if they are binary, if their name marks them as secret (authorization, x-api-key, ...),
+or if --redact names them. Requests are recorded in full. Both connections are on this machine, without TLS."""
 
 
 def run(options: Options) -> int:
@@ -111,7 +111,7 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
 COMMAND = LabCommand(
     "record",
     run,
-    summary="record the calls to a server, for a replay",
+    summary="record the calls to a server, to replay them later",
     usage="grpclab record --listen PORT --to HOST:PORT -o FILE [options]",
     description=DESCRIPTION,
     epilog=EPILOG,
@@ -119,13 +119,19 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the calls",
             members=[
-                Flag("--listen", metavar="PORT", help="port on which clients call instead of the server's"),
+                Flag("--listen", metavar="PORT", help="port that clients call instead of the server's"),
                 Flag("--to", metavar="HOST:PORT", help="the server, on this machine"),
             ],
         ),
         OptionGroup(
             members=[
-                Flag("-o", "--output", kind=FileName(as_path=True), metavar="FILE", help="the recording: day.calls"),
+                Flag(
+                    "-o",
+                    "--output",
+                    kind=FileName(as_path=True),
+                    metavar="FILE",
+                    help="file for the recording, e.g. day.calls",
+                ),
                 Flag("--duration", metavar="TIME", help="end after this time (default: at Ctrl-C)"),
                 Flag("--calls", kind=Whole(), metavar="N", help="end after this many calls"),
             ]

@@ -57,11 +57,11 @@ def reference_options() -> list[Flag]:
         flag(
             "--pacing",
             "auto|spin|timer",
-            "how times are kept: spin takes a core; auto spins if there are two",
+            "how to keep time: spin uses a whole core; auto spins if there are two",
             "auto",
         ),
         flag("--stall", "1s@3s", "no reply for 1 s, 3 s after the first request; can be repeated", None, many=True),
-        flag("--error", "1%:STATUS", "this share of the calls fails; can be repeated", None, many=True),
+        flag("--error", "1%:STATUS", "let this share of the calls fail; can be repeated", None, many=True),
         flag("--response-bytes", "N", "length of the reply's text; 0 = a greeting", 0, kind=Whole()),
         flag("--stream-messages", "N", "messages of SayHelloStream", unset.stream_messages, kind=Whole()),
         flag("--stream-interval-ms", "MS", "pause between two messages", interval, kind=Decimal()),
