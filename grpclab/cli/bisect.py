@@ -64,7 +64,7 @@ def run(options: Options) -> int:
     timeout_s = None if options.start_timeout is None else time_option("--start-timeout", options.start_timeout)
     study = None if options.study is None else study_name("--study", options.study)
     if study is not None and len(study) > LONGEST_STUDY:
-        expected = f"at most {LONGEST_STUDY} characters, since several names begin with it"
+        expected = f"at most {LONGEST_STUDY} characters, since the names of several studies begin with it"
         raise UsageError(invalid("--study", study, expected))
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER

@@ -40,7 +40,7 @@ def run(options: Options) -> int:
     if options.calls is not None and options.calls < 1:
         raise UsageError(invalid("--calls", options.calls, "1 or more"))
     if options.output is None:
-        raise UsageError("-o is missing: expected the file of the recording, e.g. day.calls")
+        raise UsageError("-o is missing: expected a file for the recording, e.g. day.calls")
     require_writable(str(options.output))
     recording = CallRecording(port, target, options.output, calls=options.calls)
     with contextlib.suppress(KeyboardInterrupt), recording.running():  # Ctrl-C is how a recording ends
@@ -99,9 +99,9 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
     if writer.unended:
         yield f"  note: {writer.unended:,} calls had not ended"
     for reason, calls in writer.incomplete.items():
-        yield f"  note: {calls:,} calls without their request, which cannot be replayed: {reason}"
+        yield f"  note: {calls:,} calls cannot be replayed, because their request is missing: {reason}"
     for reason, connections in summary.unread.items():
-        yield f"  note: {connections:,} connections were not read: {reason}"
+        yield f"  note: {connections:,} connections could not be read: {reason}"
     if writer.masked:
         given = " ".join(f"--metadata {key}=..." for key in sorted(writer.masked))
         yield f"  note: secret values were not written; a replay needs them: {given}"

@@ -160,7 +160,7 @@ class ClientConfig:
         maximum=2047,
     )
     compression: Literal["none", "gzip"] = _factor(
-        "none", "compression of requests; gzip leaves those as they are that it does not make shorter"
+        "none", "compression of requests; gzip leaves requests unchanged that it would not shorten"
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "retry calls that the server certainly did not process (GOAWAY, REFUSED_STREAM)")
@@ -199,8 +199,7 @@ class LoadConfig:
     method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the method that is called")
     stream_messages: int | None = _factor(
         None,
-        "number of messages after which the client ends a stream; none: those in its data, or all that the server "
-        "sends",
+        "number of messages after which the client ends a stream; none: all in the data, or all that the server sends",
         minimum=1,
         maximum=10_000_000,
     )
@@ -212,9 +211,12 @@ class LoadConfig:
     )
     stream_end: Literal["close", "wait", "cancel"] = _factor(
         "close",
-        "after its last message, a streaming client closes its side, closes it at stream_duration_s, or cancels then",
+        "after its last message, a streaming client closes its side, closes it at stream_duration_s, or cancels the "
+        "call then",
     )
-    stream_ping_pong: bool = _factor(False, "the client only streams the next message after an answer to the last one")
+    stream_ping_pong: bool = _factor(
+        False, "the client waits for an answer to each message before it sends the next one"
+    )
     stream_dynamic: bool = _factor(False, "templates are filled in again for each message that the client streams")
 
 

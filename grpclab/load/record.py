@@ -61,8 +61,8 @@ class CallsWriter:
         if self.failure:
             return self.failure
         if self.most_calls is not None and self.calls >= self.most_calls:
-            return f"{self.calls:,} calls were recorded, as asked for"
-        return f"the requests are more than {self.most_bytes >> 20} MiB" if self.bytes >= self.most_bytes else ""
+            return f"{self.calls:,} calls were recorded, as requested"
+        return f"the requests exceed {self.most_bytes >> 20} MiB" if self.bytes >= self.most_bytes else ""
 
     def write(self, passed: PassedCall) -> None:
         """Write a call, unless there are enough."""
@@ -179,7 +179,7 @@ class CallRecording:
             self._path.unlink(missing_ok=True)
             unread = "; ".join(f"{count:,} connections: {reason}" for reason, count in self._summary.unread.items())
             raise MeasurementError(
-                f"no call passed port {self._port}: there is nothing to record ({unread or 'nobody called'})"
+                f"no call arrived at port {self._port}, so there is no recording ({unread or 'no client connected'})"
             )
         return self._summary
 

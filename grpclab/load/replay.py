@@ -45,7 +45,7 @@ def replay_plan(file: DataFile) -> ReplayPlan:
     recorded = read_recording(file.path, file.content)
     calls = tuple(replayable(recorded))
     if not calls:
-        raise UsageError(invalid("--data-file", str(file.path), "a call with a request in it"))
+        raise UsageError(invalid("--data-file", str(file.path), "a recording with at least one complete request"))
     methods = tuple(dict.fromkeys(call.method for call in calls))
     names = tuple(one.name for one in named([MixedCall(method=method) for method in methods]))
     return ReplayPlan(methods=methods, names=names, calls=calls, skipped=len(recorded) - len(calls))
@@ -76,7 +76,7 @@ def replayed(data: str, words: Sequence[str], find: Callable[[str], CallSpec]) -
             calls=tuple(made),
             weights=tuple(float(len(calls)) for calls in of_method.values()),
             recorded=RecordedOrder(order=order, requests=requests, headers=headers),
-            note=f"{plan.skipped:,} calls of the recording have no request in it: they are left out"
+            note=f"{plan.skipped:,} calls of the recording are left out, because their request was not recorded"
             if plan.skipped
             else "",
         )

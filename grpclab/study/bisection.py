@@ -220,7 +220,10 @@ def _found_sentence(good: Commit, own: BisectStep) -> str:
         return f"{found}: {own.figures}, against {parent}"
     if own.verdict == "inconclusive":
         return f"{found}; against {parent} it is inconclusive: {own.figures}"
-    return f"{found}, but it is not slower than {parent} ({own.verdict}, {own.figures}): several commits add up"
+    return (
+        f"{found}, but it is not slower than {parent} ({own.verdict}, {own.figures}): the slowdown comes from several"
+        " commits"
+    )
 
 
 def named(commit: Commit) -> str:

@@ -237,7 +237,7 @@ def _check(options: PairOptions) -> None:
     levels = set(options.settings).union(*options.own.values())
     check_call(options.called or None, levels, data=options.data, proto=options.proto, proto_path=options.proto_path)
     if options.mix and (options.call or options.data is not None):
-        raise UsageError("mix, and call or data, both say what is called: give only one of them")
+        raise UsageError("mix and call (or data) both specify what is called: use only one of them")
     parse_metadata(metadata_words(options.metadata))
 
 

@@ -443,7 +443,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             *LOAD_ROWS["concurrency"],
             Acts(words="-c 5:50:5@1s", proof="config.load.arrival"),
             Acts(words="-c 5:60@1s", proof="config.load.concurrency"),
-            Refused(words="-c 5:60@1s --rate 9", where="no --rate beside a schedule"),
+            Refused(words="-c 5:60@1s --rate 9", where="no --rate with a concurrency"),
             Refused(words="-c 5:60@1s --arrival ramp:0.1@9s", where="no --arrival beside a schedule"),
             Refused(words="-c 5:60", where="a ramp FROM:TO@TIME, e.g. 5:50@60s"),
         ],
@@ -504,9 +504,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "junit": [
             Acts(words="--junit out.xml", proof="files"),
-            Refused(
-                words="--junit out.xml --json out.xml", where="invalid --junit=out.xml: expected a file of its own"
-            ),
+            Refused(words="--junit out.xml --json out.xml", where="invalid --junit=out.xml: expected a separate file"),
         ],
         "github": [Acts(words="--github", proof="stderr")],
     },
@@ -722,7 +720,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
         "junit": [
             Acts(words="--junit out.xml", proof="files", after="basic basic"),
-            Refused(words="basic basic --junit -", where="invalid --junit=-: expected a file of its own"),
+            Refused(words="basic basic --junit -", where="invalid --junit=-: expected a separate file"),
         ],
         "github": [Acts(words="--github", proof="stderr", after="basic basic")],
     },

@@ -53,7 +53,9 @@ class MixedCall:
         if self.name and not _NAME.fullmatch(self.name):
             raise UsageError(invalid("name", self.name, "letters, digits, '_', '-' and '.', 40 at most"))
         if self.options().is_recorded(self.data):
-            raise UsageError(invalid("data-file", self.data[1:], "requests of one call: a recording is replayed alone"))
+            raise UsageError(
+                invalid("data-file", self.data[1:], "requests of one call: a mix cannot contain a recording")
+            )
 
     def options(self, seed: int = 1) -> DataOptions:
         """How its requests are read and sent. Raises UsageError."""
@@ -74,7 +76,7 @@ KEYS: Mapping[str, tuple[type, ...]] = {
     "metadata": (dict, list, str),
 }
 """The keys of a table in a configuration of bench, and the types of their values; ``call`` is ``method`` as well."""
-_EXPECTED = {"weight": "a number", "data_repeat": "true or false", "data": "a table, a list or a text"}
+_EXPECTED = {"weight": "a number", "data_repeat": "true or false", "data": "a table, a list or a string"}
 
 
 def named(calls: Sequence[MixedCall]) -> tuple[MixedCall, ...]:
@@ -89,7 +91,7 @@ def named(calls: Sequence[MixedCall]) -> tuple[MixedCall, ...]:
             raise UsageError(f"call[{number}].method is missing: expected package.Service/Method")
     own = [call.name for call in calls if call.name]
     if twice := next((name for name, times in Counter(own).items() if times > 1), None):
-        raise UsageError(invalid("call.name", twice, "a name of its own for each call"))
+        raise UsageError(invalid("call.name", twice, "a different name for each call"))
     short = [re.sub(r"\W", "_", re.split(r"[./]", call.method)[-1])[:30] for call in calls]
     return tuple(
         replace(call, name=call.name or _unused(name, own, short, number))
@@ -137,5 +139,5 @@ def _table(content: Any, where: str) -> dict[str, Any]:
             raise UsageError(invalid(f"{where}.{written}", value, _EXPECTED.get(key, "a text in quotes")))
         found[key] = value
     if "data" in found and "data_file" in found:
-        raise UsageError(f"{where}: data and data-file both give the request: give only one of them")
+        raise UsageError(f"{where}: data and data-file both specify the request: remove one of them")
     return found

@@ -236,17 +236,17 @@ def complete(levels: dict[str, Level], speed: float | None = None) -> list[str]:
     shape: LoadShape = ARRIVALS.resolve(str(levels["load.arrival"]))
     if shape.recording is None:
         if speed is not None:
-            raise UsageError(invalid("--speed", f"{speed:g}", "a replay beside it: --arrival replay:FILE"))
+            raise UsageError(invalid("--speed", f"{speed:g}", "a replay as well: --arrival replay:FILE"))
         return []
     own, notes = shape.recording(), []
     if speed is not None:
         if levels.get("load.rate_rps") is not None:
             raise UsageError(
-                invalid("--speed", f"{speed:g}", "no rate beside it: both say how fast a file is replayed")
+                invalid("--speed", f"{speed:g}", "no rate as well, since both set how fast a file is replayed")
             )
         levels["load.rate_rps"] = own.rate_rps * speed
     if path != word and of_calls(levels["load.arrival"]) and levels.setdefault("load.warmup_s", 0.0):
-        expected = "0 with a replay of calls, whose first ones it would take"
+        expected = "0 with a replay of calls, since a warm-up would use up the first ones"
         raise UsageError(invalid("load.warmup_s", levels["load.warmup_s"], expected))
     if levels.get("load.rate_rps") is None:
         levels["load.rate_rps"] = own.rate_rps

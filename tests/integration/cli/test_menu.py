@@ -84,7 +84,7 @@ def serve(terminal: pexpect.spawn, port: int) -> None:
     """Have the menu run a server."""
     pick(terminal, "Run optimized server")
     answer(terminal, "Port: ", str(port))
-    terminal.expect_exact("Profiles and metrics beside it?")
+    terminal.expect_exact("With profiles and metrics?")
     terminal.send("2\r")
     terminal.expect_exact(f"$ env PPROF_ENABLED=false grpclab serve optimized --port {port}")
     terminal.expect_exact(f"optimized server on 127.0.0.1:{port}")

@@ -107,7 +107,7 @@ def test_a_recording_ends_after_so_many_calls(tmp_path: Path) -> None:
     path = tmp_path / "day.calls"
     with busy_shop() as shop:
         summary = record(shop, path, CALLED[:3], calls=2).summary
-    assert summary.ended_because == "2 calls were recorded, as asked for"
+    assert summary.ended_because == "2 calls were recorded, as requested"
     assert len(read_recording(path)) == 2
 
 
@@ -116,7 +116,7 @@ def test_where_nobody_calls_nothing_is_left(tmp_path: Path) -> None:
     with busy_shop() as shop:
         recording = record(shop, path, [])
     with pytest.raises(
-        MeasurementError, match=r"no call passed port \d+: there is nothing to record \(nobody called\)"
+        MeasurementError, match=r"no call arrived at port \d+, so there is no recording \(no client connected\)"
     ):
         recording.summary  # noqa: B018 (raises)
     assert not path.exists()
