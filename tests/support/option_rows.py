@@ -444,7 +444,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="-c 5:50:5@1s", proof="config.load.arrival"),
             Acts(words="-c 5:60@1s", proof="config.load.concurrency"),
             Refused(words="-c 5:60@1s --rate 9", where="no --rate with a concurrency"),
-            Refused(words="-c 5:60@1s --arrival ramp:0.1@9s", where="no --arrival beside a schedule"),
+            Refused(words="-c 5:60@1s --arrival ramp:0.1@9s", where="no --arrival with a concurrency"),
             Refused(words="-c 5:60", where="a ramp FROM:TO@TIME, e.g. 5:50@60s"),
         ],
         "speed": [
