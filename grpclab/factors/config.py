@@ -168,10 +168,10 @@ class ClientConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadConfig:
-    """The load. A window ends after `requests` or `duration_s`, whichever is first.
+    """The load. A window ends after `requests` or `duration_s`, whichever comes first.
 
-    Closed loop: `concurrency` callers, each waiting for its answer before it calls again. With `rate_rps` the loop
-    is open: calls are sent when they are due, whatever became of those before.
+    In a closed loop, each of the `concurrency` callers waits for an answer before it calls again. With `rate_rps`, the
+    loop is open: calls are sent when they are due, whether or not earlier ones have finished.
     """
 
     engine: str = _factor(
@@ -222,7 +222,7 @@ class LoadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LinkConfig:
-    """The emulated network path. All defaults: no relay, plain loopback."""
+    """The emulated network path. By default, there is no relay, only loopback."""
 
     rtt_ms: float = _factor(0.0, "added round-trip time", minimum=0, maximum=10_000)
     bandwidth_mbps: float | None = _factor(None, "rate of each direction", minimum=0.01)
@@ -232,13 +232,13 @@ class LinkConfig:
 
     @property
     def emulated(self) -> bool:
-        """True if this path needs a relay."""
+        """Whether this path needs a relay."""
         return self != LinkConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
-    """One level for every factor; `own` holds those of the user's own factors (:mod:`.own`)."""
+    """One level for every factor; `own` contains those of the user's own factors (:mod:`.own`)."""
 
     server: ServerConfig = ServerConfig()
     client: ClientConfig = ClientConfig()
@@ -254,13 +254,13 @@ class TrialConfig:
             raise FactorError("load.requests and load.duration_s are both unset: set at least one of them")
 
     def flat(self) -> dict[str, Level]:
-        """Every factor by its dotted name, in the order of the table; the user's own come last."""
+        """Every factor by its dotted name, in the order of the table; the user's own factors come last."""
         return {name: getattr(getattr(self, f.section), f.name) for name, f in FACTORS.items()} | dict(self.own)
 
     def replace(self, settings: Mapping[str, Level]) -> TrialConfig:
-        """A copy with some factors, named with a dot, at other levels; an own one at None is taken out.
+        """A copy with other levels for some factors, named with a dot. None removes one of the user's own factors.
 
-        Raises FactorError on an unknown name or an impossible level.
+        Raises FactorError for an unknown name or an invalid level.
         """
         parts: dict[str, dict[str, Level]] = {}
         own: dict[str, Level] = dict(self.own)
@@ -280,14 +280,14 @@ class TrialConfig:
     def differences(self, base: TrialConfig) -> dict[str, Level]:
         """The factors whose levels differ from those of `base`, with this configuration's levels.
 
-        An own factor that only `base` has is None here.
+        A factor of the user's own that only `base` has is None.
         """
         theirs = base.flat()
         ours = self.flat() | {name: None for name in base.own if name not in self.own}
         return {name: level for name, level in ours.items() if name not in theirs or level != theirs[name]}
 
     def settings(self) -> str:
-        """This configuration as ``name=level`` words: what differs from the defaults, read by settings_of."""
+        """This configuration as ``name=level`` words, without the defaults; :func:`settings_of` reads them."""
         return " ".join(setting_word(n, v) for n, v in self.differences(TrialConfig()).items())
 
 

@@ -37,7 +37,7 @@ _PLACES = {"python": "target.python", "app_dir": "app-dir", "cwd": "cwd"}
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two that are compared."""
+    """One side of a comparison."""
 
     label: str
     config: TrialConfig
@@ -46,7 +46,7 @@ class Side:
 
 @dataclass(frozen=True)
 class GivenTarget:
-    """A target, and the option that gave it."""
+    """A target, and the option that specified it."""
 
     target: Target
     option: str
@@ -54,7 +54,7 @@ class GivenTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class PairOptions:
-    """What is asked of both sides, and in `own` and `names` of one of them."""
+    """The settings of both sides, and in `own` and `names` those of one side."""
 
     call: str | None = None
     data: str | None = None
@@ -218,7 +218,7 @@ def _label(side: Given | Any) -> str:
 
 
 def checked_name(side: str, name: str | None) -> str:
-    """A side's name as it was given, "" for none. Raises UsageError."""
+    """The name that was given to a side; "" for none. Raises UsageError."""
     if name is None:
         return ""
     text = " ".join(str(name).split())
@@ -259,7 +259,7 @@ def _check_side(name: str, side: Side, given: Collection[str]) -> None:
 
 
 def check_pair(sides: Mapping[str, Side]) -> None:
-    """Raise UsageError if there is nothing in which the two can be compared."""
+    """Raise UsageError if the two sides have nothing in which they can be compared."""
     rates = [side.config.load.rate_rps for side in sides.values()]
     if (rates[0] is None) != (rates[1] is None):
         levels = " and ".join(

@@ -34,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}")
 
 @dataclass(frozen=True, kw_only=True)
 class MixedCall:
-    """One call of a mix; `data` is JSON as a text, Python values, or ``@FILE``. Raises UsageError."""
+    """One call of a mix; `data` is a JSON string, Python values, or ``@FILE``. Raises UsageError."""
 
     name: str = ""
     weight: float = 1.0
@@ -58,7 +58,7 @@ class MixedCall:
             )
 
     def options(self, seed: int = 1) -> DataOptions:
-        """How its requests are read and sent. Raises UsageError."""
+        """How the call's requests are read and sent. Raises UsageError."""
         order = self.data_order or DataOptions.order
         return DataOptions(format=self.data_format, order=order, repeat=self.data_repeat, seed=seed)
 
@@ -80,9 +80,9 @@ _EXPECTED = {"weight": "a number", "data_repeat": "true or false", "data": "a ta
 
 
 def named(calls: Sequence[MixedCall]) -> tuple[MixedCall, ...]:
-    """Return the calls of a mix, each with a name: its method's where none is given. Raises UsageError.
+    """Return the calls of a mix, each with a name, by default that of its method. Raises UsageError.
 
-    Methods of one name are told apart by their number.
+    A number is added if several methods have the same name.
     """
     if not 1 <= len(calls) <= MOST_CALLS:
         raise UsageError(invalid("call", f"{len(calls)} tables", f"1 to {MOST_CALLS} calls in a mix"))
@@ -104,7 +104,8 @@ def _unused(name: str, own: Sequence[str], short: Sequence[str], number: int) ->
 
 
 def mixed_calls(tables: Sequence[Any], exact: Sequence[Any] | None = None) -> tuple[MixedCall, ...]:
-    """Return the calls of ``[[call]]`` tables; `exact` are those with numbers as they were written, for requests.
+    """Return the calls of ``[[call]]`` tables. `exact` are the same tables with numbers as they were written, for
+    requests.
 
     Raises UsageError, which names the table and the key.
     """
