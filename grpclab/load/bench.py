@@ -288,29 +288,26 @@ async def bench(
 ) -> BenchResult:
     """Load the server at `target` and return what was measured.
 
-    - `requests`, `duration_s`: the window ends after this number of calls or this time, whichever comes first; by
-      default after 500 calls, or after 10 s with a rate.
+    - `requests`, `duration_s`: the window ends after this many calls or seconds, whichever comes first; by default
+      after 500 calls, or after 10 s with a rate.
     - `concurrency`: calls in flight in a closed loop (50).
-    - `rate_rps`: calls per second in an open loop. A string is a schedule, e.g. ``"500:5000:500@5s"``, or a ramp, e.g.
-      ``"500:5000@60s"``.
+    - `rate_rps`: calls per second in an open loop. A string is a schedule (``"500:5000:500@5s"``) or a ramp
+      (``"500:5000@60s"``).
     - `arrival`: the load shape, e.g. ``"poisson"``.
-    - `connections`: the number of TCP connections; more than one is a pool.
-    - `call`: ``package.Service/Method``, from server reflection or from the file `proto`, whose imports are searched in
-      `proto_path`. Without it, grpclab's own greeter is called.
-    - `data`: the request as JSON, or as Python values. Bytes and numpy numbers are accepted; a datetime becomes a
-      Timestamp, and a timedelta a Duration. The requests in a list are sent in turn. A callable takes the number of
-      each request, and an iterator supplies the next one, as values, JSON or the bytes of a message. The load ends when
-      an iterator is exhausted, unless `data_options` allow repetition. A string that begins with ``@`` names a file. If
-      the client streams, a list contains the messages of one call.
-    - `mix`: several calls that take turns, as in the ``[[call]]`` tables of a configuration file:
-      ``[{"method": "shop.Cart/Get"}, ...]``.
+    - `connections`: TCP connections; more than one is a pool.
+    - `call`: ``package.Service/Method``, by default grpclab's greeter. The schema comes from reflection or from
+      `proto`, whose imports are searched in `proto_path`.
+    - `data`: the request as JSON, ``@FILE`` or Python values: a datetime is a Timestamp, a timedelta a Duration.
+      Requests in a list are sent in turn. A callable takes a request's number; an iterator supplies the next request,
+      and the load ends when it is exhausted, unless `data_options` allow repetition. If the client streams, a list
+      contains the messages of one call.
+    - `mix`: several calls that take turns, as ``[[call]]`` tables: ``[{"method": "shop.Cart/Get"}, ...]``.
     - `check`: an expression that must be true for every answer.
     - `metadata`: a mapping, or pairs. A value is a string, bytes if the key ends in ``-bin``, or a list of them.
-    - `security`: the security of connections, see :func:`grpclab.security_of`.
-    - `settings`: more factors of the client, the load and the link by their dotted names. Server factors are errors,
-      because the server is already running.
+    - `security`: see :func:`grpclab.security_of`.
+    - `settings`: more factors of the client, the load and the link, by their dotted names.
     - `connect_timeout_s`: how long to wait for a server that is about to start.
-    - `allow_remote`: load a server on another machine, within the three ceilings `max_rate_rps`, `max_calls` and
+    - `allow_remote`: load a server on another machine, within the ceilings `max_rate_rps`, `max_calls` and
       `max_time_s`, which include warm-up and resent calls.
 
     Raises the same errors as :func:`run_bench`.
