@@ -150,7 +150,7 @@ def _report(prompts: Prompts) -> list[Command]:
 
 TASKS: dict[str, Task] = {
     "Build all": Task(summary="check this machine; in a clone, generate the stubs", commands=_build),
-    "Run optimized server": Task(summary="with profiles and metrics beside it", commands=_serve),
+    "Run optimized server": Task(summary="with profiles and metrics", commands=_serve),
     "Run benchmark": Task(summary="load a running server", commands=_bench),
     "Docker setup": Task(summary="both servers in containers, optionally with monitoring", commands=_docker),
     "Generate flamegraph": Task(summary="profile a running server", commands=_flamegraph),
