@@ -247,7 +247,7 @@ def _groups() -> list[OptionGroup]:
         ],
     )
     much = OptionGroup(
-        title="how much",
+        title="length of the run",
         note="The window ends at --requests or --duration, whichever comes first.",
         members=[
             factor_option(

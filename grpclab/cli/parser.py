@@ -241,7 +241,7 @@ class LabCommand(click.Command):
             flag = flags.get(name)
             if flag is None:
                 if equals and name in names:
-                    raise click.UsageError(f"invalid {name}={value}: expected {name} alone, it takes no value", ctx)
+                    raise click.UsageError(f"invalid {name}={value}: expected {name} alone: it takes no value", ctx)
                 done.append(word)
                 continue
             if not equals:
@@ -277,7 +277,7 @@ class LabCommand(click.Command):
         return (
             f"Change a default with [{self.name}] in grpclab.toml, or [tool.grpclab.{self.name}] in pyproject.toml, in"
             f" the working folder, or with an environment variable, e.g. {variable} for {flag.opts[-1]}. The"
-            " command line takes precedence, then the variable."
+            " command line overrides the variable, and the variable overrides the file."
         )
 
 

@@ -60,7 +60,7 @@ def reference_options() -> list[Flag]:
             "how to keep time: spin uses a whole core; auto spins if there are two",
             "auto",
         ),
-        flag("--stall", "1s@3s", "no reply for 1 s, 3 s after the first request; can be repeated", None, many=True),
+        flag("--stall", "1s@3s", "pause for 1 s, 3 s after the first request; can be repeated", None, many=True),
         flag("--error", "1%:STATUS", "let this share of the calls fail; can be repeated", None, many=True),
         flag("--response-bytes", "N", "length of the reply's text; 0 = a greeting", 0, kind=Whole()),
         flag("--stream-messages", "N", "messages of SayHelloStream", unset.stream_messages, kind=Whole()),

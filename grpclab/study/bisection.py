@@ -121,10 +121,10 @@ Measure = Callable[[Commit, Commit, "BisectStep | None"], BisectStep]
 
 
 def bisect(good: Commit, commits: Sequence[Commit], measure: Measure, write: Callable[[str], None]) -> BisectResult:
-    """Find the first of the `commits`, which follow the `good` one in this order, that is slower than that.
+    """Find the first of the `commits` that is slower than the `good` one; they follow it in this order.
 
-    A step is told by `write` as soon as it is measured. What `measure` raises passes for the last commit; another one
-    that cannot be measured is passed over.
+    `write` receives a line for each step as soon as it is measured. An error of `measure` is raised for the last
+    commit; any other commit that cannot be measured is skipped.
     """
     steps: list[BisectStep] = []
 

@@ -273,7 +273,7 @@ def blocks_needed(
     (Julious, Statist. Med. 23 (2004), 1921-1986). `tests` is the size of the Holm family, in the worst case
     (Bonferroni). The result is never below :func:`.ratios.fewest_blocks`.
 
-    None below 3 blocks, which leave nothing to estimate from, and if more than 1000 would be needed.
+    None if there are fewer than 3 blocks, or if more than 1000 would be needed.
     """
     if blocks < _FEWEST_FOR_NOISE or not all(math.isfinite(x) and x > 0 for x in (ratio, ci_low, ci_high)):
         return None

@@ -38,7 +38,7 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
             "what to call",
             "security",
             "a server on another machine",
-            "how much",
+            "length of the run",
             "how to send calls",
             "streams",
             "thresholds",
