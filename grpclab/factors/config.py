@@ -6,7 +6,7 @@ notebooks' ``settings`` parameter, the columns of ``trials.parquet`` (``server.w
 report and of the README. What a factor becomes in grpcio stands in :mod:`grpclab.factors.channel_args`.
 
 Units are in the names: ``_s`` seconds, ``_ms`` milliseconds, ``_us`` microseconds, ``_kib`` 1024 bytes,
-``_bytes`` bytes, ``_mbps`` 10^6 bits per second.
+``_bytes`` bytes, ``_mbps`` 10^6 bits per second, ``_rps`` calls per second, ``_share`` from 0 to 1.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class ServerConfig:
         "none", "compression of answers; gzip leaves answers unchanged that it would not shorten"
     )
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
-    access_log: float = _factor(
+    access_log_share: float = _factor(
         0.0, "share of the calls that are logged to standard error, a line of JSON each", minimum=0, maximum=1
     )
     rate_limit_rps: float | None = _factor(

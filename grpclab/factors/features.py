@@ -28,7 +28,7 @@ class Feature:
 
 FEATURES: tuple[Feature, ...] = (
     Feature(name="metrics", title="calls counted for Prometheus", on={"server.metrics": True}),
-    Feature(name="access-log", title="access log of 1 % of the calls", on={"server.access_log": 0.01}),
+    Feature(name="access-log", title="access log of 1 % of the calls", on={"server.access_log_share": 0.01}),
     Feature(
         name="rate-limit",
         title="rate limit of 50,000 calls/s, never reached",
@@ -54,7 +54,10 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(name="reflection", title="reflection service", without={"server.reflection": False}),
     Feature(
-        name="access-log-all", title="access log of every call", on={"server.access_log": 1.0}, in_production=False
+        name="access-log-all",
+        title="access log of every call",
+        on={"server.access_log_share": 1.0},
+        in_production=False,
     ),
     Feature(name="interceptors", title="5 empty interceptors", on={"server.interceptors": 5}, in_production=False),
     Feature(name="tls", title="TLS", on={"server.tls": True}, in_production=False),

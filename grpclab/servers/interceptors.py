@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Change = Callable[[Any, str], Any]
     """Gives the handler to use for a call, from the method's own handler and name."""
 
-SETTINGS = ("interceptors", "access_log", "rate_limit_rps", "rate_limit_burst")
+SETTINGS = ("interceptors", "access_log_share", "rate_limit_rps", "rate_limit_burst")
 """The factors of the server that :func:`chosen` reads, by their last part."""
 HEALTH = "/grpc.health.v1.Health/"
 PUSHBACK = "grpc-retry-pushback-ms"
@@ -41,8 +41,8 @@ _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 def chosen(settings: Mapping[str, Any], *, asynchronous: bool) -> list[Any]:
     """The interceptors for these levels of :data:`SETTINGS`, the outermost first."""
     changes: list[Change] = []
-    if settings["access_log"]:
-        changes.append(AccessLog(settings["access_log"], access_logger().info))
+    if settings["access_log_share"]:
+        changes.append(AccessLog(settings["access_log_share"], access_logger().info))
     if settings["rate_limit_rps"] is not None:
         bucket = TokenBucket(settings["rate_limit_rps"], settings["rate_limit_burst"])
         changes.append(RateLimit(bucket, asynchronous=asynchronous))

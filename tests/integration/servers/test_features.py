@@ -101,7 +101,7 @@ def entries(server: RunningServer) -> list[dict[str, Any]]:
 
 
 def test_each_call_has_a_line_in_the_access_log(start: Start) -> None:
-    with start(access_log=1.0) as server, greeter_at(server.target) as stub:
+    with start(access_log_share=1.0) as server, greeter_at(server.target) as stub:
         assert stub.SayHello(hello("Ada"), timeout=60).message == "Hello Ada!"
         assert next(stub.SayHelloStream(hello("Ada"), timeout=60)).message == "Hello Ada!"
         assert until(lambda: len(entries(server)) == 2)

@@ -56,7 +56,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "server.tls": ("true", ""),
     "server.mutual_tls": ("true", "server.tls=true"),
     "server.compression": ("gzip", ""),
-    "server.access_log": ("0.5", ""),
+    "server.access_log_share": ("0.5", ""),
     "server.rate_limit_rps": ("4", ""),
     "server.rate_limit_burst": ("4", "server.rate_limit_rps=5"),
     "server.interceptors": ("4", ""),
