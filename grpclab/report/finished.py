@@ -309,13 +309,6 @@ class FinishedStudy:
                 comparison = self.comparison(scenario, self.metric_of_headline, rung.baseline, rung.configuration)
                 yield rung, comparison
 
-    def features(self) -> Iterator[tuple[str, analysis.Comparison]]:
-        """The comparisons of a service with and without each of its features, by their titles."""
-        for feature in self.plan.features:
-            for where, (baseline, candidate) in feature.pairs.items():
-                comparison = self.comparison(feature.scenario, self.metric_of_headline, baseline, candidate)
-                yield f"{words.plain(feature.title)}, {where}", comparison
-
     def colour(self, names: Sequence[str], *, place: int = 0) -> str:
         """The colour of a series of configurations: the headline's two keep theirs throughout."""
         if self.baseline in names:

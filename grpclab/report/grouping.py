@@ -27,6 +27,14 @@ def grouped(study: FinishedStudy) -> Iterator[tuple[str, list[Comparison]]]:
     yield from ((group, groups[group]) for group in (*first, *rest, *last) if group in groups)
 
 
+def features(study: FinishedStudy) -> Iterator[tuple[str, Comparison]]:
+    """The comparisons of a service with and without each of its features, by their titles."""
+    for feature in study.plan.features:
+        for where, (baseline, candidate) in feature.pairs.items():
+            comparison = study.comparison(feature.scenario, study.metric_of_headline, baseline, candidate)
+            yield f"{words.plain(feature.title)}, {where}", comparison
+
+
 def _planned(study: FinishedStudy) -> dict[tuple[str, ...], str]:
     """The groups of what the plan compares: by scenario, metric, baseline and candidate, or by the two sides alone."""
     plan = study.plan

@@ -29,7 +29,7 @@ def interceptors(config: ServerConfig) -> list[Any]:
     asynchronous = config.implementation == "asyncio"
     return [
         *_metrics(config, AsyncInterceptor if asynchronous else SyncInterceptor),
-        *chosen({name: getattr(config, name) for name in SETTINGS}, asynchronous=asynchronous),
+        *chosen(asynchronous=asynchronous, **{name: getattr(config, name) for name in SETTINGS}),
     ]
 
 

@@ -15,7 +15,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Change = Callable[[Any, str], Any]
     """Gives the handler to use for a call, from the method's own handler and name."""
 
-SETTINGS = ("interceptors", "access_log_share", "rate_limit_rps", "rate_limit_burst")
+SETTINGS = ("access_log_share", "rate_limit_rps", "rate_limit_burst", "interceptors")
 """The factors of the server that :func:`chosen` reads, by their last part."""
 HEALTH = "/grpc.health.v1.Health/"
 PUSHBACK = "grpc-retry-pushback-ms"
@@ -38,15 +38,22 @@ DETAILS = "grpc-status-details-bin"
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-def chosen(settings: Mapping[str, Any], *, asynchronous: bool) -> list[Any]:
+def chosen(
+    *,
+    asynchronous: bool,
+    access_log_share: float,
+    rate_limit_rps: float | None,
+    rate_limit_burst: int,
+    interceptors: int,
+) -> list[SyncInterceptor | AsyncInterceptor]:
     """The interceptors for these levels of :data:`SETTINGS`, the outermost first."""
     changes: list[Change] = []
-    if settings["access_log_share"]:
-        changes.append(AccessLog(settings["access_log_share"], access_logger().info))
-    if settings["rate_limit_rps"] is not None:
-        bucket = TokenBucket(settings["rate_limit_rps"], settings["rate_limit_burst"])
+    if access_log_share:
+        changes.append(AccessLog(access_log_share, access_logger().info))
+    if rate_limit_rps is not None:
+        bucket = TokenBucket(rate_limit_rps, rate_limit_burst)
         changes.append(RateLimit(bucket, asynchronous=asynchronous))
-    changes += [unchanged] * settings["interceptors"]
+    changes += [unchanged] * interceptors
     return [AsyncInterceptor(change) if asynchronous else SyncInterceptor(change) for change in changes]
 
 

@@ -12,6 +12,7 @@ from grpclab.metrics import metric_words
 from grpclab.report import together, words
 from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.grouping import features
 
 WIDTH = 100
 """The most columns of :func:`table`."""
@@ -46,7 +47,7 @@ def _rows(study: FinishedStudy) -> Iterator[list[str]]:
         yield _row(f"  {title}", c)
     for rung, c in study.rungs():
         yield _row(f"  ladder: {_rung(rung)}", c)
-    for title, c in study.features():
+    for title, c in features(study):
         yield _row(f"  {title}", c)
     yield from (
         [f"  ladder: {_rung(rung)}", "-", "-", "not testable here"] for rung in study.plan.ladder if rung.not_testable

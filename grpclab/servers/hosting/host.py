@@ -601,7 +601,8 @@ class _Server:
         for name, off in NO_INTERCEPTORS.items():
             if self.order.settings[name] != off:
                 module = self._part("interceptors", name, off)
-                return list(module.chosen(self.order.settings, asynchronous=not self.sync))
+                levels = {name: self.order.settings[name] for name in module.SETTINGS}
+                return list(module.chosen(asynchronous=not self.sync, **levels))
         return []
 
     def _part(self, name: str, factor: str, off: float | None) -> Any:

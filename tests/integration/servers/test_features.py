@@ -138,7 +138,7 @@ def test_calls_beyond_the_rate_limit_are_refused_with_the_time_to_wait(start: St
         assert burst <= accepted <= burst + rate * took_s
         (error, *_) = [error for error in errors if error is not None]
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        trailing = dict(error.trailing_metadata())
+        trailing: dict[str, Any] = {one.key: one.value for one in error.trailing_metadata()}
         assert 0 < int(trailing[PUSHBACK]) <= 1000 / rate
         status, retry = status_pb2.Status.FromString(trailing[DETAILS]), error_details_pb2.RetryInfo()
         assert status.details[0].Unpack(retry)

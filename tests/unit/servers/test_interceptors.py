@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from grpclab.servers.interceptors import HEALTH, AccessLog, RateLimit, TokenBucket, around, chosen
 
-OFF = {"interceptors": 0, "access_log_share": 0.0, "rate_limit_rps": None, "rate_limit_burst": 100}
+OFF: dict[str, Any] = {"interceptors": 0, "access_log_share": 0.0, "rate_limit_rps": None, "rate_limit_burst": 100}
 METHOD = "/shop.Shop/Buy"
 
 
@@ -107,9 +107,9 @@ def test_a_wrapped_handler_keeps_its_kind_and_its_serializers() -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_nothing_is_between_a_call_and_its_handler_unless_a_factor_asks_for_it(asynchronous: bool) -> None:
-    assert chosen(OFF, asynchronous=asynchronous) == []
+    assert chosen(asynchronous=asynchronous, **OFF) == []
     everything = OFF | {"interceptors": 5, "access_log_share": 0.5, "rate_limit_rps": 7.0}
-    assert len(chosen(everything, asynchronous=asynchronous)) == 7
+    assert len(chosen(asynchronous=asynchronous, **everything)) == 7
 
 
 def test_a_rate_limit_leaves_health_checks_alone() -> None:
