@@ -100,8 +100,8 @@ def call_group() -> OptionGroup:
     return OptionGroup(title="the call", members=[*call_options(), ignore])
 
 
-def block_flags() -> list[Flag]:
-    """The options of how much is measured, and of what counts as an effect."""
+def block_flags(*, budget: str) -> list[Flag]:
+    """The options of how much is measured, and of what counts as an effect; `budget` is the default of --budget."""
     return [
         Flag(
             "--blocks",
@@ -111,7 +111,7 @@ def block_flags() -> list[Flag]:
         Flag(
             "--budget",
             metavar="TIME",
-            help="time for all blocks, e.g. 3m: fitted after the first four (default: none)",
+            help=f"time for all blocks, e.g. 3m, or none: fitted after the first four (default: {budget})",
         ),
         Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot run at the same time"),
         Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),
