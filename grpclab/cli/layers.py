@@ -46,7 +46,7 @@ def layered(
             levels.pop("load.rate_rps", None)
         elif "load.rate_rps" in own:
             found.pop("rate", None)
-        found = _without_beaten(found, layer) | layer
+        found = {**_without_beaten(found, layer), **layer}
         levels |= factor_levels(layer, own, dashes)
     return found, levels
 

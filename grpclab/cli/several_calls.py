@@ -15,7 +15,7 @@ OF_ONE_CALL = ("data", "data_file", "data_format", "data_order", "data_repeat", 
 """Options of one call's requests and answers: a call of a mix has them in its table."""
 
 
-def gathered(given: Mapping[str, Any], *, in_a_file: bool = False) -> dict[str, Any]:
+def gathered(given: Mapping[str, Any], *, in_a_file: bool = False) -> Mapping[str, Any]:
     """The options, with a mix in place of several --call and their --data. Raises UsageError.
 
     Defaults of a single call are left out of a mix. In a file a list of requests may stand beside a single call, too.
@@ -31,7 +31,7 @@ def gathered(given: Mapping[str, Any], *, in_a_file: bool = False) -> dict[str, 
         raise UsageError(f"--data is given {len(data)} times: expected once, or once for each of several --call")
     if isinstance(calls, str) and "=" in calls:
         raise UsageError(invalid("--call", calls, "no weight for a single call; several --call are a mix"))
-    return dict(given)
+    return given
 
 
 def _mix(calls: Sequence[str], data: Any) -> tuple[MixedCall, ...]:
