@@ -28,6 +28,8 @@ AUTO, NO_BUDGET = "auto", "none"
 DEFAULT_BUDGET_S = 720.0
 """Into which the designs in BUDGETED are fitted."""
 BUDGETED = ("default", "production")
+COMPARISON_BUDGET_S = 75.0
+"""Into which a comparison is fitted, so that its verdict is there after one minute and a half at most."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 TAKEN_WORDS = (
@@ -206,6 +208,13 @@ def budget_seconds(name: str, value: Any) -> float | None:
     """The seconds of a budget; None for ``none`` and for ``auto``. Raises DesignError."""
     word = _budget(name, value)
     return None if word in (AUTO, NO_BUDGET) else float(word)
+
+
+def comparison_budget(budget: float | str | None, blocks: int | None) -> float | None:
+    """The seconds of a comparison's budget: for ``auto`` COMPARISON_BUDGET_S, and no limit where `blocks` are given."""
+    if budget == AUTO:
+        return COMPARISON_BUDGET_S if blocks is None else None
+    return budget_seconds("budget_s", NO_BUDGET if budget is None else budget)
 
 
 def _budget(name: str, value: Any) -> str:
