@@ -161,7 +161,7 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the steps",
             members=[
-                *block_flags(),
+                *block_flags(budget="none"),
                 Flag("--study", metavar="NAME", help="prefix of the names of the studies under results/"),
                 Flag("--allow-inconclusive", switch=True, help="exit with 0 if no single commit can be found"),
                 Flag("--json", metavar="FILE", help="write the steps and the result as JSON; - is standard output"),

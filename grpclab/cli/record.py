@@ -28,7 +28,12 @@ EPILOG = """examples:
   grpclab bench localhost:50051 --data-file day.calls --arrival replay:day.calls --speed 4
 
 Metadata values are not recorded if they are binary, if their name marks them as secret (authorization, x-api-key, ...),
-or if --redact names them. Requests are recorded in full. Both connections are on this machine, without TLS."""
+or if --redact names them. Requests are recorded in full. Both connections are on this machine, without TLS.
+
+A call is in the file within half a second: if this command is killed, the calls up to then can be replayed.
+
+Exit codes: 0 done, also at Ctrl-C, SIGTERM or SIGHUP, 2 bad input, 3 no call arrived, or the file could not be
+written."""
 
 
 def run(options: Options) -> int:
@@ -87,8 +92,8 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
 
     writer = summary.writer
     yield (
-        f"recorded {writer.calls:,} calls in {qty.duration(summary.seconds)} over"
-        f" {summary.connections:,} connections to {path} ({qty.amount(os.stat(path).st_size)} bytes)"
+        f"recorded {qty.count(writer.calls, 'call')} in {qty.duration(summary.seconds)} over"
+        f" {qty.count(summary.connections, 'connection')} to {path} ({qty.amount(os.stat(path).st_size)} bytes)"
     )
     width = max(map(len, writer.by_method))
     for method, calls in writer.by_method.most_common():
@@ -97,11 +102,12 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
     if summary.ended_because:
         yield f"  ended: {summary.ended_because}"
     if writer.unended:
-        yield f"  note: {writer.unended:,} calls had not ended"
+        yield f"  note: {qty.count(writer.unended, 'call')} had not ended"
     for reason, calls in writer.incomplete.items():
-        yield f"  note: {calls:,} calls cannot be replayed, because their request is missing: {reason}"
+        missing = f"{qty.count(calls, 'call')} cannot be replayed, because the request is missing"
+        yield f"  note: {missing}: {reason}"
     for reason, connections in summary.unread.items():
-        yield f"  note: {connections:,} connections could not be read: {reason}"
+        yield f"  note: {qty.count(connections, 'connection')} could not be read: {reason}"
     if writer.masked:
         given = " ".join(f"--metadata {key}=..." for key in sorted(writer.masked))
         yield f"  note: secret values were not written; a replay needs them: {given}"

@@ -35,7 +35,7 @@ from grpclab.study.designs.design import no_verdict
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.model import StoredPilot
-from grpclab.study.parameters import study_name
+from grpclab.study.parameters import AUTO, comparison_budget, study_name
 from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
@@ -156,7 +156,7 @@ def compare(
     study: str | None = None,
     start_timeout_s: float | None = None,
     exclusive: bool = False,
-    budget_s: float | None = None,
+    budget_s: float | str | None = AUTO,
     allow_mixed: bool = False,
     allow_remote: bool = False,
     max_rate_rps: float | None = None,
@@ -177,8 +177,8 @@ def compare(
       ``@FILE`` names a file of requests, read according to `data_options`.
     - `mix`: several calls that take turns, as in the ``[[call]]`` tables of a study file.
     - `blocks`: the number of blocks; by default, the noise of the first four determines it.
-    - `budget_s`: the time for all blocks, in seconds. After the first four, the counted time and the number of blocks
-      are adjusted to it.
+    - `budget_s`: the time for all blocks, in seconds; after the first four, the counted time and the number of blocks
+      are adjusted to it. ``auto`` is 75 s, or no limit if `blocks` is set; None is no limit.
     - `exclusive`: measure one side after the other, because their servers cannot run at the same time.
     - `min_effect`: the smallest effect of interest, as a share.
     - `allow_remote`: load addresses on other machines (:func:`grpclab.Address`), within the ceilings `max_rate_rps`,
@@ -206,7 +206,7 @@ def compare(
         settings=settings or {},
         own={A: a_settings or {}, B: b_settings or {}},
         names=names,
-        mix=mixed_calls(mix) if mix else (),
+        mix=mixed_calls(mix, compared=True) if mix else (),
     )
     if leave is not None:
         require_address(any(isinstance(one, Target) and one.address for one in (a, b)), "an Address")
@@ -232,7 +232,7 @@ def compare(
             write=write,
             start_timeout_s=start_timeout_s,
             exclusive=exclusive,
-            budget_s=budget_s,
+            budget_s=comparison_budget(budget_s, blocks),
         )
         running.run(write)
     return judge(running)
