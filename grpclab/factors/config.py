@@ -108,13 +108,13 @@ class ServerConfig:
     )
     keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
     tls: bool = _factor(False, "TLS with a temporary certificate")
-    mutual_tls: bool = _factor(False, "clients must have a certificate, too; needs tls")
+    mutual_tls: bool = _factor(False, "clients must present a certificate as well; needs tls")
     compression: Literal["none", "gzip"] = _factor(
         "none", "compression of answers; gzip leaves answers unchanged that it would not shorten"
     )
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
     access_log_share: float = _factor(
-        0.0, "share of the calls that are logged to standard error, a line of JSON each", minimum=0, maximum=1
+        0.0, "share of calls that are logged to standard error, as one line of JSON per call", minimum=0, maximum=1
     )
     rate_limit_rps: float | None = _factor(
         None,
@@ -123,9 +123,9 @@ class ServerConfig:
         maximum=10_000_000,
     )
     rate_limit_burst: int = _factor(
-        100, "calls accepted at once after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
+        100, "calls accepted in a burst after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
     )
-    interceptors: int = _factor(0, "interceptors that do nothing, to see what one costs", minimum=0, maximum=100)
+    interceptors: int = _factor(0, "interceptors that do nothing, to show what one costs", minimum=0, maximum=100)
     reflection: bool = _factor(True, "the reflection service, by which clients learn the server's methods")
     desk: bool = _factor(False, "a diagnostics server next to the server; /metrics also needs metrics")
     handler_work_us: float = _factor(0.0, "CPU time used in the handler", minimum=0, maximum=60e6)

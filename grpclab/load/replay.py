@@ -39,9 +39,9 @@ class ReplayPlan:
         """What is left out of the recording; "" for nothing."""
         notes = []
         if self.skipped:
-            notes.append(f"{count(self.skipped, 'call')} of the recording without a request in it: left out")
+            notes.append(f"left out of the recording: {count(self.skipped, 'call')} without a complete request")
         if self.cut:
-            notes.append("the last line of the recording is cut off: left out")
+            notes.append("left out of the recording: its last line, which is cut off")
         return "; ".join(notes)
 
     @property

@@ -128,8 +128,8 @@ def test_a_replay_tells_what_it_leaves_out(tmp_path: Path) -> None:
     plan = replay_plan(file)
     assert [call.at_s for call in plan.calls] == [1.0, 2.0]
     assert plan.note.split("; ") == [
-        "1 call of the recording without a request in it: left out",
-        "the last line of the recording is cut off: left out",
+        "left out of the recording: 1 call without a complete request",
+        "left out of the recording: its last line, which is cut off",
     ]
     assert call_times(str(path), path.read_text()) == (1.0, 2.0)
 
