@@ -178,7 +178,7 @@ def compare(
     - `mix`: several calls that take turns, as in the ``[[call]]`` tables of a study file.
     - `blocks`: the number of blocks; by default, the noise of the first four determines it.
     - `budget_s`: the time for all blocks, in seconds; after the first four, the counted time and the number of blocks
-      are adjusted to it. ``auto`` is 75 s, or no limit if `blocks` is set; None is no limit.
+      are adjusted to it. ``auto`` is 75 s, or no limit if `blocks` is set; None means no limit.
     - `exclusive`: measure one side after the other, because their servers cannot run at the same time.
     - `min_effect`: the smallest effect of interest, as a share.
     - `allow_remote`: load addresses on other machines (:func:`grpclab.Address`), within the ceilings `max_rate_rps`,

@@ -13,9 +13,9 @@ from grpclab.report.tables import BREAK, Cell, Cells, Paragraph, Piece, Table, b
 TITLE, ANCHOR, PLACE, FOLDED = "What each feature costs", "features", 45, False
 CPU = "server_cpu_per_call_s"
 HOW = (
-    "Each ratio compares a server with the feature with the same server without it: 0.90× of the throughput is a cost "
-    "of 10 %. Alone: the feature is added to optimized. In production: it is removed from the variant production, which "
-    "keeps all other features."
+    "Each ratio compares a server that has the feature with the same server without it: 0.90× of the throughput is a "
+    "cost of 10 %. Alone: the feature is added to optimized. In production: it is removed from the variant production, "
+    "which keeps all other features."
 )
 
 
