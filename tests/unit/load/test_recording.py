@@ -184,7 +184,7 @@ def test_a_writer_that_has_enough_writes_no_more() -> None:
     for _ in range(3):
         calls.write(passed())
     assert len(read_recording("day.calls", file.getvalue().encode())) == 2
-    assert calls.full == "2 calls were recorded, as asked for"
+    assert calls.full == "2 calls were recorded, as requested"
     file, calls = writer(most_bytes=4)
     for _ in range(3):
         calls.write(passed(messages=[b"abc"]))
