@@ -180,7 +180,7 @@ def test_a_dumb_terminal_is_sent_nothing_but_text(menu: Started) -> None:
         answer(terminal, "number [1]: ", "11")
         terminal.expect_exact("expected 1 to 10")
         answer(terminal, "number [1]: ", "8")
-        terminal.expect_exact("1. three calls")
+        terminal.expect_exact("1. make three calls")
         answer(terminal, "number [1]: ")
         terminal.expect_exact("Your own server:")
         terminal.expect_exact("number [8]: ")
