@@ -31,13 +31,13 @@ FEATURES: tuple[Feature, ...] = (
     Feature(name="access-log", title="access log of 1 % of the calls", on={"server.access_log_share": 0.01}),
     Feature(
         name="rate-limit",
-        title="rate limit of 50,000 calls/s, never reached",
+        title="rate limit that is never reached",
         on={"server.rate_limit_rps": 50_000.0, "server.rate_limit_burst": 10_000},
     ),
     Feature(name="call-limit", title="limit of 5,000 calls at once", on={"server.max_concurrent_rpcs": 5_000}),
     Feature(
         name="http2",
-        title="5,000 streams, 8 MiB windows, pings after 600 s",
+        title="8 MiB windows and 5,000 streams",
         on={
             "server.max_concurrent_streams": 5_000,
             "server.window_kib": 8_192,
