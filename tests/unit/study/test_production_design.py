@@ -45,6 +45,17 @@ def test_every_configuration_is_the_service_under_one_load_and_every_factor_acts
     assert plan.configuration("optimized").config.server == OPTIMIZED.server
 
 
+def test_a_feature_whose_library_is_missing_is_left_out_and_the_plan_says_so(plan: StudyPlan) -> None:
+    found = production_design.plan(StudyParameters(design="production"), missing=["trustme"])
+    assert [one.name for one in plan.features if one not in found.features] == ["tls", "mutual-tls"]
+    assert found.left_out is not None
+    assert [text.partition(" needs ")[0] for text in found.left_out] == [
+        "not measured: TLS",
+        "not measured: TLS with client certificates",
+    ]
+    assert plan.left_out == ()
+
+
 def test_it_is_compared_in_throughput_and_in_cpu_per_call(plan: StudyPlan) -> None:
     judged = {(c.metric, c.baseline, c.candidate) for c in plan.comparisons}
     for planned in plan.features:
