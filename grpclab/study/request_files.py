@@ -22,7 +22,7 @@ def data_files_of(plan: StudyPlan) -> Files:
 def _files_of(targets: Collection[StoredTarget], arrivals: Collection[str]) -> Files:
     found = {}
     given = [data for target in targets for data in (target.data, *(one.data for one in target.mix))]
-    given += [file_reference(file) for arrival in arrivals if (file := replayed_file(arrival))]
+    given += [file_reference(path) for arrival in arrivals if (path := replayed_file(arrival))]
     for data in dict.fromkeys(one for one in given if isinstance(one, str)):
         if file := DataFile.of(data):
             found[data] = StoredFile(name=str(file.path), bytes=len(file.content), sha256=file.sha256)

@@ -310,7 +310,8 @@ BISECT_ROWS: dict[str, list[Row]] = {
     "bad": [
         Acts(words="--bad main", proof="bad", after=f"--good v1 {AT}"),
         Refused(words=f"--good v1 {AT}", where="--bad is missing"),
-        Refused(words=f"--good v1 --bad worktree {AT}", where=f"invalid --bad=worktree: {NO_COMMIT}"),
+        Acts(words="--bad worktree", proof="bad", after=f"--good v1 {AT}"),
+        Refused(words=f"--good v1 --bad nothing {AT}", where=f"invalid --bad=nothing: {NO_COMMIT}"),
     ],
     "app": [
         Acts(words="--app a:c", proof="a.call.target.app", after=OF_AN_APP),

@@ -63,7 +63,7 @@ def test_a_file_has_speeds_as_levels_and_names_the_recording_beside_it(folder: P
     own_rps = (CALLS - 1) / (2.0 * (CALLS - 1) / CALLS)
     faster = {name: rate for name, rate in rates(plan).items() if not name.startswith("baseline")}
     assert rates(plan)["baseline"] == pytest.approx(own_rps)
-    assert sorted(faster.values()) == pytest.approx([2 * own_rps, 4 * own_rps])
+    assert sorted(filter(None, faster.values())) == pytest.approx([2 * own_rps, 4 * own_rps])
     assert plan.headline is not None
     assert faster[plan.headline.candidate] == pytest.approx(4 * own_rps)
     assert all(str(folder) not in name for name in plan.names)
