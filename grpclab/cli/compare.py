@@ -58,9 +58,9 @@ _MEASURED = (
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved slices, and give a verdict on B.
 
-Each side is a variant (basic, optimized), your own application, hosted by grpclab (--app MODULE:NAME), a command that
-starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a running server (--address), or a
-stored result, results/STUDY:CONFIGURATION. Options such as --a-app and --b-cmd apply to one side.
+Each side is a variant (basic, optimized, production), your own application, hosted by grpclab (--app MODULE:NAME), a
+command that starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a running server
+(--address), or a stored result, results/STUDY:CONFIGURATION. Options such as --a-app and --b-cmd apply to one side.
 
 --a-set and --b-set set factors of one side. Factors of the server are for variants and applications; arg.NAME fills
 {NAME} in a command or a parameter of an application; env.NAME sets an environment variable of the server. Commands run

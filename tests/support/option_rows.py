@@ -404,7 +404,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
         ],
         **hosted_rows("target", other="basic", app=APP),
-        "variant": [Acts(words="basic", proof="name"), Refused(words="fast", where="basic, optimized or reference")],
+        "variant": [
+            Acts(words="basic", proof="name"),
+            Refused(words="fast", where="basic, optimized, production or reference"),
+        ],
         "port": [Acts(words="--port 5", proof="port", after="basic")],
         "host": [
             Acts(words="--host 127.0.0.2", proof="host", after="basic"),
