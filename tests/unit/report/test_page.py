@@ -14,7 +14,7 @@ import pytest
 from grpclab.report import Section, answering, assets, content, sections
 from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
-from grpclab.report.sections import answer, machine
+from grpclab.report.sections import answer, comparisons, machine
 from grpclab.report.tables import Paragraph
 from tests.support import synthetic
 from tests.support.finished import finished, written_report
@@ -147,6 +147,15 @@ def test_what_is_said_of_many_comparisons_is_said_once_beneath_their_table(made:
     said = "2 blocks are too few for a verdict: run at least 6"
     assert few.count(said) == 1
     assert few.index("see [") < few.index(said)
+
+
+def test_blocks_that_are_left_out_for_one_reason_are_named_together(made: synthetic.MadeStudy) -> None:
+    study = made.finished()
+    note = "measured alone; block 1 left out: a, no trial; block 2 left out: b, died; block 4 left out: a, no trial"
+    headline = dataclasses.replace(study.headline, note=note)
+    noted = dataclasses.replace(study, verdict=dataclasses.replace(study.verdict, headline=headline))
+    shown = Page(html_of(comparisons.section(noted), "comparisons")).text
+    assert "measured alone; blocks 1 and 4 left out: a, no trial; block 2 left out: b, died" in shown
 
 
 def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: synthetic.MadeStudy) -> None:
