@@ -156,9 +156,9 @@ def test_what_a_measurement_found_is_told_once_with_its_blocks(study: FinishedSt
 def test_a_reason_that_plan_and_measurement_give_is_told_once(study: FinishedStudy) -> None:
     reason = "the differences between them are large"
     plan = replace(study.plan, groups=tuple(replace(one, reason=reason) for one in study.plan.groups))
-    groups = tuple(replace(one, interleaved=False, lengths=None, reasons=(reason,)) for one in study.groups)
-    found = together.groups(replace(study, plan=plan, groups=groups))
-    assert {one.reasons for one in found} == {(reason,)}
+    measured = tuple(replace(one, interleaved=False, lengths=None, reasons=(reason,)) for one in study.groups)
+    changed = replace(study, manifest=replace(study.manifest, plan=plan), groups=measured)
+    assert {one.reasons for one in together.groups(changed)} == {(reason,)}
 
 
 def test_terminal_and_markdown_say_the_same_in_a_line(study: FinishedStudy) -> None:
