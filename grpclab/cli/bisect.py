@@ -161,7 +161,7 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the steps",
             members=[
-                *block_flags(),
+                *block_flags(budget="none"),
                 Flag("--study", metavar="NAME", help="beginning of the names of the studies under results/"),
                 Flag("--allow-inconclusive", switch=True, help="exit with 0 if the commit cannot be named"),
                 Flag("--json", metavar="FILE", help="write the steps and what was found as JSON; - is standard output"),

@@ -36,7 +36,7 @@ from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, did_you_mean
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
-from grpclab.study.parameters import budget_seconds, study_name
+from grpclab.study.parameters import AUTO, COMPARISON_BUDGET_S, budget_seconds, comparison_budget, study_name
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import is_stored, stored_studies
 
@@ -58,9 +58,9 @@ _MEASURED = (
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved slices, and give a verdict on B.
 
-Each side is a variant (basic, optimized), your own application, hosted by grpclab (--app MODULE:NAME), a command that
-starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a running server (--address), or a
-stored result, results/STUDY:CONFIGURATION. Options such as --a-app and --b-cmd apply to one side.
+Each side is a variant (basic, optimized, production), your own application, hosted by grpclab (--app MODULE:NAME), a
+command that starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a running server
+(--address), or a stored result, results/STUDY:CONFIGURATION. Options such as --a-app and --b-cmd apply to one side.
 
 --a-set and --b-set set factors of one side. Factors of the server are for variants and applications; arg.NAME fills
 {NAME} in a command or a parameter of an application; env.NAME sets an environment variable of the server. Commands run
@@ -72,6 +72,7 @@ EPILOG = """examples:
   grpclab compare --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}' --b-set server.threads=64
   grpclab compare --app shop.server:register --call shop.v1.Till/Pay --a-rev main --b-rev HEAD
   grpclab compare --a-cmd './old --port {port}' --b-cmd './new --port {port}' --call shop.Cart/Get --data '{"id": 7}'
+  grpclab compare --a-cmd './old {port}' --b-cmd './new {port}' --call shop.Cart/Get=7 --call shop.Cart/List=3
   grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
@@ -110,7 +111,8 @@ def run(options: Options) -> int:
         blocks = blocks_given(options.blocks)
         seed = 1 if options.seed is None else whole("--seed", options.seed)
         study = None if options.study is None else study_name("--study", options.study)
-        budget_s = None if options.budget is None else budget_seconds("--budget", options.budget)
+        auto = options.budget in (None, AUTO)
+        budget_s = comparison_budget(AUTO, blocks) if auto else budget_seconds("--budget", options.budget)
         if options.plan:
             _refuse(options, ("json", "junit"), "a plan has no result yet")
     with needs_extra("study"):
@@ -275,7 +277,7 @@ def _groups() -> list[OptionGroup]:
     judged = OptionGroup(
         title="the verdict",
         members=[
-            *block_flags(),
+            *block_flags(budget=f"{COMPARISON_BUDGET_S:g}s without --blocks"),
             Flag(
                 "--plan", switch=True, help="only run a pilot that shows how long it would take and what it could show"
             ),

@@ -57,9 +57,9 @@ class RunningLink:
         self.child.send(TrafficRequest())
         return self.child.receive(ANSWER_TIMEOUT_S, LinkTraffic)
 
-    def alive(self) -> bool:
-        """Return whether the relay process still runs; if not, every figure measured through it is invalid."""
-        return self.child.alive
+    def require_alive(self) -> None:
+        """Raise WorkerError, with how it ended, if the relay is gone: no figure measured through it is valid."""
+        self.child.require_alive()
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab.errors import UsageError, WorkerError, invalid
+from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
@@ -206,8 +206,8 @@ def run_bench(
             runs.append(run)
             if run.interrupted or run.stopped_because:
                 break
-        if link is not None and not link.alive():
-            raise WorkerError("the emulated link failed during the measurement: run it again")
+        if link is not None:
+            link.require_alive()
         connections, by_process = _connections(generator, target, security)
     run = merged(runs)
     return BenchResult(

@@ -35,7 +35,7 @@ from grpclab.study.designs.design import no_verdict
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.model import StoredPilot
-from grpclab.study.parameters import study_name
+from grpclab.study.parameters import AUTO, comparison_budget, study_name
 from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
@@ -156,7 +156,7 @@ def compare(
     study: str | None = None,
     start_timeout_s: float | None = None,
     exclusive: bool = False,
-    budget_s: float | None = None,
+    budget_s: float | str | None = AUTO,
     allow_mixed: bool = False,
     allow_remote: bool = False,
     max_rate_rps: float | None = None,
@@ -175,7 +175,8 @@ def compare(
     several calls that take turns, as the tables ``[[call]]`` of a study's file have them. Without `blocks` the first
     four say how many, by their noise. `exclusive` measures the sides one after the other, where their servers cannot be
     up together. `budget_s` is the time for all blocks, in seconds, to which counted time and blocks are fitted after
-    the first four. `min_effect` is the smallest effect of interest, a share. Results go to ``results/<study>/``.
+    the first four; ``auto`` is 75 s, or no limit where `blocks` are given, and None is no limit. `min_effect` is the
+    smallest effect of interest, a share. Results go to ``results/<study>/``.
 
     Addresses on another machine (:func:`grpclab.Address`) are loaded only with `allow_remote` and the three ceilings
     `max_rate_rps`, `max_calls` and `max_time_s`, which both sides, the pilot and all blocks share; what is sent where
@@ -202,7 +203,7 @@ def compare(
         settings=settings or {},
         own={A: a_settings or {}, B: b_settings or {}},
         names=names,
-        mix=mixed_calls(mix) if mix else (),
+        mix=mixed_calls(mix, compared=True) if mix else (),
     )
     if leave is not None:
         require_address(any(isinstance(one, Target) and one.address for one in (a, b)), "an Address")
@@ -228,7 +229,7 @@ def compare(
             write=write,
             start_timeout_s=start_timeout_s,
             exclusive=exclusive,
-            budget_s=budget_s,
+            budget_s=comparison_budget(budget_s, blocks),
         )
         running.run(write)
     return judge(running)

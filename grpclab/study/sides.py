@@ -238,6 +238,9 @@ def _check(options: PairOptions) -> None:
     check_call(options.called or None, levels, data=options.data, proto=options.proto, proto_path=options.proto_path)
     if options.mix and (options.call or options.data is not None):
         raise UsageError("mix, and call or data, both say what is called: give only one of them")
+    idle = next((name for name in ("check", "ignore_fields") if getattr(options, name)), "")
+    if options.mix and idle:
+        raise UsageError(f"{idle} belongs to one call of a mix: write it into the table of that call")
     parse_metadata(metadata_words(options.metadata))
 
 

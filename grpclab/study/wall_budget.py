@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from grpclab import quantities as qty
-from grpclab.analysis import BlockCosts, PairNoise, fewest_blocks, fit_budget, smallest_seen
+from grpclab.analysis import BlockCosts, PairNoise, blocks_for, fewest_blocks, fit_budget, smallest_seen
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.study.block_count import BlockCount, noise_of
 from grpclab.study.designs.grouping import can_be_sampled
@@ -164,9 +164,21 @@ def within_budget(
     sampled = _given_back(plan, times, for_blocks_s - total_s, number)
     if sampled is not None and sampled < number:
         reason += f"; comparisons with large differences are measured in {qty.count(sampled, 'block')}"
+    reason += _to_decide(noise, number, block_s, plan.smallest_effect)
     return BlockCount(
         blocks=number, reason=reason, counted_s=None if fitted_s >= counted_s else fitted_s, sampled_blocks=sampled
     )
+
+
+def _to_decide(noise: PairNoise, blocks: int, block_s: float, delta: float) -> str:
+    """What a decision would take where there is no difference, if so many blocks are too few for that."""
+    needed = blocks_for(noise.sd, noise.degrees, delta=delta)
+    if needed is not None and needed <= blocks:
+        return ""
+    if needed is None:
+        return f"; showing that no difference exceeds {delta:.0%} takes a quieter machine or a larger --min-effect"
+    takes = qty.rough_duration(needed * block_s)
+    return f"; {needed:,} blocks (about {takes}) would show that no difference exceeds {delta:.0%}: raise --budget"
 
 
 def _given_back(plan: StudyPlan, times: GroupTimes, left_s: float, blocks: int) -> int | None:

@@ -220,6 +220,11 @@ class Child:
         """True while it runs."""
         return self.popen.poll() is None
 
+    def require_alive(self) -> None:
+        """Raise WorkerError, with how it ended, where it no longer runs."""
+        if not self.alive:
+            raise self._gone()
+
     def stop(self, grace_s: float = 5.0) -> int:
         """End it: SIGTERM, then SIGKILL after `grace_s`. Returns its exit code."""
         if self.alive:

@@ -40,6 +40,7 @@ QUIET: list[Row] = [Acts(words="-q", proof="quiet")]
 VERBOSE: list[Row] = [Acts(words="-v", proof="verbose")]
 REDACT: list[Row] = [Acts(words="--redact tenant", proof="tenant_is_secret")]
 CALL = "--call a.B/C"
+MIXED = "--call a.B/D=3 --call a.B/E"
 COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "stored results are compared as they were measured"
@@ -122,9 +123,17 @@ LOAD_ROWS: dict[str, list[Row]] = {
 CALL_ROWS: dict[str, list[Row]] = {
     "call": [
         Acts(words=CALL, proof="call.name"),
+        Acts(words=MIXED, proof="call.mix"),
+        Refused(words="--call a.B/C=none --call a.B/D", where="expected METHOD or METHOD=WEIGHT"),
+        Refused(words=f"{MIXED} --check reply.x>0", where="belongs to one call of several"),
         Refused(words=f"{CALL} --set load.method=SayHello", where="load.method only applies to grpclab's own greeter"),
     ],
-    "data": [Acts(words="--data {}", proof="call.data", after=CALL), Refused(words="--data {}", where="add --call")],
+    "data": [
+        Acts(words="--data {}", proof="call.data", after=CALL),
+        Acts(words="--data {}", proof="call.mix", after=MIXED),
+        Refused(words="--data {}", where="add --call"),
+        Refused(words=f"{MIXED} --data {{}} --data {{}} --data {{}}", where="is given 3 times for 2 --call"),
+    ],
     "data_file": [
         Acts(words="--data-file request.json", proof="call.data", after=CALL),
         Refused(words="--data-file request.json", where="add --call"),
@@ -272,8 +281,8 @@ def in_bisect(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
 
     def moved(row: Row) -> Row:
         if isinstance(row, Acts):
-            after, proof = f"{OF_AN_APP} {row.after}".strip(), re.sub("^(config|call)", r"b.\1", row.proof)
-            return Acts(words=row.words, proof=proof, after=after)
+            further, proof = row.after.removeprefix(CALL), re.sub("^(config|call)", r"b.\1", row.proof)
+            return Acts(words=row.words, proof=proof, after=f"{OF_AN_APP} {further}".strip())
         before = OF_AN_APP if isinstance(row, NoEffect) else f"{ENDS} {APP} --app-dir repository"
         return dataclasses.replace(row, words=f"{before} {row.words}")
 
@@ -346,7 +355,8 @@ BISECT_ROWS: dict[str, list[Row]] = {
     },
     **in_bisect(CALL_ROWS | LOAD_ROWS),
     "call": [
-        Acts(words="--call a.B/D", proof="b.call.name", after=OF_AN_APP),
+        Acts(words="--call a.B/D", proof="b.call.name", after=f"{ENDS} {APP} --app-dir repository"),
+        Acts(words="--call a.B/D=3", proof="b.call.mix", after=OF_AN_APP),
         Refused(words=f"{ENDS} {APP} --app-dir repository", where="--call is missing"),
     ],
     "ignore_fields": [
@@ -385,7 +395,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
         ],
         **hosted_rows("target", other="basic", app=APP),
-        "variant": [Acts(words="basic", proof="name"), Refused(words="fast", where="basic, optimized or reference")],
+        "variant": [
+            Acts(words="basic", proof="name"),
+            Refused(words="fast", where="basic, optimized, production or reference"),
+        ],
         "port": [Acts(words="--port 5", proof="port", after="basic")],
         "host": [
             Acts(words="--host 127.0.0.2", proof="host", after="basic"),
@@ -679,6 +692,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "ignore_fields": [
             Acts(words="--ignore-fields time,id", proof="b.call.ignore_fields", after=f"basic optimized {CALL}"),
             Refused(words="basic optimized --ignore-fields time", where="add --call"),
+            Refused(words=f"basic optimized {MIXED} --ignore-fields time", where="belongs to one call of several"),
             Refused(words=f"basic optimized {CALL} --ignore-fields time,,", where="separated by commas"),
             Refused(words=f"{STORED} --ignore-fields time", where=NOT_STORED),
         ],

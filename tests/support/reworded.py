@@ -49,7 +49,7 @@ _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|(?:(?! {2,}| \| |").)+')
 """A quoted text, or what stands between the columns of a table."""
 _WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
-_NAME = re.compile(r"\b(?!e\.g)(?:[A-Za-z_]\w*(?:[._=/]\w+)+|[A-Za-z][\w-]*\d[\w-]*)")
+_NAME = re.compile(r"\b(?!e\.g|label=)(?:[A-Za-z_]\w*(?:[._=/]\w+)+|[A-Za-z][\w-]*\d[\w-]*)")
 _LABEL = re.compile(r"[a-z]+(?:-[a-z]+)?")
 
 

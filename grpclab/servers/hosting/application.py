@@ -27,7 +27,7 @@ from grpclab.errors import FactorError, UsageError, invalid
 from grpclab.factors.channel_args import server_args
 from grpclab.factors.config import FACTORS, ServerConfig
 from grpclab.factors.levels import Level, format_level
-from grpclab.servers import elastic
+from grpclab.servers import elastic, interceptors
 from grpclab.servers.hosting import host
 from grpclab.servers.process.health import health_status
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
@@ -71,6 +71,8 @@ class ApplicationOrder:
     """Holds the certificate and its key; "" for no TLS."""
     elastic: str = ""
     """The path of the module of the pool that lends spare threads."""
+    interceptors: str = ""
+    """The path of the module of the interceptors."""
     checkout: str = ""
     """The user's checkout, where a revision of it is hosted instead: it says which modules came from there."""
     cwd: str = ""
@@ -156,13 +158,15 @@ def host_words(python: str = "") -> list[str]:
     return [interpreter(python), os.path.abspath(host.__file__)]
 
 
-def issued(stack: contextlib.ExitStack) -> tuple[str, Security]:
-    """A folder with a new certificate and its key, and the security of connections to a server that has them."""
+def issued(stack: contextlib.ExitStack, config: ServerConfig) -> tuple[str, Security]:
+    """A folder with a new certificate and its key, and the security of connections to a server that has them; "" and
+    plain text without TLS."""
+    if not config.tls:
+        return "", PLAINTEXT
     from grpclab.servers import tls
 
     folder = stack.enter_context(TemporaryFolder())
-    tls.issue(folder)
-    return str(folder), Security(tls=True, roots=(folder / "ca.pem").read_bytes())
+    return str(folder), tls.issue(folder, mutual=config.mutual_tls)
 
 
 def application_order(
@@ -194,6 +198,7 @@ def application_order(
         port=port,
         tls_folder=tls_folder,
         elastic=os.path.abspath(elastic.__file__),
+        interceptors=os.path.abspath(interceptors.__file__),
         checkout=checkout,
         cwd=application_folder(cwd, "cwd"),
         timeout_s=timeout_s,
@@ -228,9 +233,7 @@ def launch_application(
     exception.
     """
     with contextlib.ExitStack() as stack:
-        folder, security = "", PLAINTEXT
-        if config.tls:
-            folder, security = issued(stack)
+        folder, security = issued(stack, config)
         order = application_order(
             app,
             config,

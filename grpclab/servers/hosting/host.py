@@ -48,6 +48,8 @@ LATE_SHARE = 0.6
 OLDEST_GRPCIO = (1, 60)
 HEALTH = "grpc.health.v1.Health"
 REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
+NO_INTERCEPTORS = {"access_log_share": 0, "rate_limit_rps": None, "interceptors": 0}
+"""The levels of the server's factors at which there is no interceptor."""
 PR_SET_CHILD_SUBREAPER = 36
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -592,18 +594,31 @@ class _Server:
         threads, spare = self.order.settings["threads"], self.order.settings["spare_threads"]
         if not spare:
             return ThreadPoolExecutor(max_workers=threads, thread_name_prefix="handler")
+        return self._part("elastic", "spare_threads", 0).ElasticThreadPool(threads, spare)
+
+    def interceptors(self) -> list[Any]:
+        """The interceptors that factors ask for; without any, their module is not imported."""
+        for name, off in NO_INTERCEPTORS.items():
+            if self.order.settings[name] != off:
+                module = self._part("interceptors", name, off)
+                levels = {name: self.order.settings[name] for name in module.SETTINGS}
+                return list(module.chosen(asynchronous=not self.sync, **levels))
+        return []
+
+    def _part(self, name: str, factor: str, off: float | None) -> Any:
+        """The module of grpclab at a path of the order, which a factor needs that is not `off`. Raises
+        _RefusedError."""
         try:
-            spec = importlib.util.spec_from_file_location("elastic", self.order.elastic)
+            spec = importlib.util.spec_from_file_location(name, getattr(self.order, name))
             assert spec is not None
             assert spec.loader is not None
-            elastic = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(elastic)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
         except (ImportError, SyntaxError, OSError) as error:
-            python = platform.python_version()
-            raise _RefusedError(
-                f"invalid server.spare_threads={spare}: expected 0 under Python {python} ({error})"
-            ) from None
-        return elastic.ElasticThreadPool(threads, spare)
+            given = f"server.{factor}={self.order.settings[factor]}"
+            expected = f"{'none' if off is None else off} under Python {platform.python_version()}"
+            raise _RefusedError(f"invalid {given}: expected {expected} ({error})") from None
+        return module
 
     def call_register(self, server: Any) -> Any:
         """What `register` returns: an awaitable, where it is ``async def``."""
@@ -677,7 +692,8 @@ class _Server:
                 pass
             except (TypeError, RuntimeError) as error:  # the application's own definitions, or stubs for a newer grpcio
                 tell(f"no health service: {error}")
-        if not any(self._added.serves(name, "ServerReflectionInfo") for name in REFLECTION):
+        own_reflection = any(self._added.serves(name, "ServerReflectionInfo") for name in REFLECTION)
+        if self.order.settings["reflection"] and not own_reflection:
             try:
                 from grpc_reflection.v1alpha import reflection
 
@@ -700,7 +716,11 @@ class _Server:
                 key = file.read()
             with open(os.path.join(order.tls_folder, "server.pem"), "rb") as file:
                 chain = file.read()
-            return int(server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)])))
+            mutual, roots = self.order.settings["mutual_tls"], None
+            if mutual:
+                with open(os.path.join(order.tls_folder, "ca.pem"), "rb") as file:
+                    roots = file.read()
+            return int(server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)], roots, mutual)))
         except RuntimeError as error:
             raise _FailedError(f"cannot listen on {address}: {error}", "") from None
 
@@ -724,7 +744,9 @@ class _Server:
         import grpc
 
         limit = self.order.settings["max_concurrent_rpcs"]
-        server = grpc.server(self.pool(), options=self.options(), maximum_concurrent_rpcs=limit)
+        server = grpc.server(
+            self.pool(), options=self.options(), interceptors=self.interceptors(), maximum_concurrent_rpcs=limit
+        )
         with self.registering(server):
             returned = self.call_register(server)
         self.keep(returned)
@@ -751,7 +773,10 @@ class _Server:
 
         limit = self.order.settings["max_concurrent_rpcs"]
         server = grpc.aio.server(
-            migration_thread_pool=self.pool(), options=self.options(), maximum_concurrent_rpcs=limit
+            migration_thread_pool=self.pool(),
+            options=self.options(),
+            interceptors=self.interceptors(),
+            maximum_concurrent_rpcs=limit,
         )
         with self.registering(server):
             returned = self.call_register(server)

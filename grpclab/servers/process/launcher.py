@@ -204,14 +204,13 @@ def launch(
     """Run a server of this configuration on loopback until the block is left. Raises ServerError."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
+        security = PLAINTEXT
         if config.tls:
             from grpclab.servers import tls
 
-            tls.issue(folder)
+            security = tls.issue(folder, mutual=config.mutual_tls)
         settings = TrialConfig(server=config).differences(TrialConfig())
         spec = ServeSpec(settings=settings, port=port, seed=seed, hold=hold, folder=str(folder))
-        roots = (folder / "ca.pem").read_bytes() if config.tls else None
-        security = Security(tls=config.tls, roots=roots)
         server = stack.enter_context(
             launched(
                 "grpclab.servers.process.child",

@@ -137,7 +137,7 @@ def credentials(spec: ServeSpec) -> Any:
         return None
     from grpclab.servers import tls
 
-    return tls.server_credentials(Path(spec.folder))
+    return tls.server_credentials(Path(spec.folder), mutual=spec.config.mutual_tls)
 
 
 def freeze_start_up() -> None:

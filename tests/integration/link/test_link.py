@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from grpclab.errors import WorkerError
 from grpclab.factors.config import LinkConfig
 from grpclab.http2 import frames
 from grpclab.link.emulation import check_link, running_link
@@ -101,7 +102,7 @@ def test_bytes_and_the_end_of_the_stream_come_through_both_ways(
         sender.start()
         received = digest_of(sock)
         sender.join()
-        assert link.alive()
+        link.require_alive()
     assert received == (len(block) * blocks, hashlib.blake2b(block * blocks).hexdigest())
 
 
@@ -135,7 +136,7 @@ def test_after_silence_nothing_comes_through_and_nobody_is_told() -> None:
             sock.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 sock.recv(100)
-        assert link.alive()
+        link.require_alive()
     assert received == [b"before"]
 
 
@@ -231,8 +232,9 @@ def test_the_relay_ends_with_its_parent(ending: str) -> None:
 
 def test_nothing_is_left_behind() -> None:
     with running_link(LinkConfig(), "localhost:9") as link:
-        assert link.alive()
-    assert not link.alive()
+        link.require_alive()
+    with pytest.raises(WorkerError, match=r"^the emulated link \(pid \d+\) ended with exit code \d+"):
+        link.require_alive()
 
 
 def test_starting_the_relay_does_not_import_the_laboratory() -> None:

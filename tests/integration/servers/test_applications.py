@@ -277,7 +277,7 @@ def test_what_goes_wrong_while_it_is_closed_is_told(folder: Path, caplog: pytest
 def test_a_close_that_does_not_end_is_cut_short(folder: Path) -> None:
     with launch_application("telling:closing_late", SYNC, app_dir=str(folder)) as server:
         process = psutil.Process(server.pids[0])
-    assert "did not finish within 5 s" in server.trouble
+    assert "close() of telling:closing_late did not return within 5 s" in server.trouble
     assert gone(process)
 
 

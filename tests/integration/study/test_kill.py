@@ -82,6 +82,10 @@ def wait_for(role: str, timeout_s: float = 300.0) -> psutil.Process:
     return hit[0]
 
 
+STARTED: list[subprocess.Popen[bytes]] = []
+"""What a test started, for which its fixture waits, however the test ends."""
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project's folder, for this process too, which has the design like those that it starts."""
@@ -93,6 +97,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         with contextlib.suppress(psutil.Error):
             if process.environ().get("GRPCLAB_ROOT") == str(tmp_path):
                 process.kill()
+    while STARTED:
+        STARTED.pop().communicate()
 
 
 def environment() -> dict[str, str]:
@@ -103,7 +109,8 @@ def start_papermill(root: Path) -> subprocess.Popen[bytes]:
     words = [word for name, value in PARAMETERS.items() for word in ("-p", name, value)]
     command = [sys.executable, "-m", "papermill", str(notebook("sweep")), "out.ipynb", *words]
     with (root / "papermill.log").open("ab") as log:
-        return subprocess.Popen(command, cwd=root, env=environment(), stdout=log, stderr=log)
+        STARTED.append(subprocess.Popen(command, cwd=root, env=environment(), stdout=log, stderr=log))
+    return STARTED[-1]
 
 
 STUDY = ["study", *(f"--{name.replace('_', '-')}={value}" for name, value in PARAMETERS.items())]
@@ -189,7 +196,7 @@ def kill_in_the_middle(role: str, root: Path) -> tuple[str, str]:
     (lost,) = group.results.keys() - group.valid
     assert group.results[lost]["trial"] == trial
     reason = group.results[lost]["invalid_reason"]
-    assert "SIGKILL" in reason or "died" in reason
+    assert "was killed by SIGKILL" in reason
     assert len(group.valid) >= 1, "the others of its group count"
     return name, lost
 

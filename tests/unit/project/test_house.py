@@ -138,6 +138,7 @@ PASSES_JSON: dict[str, str] = {
     "cli.defaults": "reads a file of options in TOML",
     "cli.layers": "options of the command line, by their names",
     "cli.options": "options of the command line, by their names",
+    "cli.request_options": "options of the command line, by their names",
     "cli.target_options": "options of the command line, by their names",
     "cli.profiled": "writes what --json asks for",
     "factors.config": "writes what --json asks for",

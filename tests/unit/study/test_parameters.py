@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from grpclab.errors import DesignError
 from grpclab.factors.registries import ENGINES
-from grpclab.study.parameters import DESIGNS, StudyParameters, plain_values
+from grpclab.study.parameters import COMPARISON_BUDGET_S, DESIGNS, StudyParameters, comparison_budget, plain_values
 
 NAMES = [field.name for field in dataclasses.fields(StudyParameters)]
 
@@ -229,3 +229,14 @@ def test_a_number_of_numpys_is_as_good_as_any_other() -> None:
 def test_only_plain_values_count_as_attempts_at_a_parameter() -> None:
     namespace = {"a": 1, "function": len, "nothing": None, "_b": 2}
     assert plain_values(namespace, ["a", "b"]) == {"a": 1}
+
+
+def test_a_comparison_has_a_budget_unless_its_blocks_are_given() -> None:
+    assert comparison_budget("auto", None) == COMPARISON_BUDGET_S
+    assert comparison_budget("auto", 12) is None
+    assert comparison_budget(None, None) is None
+    assert comparison_budget("none", None) is None
+    assert comparison_budget("2m", 12) == 120.0
+    assert comparison_budget(30, None) == 30.0
+    with pytest.raises(DesignError, match="budget_s=soon"):
+        comparison_budget("soon", None)

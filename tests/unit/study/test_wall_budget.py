@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
+from grpclab.quantities import rough_duration
+from grpclab.study.block_count import by_noise
 from grpclab.study.designs.design import schedule_groups
 from grpclab.study.designs.grouping import EXCLUSIVE, NO_SLICES_NEEDED
 from grpclab.study.remaining import Remaining
@@ -163,6 +165,16 @@ def test_what_is_left_of_a_budget_gives_blocks_back() -> None:
     quick = {(block, SLICED): 20.0 for block in range(4)} | {(0, LARGE): 70.0}
     assert within_budget(trials(0.01), plan, GroupTimes(seconds=quick), BUDGET_S, blocks=6).sampled_blocks == 6
     assert all(group.blocks is None for group in sampled_in(plan.groups, 6, 6)), "in all of them"
+
+
+def test_too_short_a_budget_says_what_a_decision_takes() -> None:
+    enough = within_budget(trials(0.01), PLAN, times(5.0), 75.0)
+    assert "would show" not in enough.reason
+    short = within_budget(trials(0.04), PLAN, times(5.0), 75.0)
+    unlimited = by_noise(trials(0.04), PLAN, 5.0)
+    assert unlimited.blocks > short.blocks
+    assert f"{unlimited.blocks} blocks (about {rough_duration(5.0 * unlimited.blocks)}) would show" in short.reason
+    assert "takes a quieter machine" in within_budget(trials(2.0), PLAN, times(5.0), 75.0).reason
 
 
 def test_a_group_takes_the_mean_of_its_blocks_and_what_is_beside_it() -> None:
