@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ def words_out_of_place(block: FigureBlock, narrow: bool) -> Iterator[str]:
     """What is wrong with the words of one of the two pictures, a line each."""
     height_in = block.narrow_height_in if narrow else block.wide_height_in
     with theme.drawn(block.draw, narrow=narrow, height_in=height_in, above=block.above) as figure:
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         points = 72 / figure.dpi
         boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in _shown(figure)]
