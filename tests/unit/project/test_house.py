@@ -50,7 +50,6 @@ LARGE: dict[str, str] = {
 
 ONE_USER: dict[str, str] = {
     "grpclab.profiling.perf": "a profiler is one module",
-    "grpclab.load.core.shapes": "members of the registry of load shapes",
     "grpclab.analysis.claims.load_claims": "claims on calls and CPU, apart from the table that lists all claims",
     "grpclab.analysis.claims.network_claims": "claims on the network, apart from the table that lists all claims",
     "grpclab.analysis.inference.functions": "pure where its user is not",
