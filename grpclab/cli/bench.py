@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from grpclab.cli import build_report, ghz_options, layers
 from grpclab.cli.option_types import NameOf
 from grpclab.cli.options import (
+    SHAPES,
     allowance_given,
     call_options,
     check_call,
@@ -29,7 +30,6 @@ from grpclab.cli.request_options import data_options, metadata_given, request_da
 from grpclab.cli.several_calls import replay_speed
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import FACTORS
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.load.output.exporters import FORMATS
 from grpclab.quantities import time_option
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
 
 TARGET, SUMMARY = "localhost:50051", "summary"
-SHAPES = FACTORS["load.arrival"].range_text.replace("|", ", ")
-"""The load shapes, for the help."""
 DESCRIPTION = """Load a running server on this machine, or your own application, and print a summary.
 
 Without --rate, the loop is closed: each of the --concurrency callers waits for an answer before it calls again. Use it

@@ -50,7 +50,7 @@ _MEASURED = (
     *("settings", "a_set", "b_set", *target_options.names(SIDES), *placement_names(SIDES)),
     *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
-    *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
+    *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "arrival", "connections"),
     *("blocks", "budget", "plan", "exclusive", "seed", "study", "start_timeout"),
     *(*target_options.SECURITY, *target_options.REMOTE),
 )

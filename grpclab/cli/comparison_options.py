@@ -14,7 +14,6 @@ from grpclab.cli.several_calls import gathered
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings, refuse_twice
 from grpclab.factors.own import REQUIREMENTS, REVISION
-from grpclab.factors.variants import LOAD
 
 if TYPE_CHECKING:
     from grpclab.factors.levels import Level
@@ -151,7 +150,7 @@ def pair_options(
         proto=schema_file(given),
         proto_path=tuple(options.proto_path),
         start_timeout_s=start_timeout_s,
-        settings={**load_levels(options, LOAD), **short},
+        settings={**load_levels(options), **short},
         own=own or {},
         names=names or {},
         mix=given.get("mix", ()),

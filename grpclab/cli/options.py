@@ -35,6 +35,8 @@ FACTOR_OF = {
     "stream_call_duration": "load.stream_duration_s",
 }
 """Options that are short for a factor."""
+SHAPES = FACTORS["load.arrival"].range_text.replace("|", ", ")
+"""The load shapes, for the help."""
 BEATS = {"data": ("data_file",), "data_file": ("data",), "proto": ("protoset",), "protoset": ("proto",)}
 """Options of the call of which one sets the default of another aside."""
 
@@ -175,20 +177,25 @@ def load_options(defaults: Mapping[str, Level]) -> list[Flag]:
     return [
         *(factor_option(option, metavar, *names, defaults=defaults) for option, metavar, *names in short),
         Flag("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)"),
+        factor_option(
+            "arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {SHAPES}; replay:FILE has its own rate"
+        ),
         Flag("--connections", metavar="N", help="TCP connections; more than one is a pool"),
     ]
 
 
-def load_levels(options: Options, defaults: Mapping[str, Level]) -> dict[str, Level]:
-    """The factors' levels that :func:`load_options` and --set ask for. Raises UsageError."""
+def load_levels(options: Options) -> dict[str, Level]:
+    """The factors' levels that :func:`load_options` and --set ask for, without those that nobody gave.
+
+    Raises UsageError.
+    """
     given = {name: value for name, value in vars(options).items() if value is not None}
     settings = parse_settings(options.settings)
-    chosen: dict[str, Level] = {**defaults, **levels(given, settings)}
+    chosen = levels(given, settings)
     if options.rate is not None:
         refuse_twice(("load.rate_rps",), settings)
         chosen |= {"load.rate_rps": FACTORS["load.rate_rps"].parse(options.rate)}
-        if options.requests is None:
-            chosen["load.requests"] = None
+        chosen.setdefault("load.requests", None)
     return chosen
 
 

@@ -116,6 +116,9 @@ class ServerConfig:
     access_log_share: float = _factor(
         0.0, "share of calls that are logged to standard error, as one line of JSON per call", minimum=0, maximum=1
     )
+    tracing_share: float | None = _factor(
+        None, "share of the calls that are traced with OpenTelemetry; none: no tracing", minimum=0, maximum=1
+    )
     rate_limit_rps: float | None = _factor(
         None,
         "calls per second that a server process accepts; the rest fail with RESOURCE_EXHAUSTED",

@@ -116,6 +116,14 @@ LOAD_ROWS: dict[str, list[Row]] = {
         Acts(words="--connections 3", proof="config.client.connections"),
         Refused(words="--connections 3 --set client.pooling=pool", where="another option already sets client.pooling"),
     ],
+    "arrival": [
+        Acts(words="--arrival poisson", proof="config.load.arrival", after="--rate 100"),
+        Acts(words="--arrival replay:times.txt", proof="config.load.rate_rps"),
+        Acts(words="--arrival replay:times.txt@4", proof="config.load.rate_rps", after="--arrival replay:times.txt"),
+        NoEffect(words="--arrival poisson", name="load.arrival"),
+        Refused(words="--arrival replay:times.txt@4 --rate 9", where="no speed in it"),
+        Refused(words="--arrival poisson --set load.arrival=burst:5", where="another option already sets load.arrival"),
+    ],
     "engine": [Acts(words="--engine grpcio", proof="config.load.engine")],
     "deadline": [Acts(words="--deadline 3", proof="config.client.deadline_s")],
 }
@@ -302,7 +310,8 @@ BISECT_ROWS: dict[str, list[Row]] = {
     "bad": [
         Acts(words="--bad main", proof="bad", after=f"--good v1 {AT}"),
         Refused(words=f"--good v1 {AT}", where="--bad is missing"),
-        Refused(words=f"--good v1 --bad worktree {AT}", where=f"invalid --bad=worktree: {NO_COMMIT}"),
+        Acts(words="--bad worktree", proof="bad", after=f"--good v1 {AT}"),
+        Refused(words=f"--good v1 --bad nothing {AT}", where=f"invalid --bad=nothing: {NO_COMMIT}"),
     ],
     "app": [
         Acts(words="--app a:c", proof="a.call.target.app", after=OF_AN_APP),
@@ -462,6 +471,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "speed": [
             Acts(words="--speed 4", proof="config.load.rate_rps", after="--arrival replay:times.txt"),
+            Refused(words="--speed 4 --arrival replay:times.txt@2", where="no speed in it"),
             Refused(words="--speed 4", where="--speed"),
             Refused(words="--speed 0 --arrival replay:times.txt", where="--speed=0"),
         ],
