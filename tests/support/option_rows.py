@@ -121,7 +121,7 @@ LOAD_ROWS: dict[str, list[Row]] = {
         Acts(words="--arrival replay:times.txt", proof="config.load.rate_rps"),
         Acts(words="--arrival replay:times.txt@4", proof="config.load.rate_rps", after="--arrival replay:times.txt"),
         NoEffect(words="--arrival poisson", name="load.arrival"),
-        Refused(words="--arrival replay:times.txt@4 --rate 9", where="no speed in it"),
+        Refused(words="--arrival replay:times.txt@4 --rate 9", where="no @SPEED"),
         Refused(words="--arrival poisson --set load.arrival=burst:5", where="another option already sets load.arrival"),
     ],
     "engine": [Acts(words="--engine grpcio", proof="config.load.engine")],
@@ -471,7 +471,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "speed": [
             Acts(words="--speed 4", proof="config.load.rate_rps", after="--arrival replay:times.txt"),
-            Refused(words="--speed 4 --arrival replay:times.txt@2", where="no speed in it"),
+            Refused(words="--speed 4 --arrival replay:times.txt@2", where="no @SPEED"),
             Refused(words="--speed 4", where="--speed"),
             Refused(words="--speed 0 --arrival replay:times.txt", where="--speed=0"),
         ],

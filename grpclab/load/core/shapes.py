@@ -265,7 +265,7 @@ def complete(levels: dict[str, Level], speed: float | None = None, folder: Path 
         return []
     own, notes = shape.recording(), []
     if with_speed and (speed is not None or levels.get("load.rate_rps") not in (None, own.rate_rps)):
-        raise UsageError(invalid("load.arrival", word, "no speed in it where --speed or a rate says how fast it is"))
+        raise UsageError(invalid("load.arrival", word, "no @SPEED, since --speed or a rate already sets it"))
     if speed is not None:
         if levels.get("load.rate_rps") is not None:
             raise UsageError(
