@@ -310,10 +310,10 @@ def _ratio(logs: Floats) -> Cell:
 EXPERIMENT = Experiment(
     title="The edges of slices",
     question=(
-        "A short slice consists mostly of its edges. Does it give the same result as one long window? Known differences "
-        "are measured on the same servers in turn, in slices of the chosen length, of twice and four times that "
-        "length, and in one window. In addition, an open loop measures a server that stalls, in slices and in one "
-        "window."
+        "A short slice consists mostly of its edges. Does it give the same result as one long window? Known "
+        "differences are measured on the same servers in turn, in slices of the chosen length, of twice and four times "
+        "that length, and in one window. In addition, an open loop measures a server that stalls, in slices and in "
+        "one window."
     ),
     sized=sized,
     claims=claims,
