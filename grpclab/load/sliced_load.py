@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from grpclab.load.core.slices import (
     SliceLengths,
     StretchFigures,
     WarmUp,
+    ramp_of,
     stretch_figures,
     why_none_counts,
 )
@@ -93,6 +95,8 @@ class SlicedLoad:
         """The workers that had nothing left to send."""
         self._prepared: SliceLengths | None = None
         """The lengths of the slice for which the workers are ready, if they are."""
+        self._turn_s = 0.0
+        """The median latency of a closed loop, by its warm-up: after so long, its callers are where they were."""
         self._finished: _Finished | None = None
 
     def warm_up(self) -> WarmUp:
@@ -110,6 +114,8 @@ class SlicedLoad:
             # No call began in the second half: calls are long, or the machine was busy. Then all of it counts.
         figures = load.stretch
         assert figures is not None, "a warm-up's are worked out at once"
+        if self._load.rate_rps is None and math.isfinite(figures.latency_p50_s):
+            self._turn_s = figures.latency_p50_s
         return WarmUp(
             calls=calls,
             latency_p50_s=figures.latency_p50_s,
@@ -147,7 +153,7 @@ class SlicedLoad:
         self._workers.send(
             PrepareSlice(
                 number=number,
-                ramp_s=lengths.ramp_s,
+                ramp_s=ramp_of(number, lengths.ramp_s, self._turn_s),
                 counted_s=lengths.counted_s,
                 drain_s=self.drain_s,
                 schedule_s=self._schedule_s,
@@ -159,7 +165,8 @@ class SlicedLoad:
     def _run(self, number: int, lengths: SliceLengths) -> _MeasuredSlice:
         workers = self._workers
         self._prepare(number, lengths)
-        length_s = lengths.ramp_s + lengths.counted_s
+        ramp_s = ramp_of(number, lengths.ramp_s, self._turn_s)
+        length_s = ramp_s + lengths.counted_s
         starts_at = time.perf_counter() + (DELAY_S + DELAY_EACH_S * workers.count if workers.count > 1 else 0.0)
         if self._out_because:
             return _MeasuredSlice(slice=nothing_sent(number, starts_at, self._out_because))
@@ -171,7 +178,12 @@ class SlicedLoad:
             if not workers.collect(answers, length_s + OVERDUE_S, every_s=length_s + OVERDUE_S):
                 self._wait(answers, length_s + 2 * self.drain_s + GIVE_UP_S + SILENCE_S)
         parts = workers.in_order(answers, SliceEnded)
-        slice_ = joined_slice(parts, lengths, invalid=self._why_invalid(parts), exhausted=bool(self._out_because))
+        slice_ = joined_slice(
+            parts,
+            dataclasses.replace(lengths, ramp_s=ramp_s),
+            invalid=self._why_invalid(parts),
+            exhausted=bool(self._out_because),
+        )
         measured = _MeasuredSlice(slice=slice_, schedule_s=self._schedule_s)
         self._schedule_s += max(0.0, slice_.tail_ended_at - slice_.started_at)
         self._ports.note(slice_.drained_at, slice_.calls)

@@ -18,6 +18,7 @@ import numpy as np
 from grpclab.load.core.recorder import Codes, Floats
 from grpclab.status import succeeded
 
+GOLDEN = (math.sqrt(5) - 1) / 2
 RAMP_S, RAMP_TAILS = 0.025, 2
 """The shortest ramp, in seconds and in p99 latencies of the warm-up."""
 COUNTED_S, COUNTED_MEDIANS = 0.075, 5
@@ -238,6 +239,17 @@ def _known(warmups: Iterable[WarmUp]) -> list[WarmUp]:
 
 def _ramp_s(warmups: Sequence[WarmUp]) -> float:
     return max([RAMP_S, *(RAMP_TAILS * each.latency_p99_s for each in warmups)])
+
+
+def ramp_of(number: int, ramp_s: float, turn_s: float) -> float:
+    """The ramp of one slice: as long as all of them, and a part of a turn more, another one for each slice.
+
+    The callers of a closed loop begin together, so where every call takes about as long as the next they also end
+    together, once in `turn_s`, their median latency. A stretch that always began at the same place of a turn would hold
+    one turn too many or too few in every slice. The parts are multiples of the golden ratio, modulo 1: they cover the
+    turn evenly, however many slices there are.
+    """
+    return ramp_s + turn_s * (number * GOLDEN % 1.0)
 
 
 def undisturbed(warm_up: Callable[[], WarmUp], rate_rps: float | None) -> WarmUp:
