@@ -234,6 +234,14 @@ def cores(value: float) -> str:
     return f"{value:.3g} core" + ("" if value == 1 else "s")
 
 
+def memory(bytes_: object) -> str:
+    """Memory in units of 1,000: ``25.3 GB``, ``512 MB``."""
+    x = number(bytes_)
+    if not math.isfinite(x):
+        return MISSING
+    return f"{x / 1e9:.3g} GB" if x >= 1e9 else f"{x / 1e6:.3g} MB"
+
+
 def p_value(value: object) -> str:
     """``0.031``, ``< 0.001``; a dash for none."""
     p = number(value)

@@ -158,6 +158,28 @@ class PlannedOmission:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedFeature:
+    """A feature of a service: `alone` has it and `plain` does not, with nothing else between them.
+
+    `whole` has it with all other features, and `without` has all but it; both are "" where it is none of these.
+    """
+
+    name: str = ""
+    title: str = ""
+    scenario: str = ""
+    plain: str = ""
+    alone: str = ""
+    without: str = ""
+    whole: str = ""
+
+    @property
+    def pairs(self) -> dict[str, tuple[str, str]]:
+        """What it is measured by, the baseline first: alone, and where it is one of them, with all other features."""
+        together = {"in production": (self.without, self.whole)} if self.without and self.whole else {}
+        return {"alone": (self.plain, self.alone), **together}
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedWaiting:
     """The servers of the scenario ``waiting``, whose handlers wait."""
 
@@ -390,6 +412,7 @@ class StudyPlan:
     subjects: Mapping[str, StoredTarget] = nothing()
     replication: PlannedReplication = field(default_factory=PlannedReplication)
     groups: tuple[PlannedGroup, ...] = ()
+    features: tuple[PlannedFeature, ...] = ()
 
     @property
     def tests_claims(self) -> bool:

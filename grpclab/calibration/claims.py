@@ -48,7 +48,7 @@ def _asked(claim: Claim) -> Cell:
 
 def _unbroken(text: str) -> Cell:
     """A line for each part between commas, none broken."""
-    first, *others = (part.replace(" ", "\N{NO-BREAK SPACE}") for part in (text or qty.MISSING).split(", "))
+    first, *others = (Span("unbroken", (part,)) for part in (text or qty.MISSING).split(", "))
     return [first, *((",", BREAK, part) for part in others)]
 
 

@@ -61,9 +61,9 @@ def measure_blocks(
     One row a block, engine and kind: block, engine, kind, ln_ratio (throughput of b over a; NaN where it failed),
     ln_whole (without the yardstick), ln_p50, counted_s (of each side), wall_s, within_sd (the part of the spread that
     comes from within the pair of servers, sliced only), slices (of a), hand_over_s and hand_over_p90_s (from the drain
-    of one slice to the start of the next: median and 90th percentile of the block, sliced only), limited_by, failed. The counted time at
-    equal wall time follows from what earlier blocks took. Raises MeasurementError where no block of a kind could be
-    measured.
+    of one slice to the start of the next: median and 90th percentile of the block, sliced only), limited_by,
+    failed. The counted time at equal wall time follows from what earlier blocks took. Raises MeasurementError where no
+    block of a kind could be measured.
     """
     rows: list[dict[str, object]] = []
     walls: dict[tuple[str, str], list[tuple[float, float]]] = {}

@@ -7,6 +7,7 @@ Each line imports only from those above it::
     option_types    numbers, words and paths that options take
     parser          commands on click: options in groups, errors in two lines
     defaults        defaults of options, from a file of the working folder
+    request_options  the requests of a call: where they come from, and how they are read
     several_calls   the options of a load of several calls: a mix, or a recording
     options         what several commands share: the call, the load out of the table of factors, --set
     target_options  an application, a command, an address, and what belongs to each

@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 from grpclab.cli import build_report, ghz_options, layers
 from grpclab.cli.option_types import NameOf
 from grpclab.cli.options import (
+    SHAPES,
     allowance_given,
     call_options,
     check_call,
-    data_options,
     factor_option,
-    metadata_given,
     remote_group,
-    request_data,
-    schema_file,
     security_given,
     security_group,
     set_option,
@@ -29,10 +26,10 @@ from grpclab.cli.options import (
 )
 from grpclab.cli.output import require_writable, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
+from grpclab.cli.request_options import data_options, metadata_given, request_data, schema_file
 from grpclab.cli.several_calls import replay_speed
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import FACTORS
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.load.output.exporters import FORMATS
 from grpclab.quantities import time_option
@@ -42,8 +39,6 @@ if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
 
 TARGET, SUMMARY = "localhost:50051", "summary"
-SHAPES = FACTORS["load.arrival"].range_text.replace("|", ", ")
-"""The load shapes, for the help."""
 DESCRIPTION = """Load a running server on this machine, or your own application, and print a summary.
 
 Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again. Its
@@ -54,6 +49,7 @@ EPILOG = """examples:
   grpclab bench -n 2500 -c 50
   grpclab bench localhost:8080 --call shop.Cart/Get --data '{"id": 7}' --metadata tenant=a -z 10
   grpclab bench --app shop.server:register --call shop.Cart/Get --set server.threads=64
+  grpclab bench --call shop.Cart/Get=7 --data '{"id": 7}' --call shop.Cart/Add=3 --data @orders.jsonl
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
   grpclab bench --arrival replay:times.txt

@@ -30,6 +30,7 @@ from grpclab.system.optional import needs_extra
 if TYPE_CHECKING:
     from grpclab.study.bisection import BisectResult
     from grpclab.study.sides import GivenTarget
+    from grpclab.system.repository import Commit, Repository
 
 LONGEST_STUDY = 40
 """Of --study, which names begin with."""
@@ -45,6 +46,7 @@ resumes. An undecided step is measured again with twice the blocks. A commit tha
 
 EPILOG = """examples:
   grpclab bisect --good v1.4 --bad HEAD --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}'
+  grpclab bisect --good main --bad worktree --app shop.server:register --call shop.v1.Till/Pay
   grpclab bisect --good v1.4 --bad HEAD --cmd './srv --port {port}' --prepare 'make srv' --call shop.Cart/Get
 
 Exit codes: 0 the commit was found, 1 BAD is not slower than GOOD, 2 bad input, 3 GOOD or BAD cannot be measured, 4
@@ -75,8 +77,8 @@ def run(options: Options) -> int:
         repository = repository_of_target(given.target)
     except UsageError as error:
         raise UsageError(invalid(given.option, given.target.text, f"a target in a git repository: {error}")) from None
-    good, bad = repository.commit(options.good, "--good"), repository.commit(options.bad, "--bad")
-    commits = repository.after(good, bad, "--good")
+    good, commits = _history(repository, options.good, options.bad)
+    bad = commits[-1]
     tell_encoding(quiet=options.quiet)
     silent = options.quiet or options.json == "-"
     with PAYLOAD_FOLDER.in_use(), WORKTREES.in_use(), trial_lines(silent=silent) as say:
@@ -99,6 +101,19 @@ def run(options: Options) -> int:
         say(f"{count(len(commits), 'commit')} from {good.short} to {bad.short}")
         result = bisect(good, commits, steps.measure(good), say)
     return _show(result, options)
+
+
+def _history(repository: Repository, good: str, bad: str) -> tuple[Commit, list[Commit]]:
+    """The good commit, and those that follow it up to the bad one, or to the working tree. Raises UsageError."""
+    from grpclab.system.repository import CHECKOUT
+
+    first = repository.commit(good, "--good")
+    if bad != CHECKOUT:
+        return first, repository.after(first, repository.commit(bad, "--bad"), "--good")
+    head, changes = repository.commit("HEAD", "--bad"), repository.changes("--bad")
+    if changes is None:
+        return first, repository.after(first, head, "--good")
+    return first, [*([] if first == head else repository.after(first, head, "--good")), changes]
 
 
 def _target(options: Options) -> GivenTarget:
@@ -143,7 +158,7 @@ COMMAND = LabCommand(
             title="the revisions",
             members=[
                 revision_flag("--good", "a commit, tag or branch that is fast: the baseline of every step"),
-                revision_flag("--bad", "a later one that is slower"),
+                revision_flag("--bad", "a later one that is slower; worktree: the working tree as it is now"),
             ],
         ),
         OptionGroup(

@@ -11,17 +11,14 @@ from grpclab.cli.completion import offering
 from grpclab.cli.options import (
     allowance_given,
     call_options,
-    data_options,
-    metadata_given,
     remote_group,
-    request_data,
-    schema_file,
     security_given,
     security_group,
     whole,
 )
 from grpclab.cli.output import require_writable, show, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options, is_given
+from grpclab.cli.request_options import data_options, metadata_given, request_data, schema_file
 from grpclab.errors import UsageError, invalid
 from grpclab.quantities import time_option
 
@@ -293,7 +290,7 @@ def _groups() -> list[OptionGroup]:
     sent = OptionGroup(
         title="the call",
         members=[
-            *(flag for flag in call_options() if flag.name not in NOT_HERE),
+            *(flag for flag in call_options(mix=False) if flag.name not in NOT_HERE),
             Flag(
                 "--repeat", metavar="N", help="calls on one channel, one after the other; the time of each is printed"
             ),

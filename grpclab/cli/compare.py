@@ -50,7 +50,7 @@ _MEASURED = (
     *("settings", "a_set", "b_set", *target_options.names(SIDES), *placement_names(SIDES)),
     *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
-    *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "connections"),
+    *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "arrival", "connections"),
     *("blocks", "budget", "plan", "exclusive", "seed", "study", "start_timeout"),
     *(*target_options.SECURITY, *target_options.REMOTE),
 )
@@ -58,9 +58,9 @@ _MEASURED = (
 
 DESCRIPTION = """Compare two servers, or two configurations, in interleaved slices, and give a verdict on B.
 
-Each side is a variant (basic, optimized), your own application, hosted by grpclab (--app MODULE:NAME), a command that
-starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a running server (--address), or a
-stored result, results/STUDY:CONFIGURATION. Options such as --a-app and --b-cmd apply to one side.
+Each side is a variant (basic, optimized, production), your own application, hosted by grpclab (--app MODULE:NAME), a
+command that starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a running server
+(--address), or a stored result, results/STUDY:CONFIGURATION. Options such as --a-app and --b-cmd apply to one side.
 
 --a-set and --b-set set factors of one side. Factors of the server are for variants and applications; arg.NAME fills
 {NAME} in a command or a parameter of an application; env.NAME sets an environment variable of the server. Commands run
@@ -72,6 +72,7 @@ EPILOG = """examples:
   grpclab compare --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}' --b-set server.threads=64
   grpclab compare --app shop.server:register --call shop.v1.Till/Pay --a-rev main --b-rev HEAD
   grpclab compare --a-cmd './old --port {port}' --b-cmd './new --port {port}' --call shop.Cart/Get --data '{"id": 7}'
+  grpclab compare --a-cmd './old {port}' --b-cmd './new {port}' --call shop.Cart/Get=7 --call shop.Cart/List=3
   grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 

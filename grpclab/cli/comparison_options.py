@@ -7,23 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.cli.completion import offering
-from grpclab.cli.options import (
-    FACTOR_OF,
-    call_options,
-    check_call,
-    data_options,
-    ignored_fields,
-    load_levels,
-    metadata_given,
-    request_data,
-    schema_file,
-    whole,
-)
+from grpclab.cli.options import FACTOR_OF, call_options, check_call, load_levels, whole
 from grpclab.cli.parser import Flag, OptionGroup, Options
+from grpclab.cli.request_options import data_options, ignored_fields, metadata_given, request_data, schema_file
+from grpclab.cli.several_calls import gathered
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings, refuse_twice
 from grpclab.factors.own import REQUIREMENTS, REVISION
-from grpclab.factors.variants import LOAD
 
 if TYPE_CHECKING:
     from grpclab.factors.levels import Level
@@ -148,22 +138,23 @@ def pair_options(
     """What the options ask of both sides, with the levels in `own` and the `names` of each. Raises UsageError."""
     from grpclab.study.sides import PairOptions
 
-    short = placement_levels(options)
+    short, given = placement_levels(options), gathered(vars(options))
     refuse_twice(short, parse_settings(options.settings))
     both = PairOptions(
-        call=options.call,
-        data=request_data(vars(options)),
-        data_options=data_options(vars(options)),
-        check=options.check or "",
-        ignore_fields=ignored_fields(options.ignore_fields),
-        metadata=metadata_given(vars(options)),
-        proto=schema_file(vars(options)),
+        call=given.get("call"),
+        data=request_data(given),
+        data_options=data_options(given),
+        check=given.get("check") or "",
+        ignore_fields=ignored_fields(given.get("ignore_fields")),
+        metadata=metadata_given(given),
+        proto=schema_file(given),
         proto_path=tuple(options.proto_path),
         start_timeout_s=start_timeout_s,
-        settings={**load_levels(options, LOAD), **short},
+        settings={**load_levels(options), **short},
         own=own or {},
         names=names or {},
+        mix=given.get("mix", ()),
     )
     for levels in both.own.values() or [{}]:
-        check_call(vars(options), {**both.settings, **levels})
+        check_call(given, {**both.settings, **levels})
     return both

@@ -87,7 +87,7 @@ def _word(where: str, value: object, flag: Flag) -> Word:
         if isinstance(value, bool):
             return value
         raise UsageError(invalid(where, value, "true or false"))
-    if isinstance(value, dict) and flag.multiple:
+    if isinstance(value, dict) and flag.multiple and not flag.repeatable:
         return [f"{name}={_plain(where, one)}" for name, one in value.items()]
     if flag.multiple:
         return [_plain(where, one) for one in value] if isinstance(value, list) else [_plain(where, value)]

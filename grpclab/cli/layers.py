@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grpclab.cli.option_types import OneOf
-from grpclab.cli.options import AT
 from grpclab.cli.options import levels as factor_levels
 from grpclab.cli.parser import Flag, Options, is_given
+from grpclab.cli.request_options import AT
+from grpclab.cli.several_calls import OF_ONE_CALL, gathered
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings
 from grpclab.system.inputs import STDIN, beside, read_text
@@ -33,9 +34,9 @@ def layered(
     inherited = {name: given[name] for name in options.inherited if name in given and name not in unused}
     flags = {name: value for name, value in given.items() if name not in options.inherited}
     layers = (
-        (inherited, inherited.get("settings", []), "--"),
-        (file.options, file.settings, ""),
-        (flags, flags.get("settings", []), "--"),
+        (gathered(inherited), inherited.get("settings", []), "--"),
+        (gathered(file.options, in_a_file=True), file.settings, ""),
+        (gathered(flags), flags.get("settings", []), "--"),
     )
     found: dict[str, Any] = {}
     levels: dict[str, Level] = {}
@@ -45,7 +46,7 @@ def layered(
             levels.pop("load.rate_rps", None)
         elif "load.rate_rps" in own:
             found.pop("rate", None)
-        found = _without_beaten(found, layer) | layer
+        found = {**_without_beaten(found, layer), **layer}
         levels |= factor_levels(layer, own, dashes)
     return found, levels
 
@@ -63,7 +64,8 @@ def read_config(path: str | None, params: Sequence[click.Parameter]) -> BenchFil
         if name in ("help", "config", "settings"):
             continue
         switch = isinstance(param, Flag) and param.is_flag
-        kinds["switches" if switch else "lists" if param.multiple else "words"].append(name)
+        several = param.multiple and not (isinstance(param, Flag) and param.repeatable)
+        kinds["switches" if switch else "lists" if several else "words"].append(name)
         if isinstance(param.type, OneOf):
             choices[name] = param.type
     text = read_text("--config", path)
@@ -95,8 +97,17 @@ def _look_beside(options: dict[str, Any], folder: Path) -> None:
         )
     if "proto_path" in options:
         options["proto_path"] = [beside(one, folder) for one in options["proto_path"]]
-    if isinstance(data := options.get("data"), str) and data.startswith(AT):
-        options["data"] = AT + beside(data.removeprefix(AT) or STDIN, folder)
+    data = options.get("data")
+    if isinstance(data, list) and isinstance(options.get("call"), list):
+        options["data"] = [_data_beside(one, folder) for one in data]
+    elif data is not None:
+        options["data"] = _data_beside(data, folder)
+
+
+def _data_beside(data: Any, folder: Path) -> Any:
+    if isinstance(data, str) and data.startswith(AT):
+        return AT + beside(data.removeprefix(AT) or STDIN, folder)
+    return data
 
 
 def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +118,8 @@ def _without_beaten(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[s
     if "call" in flags or "mix" in flags:
         kept.pop("mix", None)
     if "mix" in flags:
-        kept.pop("call", None)
+        for name in ("call", *OF_ONE_CALL):
+            kept.pop(name, None)
     if "data" in flags or "data_file" in flags:
         kept.pop("data", None)
         kept.pop("data_file", None)

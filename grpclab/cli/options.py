@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +10,8 @@ from grpclab.cli.several_calls import check_several
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
-from grpclab.load.calls.call_options import FORMATS, IN_TURN, ORDERS, DataOptions
+from grpclab.load.calls.call_options import FORMATS, ORDERS
 from grpclab.quantities import time_option
-from grpclab.system.inputs import STDIN, read_text, unreadable
 from grpclab.system.inputs import whole as at_least_one
 
 if TYPE_CHECKING:
@@ -38,25 +35,29 @@ FACTOR_OF = {
     "stream_call_duration": "load.stream_duration_s",
 }
 """Options that are short for a factor."""
+SHAPES = FACTORS["load.arrival"].range_text.replace("|", ", ")
+"""The load shapes, for the help."""
 BEATS = {"data": ("data_file",), "data_file": ("data",), "proto": ("protoset",), "protoset": ("proto",)}
 """Options of the call of which one sets the default of another aside."""
-AT = "@"
-"""The beginning of a --data that names a file."""
 
 
-MOST_TEXT_BYTES = 1 << 16
-"""A larger file of requests is named in what is stored, not copied."""
-
-
-def call_options() -> list[Flag]:
-    """The options of the call, where it is not our own greeter's."""
+def call_options(*, mix: bool = True) -> list[Flag]:
+    """The options of the call, where it is not our own greeter's; of a `mix` of several, if there may be one."""
     return [
-        Flag("--call", metavar="PKG.SERVICE/METHOD", help="a method of any kind (default: our own greeter)"),
+        Flag(
+            "--call",
+            metavar="PKG.SERVICE/METHOD",
+            repeatable=mix,
+            help="a method of any kind (default: our own greeter); several take turns by their weights, e.g. --call"
+            " shop.Cart/Get=7 --call shop.Cart/Add=3",
+        ),
         Flag(
             "--data",
             metavar="JSON",
+            repeatable=mix,
             help="the request, a list of requests that are sent in turn, or @FILE (default: {}); where the client"
-            " streams, a list is the messages of a call",
+            " streams, a list is the messages of a call"
+            + ("; with several --call one for all, or one for each in their order" if mix else ""),
         ),
         Flag(
             "--data-file",
@@ -176,20 +177,25 @@ def load_options(defaults: Mapping[str, Level]) -> list[Flag]:
     return [
         *(factor_option(option, metavar, *names, defaults=defaults) for option, metavar, *names in short),
         Flag("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)"),
+        factor_option(
+            "arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {SHAPES}; replay:FILE has its own rate"
+        ),
         Flag("--connections", metavar="N", help="TCP connections; more than one is a pool"),
     ]
 
 
-def load_levels(options: Options, defaults: Mapping[str, Level]) -> dict[str, Level]:
-    """The factors' levels that :func:`load_options` and --set ask for. Raises UsageError."""
+def load_levels(options: Options) -> dict[str, Level]:
+    """The factors' levels that :func:`load_options` and --set ask for, without those that nobody gave.
+
+    Raises UsageError.
+    """
     given = {name: value for name, value in vars(options).items() if value is not None}
     settings = parse_settings(options.settings)
-    chosen: dict[str, Level] = {**defaults, **levels(given, settings)}
+    chosen = levels(given, settings)
     if options.rate is not None:
         refuse_twice(("load.rate_rps",), settings)
         chosen |= {"load.rate_rps": FACTORS["load.rate_rps"].parse(options.rate)}
-        if options.requests is None:
-            chosen["load.requests"] = None
+        chosen.setdefault("load.requests", None)
     return chosen
 
 
@@ -264,72 +270,6 @@ def whole(flag: str, word: object) -> int:
         return int(str(word))
     except ValueError:
         raise UsageError(invalid(flag, word, "a whole number")) from None
-
-
-def metadata_given(given: Mapping[str, Any]) -> tuple[str, ...]:
-    """The words of --metadata and one for --metadata-file, which is read when the metadata is needed."""
-    from grpclab.load.calls.metadata import file_word
-
-    file = given.get("metadata_file")
-    return (*given.get("metadata", ()), *([file_word(file)] if file else []))
-
-
-def schema_file(given: Mapping[str, Any]) -> str | None:
-    """The file of --proto or --protoset; None without one. Raises UsageError."""
-    if given.get("proto") and given.get("protoset"):
-        raise UsageError("--proto and --protoset both specify the schema: remove one of them")
-    return given.get("proto") or given.get("protoset")
-
-
-def data_options(given: Mapping[str, Any], seed: int = 1) -> DataOptions:
-    """How the requests are read and sent. Raises UsageError."""
-    return DataOptions(
-        format=given.get("data_format") or "",
-        order=given.get("data_order") or IN_TURN,
-        repeat=bool(given.get("data_repeat")),
-        seed=seed,
-    )
-
-
-def ignored_fields(text: str | None) -> tuple[str, ...]:
-    """The fields of --ignore-fields. Raises UsageError."""
-    names = tuple(name.strip() for name in (text or "").split(",")) if text is not None else ()
-    if not all(names):
-        raise UsageError(invalid("--ignore-fields", text, "field names separated by commas, e.g. time,trace.id"))
-    return names
-
-
-def request_data(given: Mapping[str, Any]) -> Any:
-    """The requests that --data or --data-file give: JSON, ``@FILE`` for a file of many, or what a configuration holds.
-
-    None without any. Raises UsageError.
-    """
-    data, file = given.get("data"), given.get("data_file")
-    if data is not None and file is not None:
-        raise UsageError("--data and --data-file both specify the request: remove one of them")
-    if file is not None:
-        return _of_file("--data-file", file, data_options(given))
-    if isinstance(data, str) and data.startswith(AT):
-        return _of_file("--data", data.removeprefix(AT) or STDIN, data_options(given))
-    return data.removeprefix("\ufeff") if isinstance(data, str) else data
-
-
-def _of_file(option: str, name: str, options: DataOptions) -> Any:
-    """The text of one request, or ``@FILE`` where a file holds many: it is read when they are encoded."""
-    from grpclab.load.calls.request_data import text_of_file
-
-    format_ = options.format_of(name)
-    if name == STDIN:
-        return (
-            sys.stdin.buffer.read() if format_ == "binary" else text_of_file(read_text(option, name), "standard input")
-        )
-    try:
-        size = os.stat(name).st_size
-    except OSError as error:
-        raise unreadable(option, name, "a readable file", error) from None
-    if format_ == "json" and size <= MOST_TEXT_BYTES:
-        return text_of_file(read_text(option, name), name)
-    return f"{AT}{os.path.abspath(name)}"
 
 
 def set_option(what: str) -> Flag:

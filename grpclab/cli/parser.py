@@ -52,7 +52,8 @@ class Options(SimpleNamespace):
 class Flag(click.Option):
     """An option of a command.
 
-    `many`: it may be repeated, and its value is a list. `several`: it takes all words up to the next option, too.
+    `many`: it may be repeated, and its value is a list. `repeatable`: it may be repeated, and its value is a list only
+    then, else a word. `several`: it takes all words up to the next option, too.
     `switch`: it takes no value. `explicit`: neither a variable nor a file gives it.
     `offer`: what TAB offers for its value.
     """
@@ -64,6 +65,7 @@ class Flag(click.Option):
         metavar: str | None = None,
         kind: click.ParamType[Any] | None = None,
         many: bool = False,
+        repeatable: bool = False,
         several: bool = False,
         switch: bool = False,
         explicit: bool = False,
@@ -71,9 +73,10 @@ class Flag(click.Option):
         default: object = None,
         **more: Any,
     ) -> None:
-        self.several = several
+        self.several, self.repeatable = several, repeatable
         kind = kind or PATHS.get(metavar or "", click.STRING)
-        shape: dict[str, Any] = {"is_flag": True} if switch else {"type": kind, "multiple": many or several}
+        multiple = many or several or repeatable
+        shape: dict[str, Any] = {"is_flag": True} if switch else {"type": kind, "multiple": multiple}
         if default is not None:
             shape["default"] = default
         offer = offer or completion.of_placeholder(metavar or "")
@@ -95,6 +98,13 @@ class Flag(click.Option):
             if not place:
                 raise
             raise click.UsageError(f"{error.format_message()} ({written(self)} is set by {place})", ctx) from None
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """Return the value of the variable: one word, blanks included, where the option is seldom repeated."""
+        if not self.repeatable:
+            return super().value_from_envvar(ctx)
+        word = self.resolve_envvar_value(ctx)
+        return None if word is None else [word]
 
     @property
     def placeholder(self) -> str:
@@ -256,6 +266,9 @@ class LabCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Options:
         """Return the values of the options."""
         values = {name: list(one) if isinstance(one, tuple) else one for name, one in ctx.params.items()}
+        for flag in self.flags:
+            if flag.repeatable and len(words := values[str(flag.name)]) < 2:
+                values[str(flag.name)] = words[0] if words else None
         inherited = {name: place for name in values if (place := _place(ctx, name))}
         for name in set(self.beats) - set(inherited):
             if is_given(values[name]):

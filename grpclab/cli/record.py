@@ -28,7 +28,11 @@ EPILOG = """examples:
   grpclab bench localhost:50051 --data-file day.calls --arrival replay:day.calls --speed 4
 
 Values of metadata that are secret by their names (authorization, x-api-key, ...) or binary, and those that --redact
-names, are not written; requests are, whatever they hold. Both connections are plain text on this machine."""
+names, are not written; requests are, whatever they hold. Both connections are plain text on this machine.
+
+What was recorded is in the file after half a second: if this command is killed, the calls until then can be replayed.
+
+Exit codes: 0 done, also at Ctrl-C, SIGTERM or SIGHUP, 2 bad input, 3 no call came, or the file could not be written."""
 
 
 def run(options: Options) -> int:
@@ -87,8 +91,8 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
 
     writer = summary.writer
     yield (
-        f"recorded {writer.calls:,} calls in {qty.duration(summary.seconds)} over"
-        f" {summary.connections:,} connections to {path} ({qty.amount(os.stat(path).st_size)} bytes)"
+        f"recorded {qty.count(writer.calls, 'call')} in {qty.duration(summary.seconds)} over"
+        f" {qty.count(summary.connections, 'connection')} to {path} ({qty.amount(os.stat(path).st_size)} bytes)"
     )
     width = max(map(len, writer.by_method))
     for method, calls in writer.by_method.most_common():
@@ -97,11 +101,11 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
     if summary.ended_because:
         yield f"  ended: {summary.ended_because}"
     if writer.unended:
-        yield f"  note: {writer.unended:,} calls had not ended"
+        yield f"  note: {qty.count(writer.unended, 'call')} had not ended"
     for reason, calls in writer.incomplete.items():
-        yield f"  note: {calls:,} calls without their request, which cannot be replayed: {reason}"
+        yield f"  note: {qty.count(calls, 'call')} without the request, which cannot be replayed: {reason}"
     for reason, connections in summary.unread.items():
-        yield f"  note: {connections:,} connections were not read: {reason}"
+        yield f"  note: {qty.count(connections, 'connection')} not read: {reason}"
     if writer.masked:
         given = " ".join(f"--metadata {key}=..." for key in sorted(writer.masked))
         yield f"  note: secret values were not written; a replay needs them: {given}"

@@ -94,7 +94,8 @@ def run(options: Options, port: int) -> int:
         raise UsageError(f"--set {options.settings[0]}: serve reference has its own options, see `serve --help`")
     if options.insists_on("desk_host"):
         raise UsageError(
-            "--desk-host is an option of `serve basic` and `serve optimized`: reference has no diagnostics server"
+            "--desk-host is an option of `serve basic`, `optimized` and `production`; "
+            "reference has no diagnostics server"
         )
     given = {_FIELDS[name]: getattr(options, name) for name in _given(options) if name in _FIELDS}
     given |= {"residence": False} if options.no_residence else {}

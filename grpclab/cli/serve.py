@@ -23,14 +23,17 @@ from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 
 APPLICATION_PORT = 50051
 PORTS = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
+WITH_DIAGNOSTICS = ("optimized", "production")
+"""The variants that have a diagnostics server unless PPROF_ENABLED says otherwise."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, and then lets running calls finish; a
 second signal ends them.
 
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
-PPROF_ENABLED (true for optimized) and PPROF_PORT (3000): the diagnostics server, on 127.0.0.1 unless --desk-host names
-another address, where it requires a token: PPROF_TOKEN, else the one that is printed with its address. A flag
-overrides a variable, and a variable overrides the default; other commands do not read these variables."""
+PPROF_ENABLED (true for optimized and production) and PPROF_PORT (3000): the diagnostics server, on 127.0.0.1 unless
+--desk-host names another address, where it requires a token: PPROF_TOKEN, else the one that is printed with its
+address. A flag overrides a variable, and a variable overrides the default; other commands do not read these
+variables."""
 
 
 def run(options: Options) -> int:
@@ -71,7 +74,7 @@ def _serve_greeter(options: Options, port: int) -> int:
     if not options.quiet:
         _warn_of_no_effect(TrialConfig().replace(server_only), asked)
     where = listen_address(options.host)
-    diagnostics = diagnostics_address(os.environ, default=options.variant == "optimized", host=options.desk_host)
+    diagnostics = diagnostics_address(os.environ, default=options.variant in WITH_DIAGNOSTICS, host=options.desk_host)
     if diagnostics is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
     serve_in_foreground(options.variant, server_only, where, port, quiet=options.quiet, diagnostics=diagnostics)
@@ -89,7 +92,8 @@ def _serve_application(options: Options) -> int:
         raise UsageError(f"{options.variant} and --app both specify the server: use one of them")
     if options.insists_on("desk_host"):
         raise UsageError(
-            "--desk-host is an option of `serve basic` and `serve optimized`: an application has no diagnostics server"
+            "--desk-host is an option of `serve basic`, `optimized` and `production`; "
+            "an application has no diagnostics server"
         )
     reference.refuse_options(options)
     given = parse_settings(options.settings)

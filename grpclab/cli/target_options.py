@@ -13,7 +13,6 @@ from grpclab.cli.parser import Flag, Options
 from grpclab.cli.several_calls import called
 from grpclab.errors import UsageError
 from grpclab.factors.own import is_own
-from grpclab.factors.variants import LOAD
 
 if TYPE_CHECKING:
     from grpclab.factors.levels import Level
@@ -198,7 +197,7 @@ def allowed(servers: Mapping[str, GivenTarget | str], options: Options) -> dict[
     leave = RemoteLeave.within(allowance)
     if leave is None:
         return dict(servers)
-    leave.ledger.allowance.check_rate(float(str(load_levels(options, LOAD).get("load.rate_rps") or 0.0)))
+    leave.ledger.allowance.check_rate(float(str(load_levels(options).get("load.rate_rps") or 0.0)))
     running = {name: one for name, one in servers.items() if not isinstance(one, str) and one.target.address}
     require_address(bool(running), "--address")
     granted = {

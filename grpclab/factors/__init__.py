@@ -9,5 +9,6 @@ Each line imports only from those above it::
     config        the factors: every knob of the server, the client, the load and the link, in one table
     channel_args  the one table from factor to grpcio's channel argument
     effective     factors that did not take effect
+    features      the features of a production service
     variants      the named configurations
 """

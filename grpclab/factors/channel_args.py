@@ -300,6 +300,10 @@ def _idle_on_server(config: TrialConfig) -> dict[str, str]:
     server, reasons = config.server, _idle_windows("server", config.server)
     if server.adaptive_window:
         reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
+    if not server.tls:
+        reasons["server.mutual_tls"] = "there is no TLS: set tls=true"
+    if server.rate_limit_rps is None:
+        reasons["server.rate_limit_burst"] = "there is no rate limit: set rate_limit_rps"
     if server.implementation == "sync":
         reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
     else:

@@ -6,7 +6,7 @@ notebooks' ``settings`` parameter, the columns of ``trials.parquet`` (``server.w
 report and of the README. What a factor becomes in grpcio stands in :mod:`grpclab.factors.channel_args`.
 
 Units are in the names: ``_s`` seconds, ``_ms`` milliseconds, ``_us`` microseconds, ``_kib`` 1024 bytes,
-``_bytes`` bytes, ``_mbps`` 10^6 bits per second.
+``_bytes`` bytes, ``_mbps`` 10^6 bits per second, ``_rps`` calls per second, ``_share`` from 0 to 1.
 """
 
 from __future__ import annotations
@@ -108,10 +108,28 @@ class ServerConfig:
     )
     keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
     tls: bool = _factor(False, "TLS with a temporary certificate")
+    mutual_tls: bool = _factor(False, "clients must have a certificate, too; needs tls")
     compression: Literal["none", "gzip"] = _factor(
         "none", "compression of answers; gzip leaves answers unchanged that it would not shorten"
     )
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
+    access_log_share: float = _factor(
+        0.0, "share of the calls that are logged to standard error, a line of JSON each", minimum=0, maximum=1
+    )
+    tracing_share: float | None = _factor(
+        None, "share of the calls that are traced with OpenTelemetry; none: no tracing", minimum=0, maximum=1
+    )
+    rate_limit_rps: float | None = _factor(
+        None,
+        "calls per second that a server process accepts; the rest fail with RESOURCE_EXHAUSTED",
+        minimum=0.01,
+        maximum=10_000_000,
+    )
+    rate_limit_burst: int = _factor(
+        100, "calls accepted at once after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
+    )
+    interceptors: int = _factor(0, "interceptors that do nothing, to see what one costs", minimum=0, maximum=100)
+    reflection: bool = _factor(True, "the reflection service, by which clients learn the server's methods")
     desk: bool = _factor(False, "a diagnostics server next to the server; /metrics also needs metrics")
     handler_work_us: float = _factor(0.0, "CPU time used in the handler", minimum=0, maximum=60e6)
     handler_wait_ms: str = _factor(

@@ -1,8 +1,9 @@
-"""The named configurations: `basic`, `optimized`, and the ladder between them, one factor at a time.
+"""The named configurations: `basic`, `optimized`, the ladder between them, one factor at a time, and `production`.
 
 `basic` is what a first gRPC server and client look like. `optimized` holds what helped, or did no harm, when
 it was measured; what was tried and rejected stays on the ladder as a rung of its own, so that every study shows
-why. docs/basic-and-optimized.md says which study decided.
+why. docs/basic-and-optimized.md says which study decided. `production` is `optimized` with the features of
+:mod:`.features`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass, field
 
 from grpclab.errors import FactorError
 from grpclab.factors.config import ClientConfig, ServerConfig, TrialConfig
+from grpclab.factors.features import FEATURES
 from grpclab.factors.levels import Level
 
-DEFAULT_PORTS = {"optimized": 50051, "basic": 50052, "reference": 50053}
+DEFAULT_PORTS = {"optimized": 50051, "basic": 50052, "reference": 50053, "production": 50054}
 
 LOAD: dict[str, Level] = {
     "load.requests": 2500,
@@ -130,13 +132,21 @@ def ladder_config(name: str) -> TrialConfig:
 
 OPTIMIZED = ladder_config(LADDER[-1].name)
 
-VARIANTS: dict[str, TrialConfig] = {"basic": BASIC, "optimized": OPTIMIZED}
+PRODUCTION = OPTIMIZED.replace(
+    {factor: level for feature in FEATURES if feature.in_production for factor, level in feature.on.items()}
+)
+
+ENDS: dict[str, TrialConfig] = {"basic": BASIC, "optimized": OPTIMIZED}
+"""The ends of the ladder."""
+VARIANTS: dict[str, TrialConfig] = {**ENDS, "production": PRODUCTION}
 
 MEANINGS: dict[str, str] = {
     "basic": "a typical first server and client: grpc.server with 10 threads, every setting at its default, and a "
     "client that opens a channel for each call",
     "optimized": "the same server with larger HTTP/2 windows, keepalive and spare threads, and a client that keeps a "
     "pool of 4 connections",
+    "production": "optimized with what a service in production has: limits, metrics, an access log of 1 % of the "
+    "calls, and deadlines of 60 s",
 }
 """Each variant in words, for readers who never heard of it."""
 

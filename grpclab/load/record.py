@@ -21,6 +21,7 @@ from grpclab.load.calls.metadata import own_metadata
 from grpclab.load.calls.payloads import MAX_BYTES
 from grpclab.load.core.recording import RecordedCall, call_line, header_line, without_secrets
 from grpclab.load.reachability import await_listener
+from grpclab.quantities import count
 from grpclab.status import OK
 from grpclab.system import event_loop
 from grpclab.system.dialling import loopback_target
@@ -146,7 +147,7 @@ class CallRecording:
         self._port, self._target, self._path, self._most_calls = port, target, path, calls
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._listening, self._over = threading.Event(), threading.Event()
+        self._listening, self._over, self._stopping = threading.Event(), threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="the recording relay", daemon=True)
         self._summary: RecordingSummary | None = None
@@ -161,6 +162,7 @@ class CallRecording:
             self._raise()
             yield
         finally:
+            self._stopping.set()  # before its loop runs, too
             if self._loop is not None and self._stop is not None:
                 with contextlib.suppress(RuntimeError):  # its loop has ended by itself
                     self._loop.call_soon_threadsafe(self._stop.set)
@@ -174,10 +176,13 @@ class CallRecording:
     @property
     def summary(self) -> RecordingSummary:
         """What was recorded, when the block has been left. Raises MeasurementError where no call came."""
-        assert self._summary is not None
+        if self._summary is None:
+            raise MeasurementError("the recording was ended before it began: there is nothing to record")
         if not self._summary.writer.calls:
             self._path.unlink(missing_ok=True)
-            unread = "; ".join(f"{count:,} connections: {reason}" for reason, count in self._summary.unread.items())
+            unread = "; ".join(
+                f"{count(number, 'connection')}: {reason}" for reason, number in self._summary.unread.items()
+            )
             raise MeasurementError(
                 f"no call passed port {self._port}: there is nothing to record ({unread or 'nobody called'})"
             )
@@ -203,10 +208,13 @@ class CallRecording:
 
     async def _record(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        if self._stopping.is_set():
+            self._stop.set()
         hosts, port = loopback_target(self._target)
         with self._path.open("w", encoding="utf-8") as file:
             writer = CallsWriter(file=file, began_at=time.perf_counter(), most_calls=self._most_calls)
             file.write(header_line(self._target, datetime.now(UTC).isoformat(timespec="seconds")))
+            file.flush()
             relay = RecordingRelay(hosts, port, writer.write)
             try:
                 server, _ = await relay.listen(self._port)

@@ -13,8 +13,9 @@ from grpclab.load.calls.metadata import Pairs, literal_pair, parse_metadata
 from grpclab.load.calls.method import CallMix, CallSpec, RecordedOrder
 from grpclab.load.calls.mixed_call import MixedCall, named
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER, Payloads
-from grpclab.load.core.recording import RecordedCall, read_recording, replayable
+from grpclab.load.core.recording import RecordedCall, is_cut, read_recording, replayable
 from grpclab.load.mix import mixed
+from grpclab.quantities import count
 from grpclab.status import OK
 from grpclab.text import credentials
 
@@ -23,13 +24,25 @@ from grpclab.text import credentials
 class ReplayPlan:
     """A recording as it is replayed: its methods by name, and its calls in the order in which they began.
 
-    `skipped` is the number of calls whose request is not all there.
+    `skipped` is the number of calls whose request is not all there; `cut` is whether the last line of the file was cut
+    off.
     """
 
     methods: tuple[str, ...]
     names: tuple[str, ...]
     calls: tuple[RecordedCall, ...]
     skipped: int
+    cut: bool
+
+    @property
+    def note(self) -> str:
+        """What is left out of the recording; "" for nothing."""
+        notes = []
+        if self.skipped:
+            notes.append(f"{count(self.skipped, 'call')} of the recording without a request in it: left out")
+        if self.cut:
+            notes.append("the last line of the recording is cut off: left out")
+        return "; ".join(notes)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -48,7 +61,9 @@ def replay_plan(file: DataFile) -> ReplayPlan:
         raise UsageError(invalid("--data-file", str(file.path), "a call with a request in it"))
     methods = tuple(dict.fromkeys(call.method for call in calls))
     names = tuple(one.name for one in named([MixedCall(method=method) for method in methods]))
-    return ReplayPlan(methods=methods, names=names, calls=calls, skipped=len(recorded) - len(calls))
+    return ReplayPlan(
+        methods=methods, names=names, calls=calls, skipped=len(recorded) - len(calls), cut=is_cut(file.content)
+    )
 
 
 def replayed(data: str, words: Sequence[str], find: Callable[[str], CallSpec]) -> CallSpec:
@@ -76,9 +91,7 @@ def replayed(data: str, words: Sequence[str], find: Callable[[str], CallSpec]) -
             calls=tuple(made),
             weights=tuple(float(len(calls)) for calls in of_method.values()),
             recorded=RecordedOrder(order=order, requests=requests, headers=headers),
-            note=f"{plan.skipped:,} calls of the recording have no request in it: they are left out"
-            if plan.skipped
-            else "",
+            note=plan.note,
         )
     )
 

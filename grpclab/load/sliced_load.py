@@ -9,7 +9,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.load.core.arrivals import count_stretches
@@ -18,7 +17,6 @@ from grpclab.load.core.recorder import Records
 from grpclab.load.core.slices import (
     LATE_ALONE_S,
     LATE_START_S,
-    PortWatch,
     Slice,
     SliceLengths,
     StretchFigures,
@@ -30,6 +28,7 @@ from grpclab.load.core.slices import (
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.core.worker_window import SliceBounds, SlicedWindow
 from grpclab.load.interference_watch import LOOK_S, SlicesWatch
+from grpclab.load.local_ports import PortWatch, local_ports
 from grpclab.load.run import LoadRun, assemble
 from grpclab.load.slice_parts import joined_slice, joined_window, nothing_sent
 from grpclab.load.worker_messages import (
@@ -45,8 +44,6 @@ from grpclab.load.worker_usage import GIVE_UP_S
 from grpclab.load.workers import Workers
 from grpclab.quantities import duration, milliseconds
 from grpclab.system.accounting import KernelCounts
-from grpclab.system.addresses import UNIX
-from grpclab.system.environment import read_text
 from grpclab.system.interrupts import raised
 
 DELAY_S, DELAY_EACH_S = 0.001, 0.0002
@@ -313,18 +310,3 @@ class _Finished:
     closed: Sequence[SlicesClosed]
     records: Sequence[Records]
     slices: Sequence[Slice]
-
-
-def local_ports(target: str, *, remote: bool) -> int | None:
-    """Return the local ports for connections to a target; None where one that was closed can be used again at once.
-
-    `remote`: it is on another machine. Linux reuses ports of closed connections to its own by default
-    (``net.ipv4.tcp_tw_reuse``, ip-sysctl.rst).
-    """
-    if target.startswith(UNIX):
-        return None
-    reuse = (read_text(Path("/proc/sys/net/ipv4/tcp_tw_reuse")) or "").strip()
-    bounds = (read_text(Path("/proc/sys/net/ipv4/ip_local_port_range")) or "").split()
-    if len(bounds) != 2 or reuse == "1" or (reuse == "2" and not remote):
-        return None
-    return int(bounds[1]) - int(bounds[0]) + 1

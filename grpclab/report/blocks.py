@@ -107,14 +107,14 @@ class Section(Piece):
     def gist(self) -> str:
         """What stands beside the title while the section is folded: the caption of its first figure, or a count."""
         if self.figures:
-            return words.short(self.figures[0].caption, _GIST)
+            return words.opening(self.figures[0].caption, _GIST)
         return str(getattr(self.data, "gist", ""))
 
     def _repr_html_(self) -> str:
         return in_notebook(TitledPart(title=self.title, part=self))
 
 
-_GIST = 140
+_GIST = 170
 """So many letters of a caption stand beside a folded section's title."""
 
 

@@ -10,7 +10,7 @@ from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 
 HEADLINE, OTHER_METRICS, SIDES = "headline", "the same pair, other metrics", "each side"
-ENGINES, LADDER = "engines", "ladder"
+ENGINES, LADDER, FEATURES = "engines", "ladder", "features"
 OTHERS, NOISE = "other comparisons", "noise (A/A)"
 """The groups that any study may have; beside them each sweep, and each scenario but the headline's, is one."""
 
@@ -22,9 +22,17 @@ def grouped(study: FinishedStudy) -> Iterator[tuple[str, list[Comparison]]]:
     for key, comparison in study.comparisons.items():
         group = planned.get(key) or planned.get(key[2:]) or _unplanned(study, comparison)
         groups.setdefault(group, []).append(comparison)
-    first, last = (HEADLINE, OTHER_METRICS, SIDES, ENGINES, LADDER), (OTHERS, NOISE)
+    first, last = (HEADLINE, OTHER_METRICS, SIDES, ENGINES, LADDER, FEATURES), (OTHERS, NOISE)
     rest = [group for group in groups if group not in (*first, *last)]
     yield from ((group, groups[group]) for group in (*first, *rest, *last) if group in groups)
+
+
+def features(study: FinishedStudy) -> Iterator[tuple[str, Comparison]]:
+    """The comparisons of a service with and without each of its features, by their titles."""
+    for feature in study.plan.features:
+        for where, (baseline, candidate) in feature.pairs.items():
+            comparison = study.comparison(feature.scenario, study.metric_of_headline, baseline, candidate)
+            yield f"{words.plain(feature.title)}, {where}", comparison
 
 
 def _planned(study: FinishedStudy) -> dict[tuple[str, ...], str]:
@@ -36,6 +44,8 @@ def _planned(study: FinishedStudy) -> dict[tuple[str, ...], str]:
             groups[planned.directed] = group
     for rung in plan.ladder:
         groups.setdefault((rung.baseline, rung.configuration), LADDER)
+    for feature in plan.features:
+        groups |= dict.fromkeys(feature.pairs.values(), FEATURES)
     for sweep in (*plan.sweeps, *plan.windows):
         names = [sweep.base, *(point.configuration for point in sweep.points)]
         for pair in itertools.permutations(dict.fromkeys(names), 2):

@@ -75,7 +75,7 @@ def text_of(cell: Cell) -> str:
     if isinstance(cell, Span):
         if cell.kind == "badge":
             return str(cell.parts[0])
-        apart = "" if cell.kind in ("bold", "code", "small", "quiet", "idle") else " "
+        apart = "" if cell.kind in ("bold", "code", "small", "quiet", "idle", "unbroken") else " "
         return "" if cell.kind == "trials" else apart + "".join(map(text_of, cell.parts))
     return "".join(map(text_of, cell))
 
@@ -164,12 +164,37 @@ def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]
     """A nested mapping as pairs of words: ``load_average.before`` becomes ``load average, before``."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
-        term = f"{prefix}{str(key).replace('_', ' ')}"
+        term = f"{prefix}{_term(str(key))}"
         if isinstance(value, Mapping):
             pairs.extend(flat(value, f"{term}, ") or [(term, qty.MISSING)])
         else:
-            pairs.append((term, _plain(value)))
+            pairs.append((term, qty.memory(value) if key == "memory_bytes" and value else _plain(value)))
     return pairs
+
+
+_TERMS = {
+    "cap_sys_ptrace": "CAP_SYS_PTRACE",
+    "cpu_model": "CPU model",
+    "cpu_quota_cores": "CPU quota, cores",
+    "memory_bytes": "memory",
+    "nofile_hard": "open files, hard limit",
+    "nofile_soft": "open files, soft limit",
+    "dirty": "uncommitted changes",
+    "rtt_ms_asked": "round trip asked for, ms",
+    "rtt_ms_p50": "round trip p50, ms",
+    "rtt_ms_p99": "round trip p99, ms",
+    "overhead_ms_p50": "relay's own delay p50, ms",
+    "direct_ms_p50": "without the relay p50, ms",
+}
+
+
+def _term(key: str) -> str:
+    """A stored name as a reader says it; an environment variable keeps its own."""
+    return _TERMS.get(key) or (key if key.isupper() else key.replace("_", " "))
+
+
+_DIGITS = 7
+"""A number that takes more signs than this is rounded."""
 
 
 def _plain(value: object) -> str:
@@ -177,6 +202,8 @@ def _plain(value: object) -> str:
         return "not known"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and len(str(value)) > _DIGITS:
+        return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(_plain(v) for v in value) or qty.MISSING
     return words.plain(value)

@@ -98,12 +98,12 @@ def draw_svg(draw: Draw, *, narrow: bool, height_in: float, above: str = "") -> 
     `above` is a line of words on top, for which the picture grows.
     """
     out = io.StringIO()
-    with _drawn(draw, narrow=narrow, height_in=height_in, above=above) as figure:
+    with drawn(draw, narrow=narrow, height_in=height_in, above=above) as figure:
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(out, metadata=nothing)  # savefig would draw twice more
-    drawn = _TIP.sub(lambda match: f"<g>\n<title>{_decoded(match[1])}</title>", out.getvalue())
-    return _numbered(_FONT_IN_SVG.sub(_FACES, drawn))
+    svg = _TIP.sub(lambda match: f"<g>\n<title>{_decoded(match[1])}</title>", out.getvalue())
+    return _numbered(_FONT_IN_SVG.sub(_FACES, svg))
 
 
 def tip(artist: Artist, text: object) -> None:
@@ -118,13 +118,14 @@ def _decoded(code: str) -> str:
 def draw_png(draw: Draw, *, height_in: float, above: str = "", dots_per_inch: int = 200) -> bytes:
     """The wide picture of :func:`draw_svg` as a PNG file."""
     out = io.BytesIO()
-    with _drawn(draw, narrow=False, height_in=height_in, above=above) as figure:
+    with drawn(draw, narrow=False, height_in=height_in, above=above) as figure:
         figure.savefig(out, format="png", dpi=dots_per_inch)
     return out.getvalue()
 
 
 @contextlib.contextmanager
-def _drawn(draw: Draw, *, narrow: bool, height_in: float, above: str) -> Iterator[Figure]:
+def drawn(draw: Draw, *, narrow: bool, height_in: float, above: str) -> Iterator[Figure]:
+    """The figure, drawn but not yet a file."""
     # From matplotlib's own defaults: a matplotlibrc of the user, or one in the working folder, is for other pictures.
     with style.context(["default", _rc()]), warnings.catch_warnings():
         # A study may carry any name; a letter that DejaVu lacks is there in the reader's own face.
@@ -226,7 +227,9 @@ def ratio_ticks(low: float, high: float, *, most: int = 7) -> list[float]:
     for steps in _STEPS:
         inside = [s for s in steps if low * 0.999 <= s <= high * 1.001]
         gaps = [math.log(b / a) for a, b in itertools.pairwise(inside)]
-        if steps[0] <= low * 1.5 and steps[-1] >= high / 1.5 and len(inside) >= 3 and min(gaps) >= apart:
+        length = max((len(qty.ratio_tick(s)) for s in inside), default=0)
+        far = apart * max(1.0, length / 5)  # `most` is meant for labels like 0.95×
+        if steps[0] <= low * 1.5 and steps[-1] >= high / 1.5 and len(inside) >= 3 and min(gaps) >= far:
             return inside
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = max(1, math.ceil((last - first + 1) / most))

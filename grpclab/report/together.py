@@ -68,8 +68,9 @@ def _how(planned: PlannedGroup, measured: Sequence[MeasuredGroup]) -> str:
 
 def _reasons(study: FinishedStudy, planned: PlannedGroup, measured: Sequence[MeasuredGroup]) -> Iterator[str]:
     """Each reason once, with the member that it is about and in how many blocks, where not in all."""
-    if planned.reason:
-        yield words.plain(planned.reason)
+    known = words.plain(planned.reason)
+    if known:
+        yield known
     times: dict[str, int] = {}
     for one in measured:
         alone: dict[str, list[str]] = {}
@@ -81,7 +82,8 @@ def _reasons(study: FinishedStudy, planned: PlannedGroup, measured: Sequence[Mea
         for reason in dict.fromkeys([*(reason for reason in one.reasons if reason not in said), *of_members]):
             times[words.plain(reason)] = times.get(words.plain(reason), 0) + 1
     for reason, count in times.items():
-        yield reason if count == len(measured) else f"{reason} (in {count} of {qty.count(len(measured), 'block')})"
+        if reason != known:
+            yield reason if count == len(measured) else f"{reason} (in {count} of {qty.count(len(measured), 'block')})"
 
 
 def _span(values: Sequence[float], text: Callable[[float], str]) -> str:

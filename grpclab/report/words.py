@@ -26,6 +26,19 @@ def short(text: object, width: int) -> str:
     return words if len(words) <= width else f"{words[: width - 1].rstrip()}…"
 
 
+def opening(text: object, width: int) -> str:
+    """The sentences that a text begins with, as many as `width` characters hold; the first is cut if it is longer."""
+    shown, *others = _SENTENCES.split(plain(text))
+    for sentence in others:
+        if len(shown) + 1 + len(sentence) > width:
+            break
+        shown = f"{shown} {sentence}"
+    return short(shown, width)
+
+
+_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z(])")
+
+
 def factor(name: str) -> str:
     """What a factor means, as the title of an axis says it; a name that is no factor as it is."""
     if is_own(name):

@@ -5,8 +5,10 @@ Each line imports only from those above it::
     agent            the facts that only the server process itself can give the diagnostics server
     elastic          a thread pool that stays small under load and grows only while all of its threads are blocked
     greeter          the greeter, the built-in service, and the servers that are built for it
+    interceptors     what a server does around each call: an access log, a rate limit, empty interceptors
+    tracing          calls traced with OpenTelemetry, and sent to a collector
     prometheus       calls counted inside the server, under the names that gRPC's Prometheus libraries share
-    instrumentation  the interceptors that count calls, and the agent for the diagnostics server
+    instrumentation  the interceptors of a server, and the agent for the diagnostics server
     build            one grpcio server out of a :class:`ServerConfig`
     tls              a throw-away certificate authority for the factor ``server.tls``; lives as long as the server
     process/         a server as a process: how it starts, what it says, how it ends

@@ -63,7 +63,8 @@ def sync_server(
         status.set(name, health_pb2.HealthCheckResponse.SERVING)
     greet_pb2_grpc.add_GreeterServiceServicer_to_server(SyncGreeter(config, count, seed=seed, hold=hold), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    reflection.enable_server_reflection(service_names(), server)
+    if config.reflection:
+        reflection.enable_server_reflection(service_names(), server)
     return server, status, _listen(server, address, credentials)
 
 
@@ -87,5 +88,6 @@ async def async_server(
         await status.set(name, health_pb2.HealthCheckResponse.SERVING)
     greet_pb2_grpc.add_GreeterServiceServicer_to_server(AsyncGreeter(config, count, seed=seed, hold=hold), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    reflection.enable_server_reflection(service_names(), server)
+    if config.reflection:
+        reflection.enable_server_reflection(service_names(), server)
     return server, status, _listen(server, address, credentials)

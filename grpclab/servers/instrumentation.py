@@ -1,6 +1,6 @@
-"""The interceptors that count calls, and the agent for the diagnostics server.
+"""The interceptors of a server, and the agent for the diagnostics server.
 
-Off, nothing is imported and nothing listens.
+What is off is not imported, and does not listen.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from grpclab.factors.config import ServerConfig
+from grpclab.servers.interceptors import SETTINGS, AsyncInterceptor, SyncInterceptor, chosen
 from grpclab.system.optional import needs
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -16,16 +17,46 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def interceptors(config: ServerConfig) -> list[Any]:
-    """The server's interceptors. Raises MissingDependencyError where prometheus_client is asked for and missing."""
+    """The server's interceptors, the outermost first: what refuses a call is inside what counts it.
+
+    Raises MissingDependencyError where prometheus_client or OpenTelemetry is asked for and missing.
+    """
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder and config.desk:
         from grpclab.servers import agent
 
         agent.start(folder)
+    asynchronous = config.implementation == "asyncio"
+    return [
+        *_metrics(config, AsyncInterceptor if asynchronous else SyncInterceptor),
+        *_tracing(config, asynchronous=asynchronous),
+        *chosen(asynchronous=asynchronous, **{name: getattr(config, name) for name in SETTINGS}),
+    ]
+
+
+def _metrics(config: ServerConfig, kind: type[AsyncInterceptor | SyncInterceptor]) -> list[Any]:
     if not config.metrics:
         return []
     try:
-        from grpclab.servers.prometheus import AsyncMetrics, SyncMetrics
+        from grpclab.servers.prometheus import counted
     except ImportError:
         raise needs("server.metrics", "prometheus_client", "desk") from None
-    return [AsyncMetrics()] if config.implementation == "asyncio" else [SyncMetrics()]
+    return [kind(counted)]
+
+
+def _tracing(config: ServerConfig, *, asynchronous: bool) -> list[Any]:
+    if config.tracing_share is None:
+        return []
+    try:
+        from grpclab.servers.tracing import interceptor
+    except ImportError:
+        raise needs("server.tracing_share", "opentelemetry-instrumentation-grpc", "tracing") from None
+    return [interceptor(config.tracing_share, asynchronous=asynchronous)]
+
+
+def flush(config: ServerConfig) -> None:
+    """Send what a server that has ended its calls keeps: its spans."""
+    if config.tracing_share is not None:
+        from grpclab.servers import tracing
+
+        tracing.flush()

@@ -210,7 +210,8 @@ def _range_sentence(good: Commit, suspects: Sequence[Commit]) -> str:
 
 def _found_sentence(good: Commit, own: BisectStep) -> str:
     """What is said of the first slow commit, by its comparison with its parent."""
-    found = f"{named(own.candidate)} is the first commit that is slower than {named(good)}"
+    kind = "change" if own.candidate.is_checkout else "commit"
+    found = f"{named(own.candidate)} is the first {kind} that is slower than {named(good)}"
     parent = f"its parent {own.baseline.short}"
     if own.baseline == good:
         return f"{found}: {own.figures}"
@@ -258,7 +259,7 @@ class StepOptions:
         if self.name is not None:
             return self
         measured = (self.target.target, self.options, self.blocks, self.delta, self.seed, self.exclusive, self.budget_s)
-        digits = hashlib.sha256(repr(measured).encode()).hexdigest()[:6]
+        digits = hashlib.sha256(repr((*measured, bad.id)).encode()).hexdigest()[:6]
         return dataclasses.replace(self, name=f"bisect-{good.id[:SHORT]}-{bad.id[:SHORT]}-{digits}")
 
     def sides(self, baseline: Commit, candidate: Commit) -> dict[str, Side]:

@@ -203,7 +203,7 @@ def compare(
         settings=settings or {},
         own={A: a_settings or {}, B: b_settings or {}},
         names=names,
-        mix=mixed_calls(mix) if mix else (),
+        mix=mixed_calls(mix, compared=True) if mix else (),
     )
     if leave is not None:
         require_address(any(isinstance(one, Target) and one.address for one in (a, b)), "an Address")

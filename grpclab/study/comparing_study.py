@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from grpclab.analysis.study_plan import StoredProgram, StudyPlan
+from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StudyPlan
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.study.designs.design import ScheduledGroup
@@ -100,6 +100,7 @@ def comparison_manifest(
 ) -> Manifest:
     """The manifest of a comparison that is measured here; `servers` are the programs behind its sides."""
     parameters = {"study": name, "blocks": plan_.blocks, "seed": seed, "start_timeout_s": start_timeout_s}
-    question = f"Is {plan_.configuration(B).title} faster than {plan_.configuration(A).title}?"
+    compared = plan_.headline or PlannedHeadline()
+    question = f"Is {compared.candidate_label or B} faster than {compared.baseline_label or A}?"
     manifest = manifest_of(here, plan_, design_name="compare", question=question, parameters=parameters)
     return replace(with_outside(manifest, servers or {}), pilot=pilot)

@@ -26,7 +26,8 @@ NO_BULK = ("concurrency", "windows_kib", *SWEPT, "rtt_ms")
 """Parameters that several designs do not use."""
 AUTO, NO_BUDGET = "auto", "none"
 DEFAULT_BUDGET_S = 720.0
-"""Into which the default design is fitted."""
+"""Into which the designs in BUDGETED are fitted."""
+BUDGETED = ("default", "production")
 COMPARISON_BUDGET_S = 75.0
 """Into which a comparison is fitted, so that its verdict is there after one minute and a half at most."""
 TAKEN = ("calibration", "index", "readme")
@@ -52,7 +53,7 @@ class StudyParameters:
     study: str = _parameter("auto", "folder under results/; auto: from the design and its parameters")
     design: str = _parameter(
         "default",
-        "default; quick: 15 configurations; idle: keepalive; desk: diagnostics; replication: claims",
+        "default; quick: 15 configurations; idle: keepalive; desk; production; replication: claims",
     )
     requests: int = _parameter(2500, "calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
@@ -72,7 +73,7 @@ class StudyParameters:
     max_trial_s: float = _parameter(2.0, "longest measured window, seconds")
     budget: str = _parameter(
         "auto",
-        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default",
+        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default and production",
     )
 
     def __post_init__(self) -> None:
@@ -95,7 +96,7 @@ class StudyParameters:
     @property
     def budget_s(self) -> float | None:
         """The time into which the study is fitted, in seconds; None without a limit."""
-        if self.budget == AUTO and self.design == "default":
+        if self.budget == AUTO and self.design in BUDGETED:
             return DEFAULT_BUDGET_S
         return budget_seconds("budget", self.budget)
 
@@ -125,6 +126,7 @@ DESIGNS: Registry[Design] = Registry(
         "quick": "grpclab.study.designs.default_design:QUICK",
         "idle": "grpclab.study.designs.idle_design:DESIGN",
         "desk": "grpclab.study.designs.desk_design:DESIGN",
+        "production": "grpclab.study.designs.production_design:DESIGN",
         "replication": "grpclab.study.designs.replication_design:DESIGN",
     },
 )

@@ -21,6 +21,7 @@ from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.mixed_call import MixedCall
+from grpclab.load.core.shapes import with_recorded_load
 from grpclab.load.plan import check_call
 from grpclab.servers import targets
 from grpclab.servers.placement import placed, settled
@@ -91,12 +92,15 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
         config = _config(given[name], given[other])
         side = given[name]
         levels = {**settled(_target(side), config.own), **options.settings, **options.own.get(name, {})}
+        explicit = any(isinstance(one, Side | TrialConfig) for one in given.values())
+        named = {*levels, *(config.differences(TrialConfig()) if explicit else ())}
         subject = side.subject if isinstance(side, Side) else Subject()
         if isinstance(side, GivenTarget):
             subject = Subject(target=side.target).started_within(options.start_timeout_s)
         if subject == Subject(target=subject.target):
             subject = _calling(subject, options)
-        sides[name] = Side(label=labels[name], config=config.replace(levels), subject=subject)
+        completed = with_recorded_load(config.replace(levels), named)
+        sides[name] = Side(label=labels[name], config=completed, subject=subject)
     for name, made in sides.items():
         asked = given[name]
         where = placed(made.subject.target, made.config.own)
@@ -238,6 +242,9 @@ def _check(options: PairOptions) -> None:
     check_call(options.called or None, levels, data=options.data, proto=options.proto, proto_path=options.proto_path)
     if options.mix and (options.call or options.data is not None):
         raise UsageError("mix, and call or data, both say what is called: give only one of them")
+    idle = next((name for name in ("check", "ignore_fields") if getattr(options, name)), "")
+    if options.mix and idle:
+        raise UsageError(f"{idle} belongs to one call of a mix: write it into the table of that call")
     parse_metadata(metadata_words(options.metadata))
 
 

@@ -37,6 +37,7 @@ PACKAGES = (
     "papermill",
     "py-spy",
     "trustme",
+    "opentelemetry-sdk",
 )
 """Distributions whose versions are recorded."""
 

@@ -12,6 +12,7 @@ are at hand in each. In a template there are, beside the values it is given:
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,9 @@ _STYLES = {
 }
 """By class, what the style sheet says, too. JupyterLab drops style sheets of notebooks that it does not trust, and
 keeps attributes."""
+
+
+_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=(?:%|[nµm]?s|min|[KMG]i?B|kB)(?!\w))")
 
 
 def rendered(folder: Path, template: str, *, in_cell: bool = False, **values: object) -> Markup:
@@ -73,14 +77,18 @@ def environment(folder: Path, in_cell: bool) -> jinja2.Environment:
 
 
 def _harmless(value: object) -> object:
-    """The text of a value without control and formatting characters, each run of white space a space; HTML as it is."""
+    """The text of a value without control and formatting characters, each run of white space a space; HTML as it is.
+
+    A number keeps its unit beside it where a line ends.
+    """
     from jinja2 import Undefined
 
     if isinstance(value, Markup | Undefined):
         return value
     text = str(value)
     before, after = (" " if end.isspace() else "" for end in (text[:1], text[-1:]))
-    return f"{before}{' '.join(printable(text).split())}{after if text.strip() else ''}"
+    line = _BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", " ".join(printable(text).split()))
+    return f"{before}{line}{after if text.strip() else ''}"
 
 
 def _look(classes: str = "", *, cell: bool = False) -> Markup:  # noqa: ARG001

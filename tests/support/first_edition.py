@@ -208,7 +208,10 @@ SAME_MACHINE: dict[str, Say] = {
 
 
 class _Text(HTMLParser):
-    """The words of a page in their order, one element a line; not its styles, scripts and packed data."""
+    """The words of a page in their order, one element a line; not its styles, scripts and packed data.
+
+    A warning is one line, whatever stands inside.
+    """
 
     SILENT = frozenset({"script", "style"})
     TOLD = frozenset({"title", "aria-label", "alt", "class", "href", "id"})
@@ -217,19 +220,28 @@ class _Text(HTMLParser):
         super().__init__()
         self.lines: list[str] = []
         self._silent = 0
+        self._among_warnings = False
+        self._goes_on = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._silent += tag in self.SILENT
+        if tag in ("ul", "li"):
+            self._among_warnings = ("class", "gl-warnings") in attrs or (tag == "li" and self._among_warnings)
+            self._goes_on = False
         for name, value in attrs:
             if name in self.TOLD and value and len(value) < 400:
-                self.lines.append(f"<{tag} {name}={value}>")
+                self.lines.append(f"<{tag} {name}={' '.join(value.split())}>")
 
     def handle_endtag(self, tag: str) -> None:
         self._silent -= tag in self.SILENT
+        self._among_warnings &= tag != "ul"
 
     def handle_data(self, data: str) -> None:
         if not self._silent and (words := " ".join(data.split())):
+            if self._among_warnings and self._goes_on:
+                words = f"{self.lines.pop()} {words}"
             self.lines.append(words[:2000])
+            self._goes_on = True
 
 
 def text_of(page: str) -> str:

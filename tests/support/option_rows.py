@@ -40,6 +40,7 @@ QUIET: list[Row] = [Acts(words="-q", proof="quiet")]
 VERBOSE: list[Row] = [Acts(words="-v", proof="verbose")]
 REDACT: list[Row] = [Acts(words="--redact tenant", proof="tenant_is_secret")]
 CALL = "--call a.B/C"
+MIXED = "--call a.B/D=3 --call a.B/E"
 COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "stored results are compared as they were measured"
@@ -115,6 +116,14 @@ LOAD_ROWS: dict[str, list[Row]] = {
         Acts(words="--connections 3", proof="config.client.connections"),
         Refused(words="--connections 3 --set client.pooling=pool", where="another option already sets client.pooling"),
     ],
+    "arrival": [
+        Acts(words="--arrival poisson", proof="config.load.arrival", after="--rate 100"),
+        Acts(words="--arrival replay:times.txt", proof="config.load.rate_rps"),
+        Acts(words="--arrival replay:times.txt@4", proof="config.load.rate_rps", after="--arrival replay:times.txt"),
+        NoEffect(words="--arrival poisson", name="load.arrival"),
+        Refused(words="--arrival replay:times.txt@4 --rate 9", where="no speed in it"),
+        Refused(words="--arrival poisson --set load.arrival=burst:5", where="another option already sets load.arrival"),
+    ],
     "engine": [Acts(words="--engine grpcio", proof="config.load.engine")],
     "deadline": [Acts(words="--deadline 3", proof="config.client.deadline_s")],
 }
@@ -122,9 +131,17 @@ LOAD_ROWS: dict[str, list[Row]] = {
 CALL_ROWS: dict[str, list[Row]] = {
     "call": [
         Acts(words=CALL, proof="call.name"),
+        Acts(words=MIXED, proof="call.mix"),
+        Refused(words="--call a.B/C=none --call a.B/D", where="expected METHOD or METHOD=WEIGHT"),
+        Refused(words=f"{MIXED} --check reply.x>0", where="belongs to one call of several"),
         Refused(words=f"{CALL} --set load.method=SayHello", where="load.method only applies to grpclab's own greeter"),
     ],
-    "data": [Acts(words="--data {}", proof="call.data", after=CALL), Refused(words="--data {}", where="add --call")],
+    "data": [
+        Acts(words="--data {}", proof="call.data", after=CALL),
+        Acts(words="--data {}", proof="call.mix", after=MIXED),
+        Refused(words="--data {}", where="add --call"),
+        Refused(words=f"{MIXED} --data {{}} --data {{}} --data {{}}", where="is given 3 times for 2 --call"),
+    ],
     "data_file": [
         Acts(words="--data-file request.json", proof="call.data", after=CALL),
         Refused(words="--data-file request.json", where="add --call"),
@@ -272,8 +289,8 @@ def in_bisect(rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
 
     def moved(row: Row) -> Row:
         if isinstance(row, Acts):
-            after, proof = f"{OF_AN_APP} {row.after}".strip(), re.sub("^(config|call)", r"b.\1", row.proof)
-            return Acts(words=row.words, proof=proof, after=after)
+            further, proof = row.after.removeprefix(CALL), re.sub("^(config|call)", r"b.\1", row.proof)
+            return Acts(words=row.words, proof=proof, after=f"{OF_AN_APP} {further}".strip())
         before = OF_AN_APP if isinstance(row, NoEffect) else f"{ENDS} {APP} --app-dir repository"
         return dataclasses.replace(row, words=f"{before} {row.words}")
 
@@ -293,7 +310,8 @@ BISECT_ROWS: dict[str, list[Row]] = {
     "bad": [
         Acts(words="--bad main", proof="bad", after=f"--good v1 {AT}"),
         Refused(words=f"--good v1 {AT}", where="--bad is missing"),
-        Refused(words=f"--good v1 --bad worktree {AT}", where=f"invalid --bad=worktree: {NO_COMMIT}"),
+        Acts(words="--bad worktree", proof="bad", after=f"--good v1 {AT}"),
+        Refused(words=f"--good v1 --bad nothing {AT}", where=f"invalid --bad=nothing: {NO_COMMIT}"),
     ],
     "app": [
         Acts(words="--app a:c", proof="a.call.target.app", after=OF_AN_APP),
@@ -346,7 +364,8 @@ BISECT_ROWS: dict[str, list[Row]] = {
     },
     **in_bisect(CALL_ROWS | LOAD_ROWS),
     "call": [
-        Acts(words="--call a.B/D", proof="b.call.name", after=OF_AN_APP),
+        Acts(words="--call a.B/D", proof="b.call.name", after=f"{ENDS} {APP} --app-dir repository"),
+        Acts(words="--call a.B/D=3", proof="b.call.mix", after=OF_AN_APP),
         Refused(words=f"{ENDS} {APP} --app-dir repository", where="--call is missing"),
     ],
     "ignore_fields": [
@@ -385,7 +404,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             NoEffect(words="basic --set server.event_loop=uvloop", name="server.event_loop"),
         ],
         **hosted_rows("target", other="basic", app=APP),
-        "variant": [Acts(words="basic", proof="name"), Refused(words="fast", where="basic, optimized or reference")],
+        "variant": [
+            Acts(words="basic", proof="name"),
+            Refused(words="fast", where="basic, optimized, production or reference"),
+        ],
         "port": [Acts(words="--port 5", proof="port", after="basic")],
         "host": [
             Acts(words="--host 127.0.0.2", proof="host", after="basic"),
@@ -449,6 +471,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "speed": [
             Acts(words="--speed 4", proof="config.load.rate_rps", after="--arrival replay:times.txt"),
+            Refused(words="--speed 4 --arrival replay:times.txt@2", where="no speed in it"),
             Refused(words="--speed 4", where="--speed"),
             Refused(words="--speed 0 --arrival replay:times.txt", where="--speed=0"),
         ],
@@ -679,6 +702,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "ignore_fields": [
             Acts(words="--ignore-fields time,id", proof="b.call.ignore_fields", after=f"basic optimized {CALL}"),
             Refused(words="basic optimized --ignore-fields time", where="add --call"),
+            Refused(words=f"basic optimized {MIXED} --ignore-fields time", where="belongs to one call of several"),
             Refused(words=f"basic optimized {CALL} --ignore-fields time,,", where="separated by commas"),
             Refused(words=f"{STORED} --ignore-fields time", where=NOT_STORED),
         ],

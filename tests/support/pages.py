@@ -17,7 +17,12 @@ EVIL = (
 def html_of(data: object, anchor: str = "") -> str:
     """What the section of that anchor shows of its data, or pieces one after the other; "" for None."""
     template = f"sections/{anchor}.html.j2" if anchor else "pieces_in_order.html.j2"
-    return "" if data is None else str(Section(title="", data=data, template=template).html)
+    return "" if data is None else plain_spaces(str(Section(title="", data=data, template=template).html))
+
+
+def plain_spaces(html: str) -> str:
+    """The same with a plain space between a number and its unit, where a page has one that does not break."""
+    return html.replace("\N{NO-BREAK SPACE}", " ")
 
 
 VOID = {"meta", "img", "source", "br", "link", "input", "hr"}

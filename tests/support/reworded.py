@@ -28,6 +28,20 @@ REWORDED = {
     "round-trip time added": "added round-trip time",
     "pause between two of them": "pause between two messages",
     "the call that is made": "the method that is called",
+    "aria-label=Dots, one a trial. ": "aria-label=One dot per trial. ",
+    "\ncpu model\n": "\nCPU model\n",
+    "\ncpu quota cores\n": "\nCPU quota, cores\n",
+    "\ncap sys ptrace\n": "\nCAP_SYS_PTRACE\n",
+    "grpc environment, GRPC DEFAULT SSL ROOTS FILE PATH": "grpc environment, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "\nmemory bytes\n25276514304\n": "\nmemory\n25.3 GB\n",
+    "\nnofile soft\n": "\nopen files, soft limit\n",
+    "\nnofile hard\n": "\nopen files, hard limit\n",
+    "\ndirty\n": "\nuncommitted changes\n",
+    "\nrtt ms asked\n": "\nround trip asked for, ms\n",
+    "\nrtt ms p50\n": "\nround trip p50, ms\n",
+    "\nrtt ms p99\n": "\nround trip p99, ms\n",
+    "\noverhead ms p50\n": "\nrelay's own delay p50, ms\n",
+    "\ndirect ms p50\n": "\nwithout the relay p50, ms\n",
 }
 """Titles, labels and cells that have other words by now, in the order in which they are replaced."""
 

@@ -73,7 +73,9 @@ KEYS: Mapping[str, tuple[type, ...]] = {
     "check": (str,),
     "metadata": (dict, list, str),
 }
-"""The keys of a table in a configuration of bench, and the types of their values; ``call`` is ``method`` as well."""
+"""The keys of a table, and the types of their values; ``call`` is ``method`` as well."""
+OF_ANSWERS: Mapping[str, tuple[type, ...]] = {"ignore_fields": (list, str)}
+"""The keys of a table where answers are compared, beside those."""
 _EXPECTED = {"weight": "a number", "data_repeat": "true or false", "data": "a table, a list or a text"}
 
 
@@ -101,14 +103,20 @@ def _unused(name: str, own: Sequence[str], short: Sequence[str], number: int) ->
     return name if short.count(name) == 1 and name not in own else f"{name}-{number}"
 
 
-def mixed_calls(tables: Sequence[Any], exact: Sequence[Any] | None = None) -> tuple[MixedCall, ...]:
+def mixed_calls(
+    tables: Sequence[Any], exact: Sequence[Any] | None = None, *, compared: bool = False
+) -> tuple[MixedCall, ...]:
     """Return the calls of ``[[call]]`` tables; `exact` are those with numbers as they were written, for requests.
 
-    Raises UsageError, which names the table and the key.
+    `compared`: their answers are. Raises UsageError, which names the table and the key.
     """
     calls = []
+    keys = {**KEYS, **(OF_ANSWERS if compared else {})}
     for number, (content, written) in enumerate(zip(tables, exact or tables, strict=True), start=1):
-        table = _table(content, f"call[{number}]")
+        table = _table(content, f"call[{number}]", keys)
+        if "ignore_fields" in table:
+            names = table["ignore_fields"]
+            table["ignore_fields"] = (names,) if isinstance(names, str) else tuple(map(str, names))
         table["metadata"] = metadata_words([given] if isinstance(given := table.get("metadata"), str) else given)
         if not isinstance(table.get("data"), str | None):
             table["data"] = written["data"]
@@ -118,7 +126,7 @@ def mixed_calls(tables: Sequence[Any], exact: Sequence[Any] | None = None) -> tu
     return named(calls)
 
 
-def _table(content: Any, where: str) -> dict[str, Any]:
+def _table(content: Any, where: str, keys: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
     """Return the values of one table by its keys with underscores. Raises UsageError, which names the key."""
     if not isinstance(content, Mapping):
         raise UsageError(invalid(where, content, "a table: [[call]], with two brackets"))
@@ -126,14 +134,14 @@ def _table(content: Any, where: str) -> dict[str, Any]:
     for written, value in content.items():
         key = written.replace("-", "_")
         key = "method" if key == "call" else key
-        if key not in KEYS:
-            near = difflib.get_close_matches(key, KEYS, n=1)
-            known = ", ".join(one.replace("_", "-") for one in KEYS)
+        if key not in keys:
+            near = difflib.get_close_matches(key, keys, n=1)
+            known = ", ".join(one.replace("_", "-") for one in keys)
             hint = f"did you mean {near[0].replace('_', '-')}?" if near else f"there are {known}"
             raise UsageError(f"unknown key {f'{where}.{written}'!r}: {hint}")
         if key in found:
             raise UsageError(f"{where}.{written} is given twice: keep one")
-        if not isinstance(value, KEYS[key]) or (isinstance(value, bool) and key != "data_repeat"):
+        if not isinstance(value, keys[key]) or (isinstance(value, bool) and key != "data_repeat"):
             raise UsageError(invalid(f"{where}.{written}", value, _EXPECTED.get(key, "a text in quotes")))
         found[key] = value
     if "data" in found and "data_file" in found:

@@ -8,7 +8,8 @@ call, in the order in which they ended::
 
 `at_s` is when the call began, in seconds since the recording did; `messages` are those of the request in base64;
 `metadata` is the caller's own, binary values in base64 as on the wire, and a secret is the word ``redacted``; `status`
-is null where the call had not ended; `answers` is the number of messages in the answer.
+is null where the call had not ended; `answers` is the number of messages in the answer. The last line may be cut off,
+where its writer was killed.
 """
 
 from __future__ import annotations
@@ -78,10 +79,16 @@ def is_recording(content: bytes) -> bool:
     return content.startswith(b'{"grpclab": "calls"')
 
 
+def is_cut(content: bytes) -> bool:
+    """Return whether the last line of a recording was not written to its end: it is no call, then."""
+    last = content.rpartition(b"\n")[2]
+    return bool(last.strip()) and not _object(last)
+
+
 def read_recording(path: str | Path, content: bytes | None = None) -> list[RecordedCall]:
     """The calls of a recording by when they began; `content` is that of the file, where it was read already.
 
-    Raises UsageError, which names the file and the line.
+    A last line that was cut off is left out. Raises UsageError, which names the file and the line.
     """
     if content is None:
         try:
@@ -91,7 +98,7 @@ def read_recording(path: str | Path, content: bytes | None = None) -> list[Recor
     lines = content.splitlines()
     if not is_recording(content) or _object(lines[0]).get("version") != VERSION:
         raise UsageError(invalid("recording", path, f"{_EXPECTED}, version {VERSION}"))
-    calls = list(_calls(lines[1:], path))
+    calls = list(_calls(lines[1 : len(lines) - is_cut(content)], path))
     if not calls:
         raise UsageError(invalid("recording", path, "one call or more"))
     return sorted(calls, key=lambda call: call.at_s)
@@ -114,7 +121,7 @@ def _calls(lines: Iterable[bytes], path: str | Path) -> Iterator[RecordedCall]:
             continue
         try:
             yield _call(_object(line))
-        except (KeyError, TypeError, ValueError, binascii.Error):
+        except (KeyError, TypeError, ValueError, OverflowError, binascii.Error):
             raise UsageError(invalid("recording", path, f"{_EXPECTED}; line {number:,} is not a call")) from None
 
 

@@ -10,7 +10,8 @@
     [set]                       # factors, as --set takes them
     client.window_kib = 1024
 
-Several tables ``[[call]]`` instead of ``call`` are a mix of calls (:mod:`grpclab.load.calls.mixed_call`).
+Several tables ``[[call]]`` instead of ``call`` are a mix of calls (:mod:`grpclab.load.calls.mixed_call`), and so is a
+list of methods, as ``call = ["shop.Cart/Get=7", "shop.Cart/Add=3"]``.
 
 A configuration of ghz is one, too: see :mod:`grpclab.load.output.ghz_config`. What a value may be is decided where the
 flag of that name is read: here each becomes the word, or the words, that would stand on the command line.
@@ -42,7 +43,7 @@ _FINE_TIME = re.compile(r"^[^\"'#\n]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}[0-9]*[
 class BenchFile:
     """`options`: by the flag's name with underscores, a word, words or a switch's state; `settings`: for --set.
 
-    The calls of a mix are the option `mix`. The request in `data` may be any value of TOML, its numbers and times as
+    The tables of a mix are the option `mix`. The request in `data` may be any value of TOML, its numbers and times as
     they were written.
     """
 
@@ -82,6 +83,9 @@ def read_bench_file(
         elif option in lists:
             options[option] = _words(value, where)
         elif option == CALL and isinstance(value, list):
+            if len(value) > 1 and all(isinstance(one, str) for one in value):
+                options[option] = _words(value, where)
+                continue
             exact = parse(text)[key] if is_json else _exact_value(text, key, where)
             options[MIX] = _mix(value, exact, name)
         elif option == TAGS and isinstance(value, Mapping):  # as JSON: a value may have a comma in it

@@ -306,9 +306,7 @@ def _latency_caption(study: FinishedStudy, panels: Mapping[str, list[Line]], lef
     metric, drawn = list(panels.items())[-1]
     spans = []
     for line in drawn:
-        first, last = line.points[0], line.points[-1]
-        spans.append(
-            f"{line.name} from {qty.duration(first.mean)} at {first.label} to {qty.duration(last.mean)} at {last.label}"
-        )
+        first, last = (f"{qty.duration(p.mean)} at {p.label}" for p in (line.points[0], line.points[-1]))
+        spans.append(f"{line.name} {first}" if len(line.points) == 1 else f"{line.name} from {first} to {last}")
     lacking = f" Some or all trials have too few requests for {words.listing(left_out)}." if left_out else ""
     return f"{metric_words(metric)}: {words.listing(spans)}.{lacking}{_limited(study, drawn)}"

@@ -16,7 +16,7 @@ from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.report.figures.ratio_marks import band, dot, known, reach
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.grouping import grouped
+from grpclab.report.grouping import OTHER_METRICS, grouped
 
 Groups = list[tuple[str, list[Comparison]]]
 # Words in columns have their place; the layout must not make room for them a second time.
@@ -64,7 +64,7 @@ def _forest_sheet(study: FinishedStudy, groups: Groups, every: Sequence[Comparis
             1 if narrow else 3,
             squeeze=False,
             height_ratios=heights,
-            width_ratios=None if narrow else [3.7, 3.8, 2.6],
+            width_ratios=None if narrow else [3.7, 3.5, 2.9],
         )
         for row, panel in zip(grid, panels, strict=True):
             _forest_panel(row, panel, study.margins, narrow=narrow)
@@ -120,9 +120,8 @@ def _forest_panel(row: Sequence[Axes], panel: Groups, margins: tuple[float, floa
     for name, members in panel:
         before.text(0, y, words.short(name, 44), transform=before.get_yaxis_transform(), **_BOLD)
         y += 1.3 if narrow else 1
-        for comparison in members:
+        for comparison, subject in zip(members, _subjects(name, members), strict=True):
             dot(ax, y, comparison)
-            subject = _subject(comparison).removeprefix(f"{name}: ")
             if narrow:
                 _words_above(ax, y, subject, comparison)
             else:
@@ -137,6 +136,15 @@ def _forest_panel(row: Sequence[Axes], panel: Groups, margins: tuple[float, floa
     theme.clean(ax, grid="x")
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("candidate / baseline, log scale")
+
+
+def _subjects(group: str, members: Sequence[Comparison]) -> list[str]:
+    """What the comparisons of a group are called below its name, without the words that all of them begin with."""
+    if group == OTHER_METRICS:
+        return [metric_words(c.metric) for c in members]
+    texts = [_subject(c).removeprefix(f"{group}: ") for c in members]
+    starts = {text.partition(": ")[0] for text in texts}
+    return [text.partition(": ")[2] or text for text in texts] if len(members) > 1 and len(starts) == 1 else texts
 
 
 def _subject(comparison: Comparison) -> str:
@@ -159,8 +167,8 @@ def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison:
     left, right = before.get_yaxis_transform(), after.get_yaxis_transform()
     before.text(0.03, y, words.short(subject, 44), transform=left, **_ROW)
     between = words.interval_of(comparison)
-    after.text(0.15, y, qty.ratio(comparison.ratio), transform=right, ha="right", **_BOLD)
-    after.text(0.18, y, between, transform=right, color=theme.QUIET, **_ROW)
+    after.text(0.14, y, qty.ratio(comparison.ratio), transform=right, ha="right", **_BOLD)
+    after.text(0.16, y, between, transform=right, color=theme.QUIET, **_ROW)
     after.text(0.66, y, verdict, transform=right, color=theme.VERDICT.get(verdict, theme.QUIET), **_ROW)
 
 

@@ -22,7 +22,7 @@ from grpclab.report.finished import FinishedStudy
 
 MOST_OTHERS = 8
 """So many other comparisons stand below the headline."""
-_LONGEST_TITLE = 46
+_LONGEST_TITLE = {"wide": 58, "narrow": 46}
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,17 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
             ax.plot(inside, np.full(len(inside), y + 0.24), "o", ms=3.2, mew=0, alpha=0.55, color=theme.QUIET, zorder=2)
             dot(ax, y, row.comparison)
             weight = "bold" if y == 0 else "normal"
-            title = words.short(row.title, 30 if narrow else _LONGEST_TITLE)
-            ax.text(0, y - 0.34, title, transform=across, va="center", fontsize=9, fontweight=weight, in_layout=False)
+            title = words.short(row.title, _LONGEST_TITLE["narrow" if narrow else "wide"])
+            ax.text(
+                0,
+                y - (0.52 if narrow else 0.34),
+                title,
+                transform=across,
+                va="center",
+                fontsize=9,
+                fontweight=weight,
+                in_layout=False,
+            )
             text = f"{words.ratio_of(row.comparison)} {_verdict(row.comparison)}"
             colour = theme.VERDICT.get(row.comparison.verdict, theme.QUIET)
             style: dict[str, Any] = {
@@ -62,21 +71,20 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
                 "fontweight": weight,
                 "color": colour,
             }
-            ax.text(1, y - 0.34, text, transform=across, in_layout=False, **style)
+            ax.text(1, y - (0.27 if narrow else 0.34), text, transform=across, in_layout=False, **style)
         ax.set_ylim(len(rows) - 0.45, -0.75)
         ax.set_yticks([])
         ax.set_xlabel(f"{metric}, candidate / baseline, log scale")
         theme.clean(ax, grid="x")
         ax.spines["left"].set_visible(False)
 
-    height_in = 0.75 + 0.52 * len(rows)
     texts = [f"{row.title}: {words.estimate(row.comparison)}, {row.comparison.verdict}" for row in rows]
     less = " Lower is better." if lower_is_faster(study.metric_of_headline) else ""
     return figure_block(
         title=f"The ratio in {metric}, block by block",
         draw=draw,
-        wide_height_in=height_in,
-        narrow_height_in=height_in,
+        wide_height_in=0.75 + 0.52 * len(rows),
+        narrow_height_in=0.75 + 0.68 * len(rows),  # the ratio stands below the title
         alt=f"Ratios with 95 % intervals over blocks: {'; '.join(texts)}.",
         caption=_caption(study, first, rows),
         how_to_read=(

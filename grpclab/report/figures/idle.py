@@ -94,7 +94,11 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
         ticks = [t for t in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10) if least / 2 <= t <= limit]
         theme.plain_ticks(ax, "x", ticks[:: 2 if narrow else 1], qty.duration)
         theme.clean(ax)
-        ax.set_xlabel("from the first call after the idle period to the first success")
+        ax.set_xlabel(
+            "from the first call to the first success"
+            if narrow
+            else "from the first call after the idle period to the first success"
+        )
 
     return figure_block(
         title="Time until a call succeeds again",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison
@@ -72,6 +75,7 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
     def draw(figure: Figure, narrow: bool) -> None:
         ax = figure.subplots()
         ax.set_xlim(0, longest * (1.45 if narrow else 1.25))
+        marks: list[Line2D] = []
         for y, one in enumerate(drawn):
             face = theme.PAPER if one.limits else theme.OTHERS[0]
             bar = ax.barh(y, one.mean, height=0.56, fc=face, ec=theme.OTHERS[0], lw=1.6, zorder=2)
@@ -81,23 +85,27 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
                 end = min(longest, one.high)
                 ax.plot([one.low, end], [y, y], color=theme.INK, lw=1.2, zorder=3)
             if one.most_rps <= longest * 1.2:
-                ax.plot([one.most_rps] * 2, [y - 0.38, y + 0.38], color=theme.CANDIDATE, lw=2, zorder=4)
+                marks += ax.plot([one.most_rps] * 2, [y - 0.38, y + 0.38], color=theme.CANDIDATE, lw=2, zorder=4)
                 end = max(end, one.most_rps)
             ax.annotate(qty.amount(one.mean), xy=(end, y), xytext=(6, 0), textcoords="offset points", va="center")
-        width = 20 if narrow else 44
-        ax.set_yticks(range(len(drawn)), [words.short(one.title, width) for one in drawn], color=theme.INK)
+        width = 18 if narrow else 44
+        labels = [textwrap.fill(words.short(_server(one), 2 * width), width) for one in drawn]
+        ax.set_yticks(range(len(drawn)), labels, color=theme.INK)
         ax.set_ylim(len(drawn) - 0.45, -0.55)
         theme.clean(ax, grid="x")
         ax.spines["left"].set_visible(False)
         ax.xaxis.set_major_formatter(lambda value, _: qty.amount_tick(value))
         ax.locator_params(axis="x", nbins=5)
         ax.set_xlabel("requests per second")
+        if marks:
+            place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
+            ax.legend(marks[:1], ["the most that its threads allow"], frameon=False, fontsize=8.5, **place)
 
     return figure_block(
         title="Handlers that wait",
         draw=draw,
-        wide_height_in=0.44 * len(drawn) + 0.7,
-        narrow_height_in=0.5 * len(drawn) + 0.7,
+        wide_height_in=0.44 * len(drawn) + 0.9,
+        narrow_height_in=0.5 * len(drawn) + 0.9,
         alt=f"Bar chart. {'; '.join(_text(one) for one in drawn)}.",
         caption=_caption(study),
         how_to_read=(
@@ -121,6 +129,11 @@ def _most_rps(study: FinishedStudy, name: str) -> float:
         return math.inf
     sync = study.factor(name, "server.implementation") != "asyncio"
     return threads * processes / wait_s if sync and wait_s > 0 else math.inf
+
+
+def _server(one: Waiting) -> str:
+    """The title of a configuration of the scenario, without the words that all of them begin with."""
+    return one.title.removeprefix("handlers wait, ")
 
 
 def _text(one: Waiting) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def windows(study: FinishedStudy) -> FigureBlock | None:
     drawn = panels(study)
     if not drawn:
         return None
-    tops = {p.unit: max(max(s.mean, *s.values) for q in drawn if q.unit == p.unit for s in _all(q)) for p in drawn}
+    tops = {p.unit: _top([s for q in drawn if q.unit == p.unit for s in _all(q)]) for p in drawn}
 
     def draw(figure: Figure, narrow: bool) -> None:
         shape = (len(drawn), 1) if narrow else (1, len(drawn))
@@ -120,6 +121,13 @@ def _size(label: str) -> float:
     return value * _BYTES[(match[2] or "b")[0].lower()] if value > 0 else math.nan
 
 
+def _top(spots: Sequence[SizePoint]) -> float:
+    """The highest value, or the highest end of an interval up to 1.5 times that value."""
+    values = max(max(s.mean, *s.values) for s in spots)
+    ends = [s.high for s in spots if math.isfinite(s.high)]
+    return max(values, min(max(ends, default=0.0), 1.5 * values))
+
+
 def _all(panel: Panel) -> tuple[SizePoint, ...]:
     return panel.points + panel.apart
 
@@ -131,6 +139,7 @@ def _draw_panel(ax: Axes, panel: Panel, top: float, *, colour: str) -> None:
     last = max(places.values(), default=0.0)
     span = last - min(places.values(), default=0.0)
     step = max(span * 0.16, 1.4)
+    ax.set_ylim(0, top * 1.1)
     for k, spot in enumerate(panel.apart):
         places[id(spot)] = last + step * (k + (1 if panel.points else 0))
         if panel.points:
@@ -158,16 +167,16 @@ def _draw_panel(ax: Axes, panel: Panel, top: float, *, colour: str) -> None:
         x, tint = places[id(spot)], theme.QUIET if spot in panel.apart else colour
         if math.isfinite(spot.low) and math.isfinite(spot.high):
             ax.plot([x, x], [spot.low, spot.high], color=tint, lw=1.4, zorder=3)
+            theme.arrowheads(ax, "y", (spot.low, spot.high), x, tint)
         marker = "D" if spot in panel.apart else "o"
         face = theme.PAPER if spot.limited else tint
         ax.plot(x, spot.mean, marker, ms=6, mfc=face, mec=tint, mew=1.6, zorder=4)
     labels = {places[id(s)]: s.label for s in _all(panel)}
     theme.plain_ticks(ax, "x", sorted(labels), lambda v: _tick(labels.get(v, "")))
-    ax.set_ylim(0, top * 1.1)
     ax.margins(x=0.08)
     theme.clean(ax)
     ax.yaxis.set_major_formatter(lambda value, _: qty.amount_tick(value))
-    ax.set_title(f"{words.short(panel.title, 38)}\n", fontsize=10)
+    ax.set_title(words.short(panel.title, 38), fontsize=10, pad=20)
     ax.text(0, 1.03, panel.unit, transform=ax.transAxes, color=theme.QUIET, fontsize=9)
 
 

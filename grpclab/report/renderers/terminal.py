@@ -12,6 +12,7 @@ from grpclab.metrics import metric_words
 from grpclab.report import together, words
 from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.grouping import features
 
 WIDTH = 100
 """The most columns of :func:`table`."""
@@ -20,8 +21,8 @@ WIDTH = 100
 def table(study: FinishedStudy) -> str:
     """The comparisons that matter in plain text, :data:`WIDTH` columns at most.
 
-    The headline, parts, ladder, handlers that wait and A/A; in a study without parts and ladder, every level that was
-    compared. Below them, what was measured together and what was not.
+    The headline, parts, ladder, features, handlers that wait and A/A; in a study without parts, ladder and features,
+    every level that was compared. Below them, what was measured together and what was not.
     """
     cells = [["", "ratio", "95 % interval", "verdict"], *_rows(study)]
     widths = [max(len(row[at]) for row in cells) for at in range(4)]
@@ -46,6 +47,8 @@ def _rows(study: FinishedStudy) -> Iterator[list[str]]:
         yield _row(f"  {title}", c)
     for rung, c in study.rungs():
         yield _row(f"  ladder: {_rung(rung)}", c)
+    for title, c in features(study):
+        yield _row(f"  {title}", c)
     yield from (
         [f"  ladder: {_rung(rung)}", "-", "-", "not testable here"] for rung in study.plan.ladder if rung.not_testable
     )
@@ -53,7 +56,7 @@ def _rows(study: FinishedStudy) -> Iterator[list[str]]:
         if c is not study.headline:
             yield _row(f"  {words.title_of(c)}", c)
             shown.append(c)
-    if not (study.plan.parts or study.plan.ladder):
+    if not (study.plan.parts or study.plan.ladder or study.plan.features):
         yield from (_row(f"  {words.title_of(c)}", c) for c in _other_candidates(study) if c not in shown)
     if aa := study.verdict.aa:
         yield _row(words.title_of(aa), aa)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from grpclab import quantities as qty
@@ -67,10 +69,26 @@ def table(study: FinishedStudy) -> Table | None:
 
 def _notes(c: Comparison) -> list[str]:
     """What there is to know about a comparison, each thing apart."""
-    notes = words.plain(c.note).split("; ")
+    notes = _together(words.plain(c.note).split("; "))
     if c.verdict == "inconclusive" and c.blocks_needed:
         notes.append(f"{c.blocks_needed} blocks would decide")
     return [note for note in dict.fromkeys((*notes, *map(words.plain, c.obstacles))) if note]
+
+
+_LEFT_OUT = re.compile(r"block (\d+) left out: (.+)")
+
+
+def _together(notes: Iterable[str]) -> list[str]:
+    """The same with the blocks that are left out for one reason in one note, where the first of them stood."""
+    blocks: dict[str, list[str]] = {}
+    for note in notes:
+        left_out = _LEFT_OUT.fullmatch(note)
+        blocks.setdefault(left_out[2] if left_out else note, []).extend([left_out[1]] if left_out else [])
+    return [_left_out(numbers, why) if numbers else why for why, numbers in blocks.items()]
+
+
+def _left_out(numbers: list[str], why: str) -> str:
+    return f"block{'s' if len(numbers) > 1 else ''} {words.listing(numbers)} left out: {why}"
 
 
 def _often(comparisons: list[Comparison]) -> list[str]:

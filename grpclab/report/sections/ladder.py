@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -138,7 +139,9 @@ def _reasons(study: FinishedStudy) -> LadderReasons | None:
 
 
 def _estimated(ratio: float, low: float, high: float) -> Cell:
-    """A ratio with its interval."""
+    """A ratio with its interval; a dash for none."""
+    if not math.isfinite(ratio):
+        return qty.MISSING
     return bold(qty.ratio(ratio)), " ", small(qty.interval(low, high))
 
 

@@ -39,7 +39,7 @@ def section(study: FinishedStudy) -> Table | None:
         if not study.plan.subjects or _where_set(study, row.factor)
     ]
     header = ["tonic, factor", "grpcio", "takes effect", "effect on the result"]
-    return Table(header=header, rows=rows, label="From tonic to grpcio", widest=1) if rows else None
+    return Table(header=header, rows=rows, label="From tonic to grpcio", widest=-1) if rows else None
 
 
 def tried(study: FinishedStudy, factor: str) -> list[Tried]:

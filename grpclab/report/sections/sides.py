@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import Card, badge, bold, limits
@@ -10,13 +15,26 @@ from grpclab.report.tables import Card, badge, bold, limits
 TITLE, ANCHOR, PLACE, FOLDED = "The effect of each side", "sides", 30, False
 
 
-def section(study: FinishedStudy) -> list[Card] | None:
+APART = 0.02
+"""A product of the parts that is further from the whole than this share is pointed out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """A card for each part of the headline and one for the whole, and what is to be said if they do not multiply."""
+
+    cards: tuple[Card, ...]
+    sentence: str
+
+
+def section(study: FinishedStudy) -> Sides | None:
     """The parts of the headline, each a factor of the last card; None where the plan has none."""
     if not study.plan.parts:
         return None
-    cards = []
+    cards, parts = [], []
     for part in study.plan.parts:
         c = study.comparison(part.scenario, part.metric or study.metric, part.baseline, part.candidate)
+        parts.append(c)
         more = (f"{words.with_interval(c)} ", badge(c.verdict)) if c.computed else c.note or "no ratio"
         cards.append(
             Card(
@@ -31,4 +49,14 @@ def section(study: FinishedStudy) -> list[Card] | None:
     whole = study.headline
     together = (bold("both together"), ", the headline")
     cards.append(Card(value=qty.ratio(whole.ratio), what=together, more=words.with_interval(whole)))
-    return cards
+    return Sides(cards=tuple(cards), sentence=_product(parts, whole))
+
+
+def _product(parts: Sequence[Comparison], whole: Comparison) -> str:
+    """That the parts do not multiply to the whole, which is measured apart from them; "" where they nearly do."""
+    product = math.prod(part.ratio for part in parts)
+    if not product > 0 or not whole.ratio > 0 or abs(math.log(product / whole.ratio)) <= APART:
+        return ""
+    return (
+        f"The parts multiply to {qty.ratio(product)}; measured directly, they give {qty.ratio(whole.ratio)} together."
+    )

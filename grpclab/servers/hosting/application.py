@@ -29,6 +29,7 @@ from grpclab.factors.config import FACTORS, ServerConfig
 from grpclab.factors.levels import Level, format_level
 from grpclab.servers import elastic
 from grpclab.servers.hosting import host
+from grpclab.servers.process.collector import collected
 from grpclab.servers.process.health import health_status
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
 from grpclab.servers.process.program import ServerProgram
@@ -69,8 +70,8 @@ class ApplicationOrder:
     shared_port: bool = False
     tls_folder: str = ""
     """Holds the certificate and its key; "" for no TLS."""
-    elastic: str = ""
-    """The path of the module of the pool that lends spare threads."""
+    parts: str = ""
+    """The folder of the modules that factors need: the pool that lends spare threads, interceptors, tracing."""
     checkout: str = ""
     """The user's checkout, where a revision of it is hosted instead: it says which modules came from there."""
     cwd: str = ""
@@ -156,13 +157,15 @@ def host_words(python: str = "") -> list[str]:
     return [interpreter(python), os.path.abspath(host.__file__)]
 
 
-def issued(stack: contextlib.ExitStack) -> tuple[str, Security]:
-    """A folder with a new certificate and its key, and the security of connections to a server that has them."""
+def issued(stack: contextlib.ExitStack, config: ServerConfig) -> tuple[str, Security]:
+    """A folder with a new certificate and its key, and the security of connections to a server that has them; "" and
+    plain text without TLS."""
+    if not config.tls:
+        return "", PLAINTEXT
     from grpclab.servers import tls
 
     folder = stack.enter_context(TemporaryFolder())
-    tls.issue(folder)
-    return str(folder), Security(tls=True, roots=(folder / "ca.pem").read_bytes())
+    return str(folder), tls.issue(folder, mutual=config.mutual_tls)
 
 
 def application_order(
@@ -193,7 +196,7 @@ def application_order(
         host=host,
         port=port,
         tls_folder=tls_folder,
-        elastic=os.path.abspath(elastic.__file__),
+        parts=os.path.dirname(os.path.abspath(elastic.__file__)),
         checkout=checkout,
         cwd=application_folder(cwd, "cwd"),
         timeout_s=timeout_s,
@@ -228,9 +231,7 @@ def launch_application(
     exception.
     """
     with contextlib.ExitStack() as stack:
-        folder, security = "", PLAINTEXT
-        if config.tls:
-            folder, security = issued(stack)
+        folder, security = issued(stack, config)
         order = application_order(
             app,
             config,
@@ -249,7 +250,7 @@ def launch_application(
                 order,
                 cpus=cpus,
                 log_path=log_path,
-                env={SEED_VARIABLE: str(seed), **(env or {})},
+                env={SEED_VARIABLE: str(seed), **stack.enter_context(collected(config, env, cpus))},
                 security=security,
                 healthy=False,
                 timeout_s=timeout_s,

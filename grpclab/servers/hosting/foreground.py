@@ -45,7 +45,7 @@ def serve_application(
     words = host_words(target.python)
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # put() is safe in a signal handler
     with contextlib.ExitStack() as stack:
-        folder = issued(stack)[0] if config.tls else ""
+        folder, _ = issued(stack, config)
         order = application_order(
             target.app,
             config,
@@ -93,7 +93,11 @@ def _announce(
     if not quiet:
         pids = listening.pids
         processes = "1 process" if len(pids) == 1 else f"{len(pids)} processes"
-        tls_text = f", TLS with {folder}/ca.pem" if folder else ""
+        tls_text = ""
+        if folder:
+            from grpclab.servers import tls
+
+            tls_text = f", {tls.files_text(folder, mutual=config.mutual_tls)}"
         print(
             f"{target.app} on {address(where.host, listening.port)} ({config.implementation}, {processes}, pid"
             f" {', '.join(map(str, pids))}{tls_text}); Ctrl-C stops it",

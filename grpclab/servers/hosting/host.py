@@ -48,6 +48,8 @@ LATE_SHARE = 0.6
 OLDEST_GRPCIO = (1, 60)
 HEALTH = "grpc.health.v1.Health"
 REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
+NO_INTERCEPTORS = {"access_log_share": 0, "rate_limit_rps": None, "interceptors": 0}
+"""The levels of the server's factors at which there is no interceptor."""
 PR_SET_CHILD_SUBREAPER = 36
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -567,6 +569,8 @@ class _Server:
         self.health: Any = None
         """The health servicer, where it is ours."""
         self._own_health = False
+        self._tracing: Any = None
+        """The module that traces calls, where a factor asks for it."""
         self._added: _Registration | None = None
         self._closing: Any = None
         """What `register` returned."""
@@ -592,18 +596,40 @@ class _Server:
         threads, spare = self.order.settings["threads"], self.order.settings["spare_threads"]
         if not spare:
             return ThreadPoolExecutor(max_workers=threads, thread_name_prefix="handler")
+        return self._part("elastic", "spare_threads", 0).ElasticThreadPool(threads, spare)
+
+    def interceptors(self) -> list[Any]:
+        """The interceptors that factors ask for; without any, their modules are not imported."""
+        found: list[Any] = []
+        settings, asynchronous = self.order.settings, not self.sync
+        if settings["tracing_share"] is not None:
+            self._tracing = self._part("tracing", "tracing_share", None)
+            found.append(self._tracing.interceptor(settings["tracing_share"], asynchronous=asynchronous))
+        for name, off in NO_INTERCEPTORS.items():
+            if settings[name] != off:
+                module = self._part("interceptors", name, off)
+                levels = {factor: settings[factor] for factor in module.SETTINGS}
+                return [*found, *module.chosen(asynchronous=asynchronous, **levels)]
+        return found
+
+    def flush(self) -> None:
+        """Send the spans that have not been sent."""
+        if self._tracing is not None:
+            self._tracing.flush()
+
+    def _part(self, name: str, factor: str, off: float | None) -> Any:
+        """A module of grpclab, by its path, which a factor needs that is not `off`. Raises _RefusedError."""
         try:
-            spec = importlib.util.spec_from_file_location("elastic", self.order.elastic)
+            spec = importlib.util.spec_from_file_location(name, os.path.join(self.order.parts, f"{name}.py"))
             assert spec is not None
             assert spec.loader is not None
-            elastic = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(elastic)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
         except (ImportError, SyntaxError, OSError) as error:
-            python = platform.python_version()
-            raise _RefusedError(
-                f"invalid server.spare_threads={spare}: expected 0 under Python {python} ({error})"
-            ) from None
-        return elastic.ElasticThreadPool(threads, spare)
+            given = f"server.{factor}={self.order.settings[factor]}"
+            expected = f"{'none' if off is None else off} under Python {platform.python_version()}"
+            raise _RefusedError(f"invalid {given}: expected {expected} ({error})") from None
+        return module
 
     def call_register(self, server: Any) -> Any:
         """What `register` returns: an awaitable, where it is ``async def``."""
@@ -677,7 +703,8 @@ class _Server:
                 pass
             except (TypeError, RuntimeError) as error:  # the application's own definitions, or stubs for a newer grpcio
                 tell(f"no health service: {error}")
-        if not any(self._added.serves(name, "ServerReflectionInfo") for name in REFLECTION):
+        own_reflection = any(self._added.serves(name, "ServerReflectionInfo") for name in REFLECTION)
+        if self.order.settings["reflection"] and not own_reflection:
             try:
                 from grpc_reflection.v1alpha import reflection
 
@@ -700,7 +727,11 @@ class _Server:
                 key = file.read()
             with open(os.path.join(order.tls_folder, "server.pem"), "rb") as file:
                 chain = file.read()
-            return int(server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)])))
+            mutual, roots = self.order.settings["mutual_tls"], None
+            if mutual:
+                with open(os.path.join(order.tls_folder, "ca.pem"), "rb") as file:
+                    roots = file.read()
+            return int(server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)], roots, mutual)))
         except RuntimeError as error:
             raise _FailedError(f"cannot listen on {address}: {error}", "") from None
 
@@ -724,7 +755,9 @@ class _Server:
         import grpc
 
         limit = self.order.settings["max_concurrent_rpcs"]
-        server = grpc.server(self.pool(), options=self.options(), maximum_concurrent_rpcs=limit)
+        server = grpc.server(
+            self.pool(), options=self.options(), interceptors=self.interceptors(), maximum_concurrent_rpcs=limit
+        )
         with self.registering(server):
             returned = self.call_register(server)
         self.keep(returned)
@@ -741,6 +774,7 @@ class _Server:
         while not drained.wait(0.05):  # a second signal does not wait for the calls that are still inside
             if signals.wait(0):
                 leave(1)
+        self.flush()
         with self.closing():
             self._close_sync()
         self.end("")
@@ -751,7 +785,10 @@ class _Server:
 
         limit = self.order.settings["max_concurrent_rpcs"]
         server = grpc.aio.server(
-            migration_thread_pool=self.pool(), options=self.options(), maximum_concurrent_rpcs=limit
+            migration_thread_pool=self.pool(),
+            options=self.options(),
+            interceptors=self.interceptors(),
+            maximum_concurrent_rpcs=limit,
         )
         with self.registering(server):
             returned = self.call_register(server)
@@ -772,6 +809,7 @@ class _Server:
         if self.health is not None:
             await self.health.enter_graceful_shutdown()
         await server.stop(DRAIN_S)
+        self.flush()
         with self.closing():
             for name in ("aclose", "close"):
                 if callable(getattr(self._closing, name, None)):

@@ -36,10 +36,12 @@ def serve_in_foreground(
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
         spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder))
+        tls_text = ""
         if spec.config.tls:
             from grpclab.servers import tls
 
-            tls.issue(folder)
+            tls.issue(folder, mutual=spec.config.mutual_tls)
+            tls_text = f", {tls.files_text(folder, mutual=spec.config.mutual_tls)}"
 
         def announce(served: ServerListening) -> None:
             from grpclab.servers.build import service_names
@@ -51,7 +53,6 @@ def serve_in_foreground(
                 pids = served.pids
                 processes = "1 process" if len(pids) == 1 else f"{len(pids)} processes"
                 at = address(host, served.port)
-                tls_text = f", TLS with {folder}/ca.pem" if spec.config.tls else ""
                 desk_text = f", diagnostics server on {served.desk}" if served.desk else ""
                 print(
                     f"{name} server on {at} ({spec.config.implementation}, {processes}, pid"

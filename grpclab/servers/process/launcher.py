@@ -24,6 +24,7 @@ import psutil
 
 from grpclab.errors import ServerError, UsageError, WorkerError, invalid
 from grpclab.factors.config import ServerConfig, TrialConfig
+from grpclab.servers.process.collector import collected
 from grpclab.servers.process.filling import SOCKET, placeholders
 from grpclab.servers.process.health import check_health
 from grpclab.servers.process.program import ServerProgram, identity_of
@@ -204,21 +205,20 @@ def launch(
     """Run a server of this configuration on loopback until the block is left. Raises ServerError."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
+        security = PLAINTEXT
         if config.tls:
             from grpclab.servers import tls
 
-            tls.issue(folder)
+            security = tls.issue(folder, mutual=config.mutual_tls)
         settings = TrialConfig(server=config).differences(TrialConfig())
         spec = ServeSpec(settings=settings, port=port, seed=seed, hold=hold, folder=str(folder))
-        roots = (folder / "ca.pem").read_bytes() if config.tls else None
-        security = Security(tls=config.tls, roots=roots)
         server = stack.enter_context(
             launched(
                 "grpclab.servers.process.child",
                 spec,
                 cpus=cpus,
                 log_path=log_path,
-                env=env,
+                env=stack.enter_context(collected(config, env, cpus)),
                 security=security,
             )
         )

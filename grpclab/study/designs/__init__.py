@@ -15,9 +15,10 @@ Each line imports only from those above it::
     default_design      the designs ``default`` and ``quick``
     compare_design      the design of ``grpclab compare``: two sides, one question
     desk_design         the design ``desk``: what counting calls and a profiling desk beside the server cost it
+    production_design   the design ``production``: what each feature of a production service costs
     file_tables         the tables of a TOML file beside its factors: target, call, scenario
     study_file          the TOML file of a study of one's own as a value
-    file_targets        the target and the calls of such a file
+    file_targets        the target, the calls and the workloads of such a file
     file_design         the design that such a file describes
     idle_design         the design of the scenario ``idle``: what keepalive is for
     replication_design  the design ``replication``: claims of a demo in Rust

@@ -19,7 +19,7 @@ from grpclab.analysis.study_plan import (
 )
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import BASIC, VARIANTS, mix
+from grpclab.factors.variants import BASIC, ENDS, mix
 from grpclab.study.designs import idle_scenario, waiting_scenario
 from grpclab.study.designs.bulk_scenario import BULK, BULK_BYTES, BULK_CONCURRENCY, BULK_WARMUP_S
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
@@ -73,7 +73,7 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
         return planned.add(f"{name}-c{main}{end}", f"{title}{words}", CHATTER, config)
 
     series: dict[str, tuple[str, ...]] = {}
-    for variant, config in VARIANTS.items():
+    for variant, config in ENDS.items():
         series[variant] = tuple(
             planned.add(
                 f"{variant}-c{level}",
@@ -186,7 +186,7 @@ def _engines(
             f"{name}-{other}",
             f"{variant}, {concurrency} in flight, engine {other}",
             CHATTER,
-            VARIANTS[variant].replace({**load, "load.engine": other}),
+            ENDS[variant].replace({**load, "load.engine": other}),
         )
         configurations = {base: name, other: again}
         rows.append(PlannedEngineRow(variant=variant, configurations=configurations))

@@ -30,7 +30,7 @@ from grpclab.analysis.study_plan import (
 )
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import BASIC, OPTIMIZED, VARIANTS, mix
+from grpclab.factors.variants import BASIC, ENDS, OPTIMIZED, mix
 from grpclab.study.designs import idle_scenario
 from grpclab.study.designs.bulk_scenario import BULK, BULK_BYTES, BULK_CONCURRENCY
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
@@ -118,7 +118,7 @@ def plan(parameters: StudyParameters) -> StudyPlan:
                 PlannedEngineRow(
                     variant=variant, configurations={engine: pair[variant] for engine, pair in pairs.items()}
                 )
-                for variant in VARIANTS
+                for variant in ENDS
             ),
         ),
         windows=figures,
@@ -155,11 +155,11 @@ def _throughput(planned: Configurations, load: Mapping[str, Level], base: str) -
             variant: planned.add(
                 f"{variant}{end}", f"{variant}{words}", CHATTER, config.replace({**load, "load.engine": engine})
             )
-            for variant, config in VARIANTS.items()
+            for variant, config in ENDS.items()
         }
         if engine != base:
             planned.compare(f"optimized against basic with engine {engine}", CHATTER, *pairs[engine].values())
-    for variant in VARIANTS:
+    for variant in ENDS:
         sides = (pairs[engine][variant] for engine in ("grpcio", "wire"))
         planned.compare(f"{variant}: engine wire against grpcio", CHATTER, *sides)
     return pairs

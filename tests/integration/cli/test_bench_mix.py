@@ -88,7 +88,59 @@ def test_the_command_line_takes_precedence_over_the_mix(file: Path, bench: Bench
 def test_what_belongs_to_one_call_is_refused_beside_a_mix(file: Path, words: list[str], bench: Bench) -> None:
     code, _, err = bench("127.0.0.1:1", "--config", str(file), *words)
     assert code == 2
-    assert f"{words[0]} belongs to one call, and the file has a mix" in err
+    assert f"{words[0]} belongs to one call of several" in err
+    assert err.count("\n") == 1
+
+
+def test_several_methods_with_weights_are_a_mix(file: Path, bench: Bench) -> None:
+    orders, proto = str(file.parent / "orders.jsonl"), str(file.parent / "shop.proto")
+    words = ["--call", "a.Shop/Buy=7", "--data", f"@{orders}", "--call", "a.Shop/Look=3", "--data", '{"id": 5}']
+    with busy_shop() as shop:
+        code, out, _ = bench(shop.address, *words, "--proto", proto, "--warmup", "0", "-n", "100", "-c", "4", "-q")
+    assert code == 0
+    assert "a mix of 2 calls at" in out
+    assert {(call.method, call.request) for call in shop.came} == {
+        ("Buy", b"\x08\x01"),
+        ("Buy", b"\x08\x02"),
+        ("Look", b"\x08\x05"),
+    }
+    assert (shop.count("Buy"), shop.count("Look")) == (70, 30)
+
+
+def test_one_request_goes_with_all_calls_of_a_mix(file: Path, bench: Bench) -> None:
+    proto = str(file.parent / "shop.proto")
+    words = ["--call", "a.Shop/Buy", "--call", "a.Shop/Look", "--data", '{"id": 5}', "--proto", proto]
+    with busy_shop() as shop:
+        code, _, _ = bench(shop.address, *words, "--warmup", "0", "-n", "20", "-q")
+    assert code == 0
+    assert {(call.method, call.request) for call in shop.came} == {("Buy", b"\x08\x05"), ("Look", b"\x08\x05")}
+
+
+def test_methods_of_the_command_line_take_the_place_of_the_mix_in_the_file(file: Path, bench: Bench) -> None:
+    words = ["--call", "a.Shop/Look", "--call", "a.Shop/Watch"]
+    with busy_shop() as shop:
+        code, out, _ = bench(shop.address, "--config", str(file), *words, "-n", "100", "-q")
+    assert code == 0
+    assert (shop.count("Look"), shop.count("Watch")) == (50, 50), out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--call", "a.B/C=7"], "invalid --call=a.B/C=7: expected no weight for a single call"),
+        (["--call", "a.B/C=0", "--call", "a.B/D"], "invalid --call=a.B/C=0: expected METHOD or METHOD=WEIGHT"),
+        (["--call", "a.B/C=x", "--call", "a.B/D"], "invalid --call=a.B/C=x: expected METHOD or METHOD=WEIGHT"),
+        (["--call", "a.B/C", "--data", "{}", "--data", "{}"], "--data is given 2 times: expected once"),
+        (
+            ["--call", "a.B/C", "--call", "a.B/D", "--call", "a.B/E", "--data", "{}", "--data", "{}"],
+            "--data is given 2 times for 3 --call",
+        ),
+    ],
+)
+def test_calls_that_cannot_be_a_mix_are_refused_in_one_line(words: list[str], told: str, bench: Bench) -> None:
+    code, out, err = bench("127.0.0.1:1", *words)
+    assert (code, out) == (2, "")
+    assert told in err
     assert err.count("\n") == 1
 
 

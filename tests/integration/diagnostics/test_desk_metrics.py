@@ -13,8 +13,8 @@ pytest.importorskip("prometheus_client", reason="pip install 'grpclab[desk]'")
 
 from grpclab.factors.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
+from grpclab.servers.interceptors import code_name
 from grpclab.servers.process.launcher import RunningServer, launch
-from grpclab.servers.prometheus import code_name
 from grpclab.system.channels import open_channel
 from tests.support.processes import until
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from grpclab.cli.options import request_data
+from grpclab.cli.request_options import request_data
 from grpclab.errors import UsageError
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.method import CallSpec, find_call

@@ -116,7 +116,11 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
     ("words", "code", "told"),
     [
         (["basic", "fast"], 2, "B=fast is neither a variant"),
-        (["basic"], 2, "B must be a variant (basic, optimized) or your own server: --b-app, --b-cmd or --b-address"),
+        (
+            ["basic"],
+            2,
+            "B must be a variant (basic, optimized, production) or your own server: --b-app, --b-cmd or --b-address",
+        ),
         (["basic", "basic", "--b-cmd", "x {port}"], 2, "got both 'basic' and --b-cmd"),
         (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it has no port: write {port}"),
         (["basic", "--b-cmd", "./server '{port}"], 2, "its quoting is broken"),

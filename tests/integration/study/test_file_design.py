@@ -127,7 +127,7 @@ def whole(**changes: object) -> dict[str, object]:
         (whole(blocks=5), "invalid blocks=5: expected 6 to 1,000"),
         (whole(seed=-1), "invalid seed=-1: expected"),
         (whole(min_effect="0%"), "invalid min_effect=0%: expected"),
-        (whole(variant="fast"), "invalid variant=fast: expected one of basic, optimized"),
+        (whole(variant="fast"), "invalid variant=fast: expected one of basic, optimized, production"),
         (whole(grid="half"), "invalid grid=half: expected one of one-at-a-time, full"),
         (whole(factors={}), "factors is missing"),
         (

@@ -13,7 +13,7 @@ from grpclab.report.words import typeset
 from tests.support import first_edition
 from tests.support.rearranged import MOVED, figures_of, said_as_well, sections_of
 from tests.support.reworded import REWORDED, in_today_s_words, signs, substance
-from tests.support.rounding import as_rounded
+from tests.support.rounding import as_rounded, with_all_digits
 
 LONG = ("report-cut", "report-replication", "report-desk")
 """Reports much like others among them."""
@@ -85,6 +85,7 @@ def assert_the_same_page(now: dict[str, list[str]], then: dict[str, list[str]]) 
     for anchor, lines in then.items():
         if anchor not in (*MOVED, "nav"):
             here = now[anchor][len(now[anchor]) - len(lines) + 1 :]  # a gist may stand before
+            here = with_all_digits(here, lines[1:])
             assert substance("\n".join(here)) == substance("\n".join(lines[1:])), anchor
     said = figures_of(line for anchor in (*MOVED, "warnings") for line in now.get(anchor, []))
     lost = [

@@ -45,7 +45,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_the_package_its_names_are_unknown() -> None:
     with pytest.raises(FactorError, match=r"expected wire\|grpcio$"):
         TrialConfig().replace({"load.engine": "example"})
-    with pytest.raises(DesignError, match=r"one of default, quick, idle, desk, replication$"):
+    with pytest.raises(DesignError, match=r"one of default, quick, idle, desk, production, replication$"):
         StudyParameters(design="example")
 
 

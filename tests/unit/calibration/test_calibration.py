@@ -37,7 +37,7 @@ from grpclab.errors import DesignError
 from grpclab.study.parameters import StudyParameters
 from grpclab.system.paths import notebook
 from tests.support import first_edition
-from tests.support.pages import Page, html_of
+from tests.support.pages import Page, html_of, plain_spaces
 
 
 def holds(claims: list[Claim]) -> list[bool | None]:
@@ -122,7 +122,7 @@ def test_text_in_the_table_is_escaped_and_no_verdict_is_made_up() -> None:
     assert "<group>" not in table
     assert "&lt;b&gt;" in table
     assert "undecided" in table
-    assert "2,<br>3" in table
+    assert '>2</span>,<br><span class="gl-unbroken">3</span>' in table
 
 
 # ---- tails -----------------------------------------------------------------------------------------------------
@@ -258,6 +258,17 @@ def test_one_call_that_was_not_sent_fails_the_schedule() -> None:
     assert "<figure" in html_of(lateness.body(sends(math.nan)))
 
 
+@pytest.mark.parametrize(("ramp_s", "holding"), [(2e-4, True), (4e-4, False), (math.nan, None)])
+def test_a_load_shape_that_is_sent_late_fails(ramp_s: float, holding: bool | None) -> None:
+    late = {"gamma arrivals": 1e-4, "a ramp": ramp_s}
+    assert set(late) == set(lateness.SHAPES)
+    frame = sends(5e-4)
+    rows = [frame.iloc[-1].to_dict() | {"part": "shaped", "arrival": name} for name in late for _ in range(3)]
+    shaped = pd.concat([frame, pd.DataFrame(rows).assign(late_p99_s=[late[row["arrival"]] for row in rows])])
+    assert holds(lateness.claims(shaped)) == [True, True, holding]
+    assert "100 µs with gamma arrivals" in html_of(lateness.body(shaped))
+
+
 def growing(bytes_per_call: float) -> pd.DataFrame:
     """The frame of memory: 40 MB and so much with each of a million calls."""
     made = np.linspace(0, 1_000_000, 101)
@@ -331,7 +342,7 @@ def test_what_could_not_be_measured_is_said_with_its_reason(tmp_path: Path) -> N
     results.begin(Plan(scale=0.5))
     results.put("memory", growing(0), others=0.3)
     results.note("ceiling", "nghttpd is not installed: <apt>")
-    html = page.write(results).read_text()
+    html = plain_spaces(page.write(results).read_text())
     assert "Not measured: nghttpd is not installed: &lt;apt&gt;" in html
     assert "the run ended before this part" in html
     assert "All 2 goals are met" in html

@@ -58,6 +58,17 @@ def test_a_list_may_be_written_as_a_table_a_list_or_a_word(here: Path, text: str
     assert commands.read(["bench"]).settings == ["server.threads=4"]
 
 
+def test_an_option_that_is_seldom_repeated_is_a_word_unless_there_are_several(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRPCLAB_BENCH_DATA", '{"id": 7}')
+    (here / "grpclab.toml").write_text('[bench]\ncall = ["a.B/C=3", "a.B/D"]\n')
+    options = commands.read(["bench"])
+    assert (options.call, options.data) == (["a.B/C=3", "a.B/D"], '{"id": 7}')
+    options = commands.read(["bench", "--call", "a.B/E"])
+    assert (options.call, options.data, commands.read(["compare"]).call) == ("a.B/E", '{"id": 7}', None)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -66,6 +77,7 @@ def test_a_list_may_be_written_as_a_table_a_list_or_a_word(here: Path, text: str
         ("[bench]\nallow-remote = true\n", "--allow-remote must be given on the command line, not in a file"),
         ("[bench]\ntls = 1\n", "bench.tls=1: expected true or false"),
         ("[bench]\nrate = [1]\n", "bench.rate=[1]: expected a word or a number"),
+        ("[bench]\ndata = {id = 7}\n", "expected a word or a number"),
         ("[bench\n", "grpclab.toml: expected TOML"),
         ("bench = 1\n", "bench=1: expected a table of options"),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from grpclab.cli import commands
+from grpclab.factors.variants import VARIANTS
 from tests.support.command import GRPCLAB
 
 
@@ -73,7 +74,7 @@ def test_commands_are_offered_with_their_lines_in_zsh(here: Path) -> None:
     [
         (["bench", "--rat"], ["plain,--rate"]),
         (["bench", "--set", "server.thr"], ["plain,server.threads="]),
-        (["compare", "basic", ""], ["plain,basic", "plain,optimized", "plain,results/monday"]),
+        (["compare", "basic", ""], [f"plain,{name}" for name in (*VARIANTS, "results/monday")]),
         (["report", "mon"], ["plain,monday"]),
         (["bench", "--proto", ""], ["file,"]),
     ],

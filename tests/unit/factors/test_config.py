@@ -29,7 +29,7 @@ from grpclab.factors.levels import Factor, Level, format_level
 from grpclab.quantities import TIMES
 
 WAITS = "number from 0 to 60,000, exponential:MEAN, uniform:LOW,HIGH or lognormal:MEDIAN,SIGMA"
-UNITS = ("_s", "_ms", "_us", "_kib", "_bytes", "_mbps", "_rps")
+UNITS = ("_s", "_ms", "_us", "_kib", "_bytes", "_mbps", "_rps", "_share")
 
 
 def levels_of(factor: Factor) -> st.SearchStrategy[Level]:

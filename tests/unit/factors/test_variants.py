@@ -7,13 +7,16 @@ from itertools import pairwise
 import pytest
 
 from grpclab.errors import FactorError
+from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.features import FEATURES
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import (
     BASIC,
     DEFAULT_PORTS,
     LADDER,
     OPTIMIZED,
+    PRODUCTION,
     VARIANTS,
     Rung,
     ladder_config,
@@ -107,12 +110,31 @@ def test_a_mix_is_the_server_of_one_and_the_client_of_the_other() -> None:
 
 
 def test_variants_are_found_by_name_and_have_ports_of_their_own() -> None:
-    assert {name: variant(name) for name in VARIANTS} == {"basic": BASIC, "optimized": OPTIMIZED}
-    assert DEFAULT_PORTS == {"optimized": 50051, "basic": 50052, "reference": 50053}
+    found = {name: variant(name) for name in VARIANTS}
+    assert found == {"basic": BASIC, "optimized": OPTIMIZED, "production": PRODUCTION}
+    assert DEFAULT_PORTS == {"optimized": 50051, "basic": 50052, "reference": 50053, "production": 50054}
+
+
+def test_production_is_optimized_with_the_features_that_are_in_it() -> None:
+    inside = [feature for feature in FEATURES if feature.in_production]
+    added = {factor for feature in inside for factor in feature.on}
+    assert set(PRODUCTION.differences(OPTIMIZED)) == added
+    assert without_effect(PRODUCTION) == {}
+    for feature in inside:
+        without = PRODUCTION.replace({factor: OPTIMIZED.flat()[factor] for factor in feature.on} | feature.without)
+        assert without != PRODUCTION
+
+
+def test_each_feature_changes_something_and_can_act() -> None:
+    for feature in FEATURES:
+        other = OPTIMIZED.replace(feature.without or feature.on)
+        assert other != OPTIMIZED
+        assert without_effect(other) == {}
+        assert feature.in_production or not feature.without, "what optimized has, production has, too"
 
 
 def test_an_unknown_variant_or_rung_is_refused_with_those_there_are() -> None:
-    with pytest.raises(FactorError, match=r"^unknown variant 'best': expected one of basic, optimized$"):
+    with pytest.raises(FactorError, match=r"^unknown variant 'best': expected one of basic, optimized, production$"):
         variant("best")
     with pytest.raises(FactorError, match=r"^unknown variant 'best'"):
         mix(server="best", client="basic")

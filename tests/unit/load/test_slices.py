@@ -18,7 +18,6 @@ from grpclab.load.core.recorder import Records
 from grpclab.load.core.slices import (
     CLOSED_MOST_S,
     OPEN_MOST_S,
-    PortWatch,
     Slice,
     StretchFigures,
     WarmUp,
@@ -34,7 +33,7 @@ from grpclab.load.core.slices import (
 )
 from grpclab.load.core.summary import longest_silence, most_in_flight, summarise, timeline
 from grpclab.load.core.worker_window import SliceBounds, SlicedWindow, Window
-from grpclab.load.sliced_load import local_ports
+from grpclab.load.local_ports import PortWatch, local_ports
 from grpclab.status import NOT_ENDED
 from tests.support.slices import made_slice
 

@@ -15,6 +15,7 @@ from grpclab.report.stored import StoredStudy
 from grpclab.report.words import typeset
 from grpclab.study.stored_values import read_manifest
 from tests.support.finished import finished
+from tests.support.pages import plain_spaces
 from tests.support.reworded import facts, substance
 from tests.support.rounding import as_rounded
 
@@ -43,7 +44,7 @@ def test_todays_code_comes_to_the_published_verdict(name: str) -> None:
 
 
 def facts_of(html: str) -> list[str]:
-    page = BeautifulSoup(html, "html.parser")
+    page = BeautifulSoup(plain_spaces(html), "html.parser")
     return facts(" ".join([page.get_text(" "), *(str(tag["aria-label"]) for tag in page.select("[role=img]"))]))
 
 

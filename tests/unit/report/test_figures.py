@@ -15,6 +15,7 @@ import pytest
 from grpclab import analysis
 from grpclab import quantities as qty
 from grpclab.report import FigureBlock, figures, theme, words
+from grpclab.report.content import sections
 from grpclab.report.figures.engines import sentence as client_cost
 from grpclab.report.figures.ladder import steps
 from grpclab.report.figures.shares import VIEWS, View, profiles
@@ -24,6 +25,7 @@ from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
 from grpclab.report.tidy import tidy
 from tests.support import full_plan, synthetic
+from tests.support.drawn_words import words_out_of_place
 from tests.support.finished import finished
 
 
@@ -242,6 +244,13 @@ def test_without_trials_there_is_no_figure(
     made = synthetic.small_study()
     empty = made.judged_again(made.trials.iloc[:0])
     assert not draw(empty.finished())
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_no_words_in_a_picture_are_cut_off_or_lie_on_others(study: FinishedStudy, narrow: bool) -> None:
+    blocks = [block for section in sections(study) for block in section.figures]
+    assert len(blocks) > 10
+    assert [f"{block.title}: {fault}" for block in blocks for fault in words_out_of_place(block, narrow)] == []
 
 
 def test_drawing_leaves_no_global_state(study: FinishedStudy) -> None:

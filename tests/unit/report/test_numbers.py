@@ -17,6 +17,7 @@ from bs4 import BeautifulSoup, Tag
 from scipy import stats
 
 from tests.support import full_plan
+from tests.support.pages import plain_spaces
 
 UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "%": 0.01, "points": 1.0}
 NUMBER = re.compile(r"([+\-−]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?:\s?(µs|ms|s|%|points)\b|\s?(%))?")
@@ -88,7 +89,7 @@ def assert_shows(text: str, *values: float) -> None:
 
 @pytest.fixture(scope="module")
 def page(nightly_report: Path) -> BeautifulSoup:
-    return BeautifulSoup(nightly_report.read_text(), "html.parser")
+    return BeautifulSoup(plain_spaces(nightly_report.read_text()), "html.parser")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ import pytest
 from grpclab.report import Section, answering, assets, content, sections
 from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
-from grpclab.report.sections import answer, machine
+from grpclab.report.sections import answer, comparisons, machine, sides
 from grpclab.report.tables import Paragraph
 from tests.support import synthetic
 from tests.support.finished import finished, written_report
@@ -147,6 +148,39 @@ def test_what_is_said_of_many_comparisons_is_said_once_beneath_their_table(made:
     said = "2 blocks are too few for a verdict: run at least 6"
     assert few.count(said) == 1
     assert few.index("see [") < few.index(said)
+
+
+def test_blocks_that_are_left_out_for_one_reason_are_named_together(made: synthetic.MadeStudy) -> None:
+    study = made.finished()
+    note = "measured alone; block 1 left out: a, no trial; block 2 left out: b, died; block 4 left out: a, no trial"
+    headline = dataclasses.replace(study.headline, note=note)
+    noted = dataclasses.replace(study, verdict=dataclasses.replace(study.verdict, headline=headline))
+    shown = Page(html_of(comparisons.section(noted), "comparisons")).text
+    assert "measured alone; blocks 1 and 4 left out: a, no trial; block 2 left out: b, died" in shown
+
+
+@pytest.mark.parametrize(
+    ("ratios", "said"),
+    [
+        ((3.97, 1.04), "The parts multiply to 4.13×; measured directly, they give 3.67× together."),
+        ((3.5, 1.05), ""),
+        ((3.97, math.nan), ""),
+    ],
+)
+def test_parts_that_do_not_multiply_to_the_whole_are_pointed_out(
+    made: synthetic.MadeStudy, ratios: tuple[float, ...], said: str
+) -> None:
+    study = made.finished()
+    (client, server), judged = study.plan.parts, study.verdict
+    by_side = dict(zip([(client.baseline, client.candidate), (server.baseline, server.candidate)], ratios, strict=True))
+    compared = tuple(
+        dataclasses.replace(c, ratio=by_side.get((c.baseline, c.candidate), c.ratio)) for c in judged.comparisons
+    )
+    headline = dataclasses.replace(judged.headline, ratio=3.67)
+    verdict = dataclasses.replace(judged, headline=headline, comparisons=compared)
+    found = sides.section(dataclasses.replace(study, verdict=verdict))
+    assert found is not None
+    assert found.sentence == said
 
 
 def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: synthetic.MadeStudy) -> None:

@@ -24,11 +24,24 @@ def rendered(tmp_path: Path, source: str, value: object) -> str:
         (" a\n  b ", " a b "),
         (Markup("<b>made</b>"), "<b>made</b>"),
         (3, "3"),
+        ("95 % of 12 ms", "95\N{NO-BREAK SPACE}% of 12\N{NO-BREAK SPACE}ms"),
+        ("2 servers, 3 msgs", "2 servers, 3 msgs"),
         ("", ""),
     ],
 )
 def test_a_value_is_text_and_harmless(tmp_path: Path, value: object, shown: str) -> None:
     assert rendered(tmp_path, "{{ value }}", value) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("run `a <b>` or `c`", "run <code>a &lt;b&gt;</code> or <code>c</code>"),
+        ("one ` alone <i>", "one ` alone &lt;i&gt;"),
+    ],
+)
+def test_commands_in_a_sentence_are_code(tmp_path: Path, text: str, shown: str) -> None:
+    assert rendered(tmp_path, "{% from 'pieces.html.j2' import prose %}{{ prose(value) }}", text) == shown
 
 
 def test_text_among_pieces_stays_text(tmp_path: Path) -> None:

@@ -153,6 +153,14 @@ def test_what_a_measurement_found_is_told_once_with_its_blocks(study: FinishedSt
     assert facts.reasons == (f"{study.title(alone.configuration)} alone: a slice would take 3 s (in 1 of 6 blocks)",)
 
 
+def test_a_reason_that_plan_and_measurement_give_is_told_once(study: FinishedStudy) -> None:
+    reason = "the differences between them are large"
+    plan = replace(study.plan, groups=tuple(replace(one, reason=reason) for one in study.plan.groups))
+    measured = tuple(replace(one, interleaved=False, lengths=None, reasons=(reason,)) for one in study.groups)
+    changed = replace(study, manifest=replace(study.manifest, plan=plan), groups=measured)
+    assert {one.reasons for one in together.groups(changed)} == {(reason,)}
+
+
 def test_terminal_and_markdown_say_the_same_in_a_line(study: FinishedStudy) -> None:
     line = together.line(study)
     assert "14 passes" in line
