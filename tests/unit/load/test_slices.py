@@ -306,7 +306,7 @@ def test_ports_are_watched_where_the_kernel_does_not_use_them_again_at_once(
     monkeypatch: pytest.MonkeyPatch, reuse: str, target: str, remote: bool, ports: int | None
 ) -> None:
     files = {"tcp_tw_reuse": reuse + "\n", "ip_local_port_range": "32768\t60999\n"}
-    monkeypatch.setattr("grpclab.load.sliced_load.read_text", lambda path: files[path.name])
+    monkeypatch.setattr("grpclab.load.local_ports.read_text", lambda path: files[path.name])
     assert local_ports(target, remote=remote) == ports
 
 
