@@ -74,6 +74,7 @@ EPILOG = """examples:
   grpclab compare --a-cmd './old --port {port}' --b-cmd './new --port {port}' --call shop.Cart/Get --data '{"id": 7}'
   grpclab compare --a-cmd './old {port}' --b-cmd './new {port}' --call shop.Cart/Get=7 --call shop.Cart/List=3
   grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
+  grpclab compare --a-cmd './old {port}' --b-cmd './new {port}' --data-file day.calls --arrival replay:day.calls@4
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
 Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 bad input, 3 a side cannot be measured, 4 inconclusive (0 with

@@ -178,7 +178,9 @@ def load_options(defaults: Mapping[str, Level]) -> list[Flag]:
         *(factor_option(option, metavar, *names, defaults=defaults) for option, metavar, *names in short),
         Flag("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)"),
         factor_option(
-            "arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {SHAPES}; replay:FILE has its own rate"
+            "arrival",
+            "SHAPE",
+            meaning=f"spacing of calls at a --rate: {SHAPES}; a replay has its own rate, replay:FILE@4 four times that",
         ),
         Flag("--connections", metavar="N", help="TCP connections; more than one is a pool"),
     ]
