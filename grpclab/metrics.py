@@ -422,14 +422,14 @@ _NUMBERS = (
         (
             "sent_per_call_bytes",
             "bytes",
-            "bytes that TCP sent for the client for one call, headers and TLS included, over all calls",
+            "bytes per call that TCP sent for the client, including headers and TLS, averaged over all calls",
             "lower",
             "bytes sent per call",
         ),
         (
             "received_per_call_bytes",
             "bytes",
-            "bytes that TCP received for the client for one call, headers and TLS included, over all calls",
+            "bytes per call that TCP received for the client, including headers and TLS, averaged over all calls",
             "lower",
             "bytes received per call",
         ),

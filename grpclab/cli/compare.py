@@ -280,7 +280,9 @@ def _groups() -> list[OptionGroup]:
         members=[
             *block_flags(budget=f"{COMPARISON_BUDGET_S:g}s without --blocks"),
             Flag(
-                "--plan", switch=True, help="only run a pilot that shows how long it would take and what it could show"
+                "--plan",
+                switch=True,
+                help="only measure a pilot, and say how long the comparison would take and what it could detect",
             ),
             Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),
             Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
@@ -303,7 +305,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "compare",
     run,
-    summary="compare two servers or settings: a verdict and an exit code",
+    summary="compare two servers or settings, get a verdict and an exit code",
     usage="grpclab compare [A B] [options]",
     description=DESCRIPTION,
     terms=[HelpTable(title="variants", meanings=MEANINGS)],

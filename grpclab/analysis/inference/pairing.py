@@ -25,8 +25,8 @@ UNGROUPED = -1
 class Pairing:
     """The blocks in which both sides of a comparison were measured in one group.
 
-    `frame` has the columns block (int), baseline, candidate (the metric's unit) and ratio, one row a block in
-    ascending order; `notes` says of every other block why it was left out.
+    `frame` has the columns block (int), baseline, candidate (in the metric's unit) and ratio, one row per block in
+    ascending order. `notes` gives the reason for every block that was left out.
     """
 
     frame: pd.DataFrame
@@ -208,9 +208,9 @@ def _left_out(
 
 
 def block_ratios(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> pd.DataFrame:
-    """The ratio candidate / baseline of the raw metric in every block where both are valid and positive.
+    """The ratio candidate / baseline of the raw metric in every block in which both are valid and positive.
 
-    Columns: block (int), baseline, candidate (the metric's unit), ratio; empty where there is no such block.
+    Columns: block (int), baseline, candidate (in the metric's unit), ratio; no rows if there is no such block.
     """
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     return paired.frame
@@ -219,7 +219,9 @@ def block_ratios(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: 
 def paired_levels(
     trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str
 ) -> tuple[Interval, Interval]:
-    """The levels of two configurations over the blocks in which both are valid: candidate / baseline of the two
-    geometric means is the ratio that :func:`grpclab.analysis.compare` gives."""
+    """The levels of two configurations over the blocks in which both are valid.
+
+    The ratio candidate / baseline of the two geometric means is the one that :func:`grpclab.analysis.compare` returns.
+    """
     pairs = block_ratios(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     return log_t_interval(pairs["baseline"]), log_t_interval(pairs["candidate"])
