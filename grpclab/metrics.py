@@ -413,6 +413,13 @@ _NUMBERS = (
     ),
     *_of(
         _CALLS,
+        (
+            "throughput_even_rps",
+            "rate",
+            "throughput at an even speed of the server's cores, which comparisons within a group use",
+            "",
+            "",
+        ),
         ("pass_count", "count", "valid slices of the trial; 0 if it was measured in one window", "", ""),
         ("slices_left_out", "count", "invalid slices of the trial", "", ""),
         ("calls_made", "count", "all calls sent, including those of warm-up, ramp and tail", "", ""),

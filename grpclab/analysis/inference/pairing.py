@@ -2,6 +2,8 @@
 
 A ratio is made of two trials of one group, whose slices interleave, never across groups; trials of the first edition,
 measured without groups, pair by block. The block stays the unit of evidence.
+
+The ratio of throughputs is that at an even speed of the servers' cores (:mod:`.core_speed`) if both sides have it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from grpclab.analysis.inference.core_speed import EVEN
 from grpclab.analysis.inference.ratios import Interval, column, log_t_interval, numbers, trials_of
 
 Place = tuple[int, int]
@@ -35,7 +38,8 @@ class Pairing:
 
 def block_columns(metric: str) -> tuple[str, ...]:
     """The columns that :func:`block_values` and :func:`pair_blocks` read."""
-    return "block", "group", "pass_count", "valid", metric, "invalid_reason"
+    even = [EVEN[metric]] if metric in EVEN else []
+    return "block", "group", "pass_count", "valid", metric, *even, "invalid_reason"
 
 
 def groups_of(trials: pd.DataFrame) -> pd.Series:
@@ -171,6 +175,11 @@ def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
         both.setdefault(place[0], []).append(place)
     if not absent:
         notes += _left_out(by_side, places, both)
+    if metric in EVEN:
+        (base_even, _), (other_even, _) = (_place_values(rows, EVEN[metric]) for rows in sides.values())
+        even = {place for place in base_even.keys() & other_even.keys() if place[1] != UNGROUPED}
+        base = {place: base_even[place] if place in even else value for place, value in base.items()}
+        other = {place: other_even[place] if place in even else value for place, value in other.items()}
     before = np.array([_geometric_mean([base[place] for place in each]) for each in both.values()], dtype=np.float64)
     after = np.array([_geometric_mean([other[place] for place in each]) for each in both.values()], dtype=np.float64)
     frame = pd.DataFrame(
