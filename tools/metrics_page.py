@@ -26,7 +26,7 @@ metrics below. Every column is in its base unit. Numbers that a trial did not me
 and text that it does not have is empty.
 
 The last column says which direction is better, if any. It decides whether a candidate is `faster` or `slower`. A
-percentile needs ten calls beyond it: p50 needs 20 calls, p99 needs 1,000 and p99.9 needs 10,000. With fewer calls, it is
+percentile needs ten calls beyond it: p50 needs 20 calls, p99 1,000 and p99.9 10,000. With fewer calls, it is
 NaN.
 """
 
