@@ -30,21 +30,23 @@ from grpclab.system.optional import needs_extra
 if TYPE_CHECKING:
     from grpclab.study.bisection import BisectResult
     from grpclab.study.sides import GivenTarget
+    from grpclab.system.repository import Commit, Repository
 
 LONGEST_STUDY = 40
 """Of --study, which names begin with."""
 
 DESCRIPTION = """Find the first commit that is slower than a good one.
 
-BAD is compared with GOOD, and then the commits between them by binary search, until the first slower one is found. That
-commit is also compared with its parent. A merge counts as one commit, without the commits of its branch. Each commit is
-checked out into a git worktree in a temporary folder; your own checkout is not touched.
+BAD is compared with GOOD. A binary search then compares commits between the two with GOOD, until it has found the first
+slower one. That commit is also compared with its parent. A merge counts as one commit, without the commits of its
+branch. Each commit is checked out into a git worktree in a temporary folder; your own checkout is not touched.
 
 Each step is a comparison like that of `grpclab compare`, stored under results/: after an interruption, the same command
-resumes. An undecided step is measured again with twice the blocks. A commit that cannot be measured is skipped."""
+resumes. An undecided step is measured again with twice as many blocks. A commit that cannot be measured is skipped."""
 
 EPILOG = """examples:
   grpclab bisect --good v1.4 --bad HEAD --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}'
+  grpclab bisect --good main --bad worktree --app shop.server:register --call shop.v1.Till/Pay
   grpclab bisect --good v1.4 --bad HEAD --cmd './srv --port {port}' --prepare 'make srv' --call shop.Cart/Get
 
 Exit codes: 0 the commit was found, 1 BAD is not slower than GOOD, 2 bad input, 3 GOOD or BAD cannot be measured, 4
@@ -64,7 +66,7 @@ def run(options: Options) -> int:
     timeout_s = None if options.start_timeout is None else time_option("--start-timeout", options.start_timeout)
     study = None if options.study is None else study_name("--study", options.study)
     if study is not None and len(study) > LONGEST_STUDY:
-        expected = f"at most {LONGEST_STUDY} characters, since several names begin with it"
+        expected = f"at most {LONGEST_STUDY} characters, since the names of several studies begin with it"
         raise UsageError(invalid("--study", study, expected))
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
@@ -75,8 +77,8 @@ def run(options: Options) -> int:
         repository = repository_of_target(given.target)
     except UsageError as error:
         raise UsageError(invalid(given.option, given.target.text, f"a target in a git repository: {error}")) from None
-    good, bad = repository.commit(options.good, "--good"), repository.commit(options.bad, "--bad")
-    commits = repository.after(good, bad, "--good")
+    good, commits = _history(repository, options.good, options.bad)
+    bad = commits[-1]
     tell_encoding(quiet=options.quiet)
     silent = options.quiet or options.json == "-"
     with PAYLOAD_FOLDER.in_use(), WORKTREES.in_use(), trial_lines(silent=silent) as say:
@@ -99,6 +101,19 @@ def run(options: Options) -> int:
         say(f"{count(len(commits), 'commit')} from {good.short} to {bad.short}")
         result = bisect(good, commits, steps.measure(good), say)
     return _show(result, options)
+
+
+def _history(repository: Repository, good: str, bad: str) -> tuple[Commit, list[Commit]]:
+    """The good commit, and those that follow it up to the bad one, or to the working tree. Raises UsageError."""
+    from grpclab.system.repository import CHECKOUT
+
+    first = repository.commit(good, "--good")
+    if bad != CHECKOUT:
+        return first, repository.after(first, repository.commit(bad, "--bad"), "--good")
+    head, changes = repository.commit("HEAD", "--bad"), repository.changes("--bad")
+    if changes is None:
+        return first, repository.after(first, head, "--good")
+    return first, [*([] if first == head else repository.after(first, head, "--good")), changes]
 
 
 def _target(options: Options) -> GivenTarget:
@@ -143,7 +158,7 @@ COMMAND = LabCommand(
             title="the revisions",
             members=[
                 revision_flag("--good", "a commit, tag or branch that is fast: the baseline of every step"),
-                revision_flag("--bad", "a later one that is slower"),
+                revision_flag("--bad", "a later one that is slower; worktree: the working tree as it is now"),
             ],
         ),
         OptionGroup(
@@ -162,9 +177,9 @@ COMMAND = LabCommand(
             title="the steps",
             members=[
                 *block_flags(budget="none"),
-                Flag("--study", metavar="NAME", help="beginning of the names of the studies under results/"),
-                Flag("--allow-inconclusive", switch=True, help="exit with 0 if the commit cannot be named"),
-                Flag("--json", metavar="FILE", help="write the steps and what was found as JSON; - is standard output"),
+                Flag("--study", metavar="NAME", help="prefix of the names of the studies under results/"),
+                Flag("--allow-inconclusive", switch=True, help="exit with 0 if no single commit can be found"),
+                Flag("--json", metavar="FILE", help="write the steps and the result as JSON; - is standard output"),
             ],
         ),
     ],

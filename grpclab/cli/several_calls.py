@@ -76,7 +76,10 @@ def called(given: Mapping[str, Any]) -> str:
     """Return the method that is called, or what stands for several; "" for our own greeter's."""
     if mix := given.get("mix"):
         return str(mix[0].method)
-    return str(given.get("call") or ("those of the recording" if is_recorded(given) else ""))
+    call = given.get("call")
+    if isinstance(call, list):
+        return str(call[0]).partition("=")[0]
+    return str(call or ("those of the recording" if is_recorded(given) else ""))
 
 
 def check_several(given: Mapping[str, Any], levels: Collection[str], parts: Mapping[str, Any]) -> bool:

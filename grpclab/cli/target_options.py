@@ -30,7 +30,7 @@ FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
 MEANINGS = {
     "app": ("MODULE:NAME", "{whose} application: a function that registers servicers on a server"),
     "cmd": ("COMMAND", "command that starts {whose} server; {{port}} becomes a free port"),
-    "address": ("HOST:PORT", "{whose} server, already running: each block is a new connection"),
+    "address": ("HOST:PORT", "{whose} server, already running: each block opens new connections"),
     "python": ("PATH", "the interpreter that hosts {whose} application (default: this one)"),
     "app-dir": ("DIR", "the folder that {whose} application is imported from (default: the working folder)"),
     "dir": ("DIR", "the folder that {whose} application is imported from"),
@@ -198,7 +198,7 @@ def allowed(servers: Mapping[str, GivenTarget | str], options: Options) -> dict[
     leave = RemoteLeave.within(allowance)
     if leave is None:
         return dict(servers)
-    leave.ledger.allowance.check_rate(float(str(load_levels(options, LOAD).get("load.rate_rps") or 0.0)))
+    leave.ledger.allowance.check_rate(float(str(load_levels(options).get("load.rate_rps") or 0.0)))
     running = {name: one for name, one in servers.items() if not isinstance(one, str) and one.target.address}
     require_address(bool(running), "--address")
     granted = {

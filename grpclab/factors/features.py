@@ -24,20 +24,25 @@ class Feature:
     without: dict[str, Level] = field(default_factory=dict)
     in_production: bool = True
     """Whether the variant `production` has it."""
+    library: str = ""
+    """The module that it needs, and that only the `extra` installs; "" for none."""
+    extra: str = ""
 
+
+OPENTELEMETRY = "opentelemetry.instrumentation.grpc"
 
 FEATURES: tuple[Feature, ...] = (
     Feature(name="metrics", title="calls counted for Prometheus", on={"server.metrics": True}),
     Feature(name="access-log", title="access log of 1 % of the calls", on={"server.access_log_share": 0.01}),
     Feature(
         name="rate-limit",
-        title="rate limit of 50,000 calls/s, never reached",
+        title="rate limit that is never reached",
         on={"server.rate_limit_rps": 50_000.0, "server.rate_limit_burst": 10_000},
     ),
     Feature(name="call-limit", title="limit of 5,000 calls at once", on={"server.max_concurrent_rpcs": 5_000}),
     Feature(
         name="http2",
-        title="5,000 streams, 8 MiB windows, pings after 600 s",
+        title="8 MiB windows and 5,000 streams",
         on={
             "server.max_concurrent_streams": 5_000,
             "server.window_kib": 8_192,
@@ -60,12 +65,30 @@ FEATURES: tuple[Feature, ...] = (
         in_production=False,
     ),
     Feature(name="interceptors", title="5 empty interceptors", on={"server.interceptors": 5}, in_production=False),
-    Feature(name="tls", title="TLS", on={"server.tls": True}, in_production=False),
+    Feature(
+        name="tracing",
+        title="tracing of 1 % of the calls",
+        on={"server.tracing_share": 0.01},
+        in_production=False,
+        library=OPENTELEMETRY,
+        extra="tracing",
+    ),
+    Feature(
+        name="tracing-all",
+        title="tracing of every call",
+        on={"server.tracing_share": 1.0},
+        in_production=False,
+        library=OPENTELEMETRY,
+        extra="tracing",
+    ),
+    Feature(name="tls", title="TLS", on={"server.tls": True}, in_production=False, library="trustme", extra="tls"),
     Feature(
         name="mutual-tls",
         title="TLS with client certificates",
         on={"server.tls": True, "server.mutual_tls": True},
         in_production=False,
+        library="trustme",
+        extra="tls",
     ),
 )
 """Those of `production` first."""

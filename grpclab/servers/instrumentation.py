@@ -19,7 +19,7 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 def interceptors(config: ServerConfig) -> list[Any]:
     """The server's interceptors, the outermost first: what refuses a call is inside what counts it.
 
-    Raises MissingDependencyError where prometheus_client is asked for and missing.
+    Raises MissingDependencyError where prometheus_client or OpenTelemetry is asked for and missing.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder and config.desk:
@@ -29,6 +29,7 @@ def interceptors(config: ServerConfig) -> list[Any]:
     asynchronous = config.implementation == "asyncio"
     return [
         *_metrics(config, AsyncInterceptor if asynchronous else SyncInterceptor),
+        *_tracing(config, asynchronous=asynchronous),
         *chosen(asynchronous=asynchronous, **{name: getattr(config, name) for name in SETTINGS}),
     ]
 
@@ -41,3 +42,21 @@ def _metrics(config: ServerConfig, kind: type[AsyncInterceptor | SyncInterceptor
     except ImportError:
         raise needs("server.metrics", "prometheus_client", "desk") from None
     return [kind(counted)]
+
+
+def _tracing(config: ServerConfig, *, asynchronous: bool) -> list[Any]:
+    if config.tracing_share is None:
+        return []
+    try:
+        from grpclab.servers.tracing import interceptor
+    except ImportError:
+        raise needs("server.tracing_share", "opentelemetry-instrumentation-grpc", "tracing") from None
+    return [interceptor(config.tracing_share, asynchronous=asynchronous)]
+
+
+def flush(config: ServerConfig) -> None:
+    """Send what a server that has ended its calls keeps: its spans."""
+    if config.tracing_share is not None:
+        from grpclab.servers import tracing
+
+        tracing.flush()

@@ -121,10 +121,10 @@ Measure = Callable[[Commit, Commit, "BisectStep | None"], BisectStep]
 
 
 def bisect(good: Commit, commits: Sequence[Commit], measure: Measure, write: Callable[[str], None]) -> BisectResult:
-    """Find the first of the `commits`, which follow the `good` one in this order, that is slower than that.
+    """Find the first of the `commits` that is slower than the `good` one; they follow it in this order.
 
-    A step is told by `write` as soon as it is measured. What `measure` raises passes for the last commit; another one
-    that cannot be measured is passed over.
+    `write` receives a line for each step as soon as it is measured. An error of `measure` is raised for the last
+    commit; any other commit that cannot be measured is skipped.
     """
     steps: list[BisectStep] = []
 
@@ -210,7 +210,8 @@ def _range_sentence(good: Commit, suspects: Sequence[Commit]) -> str:
 
 def _found_sentence(good: Commit, own: BisectStep) -> str:
     """What is said of the first slow commit, by its comparison with its parent."""
-    found = f"{named(own.candidate)} is the first commit that is slower than {named(good)}"
+    kind = "change" if own.candidate.is_checkout else "commit"
+    found = f"{named(own.candidate)} is the first {kind} that is slower than {named(good)}"
     parent = f"its parent {own.baseline.short}"
     if own.baseline == good:
         return f"{found}: {own.figures}"
@@ -220,7 +221,10 @@ def _found_sentence(good: Commit, own: BisectStep) -> str:
         return f"{found}: {own.figures}, against {parent}"
     if own.verdict == "inconclusive":
         return f"{found}; against {parent} it is inconclusive: {own.figures}"
-    return f"{found}, but it is not slower than {parent} ({own.verdict}, {own.figures}): several commits add up"
+    return (
+        f"{found}, but it is not slower than {parent} ({own.verdict}, {own.figures}): the slowdown comes from several"
+        " commits"
+    )
 
 
 def named(commit: Commit) -> str:
@@ -258,7 +262,7 @@ class StepOptions:
         if self.name is not None:
             return self
         measured = (self.target.target, self.options, self.blocks, self.delta, self.seed, self.exclusive, self.budget_s)
-        digits = hashlib.sha256(repr(measured).encode()).hexdigest()[:6]
+        digits = hashlib.sha256(repr((*measured, bad.id)).encode()).hexdigest()[:6]
         return dataclasses.replace(self, name=f"bisect-{good.id[:SHORT]}-{bad.id[:SHORT]}-{digits}")
 
     def sides(self, baseline: Commit, candidate: Commit) -> dict[str, Side]:

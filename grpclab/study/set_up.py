@@ -117,7 +117,7 @@ def _call(subject: Subject, server: RunningServer, config: TrialConfig, data_fil
     try:
         return subject.call_at(server.target, config, server.security, server.descriptors)
     finally:
-        if change := change_during_study(data_files, subject.stored()):
+        if change := change_during_study(data_files, subject.stored(), config.load.arrival):
             raise MeasurementError(change)
 
 

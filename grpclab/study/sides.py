@@ -21,6 +21,7 @@ from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.mixed_call import MixedCall
+from grpclab.load.core.shapes import with_recorded_load
 from grpclab.load.plan import check_call
 from grpclab.servers import targets
 from grpclab.servers.placement import placed, settled
@@ -37,7 +38,7 @@ _PLACES = {"python": "target.python", "app_dir": "app-dir", "cwd": "cwd"}
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two that are compared."""
+    """One side of a comparison."""
 
     label: str
     config: TrialConfig
@@ -46,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True)
 class GivenTarget:
-    """A target, and the option that gave it."""
+    """A target, and the option that specified it."""
 
     target: Target
     option: str
@@ -54,7 +55,7 @@ class GivenTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class PairOptions:
-    """What is asked of both sides, and in `own` and `names` of one of them."""
+    """The settings of both sides, and in `own` and `names` those of one side."""
 
     call: str | None = None
     data: str | None = None
@@ -91,12 +92,15 @@ def pair(a: Given, b: Given, options: PairOptions) -> dict[str, Side]:
         config = _config(given[name], given[other])
         side = given[name]
         levels = {**settled(_target(side), config.own), **options.settings, **options.own.get(name, {})}
+        explicit = any(isinstance(one, Side | TrialConfig) for one in given.values())
+        named = {*levels, *(config.differences(TrialConfig()) if explicit else ())}
         subject = side.subject if isinstance(side, Side) else Subject()
         if isinstance(side, GivenTarget):
             subject = Subject(target=side.target).started_within(options.start_timeout_s)
         if subject == Subject(target=subject.target):
             subject = _calling(subject, options)
-        sides[name] = Side(label=labels[name], config=config.replace(levels), subject=subject)
+        completed = with_recorded_load(config.replace(levels), named)
+        sides[name] = Side(label=labels[name], config=completed, subject=subject)
     for name, made in sides.items():
         asked = given[name]
         where = placed(made.subject.target, made.config.own)
@@ -218,7 +222,7 @@ def _label(side: Given | Any) -> str:
 
 
 def checked_name(side: str, name: str | None) -> str:
-    """A side's name as it was given, "" for none. Raises UsageError."""
+    """The name that was given to a side; "" for none. Raises UsageError."""
     if name is None:
         return ""
     text = " ".join(str(name).split())
@@ -237,7 +241,7 @@ def _check(options: PairOptions) -> None:
     levels = set(options.settings).union(*options.own.values())
     check_call(options.called or None, levels, data=options.data, proto=options.proto, proto_path=options.proto_path)
     if options.mix and (options.call or options.data is not None):
-        raise UsageError("mix, and call or data, both say what is called: give only one of them")
+        raise UsageError("mix and call (or data) both specify what is called: use only one of them")
     idle = next((name for name in ("check", "ignore_fields") if getattr(options, name)), "")
     if options.mix and idle:
         raise UsageError(f"{idle} belongs to one call of a mix: write it into the table of that call")
@@ -262,7 +266,7 @@ def _check_side(name: str, side: Side, given: Collection[str]) -> None:
 
 
 def check_pair(sides: Mapping[str, Side]) -> None:
-    """Raise UsageError if there is nothing in which the two can be compared."""
+    """Raise UsageError if the two sides have nothing in which they can be compared."""
     rates = [side.config.load.rate_rps for side in sides.values()]
     if (rates[0] is None) != (rates[1] is None):
         levels = " and ".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import shlex
 from collections.abc import Iterator
@@ -39,6 +40,14 @@ def _requirement(extra: str, source: dict[str, dict[str, object]] | dict[str, st
 def needs(what: str, package: str, extra: str) -> MissingDependencyError:
     """The error of what needs a package that is not installed."""
     return MissingDependencyError(f"{what} needs {package}, which is not installed: {install_command(extra)}")
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported; its parents are."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ _ELSEWHERE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """A commit: its full id, and the first line of its message."""
+    """A commit: its full id, and the first line of its message; or a checkout, whose id is its label."""
 
     id: str
     subject: str = ""
@@ -48,7 +48,12 @@ class Commit:
     @property
     def short(self) -> str:
         """The beginning of its id."""
-        return self.id[:SHORT]
+        return CHECKOUT if self.is_checkout else self.id[:SHORT]
+
+    @property
+    def is_checkout(self) -> bool:
+        """Whether it is no commit, but a checkout as it is."""
+        return self.id.startswith(f"{CHECKOUT}@")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +116,11 @@ class Repository:
             raise UsageError(invalid(called, text, expected, self.names))
         shown = _git(self.top, "log", "--max-count=1", "--format=%s", found, "--")
         return Commit(id=found, subject=printable(shown.stdout))
+
+    def changes(self, called: str) -> Commit | None:
+        """The checkout as it is, as what follows its commit; None where it is that commit. Raises UsageError."""
+        found = self.revision(CHECKOUT, called)
+        return Commit(id=found.label, subject="changes that are not committed") if found.dirty else None
 
     @property
     def names(self) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import FACTORS
+from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.core.arrivals import CHUNK, MAX_STEPS, Change, LoadShape, Recording, ShapeFamily, count_between
@@ -159,20 +159,41 @@ STEPS = ShapeFamily(
 
 
 def _replay(argument: str) -> LoadShape:
-    if not argument.strip():
+    path, speed = _file_and_speed(argument)
+    if not path.strip():
         raise ValueError
     return LoadShape(
-        times=partial(_replay_times, argument), random=False, varies=True, recording=partial(_recording, argument)
+        times=partial(_replay_times, path), random=False, varies=True, recording=partial(_recording, path, speed or 1.0)
     )
 
 
-def _recording(path: str) -> Recording:
+def _file_and_speed(argument: str) -> tuple[str, float | None]:
+    """The file of a replay, and its speed, None without one: ``day.calls@4``. Raises ValueError for a speed of 0."""
+    path, at, word = argument.rpartition("@")
+    try:
+        speed = float(word)
+    except ValueError:
+        return argument, None
+    if not at:
+        return argument, None
+    if not 0 < speed < math.inf:
+        raise ValueError
+    return path, speed
+
+
+def replayed_file(arrival: Level) -> str:
+    """The file that a load shape replays; "" for any other shape."""
+    argument = str(arrival).removeprefix(_REPLAY)
+    return "" if argument == arrival else _file_and_speed(argument)[0]
+
+
+def _recording(path: str, speed: float) -> Recording:
     times = recorded_times(path)
-    return Recording(calls=len(times), rate_rps=float((len(times) - 1) / times[-1]))
+    return Recording(calls=len(times), rate_rps=float((len(times) - 1) / times[-1]) * speed)
 
 
 def _replay_times(path: str, rate_rps: float, _: int) -> Iterator[Floats]:
-    times, own_rps = recorded_times(path), _recording(path).rate_rps
+    times, own_rps = recorded_times(path), _recording(path, 1.0).rate_rps
     scale = own_rps / rate_rps  # 1 where the rate is the file's own
     period_s = len(times) / rate_rps
     for turn in itertools.count():
@@ -216,50 +237,71 @@ def _checked(times: Sequence[float], path: str) -> Floats:
 
 REPLAY = ShapeFamily(
     make=_replay,
-    expected="replay:FILE, a file with one time in seconds per line, e.g. replay:day.txt, or a recording of calls",
+    expected="replay:FILE or replay:FILE@SPEED, a file with one time in seconds per line or a recording of calls, "
+    "e.g. replay:day.txt or replay:day.calls@4",
 )
 """The times of a file, stretched or squeezed to the rate asked for; it begins anew one mean gap after its end."""
 _REPLAY = "replay:"
+OF_A_REPLAY = ("load.arrival", "load.rate_rps", "load.requests", "load.duration_s", "load.warmup_s")
+"""The factors that :func:`complete` gives levels."""
 
 
-def complete(levels: dict[str, Level], speed: float | None = None) -> list[str]:
+def complete(levels: dict[str, Level], speed: float | None = None, folder: Path = Path()) -> list[str]:
     """Give a recorded load shape its own rate, or that at a `speed`, and calls where none are given; returns remarks.
 
-    A recording of calls has no warm-up, which would take its first ones. The path of its file becomes absolute: worker
-    processes may run elsewhere. Raises UsageError.
+    A recording of calls has no warm-up, which would take its first ones. The path of its file, which is seen from the
+    `folder`, becomes absolute: worker processes may run elsewhere. Raises UsageError.
     """
     word = str(levels.setdefault("load.arrival", "constant"))
-    path = word.removeprefix(_REPLAY)
-    if path != word:
-        levels["load.arrival"] = _REPLAY + str(Path(path).expanduser().absolute())
-    FACTORS["load.arrival"].check(levels["load.arrival"])
+    FACTORS["load.arrival"].check(word)
+    argument = word.removeprefix(_REPLAY)
+    with_speed = argument != word and _file_and_speed(argument)[1] is not None
+    if argument != word:
+        levels["load.arrival"] = _REPLAY + str((folder / Path(argument).expanduser()).absolute())
     shape: LoadShape = ARRIVALS.resolve(str(levels["load.arrival"]))
     if shape.recording is None:
         if speed is not None:
-            raise UsageError(invalid("--speed", f"{speed:g}", "a replay beside it: --arrival replay:FILE"))
+            raise UsageError(invalid("--speed", f"{speed:g}", "a replay as well: --arrival replay:FILE"))
         return []
     own, notes = shape.recording(), []
+    if with_speed and (speed is not None or levels.get("load.rate_rps") not in (None, own.rate_rps)):
+        raise UsageError(invalid("load.arrival", word, "no @SPEED, since --speed or a rate already sets it"))
     if speed is not None:
         if levels.get("load.rate_rps") is not None:
             raise UsageError(
-                invalid("--speed", f"{speed:g}", "no rate beside it: both say how fast a file is replayed")
+                invalid("--speed", f"{speed:g}", "no rate as well, since both set how fast a file is replayed")
             )
         levels["load.rate_rps"] = own.rate_rps * speed
-    if path != word and of_calls(levels["load.arrival"]) and levels.setdefault("load.warmup_s", 0.0):
-        expected = "0 with a replay of calls, whose first ones it would take"
+    if of_calls(levels["load.arrival"]) and levels.setdefault("load.warmup_s", 0.0):
+        expected = "0 with a replay of calls, since a warm-up would use up the first ones"
         raise UsageError(invalid("load.warmup_s", levels["load.warmup_s"], expected))
     if levels.get("load.rate_rps") is None:
         levels["load.rate_rps"] = own.rate_rps
-        notes.append(f"the file's own rate is {own.rate_rps:,.6g}/s: --rate plays it faster or slower")
+        if not with_speed:
+            notes.append(f"the file's own rate is {own.rate_rps:,.6g}/s: --rate plays it faster or slower")
     if levels.get("load.requests") is None and levels.get("load.duration_s") is None:
         levels["load.requests"] = own.calls
     return notes
 
 
+def with_recorded_load(config: TrialConfig, given: Collection[str], folder: Path = Path()) -> TrialConfig:
+    """Return a configuration whose load shape is a recording with the recording's rate and calls, any other as it is.
+
+    `given` are the factors that were set, which stay as they are; with a number of calls or a duration alone there is
+    no other end. The file is seen from the `folder`. Raises UsageError.
+    """
+    if ARRIVALS.resolve(config.load.arrival).recording is None:
+        return config
+    flat = config.flat()
+    levels = {name: flat[name] for name in OF_A_REPLAY if name in given} | {"load.arrival": config.load.arrival}
+    complete(levels, folder=folder)
+    return config.replace({"load.requests": None, "load.duration_s": None, **levels})
+
+
 def of_calls(arrival: Level) -> bool:
     """Return whether a load shape replays a recording of calls."""
-    path = str(arrival).removeprefix(_REPLAY)
-    return path != arrival and is_recording(read_text("replay", path)[:RECORDING_BEGINS].encode())
+    path = replayed_file(arrival)
+    return bool(path) and is_recording(read_text("replay", path)[:RECORDING_BEGINS].encode())
 
 
 def calls_within(rate_rps: float, arrival: str, duration_s: float) -> int:

@@ -13,9 +13,13 @@ from grpclab.report.tables import BREAK, Cell, Cells, Paragraph, Piece, Table, b
 TITLE, ANCHOR, PLACE, FOLDED = "What each feature costs", "features", 45, False
 CPU = "server_cpu_per_call_s"
 HOW = (
-    "Each ratio is a server with the feature against the same server without it: 0.90× of the throughput is a cost of "
-    "10 %. Alone: added to optimized. In production: taken from the variant production, in which the others stay."
+    "Each ratio compares a server that has the feature with the same server without it: 0.90× of the throughput is a "
+    "cost of 10 %."
 )
+HEADINGS = {
+    "alone": "alone: added to optimized",
+    "in production": "in production: removed from the variant production, which keeps the others",
+}
 
 
 def section(study: FinishedStudy) -> list[Piece] | None:
@@ -30,7 +34,7 @@ def summary(study: FinishedStudy) -> str:
     verdicts: dict[str, list[str]] = {}
     slower = []
     for feature in study.plan.features:
-        c = _alone(study, feature)
+        c = _compared(study, feature, "alone")
         title = words.plain(feature.title)
         verdicts.setdefault(c.verdict if c.computed else "inconclusive", []).append(title)
         if c.computed and c.verdict == "slower":
@@ -49,34 +53,24 @@ def summary(study: FinishedStudy) -> str:
 
 
 def table(study: FinishedStudy) -> Table:
-    """A row for each feature: its cost alone, then with all others."""
-    header = [
-        "feature",
-        "throughput, alone",
-        "CPU per call, alone",
-        "verdict, alone",
-        "throughput, in production",
-        "CPU per call, in production",
-        "verdict, in production",
-    ]
-    rows: list[Cells] = [[words.plain(feature.title), *_cells(study, feature)] for feature in study.plan.features]
-    return Table(header=header, rows=rows, label="What each feature costs", numeric={1, 2, 4, 5})
+    """A row for each feature that is added alone, then one for each that is taken from all of them."""
+    rows: list[Cells] = []
+    for where, heading in HEADINGS.items():
+        measured = [feature for feature in study.plan.features if where in feature.pairs]
+        rows += [[heading], *([words.plain(one.title), *_cells(study, one, where)] for one in measured)]
+    header = ["feature", "throughput", "CPU per call", "verdict"]
+    return Table(header=header, rows=rows, label="What each feature costs", numeric={1, 2})
 
 
-def _cells(study: FinishedStudy, feature: PlannedFeature) -> Iterator[Cell]:
-    for where in ("alone", "in production"):
-        if where not in feature.pairs:
-            yield from ("", "", "not in it")
-            continue
-        baseline, candidate = feature.pairs[where]
-        throughput = study.comparison(feature.scenario, study.metric_of_headline, baseline, candidate)
-        yield _estimated(throughput)
-        yield _estimated(study.comparison(feature.scenario, CPU, baseline, candidate))
-        yield badge(throughput.verdict) if throughput.computed else throughput.note
+def _cells(study: FinishedStudy, feature: PlannedFeature, where: str) -> Iterator[Cell]:
+    throughput = _compared(study, feature, where)
+    yield _estimated(throughput)
+    yield _estimated(_compared(study, feature, where, CPU))
+    yield badge(throughput.verdict) if throughput.computed else throughput.note
 
 
-def _alone(study: FinishedStudy, feature: PlannedFeature) -> Comparison:
-    return study.comparison(feature.scenario, study.metric_of_headline, *feature.pairs["alone"])
+def _compared(study: FinishedStudy, feature: PlannedFeature, where: str, metric: str = "") -> Comparison:
+    return study.comparison(feature.scenario, metric or study.metric_of_headline, *feature.pairs[where])
 
 
 def _estimated(c: Comparison) -> Cell:

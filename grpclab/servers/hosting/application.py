@@ -27,8 +27,9 @@ from grpclab.errors import FactorError, UsageError, invalid
 from grpclab.factors.channel_args import server_args
 from grpclab.factors.config import FACTORS, ServerConfig
 from grpclab.factors.levels import Level, format_level
-from grpclab.servers import elastic, interceptors
+from grpclab.servers import elastic
 from grpclab.servers.hosting import host
+from grpclab.servers.process.collector import collected
 from grpclab.servers.process.health import health_status
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
 from grpclab.servers.process.program import ServerProgram
@@ -69,10 +70,8 @@ class ApplicationOrder:
     shared_port: bool = False
     tls_folder: str = ""
     """Holds the certificate and its key; "" for no TLS."""
-    elastic: str = ""
-    """The path of the module of the pool that lends spare threads."""
-    interceptors: str = ""
-    """The path of the module of the interceptors."""
+    parts: str = ""
+    """The folder of the modules that factors need: the pool that lends spare threads, interceptors, tracing."""
     checkout: str = ""
     """The user's checkout, where a revision of it is hosted instead: it says which modules came from there."""
     cwd: str = ""
@@ -197,8 +196,7 @@ def application_order(
         host=host,
         port=port,
         tls_folder=tls_folder,
-        elastic=os.path.abspath(elastic.__file__),
-        interceptors=os.path.abspath(interceptors.__file__),
+        parts=os.path.dirname(os.path.abspath(elastic.__file__)),
         checkout=checkout,
         cwd=application_folder(cwd, "cwd"),
         timeout_s=timeout_s,
@@ -252,7 +250,7 @@ def launch_application(
                 order,
                 cpus=cpus,
                 log_path=log_path,
-                env={SEED_VARIABLE: str(seed), **(env or {})},
+                env={SEED_VARIABLE: str(seed), **stack.enter_context(collected(config, env, cpus))},
                 security=security,
                 healthy=False,
                 timeout_s=timeout_s,

@@ -569,6 +569,8 @@ class _Server:
         self.health: Any = None
         """The health servicer, where it is ours."""
         self._own_health = False
+        self._tracing: Any = None
+        """The module that traces calls, where a factor asks for it."""
         self._added: _Registration | None = None
         self._closing: Any = None
         """What `register` returned."""
@@ -597,19 +599,28 @@ class _Server:
         return self._part("elastic", "spare_threads", 0).ElasticThreadPool(threads, spare)
 
     def interceptors(self) -> list[Any]:
-        """The interceptors that factors ask for; without any, their module is not imported."""
+        """The interceptors that factors ask for; without any, their modules are not imported."""
+        found: list[Any] = []
+        settings, asynchronous = self.order.settings, not self.sync
+        if settings["tracing_share"] is not None:
+            self._tracing = self._part("tracing", "tracing_share", None)
+            found.append(self._tracing.interceptor(settings["tracing_share"], asynchronous=asynchronous))
         for name, off in NO_INTERCEPTORS.items():
-            if self.order.settings[name] != off:
+            if settings[name] != off:
                 module = self._part("interceptors", name, off)
-                levels = {name: self.order.settings[name] for name in module.SETTINGS}
-                return list(module.chosen(asynchronous=not self.sync, **levels))
-        return []
+                levels = {factor: settings[factor] for factor in module.SETTINGS}
+                return [*found, *module.chosen(asynchronous=asynchronous, **levels)]
+        return found
+
+    def flush(self) -> None:
+        """Send the spans that have not been sent."""
+        if self._tracing is not None:
+            self._tracing.flush()
 
     def _part(self, name: str, factor: str, off: float | None) -> Any:
-        """The module of grpclab at a path of the order, which a factor needs that is not `off`. Raises
-        _RefusedError."""
+        """A module of grpclab, by its path, which a factor needs that is not `off`. Raises _RefusedError."""
         try:
-            spec = importlib.util.spec_from_file_location(name, getattr(self.order, name))
+            spec = importlib.util.spec_from_file_location(name, os.path.join(self.order.parts, f"{name}.py"))
             assert spec is not None
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
@@ -763,6 +774,7 @@ class _Server:
         while not drained.wait(0.05):  # a second signal does not wait for the calls that are still inside
             if signals.wait(0):
                 leave(1)
+        self.flush()
         with self.closing():
             self._close_sync()
         self.end("")
@@ -797,6 +809,7 @@ class _Server:
         if self.health is not None:
             await self.health.enter_graceful_shutdown()
         await server.stop(DRAIN_S)
+        self.flush()
         with self.closing():
             for name in ("aclose", "close"):
                 if callable(getattr(self._closing, name, None)):

@@ -168,6 +168,7 @@ def serve(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) 
 def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> ServedCalls:
     from grpclab.servers.build import sync_server
     from grpclab.servers.greeter import CallCount
+    from grpclab.servers.instrumentation import flush
 
     signals = StopSignals()
     count = CallCount()
@@ -189,12 +190,14 @@ def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> ServedC
     while not drained.wait(0.05):
         if number := signals.wait(0):
             at_once(number)
+    flush(spec.config)
     return ServedCalls(calls=count.calls, high_water=count.high_water)
 
 
 async def _serve_async(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> ServedCalls:
     from grpclab.servers.build import async_server
     from grpclab.servers.greeter import CallCount
+    from grpclab.servers.instrumentation import flush
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -217,4 +220,5 @@ async def _serve_async(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> 
         loop.add_signal_handler(number, at_once, number)
     await health.enter_graceful_shutdown()
     await server.stop(DRAIN_S)
+    flush(spec.config)
     return ServedCalls(calls=count.calls, high_water=count.high_water)

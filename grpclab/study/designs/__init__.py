@@ -18,7 +18,7 @@ Each line imports only from those above it::
     production_design   the design ``production``: what each feature of a production service costs
     file_tables         the tables of a TOML file beside its factors: target, call, scenario
     study_file          the TOML file of a study of one's own as a value
-    file_targets        the target and the calls of such a file
+    file_targets        the target, the calls and the workloads of such a file
     file_design         the design that such a file describes
     idle_design         the design of the scenario ``idle``: what keepalive is for
     replication_design  the design ``replication``: claims of a demo in Rust

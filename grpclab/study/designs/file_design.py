@@ -21,14 +21,13 @@ from grpclab.errors import DesignError, UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, parse_settings, setting_word, setting_words
 from grpclab.factors.levels import Level, format_level
-from grpclab.factors.own import is_own
-from grpclab.factors.variants import LOAD, VARIANTS
+from grpclab.load.core.shapes import replayed_file
 from grpclab.quantities import number, share
 from grpclab.servers.leave import RemoteLeave, require_address
 from grpclab.servers.target import Target
 from grpclab.study.designs.design import PROFILED_BLOCKS, Configurations, comparison, headline
 from grpclab.study.designs.file_tables import ScenarioTable
-from grpclab.study.designs.file_targets import merged, placed_beside, seen_from, subject_of, target_of
+from grpclab.study.designs.file_targets import Workload, placed_beside, seen_from, target_of, workload_of
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.designs.study_file import StudyFile, study_file
 from grpclab.study.target import Subject
@@ -58,33 +57,6 @@ class FileDesign:
     note: str = ""
     blocks_given: bool = False
     options: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workload:
-    """A scenario of a file: its baseline, the levels that are compared with it, and what is measured."""
-
-    name: str
-    start: TrialConfig
-    wanted: Sequence[Mapping[str, Level]]
-    subject: Subject | None
-    words: str
-    """What follows a title, where there are several scenarios."""
-
-    @property
-    def hosted(self) -> bool:
-        """Whether its server is an application."""
-        return self.subject is not None and bool(self.subject.app)
-
-    @property
-    def configs(self) -> list[TrialConfig]:
-        """The baseline, and the others in the order of the file."""
-        return list(dict.fromkeys([self.start, *(self.start.replace(levels) for levels in self.wanted)]))
-
-    def title(self, config: TrialConfig) -> str:
-        """What is changed in a configuration."""
-        changed = config.differences(self.start)
-        return " ".join(setting_word(name, level) for name, level in changed.items()) + self.words
 
 
 def read(path: Path, leave: RemoteLeave | None = None, *, exclusive: bool = False) -> FileDesign:
@@ -123,7 +95,7 @@ def design(
         require_address(bool(target.address), "an address in [target]")
         called = file.call[0] if isinstance(file.call, tuple) else file.call
         target = leave.granted(target, called.method if called else "")
-    workloads = [_workload(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
+    workloads = [workload_of(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
     for one in workloads:
         _refuse_idle(file, one)
         if one.subject:
@@ -179,7 +151,7 @@ def design(
         question=file.question or f"Which levels of {', '.join(file.factors)} make the service faster?",
         seed=file.seed,
         plan=grouped(plan, apart=apart),
-        longest_s=max(one.start.load.duration_s or 10.0 for one in workloads),
+        longest_s=max(one.longest_s for one in workloads),
         subjects=subjects,
         note=note,
         blocks_given=file.blocks is not None,
@@ -204,35 +176,12 @@ def _compare(
             planned.compare_calls(title, workload.name, baseline, name, workload.subject.call_shares)
 
 
-def _workload(file: StudyFile, target: Target, scenario: ScenarioTable, folder: Path) -> Workload:
-    start = (VARIANTS[file.variant] if file.variant else TrialConfig()).replace(LOAD)
-    start = start.replace(file.set).replace(scenario.set)
-    # An own factor has no default: without a level in [set] its first one is the baseline's.
-    first = {name: levels[0] for name, levels in file.factors.items() if is_own(name) and name not in start.own}
-    if file.grid == "full":
-        first = {name: levels[0] for name, levels in file.factors.items()}
-    start = start.replace(first)
-    if file.grid == "full":
-        wanted = [dict(zip(file.factors, levels, strict=True)) for levels in itertools.product(*file.factors.values())]
-    else:
-        wanted = [{name: level} for name, levels in file.factors.items() for level in levels]
-    call = merged(file.call, scenario.call)
-    named = {*file.set, *scenario.set, *file.factors}
-    return Workload(
-        name=scenario.name,
-        start=start,
-        wanted=wanted,
-        subject=subject_of(target, call, folder, named, start.replace({n: of[0] for n, of in file.factors.items()})),
-        words=f" in {scenario.name}" if len(file.scenario) > 1 else "",
-    )
-
-
 def _refuse_idle(file: StudyFile, workload: Workload) -> None:
     """Raise DesignError for a factor that can act in none of the configurations of a scenario."""
     for table, names in (("set", file.set), ("factors", file.factors)):
         for name in names:
             wanted = [levels for levels in workload.wanted if table == "set" or name in levels]
-            configs = [workload.start.replace(levels) for levels in wanted]
+            configs = [workload.config_of(levels) for levels in wanted]
             configs += [workload.start] if table == "set" else []
             reasons = [cannot_act(config, hosted=workload.hosted).get(name) for config in configs]
             if all(reasons):
@@ -266,7 +215,7 @@ def _headline(
             raise DesignError(f"headline is missing: name one of the configurations: {'; '.join(titles)}")
         note = f"headline: {chosen.title(found)} against the baseline; headline = '...' names another configuration"
         return chosen, found, note
-    candidate = chosen.start.replace(seen_from(levels, target, folder))
+    candidate = chosen.config_of(seen_from(levels, target, folder))
     if candidate == chosen.start or candidate not in chosen.configs:
         raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
     return chosen, candidate, ""
@@ -286,7 +235,7 @@ def _obvious(file: StudyFile, workload: Workload) -> TrialConfig | None:
     name, levels = next(iter(file.factors.items()))
     numbers = [number(level) for level in levels]
     steps = {math.copysign(1, after - before) for before, after in itertools.pairwise(numbers) if after != before}
-    end = workload.start.replace({name: levels[-1]})
+    end = workload.config_of({name: levels[-1]})
     return end if len(steps) == 1 and not any(map(math.isnan, numbers)) and end != workload.start else None
 
 
@@ -303,7 +252,7 @@ def _sweeps(
         points = (
             PlannedPoint(
                 label=format_level(level),
-                configuration=names[workload.name, workload.start.replace({factor: level})],
+                configuration=names[workload.name, workload.config_of({factor: level})],
             )
             for level in shown
         )
@@ -323,10 +272,14 @@ def _axis(factor: str) -> str:
 
 
 def _slug(levels: Mapping[str, Level]) -> str:
-    words = "-".join(
-        f"{name.partition('.')[2]}-{format_level(level).removeprefix('./')}" for name, level in levels.items()
-    )
+    words = "-".join(f"{name.partition('.')[2]}-{_short(name, level)}" for name, level in levels.items())
     return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")[:80] or "level"
+
+
+def _short(name: str, level: Level) -> str:
+    """A level in the name of a configuration: of a replay the file without its folder."""
+    text, file = format_level(level).removeprefix("./"), replayed_file(level) if name == "load.arrival" else ""
+    return text.replace(file, Path(file).name) if file else text
 
 
 def _unused(name: str, planned: Configurations) -> str:

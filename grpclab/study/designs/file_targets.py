@@ -1,16 +1,19 @@
-"""The target and the calls of a study's TOML file: what they name by a path lies beside the file."""
+"""The target, the calls and the workloads of a study's TOML file: what they name by a path lies beside the file."""
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from grpclab.errors import DesignError, UsageError, invalid
-from grpclab.factors.config import TrialConfig
+from grpclab.factors.config import TrialConfig, setting_word
 from grpclab.factors.levels import Level
-from grpclab.factors.own import OF_THE_TARGET, PYTHON
+from grpclab.factors.own import OF_THE_TARGET, PYTHON, is_own
+from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.load.calls.call_options import MARK, DataOptions
 from grpclab.load.calls.data_file import file_reference
 from grpclab.load.calls.metadata import metadata_words
@@ -18,12 +21,21 @@ from grpclab.load.calls.mixed_call import MixedCall
 from grpclab.load.calls.mixed_call import named as with_names
 from grpclab.load.calls.request import json_text
 from grpclab.load.calls.request_data import text_of_file
+from grpclab.load.core.shapes import with_recorded_load
 from grpclab.load.plan import check_call
 from grpclab.quantities import in_unit
 from grpclab.servers.placement import placed, settled
 from grpclab.servers.target import Target
 from grpclab.servers.targets import require_call
-from grpclab.study.designs.file_tables import Calls, CallTable, TargetTable, beside, program_beside, read_calls
+from grpclab.study.designs.file_tables import (
+    Calls,
+    CallTable,
+    ScenarioTable,
+    TargetTable,
+    beside,
+    program_beside,
+    read_calls,
+)
 from grpclab.study.designs.study_file import StudyFile
 from grpclab.study.target import Subject
 from grpclab.system.inputs import read_text, unreadable
@@ -135,7 +147,7 @@ def _mixed(target: Target, tables: Sequence[CallTable], folder: Path) -> Subject
     schemas = [_schema(table, folder) for table in tables]
     given = [schema for schema in schemas if any(schema.values())]
     if any(schema != given[0] for schema in given):
-        raise DesignError("call: proto, protoset and proto-path are the same for all calls of a mix: give them once")
+        raise DesignError("call: proto, protoset and proto-path apply to all calls of a mix: set them only once")
     calls = [
         MixedCall(
             name=table.name,
@@ -228,3 +240,82 @@ def seen_from(levels: Mapping[str, Level], target: Target, folder: Path) -> Mapp
     in their normal form."""
     here = {name: program_beside(str(level), folder) if name == PYTHON else level for name, level in levels.items()}
     return settled(target, here, folder)
+
+
+# ---- workloads ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A scenario of a file: its baseline, the levels that are compared with it, and what is measured."""
+
+    name: str
+    base: TrialConfig
+    """The baseline, without what its load shape has recorded."""
+    given: Collection[str]
+    """The factors that the file sets in the baseline."""
+    folder: Path
+    """That of the file."""
+    wanted: Sequence[Mapping[str, Level]]
+    subject: Subject | None
+    words: str
+    """What follows a title, where there are several scenarios."""
+
+    def config_of(self, levels: Mapping[str, Level]) -> TrialConfig:
+        """The baseline with other levels; a replay has the rate and the calls of its recording. Raises UsageError."""
+        return with_recorded_load(self.base.replace(levels), {*self.given, *levels}, self.folder)
+
+    @functools.cached_property
+    def start(self) -> TrialConfig:
+        """The baseline."""
+        return self.config_of({})
+
+    @property
+    def hosted(self) -> bool:
+        """Whether its server is an application."""
+        return self.subject is not None and bool(self.subject.app)
+
+    @functools.cached_property
+    def configs(self) -> list[TrialConfig]:
+        """The baseline, and the others in the order of the file."""
+        return list(dict.fromkeys([self.start, *map(self.config_of, self.wanted)]))
+
+    def title(self, config: TrialConfig) -> str:
+        """What is changed in a configuration."""
+        changed = config.differences(self.start)
+        return " ".join(setting_word(name, level) for name, level in changed.items()) + self.words
+
+    @property
+    def longest_s(self) -> float:
+        """The length of a window at most, for the estimate of the time left; a guess where only calls bound it."""
+        load = self.start.load
+        if load.duration_s is None and load.rate_rps is not None and load.requests is not None:
+            return load.requests / load.rate_rps
+        return load.duration_s or 10.0
+
+
+def workload_of(file: StudyFile, target: Target, scenario: ScenarioTable, folder: Path) -> Workload:
+    """The workload of a scenario of the file. Raises UsageError."""
+    start = (VARIANTS[file.variant] if file.variant else TrialConfig()).replace(LOAD)
+    start = start.replace(file.set).replace(scenario.set)
+    # An own factor has no default: without a level in [set] its first one is the baseline's.
+    first = {name: levels[0] for name, levels in file.factors.items() if is_own(name) and name not in start.own}
+    if file.grid == "full":
+        first = {name: levels[0] for name, levels in file.factors.items()}
+    start = start.replace(first)
+    given = {*file.set, *scenario.set, *first}
+    if file.grid == "full":
+        wanted = [dict(zip(file.factors, levels, strict=True)) for levels in itertools.product(*file.factors.values())]
+    else:
+        wanted = [{name: level} for name, levels in file.factors.items() for level in levels]
+    call = merged(file.call, scenario.call)
+    named = {*file.set, *scenario.set, *file.factors}
+    return Workload(
+        name=scenario.name,
+        base=start,
+        given=given,
+        folder=folder,
+        wanted=wanted,
+        subject=subject_of(target, call, folder, named, start.replace({n: of[0] for n, of in file.factors.items()})),
+        words=f" in {scenario.name}" if len(file.scenario) > 1 else "",
+    )

@@ -6,7 +6,7 @@ Each feature is measured twice against the same service without it: added alone 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from grpclab.analysis.study_plan import PlannedFeature, StudyPlan
@@ -17,6 +17,7 @@ from grpclab.factors.variants import OPTIMIZED, PRODUCTION
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import METRIC, PREFERRED_CONCURRENCY, Configurations, comparison, headline
 from grpclab.study.parameters import NO_BULK, Design, StudyParameters
+from grpclab.system.optional import is_installed, needs
 
 QUESTION = "What does each feature of a production service cost?"
 ENGINE = "wire"
@@ -31,8 +32,11 @@ Add = Callable[[str, str, TrialConfig], str]
 """Adds a configuration by name and title; returns its name."""
 
 
-def plan(parameters: StudyParameters) -> StudyPlan:
-    """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it."""
+def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> StudyPlan:
+    """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it.
+
+    A feature whose library is `missing` is left out, which the plan says.
+    """
     planned = Configurations()
     load: dict[str, Level] = {
         "load.engine": ENGINE,
@@ -51,7 +55,8 @@ def plan(parameters: StudyParameters) -> StudyPlan:
     whole_title = "production against optimized"
     for metric in OF_THE_HEADLINE:
         planned.compare(whole_title, CHATTER, optimized, production, metric=metric)
-    features = [_feature(planned, add, feature) for feature in FEATURES]
+    features = [_feature(planned, add, feature) for feature in FEATURES if feature.library not in missing]
+    left_out = [feature for feature in FEATURES if feature.library in missing]
     return replace(
         planned.plan(blocks=parameters.blocks),
         headline=headline(
@@ -64,6 +69,7 @@ def plan(parameters: StudyParameters) -> StudyPlan:
         ),
         aa=comparison("optimized against itself (A/A)", CHATTER, optimized, again),
         features=tuple(features),
+        left_out=tuple(f"not measured: {needs(one.title, one.library, one.extra)}" for one in left_out),
         profiled=(optimized, production) if parameters.profile else (),
     )
 
@@ -95,8 +101,13 @@ def _production_without(feature: Feature) -> TrialConfig:
     return PRODUCTION.replace({factor: before[factor] for factor in feature.on} | feature.without)
 
 
+def _plan(parameters: StudyParameters, _server_cores: int) -> StudyPlan:
+    libraries = {feature.library for feature in FEATURES if feature.library}
+    return plan(parameters, missing=[library for library in libraries if not is_installed(library)])
+
+
 DESIGN = Design(
     question=QUESTION,
-    plan=lambda parameters, _server_cores: plan(parameters),
+    plan=_plan,
     unused=(*NO_BULK, "engine"),
 )

@@ -176,7 +176,7 @@ def test_in_the_stall_all_of_the_schedule_waits_and_few_of_the_callers_do(root: 
 def test_every_planned_call_was_sent(root: Path) -> None:
     frame = frame_of(root, "lateness")
     assert (frame["sent"] == frame["planned"]).all()
-    assert len(frame) == len(lateness.RATES_RPS) * len(lateness.PACINGS) + 1
+    assert len(frame) == len(lateness.RATES_RPS) * len(lateness.PACINGS) + 1 + len(lateness.SHAPES)
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 import grpclab
@@ -94,12 +95,40 @@ def test_a_replay_is_what_was_recorded(engine: str, timed: bool, tmp_path: Path)
         assert starts == pytest.approx([at - recorded[0] for at in recorded], abs=1e-6)
 
 
+@pytest.mark.parametrize("seconds", [0.8, pytest.param(6.0, marks=pytest.mark.long)])
+def test_mixed_traffic_is_replayed_at_each_speed(seconds: float, tmp_path: Path) -> None:
+    path, proto = tmp_path / "day.calls", tmp_path / "shop.proto"
+    proto.write_text(PROTO)
+    mix = [
+        {"method": f"a.Shop/{method}", "weight": weight, "data": [{"id": number} for number in range(1, orders)]}
+        for method, weight, orders in (("Buy", 74, 50), ("Look", 21, 20), ("Watch", 11, 3))
+    ]
+    with busy_shop() as shop:
+        port = unused_port()
+        with CallRecording(port, shop.address, path).running():
+            load: dict[str, Any] = {"rate_rps": 200.0, "arrival": "poisson", "duration_s": seconds}
+            settings = {"load.warmup_s": 0.0}
+            asyncio.run(grpclab.bench(f"127.0.0.1:{port}", mix=mix, proto=proto, settings=settings, **load))
+        sent = sorted((call.method, call.request) for call in shop.came)
+    recorded = read_recording(path)
+    assert sorted((call.method.removeprefix("a.Shop/"), *call.messages) for call in recorded) == sent
+    times = np.array([call.at_s for call in recorded])
+    for speed in (1, 4):
+        with busy_shop() as shop:
+            result = asyncio.run(
+                grpclab.bench(shop.address, data=f"@{path}", proto=proto, arrival=f"replay:{path}@{speed}")
+            )
+            assert sorted((call.method, call.request) for call in shop.came) == sent
+        starts = result.to_frame()["start_s"].to_numpy()
+        assert np.sort(starts) * speed == pytest.approx(times - times[0], abs=1e-5)
+
+
 def test_a_secret_that_was_not_recorded_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "day.calls"
     (tmp_path / "shop.proto").write_text(PROTO)
     with busy_shop() as shop:
         record(shop, path, CALLED)
-        with pytest.raises(UsageError, match=r"--metadata authorization=\.\.\. beside it"):
+        with pytest.raises(UsageError, match=r"--metadata authorization=\.\.\. as well"):
             asyncio.run(grpclab.bench(shop.address, data=f"@{path}", proto=tmp_path / "shop.proto"))
 
 
@@ -107,7 +136,7 @@ def test_a_recording_ends_after_so_many_calls(tmp_path: Path) -> None:
     path = tmp_path / "day.calls"
     with busy_shop() as shop:
         summary = record(shop, path, CALLED[:3], calls=2).summary
-    assert summary.ended_because == "2 calls were recorded, as asked for"
+    assert summary.ended_because == "2 calls were recorded, as requested"
     assert len(read_recording(path)) == 2
 
 
@@ -116,7 +145,7 @@ def test_where_nobody_calls_nothing_is_left(tmp_path: Path) -> None:
     with busy_shop() as shop:
         recording = record(shop, path, [])
     with pytest.raises(
-        MeasurementError, match=r"no call passed port \d+: there is nothing to record \(nobody called\)"
+        MeasurementError, match=r"no call arrived at port \d+, so there is no recording \(no client connected\)"
     ):
         recording.summary  # noqa: B018 (raises)
     assert not path.exists()

@@ -5,10 +5,8 @@ Each is tried on grpclab's own servers, sync and asyncio, and on an application 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,43 +17,14 @@ import pytest
 import trustme
 from google.rpc import error_details_pb2, status_pb2
 
-from grpclab.factors.config import LoadConfig, ServerConfig, TrialConfig
+from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.load.generator import Generator
-from grpclab.servers.hosting.application import launch_application
 from grpclab.servers.interceptors import DETAILS, PUSHBACK
-from grpclab.servers.process.launcher import RunningServer, launch
+from grpclab.servers.process.launcher import RunningServer
 from tests.support.applications import services_at
+from tests.support.four_servers import Start
 from tests.support.greeting import greeter_at, hello
 from tests.support.processes import until
-
-Start = Callable[..., contextlib.AbstractContextManager[RunningServer]]
-
-APPLICATION = """
-import grpc.aio
-
-from grpclab.generated import greet_pb2, greet_pb2_grpc
-
-
-class Greeter(greet_pb2_grpc.GreeterServiceServicer):
-    def SayHello(self, request, context):
-        return greet_pb2.HelloResponse(message=f"Hello {request.name}!")
-
-    def SayHelloStream(self, request, context):
-        yield self.SayHello(request, context)
-
-
-class AsyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
-    async def SayHello(self, request, context):
-        return greet_pb2.HelloResponse(message=f"Hello {request.name}!")
-
-    async def SayHelloStream(self, request, context):
-        yield await self.SayHello(request, context)
-
-
-def register(server):
-    greeter = AsyncGreeter() if isinstance(server, grpc.aio.Server) else Greeter()
-    greet_pb2_grpc.add_GreeterServiceServicer_to_server(greeter, server)
-"""
 
 COUNTING = """
 import pathlib
@@ -76,22 +45,6 @@ def watch(module):
 watch(grpc)
 watch(grpc.aio)
 """
-
-
-@pytest.fixture(params=["sync greeter", "asyncio greeter", "sync application", "asyncio application"])
-def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
-    """What starts a server with levels of its factors."""
-    implementation, what = request.param.split()
-
-    def launched(env: dict[str, str | None] | None = None, **levels: Any) -> Any:
-        config = replace(ServerConfig(implementation=implementation), **levels)
-        log_path = tmp_path / "server.log"
-        if what == "greeter":
-            return launch(config, log_path=log_path, env=env)
-        (tmp_path / "greeting_app.py").write_text(APPLICATION)
-        return launch_application("greeting_app:register", config, app_dir=str(tmp_path), log_path=log_path, env=env)
-
-    return launched
 
 
 def entries(server: RunningServer) -> list[dict[str, Any]]:

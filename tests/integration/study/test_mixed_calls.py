@@ -90,7 +90,7 @@ def test_what_a_plan_stores_of_a_mix_is_read_again(folder: Path) -> None:
         ("weight = 3", "weight = 0", "invalid weight=0: expected a number above 0"),
         ("weight = 3", "wait = 3", r"unknown key 'call\[1\].wait': did you mean weight\?"),
         ('method = "a.Shop/Look"', "", r"call\[2\]: data-file needs a method"),
-        ('data-file = "orders.jsonl"', 'proto = "other.proto"', "proto, protoset and proto-path are the same for all"),
+        ('data-file = "orders.jsonl"', 'proto = "other.proto"', "proto, protoset and proto-path apply to all"),
         ("[set]", "[set]\nload.method = 'SayHello'", "load.method only applies to grpclab's own greeter"),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_mistake_in_a_mix_is_one_line(folder: Path, before: str, after: str, s
 
 
 def test_one_table_alone_has_no_weight(folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"invalid call\.weight=3: expected none for one call"):
+    with pytest.raises(UsageError, match=r"invalid call\.weight=3: expected no such key for a single call"):
         design({**tomllib.loads(FILE), "call": {"method": "a.Shop/Buy", "weight": 3}}, folder)
 
 

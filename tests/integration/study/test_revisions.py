@@ -192,6 +192,21 @@ def test_bisect_names_the_commit_that_made_it_slower_and_measures_nothing_twice(
 
 
 @pytest.mark.long
+def test_bisect_names_what_is_not_committed(history: History, capsys: pytest.CaptureFixture[str]) -> None:
+    history.commit("quick again", {"shop/server.py": application(QUICK)})
+    words = ["bisect", "--good", "main", "--bad", "worktree", *APP, *SMALL]
+    code, found = ran(words, capsys)
+    assert (code, found["error"].count("\n")) == (2, 1), "nothing has changed"
+    history.write({"shop/server.py": application(SLOW)})
+    code, found = ran(words, capsys)
+    assert (code, found["first_slower"][:9]) == (0, "worktree@"), found["sentence"]
+    assert found["sentence"].startswith("worktree (changes that are not committed) is the first change that is slower")
+    assert found["good"] == history.git("rev-parse", "main")
+    code, again = ran(words, capsys)
+    assert (code, again["sentence"]) == (0, found["sentence"])
+
+
+@pytest.mark.long
 def test_bisect_without_a_slowdown_says_so(history: History, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = ran(["bisect", "--good", "main~1", "--bad", "main", *APP, *SMALL, "--min-effect", "20%"], capsys)
     assert (code, found["first_slower"]) == (1, None)

@@ -258,6 +258,17 @@ def test_one_call_that_was_not_sent_fails_the_schedule() -> None:
     assert "<figure" in html_of(lateness.body(sends(math.nan)))
 
 
+@pytest.mark.parametrize(("ramp_s", "holding"), [(2e-4, True), (4e-4, False), (math.nan, None)])
+def test_a_load_shape_that_is_sent_late_fails(ramp_s: float, holding: bool | None) -> None:
+    late = {"gamma arrivals": 1e-4, "a ramp": ramp_s}
+    assert set(late) == set(lateness.SHAPES)
+    frame = sends(5e-4)
+    rows = [frame.iloc[-1].to_dict() | {"part": "shaped", "arrival": name} for name in late for _ in range(3)]
+    shaped = pd.concat([frame, pd.DataFrame(rows).assign(late_p99_s=[late[row["arrival"]] for row in rows])])
+    assert holds(lateness.claims(shaped)) == [True, True, holding]
+    assert "100 µs with gamma arrivals" in html_of(lateness.body(shaped))
+
+
 def growing(bytes_per_call: float) -> pd.DataFrame:
     """The frame of memory: 40 MB and so much with each of a million calls."""
     made = np.linspace(0, 1_000_000, 101)

@@ -57,6 +57,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "server.mutual_tls": ("true", "server.tls=true"),
     "server.compression": ("gzip", ""),
     "server.access_log_share": ("0.5", ""),
+    "server.tracing_share": ("0.5", ""),
     "server.rate_limit_rps": ("4", ""),
     "server.rate_limit_burst": ("4", "server.rate_limit_rps=5"),
     "server.interceptors": ("4", ""),

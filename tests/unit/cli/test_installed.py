@@ -72,7 +72,12 @@ def loaded_by(module: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("grpclab.diagnostics.app", "desk"), ("grpclab.servers.prometheus", "desk"), ("grpclab.cli.prompts", "menu")],
+    [
+        ("grpclab.diagnostics.app", "desk"),
+        ("grpclab.servers.prometheus", "desk"),
+        ("grpclab.servers.tracing", "tracing"),
+        ("grpclab.cli.prompts", "menu"),
+    ],
 )
 def test_an_extra_installs_what_its_modules_load(module: str, extra: str) -> None:
     loaded, installed = loaded_by(module), installed_with(extra)
@@ -85,8 +90,8 @@ def test_the_readmes_one_line_installs_all_that_it_shows() -> None:
     optional = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert "pip install -e '.[all]'" in text
     assert "pip install -e '.[lab]'" not in text
-    assert set(optional) - {"all", "dev", "docs"} == {"check", "study", "lab", "desk", "menu", "tls"}
-    assert optional["all"][0] == "grpclab[check,desk,lab,menu,tls]", "lab has study in it"
+    assert set(optional) - {"all", "dev", "docs"} == {"check", "study", "lab", "desk", "menu", "tls", "tracing"}
+    assert optional["all"][0] == "grpclab[check,desk,lab,menu,tls,tracing]", "lab has study in it"
     assert any(word.startswith("grpcio-tools") for word in optional["all"])
 
 

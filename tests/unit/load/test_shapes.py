@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.errors import FactorError, UsageError
-from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.core import shapes
-from grpclab.load.core.arrivals import count_between, parse_rates, plan_window, planned
+from grpclab.load.core.arrivals import Recording, count_between, parse_rates, plan_window, planned
 from grpclab.load.core.bounds import plan_bounds
-from grpclab.load.core.shapes import recorded_times
+from grpclab.load.core.shapes import recorded_times, replayed_file, with_recorded_load
 from grpclab.load.plan import calls_planned
 from grpclab.load.plan import planned as plan_load
 from grpclab.study.designs.expected_times import ExpectedTimes
@@ -118,6 +118,40 @@ def test_the_file_of_a_replay_is_found_from_any_folder(day: Path, monkeypatch: p
     assert plan_load({"load.arrival": "replay:day.txt"}).config.load.arrival == f"replay:{day}"
 
 
+def test_a_replay_may_have_a_speed(day: Path) -> None:
+    assert ARRIVALS.resolve(f"replay:{day}@4").recording() == Recording(calls=5, rate_rps=4.0)
+    assert times(f"replay:{day}@4", 4.0, 7).tolist() == times(f"replay:{day}", 4.0, 7).tolist()
+    plan = plan_load({"load.arrival": f"replay:{day}@4"})
+    assert (plan.config.load.rate_rps, plan.config.load.requests, plan.notes) == (4.0, 5, ())
+    for more in ({"load.rate_rps": 2.0}, {"load.arrival": "constant"}):
+        with pytest.raises(UsageError):
+            plan_load({"load.arrival": f"replay:{day}@4", **more}, speed=None if "load.rate_rps" in more else 2.0)
+
+
+@pytest.mark.parametrize(
+    ("argument", "file"),
+    [("day.txt", "day.txt"), ("day.txt@4", "day.txt"), ("me@home.txt", "me@home.txt"), ("a@4@0.5", "a@4"), ("7", "7")],
+)
+def test_a_speed_is_a_number_after_the_last_at(argument: str, file: str) -> None:
+    assert replayed_file(f"replay:{argument}") == file
+    assert replayed_file("constant") == ""
+
+
+def test_a_configuration_takes_from_its_recording_what_nobody_gave(day: Path) -> None:
+    def load(*given: str, arrival: str = "replay:day.txt@2", **levels: Level) -> LoadConfig:
+        config = TrialConfig().replace({"load.arrival": arrival, **{f"load.{name}": of for name, of in levels.items()}})
+        names = {f"load.{name}" for name in (*given, *levels)}
+        return with_recorded_load(config, names, day.parent).load
+
+    found = load()
+    assert (found.rate_rps, found.requests, found.duration_s) == (2.0, 5, None)
+    assert found.arrival == f"replay:{day}@2"
+    assert load(arrival=found.arrival, rate_rps=found.rate_rps) == found
+    assert (load(duration_s=3.0).requests, load(requests=9).duration_s) == (None, None)
+    assert load(arrival="replay:day.txt", rate_rps=7.0).rate_rps == 7.0
+    assert load(arrival="poisson", rate_rps=7.0).requests == LoadConfig().requests
+
+
 @pytest.mark.parametrize("text", ["", "1\n", "1\n1\n", "2\n1\n", "1\nx\n3\n", "1\nnan\n"])
 def test_a_file_without_times_that_ascend_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "times.txt"
@@ -214,6 +248,8 @@ def test_a_ramp_without_its_time_or_beside_another_shape_is_refused(rate: str, l
         "steps:1,0@5s",
         "steps:@5s",
         "replay:",
+        "replay:day.txt@0",
+        "replay:@4",
         "poisson:3",
         "gama:1",
     ],

@@ -50,7 +50,6 @@ LARGE: dict[str, str] = {
 
 ONE_USER: dict[str, str] = {
     "grpclab.profiling.perf": "a profiler is one module",
-    "grpclab.load.core.shapes": "members of the registry of load shapes",
     "grpclab.analysis.claims.load_claims": "claims on calls and CPU, apart from the table that lists all claims",
     "grpclab.analysis.claims.network_claims": "claims on the network, apart from the table that lists all claims",
     "grpclab.analysis.inference.functions": "pure where its user is not",
@@ -71,6 +70,8 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.calls.encoding": "above 16 kB with its user",
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.core.concurrency": "the notation of a schedule of concurrency, beside that of rates; for bench alone",
+    "grpclab.load.local_ports": "above 16 kB with its user",
+    "grpclab.study.yardstick_loop": "a process of its own, which imports little",
     "grpclab.load.record": "the relay that records; its user, a command, has the words",
     "grpclab.http2.call_reader": "pure where its user is not",
     "grpclab.load.output.chart": "a drawing, whatever it shows; above 16 kB with its user",
@@ -84,6 +85,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.hosting.foreground": "loads the hosting, which the parser of its command must not",
     "grpclab.servers.hosting.host": "a program of its own, run by its path, by interpreters that have no grpclab",
     "grpclab.servers.process.preparation": "a program of its own, beside the processes of servers",
+    "grpclab.servers.tracing": "loaded only where the factor asks for it, by applications' interpreters, too",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",

@@ -45,6 +45,17 @@ def test_every_configuration_is_the_service_under_one_load_and_every_factor_acts
     assert plan.configuration("optimized").config.server == OPTIMIZED.server
 
 
+def test_a_feature_whose_library_is_missing_is_left_out_and_the_plan_says_so(plan: StudyPlan) -> None:
+    found = production_design.plan(StudyParameters(design="production"), missing=["trustme"])
+    assert [one.name for one in plan.features if one not in found.features] == ["tls", "mutual-tls"]
+    assert found.left_out is not None
+    assert [text.partition(" needs ")[0] for text in found.left_out] == [
+        "not measured: TLS",
+        "not measured: TLS with client certificates",
+    ]
+    assert plan.left_out == ()
+
+
 def test_it_is_compared_in_throughput_and_in_cpu_per_call(plan: StudyPlan) -> None:
     judged = {(c.metric, c.baseline, c.candidate) for c in plan.comparisons}
     for planned in plan.features:
@@ -69,10 +80,10 @@ def test_the_report_says_what_costs_throughput_and_what_does_not() -> None:
     summary = features.summary(study)
     assert summary.startswith("Alone, these cost throughput: access log of every call (0.7")
     assert "No cost of 5 % or more: calls counted for Prometheus, " in summary
-    rows = {text_of(row[0]): list(map(text_of, row[1:])) for row in features.table(study).rows}
-    assert list(rows) == [feature.title for feature in FEATURES]
-    assert rows["access log of every call"][2] == "slower"
-    assert rows["access log of every call"][3:] == ["", "", "not in it"]
-    assert rows["reflection service"][5] == "equivalent"
+    alone, inside = features.table(study).groups
+    verdicts = {text_of(row[0]): text_of(row[3]) for row in alone[1:]}
+    assert verdicts == {one.title: "equivalent" for one in FEATURES} | {"access log of every call": "slower"}
+    verdicts = {text_of(row[0]): text_of(row[3]) for row in inside[1:]}
+    assert verdicts == {one.title: "equivalent" for one in FEATURES if one.in_production}
     assert len(dict(named_groups(study))[GROUP]) == 2 * sum(len(one.pairs) for one in study.plan.features)
     assert "  TLS, alone" in table(study)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from grpclab.analysis.study_plan import StoredTarget, StudyPlan
+from grpclab.analysis.study_plan import PlannedConfiguration, StoredTarget, StudyPlan
 from grpclab.errors import DesignError, MeasurementError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.data_file import file_reference
@@ -51,6 +51,13 @@ def test_a_study_of_an_earlier_version_says_nothing_of_its_data_file(data: Path,
     store = Store(tmp_path / "results" / "mine")
     store.open(replace(manifest(data), data_files=None))
     assert store.open(manifest(data)).data_files is None
+
+
+def test_the_file_of_a_replay_is_one_of_them(data: Path) -> None:
+    planned = PlannedConfiguration(name="a", settings={"load.arrival": f"replay:{data}@4", "load.rate_rps": 3.0})
+    plan = StudyPlan(configurations=(planned,), subjects={"a": StoredTarget(address="localhost:1")})
+    assert [file.name for file in data_files_of(plan)] == [str(data)]
+    assert data_files_of(replace(plan, subjects={"a": target(data)})) == data_files_of(plan), "it is named once"
 
 
 class _Subject:

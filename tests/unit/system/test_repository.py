@@ -151,6 +151,17 @@ def test_the_identity_of_a_checkout_is_that_of_its_files_and_nothing_is_written(
     assert repository.files_id() in ids, "a commit changes no file"
 
 
+def test_what_is_not_committed_follows_the_last_commit(history: History) -> None:
+    repository = Repository(history.folder)
+    assert repository.changes("--bad") is None
+    history.write({"shop/server.py": "4"})
+    changes = repository.changes("--bad")
+    assert changes is not None
+    assert (changes.id, changes.short) == (repository.revision("worktree", "--bad").label, "worktree")
+    assert repository.revision(changes.id, "--bad").is_checkout
+    assert not repository.commit("HEAD", "--bad").is_checkout
+
+
 def test_what_a_run_writes_and_what_git_ignores_is_no_part_of_the_identity(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:

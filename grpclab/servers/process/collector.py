@@ -1,0 +1,72 @@
+"""A stand-in for an OpenTelemetry collector beside a server that sends spans: it takes them by OTLP and drops them.
+
+``python -m grpclab.servers.process.collector`` listens on a free port of loopback, says so as a ServerListening, and
+ends when its standard input closes. Somebody's own collector takes its place (OTEL_EXPORTER_OTLP_ENDPOINT).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from grpclab.errors import ServerError, WorkerError
+from grpclab.factors.config import ServerConfig
+from grpclab.servers.process.server_messages import ServerListening
+from grpclab.system.optional import needs
+from grpclab.system.subprocesses import START_TIMEOUT_S, Child, die_with_parent, say
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+"""The variable by which OpenTelemetry's exporter finds its collector."""
+MODULE = "grpclab.servers.process.collector"
+
+
+@contextlib.contextmanager
+def collected(
+    config: ServerConfig, env: Mapping[str, str | None] | None, cpus: Collection[int] | None
+) -> Iterator[dict[str, str | None]]:
+    """The changes of a server's environment `env` with which its spans, if it sends any, find a collector.
+
+    That is the stand-in, which runs until the block is left on other cores than `cpus`, those of the server, unless
+    `env` names one. Raises MissingDependencyError without OpenTelemetry, ServerError where it cannot be started.
+    """
+    changes = dict(env or {})
+    if config.tracing_share is None or changes.get(ENDPOINT):
+        yield changes
+        return
+    try:
+        import opentelemetry.proto.collector  # noqa: F401
+    except ImportError:
+        raise needs("server.tracing_share", "opentelemetry-exporter-otlp-proto-grpc", "tracing") from None
+    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    with Child(MODULE, name="the stand-in collector", cpus=own - set(cpus or ())) as child:
+        try:
+            listening = child.receive(START_TIMEOUT_S, ServerListening)
+        except WorkerError as error:
+            raise ServerError(str(error)) from None
+        yield changes | {ENDPOINT: f"http://127.0.0.1:{listening.port}"}
+
+
+def main() -> None:
+    """See the module's docstring."""
+    import grpc
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+    class Dropping:
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+            return trace_service_pb2.ExportTraceServiceResponse()
+
+    die_with_parent()
+    server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)])
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Dropping(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    say(ServerListening(port=port, pids=(os.getpid(),)))
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Calls traced with OpenTelemetry: a span for a share of the calls, sent to a collector by OTLP.
+
+The collector is the one that OTEL_EXPORTER_OTLP_ENDPOINT names, by default ``http://localhost:4317``. A call whose
+client sends a trace context (``traceparent``) is sampled as its parent was. This module needs nothing but OpenTelemetry
+and grpcio: the interpreter of an application, which may lack grpclab, imports it by its path.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters, server_interceptor
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+SERVICE = "grpclab"
+FLUSH_MS = 3_000
+
+_providers: list[TracerProvider] = []
+
+
+def interceptor(share: float, *, asynchronous: bool) -> Any:
+    """The interceptor that traces this share of a server's calls; health checks are left out."""
+    resource = Resource.create({SERVICE_NAME: SERVICE})
+    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(share)), resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _providers.append(provider)
+    make = aio_server_interceptor if asynchronous else server_interceptor
+    return make(tracer_provider=provider, filter_=filters.negate(filters.health_check()))
+
+
+def flush() -> None:
+    """Send the spans that have not been sent, for so long at most."""
+    for provider in _providers:
+        provider.force_flush(FLUSH_MS)
