@@ -191,7 +191,6 @@ def secured(target: Target, options: Options) -> Target:
 
 def allowed(servers: Mapping[str, GivenTarget | str], options: Options) -> dict[str, GivenTarget | str]:
     """The servers, of which those on another machine may be loaded, all within the same ceilings. Raises UsageError."""
-    from grpclab.factors.variants import LOAD
     from grpclab.servers.leave import RemoteLeave, require_address
 
     allowance = allowance_given({name: value for name, value in vars(options).items() if value is not None})
