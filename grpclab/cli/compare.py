@@ -24,6 +24,7 @@ from grpclab.cli.completion import offering
 from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import (
     BEATS,
+    build_options,
     idle_lines,
     load_options,
     remote_group,
@@ -288,7 +289,7 @@ def _groups() -> list[OptionGroup]:
             Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
             Flag("--allow-mixed", switch=True, help="accept results of different machines or versions"),
             Flag("--json", metavar="FILE", help="write the verdict as JSON; - is standard output"),
-            *build_report.build_options(),
+            *build_options(),
         ],
     )
     return [
