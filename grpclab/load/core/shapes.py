@@ -183,8 +183,8 @@ def _file_and_speed(argument: str) -> tuple[str, float | None]:
 
 def replayed_file(arrival: Level) -> str:
     """The file that a load shape replays; "" for any other shape."""
-    argument = str(arrival).removeprefix(_REPLAY)
-    return "" if argument == arrival else _file_and_speed(argument)[0]
+    word = str(arrival)
+    return _file_and_speed(word.removeprefix(_REPLAY))[0] if word.startswith(_REPLAY) else ""
 
 
 def _recording(path: str, speed: float) -> Recording:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from grpclab.analysis.setup import call_words
+from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.load.calls.mixed_call import MixedCall, mixed_calls
 from grpclab.metrics import is_latency, lower_is_faster, metric_named, metric_words, of_call, value_text
@@ -166,3 +167,33 @@ def test_a_comparison_measures_each_call_on_both_sides(engine: str, folder: Path
     judged = {one.metric: one for one in study.judge(trials).comparisons}
     assert judged["throughput_rps@Buy"].computed
     assert judged["throughput_rps@Watch"].ratio > 0
+
+
+def test_the_command_line_compares_a_mix(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRPCLAB_ROOT", str(folder))
+    found = folder / "found.json"
+    load = ["-n", "400", "-z", "20", "--warmup", "0.1", "-c", "4", "--blocks", "2"]
+    mix = [
+        "--call",
+        "a.Shop/Buy=3",
+        "--data",
+        f"@{folder / 'orders.jsonl'}",
+        "--call",
+        "a.Shop/Look",
+        "--data",
+        '{"id": 5}',
+    ]
+    with busy_shop() as one, busy_shop() as other:
+        sides = ["--a-address", one.address, "--b-address", other.address, "--proto", str(folder / "shop.proto")]
+        code = commands.main(["compare", *sides, *mix, *load, "--json", str(found), "-q"])
+    document = json.loads(found.read_text())
+    assert (code, document["exit_code"]) == (4, 4), "two blocks give no verdict"
+    ratios = {one["metric"]: one["ratio"] for one in document["comparisons"]}
+    assert all(ratios[f"throughput_rps@{call}"] > 0 for call in ("Buy", "Look"))
+    assert document["setup"]["call"].startswith("75 % a.Shop/Buy @")
+    for shop in (one, other):
+        assert {(call.method, call.request) for call in shop.came} == {
+            ("Buy", b"\x08\x01"),
+            ("Buy", b"\x08\x02"),
+            ("Look", b"\x08\x05"),
+        }
