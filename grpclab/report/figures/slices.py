@@ -87,10 +87,11 @@ def noise(table: pd.DataFrame) -> Noise | None:
 
 def _follows(ratio: pd.Series, table: pd.DataFrame) -> float:
     """The correlation within blocks of ln ratio and the ln speeds of the cores; NaN if those are not known."""
-    speeds = np.log(table["speeds"].astype(float).where(table["speeds"] > 0))
-    if speeds.isna().any():
+    speeds = table["speeds"].astype(float)
+    if not (speeds > 0).all():
         return math.nan
-    centred = speeds - speeds.groupby(table["block"]).transform("mean")
+    logs = pd.Series(np.log(speeds), index=table.index)
+    centred = logs - logs.groupby(table["block"]).transform("mean")
     spread = math.sqrt(float((ratio**2).sum() * (centred**2).sum()))
     return float((ratio * centred).sum()) / spread if spread > 0 else math.nan
 
