@@ -175,9 +175,9 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
             "Top: each point is one slice, about a tenth of a second of load, relative to the mean of its side. "
             "Both servers are up at the same time and take turns in random order. Where the two lines rise and "
             "fall together, the speed of the machine changed, which affected both sides. Bottom: their ratio in "
-            "each pass, on the same scale, and if it was measured, the ratio of the speeds of their cores. What "
-            "affected both sides cancels, and what a slow core did to one side is taken out of the comparison; the "
-            "rest is its noise. A step in the ratio from one block to the next comes from the server processes, which "
+            "each pass, on the same scale, and the ratio of the speeds of their cores, if that was measured. What "
+            "affected both sides cancels, and the comparison corrects for a core that was slow for one side only; the "
+            "rest is noise. A step in the ratio from one block to the next comes from the server processes, which "
             "are fresh in each block. That is why the block, not the slice, is the unit of evidence."
         ),
         engines=study.engines([study.baseline, study.candidate]),
@@ -251,9 +251,8 @@ def _caption(scatter: Noise, names: dict[str, str]) -> str:
     )
     if math.isfinite(scatter.speeds):
         part = "follows" if scatter.speeds > 0.6 else "partly follows" if scatter.speeds > 0.3 else "hardly follows"
-        text += (
-            f". The ratio {part} the speeds of the cores (correlation {scatter.speeds:.2f}), which the verdict corrects"
-        )
+        speeds = f"the speeds of the cores (correlation {scatter.speeds:.2f})"
+        text += f". The ratio {part} {speeds}, for which the verdict is corrected"
     return f"{text}."
 
 
