@@ -61,6 +61,9 @@ def test_who_wants_no_colours_has_none(
     assert not in_colour(screen)
     with seen(screen):
         show(ANSWER)
+    assert screen.getvalue().split() == ANSWER.split()
+    assert max(map(len, screen.getvalue().splitlines())) <= 60, "its sentences are wrapped all the same"
+    with seen(screen):
         assert commands.main(["factors"]) == 0
         with pytest.raises(SystemExit):
             commands.main(["benhc"])
