@@ -94,13 +94,16 @@ def show(text: str) -> None:
     terminal.paint(sys.stdout, made.getvalue())
 
 
+PROSE = 3
+"""A cell with so many blanks is a remark on its row."""
+
+
 def fitted(line: str, width: int) -> str:
     """A line in the width of a terminal: sentences are wrapped, what has a term in front of it beneath itself."""
     gaps = list(re.finditer(r"(?<=\S)  +(?=\S)", line))
-    if len(line) <= width or len(gaps) > 1:  # a row of a table stays a row
-        return line
-    start = gaps[0].end() if gaps else len(line) - len(line.lstrip())
-    if start > width // 2:
+    start = gaps[-1].end() if gaps else len(line) - len(line.lstrip())
+    is_row = len(gaps) > 1 and line.count(" ", start) < PROSE  # a row of a table stays a row
+    if len(line) <= width or is_row or start > width * 2 // 3:
         return line
     wrapped = textwrap.wrap(line[start:], width - start, break_long_words=False, break_on_hyphens=False)
     return f"\n{' ' * start}".join([line[:start] + wrapped[0], *wrapped[1:]])

@@ -122,4 +122,5 @@ def test_a_bar_has_the_characters_that_its_stream_has() -> None:
 def test_a_line_is_wrapped_behind_its_term_and_a_row_stays_a_row() -> None:
     assert fitted("A  one two three four", 14) == "A  one two\n   three four"
     assert fitted("a  b  c  " + "d" * 30, 18) == "a  b  c  " + "d" * 30
+    assert fitted("p99  -  needs one more call", 18) == "p99  -  needs one\n        more call", "a remark on a row"
     assert fitted("warning: one two three", 18) == "warning: one two\nthree"
