@@ -27,7 +27,7 @@ from grpclab.text.redaction import mask
 
 
 class GrpclabError(Exception):
-    """Root of all errors of this package. Its text is one line without secrets, whatever is quoted in it."""
+    """The root of all errors of this package. The text is a single line and contains no secrets, whatever it quotes."""
 
     exit_code = 1
 
@@ -40,7 +40,7 @@ class GrpclabError(Exception):
 
 
 class UsageError(GrpclabError, ValueError):
-    """What was asked for cannot be right."""
+    """A request that cannot be valid."""
 
     exit_code = 2
 
@@ -60,7 +60,7 @@ class MissingDependencyError(GrpclabError):
 
 
 class PluginError(GrpclabError):
-    """What another package registered by an entry point does not load."""
+    """An entry point that another package registered does not load."""
 
     exit_code = 2
 
@@ -76,7 +76,7 @@ class ServerError(MeasurementError):
 
 
 class TargetError(MeasurementError):
-    """Nothing answers at the target."""
+    """No server answers at the target."""
 
 
 class WorkerError(MeasurementError):
@@ -88,7 +88,7 @@ class StorageError(MeasurementError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``did you mean NAME?`` with the nearest of the words; nothing where none is near."""
+    """``did you mean NAME?`` with the nearest of the words; empty if none is similar."""
     import difflib  # here: only a mistake needs it
 
     near = difflib.get_close_matches(word, list(known), n=1)
@@ -96,9 +96,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def invalid(name: str, value: object, expected: str, known: Iterable[str] = ()) -> str:
-    """The text of an error about one value: ``invalid NAME=VALUE: expected ...``, on one line, the value cut short.
+    """The text of an error about one value: ``invalid NAME=VALUE: expected ...``, on one line, with a long value cut
+    short.
 
-    With the `known` values the nearest of them is named.
+    If `known` values are given, the text suggests the nearest of them.
     """
     hint = did_you_mean(str(value), known)
     expected = f"{expected}; {hint}" if hint else expected

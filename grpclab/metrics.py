@@ -413,6 +413,13 @@ _NUMBERS = (
     ),
     *_of(
         _CALLS,
+        (
+            "throughput_even_rps",
+            "rate",
+            "throughput at an even speed of the server's cores, which comparisons within a group use",
+            "",
+            "",
+        ),
         ("pass_count", "count", "valid slices of the trial; 0 if it was measured in one window", "", ""),
         ("slices_left_out", "count", "invalid slices of the trial", "", ""),
         ("calls_made", "count", "all calls sent, including those of warm-up, ramp and tail", "", ""),
@@ -422,14 +429,14 @@ _NUMBERS = (
         (
             "sent_per_call_bytes",
             "bytes",
-            "bytes that TCP sent for the client for one call, headers and TLS included, over all calls",
+            "bytes per call that TCP sent for the client, including headers and TLS, averaged over all calls",
             "lower",
             "bytes sent per call",
         ),
         (
             "received_per_call_bytes",
             "bytes",
-            "bytes that TCP received for the client for one call, headers and TLS included, over all calls",
+            "bytes per call that TCP received for the client, including headers and TLS, averaged over all calls",
             "lower",
             "bytes received per call",
         ),

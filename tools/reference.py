@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,8 +28,8 @@ WIDTH = 100
 """Columns of the terminal in which the help is shown."""
 ROOMS = {
     "grpclab": "What scripts and notebooks use.",
-    "grpclab.analysis": "Pure functions over frames: what the report itself uses.",
-    "grpclab.testing": "For the tests of a plug-in.",
+    "grpclab.analysis": "Pure functions over frames, which the report itself uses.",
+    "grpclab.testing": "Helpers for the tests of a plug-in.",
 }
 """The modules whose public names are the Python API, with a sentence on each."""
 SECTIONS_SAY = {
@@ -38,8 +39,8 @@ SECTIONS_SAY = {
     "link": "The emulated network path.",
 }
 FILES_SAY = {
-    "study-file": "The TOML file of `grpclab study --file` ([a guide](../your-own-service.md#the-file)).",
-    "manifest": "`results/STUDY/manifest.json`: what was planned, by which version, on which machine.",
+    "study-file": "The TOML file for `grpclab study --file` ([guide](../your-own-service.md#the-file)).",
+    "manifest": "`results/STUDY/manifest.json`: the plan, the versions and the machine of a study.",
     "verdict": "`results/STUDY/verdict.json`: the headline and every comparison.",
     "result": "`result.json` of a trial: what was measured.",
 }
@@ -102,6 +103,8 @@ def python() -> str:
 def _entry(room: str, name: str, found: Any) -> str:
     if inspect.ismodule(found):
         return f"### {name}\n\nA module. {markdown(inspect.getdoc(found) or '')}\n"
+    if typing.get_args(found):
+        return f"### {name}\n\nOne of {', '.join(f'`{level}`' for level in typing.get_args(found))}.\n"
     if not callable(found):
         return f"### {name}\n\nA value of `{type(found).__name__}`.\n"
     lines = [
@@ -168,7 +171,7 @@ def factors() -> str:
     """The table of factors, by section."""
     parts = [
         "# Factors\n\nEverything that can be set: `--set FACTOR=LEVEL` in commands, `[set]` and `[factors]` in study\n"
-        "files, and a column of `trials.parquet`. `grpclab factors` lists the same in a terminal.\n"
+        "files. Each factor is a column of `trials.parquet`. `grpclab factors` prints the same list.\n"
     ]
     for section in SECTIONS:
         rows = [_factor_row(one) for one in FACTORS.values() if one.section == section]

@@ -1,8 +1,9 @@
 """The wording of what people read: spelling by codespell, and phrases that had to be corrected before.
 
 ``python -m tools.words`` (part of ``make check``) reads README, guides, the text of notebooks, every command's
-``--help``, and the sentences in the package: errors, notices, captions, the templates of pages. Code, file names and
-link targets are not judged. A new phrase is one line in :data:`PHRASES`, with the sentence in which it was found.
+``--help``, the reference of the Python API and of files, and the sentences in the package: errors, notices, captions,
+the templates of pages. Code, file names and link targets are not judged. A new phrase is one line in :data:`PHRASES`,
+with the sentence in which it was found.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import nbformat
 
 from grpclab.text.printable import printable
-from tools.reference import command_names, help_of
+from tools.reference import command_names, files, help_of, python
 
 ROOT = Path(__file__).resolve().parent.parent
 SPELLED = (
@@ -171,6 +172,45 @@ PHRASES = (
     _phrase(r"\bno trial of it\b", "it has no", "No trial of it is valid."),
     _phrase(r"\blooked for\b(?= in|\.|:|$)", "searched", "The folder in which the module is looked for."),
     _phrase(r"\b(?:rest|stand)s? on a\b.*\baxis\b", "the axis is", "The sizes stand on a logarithmic axis."),
+    _phrase(
+        r"\bwhere the (?:client|server) streams\b",
+        "if the client streams",
+        "Where the client streams, a list is the messages of one call.",
+    ),
+    _phrase(r"\bis the (?:messages|requests|calls)\b", "contains", "A list is the messages of one call."),
+    _phrase(r"\bcannot act\b", "has no effect, does not apply", "A factor that cannot act on the method is an error."),
+    _phrase(r"\bmakes? up an?\b|\bmade up\b", "generates", "Without it, each server makes up a token."),
+    _phrase(r"\btells? of\b", "indicates", "Too many calls end with a status that tells of a fault of the server."),
+    _phrase(r"\bno \S+ beside\b", "without, not together with", "Expected no rate beside it."),
+    _phrase(r"\bfor a moment\b", "briefly", "init starts the application for a moment and writes the file."),
+    _phrase(
+        r"\bstands? (?:under|in (?:the|most)|at the end)\b",
+        "is in, is under",
+        "--name and --tags stand in most formats.",
+    ),
+    _phrase(r"\bof ours\b", "built-in, grpclab's", "Call a server of ours."),
+    _phrase(
+        r"\b(?:its|their) figure is\b", "it measures", "A closed loop waits for answers; its figure is the throughput."
+    ),
+    _phrase(
+        r"\ba (?:message|row|metric|file|trial) a (?:line|row|page|file|command|trial)\b",
+        "one message per line",
+        "Only the answers are printed, a message a line.",
+    ),
+    _phrase(r"\bif you like\b", "optionally", "Both servers in containers, with monitoring if you like."),
+    _phrase(r", of which\b", "except, including", "It hashes its files, of which those that git ignores are left out."),
+    _phrase(r"\bpassed over\b", "skipped", "A commit that cannot be measured is passed over."),
+    _phrase(r"\ball the same\b", "still", "An inconclusive comparison decides a step all the same."),
+    _phrase(
+        r"\bpass(?:es|ed)? \S+ \S+ on to\b",
+        "forwards to",
+        "record passes every byte on to the server, and writes it down.",
+    ),
+    _phrase(r"\bspeaks? plain text\b", "uses TLS only with", "grpclab speaks plain text unless you say --tls."),
+    _phrase(r"\bfit to (?:measure|use)\b", "fit for measuring", "This machine is fit to measure on."),
+    _phrase(r"\bboth (?:give|say) (?:the|what)\b", "both specify", "data and data-file both give the request."),
+    _phrase(r"\bloses no\b", "is kept", "Ctrl-C loses no finished trial."),
+    _phrase(r"\bin our own servers\b", "in grpclab's servers", "Most of it comes from the client in our own servers."),
     _phrase(r"\binformations|softwares|datas|feedbacks\b", "the singular", "The informations are in the manifest."),
 )
 """What not to write, in the order in which it was found."""
@@ -221,7 +261,7 @@ def sentences(source: str) -> str:
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """What people read, by where it is: pages, the text of notebooks, help, the sentences of the package."""
+    """What people read, by where it is: pages, notebooks, the reference, help, the sentences of the package."""
     pages = [path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"]
     for path in sorted([*pages, *(ROOT / "docs").rglob("*.md"), *(ROOT / "reports").glob("README.md")]):
         yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
@@ -237,6 +277,8 @@ def texts() -> Iterator[tuple[str, str]]:
             yield path.relative_to(ROOT).as_posix(), sentences(path.read_text(encoding="utf-8"))
     for path in sorted(package.rglob("*.j2")):
         yield path.relative_to(ROOT).as_posix(), MARKUP.sub("_", path.read_text(encoding="utf-8"))
+    yield "reference/python.md", python()
+    yield "reference/files.md", files()
     program = help_of("")
     yield "grpclab --help", program
     for command in command_names(program):

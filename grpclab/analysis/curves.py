@@ -16,11 +16,11 @@ from grpclab.analysis.study_plan import PlannedComparison, PlannedRung, StudyPla
 
 
 def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> pd.DataFrame:
-    """The level of a positive metric in each configuration, in the order given.
+    """The level of a positive metric in each configuration, in the given order.
 
-    Columns: configuration, mean (geometric mean over blocks), ci_low, ci_high (95 % t interval on the
-    logarithms, NaN below two blocks), all in the metric's unit, blocks (int), limited_by (labels joined by
-    ", "), note (which blocks were left out and why, "" for none).
+    Columns: configuration, mean (geometric mean over blocks), ci_low, ci_high (95 % t interval on the logarithms, NaN
+    below two blocks), all in the metric's unit, blocks (int), limited_by (labels joined by ", "), note (which blocks
+    were left out and why, "" if none).
     """
     rows = []
     for name in configurations:
@@ -44,13 +44,13 @@ def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> 
 
 
 def ladder_steps(trials: pd.DataFrame, plan: StudyPlan, metric: str) -> pd.DataFrame:
-    """The rungs of the plan's ladder, each against the one it starts from.
+    """The rungs of the plan's ladder, each compared with the rung that it builds on.
 
-    Columns: name, title, configuration, baseline, kept (bool), not_testable (reason or ""), ratio, ci_low,
-    ci_high, verdict, cumulative. Verdicts are adjusted within the family of all the plan's comparisons on
-    that metric, so that they agree with verdict.json. `cumulative` is the product of the ratios along the
-    kept rungs, 1 on the first and NaN on rejected rungs. What could not be tested or measured has NaN,
-    never 1, and the verdict "" where it was not even tried.
+    Columns: name, title, configuration, baseline, kept (bool), not_testable (reason or ""), ratio, ci_low, ci_high,
+    verdict, cumulative. Verdicts are adjusted within the family of all the plan's comparisons on that metric, so they
+    agree with verdict.json. `cumulative` is the product of the ratios along the kept rungs: 1 for the first rung, NaN
+    for rejected ones. A rung that could not be tested or measured has NaN, never 1; its verdict is "" if it was not
+    tried.
     """
     steps = [_step(rung, plan, metric) for rung in plan.ladder]
     judged = _judged(trials, plan, metric, [step for step in steps if step])

@@ -48,11 +48,11 @@ SCHEMA_VERSION = 2  # 1: the first; 2: limits
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What a study found: the content of verdict.json.
+    """The findings of a study: the content of verdict.json.
 
-    `warnings` are for people, most serious first; `aa` is None without an A/A arm, `limits` has what limited each
-    configuration, in the order of the plan, and `notices` what happened around the trials: their sentences are among
-    the warnings. Of a file that lacks the headline it is one without a ratio.
+    `warnings` are for people, the most serious first. `aa` is None without an A/A comparison. `limits` contains what
+    limited each configuration, in the order of the plan. `notices` contains what happened around the trials; their
+    sentences are also in the warnings. If a file has no headline, `headline` has no ratio.
     """
 
     schema_version: Json = None
@@ -86,12 +86,12 @@ class Judgement:
 def analyse(
     trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None = None, rules: Rules | None = None
 ) -> Judgement:
-    """Judge a study: `trials` has one row a trial, `plan` and `cores` are those of its manifest.
+    """Judge a study. `trials` has one row per trial; `plan` and `cores` are those of its manifest.
 
-    `rules` are those of the edition that measured it, unless others are given.
+    `rules` are by default those of the edition with which the study was measured.
 
-    Trials that are missing, invalid or without a usable value never raise: they make comparisons without a
-    ratio, notes and warnings. Raises DesignError for a plan that names no headline.
+    Trials that are missing, invalid or without a usable value do not raise an error; they lead to comparisons without a
+    ratio, notes and warnings. Raises DesignError if the plan does not name a headline.
     """
     planned, rules = headline_of(plan), rules or rules_of(plan)
     headline = compare_planned(trials, planned, plan, exact=True, rules=rules)

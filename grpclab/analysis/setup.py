@@ -23,7 +23,7 @@ MOST_FILES = 4
 MOST_NAMES = 4
 """So many configurations whose servers are of the same versions are named."""
 _LAB = ("python", "grpcio", "protobuf", "uvloop")
-_FURTHER = ("link.", "load.stream_")
+_FURTHER = ("link.", "load.arrival", "load.stream_")
 """The beginnings of factors that are part of a load where they are set."""
 
 Pairs = list[tuple[str, str]]

@@ -21,7 +21,8 @@ from grpclab.system.transport import SecurityOptions
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedConfiguration:
-    """A configuration of a plan: the factors that are not at their defaults, and which of them cannot act, and why."""
+    """A configuration of a plan: the factors that are not at their defaults, and those that cannot have an effect, with
+    the reason."""
 
     name: str = ""
     title: str = ""
@@ -31,13 +32,13 @@ class PlannedConfiguration:
 
     @property
     def config(self) -> TrialConfig:
-        """Every factor at its level. Raises FactorError for settings that there are not."""
+        """Every factor at its level. Raises FactorError for unknown settings."""
         return TrialConfig().replace(self.settings)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedComparison:
-    """Two configurations that are compared in a metric; the comparisons of a family are adjusted together."""
+    """Two configurations that are compared in a metric. The comparisons of a family are adjusted together."""
 
     title: str = ""
     scenario: str = ""
@@ -48,7 +49,7 @@ class PlannedComparison:
 
     @property
     def key(self) -> tuple[str, str, frozenset[str]]:
-        """What makes two comparisons one: the same two sides, in either direction."""
+        """What identifies a comparison: its two sides, in either direction."""
         return self.scenario, self.metric, frozenset((self.baseline, self.candidate))
 
     @property
@@ -58,7 +59,7 @@ class PlannedComparison:
 
     @property
     def testable(self) -> bool:
-        """Whether both sides exist; the plan leaves them empty for what this machine cannot test."""
+        """Whether both sides exist; a plan leaves a side empty if this machine cannot test it."""
         return bool(self.baseline and self.candidate)
 
 
@@ -67,7 +68,7 @@ Planned = TypeVar("Planned", bound=PlannedComparison)
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedHeadline(PlannedComparison):
-    """The comparison that a study turns on, with the words for its sides and for the load."""
+    """The comparison that answers the study's question, with the words for its sides and for the load."""
 
     baseline_label: str = ""
     candidate_label: str = ""
@@ -76,7 +77,7 @@ class PlannedHeadline(PlannedComparison):
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedPart(PlannedComparison):
-    """The share of one side in the headline: which side, and the words for it and for what it adds to."""
+    """The contribution of one side to the headline: which side, and the words for it and for the result."""
 
     side: str = ""
     phrase: str = ""
@@ -85,7 +86,7 @@ class PlannedPart(PlannedComparison):
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCurve:
-    """Series of configurations over a factor, by the name of the series."""
+    """Series of configurations over the levels of a factor, by the name of the series."""
 
     title: str = ""
     scenario: str = ""
@@ -104,7 +105,7 @@ class PlannedPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSweep:
-    """One factor over its levels, everything else as in the base."""
+    """The levels of one factor; all other factors are as in the base."""
 
     title: str = ""
     factor: str = ""
@@ -116,7 +117,7 @@ class PlannedSweep:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedEngineRow:
-    """A variant and its configurations by engine."""
+    """A variant, and its configurations by engine."""
 
     variant: str = ""
     configurations: Mapping[str, str] = nothing()
@@ -124,7 +125,7 @@ class PlannedEngineRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedEngines:
-    """Variants that are measured with both engines: the study's own and the other one."""
+    """The variants that are measured with both engines: the study's own and the other one."""
 
     scenario: str = ""
     concurrency: float | None = None
@@ -135,7 +136,8 @@ class PlannedEngines:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRung:
-    """A step of the ladder: what it changes on top of its baseline, why, and why it cannot be tested here, if so."""
+    """A rung of the ladder: what it changes, relative to its baseline, and why; and why it cannot be tested here, if
+    so."""
 
     name: str = ""
     title: str = ""
@@ -191,7 +193,8 @@ class PlannedWaiting:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedIdle:
-    """The configurations of the scenario ``idle``: the silence, what the link forgets, and for how long calls go on."""
+    """The configurations of the scenario ``idle``: the idle period, the link's idle timeout, and how long calls
+    continue."""
 
     configurations: tuple[str, ...] = ()
     pause_s: float | None = None
@@ -201,7 +204,7 @@ class PlannedIdle:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedPair:
-    """Two configurations that a claim compares, and the place that this is, where it is one of several."""
+    """Two configurations that a claim compares, and the words for their setting if there are several."""
 
     place: str = ""
     scenario: str = ""
@@ -212,7 +215,7 @@ class PlannedPair:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedArm:
-    """The variants as one engine loads them."""
+    """The variants with one of the engines."""
 
     engine: str = ""
     basic: str = ""
@@ -230,7 +233,8 @@ class PlannedThroughput:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedStreams:
-    """The claim on calls in flight: at the optimized server, at grpcio's own limits, and with a few for comparison."""
+    """The claim on calls in flight: with the optimized server, with grpcio's own limits, and with few calls for
+    comparison."""
 
     scenario: str = ""
     in_flight: int = 0
@@ -241,7 +245,7 @@ class PlannedStreams:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedLoads:
-    """The configurations in which no call may fail, and the place that they are."""
+    """The configurations in which no call may fail, and the words for their setting."""
 
     place: str = ""
     configurations: tuple[str, ...] = ()
@@ -249,7 +253,8 @@ class PlannedLoads:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedHandshakes:
-    """The claim on keepalive: off against on at each place, and a channel for each call against one that is kept."""
+    """The claim on keepalive: off against on in each setting, and one channel per call against channels that are kept
+    open."""
 
     places: tuple[PlannedPair, ...] = ()
     reuse: PlannedPair = field(default_factory=PlannedPair)
@@ -257,7 +262,8 @@ class PlannedHandshakes:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedNetwork:
-    """A network that windows are compared on: fixed ones from the smallest to the largest, and the adaptive one."""
+    """A network on which windows are compared: fixed windows from the smallest to the largest, and the adaptive
+    window."""
 
     place: str = ""
     scenario: str = ""
@@ -267,7 +273,7 @@ class PlannedNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedReplication:
-    """The claims that a study tests: the configurations and places by which each is judged."""
+    """The claims that a study tests: the configurations and settings by which each claim is judged."""
 
     throughput: PlannedThroughput = field(default_factory=PlannedThroughput)
     syscalls: PlannedPair = field(default_factory=PlannedPair)
@@ -279,7 +285,7 @@ class PlannedReplication:
 
 @dataclass(frozen=True, kw_only=True)
 class ArgumentRow:
-    """What a setting of tonic is called as a factor and as a channel argument of grpcio."""
+    """A setting of tonic, with the factor and the channel argument of grpcio that correspond to it."""
 
     tonic: str = always("")
     factor: str = always("")
@@ -289,11 +295,11 @@ class ArgumentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredTarget:
-    """The target of a configuration, and the call that is made of it.
+    """The target of a configuration, and the call that is made.
 
     At most one of `command`, `app` and `address` is set: see :class:`grpclab.servers.target.Target`. `data` is the
-    request as JSON, or ``@FILE`` for the file that holds many; an earlier version wrote it as an object instead of
-    text. With a `mix` several calls take turns instead.
+    request as JSON, or ``@FILE`` for a file with many requests; an earlier version stored an object instead of a
+    string. A `mix` contains several calls that take turns.
     """
 
     command: str = always("")
@@ -321,7 +327,7 @@ class StoredTarget:
 
     @property
     def has_call(self) -> bool:
-        """Whether it says what is called; else that is our greeter's call."""
+        """Whether the target has its own call; otherwise the call is that of the built-in greeter."""
         return bool(self.call or self.mix or is_recorded(self.data, self.data_format))
 
     @property
@@ -332,7 +338,7 @@ class StoredTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """A file that a command runs; `version` is empty where the file does not tell one."""
+    """A file that a command runs; `version` is empty if the file does not report one."""
 
     name: str = always("")
     bytes: int = always(0)
@@ -344,7 +350,8 @@ class StoredFile:
 class StoredProgram:
     """The command, application or address of a server, and the files behind it.
 
-    `versions` are those of an application's interpreter, `commit` and `dirty` the state of git where a command runs.
+    `versions` are those of an application's interpreter; `commit` and `dirty` are the state of git in the folder of a
+    command.
     """
 
     command: str = always("")
@@ -358,13 +365,13 @@ class StoredProgram:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedGroup:
-    """Configurations that are measured together in a block: a hub and its candidates, the hub first in `members`.
+    """Configurations that are measured together in a block: a hub and its candidates, with the hub first in `members`.
 
-    `interleaved`: their servers are up together and their slices interleave; otherwise the members are measured one
-    after the other in random order, each alone in one window, for the `reason`. A group of one is measured alone in
-    one window. Each member is measured for `counted_s` seconds; `pass_s` is the expected length of one pass over the
-    members, and `memory_bytes` what their servers are expected to take together. With `blocks` the group is measured in
-    the first so many blocks only.
+    If `interleaved`, their servers run at the same time and their slices interleave. Otherwise, the members are
+    measured one after the other in random order, each alone in one window; `reason` says why. A group of one is
+    measured alone in one window. Each member is measured for `counted_s` seconds. `pass_s` is the expected length of
+    one pass over the members, and `memory_bytes` the memory that their servers are expected to use together. If
+    `blocks` is set, the group is measured only in that many blocks, the first ones.
     """
 
     hub: str = ""
@@ -377,16 +384,18 @@ class PlannedGroup:
     blocks: int | None = None
 
     def is_in(self, block: int) -> bool:
-        """Whether it is measured in a block."""
+        """Whether the group is measured in a block."""
         return self.blocks is None or block < self.blocks
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """What a study measures and compares. `metric` is the one that the study turns on, `delta` the smallest effect of
-    interest, a share; the configurations in `profiled` are looked into after their windows, in the first
-    `profiled_blocks` blocks. A plan without `groups` is one of the first edition: its trials are measured one after
-    the other."""
+    """What a study measures and compares.
+
+    `metric` is the metric of the headline, and `delta` the smallest effect of interest, as a share. The configurations
+    in `profiled` are profiled after their windows, in the first `profiled_blocks` blocks. A plan without `groups` is
+    from the first edition: its trials are measured one after the other.
+    """
 
     blocks: int = always(0)
     delta: float | None = None
@@ -416,21 +425,21 @@ class StudyPlan:
 
     @property
     def tests_claims(self) -> bool:
-        """Whether it is a replication: one that tests claims."""
+        """Whether the study is a replication, which tests claims."""
         return self.replication != PlannedReplication()
 
     @property
     def smallest_effect(self) -> float:
-        """The smallest effect of interest, as a share; 0.05 where the plan does not say."""
+        """The smallest effect of interest, as a share; 0.05 if the plan does not set it."""
         return 0.05 if self.delta is None else self.delta
 
     @property
     def aa_arm(self) -> PlannedComparison | None:
-        """The A/A arm; None where the plan has none, or an empty one."""
+        """The A/A comparison; None if the plan has none, or an empty one."""
         return None if self.aa is None or self.aa == PlannedComparison() else self.completed(self.aa)
 
     def completed(self, comparison: Planned) -> Planned:
-        """A comparison of this plan; scenario and metric fall back to the headline's."""
+        """A comparison of this plan; its scenario and metric default to those of the headline."""
         headline = self.headline or PlannedHeadline()
         return replace(
             comparison,
@@ -440,11 +449,11 @@ class StudyPlan:
 
     @property
     def names(self) -> list[str]:
-        """The names of its configurations."""
+        """The names of the configurations."""
         return [configuration.name for configuration in self.configurations]
 
     def configuration(self, name: str) -> PlannedConfiguration:
-        """The configuration of that name. Raises DesignError if there is none."""
+        """The configuration with that name. Raises DesignError if there is none."""
         for configuration in self.configurations:
             if configuration.name == name:
                 return configuration
@@ -453,7 +462,7 @@ class StudyPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredCores:
-    """The cores of the server and of the load generator; `shared` where the machine has too few to part them."""
+    """The cores of the server and of the load generator; `shared` if the machine has too few to separate them."""
 
     server: tuple[int, ...] = always(())
     generator: tuple[int, ...] = always(())

@@ -238,7 +238,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     ]
     caption = f"{'; '.join(ended)}."
     block = figure_block(
-        title="Comparisons with a known truth, by the command",
+        title="Comparisons with a known truth, run as a command",
         draw=draw,
         wide_height_in=4.2,
         narrow_height_in=8.0,

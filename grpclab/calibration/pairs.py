@@ -10,6 +10,7 @@ from statistics import fmean
 
 import pandas as pd
 
+from grpclab.analysis.inference.core_speed import EVEN
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.calibration.plan import shuffled
 from grpclab.errors import MeasurementError
@@ -39,7 +40,12 @@ class PairFigures:
     failed: str = ""
 
     def ln_ratio(self, baseline: str, candidate: str, metric: str = "throughput_rps") -> float:
-        """The logarithm of candidate over baseline; NaN where there is none."""
+        """The logarithm of candidate over baseline, as comparisons take it; NaN where there is none."""
+        even = self.ln_ratio_whole(baseline, candidate, EVEN[metric]) if metric in EVEN else math.nan
+        return self.ln_ratio_whole(baseline, candidate, metric) if math.isnan(even) else even
+
+    def ln_ratio_whole(self, baseline: str, candidate: str, metric: str = "throughput_rps") -> float:
+        """The same of the metric itself, whatever the speed of the cores was."""
         both = [float(self.metrics.get(name, {}).get(metric, math.nan)) for name in (candidate, baseline)]
         return math.log(both[0] / both[1]) if not self.failed and min(both) > 0 else math.nan
 

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 TARGET, SUMMARY = "localhost:50051", "summary"
 DESCRIPTION = """Load a running server on this machine, or your own application, and print a summary.
 
-Without --rate the loop is closed: --concurrency callers, each waiting for its answer before it calls again. Its
-figure is the throughput. With --rate the loop is open: calls are sent when they are due, whether or not earlier ones
-have finished, and latency counts from the planned send time."""
+Without --rate, the loop is closed: each of the --concurrency callers waits for an answer before it calls again. Use it
+to measure throughput. With --rate, the loop is open: calls are sent when they are due, whether or not earlier ones have
+finished, and latency counts from the planned time."""
 
 EPILOG = """examples:
   grpclab bench -n 2500 -c 50
@@ -58,8 +58,8 @@ EPILOG = """examples:
   grpclab bench --call shop.Cart/Chat --data '{"id": 7}' --stream-call-count 100 --set load.stream_ping_pong=true
 
 Calls still in flight 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are abandoned and count as failed,
-with the status NOT_ENDED. Latency thresholds apply to the calls that succeeded and to those abandoned, which count with
-the time they had been in flight.
+with the status NOT_ENDED. Latency thresholds apply to calls that succeeded and to abandoned calls, whose
+latency is the time that they were in flight.
 
 Times are in seconds, or have a unit: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met or every call failed, 2 bad
 input, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (results so far are printed)."""
@@ -243,8 +243,8 @@ def _groups() -> list[OptionGroup]:
         ],
     )
     much = OptionGroup(
-        title="how much",
-        note="The window ends at --requests or --duration, whichever is first.",
+        title="length of the run",
+        note="The window ends at --requests or --duration, whichever comes first.",
         members=[
             factor_option(
                 "requests",
@@ -280,7 +280,7 @@ def _groups() -> list[OptionGroup]:
                 " flight",
             ),
             Flag("--speed", metavar="N", help="speed of --arrival replay:FILE, e.g. 4 (default: the file's own, 1)"),
-            factor_option("max_in_flight", "N", meaning="most calls in flight at a --rate; later ones wait"),
+            factor_option("max_in_flight", "N", meaning="most calls in flight with --rate; later ones wait"),
             factor_option("pacing", "auto|spin|timer"),
             Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),
             factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),
@@ -291,7 +291,7 @@ def _groups() -> list[OptionGroup]:
     )
     streams = OptionGroup(
         title="streams",
-        note="--set load.stream_end=wait|cancel, load.stream_ping_pong and load.stream_dynamic say more.",
+        note="--set also accepts load.stream_end, load.stream_ping_pong and load.stream_dynamic.",
         members=[
             factor_option("stream_interval", "TIME"),
             factor_option("stream_call_count", "N"),

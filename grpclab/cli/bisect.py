@@ -37,12 +37,12 @@ LONGEST_STUDY = 40
 
 DESCRIPTION = """Find the first commit that is slower than a good one.
 
-BAD is compared with GOOD, and then the commits between them by binary search, until the first slower one is found. That
-commit is also compared with its parent. A merge counts as one commit, without the commits of its branch. Each commit is
-checked out into a git worktree in a temporary folder; your own checkout is not touched.
+BAD is compared with GOOD. A binary search then compares commits between the two with GOOD, until it has found the first
+slower one. That commit is also compared with its parent. A merge counts as one commit, without the commits of its
+branch. Each commit is checked out into a git worktree in a temporary folder; your own checkout is not touched.
 
 Each step is a comparison like that of `grpclab compare`, stored under results/: after an interruption, the same command
-resumes. An undecided step is measured again with twice the blocks. A commit that cannot be measured is skipped."""
+resumes. An undecided step is measured again with twice as many blocks. A commit that cannot be measured is skipped."""
 
 EPILOG = """examples:
   grpclab bisect --good v1.4 --bad HEAD --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}'
@@ -66,7 +66,7 @@ def run(options: Options) -> int:
     timeout_s = None if options.start_timeout is None else time_option("--start-timeout", options.start_timeout)
     study = None if options.study is None else study_name("--study", options.study)
     if study is not None and len(study) > LONGEST_STUDY:
-        expected = f"at most {LONGEST_STUDY} characters, since several names begin with it"
+        expected = f"at most {LONGEST_STUDY} characters, since the names of several studies begin with it"
         raise UsageError(invalid("--study", study, expected))
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
@@ -177,9 +177,9 @@ COMMAND = LabCommand(
             title="the steps",
             members=[
                 *block_flags(budget="none"),
-                Flag("--study", metavar="NAME", help="beginning of the names of the studies under results/"),
-                Flag("--allow-inconclusive", switch=True, help="exit with 0 if the commit cannot be named"),
-                Flag("--json", metavar="FILE", help="write the steps and what was found as JSON; - is standard output"),
+                Flag("--study", metavar="NAME", help="prefix of the names of the studies under results/"),
+                Flag("--allow-inconclusive", switch=True, help="exit with 0 if no single commit can be found"),
+                Flag("--json", metavar="FILE", help="write the steps and the result as JSON; - is standard output"),
             ],
         ),
     ],

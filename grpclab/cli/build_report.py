@@ -78,7 +78,7 @@ def check_place(junit: str | None, *others: str | None) -> None:
     if junit is None:
         return
     if junit == "-" or junit in others:
-        raise UsageError(invalid("--junit", junit, "a file of its own"))
+        raise UsageError(invalid("--junit", junit, "a separate file"))
     require_writable(junit)
 
 

@@ -36,12 +36,11 @@ OF_CALLS = ("data", "data_file", "data_format", "repeat", "deadline")
 NOT_HERE = ("call", "data_order", "data_repeat", "check")
 """Options of a load's call that a single call has not."""
 
-DESCRIPTION = """Look at a service: its methods, the fields of a message with a template to fill, and single calls with
-answer, status, headers, trailers and time.
+DESCRIPTION = """Look at a service: list its methods, describe a message with a template to fill in, make single calls.
 
-The schema comes from the server's reflection, or from --proto or --protoset. A method may be named by its end where
-that is clear: Place for shop.Orders/Place. The messages of a stream are printed as they come; where the client streams,
-a list in --data is the messages of one stream."""
+The schema comes from the server's reflection, or from --proto or --protoset. You can shorten a method's name to its end
+if no other method ends in the same way: Place for shop.Orders/Place. The messages of a stream are printed as they
+arrive; if the client streams, a list in --data contains the messages of one stream."""
 EPILOG = """examples:
   grpclab call demo                                   three calls of a built-in server
   grpclab call list localhost:50051
@@ -50,10 +49,10 @@ EPILOG = """examples:
   grpclab call shop.Orders/Place localhost:50051 --data @order.json --repeat 10
   grpclab call shop.Orders/Watch localhost:50051 -q | jq .total
 
-Fields are named as in the .proto file, in answers, too; those with their default value are left out, as protobuf's JSON
-does. With -q only the answers are printed, a message a line.
+Fields have the names of the .proto file, in answers as well. Fields with their default value are left out, as is usual
+in protobuf's JSON. With -q, only the answers are printed, one message per line.
 
-Exit codes: 0 every call ended with OK, 1 another status, 2 a wrong option or an unknown name, 3 nothing answers,
+Exit codes: 0 every call ended with OK, 1 another status, 2 invalid option or unknown name, 3 no server answers,
 130 Ctrl-C."""
 
 
@@ -309,7 +308,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "call",
     run,
-    summary="look at a service: its methods, a message's fields, one call",
+    summary="list a service's methods, describe a message, make a single call",
     usage="grpclab call list|describe NAME|METHOD|demo [ADDRESS] [options]",
     description=DESCRIPTION,
     epilog=EPILOG,

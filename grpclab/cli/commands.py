@@ -43,25 +43,25 @@ INTERRUPTED = 130
 COMMANDS = {
     "serve": "run a server in the foreground",
     "bench": "load a running server and print a summary",
-    "record": "record the calls to a server, for a replay",
-    "call": "look at a service: its methods, a message's fields, one call",
+    "record": "record the calls to a server, to replay them later",
+    "call": "list a service's methods, describe a message, make a single call",
     "init": "write a study of your own service as a TOML file",
-    "study": "measure many configurations, judge them, write a report",
-    "compare": "compare two servers or settings: a verdict and an exit code",
+    "study": "measure many configurations, compare them, write a report",
+    "compare": "compare two servers or settings, get a verdict and an exit code",
     "bisect": "find the first commit that is slower",
     "report": "rebuild the report of a stored study",
     "profile": "profile a running Python process: families of work, a flamegraph",
     "notebook": "list the notebooks, or copy one into this folder",
     "doctor": "check what this machine can and cannot measure well",
     "factors": "list every factor with its levels",
-    "menu": "choose from a menu what to run",
+    "menu": "choose what to run from a menu",
 }
 """Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
 DESCRIPTION = "Performance studies of gRPC services that hold up."
 EXAMPLES = """examples:
   grpclab compare basic optimized      is B faster than A, and by how much?
   grpclab COMMAND --help               its options, and more examples
-  grpclab menu                         be asked instead"""
+  grpclab menu                         choose from a menu instead"""
 
 
 HELP = frozenset({"-h", "--help"})

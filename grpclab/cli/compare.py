@@ -74,6 +74,7 @@ EPILOG = """examples:
   grpclab compare --a-cmd './old --port {port}' --b-cmd './new --port {port}' --call shop.Cart/Get --data '{"id": 7}'
   grpclab compare --a-cmd './old {port}' --b-cmd './new {port}' --call shop.Cart/Get=7 --call shop.Cart/List=3
   grpclab compare --a-cmd 'env THREADS=4 ./srv --port {port}' --a-name 4 --b-cmd './srv --port {port}' --b-name default
+  grpclab compare --a-cmd './old {port}' --b-cmd './new {port}' --data-file day.calls --arrival replay:day.calls@4
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
 Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 bad input, 3 a side cannot be measured, 4 inconclusive (0 with
@@ -279,7 +280,9 @@ def _groups() -> list[OptionGroup]:
         members=[
             *block_flags(budget=f"{COMPARISON_BUDGET_S:g}s without --blocks"),
             Flag(
-                "--plan", switch=True, help="only run a pilot that shows how long it would take and what it could show"
+                "--plan",
+                switch=True,
+                help="only measure a pilot, and say how long the comparison would take and what it could detect",
             ),
             Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),
             Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
@@ -302,7 +305,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "compare",
     run,
-    summary="compare two servers or settings: a verdict and an exit code",
+    summary="compare two servers or settings, get a verdict and an exit code",
     usage="grpclab compare [A B] [options]",
     description=DESCRIPTION,
     terms=[HelpTable(title="variants", meanings=MEANINGS)],

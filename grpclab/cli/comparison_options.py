@@ -44,7 +44,7 @@ def placement_flags(*, sides: Sequence[str] = (), leave_out: Sequence[str] = ())
         whose = f"{side.upper()}'s" if side else "both sides'" if sides else "the"
         prefix = f"--{side}-" if side else "--"
         if "rev" not in leave_out:
-            meaning = "take {} application, or the folder of {} command, from this git revision; worktree: as it is now"
+            meaning = "git revision of {} application, or of the folder of {} command; worktree: your checkout as it is"
             flags.append(revision_flag(f"{prefix}rev", meaning.format(whose, whose)))
         if "requirements" not in leave_out:
             meaning = f"packages for {whose} application, e.g. grpcio==1.70, or @FILE; can be repeated"
@@ -110,7 +110,7 @@ def block_flags(*, budget: str) -> list[Flag]:
         Flag(
             "--budget",
             metavar="TIME",
-            help=f"time for all blocks, e.g. 3m, or none: fitted after the first four (default: {budget})",
+            help=f"time for all blocks, e.g. 3m, or none: planned after the first four (default: {budget})",
         ),
         Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot run at the same time"),
         Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),

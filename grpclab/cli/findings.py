@@ -363,7 +363,7 @@ def _grpc_environment(facts: Facts) -> Finding:
 
 def _generator(facts: Facts) -> Finding:
     ceilings = [f"{name} {rate:,.0f}" if rate else f"{name} unknown" for name, rate in facts.ceilings.items()]
-    return _ok("generator", f"least calls/s that one process can make: {', '.join(ceilings)}")
+    return _ok("generator", f"calls/s that one process can make, at least: {', '.join(ceilings)}")
 
 
 def _tools(facts: Facts) -> list[Finding]:

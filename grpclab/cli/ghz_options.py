@@ -88,7 +88,9 @@ def in_our_words(words: Sequence[str]) -> list[str]:
         done = [f"--rate={rate}", *done]
     if concurrency := concurrency_schedule(_of(schedule_keys, OF_CONCURRENCY), "", "--"):
         if rate or _RATES & {word.partition("=")[0] for word in words}:
-            raise UsageError("--concurrency-schedule and a rate: give only one; --max-in-flight bounds those of a rate")
+            raise UsageError(
+                "--concurrency-schedule and a rate: use only one; --max-in-flight limits the calls of a rate"
+            )
         done = [f"--concurrency={concurrency}", *_without_concurrency(done)]
     return done
 

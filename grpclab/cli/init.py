@@ -23,7 +23,7 @@ DEEPEST, LONGEST = 2, 400
 
 DESCRIPTION = """Write a study of your own service as a TOML file: the method, an example request, and factors.
 
-grpclab finds the service by the reflection of a running server (ADDRESS), or by hosting an application for a moment
+grpclab finds the service by the reflection of a running server (ADDRESS), or by briefly hosting an application
 (--app MODULE:NAME). Edit the file so that the service can answer the request, then run `grpclab study --file FILE`."""
 
 

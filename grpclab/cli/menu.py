@@ -1,4 +1,4 @@
-"""``grpclab menu``: choose a task, answer its questions, see the command that does it; then it runs."""
+"""``grpclab menu``: choose a task and its options, see the command, and run it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _build(_prompts: Prompts) -> list[Command]:
 def _serve(prompts: Prompts) -> list[Command]:
     port = prompts.ask("Port", str(DEFAULT_PORTS["optimized"]))
     answers = {"true": "yes, on http://127.0.0.1:3000", "false": "no: it costs throughput"}
-    diagnostics = prompts.choose("Profiles and metrics beside it?", answers, "true")
+    diagnostics = prompts.choose("With profiles and metrics?", answers, "true")
     return [["env", f"PPROF_ENABLED={diagnostics}", PROGRAM, "serve", "optimized", "--port", port]]
 
 
@@ -84,8 +84,8 @@ def _docker(prompts: Prompts) -> list[Command]:
         raise UsageError(f"{file} does not exist: run the menu in a clone of grpclab, which has deploy/")
     answers = {
         "": "both servers and the diagnostics dashboard",
-        "load": "these and a load generator that runs once",
-        "monitoring": "these and Prometheus with its alerts, and Grafana",
+        "load": "the same, and a load generator that runs once",
+        "monitoring": "the same, with Prometheus, its alerts, and Grafana",
     }
     profile = prompts.choose("What do you want to start?", answers, "")
     chosen = ["--profile", profile] if profile else []
@@ -118,13 +118,17 @@ def _study(prompts: Prompts) -> list[Command]:
 
         answers = {name: f"{name}: {design.question}" for name, design in DESIGNS.items()}
     design = prompts.choose("Which study?", answers, "quick")
-    steps = {"": "yes", "--plan": "no: only say how long it takes, and what it can show"}
+    steps = {"": "yes", "--plan": "no: only say how long it would take, and what it could detect"}
     step = prompts.choose("Measure now?", steps, "")
     return [[PROGRAM, "study", "--design", design, *filter(None, [step])]]
 
 
 def _call(prompts: Prompts) -> list[Command]:
-    answers = {"demo": "three calls of a server of ours", "list": "list the methods of a server", "": "call a method"}
+    answers = {
+        "demo": "make three calls to a built-in server",
+        "list": "list the methods of a server",
+        "": "call a method",
+    }
     what = prompts.choose("What do you want to see?", answers, "demo")
     if what == "demo":
         return [[PROGRAM, "call", what]]
@@ -146,9 +150,9 @@ def _report(prompts: Prompts) -> list[Command]:
 
 TASKS: dict[str, Task] = {
     "Build all": Task(summary="check this machine; in a clone, generate the stubs", commands=_build),
-    "Run optimized server": Task(summary="with profiles and metrics beside it", commands=_serve),
+    "Run optimized server": Task(summary="with profiles and metrics", commands=_serve),
     "Run benchmark": Task(summary="load a running server", commands=_bench),
-    "Docker setup": Task(summary="both servers in containers, with monitoring if you like", commands=_docker),
+    "Docker setup": Task(summary="both servers in containers, optionally with monitoring", commands=_docker),
     "Generate flamegraph": Task(summary="profile a running server", commands=_flamegraph),
     "Compare": Task(summary="is B faster than A, and by how much?", commands=_compare),
     "Study": Task(summary="measure many configurations, write a report", commands=_study),
@@ -242,10 +246,10 @@ def execute(words: Command, came: Sequence[int] = ()) -> int:
 COMMAND = LabCommand(
     "menu",
     run,
-    summary="choose from a menu what to run",
+    summary="choose what to run from a menu",
     usage="grpclab menu [options]",
-    description="Choose a task, answer its questions, and see the command that does it; then it runs. Ctrl-C ends a"
-    " running command, or leaves a question; in the menu it ends the program. Options are passed on to the command.",
+    description="Choose a task and its options: the menu shows the command and runs it. Ctrl-C stops a command or"
+    " cancels a question; in the menu, it ends the program. Options are passed on to the command.",
     terms=[HelpTable(title="tasks", meanings={title: task.summary for title, task in TASKS.items()}, column=24)],
     groups=[],
 )

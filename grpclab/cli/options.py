@@ -55,9 +55,9 @@ def call_options(*, mix: bool = True) -> list[Flag]:
             "--data",
             metavar="JSON",
             repeatable=mix,
-            help="the request, a list of requests that are sent in turn, or @FILE (default: {}); where the client"
-            " streams, a list is the messages of a call"
-            + ("; with several --call one for all, or one for each in their order" if mix else ""),
+            help="the request, a list of requests that are sent in turn, or @FILE (default: {}); if the client"
+            " streams, a list contains the messages of one call"
+            + ("; with several --call, one for all of them, or one for each in their order" if mix else ""),
         ),
         Flag(
             "--data-file",
@@ -109,7 +109,7 @@ def security_group(title: str) -> OptionGroup:
     members = [
         Flag("--tls", switch=True, help="use TLS; trust this machine's certificate authorities, or --cacert"),
         Flag("--cacert", metavar="FILE", help="root certificates to trust, in PEM; implies --tls"),
-        Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, if the server demands one"),
+        Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, if the server requires one"),
         Flag("--key", metavar="FILE", help="the key of --cert, in PEM, without a passphrase"),
         Flag("--server-name", metavar="NAME", help="the name in the server's certificate (default: its address)"),
         Flag("--authority", metavar="NAME", help="the :authority of calls (default: as above)"),
@@ -178,7 +178,9 @@ def load_options(defaults: Mapping[str, Level]) -> list[Flag]:
         *(factor_option(option, metavar, *names, defaults=defaults) for option, metavar, *names in short),
         Flag("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)"),
         factor_option(
-            "arrival", "SHAPE", meaning=f"spacing of calls at a --rate: {SHAPES}; replay:FILE has its own rate"
+            "arrival",
+            "SHAPE",
+            meaning=f"spacing of calls at a --rate: {SHAPES}; a replay has its own rate, replay:FILE@4 four times that",
         ),
         Flag("--connections", metavar="N", help="TCP connections; more than one is a pool"),
     ]

@@ -170,7 +170,7 @@ def common_options() -> list[Flag]:
             "--redact",
             metavar="NAME",
             many=True,
-            help="treat metadata, variables and command options of this name as secret, like those called token,"
+            help="treat metadata, variables and command options with this name as secret, like those named token,"
             " password or key, and keep them out of all outputs; can be repeated",
         ),
     ]
@@ -251,7 +251,7 @@ class LabCommand(click.Command):
             flag = flags.get(name)
             if flag is None:
                 if equals and name in names:
-                    raise click.UsageError(f"invalid {name}={value}: expected {name} alone, it takes no value", ctx)
+                    raise click.UsageError(f"invalid {name}={value}: expected {name} alone: it takes no value", ctx)
                 done.append(word)
                 continue
             if not equals:
@@ -289,8 +289,8 @@ class LabCommand(click.Command):
         variable = f"GRPCLAB_{self.name}_{flag.name}".upper()
         return (
             f"Change a default with [{self.name}] in grpclab.toml, or [tool.grpclab.{self.name}] in pyproject.toml, in"
-            f" the working folder, or with a variable, e.g. {variable} for {flag.opts[-1]}. The command line takes"
-            " precedence, then the variable."
+            f" the working folder, or with an environment variable, e.g. {variable} for {flag.opts[-1]}. The"
+            " command line overrides the variable, and the variable overrides the file."
         )
 
 

@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Record the calls to a server: method, request, metadata and time of each.
 
-A relay listens on --listen and passes every byte on to --to. Point the client at it; the server stays as it is. The
-recording ends with --duration or --calls, or with Ctrl-C, which keeps what was recorded."""
+A relay listens on --listen and forwards every byte to --to. Point the client at the relay; the server needs no change.
+The recording ends after --duration or --calls, or at Ctrl-C. Calls that were recorded until then are kept."""
 EPILOG = """examples:
   grpclab record --listen 50060 --to localhost:50051 -o day.calls
   grpclab record --listen 50060 --to localhost:50051 -o day.calls --duration 60s
   grpclab bench localhost:50051 --data-file day.calls --arrival replay:day.calls --speed 4
 
-Values of metadata that are secret by their names (authorization, x-api-key, ...) or binary, and those that --redact
-names, are not written; requests are, whatever they hold. Both connections are plain text on this machine.
+Metadata values are not recorded if they are binary, if their name marks them as secret (authorization, x-api-key, ...),
+or if --redact names them. Requests are recorded in full. Both connections are on this machine, without TLS.
 
-What was recorded is in the file after half a second: if this command is killed, the calls until then can be replayed.
+A call is in the file within half a second: if this command is killed, the calls up to then can be replayed.
 
-Exit codes: 0 done, also at Ctrl-C, SIGTERM or SIGHUP, 2 bad input, 3 no call came, or the file could not be written."""
+Exit codes: 0 done, also at Ctrl-C, SIGTERM or SIGHUP, 2 bad input, 3 no call arrived, or the file could not be
+written."""
 
 
 def run(options: Options) -> int:
@@ -44,7 +45,7 @@ def run(options: Options) -> int:
     if options.calls is not None and options.calls < 1:
         raise UsageError(invalid("--calls", options.calls, "1 or more"))
     if options.output is None:
-        raise UsageError("-o is missing: expected the file of the recording, e.g. day.calls")
+        raise UsageError("-o is missing: expected a file for the recording, e.g. day.calls")
     require_writable(str(options.output))
     recording = CallRecording(port, target, options.output, calls=options.calls)
     with contextlib.suppress(KeyboardInterrupt), recording.running():  # Ctrl-C is how a recording ends
@@ -103,9 +104,10 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
     if writer.unended:
         yield f"  note: {qty.count(writer.unended, 'call')} had not ended"
     for reason, calls in writer.incomplete.items():
-        yield f"  note: {qty.count(calls, 'call')} without the request, which cannot be replayed: {reason}"
+        missing = f"{qty.count(calls, 'call')} cannot be replayed, because the request is missing"
+        yield f"  note: {missing}: {reason}"
     for reason, connections in summary.unread.items():
-        yield f"  note: {qty.count(connections, 'connection')} not read: {reason}"
+        yield f"  note: {qty.count(connections, 'connection')} could not be read: {reason}"
     if writer.masked:
         given = " ".join(f"--metadata {key}=..." for key in sorted(writer.masked))
         yield f"  note: secret values were not written; a replay needs them: {given}"
@@ -115,7 +117,7 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
 COMMAND = LabCommand(
     "record",
     run,
-    summary="record the calls to a server, for a replay",
+    summary="record the calls to a server, to replay them later",
     usage="grpclab record --listen PORT --to HOST:PORT -o FILE [options]",
     description=DESCRIPTION,
     epilog=EPILOG,
@@ -123,13 +125,19 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the calls",
             members=[
-                Flag("--listen", metavar="PORT", help="port on which clients call instead of the server's"),
+                Flag("--listen", metavar="PORT", help="port that clients call instead of the server's"),
                 Flag("--to", metavar="HOST:PORT", help="the server, on this machine"),
             ],
         ),
         OptionGroup(
             members=[
-                Flag("-o", "--output", kind=FileName(as_path=True), metavar="FILE", help="the recording: day.calls"),
+                Flag(
+                    "-o",
+                    "--output",
+                    kind=FileName(as_path=True),
+                    metavar="FILE",
+                    help="file for the recording, e.g. day.calls",
+                ),
                 Flag("--duration", metavar="TIME", help="end after this time (default: at Ctrl-C)"),
                 Flag("--calls", kind=Whole(), metavar="N", help="end after this many calls"),
             ]

@@ -151,7 +151,7 @@ COMMAND = LabCommand(
                 Operand(
                     "study",
                     "STUDY",
-                    "its name, or its folder: results/STUDY",
+                    "name of the study, or its folder: results/STUDY",
                     offer=offering(stored_studies),
                 ),
                 Flag("--allow-mixed", switch=True, help="accept trials of different machines or versions"),

@@ -31,8 +31,8 @@ second signal ends them.
 
 Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
 PPROF_ENABLED (true for optimized and production) and PPROF_PORT (3000): the diagnostics server, on 127.0.0.1 unless
---desk-host names another address, where it requires a token: PPROF_TOKEN, else the one that is printed with its
-address. A flag overrides a variable, and a variable overrides the default; other commands do not read these
+--desk-host names another address. There it requires a token: PPROF_TOKEN, or else the token that is printed with the
+address. An option overrides a variable, and a variable overrides the default. Other commands do not read these
 variables."""
 
 

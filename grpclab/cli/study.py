@@ -137,11 +137,11 @@ def parameter_options() -> list[Flag]:
 COMMAND = LabCommand(
     "study",
     run,
-    summary="measure many configurations, judge them, write a report",
+    summary="measure many configurations, compare them, write a report",
     usage="grpclab study [options]",
     description="Run the study of notebooks/sweep.ipynb in the terminal. Results go to results/<study>/, the "
-    "report to reports/<study>.html. Ctrl-C loses no finished trial; the same command resumes the "
-    "study.",
+    "report to reports/<study>.html. After Ctrl-C, finished trials are kept, and the same command resumes "
+    "the study.",
     epilog="Exit codes: 0 done, whatever the verdict; 2 invalid option; 3 nothing could be measured; 130 Ctrl-C; "
     "143 SIGTERM; 129 SIGHUP.",
     groups=[
@@ -182,7 +182,7 @@ COMMAND = LabCommand(
                 Flag(
                     "--plan",
                     switch=True,
-                    help="only measure a short pilot that shows how long the study takes and what it can show",
+                    help="only measure a short pilot, and say how long the study would take and what it could detect",
                 ),
                 Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output"),
             ]

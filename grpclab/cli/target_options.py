@@ -30,7 +30,7 @@ FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
 MEANINGS = {
     "app": ("MODULE:NAME", "{whose} application: a function that registers servicers on a server"),
     "cmd": ("COMMAND", "command that starts {whose} server; {{port}} becomes a free port"),
-    "address": ("HOST:PORT", "{whose} server, already running: each block is a new connection"),
+    "address": ("HOST:PORT", "{whose} server, already running: each block opens new connections"),
     "python": ("PATH", "the interpreter that hosts {whose} application (default: this one)"),
     "app-dir": ("DIR", "the folder that {whose} application is imported from (default: the working folder)"),
     "dir": ("DIR", "the folder that {whose} application is imported from"),

@@ -108,13 +108,13 @@ class ServerConfig:
     )
     keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
     tls: bool = _factor(False, "TLS with a temporary certificate")
-    mutual_tls: bool = _factor(False, "clients must have a certificate, too; needs tls")
+    mutual_tls: bool = _factor(False, "clients must present a certificate as well; needs tls")
     compression: Literal["none", "gzip"] = _factor(
         "none", "compression of answers; gzip leaves answers unchanged that it would not shorten"
     )
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
     access_log_share: float = _factor(
-        0.0, "share of the calls that are logged to standard error, a line of JSON each", minimum=0, maximum=1
+        0.0, "share of calls that are logged to standard error, as one line of JSON per call", minimum=0, maximum=1
     )
     tracing_share: float | None = _factor(
         None, "share of the calls that are traced with OpenTelemetry; none: no tracing", minimum=0, maximum=1
@@ -126,9 +126,9 @@ class ServerConfig:
         maximum=10_000_000,
     )
     rate_limit_burst: int = _factor(
-        100, "calls accepted at once after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
+        100, "calls accepted in a burst after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
     )
-    interceptors: int = _factor(0, "interceptors that do nothing, to see what one costs", minimum=0, maximum=100)
+    interceptors: int = _factor(0, "interceptors that do nothing, to show what one costs", minimum=0, maximum=100)
     channelz: bool = _factor(False, "the channelz service, by which clients inspect the server's connections")
     reflection: bool = _factor(True, "the reflection service, by which clients learn the server's methods")
     desk: bool = _factor(False, "a diagnostics server next to the server; /metrics also needs metrics")
@@ -179,7 +179,7 @@ class ClientConfig:
         maximum=2047,
     )
     compression: Literal["none", "gzip"] = _factor(
-        "none", "compression of requests; gzip leaves those as they are that it does not make shorter"
+        "none", "compression of requests; gzip leaves requests unchanged that it would not shorten"
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "retry calls that the server certainly did not process (GOAWAY, REFUSED_STREAM)")
@@ -187,10 +187,10 @@ class ClientConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadConfig:
-    """The load. A window ends after `requests` or `duration_s`, whichever is first.
+    """The load. A window ends after `requests` or `duration_s`, whichever comes first.
 
-    Closed loop: `concurrency` callers, each waiting for its answer before it calls again. With `rate_rps` the loop
-    is open: calls are sent when they are due, whatever became of those before.
+    In a closed loop, each of the `concurrency` callers waits for an answer before it calls again. With `rate_rps`, the
+    loop is open: calls are sent when they are due, whether or not earlier ones have finished.
     """
 
     engine: str = _factor(
@@ -218,8 +218,7 @@ class LoadConfig:
     method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the method that is called")
     stream_messages: int | None = _factor(
         None,
-        "number of messages after which the client ends a stream; none: those in its data, or all that the server "
-        "sends",
+        "number of messages after which the client ends a stream; none: all in the data, or all that the server sends",
         minimum=1,
         maximum=10_000_000,
     )
@@ -231,15 +230,18 @@ class LoadConfig:
     )
     stream_end: Literal["close", "wait", "cancel"] = _factor(
         "close",
-        "after its last message, a streaming client closes its side, closes it at stream_duration_s, or cancels then",
+        "after its last message, a streaming client closes its side, closes it at stream_duration_s, or cancels the "
+        "call then",
     )
-    stream_ping_pong: bool = _factor(False, "the client only streams the next message after an answer to the last one")
+    stream_ping_pong: bool = _factor(
+        False, "the client waits for an answer to each message before it sends the next one"
+    )
     stream_dynamic: bool = _factor(False, "templates are filled in again for each message that the client streams")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinkConfig:
-    """The emulated network path. All defaults: no relay, plain loopback."""
+    """The emulated network path. By default, there is no relay, only loopback."""
 
     rtt_ms: float = _factor(0.0, "added round-trip time", minimum=0, maximum=10_000)
     bandwidth_mbps: float | None = _factor(None, "rate of each direction", minimum=0.01)
@@ -249,13 +251,13 @@ class LinkConfig:
 
     @property
     def emulated(self) -> bool:
-        """True if this path needs a relay."""
+        """Whether this path needs a relay."""
         return self != LinkConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
-    """One level for every factor; `own` holds those of the user's own factors (:mod:`.own`)."""
+    """One level for every factor; `own` contains those of the user's own factors (:mod:`.own`)."""
 
     server: ServerConfig = ServerConfig()
     client: ClientConfig = ClientConfig()
@@ -271,13 +273,13 @@ class TrialConfig:
             raise FactorError("load.requests and load.duration_s are both unset: set at least one of them")
 
     def flat(self) -> dict[str, Level]:
-        """Every factor by its dotted name, in the order of the table; the user's own come last."""
+        """Every factor by its dotted name, in the order of the table; the user's own factors come last."""
         return {name: getattr(getattr(self, f.section), f.name) for name, f in FACTORS.items()} | dict(self.own)
 
     def replace(self, settings: Mapping[str, Level]) -> TrialConfig:
-        """A copy with some factors, named with a dot, at other levels; an own one at None is taken out.
+        """A copy with other levels for some factors, named with a dot. None removes one of the user's own factors.
 
-        Raises FactorError on an unknown name or an impossible level.
+        Raises FactorError for an unknown name or an invalid level.
         """
         parts: dict[str, dict[str, Level]] = {}
         own: dict[str, Level] = dict(self.own)
@@ -297,14 +299,14 @@ class TrialConfig:
     def differences(self, base: TrialConfig) -> dict[str, Level]:
         """The factors whose levels differ from those of `base`, with this configuration's levels.
 
-        An own factor that only `base` has is None here.
+        A factor of the user's own that only `base` has is None.
         """
         theirs = base.flat()
         ours = self.flat() | {name: None for name in base.own if name not in self.own}
         return {name: level for name, level in ours.items() if name not in theirs or level != theirs[name]}
 
     def settings(self) -> str:
-        """This configuration as ``name=level`` words: what differs from the defaults, read by settings_of."""
+        """This configuration as ``name=level`` words, without the defaults; :func:`settings_of` reads them."""
         return " ".join(setting_word(n, v) for n, v in self.differences(TrialConfig()).items())
 
 

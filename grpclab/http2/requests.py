@@ -72,14 +72,14 @@ def _malformed_fields(headers: HeaderList, *, pseudo: bool) -> str:
     for name, value in headers:
         if name.startswith(":"):
             if not pseudo or regular or name in names or name not in _PSEUDO:
-                return f"pseudo-header {name} is unknown, twice there, or behind another header"
+                return f"pseudo-header {name} is unknown, repeated, or after a regular header"
             names.add(name)
             continue
         regular = True
         if name != name.lower() or not name:
             return f"header name {name!r}"
         if name in _OF_ONE_HOP or (name == "te" and value != "trailers"):
-            return f"header {name} has no place in HTTP/2"
+            return f"header {name} is not allowed in HTTP/2"
     return ""
 
 

@@ -335,5 +335,5 @@ class ServerConnection(Endpoint[Stream]):
 
 
 def _wrong_length(stream: Stream) -> StreamError:
-    text = f"content-length is {stream.request.content_length:,}, of DATA came {stream.content_bytes:,} bytes"
+    text = f"content-length is {stream.request.content_length:,}, but DATA has {stream.content_bytes:,} bytes"
     return StreamError(ErrorCode.PROTOCOL_ERROR, text, stream.stream_id)

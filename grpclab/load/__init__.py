@@ -24,6 +24,7 @@ Each line imports only from those above it::
     workers             the processes of the load generator: started, connected, given windows
     interference_watch  the watch of the machine while a window is open
     slice_parts         one slice of the parts of all workers, and one window of the slices of one
+    local_ports         the local ports that connections for single calls use up
     sliced_load         the slices of one configuration: ordered from its workers, and assembled to one run
     generator           one load on one target, measured in windows that all workers begin at the same moment
     ceiling             the calls that a process of the load generator can make on this machine, whatever the server

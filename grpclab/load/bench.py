@@ -61,12 +61,13 @@ Watcher = Callable[[str, LoadProgress], None]
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BenchResult(LoadResult):
-    """The result of loading one server, as a text, in a notebook, as a frame."""
+    """The result of loading one server, which can be shown as text, in a notebook or as a frame."""
 
     def to_frame(self) -> pd.DataFrame:
-        """A row for each call, by start: `start_s` since the window opened, `late_s`, `latency_s`, `status`.
+        """One row per call, in order of their start: `start_s` since the window opened, `late_s`, `latency_s`,
+        `status`.
 
-        With a schedule also `rate_rps`, that of the call's step; of a mix `call`, its name.
+        A schedule adds `rate_rps`, the rate of the call's step; a mix adds `call`, the name of the call.
         """
         from grpclab.load.output.call_columns import calls_by_start
         from grpclab.status import RECORDED_NAMES
@@ -85,14 +86,14 @@ class BenchResult(LoadResult):
         return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame
 
     def steps_frame(self) -> pd.DataFrame:
-        """A row for each step."""
+        """One row per step of a schedule."""
         from grpclab.load.output.formats import step_row
 
         frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
         return frame
 
     def to_text(self, name: str = "summary") -> str:
-        """The result in a format of ``grpclab bench --format``, e.g. ``html``. Raises UsageError."""
+        """The result in one of the formats of ``grpclab bench --format``, e.g. ``html``. Raises UsageError."""
         from grpclab.load.output.exporters import FORMATS
 
         return "".join(FORMATS[name](self))
@@ -139,16 +140,15 @@ def run_bench(
     watcher: Watcher | None = None,
     connected: Callable[[], None] | None = None,
 ) -> BenchResult:
-    """Load the server at `target` as the plan says; it is running already, so the server's factors are not used.
+    """Load the server at `target` as the plan says. Server factors are not used, because the server is already running.
 
-    Rates of more than one step are measured one after the other on the same connections, each with a warm-up
-    of its own. `abort` ends the load as soon as the running figures break one of the plan's objectives. Where the
-    link's factors ask for one, the load goes through an emulated link, which is measured first. `connected` is called
-    before the first call.
+    The rates of a schedule are measured one after the other on the same connections, each with its own warm-up. `abort`
+    ends the load as soon as the figures so far violate one of the plan's objectives. If the plan has link factors, the
+    load goes through an emulated link, which is measured first. `connected` is called before the first call.
 
-    Only this machine is loaded, unless there is an `allowance`: then any other, within its ceilings, and `announce`
-    is told before what will be sent where. Raises UsageError, TargetError or WorkerError. Ctrl-C ends it early and
-    returns what was measured.
+    Only this machine is loaded, unless there is an `allowance`: then another machine may be loaded within its ceilings,
+    and `announce` is called first with a sentence that says what will be sent where. Raises UsageError, TargetError or
+    WorkerError. Ctrl-C ends the load early and returns what was measured.
     """
     config = plan.config
     if allowance is not None:
@@ -288,23 +288,29 @@ async def bench(
 ) -> BenchResult:
     """Load the server at `target` and return what was measured.
 
-    `requests` calls, or as many as fit into `duration_s` seconds, whichever is first (500 calls if neither is given; 10
-    s at a rate). `concurrency` calls in flight (50), or an open loop of `rate_rps` calls per second, with the load
-    shape `arrival`, as ``"poisson"``; a text is a schedule, as ``"500:5000:500@5s"``, or a ramp, as ``"500:5000@60s"``.
-    `connections` above 1 is a pool of that many. `call` is ``package.Service/Method``, found by server reflection or in
-    the file `proto`, whose imports lie below the folders `proto_path`; without it, our own greeter is called. Its
-    request in `data` is JSON as a text, or Python values: bytes and numbers of numpy are fine, a datetime is a
-    Timestamp, a timedelta a Duration. A list holds requests that are sent in turn; a callable is given the number of
-    each request, and an iterator gives the next one, as values, JSON or the bytes of a message: the load ends where it
-    has no more, unless `data_options` repeat. A text that begins with ``@`` names a file. Where the client streams, a
-    list is the messages of one call. `mix` is several calls that take turns, as ``[[call]]`` tables of a
-    configuration have them: ``[{"method": "shop.Cart/Get"}, ...]``. `check` is an expression that each
-    answer has to pass. `metadata` is a mapping or
-    pairs; a value is a text, or bytes for a key in ``-bin``, or a list of them. `security` is that of the connections,
-    as :func:`grpclab.security_of` makes it. `settings` are further factors by dotted name, of the client, the load and
-    the link: the server is running already. `connect_timeout_s` waits so long for a server that is about to start. A
-    server on another machine is loaded only with `allow_remote` and the three ceilings `max_rate_rps`, `max_calls` and
-    `max_time_s`, warm-up and resends included. Raises as :func:`run_bench`.
+    - `requests`, `duration_s`: the window ends after this many calls or seconds, whichever comes first; by default
+      after 500 calls, or after 10 s with a rate.
+    - `concurrency`: calls in flight in a closed loop (50).
+    - `rate_rps`: calls per second in an open loop. A string is a schedule (``"500:5000:500@5s"``) or a ramp
+      (``"500:5000@60s"``).
+    - `arrival`: the load shape, e.g. ``"poisson"``.
+    - `connections`: TCP connections; more than one is a pool.
+    - `call`: ``package.Service/Method``, by default grpclab's greeter. The schema comes from reflection or from
+      `proto`, whose imports are searched in `proto_path`.
+    - `data`: the request as JSON, ``@FILE`` or Python values: a datetime is a Timestamp, a timedelta a Duration.
+      Requests in a list are sent in turn. A callable takes a request's number; an iterator supplies the next request,
+      and the load ends when it is exhausted, unless `data_options` allow repetition. If the client streams, a list
+      contains the messages of one call.
+    - `mix`: several calls that take turns, as ``[[call]]`` tables: ``[{"method": "shop.Cart/Get"}, ...]``.
+    - `check`: an expression that must be true for every answer.
+    - `metadata`: a mapping, or pairs. A value is a string, bytes if the key ends in ``-bin``, or a list of them.
+    - `security`: see :func:`grpclab.security_of`.
+    - `settings`: more factors of the client, the load and the link, by their dotted names.
+    - `connect_timeout_s`: how long to wait for a server that is about to start.
+    - `allow_remote`: load a server on another machine, within the ceilings `max_rate_rps`, `max_calls` and
+      `max_time_s`, which include warm-up and resent calls.
+
+    Raises the same errors as :func:`run_bench`.
     """
     given: dict[str, Level] = {
         "load.requests": requests,
@@ -324,7 +330,7 @@ async def bench(
     plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1 and not mix)
     pairs, calls = metadata_words(metadata), mixed_calls(mix) if mix else ()
     if calls and (name or data is not None):
-        raise UsageError("mix, and call or data, both say what is called: give only one of them")
+        raise UsageError("mix and call (or data) both specify what is called: use only one of them")
     allowance = allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s)
 
     options = data_options or DataOptions()

@@ -23,8 +23,8 @@ from grpclab.text import credentials
 class CallAnswer:
     """The answer to one call.
 
-    `messages` are as JSON has them, by the names of the ``.proto`` file; `arrived_s` are the seconds from the start of
-    the call to each of them, `time_s` those to its status.
+    `messages` are the messages as JSON values, with the field names of the ``.proto`` file. `arrived_s` are the times
+    from the start of the call until each message arrived, and `time_s` is the time until its status, in seconds.
     """
 
     status: str

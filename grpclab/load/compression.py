@@ -29,7 +29,7 @@ def _request(encoding: str, sent: float, payload: bytes) -> str:
     if packed >= size:
         return f"{encoding} does not make the request of {size:,} bytes shorter, so it is sent as it is"
     if sent >= size:  # never of NaN
-        return f"{sent:,.0f} bytes were sent for each call, whose request has {size:,} bytes, and {packed:,} compressed"
+        return f"{sent:,.0f} bytes were sent per call; the request has {size:,} bytes, {packed:,} if it is compressed"
     return ""
 
 
@@ -40,5 +40,5 @@ def _answer(config: TrialConfig, run: LoadRun, call: CallSpec, received: float) 
         return "" if run.encodings else reason
     size = config.server.response_bytes if call.path == f"{GREETER}SayHello" else 0
     if size and received >= size:
-        return f"{received:,.0f} bytes came for each call, whose answer has {size:,} bytes"
+        return f"{received:,.0f} bytes were received per call; the answer has {size:,} bytes"
     return ""

@@ -136,7 +136,7 @@ def load_plan(
         shape = ARRIVALS.resolve(str(levels.get("load.arrival", "constant")))
         if shape.callers is not None and not bounded:
             levels["load.duration_s"] = shape.length_s
-            notes.append(f"the load lasts as long as its calls in flight change, {shape.length_s:g} s")
+            notes.append(f"the load lasts {shape.length_s:g} s, as long as the schedule of its calls in flight")
         idle = next((one for one in OF_A_RATE if one in levels and not (shape.callers and one == "load.arrival")), None)
         if idle is not None:
             raise UsageError(
@@ -263,7 +263,7 @@ def choose_call(
         if request.mix:
             return mix_of(request.mix, lambda one, share: again(request.of(one, share)))
         if request.name or request.check or request.options.order != IN_TURN:
-            expected = "no --call, --check or --data-order beside it: a recording has calls of its own, in their order"
+            expected = "no --call, --check or --data-order with it: a recording determines the calls and their order"
             raise UsageError(invalid("--data-file", str(request.data)[1:], expected))
         return replayed(str(request.data), request.metadata, lambda method: again(request.of(MixedCall(method=method))))
     target = host_port(target, remote=bool(security.remote))

@@ -62,8 +62,8 @@ class CallsWriter:
         if self.failure:
             return self.failure
         if self.most_calls is not None and self.calls >= self.most_calls:
-            return f"{self.calls:,} calls were recorded, as asked for"
-        return f"the requests are more than {self.most_bytes >> 20} MiB" if self.bytes >= self.most_bytes else ""
+            return f"{self.calls:,} calls were recorded, as requested"
+        return f"the requests exceed {self.most_bytes >> 20} MiB" if self.bytes >= self.most_bytes else ""
 
     def write(self, passed: PassedCall) -> None:
         """Write a call, unless there are enough."""
@@ -177,14 +177,14 @@ class CallRecording:
     def summary(self) -> RecordingSummary:
         """What was recorded, when the block has been left. Raises MeasurementError where no call came."""
         if self._summary is None:
-            raise MeasurementError("the recording was ended before it began: there is nothing to record")
+            raise MeasurementError("the recording ended before it began, so it contains no calls")
         if not self._summary.writer.calls:
             self._path.unlink(missing_ok=True)
             unread = "; ".join(
                 f"{count(number, 'connection')}: {reason}" for reason, number in self._summary.unread.items()
             )
             raise MeasurementError(
-                f"no call passed port {self._port}: there is nothing to record ({unread or 'nobody called'})"
+                f"no call arrived at port {self._port}, so there is no recording ({unread or 'no client connected'})"
             )
         return self._summary
 

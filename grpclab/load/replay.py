@@ -39,9 +39,9 @@ class ReplayPlan:
         """What is left out of the recording; "" for nothing."""
         notes = []
         if self.skipped:
-            notes.append(f"{count(self.skipped, 'call')} of the recording without a request in it: left out")
+            notes.append(f"left out of the recording: {count(self.skipped, 'call')} without a complete request")
         if self.cut:
-            notes.append("the last line of the recording is cut off: left out")
+            notes.append("left out of the recording: its last line, which is cut off")
         return "; ".join(notes)
 
     @property
@@ -58,7 +58,7 @@ def replay_plan(file: DataFile) -> ReplayPlan:
     recorded = read_recording(file.path, file.content)
     calls = tuple(replayable(recorded))
     if not calls:
-        raise UsageError(invalid("--data-file", str(file.path), "a call with a request in it"))
+        raise UsageError(invalid("--data-file", str(file.path), "a recording with at least one complete request"))
     methods = tuple(dict.fromkeys(call.method for call in calls))
     names = tuple(one.name for one in named([MixedCall(method=method) for method in methods]))
     return ReplayPlan(
@@ -129,7 +129,7 @@ def _fixed(calls: Sequence[RecordedCall], given: Pairs, file: DataFile) -> Pairs
     for call in calls:
         for key, value in call.metadata:
             if value == credentials.MASK and key not in keys:
-                expected = f"--metadata {key}=... beside it: its value is a secret, which is not recorded"
+                expected = f"--metadata {key}=... as well: its value is a secret, which is not recorded"
                 raise UsageError(invalid("--data-file", str(file.path), expected))
     first = _own(calls[0], keys)
     same = all(_own(call, keys) == first for call in calls)

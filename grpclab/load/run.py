@@ -154,7 +154,7 @@ class LoadRun:
                 severity="warning" if closed else "note",
                 text=(
                     f"no call completed for {silence_s:.2g} s, from {at_s:.2f} s on, while the generator was "
-                    "running: the server, or something between, stalled"
+                    "running: the server, or something on the way to it, stalled"
                 ),
                 remedy="a closed loop sends nothing during such a pause; an open loop (--rate) counts it in full"
                 if closed

@@ -315,12 +315,12 @@ def call(
     max_calls: int | None = None,
     max_time_s: float | None = None,
 ) -> CallAnswer:
-    """Make one call of a server and return its answer, whatever its status; for notebooks and scripts.
+    """Make one call and return its answer, whatever its status; for notebooks and scripts.
 
-    `method` is ``package.Service/Method``, found by server reflection or in the file `proto`, whose imports lie below
-    `proto_path`. `data` is the request as JSON or Python values; where the client streams, a list of them. `metadata`
-    is a mapping or pairs. A server on another machine is called only with `allow_remote` and the three ceilings.
-    Raises UsageError, and TargetError where nothing answers.
+    `method` is ``package.Service/Method``, from server reflection or from the file `proto`, whose imports are searched
+    in `proto_path`. `data` is the request as JSON or as Python values; if the client streams, a list of them.
+    `metadata` is a mapping, or pairs. A server on another machine is called only with `allow_remote` and the three
+    ceilings. Raises UsageError, and TargetError if no server answers.
     """
     source = ServiceSource(
         target=target,

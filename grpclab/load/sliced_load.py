@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 
 from grpclab.errors import MeasurementError, WorkerError
 from grpclab.load.core.arrivals import count_stretches
@@ -17,17 +17,18 @@ from grpclab.load.core.recorder import Records
 from grpclab.load.core.slices import (
     LATE_ALONE_S,
     LATE_START_S,
-    PortWatch,
     Slice,
     SliceLengths,
     StretchFigures,
     WarmUp,
+    ramp_of,
     stretch_figures,
     why_none_counts,
 )
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.core.worker_window import SliceBounds, SlicedWindow
 from grpclab.load.interference_watch import LOOK_S, SlicesWatch
+from grpclab.load.local_ports import PortWatch, local_ports
 from grpclab.load.run import LoadRun, assemble
 from grpclab.load.slice_parts import joined_slice, joined_window, nothing_sent
 from grpclab.load.worker_messages import (
@@ -43,8 +44,6 @@ from grpclab.load.worker_usage import GIVE_UP_S
 from grpclab.load.workers import Workers
 from grpclab.quantities import duration, milliseconds
 from grpclab.system.accounting import KernelCounts
-from grpclab.system.addresses import UNIX
-from grpclab.system.environment import read_text
 from grpclab.system.interrupts import raised
 
 DELAY_S, DELAY_EACH_S = 0.001, 0.0002
@@ -93,6 +92,8 @@ class SlicedLoad:
         """The workers that had nothing left to send."""
         self._prepared: SliceLengths | None = None
         """The lengths of the slice for which the workers are ready, if they are."""
+        self._turn_s = 0.0
+        """The median latency of a closed loop, by its warm-up: after so long, its callers are where they were."""
         self._finished: _Finished | None = None
 
     def warm_up(self) -> WarmUp:
@@ -110,6 +111,8 @@ class SlicedLoad:
             # No call began in the second half: calls are long, or the machine was busy. Then all of it counts.
         figures = load.stretch
         assert figures is not None, "a warm-up's are worked out at once"
+        if self._load.rate_rps is None and math.isfinite(figures.latency_p50_s):
+            self._turn_s = figures.latency_p50_s
         return WarmUp(
             calls=calls,
             latency_p50_s=figures.latency_p50_s,
@@ -147,7 +150,7 @@ class SlicedLoad:
         self._workers.send(
             PrepareSlice(
                 number=number,
-                ramp_s=lengths.ramp_s,
+                ramp_s=ramp_of(number, lengths.ramp_s, self._turn_s),
                 counted_s=lengths.counted_s,
                 drain_s=self.drain_s,
                 schedule_s=self._schedule_s,
@@ -159,7 +162,8 @@ class SlicedLoad:
     def _run(self, number: int, lengths: SliceLengths) -> _MeasuredSlice:
         workers = self._workers
         self._prepare(number, lengths)
-        length_s = lengths.ramp_s + lengths.counted_s
+        ramp_s = ramp_of(number, lengths.ramp_s, self._turn_s)
+        length_s = ramp_s + lengths.counted_s
         starts_at = time.perf_counter() + (DELAY_S + DELAY_EACH_S * workers.count if workers.count > 1 else 0.0)
         if self._out_because:
             return _MeasuredSlice(slice=nothing_sent(number, starts_at, self._out_because))
@@ -171,7 +175,12 @@ class SlicedLoad:
             if not workers.collect(answers, length_s + OVERDUE_S, every_s=length_s + OVERDUE_S):
                 self._wait(answers, length_s + 2 * self.drain_s + GIVE_UP_S + SILENCE_S)
         parts = workers.in_order(answers, SliceEnded)
-        slice_ = joined_slice(parts, lengths, invalid=self._why_invalid(parts), exhausted=bool(self._out_because))
+        slice_ = joined_slice(
+            parts,
+            dataclasses.replace(lengths, ramp_s=ramp_s),
+            invalid=self._why_invalid(parts),
+            exhausted=bool(self._out_because),
+        )
         measured = _MeasuredSlice(slice=slice_, schedule_s=self._schedule_s)
         self._schedule_s += max(0.0, slice_.tail_ended_at - slice_.started_at)
         self._ports.note(slice_.drained_at, slice_.calls)
@@ -301,18 +310,3 @@ class _Finished:
     closed: Sequence[SlicesClosed]
     records: Sequence[Records]
     slices: Sequence[Slice]
-
-
-def local_ports(target: str, *, remote: bool) -> int | None:
-    """Return the local ports for connections to a target; None where one that was closed can be used again at once.
-
-    `remote`: it is on another machine. Linux reuses ports of closed connections to its own by default
-    (``net.ipv4.tcp_tw_reuse``, ip-sysctl.rst).
-    """
-    if target.startswith(UNIX):
-        return None
-    reuse = (read_text(Path("/proc/sys/net/ipv4/tcp_tw_reuse")) or "").strip()
-    bounds = (read_text(Path("/proc/sys/net/ipv4/ip_local_port_range")) or "").split()
-    if len(bounds) != 2 or reuse == "1" or (reuse == "2" and not remote):
-        return None
-    return int(bounds[1]) - int(bounds[0]) + 1

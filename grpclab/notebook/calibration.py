@@ -20,18 +20,19 @@ from grpclab.system.paths import project_root
 
 
 class CalibrationNotebook:
-    """``calibration.ipynb``: the lab measures itself. The answer stands on top, and is filled in at the end."""
+    """``calibration.ipynb``: grpclab measures itself. The answer is at the top of the notebook and is filled in at the
+    end."""
 
     def __init__(self) -> None:
         self._top = Output()
         self._made: dict[str, Section] = {}
 
     def answer(self) -> None:
-        """Reserve the place of the answer."""
+        """Reserve the place for the answer."""
         self._top.show(note("Not measured yet. The answer will appear here when all parts have been measured."))
 
     def prepare(self, namespace: Mapping[str, Any]) -> Shown:
-        """Begin the calibration that the notebook's variables ask for; an earlier one of that name is removed.
+        """Start the calibration that the notebook's variables describe; an earlier one with the same name is removed.
 
         Returns the facts of the machine. Raises DesignError, shown in one line.
         """
@@ -49,9 +50,10 @@ class CalibrationNotebook:
         return Shown(parts=[Folded(sections=[section])], text="\n".join(f"{term}: {text}" for term, text in facts))
 
     def measure(self, name: str) -> Section:
-        """Make one experiment and store it; returns its section of the report.
+        """Run one experiment and store it; returns its section of the report.
 
-        One that cannot be made here, or whose measurement is invalid, leaves a note and the others go on.
+        If it cannot run on this machine, or its measurement is invalid, it leaves a note, and the other experiments
+        continue.
         """
         experiment, began = EXPERIMENTS[name], Reading.take()
         if self.plan.parts and name not in self.plan.parts:
@@ -75,9 +77,9 @@ class CalibrationNotebook:
         return self._made[name]
 
     def claims(self) -> Section:
-        """The claims of the calibration, each with whether it holds; fills in the answer on top.
+        """The claims of the calibration, and whether each of them holds; fills in the answer at the top.
 
-        Experiments that other packages registered are made first: the notebook has no cell for them.
+        Runs the experiments of other packages first, because the notebook has no cells for them.
         """
         for name in EXPERIMENTS:
             if name not in self._made and name not in EXPERIMENTS.builtin:
@@ -86,7 +88,7 @@ class CalibrationNotebook:
         return page.claims(self.results)
 
     def report(self) -> Shown:
-        """Write the HTML report; returns the way to it, which then stands on top, too."""
+        """Write the HTML report; returns its path, which is also shown at the top."""
         path = page.write(self.results, self._made)
         tell_terminal(f"report: {path}")
         link = report_link(path)

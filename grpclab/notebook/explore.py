@@ -46,10 +46,10 @@ PUBLISHED = ("example.html", "replication.html")
 
 
 def studies(namespace: Mapping[str, Any], root: Path | None = None) -> tuple[StoredStudy, StoredStudy]:
-    """The two studies that a notebook's variables `study` and `other` name; see :func:`sources`.
+    """The two studies that the notebook's variables `study` and `other` name; see :func:`sources`.
 
-    Raises DesignError, shown in one line; for a misspelt parameter, too, of which papermill only warns. Other variables
-    are the explorer's own.
+    Raises DesignError, shown in one line, also for a misspelt parameter, about which papermill only warns. Other
+    variables are up to the user.
     """
     for name, value in namespace.items():
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.75)
@@ -77,10 +77,10 @@ def _written(name: str, value: Any, root: Path) -> str:
 
 
 def sources(study: str, other: str, root: Path) -> tuple[Path, Path]:
-    """The folders or reports of two studies, relative names taken from `root`.
+    """The folders or reports of two studies; relative names start at `root`.
 
-    An empty `study` is the newest finished one in ``results/``, else the published example. An empty `other` is the
-    newest of the rest, else the published replication, else the same study once more.
+    An empty `study` is the newest finished study in ``results/``, or else the published example. An empty `other` is
+    the next newest one, or else the published replication, or else the same study.
     """
     newest = finished_studies(root / "results")
     example, replication = (root / "reports" / name for name in PUBLISHED)
@@ -105,10 +105,10 @@ def _named(source: str, root: Path) -> Path:
 
 
 def columns(trials: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a frame of trials: a row for each, by kind.
+    """The columns of a frame of trials: one row per column, ordered by kind.
 
-    Columns: kind (identity, factor, metric or note), what (a factor's meaning), levels (how many different values),
-    missing (share of the rows without one), example.
+    Columns: kind (identity, factor, metric or note), what (a factor's meaning), levels (number of different values),
+    missing (share of rows without a value), example.
     """
     rows = []
     for name in trials.columns:
@@ -129,7 +129,7 @@ def columns(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def kind_of(name: str, values: pd.Series) -> str:
-    """Whether a column of trials.parquet is a factor, a metric, a note in words, or says which trial this is."""
+    """Whether a column of trials.parquet is a factor, a metric, a note, or part of the trial's identity."""
     if name in FACTORS or is_own(name):
         return "factor"
     measured = name in MEASURED or (pd.api.types.is_float_dtype(values) and name not in ("block", "order", "group"))
@@ -140,7 +140,7 @@ def kind_of(name: str, values: pd.Series) -> str:
 
 
 def varied(trials: pd.DataFrame) -> pd.Series:
-    """The factors that have more than one level in these trials: their levels, in words."""
+    """The factors that have more than one level in these trials, with their levels as text."""
     levels = {
         name: words.listing(sorted(set(map(level_text, trials[name])), key=_by_size))
         for name in [*FACTORS, *filter(is_own, trials.columns)]
@@ -150,11 +150,11 @@ def varied(trials: pd.DataFrame) -> pd.Series:
 
 
 def rank_correlations(trials: pd.DataFrame, metrics: Iterable[str], *, target: str = "throughput_rps") -> pd.DataFrame:
-    """Spearman's rank correlation of each metric with `target`, over the configurations inside each block.
+    """Spearman's rank correlation of each metric with `target`, over the configurations in each block.
 
-    One row a block, one column a metric; -1 or 1 where one orders the configurations exactly as the other does. Blocks
-    are kept apart, so a machine that changes from block to block explains nothing. NaN where fewer than 3
-    configurations have both.
+    One row per block, one column per metric; 1 or -1 if the metric puts the configurations in exactly the same or the
+    opposite order. Blocks are kept apart, so changes of the machine from block to block have no influence. NaN if fewer
+    than 3 configurations have both values.
     """
     names = list(metrics)
     rows = {}
@@ -169,7 +169,8 @@ def rank_correlations(trials: pd.DataFrame, metrics: Iterable[str], *, target: s
 
 
 def strongest(correlations: pd.DataFrame) -> str:
-    """One sentence on :func:`rank_correlations`: which metric goes with the target, in how many blocks it leads."""
+    """One sentence on :func:`rank_correlations`: the metric most closely related to the target, and in how many
+    blocks."""
     known = correlations.dropna(axis="columns", how="all").dropna(how="all")
     unknown = [str(name) for name in correlations.columns if name not in known.columns]
     if known.empty:
@@ -192,18 +193,18 @@ def strongest(correlations: pd.DataFrame) -> str:
 
 
 def mean_ratio(ratios: pd.Series) -> float:
-    """The geometric mean of ratios, one a block: an `estimator` for seaborn."""
+    """The geometric mean of ratios, one per block: an `estimator` for seaborn."""
     return log_t_interval(ratios).mean
 
 
 def ratio_ends(ratios: pd.Series) -> tuple[float, float]:
-    """The ends of their 95 % t interval on the logarithms: an `errorbar` for seaborn, whose own is a bootstrap."""
+    """The ends of the 95 % t interval on the logarithms: an `errorbar` for seaborn, whose default is a bootstrap."""
     interval = log_t_interval(ratios)
     return interval.low, interval.high
 
 
 def ratio_axes(figure: Any, which: str = "x") -> None:
-    """Make axes of ratios logarithmic, with ticks like 0.5× and 2×: of seaborn's grid, or of one plot."""
+    """Make the axes of ratios logarithmic, with ticks such as 0.5× and 2×, for a seaborn grid or a single plot."""
     for ax in np.ravel(np.asarray(figure.axes, dtype=object)):
         for axis in which:
             getattr(ax, f"set_{axis}scale")("log")
@@ -212,7 +213,7 @@ def ratio_axes(figure: Any, which: str = "x") -> None:
 
 
 def ratios_sentence(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> str:
-    """One sentence on a frame with a row a block and a column `ratio` for each `metric`."""
+    """One sentence on a frame with one row per block and a column `ratio` for each `metric`."""
     sentences = []
     for metric, of_metric in ratios.groupby("metric", sort=False):
         interval = log_t_interval(of_metric["ratio"])
@@ -234,7 +235,7 @@ def _by_size(level: str) -> tuple[float, str]:
 
 
 def scratch() -> Path:
-    """A folder for what an exploration saves: ``results/scratch/explore``."""
+    """The folder for what an exploration saves: ``results/scratch/explore``."""
     folder = project_root() / "results" / "scratch" / "explore"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -10,7 +10,7 @@ from grpclab.study.parameters import StudyParameters, plain_values
 
 
 class ReplicationNotebook(SweepNotebook):
-    """``replication.ipynb``: a study of the design ``replication``, and what became of each claim."""
+    """``replication.ipynb``: a study with the design ``replication``, and the result for each claim."""
 
     NAMES = ("study", "requests", "blocks", "rtt_ms", "max_trial_s", "seed", "profile")
 
@@ -19,5 +19,5 @@ class ReplicationNotebook(SweepNotebook):
 
     @staticmethod
     def parameters(namespace: Mapping[str, Any]) -> StudyParameters:
-        """The study's parameters among a notebook's variables."""
+        """The study's parameters from the notebook's variables."""
         return StudyParameters(design="replication", **plain_values(namespace, ReplicationNotebook.NAMES))

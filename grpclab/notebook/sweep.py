@@ -27,7 +27,8 @@ LAST = ("question", "method", "machine", "terms", "again")
 
 
 class SweepNotebook:
-    """``sweep.ipynb``: the study. The answer stands on top, and is filled in when the study is complete."""
+    """``sweep.ipynb``: a study. The answer is at the top of the notebook and is filled in when the study is
+    complete."""
 
     TOP: tuple[str, ...] = ("answer",)
     """The sections of the answer, by their anchors; the other ones of `VERDICT` are folded below it."""
@@ -38,11 +39,12 @@ class SweepNotebook:
         self._top = Output()
 
     def answer(self) -> None:
-        """Reserve the place of the answer."""
+        """Reserve the place for the answer."""
         self._top.show(note("Not measured yet. The answer will appear here when the study is complete."))
 
     def prepare(self, namespace: Mapping[str, Any]) -> Shown:
-        """Plan the study of the notebook's variables; returns its design. Raises DesignError, shown in one line."""
+        """Plan the study that the notebook's variables describe; returns its design. Raises DesignError, shown in one
+        line."""
         self.study = Study.prepare(self.parameters(namespace))
         planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), Judgement())
         title = qty.count(len(planned.configurations), "configuration")
@@ -55,11 +57,11 @@ class SweepNotebook:
 
     @staticmethod
     def parameters(namespace: Mapping[str, Any]) -> StudyParameters:
-        """The study's parameters among a notebook's variables."""
+        """The study's parameters from the notebook's variables."""
         return StudyParameters.from_namespace(namespace)
 
     def run(self) -> None:
-        """Measure what is missing; how far it is stands here and on top."""
+        """Measure the missing trials; progress is shown here and at the top."""
         total, stored = len(self.study.trials), len(self.study.trials) - len(self.study.missing())
         progress = TrialProgress(
             total=total, stored=stored, output=Output(), elsewhere=self._top, terminal=tell_terminal
@@ -70,21 +72,21 @@ class SweepNotebook:
             progress.end()
 
     def collect(self) -> pd.DataFrame:
-        """All trials, one row each; see results/<study>/trials.parquet. Fills in the answer."""
+        """All trials, one row per trial; see results/<study>/trials.parquet. Fills in the answer."""
         self.evaluation = self.study.evaluate()
         self.__dict__.pop("_sections", None)  # those of what was there before
         self._top.update(self._answered())
         return self.evaluation.trials
 
     def figures(self) -> Shown:
-        """The sections of the report that hold figures and tables, in its order, all but the first folded."""
+        """The report's sections with figures and tables, in its order; all but the first are folded."""
         rest = [section for section in self._sections if section.anchor not in (*VERDICT, *LAST)]
         return Shown(
             parts=[Folded(sections=rest, unfolded=self.OPEN)], text="\n".join(section.title for section in rest)
         )
 
     def report(self) -> Shown:
-        """Write the HTML report; returns the way to it, which then stands on top, too."""
+        """Write the HTML report; returns its path, which is also shown at the top."""
         path = publish(self.study).path
         tell_terminal(f"report: {path}")
         link = report_link(path)

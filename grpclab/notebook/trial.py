@@ -29,16 +29,17 @@ group_number = number(int, minimum=NO_GROUP, maximum=10**6, wanted="the number o
 
 
 class TrialNotebook(TrialOrder):
-    """``trial.ipynb``: a trial that is measured where the notebook runs, and what its cells show of it."""
+    """``trial.ipynb``: a trial that is measured in the notebook, and the contents of its cells."""
 
     @classmethod
     def of(cls, namespace: Mapping[str, Any]) -> TrialNotebook | GroupNotebook:
-        """The trial of the notebook's variables, or the group if they name one. Raises FactorError or DesignError."""
+        """The trial that the notebook's variables describe, or the group if they name one. Raises FactorError or
+        DesignError."""
         chosen = group_number("group", namespace.get("group", NO_GROUP))
         return (cls if chosen == NO_GROUP else GroupNotebook).from_namespace(namespace)
 
     def settings_table(self) -> Shown:
-        """The factors that are not at their default, with what they mean and whether they can act."""
+        """The factors that differ from their defaults, with their meaning and whether they can have an effect."""
         idle = without_effect(self.config)
         rows = {
             name: {
@@ -55,16 +56,16 @@ class TrialNotebook(TrialOrder):
         return _table(key_figures(result), "Key figures")
 
     def figure(self) -> Any:
-        """The trial's own picture: the run over time, and its latencies by percentile."""
+        """The figure of the trial: the run over time, and its latencies by percentile."""
         title = f"{outcome(self.result)}, engine {self.config.load.engine}"
         return _shown(trial_picture(self.result.timeline, self.result.latency, title), title)
 
 
 class GroupNotebook(GroupOrder):
-    """``trial.ipynb`` with ``study``, ``block`` and ``group``: a group that is measured where the notebook runs."""
+    """``trial.ipynb`` with ``study``, ``block`` and ``group``: a group that is measured in the notebook."""
 
     def settings_table(self) -> Shown:
-        """The factors in which its members differ, or that are not at their default, a column a member."""
+        """The factors in which the members differ, or that differ from their defaults; one column per member."""
         columns = {}
         for name in self.group.group.members:
             config = self.manifest.plan.configuration(name).config
@@ -72,12 +73,12 @@ class GroupNotebook(GroupOrder):
         return _table(pd.DataFrame(columns).fillna(""), f"Group {self.name}: settings")
 
     def shown(self, results: Mapping[str, TrialResult]) -> Shown:
-        """The key figures, a column a member."""
+        """The key figures, one column per member."""
         columns = {name: key_figures(result)["value"] for name, result in results.items()}
         return _table(pd.DataFrame(columns).fillna(""), "Key figures")
 
     def figure(self) -> Any:
-        """The picture of its members: their runs over time, and their latencies by percentile."""
+        """The figure of the members: their runs over time, and their latencies by percentile."""
         members = {name: (each.timeline, each.latency) for name, each in self.results.items() if each.valid}
         return _shown(group_picture(members, f"Group {self.name}"), ", ".join(members))
 
@@ -102,7 +103,7 @@ def _server_cpu(metrics: Mapping[str, float]) -> str:
 
 
 def key_figures(result: TrialResult) -> pd.DataFrame:
-    """A trial's figures for people, one column `value`."""
+    """The figures of a trial for people, in one column `value`."""
     metrics = result.metrics
     rows: dict[str, str] = {"outcome": outcome(result), "load": _load(result.config.load)}
     if result.limited_by:

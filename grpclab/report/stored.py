@@ -32,7 +32,8 @@ PARTS = ("manifest.json", "trials.parquet", "verdict.json")
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class StoredStudy:
-    """A finished study. `trials` has one row a trial, as trials.parquet: every factor, every metric, base units."""
+    """A finished study. `trials` has one row per trial, as in trials.parquet: every factor and every metric, in base
+    units."""
 
     name: str
     manifest: Mapping[str, Any]
@@ -41,18 +42,19 @@ class StoredStudy:
 
     @property
     def sentence(self) -> str:
-        """The verdict in a sentence."""
+        """The verdict as a sentence."""
         return printable(str(self.verdict.get("sentence") or "There is no verdict."))
 
     @property
     def valid(self) -> pd.DataFrame:
-        """The valid trials, without percentiles that fewer than 10 calls lie beyond: what figures are drawn from."""
+        """The valid trials, without percentiles that have fewer than 10 calls beyond them. Figures are drawn from
+        these."""
         frame = tidy(self.trials)
         return frame[frame["valid"]].reset_index(drop=True)
 
     @property
     def identity(self) -> Mapping[str, Level]:
-        """The machine and versions, which must be equal before absolute numbers of two studies are compared."""
+        """The machine and versions; absolute figures of two studies are comparable only if these are equal."""
         known = self.manifest.get("identity")
         if known:
             return dict(known)
@@ -61,7 +63,7 @@ class StoredStudy:
 
     @property
     def comparisons(self) -> pd.DataFrame:
-        """One row a comparison, the headline first, the A/A arm last: see verdict.json."""
+        """One row per comparison, the headline first and the A/A comparison last; see verdict.json."""
         aa = self.verdict.get("aa")
         headline = self.verdict.get("headline")
         rows = [*([headline] if headline else []), *(self.verdict.get("comparisons") or []), *([aa] if aa else [])]
@@ -79,7 +81,7 @@ class StoredStudy:
 
 
 def load_study(source: Path | str) -> StoredStudy:
-    """The study in a folder ``results/<study>`` or in a report ``reports/<study>.html``.
+    """Load the study in a folder ``results/<study>`` or in a report ``reports/<study>.html``.
 
     Raises DesignError, which names the path and what is wrong with it.
     """
@@ -113,9 +115,9 @@ def _read(folder: Path, part: str, most: int, reading: Callable[[bytes], T]) -> 
 
 
 def load_original(source: Path | str) -> Original:
-    """The study to repeat: a folder ``results/<study>``, its manifest.json, or a report that holds its study.
+    """Load the study to repeat: a folder ``results/<study>``, its manifest.json, or a report that contains its study.
 
-    Trials and verdict need not be there. Raises DesignError, which names the path and what is wrong with it.
+    Its trials and its verdict may be missing. Raises DesignError, which names the path and what is wrong with it.
     """
     path = Path(source)
     if not path.exists():
@@ -156,7 +158,7 @@ def _verdict(folder: Path) -> Judgement:
 
 
 def finished_studies(results: Path | str) -> list[Path]:
-    """The folders of finished studies in a folder of results, the newest first by the time they were begun."""
+    """The folders of finished studies in a folder of results, most recently started first."""
     folders = []
     for folder in Path(results).glob("*/"):
         try:

@@ -44,17 +44,21 @@ _NEEDS = {"app": "an application (app)", "command": "a command", "address": "an 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The system under test: at most one of `variant`, `app`, `command`, `address`; none is the built-in greeter.
+    """The system under test: one of `variant`, `app`, `command` or `address`; without any of them, the built-in
+    greeter.
 
-    `app` is ``MODULE:NAME``, looked for in the folder `app_dir` (by default the working folder) by the interpreter
-    `python` (by default this one). `command` starts a server, ``{port}`` in it is its port, or it is ``KIND:ARGUMENT``
-    of a kind that another package has registered. An application or a command runs in the folder `cwd`; `prepare` is
-    a command that is run before each start, `cleanup` one after each stop. A command's server is `ready` when it
-    listens (``tcp``), when its health service says so (``health``), or when a line of its log matches
-    (``log:REGEX``); any server that is started has to be so within `ready_timeout_s`. `security` is that of
-    connections to it: a command's server and a running one may speak TLS.
+    - `app` is ``MODULE:NAME``. The interpreter `python` (by default this one) imports the module from the folder
+      `app_dir` (by default the working folder).
+    - `command` starts a server; ``{port}`` in it is replaced by the server's port. It may also be ``KIND:ARGUMENT``,
+      with a kind that another package has registered.
+    - `cwd` is the folder in which an application or a command runs.
+    - `prepare` is a command that runs before each start of the server, `cleanup` one that runs after each stop.
+    - `ready` says when a command's server is ready: when it listens (``tcp``), when its health service says so
+      (``health``), or when a line of its log matches (``log:REGEX``). Every server that grpclab starts must be ready
+      within `ready_timeout_s`.
+    - `security` applies to connections to a command's server or to a running server, which may use TLS.
 
-    Raises UsageError, one line, for what no target can be.
+    Raises UsageError, one line, if the combination is invalid.
     """
 
     variant: str = ""
@@ -96,26 +100,26 @@ class Target:
 
     @property
     def kind(self) -> str:
-        """``app``, ``command`` or ``address``; ``greeter`` for the built-in service, whatever its factors."""
+        """``app``, ``command`` or ``address``; ``greeter`` for the built-in service, whatever its factors are."""
         return next((name for name in _KINDS[1:] if getattr(self, name)), "greeter")
 
     @property
     def own(self) -> bool:
-        """Whether it is the built-in greeter."""
+        """Whether the target is the built-in greeter."""
         return self.kind == "greeter"
 
     @property
     def text(self) -> str:
-        """The application, the command or the address, as it was given; "" for the greeter."""
+        """The application, the command or the address, as the user wrote it; "" for the greeter."""
         return "" if self.own else str(getattr(self, self.kind))
 
     @property
     def start_timeout_s(self) -> float:
-        """The longest wait for its server."""
+        """The longest time to wait for the server to start."""
         return DEFAULT_START_S if self.ready_timeout_s is None else self.ready_timeout_s
 
     def check(self, option: str = "") -> None:
-        """Raise UsageError where what it names is not there; `option` is where it was given."""
+        """Raise UsageError if what the target names does not exist; `option` is the option that named it."""
         for name in ("app_dir", "cwd"):
             folder = getattr(self, name)
             if folder and not Path(folder).is_dir():
@@ -129,7 +133,7 @@ class Target:
                 raise UsageError(str(error).replace("invalid target=", f"invalid {option or 'address'}=", 1)) from None
 
     def given(self) -> Iterator[tuple[str, str | float]]:
-        """Its fields that were given, with their values."""
+        """The fields that were set, with their values."""
         for one in fields(self):
             if one.compare and (value := getattr(self, one.name)) != one.default:
                 yield one.name, value
@@ -161,7 +165,7 @@ def App(  # noqa: N802  # one word for the user, beside Command and Address
     prepare: str = "",
     cleanup: str = "",
 ) -> Target:
-    """The application ``MODULE:NAME``, a function that registers servicers on a server. Raises UsageError."""
+    """An application ``MODULE:NAME``: a function that registers servicers on a server. Raises UsageError."""
     return Target(
         app=name,
         app_dir=os.fspath(app_dir),
@@ -183,7 +187,7 @@ def Command(  # noqa: N802
     prepare: str = "",
     cleanup: str = "",
 ) -> Target:
-    """The server that a command starts; ``{port}`` in it becomes a free port. Raises UsageError."""
+    """A server that a command starts; ``{port}`` in it is replaced by a free port. Raises UsageError."""
     return Target(
         command=command,
         cwd=os.fspath(cwd),
@@ -196,5 +200,5 @@ def Command(  # noqa: N802
 
 
 def Address(address: str, *, security: Security = PLAINTEXT) -> Target:  # noqa: N802
-    """The server that runs at ``HOST:PORT`` already. Raises UsageError."""
+    """A server that is already running at ``HOST:PORT``. Raises UsageError."""
     return Target(address=address, security=security)

@@ -34,6 +34,8 @@ Each line imports only from those above it::
     passes         the passes over a group: who is visited, in which order, how often
     slice_account  what the servers of a group used in the slices and between them
     group_result   the members of a group, and what its measurement brought: group.json and slices.parquet
+    yardstick_loop  the yardstick's process on one core: a small fixed loop, timed again and again
+    yardstick      how fast the server's cores are while slices run
     running_member  a member of a group while the group is measured
     sliced_passes  the slices of the members of a group, pass by pass
     group          one group measured

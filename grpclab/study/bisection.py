@@ -121,10 +121,10 @@ Measure = Callable[[Commit, Commit, "BisectStep | None"], BisectStep]
 
 
 def bisect(good: Commit, commits: Sequence[Commit], measure: Measure, write: Callable[[str], None]) -> BisectResult:
-    """Find the first of the `commits`, which follow the `good` one in this order, that is slower than that.
+    """Find the first of the `commits` that is slower than the `good` one; they follow it in this order.
 
-    A step is told by `write` as soon as it is measured. What `measure` raises passes for the last commit; another one
-    that cannot be measured is passed over.
+    `write` receives a line for each step as soon as it is measured. An error of `measure` is raised for the last
+    commit; any other commit that cannot be measured is skipped.
     """
     steps: list[BisectStep] = []
 
@@ -221,7 +221,10 @@ def _found_sentence(good: Commit, own: BisectStep) -> str:
         return f"{found}: {own.figures}, against {parent}"
     if own.verdict == "inconclusive":
         return f"{found}; against {parent} it is inconclusive: {own.figures}"
-    return f"{found}, but it is not slower than {parent} ({own.verdict}, {own.figures}): several commits add up"
+    return (
+        f"{found}, but it is not slower than {parent} ({own.verdict}, {own.figures}): the slowdown comes from several"
+        " commits"
+    )
 
 
 def named(commit: Commit) -> str:

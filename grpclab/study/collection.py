@@ -32,6 +32,7 @@ PROFILE_BYTES = 16 * MIB
 
 SINCE_SLICES = (
     *("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores"),
+    "throughput_even_rps",
     *("sent_per_call_bytes", "received_per_call_bytes"),
 )
 """Metrics that the first edition did not have: a study of it has no columns for them."""

@@ -66,12 +66,12 @@ def prepare(
     budget_s: float | None = None,
     root: Path | None = None,
 ) -> ComparingStudy:
-    """Plan the comparison, and begin its folder or continue it. Where `blocks` is None its first blocks say how many
-    there are; `exclusive` measures the sides one after the other. With `budget_s` the first blocks fit counted time
-    and the number of blocks into so many seconds, only the time where `blocks` are given.
+    """Plan the comparison, and create its folder or resume it.
 
-    `again` is the command that does the same once more, for the report. A server by its command may take
-    `start_timeout_s` until it listens.
+    If `blocks` is None, the first blocks determine how many there are. With `budget_s`, they also adjust the counted
+    time and the number of blocks to that many seconds; if `blocks` is set, only the time. `exclusive` measures one side
+    after the other. `again` is the command that runs the comparison again, for the report. A server that a command
+    starts has `start_timeout_s` to listen.
 
     Raises DesignError, UsageError, MeasurementError.
     """
@@ -116,7 +116,7 @@ def prepare(
 
 
 def require_listeners(subjects: Mapping[str, Subject]) -> None:
-    """Raise MeasurementError where a server that runs already, by its address, is not there."""
+    """Raise MeasurementError if a server at an address, which should be running, is not there."""
     for subject in subjects.values():
         if subject.address:
             remote = subject.target.security.remote
@@ -166,23 +166,26 @@ def compare(
 ) -> CompareResult:
     """Compare B with A in interleaved slices; for notebooks and scripts.
 
-    A side is the name of a variant, a command that starts a server (``{port}`` in it becomes a free port),
-    ``KIND:ARGUMENT`` of a target that another package has registered, a configuration (its load included), a
-    :class:`Side`, or, on both sides, a stored result ``results/STUDY:CONFIGURATION``. What a side does not say is the
-    other's: a name beside a configuration is loaded as that one. `settings` are factors of both, `a_settings` and
-    `b_settings` of one. `call` is ``package.Service/Method``, `data` its request as JSON, or Python values that JSON
-    has; a list holds requests that are sent in turn, ``@FILE`` is a file of them, read as `data_options` say; `mix` is
-    several calls that take turns, as the tables ``[[call]]`` of a study's file have them. Without `blocks` the first
-    four say how many, by their noise. `exclusive` measures the sides one after the other, where their servers cannot be
-    up together. `budget_s` is the time for all blocks, in seconds, to which counted time and blocks are fitted after
-    the first four; ``auto`` is 75 s, or no limit where `blocks` are given, and None is no limit. `min_effect` is the
-    smallest effect of interest, a share. Results go to ``results/<study>/``.
+    `a` and `b` can each be the name of a variant; a command that starts a server (``{port}`` in it becomes a free
+    port); ``KIND:ARGUMENT`` of a target that another package has registered; a configuration, including its load; or a
+    :class:`Side`. They can also both be stored results, ``results/STUDY:CONFIGURATION``. If only one side is a
+    configuration, the other side has the same load.
 
-    Addresses on another machine (:func:`grpclab.Address`) are loaded only with `allow_remote` and the three ceilings
-    `max_rate_rps`, `max_calls` and `max_time_s`, which both sides, the pilot and all blocks share; what is sent where
-    is told on standard error.
+    - `settings`: factors of both sides; `a_settings`, `b_settings`: factors of one side.
+    - `call`: ``package.Service/Method``.
+    - `data`: the request as JSON, or as Python values that JSON can express. The requests in a list are sent in turn;
+      ``@FILE`` names a file of requests, read according to `data_options`.
+    - `mix`: several calls that take turns, as in the ``[[call]]`` tables of a study file.
+    - `blocks`: the number of blocks; by default, the noise of the first four determines it.
+    - `budget_s`: the time for all blocks, in seconds; after the first four, the counted time and the number of blocks
+      are adjusted to it. ``auto`` is 75 s, or no limit if `blocks` is set; None means no limit.
+    - `exclusive`: measure one side after the other, because their servers cannot run at the same time.
+    - `min_effect`: the smallest effect of interest, as a share.
+    - `allow_remote`: load addresses on other machines (:func:`grpclab.Address`), within the ceilings `max_rate_rps`,
+      `max_calls` and `max_time_s`. Both sides, the pilot and all blocks share the ceilings. A line on standard error
+      says what will be sent where.
 
-    Raises UsageError, MeasurementError.
+    Results go to ``results/<study>/``. Raises UsageError, MeasurementError.
     """
     leave = RemoteLeave.within(allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s))
     names = {A: a_name, B: b_name}
@@ -236,7 +239,8 @@ def compare(
 
 
 def judge(study: Study) -> CompareResult:
-    """Collect and judge; writes trials.parquet and verdict.json. Raises MeasurementError without a ratio."""
+    """Collect the trials and give the verdict; writes trials.parquet and verdict.json. Raises MeasurementError without
+    a ratio."""
     trials = study.collect()
     judgement = study.judge(trials)
     if not judgement.headline.computed:

@@ -19,7 +19,8 @@ from grpclab.text.printable import printable
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CompareResult:
-    """Two sides compared. `trials` has a row a trial, configuration ``a`` or ``b``; `study` is the folder, if any.
+    """The result of a comparison. `trials` has one row per trial, of configuration ``a`` or ``b``; `study` is the
+    folder, if any.
 
     `setup` says what was called and how, as pairs of a term and its text.
     """
@@ -31,12 +32,13 @@ class CompareResult:
 
     @property
     def verdict(self) -> Verdict:
-        """On B, in the headline's metric."""
+        """The verdict on B in the headline's metric."""
         return self.judgement.headline.verdict
 
     @property
     def conclusion(self) -> list[str]:
-        """The sentence, equal answers, then the warnings, a line each; answers that differ are in the sentence."""
+        """The sentence, a line on equal answers, then one line per warning. Different answers are part of the
+        sentence."""
         found = self.answers
         equal = [f"answers: {found}"] if found is not None and not found.differing else []
         lines = [self.judgement.sentence, *equal, *(f"warning: {warning}" for warning in self.judgement.warnings)]
@@ -44,18 +46,18 @@ class CompareResult:
 
     @property
     def answers(self) -> AnswersDiffer | None:
-        """What became of the answers that were kept of both sides; None where none were."""
+        """The comparison of the answers that were sampled on both sides; None if there are none."""
         headline = self.judgement.headline
         return answers_differ(self.trials, headline.baseline, headline.candidate)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a trial: every factor, every metric."""
+        """One row per trial: every factor, every metric."""
         return self.trials
 
     def table(self) -> pd.DataFrame:
-        """A row a metric, in words: the levels of A and B, the ratio B / A, its interval and verdict.
+        """One row per metric, as text: the levels of A and B, the ratio B / A, its interval and the verdict.
 
-        Levels are geometric means over the blocks of the ratio, so that B / A of the levels is the ratio.
+        Levels are geometric means over the blocks of the ratio, so B / A of the levels is the ratio.
         """
         rows = {}
         for one in self.judgement.judged:
@@ -89,7 +91,7 @@ class CompareResult:
         return before.mean, after.mean
 
     def as_dict(self) -> dict[str, Any]:
-        """For a machine: the content of verdict.json, the setup, and the levels of A and B by metric."""
+        """The result for programs: the content of verdict.json, the setup, and the levels of A and B by metric."""
         metrics = [one.metric for one in self.judgement.judged]
         levels = {metric: dict(zip("ab", self.levels(metric), strict=True)) for metric in metrics}
         known = {m: {side: None if math.isnan(v) else v for side, v in two.items()} for m, two in levels.items()}

@@ -7,12 +7,16 @@ and says why. What goes wrong with a member makes an invalid trial of it, never 
 
 from __future__ import annotations
 
+import contextlib
+import math
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from grpclab.analysis.inference.core_speed import EVEN, SpeedOfSlice, even_throughputs
 from grpclab.analysis.study_plan import PlannedGroup
+from grpclab.errors import WorkerError
 from grpclab.load.core import slices
 from grpclab.load.core.slices import SliceLengths
 from grpclab.study import passes, profile_window
@@ -20,6 +24,7 @@ from grpclab.study.group_result import GroupMember, GroupResult
 from grpclab.study.running_member import GroupTools, RunningMember, together
 from grpclab.study.sliced_passes import SlicedPasses
 from grpclab.study.trial_result import TrialResult
+from grpclab.study.yardstick import Yardstick
 from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 
@@ -74,6 +79,8 @@ class _GroupRun:
         """Those that did not start beside the others, and what was said."""
         self._reasons: list[str] = []
         self._trials: dict[str, TrialResult] = {}
+        self._yardstick: Yardstick | None = None
+        """Running beside the servers; None without one."""
         self.alone: dict[str, str] = {}
         """Those that are measured alone, and why."""
 
@@ -162,12 +169,13 @@ class _GroupRun:
         ]
         trials = [each.member.identity.trial for each in everyone]
         try:
-            together([each.start for each in everyone], trials)
-            for each in everyone:
-                if each.usage_error is not None:
-                    raise each.usage_error
-            if self._started(everyone):
-                self._interleave(free_bytes)
+            with self._measuring_speed():
+                together([each.start for each in everyone], trials)
+                for each in everyone:
+                    if each.usage_error is not None:
+                        raise each.usage_error
+                if self._started(everyone):
+                    self._interleave(free_bytes)
         except BaseException:
             error = sys.exc_info()
             together([lambda each=each: each.close(*error) for each in everyone])  # type: ignore[misc]
@@ -177,6 +185,45 @@ class _GroupRun:
             if each.name not in self.alone:
                 each.result.write(each.member.folder)
                 self._trials[each.name] = each.result
+
+    @contextlib.contextmanager
+    def _measuring_speed(self) -> Iterator[None]:
+        """Have a yardstick run on the servers' cores, if they are cores of ours."""
+        ours = not any(member.subject.address for member in self._members)
+        with contextlib.ExitStack() as stack:
+            if ours:
+                try:
+                    self._yardstick = stack.enter_context(self._tools.yardstick(self._cores.server))
+                except WorkerError as error:
+                    self.say(f"the speed of the cores is not known: {error}")
+            yield
+
+    def _note_speeds(self) -> None:
+        """Note how fast the servers' cores were in each slice."""
+        if self._yardstick is None:
+            return
+        try:
+            self._sliced.note_speeds(self._yardstick.take())
+        except WorkerError as error:
+            self.say(f"the speed of the cores is not known: {error}")
+
+    def _note_even(self) -> None:
+        """Note the throughput of each member at an even speed of the cores."""
+        metric = "throughput_rps"
+        up = {each.name: each for each in self._up()}
+        whole = {name: float(each.result.metrics.get(metric, math.nan)) for name, each in up.items()}
+        slices_ = [
+            SpeedOfSlice(
+                pass_number=each.pass_number,
+                member=each.member,
+                throughput_rps=each.slice.throughput_rps,
+                speed=each.core_speed,
+            )
+            for each in self._sliced.readings
+            if each.counts
+        ]
+        for name, value in even_throughputs(slices_, whole).items():
+            up[name].result.metrics[EVEN[metric]] = value
 
     def _started(self, everyone: Sequence[RunningMember]) -> bool:
         """Take out what did not start beside the others; whether there is something left to interleave."""
@@ -218,8 +265,10 @@ class _GroupRun:
         assert self._lengths is not None
         profiles_s = profile_window.length_s() * sum(each.member.profile for each in self._up())
         self._sliced.measure(self._lengths, self._began + passes.GROUP_S - CLOSING_S - profiles_s, self._disturbs)
+        self._note_speeds()
         for each in self._up():
             self._note(each)
+        self._note_even()
         for each in self._up():
             each.observe()
             each.note_calls()

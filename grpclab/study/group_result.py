@@ -106,7 +106,8 @@ class GroupResult:
         """One row a slice, in the order in which they were measured; moments in seconds since the group began.
 
         `server_outside_s` is the CPU time that the server used between its slice before and this one, `hand_over_s` the
-        time from the drain of the slice before, another member's as a rule, to the start of this one.
+        time from the drain of the slice before, another member's as a rule, to the start of this one, `core_speed` the
+        speed of the servers' cores, 1 being the median of the group.
         """
         rows = []
         last: dict[str, float] = {}
@@ -139,6 +140,7 @@ class GroupResult:
                     "client_waited_s": part.client_waited_s,
                     "late_s": part.late_s,
                     "hand_over_s": each.hand_over_s,
+                    "core_speed": each.core_speed,
                     "valid": each.counts and figures is not None,
                     "reason": each.left_out or part.invalid or ("" if figures else self.trials[name].invalid_reason),
                 }
@@ -154,7 +156,7 @@ class GroupResult:
 SLICE_COLUMNS = [
     *("pass", "member", "started_at", "ramp_s", "counted_s", "tail_s", "drain_s", "calls", "counted", "errors"),
     *("throughput_rps", "latency_p50_s", "latency_p99_s", "server_cpu_s", "server_waited_s", "server_outside_s"),
-    *("others_cpu_s", "client_cpu_s", "client_busy_share", "client_waited_s", "late_s", "hand_over_s", "valid"),
-    "reason",
+    *("others_cpu_s", "client_cpu_s", "client_busy_share", "client_waited_s", "late_s", "hand_over_s"),
+    *("core_speed", "valid", "reason"),
 ]
 """The columns of slices.parquet."""

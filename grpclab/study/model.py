@@ -19,7 +19,7 @@ from grpclab.system.notices import Notice
 
 @dataclass(frozen=True, kw_only=True)
 class StoredOriginal:
-    """The study that another one repeats: its name, when it was begun, and where and with what it was measured."""
+    """The study that another one repeats: its name, when it was started, and its machine and versions."""
 
     study: str = always("")
     created_at: str | None = always(None)
@@ -28,10 +28,12 @@ class StoredOriginal:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPilot:
-    """The first blocks of a study, which count: their noise and costs fix how many blocks there are, never an effect.
+    """The first blocks of a study, which count. Their noise and costs determine the number of blocks, never their
+    effect.
 
-    `fixed`: the number is known, for the `reason`. With `budget_s` the study fits into so many seconds, and
-    `counted_s` is the counted time that was fitted, if it was; `blocks_given`: the plan's number of blocks stays.
+    If `fixed`, the number is known, and `reason` says why. With `budget_s`, the study is adjusted to that many seconds,
+    and `counted_s` is the adjusted counted time, if it was changed. If `blocks_given`, the plan's number of blocks
+    stays.
     """
 
     blocks: int = 4
@@ -44,12 +46,13 @@ class StoredPilot:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The content of manifest.json: the plan and the seed, and where and with what it is measured.
+    """The content of manifest.json: the plan, the seed, the machine and the versions.
 
-    `again` is the command that measures it once more, `repeats` the study that it repeats, `identity` what has to be
-    equal for results to be comparable, `servers` the files behind the commands of the plan, `references` digests of
-    what its metadata refers to, `data_files` the files that hold its requests, and `seal` a digest of what it starts,
-    under a key of this user. With a `pilot` the plan's number of blocks is fixed by the first of them.
+    `again` is the command that measures the study again, `repeats` the study that it repeats, and `identity` the facts
+    that must be equal for results to be comparable. `servers` are the files behind the plan's commands, `references`
+    digests of the values to which its metadata refers, and `data_files` the files with its requests. `seal` is a
+    digest, under a key of this user, of everything that the study starts. With a `pilot`, the first blocks determine
+    the plan's number of blocks.
     """
 
     study: str = always("")
@@ -77,7 +80,7 @@ class Manifest:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFailure:
-    """Calls that failed alike, as :class:`grpclab.load.core.failures.Failure` has them."""
+    """Calls that failed in the same way; see :class:`grpclab.load.core.failures.Failure`."""
 
     status: str = ""
     text: str = ""
@@ -89,7 +92,7 @@ class StoredFailure:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredResult:
-    """The content of result.json: a trial's identity, its factors, its metrics, and what was seen beside them."""
+    """The content of result.json: a trial's identity, its factors, its metrics, and what was observed besides."""
 
     schema_version: Json = None
     study: str
@@ -99,7 +102,7 @@ class StoredResult:
     block: int
     order: int
     group: int | None = None
-    """The number of the group in which it was measured; None, which is not written, where there are no groups."""
+    """The number of the group in which the trial was measured; None, which is not written, without groups."""
     started_at: str
     valid: bool
     invalid_reason: str
@@ -116,7 +119,7 @@ class StoredResult:
     connections_by_process: tuple[int, ...]
     goaways: Mapping[str, int] = nothing()
     calls: Mapping[str, Mapping[str, float | None]] = nothing()
-    """The figures of each call of a mix, by its name; not written where one call is made always."""
+    """The figures of each call of a mix, by its name; not written if there is only one call."""
     answers: Mapping[str, Mapping[str, int]] = nothing()
     answer_fields: Mapping[str, Mapping[str, str]] = nothing()
     histogram: str = ""
@@ -127,8 +130,8 @@ class StoredResult:
     perf_note: str = ""
     strace_note: str = ""
     program: StoredProgram | None = None
-    """What the server ran, where a command or an application is the target; not written elsewhere."""
+    """What the server ran, if the target is a command or an application; otherwise not written."""
     prepare_s: float | None = None
-    """So long the target's `prepare` took before the server's start; None, which is not written, without one."""
+    """The time that the target's `prepare` took before the server started; None, which is not written, without one."""
     cleanup_s: float | None = None
-    """The same of its `cleanup` after the stop."""
+    """The same for its `cleanup`, after the server stopped."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.factors.own import is_own
 from grpclab.load.calls.metadata import is_reference
+from grpclab.load.core.shapes import replayed_file
 from grpclab.study.model import Manifest
 from grpclab.system.untrusted import read_bytes
 
@@ -39,22 +40,28 @@ def started_by(plan: StudyPlan) -> Started:
     """What a study's plan starts, imports, opens or sets beside this program."""
     started: Started = {}
     for name, target in plan.subjects.items():
-        data = target.data if isinstance(target.data, str) and target.data.startswith(FILE) else ""
+        words = [*target.metadata, *(word for one in target.mix for word in one.metadata)]
         parts: dict[str, str | list[str]] = {
             **{field: str(getattr(target, field)) for field in OF_THE_TARGET},
-            "data": data,
+            "data": _file(target.data),
+            "mix": [file for one in target.mix if (file := _file(one.data))],
             "proto": target.proto or "",
             "proto_path": list(target.proto_path),
-            "metadata": [word for word in target.metadata if is_reference(word)],
+            "metadata": [word for word in words if is_reference(word)],
             **{file: str(getattr(target.security, file)) for file in FILES},
         }
         if parts := {key: value for key, value in parts.items() if value}:
             started[name] = parts
     for configuration in plan.configurations:
         for factor, level in configuration.settings.items():
-            if is_own(factor):
+            if is_own(factor) or replayed_file(level):
                 started.setdefault(configuration.name, {})[factor] = str(level)
     return started
+
+
+def _file(data: object) -> str:
+    """The data of a call that stands for a file; "" for other data."""
+    return data if isinstance(data, str) and data.startswith(FILE) else ""
 
 
 def seal(plan: StudyPlan) -> str:

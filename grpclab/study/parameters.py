@@ -45,9 +45,9 @@ def _parameter(default: Any, meaning: str) -> Any:
 class StudyParameters:
     """The parameters of a study: those of ``sweep.ipynb`` and the options of ``grpclab study``.
 
-    Lists are written as words: ``"1,8,64"``.
+    A list may be written as a string: ``"1,8,64"``.
 
-    Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
+    Raises DesignError for an invalid value, in one line that names the parameter and the value.
     """
 
     study: str = _parameter("auto", "folder under results/; auto: from the design and its parameters")
@@ -82,10 +82,10 @@ class StudyParameters:
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> StudyParameters:
-        """The parameters among a notebook's variables.
+        """The parameters from a notebook's variables.
 
-        papermill only warns of a name that no cell declares, and assigns it all the same: any plain value that
-        is not a parameter is refused here, with the nearest name.
+        papermill only warns about a name that no cell declares, and assigns it anyway. Any plain value that is not a
+        parameter is therefore an error here, which suggests the nearest name.
         """
         parameters = cls(**plain_values(namespace, [field.name for field in dataclasses.fields(cls)]))
         standard = cls()
@@ -95,22 +95,22 @@ class StudyParameters:
 
     @property
     def budget_s(self) -> float | None:
-        """The time into which the study is fitted, in seconds; None without a limit."""
+        """The time budget of the study, in seconds; None if there is no limit."""
         if self.budget == AUTO and self.design in BUDGETED:
             return DEFAULT_BUDGET_S
         return budget_seconds("budget", self.budget)
 
     def as_dict(self) -> dict[str, Any]:
-        """For the manifest: lists instead of tuples."""
+        """The parameters for the manifest, with lists instead of tuples."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """What ``--design NAME`` plans; another package may register one of its own.
+    """What ``--design NAME`` plans; another package can register a design as well.
 
-    ``plan(parameters, server_cores)`` gives the plan of the study, for a server that may use so many cores. `unused`
-    are the parameters that it does not use: a user who sets one is told so.
+    ``plan(parameters, server_cores)`` returns the plan of the study for a server that may use that many cores. `unused`
+    are the parameters that the design does not use; setting one of them is an error.
     """
 
     question: str
@@ -133,9 +133,9 @@ DESIGNS: Registry[Design] = Registry(
 
 
 def refuse_without_part(design: str, names: Iterable[str], written: str = "{}") -> None:
-    """Raise DesignError if one of the parameters is not used by the design; `written` is how the user writes one.
+    """Raise DesignError if the design does not use one of the parameters; `written` is how the user writes it.
 
-    A design that there is not is refused where the parameters are checked.
+    An unknown design is reported where the parameters are checked.
     """
     for name in names if design in DESIGNS else ():
         if name in DESIGNS[design].unused:
@@ -145,7 +145,7 @@ def refuse_without_part(design: str, names: Iterable[str], written: str = "{}") 
 
 
 def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The plain values among a notebook's variables. Raises DesignError if one has none of these names."""
+    """The plain values among a notebook's variables. Raises DesignError for one that has none of these names."""
     plain = {
         name: value
         for name, value in namespace.items()
@@ -170,7 +170,7 @@ def _refusal(name: str, value: object, expected: str) -> DesignError:
 def number(
     kind: type, *, minimum: float, maximum: float, wanted: str, unit: str | None = None
 ) -> Callable[[str, Any], Any]:
-    """A number within bounds; with a `unit` a time, too, which counts in that."""
+    """A number within bounds. If `unit` is set, it may also be a time, which is converted to that unit."""
 
     def check(name: str, value: Any) -> Any:
         try:
@@ -238,7 +238,8 @@ def _one_of(registry: Registry[Any]) -> Callable[[str, Any], Any]:
 
 
 def study_name(name: str, value: Any) -> str:
-    """A name that a folder under results/ may have; a number or a date is the word that it was. Raises DesignError."""
+    """A name that a folder under results/ may have; a number or a date is taken as it was written. Raises
+    DesignError."""
     try:
         word = values.text(value)
     except ValueError:
@@ -251,7 +252,7 @@ def study_name(name: str, value: Any) -> str:
 
 
 def name_of_file(path: Path) -> str:
-    """The name of the study in a file. Raises DesignError for a file whose name no study can have."""
+    """The name of the study in a file. Raises DesignError for a file whose name cannot be the name of a study."""
     try:
         return study_name("study", path.stem)
     except DesignError as error:
@@ -259,7 +260,7 @@ def name_of_file(path: Path) -> str:
 
 
 def switch(name: str, value: Any) -> bool:
-    """Yes or no. Raises DesignError."""
+    """True or false. Raises DesignError."""
     try:
         return values.switch(value)
     except ValueError:

@@ -40,11 +40,11 @@ SECONDS_BESIDE_WINDOW = 2.0
 
 
 class Study(MeasuredStudy):
-    """One study: its folder, its manifest, its trials."""
+    """A study: its folder, its manifest, its trials."""
 
     @classmethod
     def prepare(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
-        """Plan the study, and begin its folder or go on with the one that is there. Raises DesignError."""
+        """Plan the study, and create its folder or resume the one that exists. Raises DesignError."""
         root = root or project_root()
         manifest = manifest_for(parameters, root)
         return cls(Store(root / "results" / manifest.study), manifest, root).begin()
@@ -60,11 +60,11 @@ class Study(MeasuredStudy):
         budget_s: float | None = None,
         exclusive: bool = False,
     ) -> Study:
-        """The study that a TOML file describes, without beginning its folder.
+        """The study that a TOML file describes, without creating its folder.
 
-        Without a `name` it is called after the file and the programs of its servers. `leave`: its server may run on
-        another machine. `budget_s`: its first blocks fit counted time and blocks into so many seconds. `exclusive`: its
-        servers are measured one after the other. Raises DesignError.
+        Without a `name`, the name is made from the file and the programs of its servers. `leave` permits its server to
+        run on another machine. With `budget_s`, the first blocks adjust the counted time and the number of blocks to
+        that many seconds. `exclusive` measures its servers one after the other. Raises DesignError.
         """
         root = root or project_root()
         own = file_design.read(path, leave, exclusive=exclusive)
@@ -74,7 +74,7 @@ class Study(MeasuredStudy):
         return study
 
     def begin(self) -> Self:
-        """Begin the folder of a study that is only planned so far, or go on with it. Raises DesignError."""
+        """Create the folder of a study that is only planned so far, or resume it. Raises DesignError."""
         manifest, note = self.manifest, self.note
         if (stored := self.store.manifest()) is None:
             require_outputs(*self.outputs)
@@ -90,14 +90,14 @@ class Study(MeasuredStudy):
 
     @classmethod
     def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
-        """The study as it would be, without beginning its folder. Raises DesignError."""
+        """The study as it would be run, without creating its folder. Raises DesignError."""
         root = root or project_root()
         manifest = manifest_for(parameters, root)
         return cls(Store(root / "results" / manifest.study), manifest, root)
 
     @classmethod
     def stored(cls, folder: Path) -> Study:
-        """A study as it lies in ``results/<study>``. Raises DesignError if there is none."""
+        """The study stored in ``results/<study>``. Raises DesignError if there is none."""
         store = Store(folder.resolve())
         manifest = store.manifest()
         if manifest is None:
@@ -136,10 +136,10 @@ class Study(MeasuredStudy):
         return len(trials) * (float(self.manifest.parameters["max_trial_s"]) * 0.7 + SECONDS_BESIDE_WINDOW)
 
     def collect(self, *, allow_mixed: bool = False) -> pd.DataFrame:
-        """Every stored trial as one tidy frame; writes trials.parquet.
+        """All stored trials as one tidy frame; writes trials.parquet.
 
         Raises DesignError if some were measured on another machine or with other versions than the study, unless
-        `allow_mixed`: then :meth:`judge` warns of it.
+        `allow_mixed` is set: then :meth:`judge` warns about it.
         """
         trials = self._without_unknown(collection.frame(self.store.results().values()))
         if (mixed := collection.mixed(trials, self.manifest.identity)) and not allow_mixed:
@@ -160,7 +160,7 @@ class Study(MeasuredStudy):
         return trials
 
     def damaged_warning(self) -> str:
-        """Which stored trials are damaged, in words; "" for none."""
+        """A sentence on the stored trials that are damaged; "" if there are none."""
         damaged = self.store.damaged()
         if not damaged:
             return ""
@@ -183,9 +183,9 @@ class Study(MeasuredStudy):
         ]
 
     def evaluate(self, *, allow_mixed: bool = False) -> Evaluation:
-        """Everything that a report shows of the study; writes trials.parquet and verdict.json.
+        """Everything that a report shows about the study; writes trials.parquet and verdict.json.
 
-        Raises MeasurementError if it holds no trial yet, DesignError as :meth:`collect` does.
+        Raises MeasurementError if the study has no trials yet, and DesignError as :meth:`collect` does.
         """
         trials = self.collect(allow_mixed=allow_mixed)
         if trials.empty:
@@ -193,7 +193,7 @@ class Study(MeasuredStudy):
         return Evaluation(trials=trials, judgement=self.judge(trials), artifacts=self.artifacts(trials))
 
     def artifacts(self, trials: pd.DataFrame) -> Artifacts:
-        """What a report shows of single trials beside their frame."""
+        """What a report shows of single trials, in addition to their frame."""
         folder, results = self.store.trials_folder, self.store.results()
         return Artifacts(
             profiles=collection.profiles(folder, self.plan.profiled, trials),
@@ -202,7 +202,7 @@ class Study(MeasuredStudy):
         )
 
     def judge(self, trials: pd.DataFrame | None = None) -> Judgement:
-        """What the trials say; writes verdict.json."""
+        """The verdict on the trials; writes verdict.json."""
         trials = self.collect() if trials is None else trials
         judgement = analyse(trials, self.plan, self.manifest.cores)
         if mixed := collection.mixed(trials, self.manifest.identity):

@@ -27,6 +27,7 @@ from grpclab.study.slice_account import IdleReading, ServerAccount, SliceReading
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_notes import note_calls, note_end, note_evidence, note_load, note_start
 from grpclab.study.trial_result import TrialResult, now_text
+from grpclab.study.yardstick import Yardstick, running_yardstick
 from grpclab.system import procfs
 from grpclab.system.accounting import KernelCounts, waited_seconds
 from grpclab.system.environment import CorePlan
@@ -150,6 +151,7 @@ class GroupTools:
     )
     alone: MeasureAlone = _measure_alone
     observe: Callable[..., profile_window.Evidence] = profile_window.observe
+    yardstick: Callable[[Collection[int]], AbstractContextManager[Yardstick]] = running_yardstick
     free_bytes: Callable[[], float] = lambda: float(psutil.virtual_memory().available)
     clock: Callable[[], float] = time.perf_counter
 

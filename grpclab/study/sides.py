@@ -38,7 +38,7 @@ _PLACES = {"python": "target.python", "app_dir": "app-dir", "cwd": "cwd"}
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two that are compared."""
+    """One side of a comparison."""
 
     label: str
     config: TrialConfig
@@ -47,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True)
 class GivenTarget:
-    """A target, and the option that gave it."""
+    """A target, and the option that specified it."""
 
     target: Target
     option: str
@@ -55,7 +55,7 @@ class GivenTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class PairOptions:
-    """What is asked of both sides, and in `own` and `names` of one of them."""
+    """The settings of both sides, and in `own` and `names` those of one side."""
 
     call: str | None = None
     data: str | None = None
@@ -222,7 +222,7 @@ def _label(side: Given | Any) -> str:
 
 
 def checked_name(side: str, name: str | None) -> str:
-    """A side's name as it was given, "" for none. Raises UsageError."""
+    """The name that was given to a side; "" for none. Raises UsageError."""
     if name is None:
         return ""
     text = " ".join(str(name).split())
@@ -241,7 +241,7 @@ def _check(options: PairOptions) -> None:
     levels = set(options.settings).union(*options.own.values())
     check_call(options.called or None, levels, data=options.data, proto=options.proto, proto_path=options.proto_path)
     if options.mix and (options.call or options.data is not None):
-        raise UsageError("mix, and call or data, both say what is called: give only one of them")
+        raise UsageError("mix and call (or data) both specify what is called: use only one of them")
     idle = next((name for name in ("check", "ignore_fields") if getattr(options, name)), "")
     if options.mix and idle:
         raise UsageError(f"{idle} belongs to one call of a mix: write it into the table of that call")
@@ -266,7 +266,7 @@ def _check_side(name: str, side: Side, given: Collection[str]) -> None:
 
 
 def check_pair(sides: Mapping[str, Side]) -> None:
-    """Raise UsageError if there is nothing in which the two can be compared."""
+    """Raise UsageError if the two sides have nothing in which they can be compared."""
     rates = [side.config.load.rate_rps for side in sides.values()]
     if (rates[0] is None) != (rates[1] is None):
         levels = " and ".join(

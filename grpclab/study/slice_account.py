@@ -57,6 +57,8 @@ class SliceReading:
     left_out: str = ""
     hand_over_s: float = math.nan
     """The time since the drain of the slice before, whoever's that was; NaN where something else lay between."""
+    core_speed: float = math.nan
+    """The speed of the servers' cores in its counted stretch, 1 being the median of its group; NaN if not known."""
 
     def without(self, reason: str) -> SliceReading:
         """The same as one that does not count."""

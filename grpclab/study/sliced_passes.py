@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+from grpclab.analysis.inference.core_speed import Floats, speed_of
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.load.core.slices import Slice, SliceLengths
 from grpclab.study import passes
@@ -165,6 +167,17 @@ class SlicedPasses:
                 replace(each, slice=finished.get(each.slice.number, each.slice)) if each.member == name else each
                 for each in self.readings
             ]
+
+    def note_speeds(self, yardstick: Sequence[Floats]) -> None:
+        """Note the speed of the servers' cores in each slice, from the readings of each core."""
+        if not self.readings:
+            return
+        speeds = [speed_of(yardstick, each.slice.opened_at, each.slice.closed_at) for each in self.readings]
+        known = [speed for speed in speeds if not math.isnan(speed)]
+        middle = statistics.median(known) if known else math.nan
+        self.readings = [
+            replace(each, core_speed=speed / middle) for each, speed in zip(self.readings, speeds, strict=True)
+        ]
 
     def _left(self, each: RunningMember, lengths: SliceLengths) -> int:
         """The slices that a member still needs."""

@@ -49,9 +49,9 @@ _CAP_SYS_PTRACE = 1 << 19
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A machine as it was at a moment; `affinity` are the cores that this process may use.
+    """A machine at one point in time; `affinity` are the cores that this process may use.
 
-    `governor` and `turbo` decide on the cores' clock, `cpu_quota_cores` is the CPU time that cgroups allow.
+    `governor` and `turbo` determine the clock of the cores, and `cpu_quota_cores` is the CPU time that cgroups allow.
     """
 
     host: str | None = always(None)
@@ -76,7 +76,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class GitState:
-    """The commit of a repository, and whether its folder holds anything else; None where there is no repository."""
+    """The commit of a repository, and whether its folder contains anything else; None without a repository."""
 
     commit: str | None = always(None)
     dirty: bool | None = always(None)

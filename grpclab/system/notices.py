@@ -12,9 +12,10 @@ Severity = Literal["warning", "note"]
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """One thing to know. `kind` is a word for programs; `text` says what was, `remedy` what to do about it.
+    """Something worth knowing about a measurement.
 
-    A stored one that says less is a note; a later version may know other severities.
+    `kind` is a word for programs; `text` says what happened, and `remedy` what to do about it. A stored notice without
+    a severity is a note; later versions may add severities.
     """
 
     kind: str = ""

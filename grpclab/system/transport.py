@@ -31,7 +31,7 @@ _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityOptions:
-    """The security of connections as a user says it. Files by their whole paths; no secret is in it."""
+    """The security of connections as options, with absolute paths of files and without secrets."""
 
     tls: bool = False
     cacert: str = ""
@@ -44,7 +44,7 @@ class SecurityOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """The security of connections to a target; by default none, in plain text."""
+    """The security of connections to a target; by default, plain text."""
 
     tls: bool = False
     roots: bytes | None = None
@@ -68,18 +68,18 @@ class Security:
         return self.authority or self.server_name or (LOCAL_NAME if target.startswith(UNIX) else target)
 
     def server_name_at(self, target: str) -> str:
-        """The name, or the address, that the certificate of the server at a target has to hold."""
+        """The name or the address that the certificate of the server at a target must contain."""
         return self.server_name or host_of(self.authority_at(target))
 
     def pinned(self, target: str) -> Security:
-        """The same towards the server at `target` on another way to it: the names stay those of the target."""
+        """The same security for another route to the server at `target`; the names remain those of the target."""
         if not self.tls:
             return self
         return replace(self, authority=self.authority_at(target), server_name=self.server_name_at(target))
 
     @classmethod
     def unread(cls, options: SecurityOptions) -> Security:
-        """What a stored study says, before :meth:`reread`: no file is opened."""
+        """The security that a stored study describes, before :meth:`reread`; no file is opened."""
         return cls(
             tls=bool(options.tls or options.cacert or options.cert or options.insecure_skip_verify),
             server_name=options.server_name,
@@ -89,13 +89,13 @@ class Security:
         )
 
     def reread(self) -> Security:
-        """The same with the files that the user named read again. Raises UsageError."""
+        """The same security, with the user's files read again. Raises UsageError."""
         if self.options == SecurityOptions():
             return self
         return replace(security_of(**vars(self.options)), remote=self.remote)
 
     def context(self) -> ssl.SSLContext:
-        """A client's context for TLS with ALPN ``h2``, as this says."""
+        """A TLS context for a client, with ALPN ``h2``."""
         import ssl
 
         context = ssl.create_default_context(cadata=self.roots.decode("ascii") if self.roots is not None else None)
@@ -129,9 +129,9 @@ def security_of(
     insecure_skip_verify: bool = False,
     dashes: str = "--",
 ) -> Security:
-    """Return the security that these options ask for, their files read and checked; each option of TLS implies `tls`.
+    """Return the security that these options describe; their files are read and checked. Each TLS option implies `tls`.
 
-    `dashes` stand before the options' names in errors; a file of options has none. Raises UsageError, one line.
+    `dashes` precede the options' names in errors; in a configuration file, they are empty. Raises UsageError, one line.
     """
     cacert, cert, key = str(cacert), str(cert), str(key)
     if bool(cert) != bool(key):

@@ -1,12 +1,12 @@
-"""Tools for the tests of a plug-in: for whoever adds an engine, a load shape, a design or a profiler.
+"""Tools for testing a plug-in: an engine, a load shape, a design or a profiler.
 
 Each line imports only from those above it::
 
-    virtual      an event loop and a pacer on a clock of their own: waiting takes no time
-    fake_target  a server in this process that answers at once, late, or with an error
-    synthetic    a study whose trials are drawn from effects that are known (it needs the extra ``study``)
+    virtual      an event loop and a pacer with a clock of their own, in which waiting takes no time
+    fake_target  a server in this process that answers immediately, late, or with an error
+    synthetic    a study whose trials are simulated with known effects (it needs the extra ``study``)
 
-A server that misbehaves on request is :func:`fault_server`, a process of its own; its faults are those of
+:func:`fault_server` is a server in a separate process that misbehaves on request; its faults are those of
 ``grpclab serve reference``::
 
     from grpclab.testing import FaultSpec, fault_server

@@ -22,7 +22,7 @@ STOP_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedCall:
-    """A call that came: ``/package.Service/Method``, its metadata, and its messages as bytes."""
+    """A call that was received: ``/package.Service/Method``, its metadata, and its messages as bytes."""
 
     method: str
     metadata: tuple[tuple[str, str | bytes], ...]
@@ -31,14 +31,14 @@ class ReceivedCall:
 
 @dataclass(kw_only=True)
 class FakeTarget:
-    """A server that runs. `calls` are those that it has answered itself, in the order in which they came."""
+    """A running server. `calls` are the calls that it has answered itself, in the order in which they arrived."""
 
     port: int
     calls: list[ReceivedCall] = field(default_factory=list)
 
     @property
     def address(self) -> str:
-        """The address to send load to: ``127.0.0.1:PORT``."""
+        """The address to load: ``127.0.0.1:PORT``."""
         return address("127.0.0.1", self.port)
 
 
@@ -84,20 +84,21 @@ def fake_target(
 ) -> Iterator[FakeTarget]:
     """Serve on loopback until the block is left.
 
-    ::
+    Example::
 
         with fake_target(latency_s=0.01) as target:
             result = await grpclab.bench(target.address, requests=100)
         assert len(target.calls) == 100
 
-    Every call is answered after `latency_s` with one message `answer` (the empty one is a message of every type), or
-    fails with `status`, the name of a gRPC status, and its `text`. At most `threads` calls are inside at once.
-    `handlers` come first: they answer what a test cares about; without an `answer` nobody serves the rest. Reflection
-    lists `services`, whose descriptors must be in the default pool, which importing their generated code does, and the
-    health of the server is SERVING; without `services` there is neither reflection nor a health service. With
-    `credentials` it speaks TLS.
+    Every call is answered after `latency_s` with one message, `answer` (an empty message is valid for every type), or
+    fails with `status`, the name of a gRPC status, and `text`. At most `threads` calls are handled at the same time.
 
-    It shares this process's CPU with the test: good for behaviour, not for figures.
+    `handlers` take precedence: they answer the calls that a test cares about. If `answer` is None, all other calls are
+    unimplemented. Reflection lists `services`, whose descriptors must be in the default pool; importing their generated
+    code puts them there. The health status of the server is SERVING. Without `services`, there is neither reflection
+    nor a health service. With `credentials`, the server uses TLS.
+
+    The server shares this process's CPU with the test, so it is suitable for testing behaviour, but not for figures.
     """
     over = threading.Event()
     server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="fake target"), options=options)

@@ -121,7 +121,7 @@ LOAD_ROWS: dict[str, list[Row]] = {
         Acts(words="--arrival replay:times.txt", proof="config.load.rate_rps"),
         Acts(words="--arrival replay:times.txt@4", proof="config.load.rate_rps", after="--arrival replay:times.txt"),
         NoEffect(words="--arrival poisson", name="load.arrival"),
-        Refused(words="--arrival replay:times.txt@4 --rate 9", where="no speed in it"),
+        Refused(words="--arrival replay:times.txt@4 --rate 9", where="no @SPEED"),
         Refused(words="--arrival poisson --set load.arrival=burst:5", where="another option already sets load.arrival"),
     ],
     "engine": [Acts(words="--engine grpcio", proof="config.load.engine")],
@@ -465,13 +465,13 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             *LOAD_ROWS["concurrency"],
             Acts(words="-c 5:50:5@1s", proof="config.load.arrival"),
             Acts(words="-c 5:60@1s", proof="config.load.concurrency"),
-            Refused(words="-c 5:60@1s --rate 9", where="no --rate beside a schedule"),
-            Refused(words="-c 5:60@1s --arrival ramp:0.1@9s", where="no --arrival beside a schedule"),
+            Refused(words="-c 5:60@1s --rate 9", where="no --rate with a concurrency"),
+            Refused(words="-c 5:60@1s --arrival ramp:0.1@9s", where="no --arrival with a concurrency"),
             Refused(words="-c 5:60", where="a ramp FROM:TO@TIME, e.g. 5:50@60s"),
         ],
         "speed": [
             Acts(words="--speed 4", proof="config.load.rate_rps", after="--arrival replay:times.txt"),
-            Refused(words="--speed 4 --arrival replay:times.txt@2", where="no speed in it"),
+            Refused(words="--speed 4 --arrival replay:times.txt@2", where="no @SPEED"),
             Refused(words="--speed 4", where="--speed"),
             Refused(words="--speed 0 --arrival replay:times.txt", where="--speed=0"),
         ],
@@ -527,9 +527,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "junit": [
             Acts(words="--junit out.xml", proof="files"),
-            Refused(
-                words="--junit out.xml --json out.xml", where="invalid --junit=out.xml: expected a file of its own"
-            ),
+            Refused(words="--junit out.xml --json out.xml", where="invalid --junit=out.xml: expected a separate file"),
         ],
         "github": [Acts(words="--github", proof="stderr")],
     },
@@ -746,7 +744,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
         "junit": [
             Acts(words="--junit out.xml", proof="files", after="basic basic"),
-            Refused(words="basic basic --junit -", where="invalid --junit=-: expected a file of its own"),
+            Refused(words="basic basic --junit -", where="invalid --junit=-: expected a separate file"),
         ],
         "github": [Acts(words="--github", proof="stderr", after="basic basic")],
     },

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from grpclab.analysis.inference.core_speed import EVEN, slope_of
 from grpclab.analysis.inference.ratios import CONFIDENCE, column, numbers
 
 FEWEST_GROUPS = 4
@@ -90,14 +91,31 @@ def narrowing(slices: pd.DataFrame, baseline: str, candidate: str, metric: str =
 def slices_spread(slices: pd.DataFrame, baseline: str, candidate: str, metric: str = "throughput_rps") -> float:
     """The part of the sd of a block's ln ratio that comes from within it: sd over passes / sqrt(passes), pooled.
 
-    It falls with the counted time, as what a process start brings does not. NaN where it is not known.
+    It falls with the counted time, as what a process start brings does not. NaN where it is not known. Throughputs are
+    taken at an even speed of the servers' cores, as comparisons do.
     """
+    values = numbers(slices, metric)
+    if metric in EVEN and "core_speed" in slices:
+        values = _at_even_speed(slices, values)
     variances = [
         float(differences.var(ddof=1)) / len(differences)
-        for differences in _differences(slices, baseline, candidate, metric)
+        for differences in _differences(slices.assign(**{metric: values}), baseline, candidate, metric)
         if len(differences) >= FEWEST_PASSES
     ]
     return math.sqrt(sum(variances) / len(variances)) if variances else math.nan
+
+
+def _at_even_speed(slices: pd.DataFrame, values: pd.Series[float]) -> pd.Series[float]:
+    """The values divided by what the speed of the cores did to them, where that is known."""
+    speeds = numbers(slices, "core_speed")
+    known = column(slices, "valid").eq(True) & speeds.gt(0) & values.gt(0)
+    if not known.any():
+        return values
+    rows = slices[known]
+    members = list(zip(*(column(rows, name) for name in ("block", "group", "member")), strict=True))
+    passes = list(zip(*(column(rows, name) for name in ("block", "group", "pass")), strict=True))
+    slope = slope_of(values[known], speeds[known], members=members, passes=passes)
+    return values.where(~known, values / speeds**slope)
 
 
 def _differences(slices: pd.DataFrame, baseline: str, candidate: str, metric: str) -> Iterator[pd.Series[float]]:

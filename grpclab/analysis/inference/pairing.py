@@ -2,6 +2,8 @@
 
 A ratio is made of two trials of one group, whose slices interleave, never across groups; trials of the first edition,
 measured without groups, pair by block. The block stays the unit of evidence.
+
+The ratio of throughputs is that at an even speed of the servers' cores (:mod:`.core_speed`) if both sides have it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from grpclab.analysis.inference.core_speed import EVEN
 from grpclab.analysis.inference.ratios import Interval, column, log_t_interval, numbers, trials_of
 
 Place = tuple[int, int]
@@ -25,8 +28,8 @@ UNGROUPED = -1
 class Pairing:
     """The blocks in which both sides of a comparison were measured in one group.
 
-    `frame` has the columns block (int), baseline, candidate (the metric's unit) and ratio, one row a block in
-    ascending order; `notes` says of every other block why it was left out.
+    `frame` has the columns block (int), baseline, candidate (in the metric's unit) and ratio, one row per block in
+    ascending order. `notes` gives the reason for every block that was left out.
     """
 
     frame: pd.DataFrame
@@ -35,7 +38,8 @@ class Pairing:
 
 def block_columns(metric: str) -> tuple[str, ...]:
     """The columns that :func:`block_values` and :func:`pair_blocks` read."""
-    return "block", "group", "pass_count", "valid", metric, "invalid_reason"
+    even = [EVEN[metric]] if metric in EVEN else []
+    return "block", "group", "pass_count", "valid", metric, *even, "invalid_reason"
 
 
 def groups_of(trials: pd.DataFrame) -> pd.Series:
@@ -171,6 +175,11 @@ def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
         both.setdefault(place[0], []).append(place)
     if not absent:
         notes += _left_out(by_side, places, both)
+    if metric in EVEN:
+        (base_even, _), (other_even, _) = (_place_values(rows, EVEN[metric]) for rows in sides.values())
+        even = {place for place in base_even.keys() & other_even.keys() if place[1] != UNGROUPED}
+        base = {place: base_even[place] if place in even else value for place, value in base.items()}
+        other = {place: other_even[place] if place in even else value for place, value in other.items()}
     before = np.array([_geometric_mean([base[place] for place in each]) for each in both.values()], dtype=np.float64)
     after = np.array([_geometric_mean([other[place] for place in each]) for each in both.values()], dtype=np.float64)
     frame = pd.DataFrame(
@@ -208,9 +217,9 @@ def _left_out(
 
 
 def block_ratios(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> pd.DataFrame:
-    """The ratio candidate / baseline of the raw metric in every block where both are valid and positive.
+    """The ratio candidate / baseline of the raw metric in every block in which both are valid and positive.
 
-    Columns: block (int), baseline, candidate (the metric's unit), ratio; empty where there is no such block.
+    Columns: block (int), baseline, candidate (in the metric's unit), ratio; no rows if there is no such block.
     """
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     return paired.frame
@@ -219,7 +228,9 @@ def block_ratios(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: 
 def paired_levels(
     trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str
 ) -> tuple[Interval, Interval]:
-    """The levels of two configurations over the blocks in which both are valid: candidate / baseline of the two
-    geometric means is the ratio that :func:`grpclab.analysis.compare` gives."""
+    """The levels of two configurations over the blocks in which both are valid.
+
+    The ratio candidate / baseline of the two geometric means is the one that :func:`grpclab.analysis.compare` returns.
+    """
     pairs = block_ratios(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     return log_t_interval(pairs["baseline"]), log_t_interval(pairs["candidate"])

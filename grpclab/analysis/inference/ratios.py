@@ -36,7 +36,8 @@ _RESAMPLES = 99_999  # scipy tries all 2^n where they are no more than this: up 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean over blocks and its t interval; all NaN without blocks, the ends NaN below FEWEST_FOR_INTERVAL."""
+    """A mean over blocks and its t interval. Without blocks, everything is NaN; below FEWEST_FOR_INTERVAL, the ends are
+    NaN."""
 
     mean: float
     low: float
@@ -45,8 +46,10 @@ class Interval:
 
 
 def fewest_blocks(alpha: float = ALPHA) -> int:
-    """The fewest blocks with which the sign-flip test can fall below `alpha`: its least p is 2 / 2^n, so 6
-    for 0.05."""
+    """The fewest blocks with which the sign-flip test can fall below `alpha`.
+
+    Its smallest p is 2 / 2^n, so the result for 0.05 is 6.
+    """
     blocks = 1
     while 2 / 2**blocks >= alpha:
         blocks += 1
@@ -92,8 +95,10 @@ def t_quantile(share: float, degrees: int) -> float:
 
 
 def t_interval(values: npt.ArrayLike) -> Interval:
-    """The mean and its two-sided 95 % t interval, mean -/+ t(0.975, n - 1) s / sqrt(n). Values that are not
-    finite are left out; below FEWEST_FOR_INTERVAL of them there is no interval."""
+    """The mean and its two-sided 95 % t interval, mean -/+ t(0.975, n - 1) s / sqrt(n).
+
+    Values that are not finite are left out. With fewer than FEWEST_FOR_INTERVAL values there is no interval.
+    """
     sample = _finite(values)
     if not sample.size:
         return Interval(mean=math.nan, low=math.nan, high=math.nan, blocks=0)
@@ -105,8 +110,10 @@ def t_interval(values: npt.ArrayLike) -> Interval:
 
 
 def log_t_interval(values: npt.ArrayLike) -> Interval:
-    """The geometric mean of positive values, with the t interval taken on their logarithms. Values that are
-    not finite and positive are left out."""
+    """The geometric mean of positive values, with a t interval computed on their logarithms.
+
+    Values that are not finite and positive are left out.
+    """
     sample = _finite(values)
     inside = t_interval(np.log(sample[sample > 0]))
     with np.errstate(over="ignore"):
@@ -115,12 +122,11 @@ def log_t_interval(values: npt.ArrayLike) -> Interval:
 
 
 def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
-    """The two-sided p of the exact sign-flip test that ln ratios (shape: blocks) centre on 0. NaN below 2
-    blocks.
+    """The two-sided p of the exact sign-flip test of whether ln ratios (shape: blocks) centre on 0. NaN below 2 blocks.
 
-    Under that hypothesis each sign is as likely as the other, so all 2^n are tried
-    (scipy.stats.permutation_test). The least p is 2 / 2^n. Above 16 blocks 99,999 flips drawn from a fixed
-    seed stand for them.
+    Under this hypothesis, both signs are equally likely, so all 2^n combinations are evaluated
+    (scipy.stats.permutation_test). The smallest p is 2 / 2^n. Above 16 blocks, 99,999 combinations drawn with a fixed
+    seed are used instead.
     """
     sample = _finite(ln_ratios)
     if sample.size < 2:
@@ -141,10 +147,9 @@ def sign_flip_p(ln_ratios: npt.ArrayLike) -> float:
 
 
 def paired_t_p(ln_ratios: npt.ArrayLike) -> float:
-    """The two-sided p of the t test that ln ratios (shape: blocks) centre on 0. NaN below 2 blocks.
+    """The two-sided p of the t test of whether ln ratios (shape: blocks) centre on 0. NaN below 2 blocks.
 
-    Blocks that agree to the last digit have no spread to test against: p is then 0, or 1 where they are all
-    0.
+    If all blocks are equal to the last digit, there is no spread to test against: p is then 0, or 1 if all are 0.
     """
     sample = _finite(ln_ratios)
     if sample.size < 2:
@@ -156,10 +161,10 @@ def paired_t_p(ln_ratios: npt.ArrayLike) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: p values of one family, in the order given, adjusted.
+    """Holm's step-down correction: the adjusted p values of one family, in the given order.
 
-    The i-th smallest of m becomes max over j <= i of (m - j + 1) p_j, at most 1. NaN stays NaN and does not
-    count towards m. Raises ValueError on a value outside 0..1.
+    The i-th smallest of m becomes max over j <= i of (m - j + 1) p_j, at most 1. NaN stays NaN and does not count
+    towards m. Raises ValueError for a value outside 0 to 1.
     """
     known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
     adjusted = [math.nan] * len(p_values)

@@ -40,11 +40,11 @@ COUNTED_S = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 
 @dataclass(frozen=True, kw_only=True)
 class EffectRow:
-    """The price of an effect: the blocks that show it in four comparisons of five, and how long they take.
+    """The cost of an effect: the number of blocks that detect it in four out of five comparisons, and their time.
 
-    `effect` 0 stands for ``equivalent`` where there is no difference. `blocks` and `seconds` are None where that is
-    not promised: an effect within PROMISED times the margin (`promised` is then False), or one that takes more than
-    MOST_BLOCKS.
+    `effect` 0 stands for the verdict ``equivalent`` when there is no difference. `blocks` and `seconds` are None if no
+    number can be given: for an effect within PROMISED times the margin (`promised` is then False), or one that needs
+    more than MOST_BLOCKS.
     """
 
     effect: float
@@ -55,22 +55,22 @@ class EffectRow:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockCosts:
-    """The wall time of a block: `fixed_s`, and `per_counted_s` for each second of counted time of a configuration."""
+    """The wall time of a block: `fixed_s`, plus `per_counted_s` for each second of counted time per configuration."""
 
     fixed_s: float
     per_counted_s: float
 
     def block_s(self, counted_s: float) -> float:
-        """The wall time of a block in which a configuration gets that counted time."""
+        """The wall time of a block with that counted time per configuration."""
         return self.fixed_s + self.per_counted_s * counted_s
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairNoise:
-    """The sd of ln ratio over blocks, its degrees of freedom, and the counted time of a side at which it was seen.
+    """The standard deviation of ln ratios over blocks, its degrees of freedom, and the counted time per side.
 
-    `slices_sd` is the part that comes from within a block, which a longer counted time lowers as 1 / sqrt(time); NaN
-    where that is not known, and then nothing is hoped from a longer time.
+    `slices_sd` is the part that comes from within a block, which decreases with the counted time as 1 / sqrt(time). If
+    it is unknown (NaN), a longer time is assumed not to help.
     """
 
     sd: float
@@ -79,7 +79,7 @@ class PairNoise:
     slices_sd: float = math.nan
 
     def at(self, counted_s: float) -> float:
-        """The sd to be expected with another counted time."""
+        """The expected standard deviation with another counted time."""
         within = min(self.slices_sd, self.sd) if math.isfinite(self.slices_sd) else 0.0
         if not math.isfinite(self.slices_sd) and counted_s < self.counted_s:
             within = self.sd  # the worst: all of the noise grows as the time shrinks
@@ -88,10 +88,11 @@ class PairNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetFit:
-    """What fits into a budget: counted time of a configuration in a block, blocks, and the smallest effect seen.
+    """What fits into a budget: the counted time per configuration in a block, the blocks, and the smallest detectable
+    effect.
 
-    `seconds` is the wall time of all blocks; `fits` is False where even the fewest blocks at the least counted time
-    take longer than the budget.
+    `seconds` is the wall time of all blocks. `fits` is False if even the fewest blocks with the shortest counted time
+    exceed the budget.
     """
 
     counted_s: float
@@ -110,10 +111,10 @@ def upper_spread(sd: float, degrees: int, confidence: float = NOISE_CONFIDENCE) 
 
 
 def spread_within_pairs(ln_ratios: Iterable[npt.ArrayLike]) -> tuple[float, int]:
-    """The pooled standard deviation of ln ratio over blocks, and its degrees of freedom.
+    """The pooled standard deviation of ln ratios over blocks, and its degrees of freedom.
 
-    Each array (shape: blocks) is one comparison, whose own mean is taken out: its effect is not looked at. Without two
-    blocks of any it is NaN on 0 degrees.
+    Each array (shape: blocks) is one comparison. Its mean is subtracted, so its effect has no influence. If no
+    comparison has two blocks, the result is NaN with 0 degrees of freedom.
     """
     squares, degrees = 0.0, 0
     for values in ln_ratios:
@@ -128,16 +129,17 @@ def spread_within_pairs(ln_ratios: Iterable[npt.ArrayLike]) -> tuple[float, int]
 def blocks_for(
     sd_pairs: float, degrees: int, *, delta: float, effect: float = 0.0, tests: int = 1, most: int = MOST_BLOCKS
 ) -> int | None:
-    """The number of blocks that decides in four comparisons of five, from the noise within pairs alone.
+    """The number of blocks that decides in four out of five comparisons, computed from the noise within pairs alone.
 
-    With n blocks, s the upper bound of the noise and m = ln(1 + delta): ``effect`` 0 asks for ``equivalent`` where
-    the ratio is 1, (t(0.975) + t(0.9)) s / sqrt(n) <= m, since the interval may leave the margins on either side.
-    Another effect asks for ``faster`` or ``slower``: (t(1 - 0.05 / (2 tests)) + t(0.8)) s / sqrt(n) <= ln(1 + effect),
-    and t(0.8) s / sqrt(n) <= ln(1 + effect) - m, since the ratio must lie beyond the margin; t has n - 1 degrees of
-    freedom. `tests` is the size of the Holm family, taken at its worst. An effect that lies below 1 by as much costs
-    the same or less.
+    Let n be the number of blocks, s the upper bound of the noise, m = ln(1 + delta), and t have n - 1 degrees of
+    freedom. ``effect`` 0 stands for the verdict ``equivalent`` at a ratio of 1, which needs
+    ``(t(0.975) + t(0.9)) s / sqrt(n) <= m``, since the interval may leave the margins on either side. Any other effect
+    stands for ``faster`` or ``slower``, which needs
+    ``(t(1 - 0.05 / (2 tests)) + t(0.8)) s / sqrt(n) <= ln(1 + effect)`` and
+    ``t(0.8) s / sqrt(n) <= ln(1 + effect) - m``, since the ratio must lie beyond the margin. `tests` is the size of the
+    Holm family, in the worst case. An effect of the same size below 1 needs at most as many blocks.
 
-    None where it is not promised: an effect within PROMISED times delta, noise that is not known, more than `most`.
+    None if no number can be given: for an effect within PROMISED times delta, for unknown noise, and above `most`.
     """
     if not (math.isfinite(sd_pairs) and degrees >= 1) or (effect and not is_promised(effect, delta)):
         return None
@@ -162,7 +164,7 @@ def effect_table(
     tests: int = 1,
     effects: Sequence[float] = EFFECTS,
 ) -> tuple[EffectRow, ...]:
-    """What it takes to see ``equivalent`` at ratio 1, then each effect; a block takes `block_s` seconds."""
+    """The cost of the verdict ``equivalent`` at a ratio of 1, then of each effect; a block takes `block_s` seconds."""
     rows = []
     for effect in (0.0, *effects):
         blocks = blocks_for(sd_pairs, degrees, delta=delta, effect=effect, tests=tests)
@@ -178,7 +180,7 @@ def effect_table(
 
 
 def effect_lines(rows: Sequence[EffectRow], *, delta: float) -> list[str]:
-    """The table in lines of plain text."""
+    """The table as lines of plain text."""
     lines = []
     for row in rows:
         what = f"an effect of {100 * row.effect:g} %" if row.effect else f"no difference (within {100 * delta:g} %)"
@@ -193,9 +195,9 @@ def effect_lines(rows: Sequence[EffectRow], *, delta: float) -> list[str]:
 
 
 def smallest_seen(sd_pairs: float, blocks: int, degrees: int, *, delta: float, tests: int = 1) -> float:
-    """The smallest effect, a share, that so many blocks find in four comparisons of five; never within PROMISED delta.
+    """The smallest effect, as a share, that this number of blocks detects in four out of five comparisons.
 
-    The inverse of :func:`blocks_for`. NaN without noise or below two blocks.
+    The inverse of :func:`blocks_for`, so never within PROMISED times delta. NaN without noise or below two blocks.
     """
     if blocks < 2 or degrees < 1 or not math.isfinite(sd_pairs):
         return math.nan
@@ -207,7 +209,7 @@ def smallest_seen(sd_pairs: float, blocks: int, degrees: int, *, delta: float, t
 
 
 def shows_equivalence(sd_pairs: float, blocks: int, degrees: int, *, delta: float) -> bool:
-    """Whether so many blocks end ``equivalent`` in four comparisons of five where there is no difference."""
+    """Whether this number of blocks ends ``equivalent`` in four out of five comparisons without a difference."""
     known = math.isfinite(sd_pairs) and degrees >= 1 and blocks >= fewest_blocks()
     return known and _decides(upper_spread(sd_pairs, degrees), blocks, delta=delta, effect=0.0, tests=1)
 
@@ -223,11 +225,12 @@ def fit_budget(
     most_counted_s: float = COUNTED_S[-1],
     most: int = MOST_BLOCKS,
 ) -> BudgetFit:
-    """The counted time and the number of blocks that see the smallest effect within so many seconds of wall time.
+    """The counted time and the number of blocks that detect the smallest effect within `seconds` of wall time.
 
-    From costs and noise alone. Where several choices see the same (nothing within PROMISED delta is told apart), the
-    one that takes least time is chosen, so that a quiet machine ends early; it still shows equivalence where any does.
-    Below the fewest blocks that carry a verdict nothing is planned, even where they exceed the budget: see `fits`.
+    The fit uses only costs and noise. If several choices detect the same effect (effects within PROMISED times delta
+    count as the same), it takes the one with the least time, so a quiet machine finishes early, as long as it shows
+    equivalence if any choice does. It never plans fewer blocks than a verdict needs, even if they exceed the budget:
+    see `fits`.
     """
     times = {least_counted_s, most_counted_s, noise.counted_s, *COUNTED_S}
     choices = []
@@ -260,17 +263,17 @@ def blocks_needed(
     tests: int = 1,
     rules: Rules = TODAY,
 ) -> int | None:
-    """How many blocks a new study needs to reach a verdict in four cases of five, at the ratio and noise
-    seen.
+    """The number of blocks that a new study needs to reach a verdict in four out of five cases, at this ratio and
+    noise.
 
-    With s the standard deviation of ln ratios (read back from the interval), a ratio beyond the margins is
-    decided when |ln ratio| >= (t(1 - 0.05 / (2 tests)) + t(0.8)) s / sqrt(n) and ln ratio keeps t(0.8) s /
-    sqrt(n) from the edge; one inside, when it keeps (t(0.975) + t(0.8)) s / sqrt(n) from the nearer edge; t
-    has n - 1 degrees of freedom (the usual sample size for a paired t, Julious, Statist. Med. 23 (2004),
-    1921-1986). `tests` is the size of the Holm family, taken at its worst (Bonferroni). No verdict takes fewer than
-    :func:`.ratios.fewest_blocks`.
+    Let s be the standard deviation of ln ratios, computed back from the interval, and let t have n - 1 degrees of
+    freedom. A ratio beyond the margins is decided if ``|ln ratio| >= (t(1 - 0.05 / (2 tests)) + t(0.8)) s / sqrt(n)``
+    and ln ratio is at least ``t(0.8) s / sqrt(n)`` from the edge. A ratio inside is decided if it is at least
+    ``(t(0.975) + t(0.8)) s / sqrt(n)`` from the nearer edge. This is the usual sample size for a paired t test
+    (Julious, Statist. Med. 23 (2004), 1921-1986). `tests` is the size of the Holm family, in the worst case
+    (Bonferroni). The result is never below :func:`.ratios.fewest_blocks`.
 
-    None where there is nothing to estimate from (below 3 blocks), or where more than 1000 would be needed.
+    None if there are fewer than 3 blocks, or if more than 1000 would be needed.
     """
     if blocks < _FEWEST_FOR_NOISE or not all(math.isfinite(x) and x > 0 for x in (ratio, ci_low, ci_high)):
         return None
@@ -292,13 +295,14 @@ def blocks_needed(
 
 
 def spread_of(*, ci_low: float, ci_high: float, blocks: int) -> float:
-    """The standard deviation of ln ratios over blocks, read back from their 95 % interval: the block noise."""
+    """The standard deviation of ln ratios over blocks, computed back from their 95 % interval: the block noise."""
     half = (math.log(ci_high) - math.log(ci_low)) / 2
     return half / t_quantile((1 + CONFIDENCE) / 2, blocks - 1) * math.sqrt(blocks)
 
 
 def smallest_effect(spread: float, blocks: int) -> float:
-    """The least effect, as a share, that so many blocks show in four of five studies, at this block noise.
+    """The smallest effect, as a share, that this number of blocks detects in four out of five studies at this block
+    noise.
 
     exp((t(0.975) + t(0.8)) spread / sqrt(n)) - 1, with n - 1 degrees of freedom: see :func:`blocks_needed`.
     """

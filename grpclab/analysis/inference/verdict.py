@@ -49,15 +49,18 @@ _AT_LEAST: dict[Verdict, SideName] = {"faster": "candidate", "slower": "baseline
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A candidate against a baseline on one metric of one scenario.
+    """A candidate compared with a baseline, in one metric and one scenario.
 
-    `ratio` is NaN below two valid blocks, `ci_low` and `ci_high` (95 %) below three, the p values below as many as
-    a verdict takes. `p_adjusted` is `p_value` where nothing was corrected; `family` names the Holm family, "" for
-    none. `blocks_needed` is None when the verdict stands, and where no number can be given. `limited_by` holds the
-    distinct labels of either side. `bound_sides` are those at which the load generator was the limit of a verdict about
-    a server, which then stands as "at least" (`at_least`) or not at all; `remedy` says what to change. In verdict.json
-    a number that cannot be computed is null; `missing` says why, and which blocks were left out, and `note` all that is
-    to be known of the comparison, that included.
+    `ratio` is NaN below two valid blocks, `ci_low` and `ci_high` (95 %) below three, and the p values below the number
+    of blocks that a verdict needs. `p_adjusted` equals `p_value` if nothing was corrected; `family` is the name of the
+    Holm family, "" if there is none. `blocks_needed` is None if there is a verdict, or if no number can be given.
+
+    `limited_by` contains the distinct labels of either side. `bound_sides` are the sides for which the load generator
+    was the limit of a verdict about a server. The verdict is then "at least" (`at_least`), or there is none; `remedy`
+    says what to change.
+
+    `missing` says why a number cannot be computed (null in verdict.json) and which blocks were left out. `note`
+    contains everything worth knowing about the comparison, including `missing`.
     """
 
     title: str = ""
@@ -89,28 +92,28 @@ class Comparison:
 
     @property
     def computed(self) -> bool:
-        """Whether there were blocks enough for a ratio."""
+        """Whether there were enough blocks for a ratio."""
         return math.isfinite(self.ratio)
 
     @property
     def has_interval(self) -> bool:
-        """Whether there were blocks enough for an interval."""
+        """Whether there were enough blocks for an interval."""
         return not (math.isnan(self.ci_low) or math.isnan(self.ci_high))
 
     @property
     def excludes_one(self) -> bool:
-        """Whether the interval lies wholly on one side of 1."""
+        """Whether the whole interval lies on one side of 1."""
         return self.ci_low > 1 or self.ci_high < 1
 
     @property
     def generator_limited(self) -> bool:
-        """Whether there is no verdict since the load generator was the limit."""
+        """Whether there is no verdict because the load generator was the limit."""
         return bool(self.bound_sides) and self.verdict == "inconclusive"
 
     @property
     def obstacles(self) -> tuple[str, ...]:
-        """What stands in the way of a verdict beside the noise: too few blocks, which are mended first, then the load
-        generator. Without a ratio `missing` says it."""
+        """What prevents a verdict, apart from noise: too few blocks, which comes first, or the load generator. If there
+        is no ratio, `missing` says why."""
         if self.verdict != "inconclusive" or not self.computed:
             return ()
         few = f"{qty.count(self.blocks, 'block')} {'is' if self.blocks == 1 else 'are'} too few for a verdict"
@@ -121,17 +124,16 @@ class Comparison:
 
     @property
     def bound_word(self) -> str:
-        """What stands before the ratio of a bound: ``at least``, ``at most``; "" where it is none."""
+        """The words before a ratio that is a bound: ``at least`` or ``at most``; "" if it is not a bound."""
         return "" if not self.at_least else "at least" if self.ratio > 1 else "at most"
 
     @property
     def verdict_words(self) -> str:
-        """The verdict, and whether the effect is at least so large: ``faster (at least)``."""
+        """The verdict, and whether the effect is a lower bound: ``faster (at least)``."""
         return f"{self.verdict} (at least)" if self.at_least else self.verdict
 
     def adjusted(self, p_adjusted: float, *, tests: int, rules: Rules = TODAY) -> Comparison:
-        """This comparison judged anew with a p that was corrected in a family of so many `tests` (paired
-        t)."""
+        """This comparison, judged again with a p that was corrected in a family of `tests` tests (paired t)."""
         outcome = judge(
             metric=self.metric,
             ratio=self.ratio,
@@ -161,12 +163,12 @@ class Comparison:
 
     @property
     def bound(self) -> tuple[SideName, ...]:
-        """The sides of the comparison at which the load generator was the limit."""
+        """The sides of the comparison for which the load generator was the limit."""
         sides: dict[SideName, str] = {"baseline": self.baseline, "candidate": self.candidate}
         return tuple(side for side, name in sides.items() if name in self.bound_sides)
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as verdict.json holds them: what is not a finite number becomes None."""
+        """The fields as in verdict.json: a number that is not finite becomes None."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         plain = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -188,10 +190,10 @@ def judge(
     rules: Rules = TODAY,
     bound: Collection[SideName] = (),
 ) -> Verdict:
-    """The verdict on a ratio candidate / baseline, from its interval, its p (adjusted), delta and the number of blocks.
+    """The verdict on a ratio candidate / baseline, from its interval, its adjusted p, delta and the number of blocks.
 
-    NaN decides nothing, nor do fewer blocks than :func:`.ratios.fewest_blocks`. `bound` are the sides at which the load
-    generator was the limit.
+    NaN, or fewer blocks than :func:`.ratios.fewest_blocks`, gives no verdict. `bound` contains the sides for which the
+    load generator was the limit.
     """
     low, high = rules.margins(delta)
     verdict: Verdict = "inconclusive"
@@ -220,12 +222,12 @@ def compare(
     exact: bool = False,
     rules: Rules = TODAY,
 ) -> Comparison:
-    """Compare two configurations of one scenario on one metric, within the groups of each block.
+    """Compare two configurations of one scenario in one metric, within the groups of each block.
 
-    `trials` has one row a trial. The p is the exact sign-flip test's with `exact`, else the paired t
-    test's, and is not adjusted: :func:`grpclab.analysis.analyse` does that over a family. Too few blocks,
-    missing configurations and values without a logarithm give a comparison that says so in `note`. Raises
-    UsageError on an impossible delta.
+    `trials` has one row per trial. With `exact`, p comes from the exact sign-flip test, otherwise from the paired t
+    test. It is not adjusted: :func:`grpclab.analysis.analyse` does that for a family. Too few blocks, missing
+    configurations and values without a logarithm do not raise an error; the `note` of the comparison mentions them.
+    Raises UsageError for an invalid delta.
     """
     if not 0 < delta < 1:
         raise UsageError(invalid("delta", f"{delta:g}", "a fraction between 0 and 1, e.g. 0.05 for 5 %"))

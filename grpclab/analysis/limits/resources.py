@@ -26,8 +26,8 @@ __all__ = ["RESOURCES", "Limit", "Resource", "limit_of", "limiting_resources"]
 def limiting_resources(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None) -> list[Limit]:
     """What limited every configuration, in the order of the plan.
 
-    `trials` has one row a trial; `plan` and `cores` are those of the manifest.
-    Columns, levels and numbers that are missing never raise.
+    `trials` has one row per trial; `plan` and `cores` are those of the manifest. Missing columns, levels and numbers do
+    not raise an error.
     """
     measured = measure(trials, plan, cores)
     neighbours = Neighbours(trials, measured, rules_of(plan))
@@ -35,7 +35,7 @@ def limiting_resources(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores
 
 
 def limit_of(configuration: str, trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None) -> Limit:
-    """The same for one configuration; ``unknown`` where nobody has heard of it."""
+    """What limited one configuration; ``unknown`` if neither the plan nor any trial contains it."""
     measured = measure(trials, plan, cores)
     asked = next((m for m in measured if m.configuration == configuration), None)
     if asked is None:

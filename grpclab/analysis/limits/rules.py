@@ -62,8 +62,11 @@ NO_QUEUE = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """What limited a configuration. `evidence` is one sentence with its numbers; `certain` is False where it is
-    inferred from what is not seen, and where the resource is ``unknown``."""
+    """What limited a configuration.
+
+    `evidence` is one sentence with its numbers. `certain` is False if the limit is inferred from something that was not
+    observed, or if the resource is ``unknown``.
+    """
 
     configuration: str = ""
     resource: Resource = "unknown"
@@ -71,7 +74,7 @@ class Limit:
     certain: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as verdict.json holds them."""
+        """The fields as in verdict.json."""
         return dataclasses.asdict(self)
 
 

@@ -34,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}")
 
 @dataclass(frozen=True, kw_only=True)
 class MixedCall:
-    """One call of a mix; `data` is JSON as a text, Python values, or ``@FILE``. Raises UsageError."""
+    """One call of a mix; `data` is a JSON string, Python values, or ``@FILE``. Raises UsageError."""
 
     name: str = ""
     weight: float = 1.0
@@ -53,10 +53,12 @@ class MixedCall:
         if self.name and not _NAME.fullmatch(self.name):
             raise UsageError(invalid("name", self.name, "letters, digits, '_', '-' and '.', 40 at most"))
         if self.options().is_recorded(self.data):
-            raise UsageError(invalid("data-file", self.data[1:], "requests of one call: a recording is replayed alone"))
+            raise UsageError(
+                invalid("data-file", self.data[1:], "requests of one call: a mix cannot contain a recording")
+            )
 
     def options(self, seed: int = 1) -> DataOptions:
-        """How its requests are read and sent. Raises UsageError."""
+        """How the call's requests are read and sent. Raises UsageError."""
         order = self.data_order or DataOptions.order
         return DataOptions(format=self.data_format, order=order, repeat=self.data_repeat, seed=seed)
 
@@ -75,14 +77,14 @@ KEYS: Mapping[str, tuple[type, ...]] = {
 }
 """The keys of a table, and the types of their values; ``call`` is ``method`` as well."""
 OF_ANSWERS: Mapping[str, tuple[type, ...]] = {"ignore_fields": (list, str)}
-"""The keys of a table where answers are compared, beside those."""
-_EXPECTED = {"weight": "a number", "data_repeat": "true or false", "data": "a table, a list or a text"}
+"""Additional keys of a table if answers are compared."""
+_EXPECTED = {"weight": "a number", "data_repeat": "true or false", "data": "a table, a list or a string"}
 
 
 def named(calls: Sequence[MixedCall]) -> tuple[MixedCall, ...]:
-    """Return the calls of a mix, each with a name: its method's where none is given. Raises UsageError.
+    """Return the calls of a mix, each with a name, by default that of its method. Raises UsageError.
 
-    Methods of one name are told apart by their number.
+    A number is added if several methods have the same name.
     """
     if not 1 <= len(calls) <= MOST_CALLS:
         raise UsageError(invalid("call", f"{len(calls)} tables", f"1 to {MOST_CALLS} calls in a mix"))
@@ -91,7 +93,7 @@ def named(calls: Sequence[MixedCall]) -> tuple[MixedCall, ...]:
             raise UsageError(f"call[{number}].method is missing: expected package.Service/Method")
     own = [call.name for call in calls if call.name]
     if twice := next((name for name, times in Counter(own).items() if times > 1), None):
-        raise UsageError(invalid("call.name", twice, "a name of its own for each call"))
+        raise UsageError(invalid("call.name", twice, "a different name for each call"))
     short = [re.sub(r"\W", "_", re.split(r"[./]", call.method)[-1])[:30] for call in calls]
     return tuple(
         replace(call, name=call.name or _unused(name, own, short, number))
@@ -106,9 +108,10 @@ def _unused(name: str, own: Sequence[str], short: Sequence[str], number: int) ->
 def mixed_calls(
     tables: Sequence[Any], exact: Sequence[Any] | None = None, *, compared: bool = False
 ) -> tuple[MixedCall, ...]:
-    """Return the calls of ``[[call]]`` tables; `exact` are those with numbers as they were written, for requests.
+    """Return the calls of ``[[call]]`` tables. `exact` are the same tables with numbers as they were written, for
+    requests. `compared` says whether their answers are compared.
 
-    `compared`: their answers are. Raises UsageError, which names the table and the key.
+    Raises UsageError, which names the table and the key.
     """
     calls = []
     keys = {**KEYS, **(OF_ANSWERS if compared else {})}
@@ -145,5 +148,5 @@ def _table(content: Any, where: str, keys: Mapping[str, tuple[type, ...]]) -> di
             raise UsageError(invalid(f"{where}.{written}", value, _EXPECTED.get(key, "a text in quotes")))
         found[key] = value
     if "data" in found and "data_file" in found:
-        raise UsageError(f"{where}: data and data-file both give the request: give only one of them")
+        raise UsageError(f"{where}: data and data-file both specify the request: remove one of them")
     return found

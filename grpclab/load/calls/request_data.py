@@ -115,7 +115,7 @@ class _Reader:
         if format_ == "binary":
             return self._messages(file.content, name)
         if format_ == RECORDED:
-            raise UsageError(invalid("--data-file", name, "requests of one method: a recording has methods of its own"))
+            raise UsageError(invalid("--data-file", name, "requests of one method: a recording has its own methods"))
         return self._text(decode("--data-file", name, file.content), name, format_)
 
     def _text(self, text: str, name: str, format_: str) -> RequestSource:

@@ -31,11 +31,11 @@ Change = tuple[float, int]
 
 @dataclass(frozen=True, kw_only=True)
 class LoadShape:
-    """The spacing of an open loop's arrivals. Another package may register one under ``grpclab.arrivals``.
+    """The spacing of an open loop's calls. Another package can register one under ``grpclab.arrivals``.
 
-    ``times(rate_rps, seed)`` gives the planned times in seconds since the start, ascending and without end, some
-    thousands at a time (float64 arrays). Every worker draws all of them, so the same rate and seed must give the
-    same times. `random`: whether the seed matters.
+    ``times(rate_rps, seed)`` yields the planned times in seconds since the start, in ascending order and without end,
+    in float64 arrays of a few thousand. Every worker draws all of them, so the same rate and seed must give the same
+    times. `random` says whether the seed has an influence.
     """
 
     times: Callable[[float, int], Iterator[Floats]]
@@ -64,7 +64,7 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeFamily:
-    """Load shapes that differ in an argument, as ``gamma:0.5`` has one. It is registered as a LoadShape is."""
+    """Load shapes that differ in an argument, such as ``gamma:0.5``. A family is registered like a LoadShape."""
 
     make: Callable[[str], LoadShape]
     """The shape of an argument; raises ValueError for one that it cannot take."""

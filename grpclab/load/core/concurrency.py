@@ -25,7 +25,9 @@ def concurrency_levels(word: str, called: str = "--concurrency", beside: Sequenc
     it, with which it has no meaning. TO is included where a step falls on it; FROM may be above TO.
     """
     if beside:
-        expected = f"no --{beside[0]} beside a schedule of the calls in flight; --max-in-flight bounds those of a rate"
+        expected = (
+            f"no --{beside[0]} with a concurrency schedule; to limit the calls in flight of a rate, use --max-in-flight"
+        )
         raise UsageError(invalid(called, word, expected))
     match = _SCHEDULE.fullmatch(word.strip())
     if not match:
@@ -51,5 +53,5 @@ def _levels(callers: int, arrival: str, called: str, word: str) -> dict[str, Lev
     try:
         FACTORS["load.arrival"].check(arrival)
     except FactorError:  # the numbers are fine: it is the time
-        raise UsageError(invalid(called, word, "a time from 0.001 s to 86,400 s behind the @")) from None
+        raise UsageError(invalid(called, word, "a time from 0.001 s to 86,400 s after the @")) from None
     return {"load.concurrency": callers, "load.arrival": arrival}

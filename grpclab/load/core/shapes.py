@@ -183,8 +183,8 @@ def _file_and_speed(argument: str) -> tuple[str, float | None]:
 
 def replayed_file(arrival: Level) -> str:
     """The file that a load shape replays; "" for any other shape."""
-    argument = str(arrival).removeprefix(_REPLAY)
-    return "" if argument == arrival else _file_and_speed(argument)[0]
+    word = str(arrival)
+    return _file_and_speed(word.removeprefix(_REPLAY))[0] if word.startswith(_REPLAY) else ""
 
 
 def _recording(path: str, speed: float) -> Recording:
@@ -261,19 +261,19 @@ def complete(levels: dict[str, Level], speed: float | None = None, folder: Path 
     shape: LoadShape = ARRIVALS.resolve(str(levels["load.arrival"]))
     if shape.recording is None:
         if speed is not None:
-            raise UsageError(invalid("--speed", f"{speed:g}", "a replay beside it: --arrival replay:FILE"))
+            raise UsageError(invalid("--speed", f"{speed:g}", "a replay as well: --arrival replay:FILE"))
         return []
     own, notes = shape.recording(), []
     if with_speed and (speed is not None or levels.get("load.rate_rps") not in (None, own.rate_rps)):
-        raise UsageError(invalid("load.arrival", word, "no speed in it where --speed or a rate says how fast it is"))
+        raise UsageError(invalid("load.arrival", word, "no @SPEED, since --speed or a rate already sets it"))
     if speed is not None:
         if levels.get("load.rate_rps") is not None:
             raise UsageError(
-                invalid("--speed", f"{speed:g}", "no rate beside it: both say how fast a file is replayed")
+                invalid("--speed", f"{speed:g}", "no rate as well, since both set how fast a file is replayed")
             )
         levels["load.rate_rps"] = own.rate_rps * speed
     if of_calls(levels["load.arrival"]) and levels.setdefault("load.warmup_s", 0.0):
-        expected = "0 with a replay of calls, whose first ones it would take"
+        expected = "0 with a replay of calls, since a warm-up would use up the first ones"
         raise UsageError(invalid("load.warmup_s", levels["load.warmup_s"], expected))
     if levels.get("load.rate_rps") is None:
         levels["load.rate_rps"] = own.rate_rps

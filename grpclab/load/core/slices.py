@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from grpclab.load.core.recorder import Codes, Floats
 from grpclab.status import succeeded
 
+_GOLDEN = (math.sqrt(5) - 1) / 2
 RAMP_S, RAMP_TAILS = 0.025, 2
 """The shortest ramp, in seconds and in p99 latencies of the warm-up."""
 COUNTED_S, COUNTED_MEDIANS = 0.075, 5
@@ -36,10 +37,6 @@ DISTURBED_S, DISTURBED_MEDIANS = 0.1, 10
 """A warm-up whose p99 is above both, in seconds and in medians, may have been disturbed: it is worth another one."""
 STILL, GREW = 3.0, 0.02
 """A queue grows by more than so many standard deviations, and by more than this share of the calls."""
-PORTS_KEPT_S = 60.0
-"""The time for which the port of a closed TCP connection is kept (TIME_WAIT, Linux)."""
-PORTS_SHARE = 0.9
-"""The share of the local ports that connections of single calls may use up."""
 _TIME = re.compile(r"[\d.,]+ (?:µs|ms|s)\b")
 
 
@@ -240,6 +237,14 @@ def _ramp_s(warmups: Sequence[WarmUp]) -> float:
     return max([RAMP_S, *(RAMP_TAILS * each.latency_p99_s for each in warmups)])
 
 
+def ramp_of(number: int, ramp_s: float, turn_s: float) -> float:
+    """The ramp of one slice: `ramp_s`, and a part of a turn of the callers, another one in each slice.
+
+    Callers that begin together end together, `turn_s` later. Stretches at one place of a turn would hold one too few.
+    """
+    return ramp_s + turn_s * (number * _GOLDEN % 1.0)
+
+
 def undisturbed(warm_up: Callable[[], WarmUp], rate_rps: float | None) -> WarmUp:
     """A warm-up, or the better of two where the first is long: one stall must not choose the way of measuring."""
     first = warm_up()
@@ -299,38 +304,6 @@ def outlasting(slices: Sequence[Slice]) -> str:
         if not each.invalid and longest_s > each.counted_s:
             return f"a call took {longest_s:.2g} s, longer than a slice of {each.counted_s:.2g} s"
     return ""
-
-
-# ---- ports -----------------------------------------------------------------------------------------------------
-
-
-class PortWatch:
-    """The local ports that connections for single calls use up at one target, since closed ones keep theirs."""
-
-    def __init__(self, ports: int | None) -> None:
-        """`ports`: the local ports that there are; None where they may be used again at once, or none are used."""
-        self._ports = ports
-        self._closed: list[tuple[float, int]] = []
-
-    def note(self, at: float, connections: int) -> None:
-        """Note connections that were closed by a moment."""
-        if self._ports is not None:
-            self._closed = [*self._recent(at), (at, connections)]
-
-    def refusal(self, now: float, coming: int) -> str:
-        """Return why no further `coming` connections can be opened; nothing where they can."""
-        if self._ports is None:
-            return ""
-        used = sum(connections for _, connections in self._recent(now))
-        if used + coming <= PORTS_SHARE * self._ports:
-            return ""
-        return (
-            f"{used:,} of {self._ports:,} local ports are taken for {PORTS_KEPT_S:.0f} s by connections for single "
-            "calls (TIME_WAIT): measure for less time, or set net.ipv4.tcp_tw_reuse"
-        )
-
-    def _recent(self, now: float) -> Iterator[tuple[float, int]]:
-        return (entry for entry in self._closed if entry[0] > now - PORTS_KEPT_S)
 
 
 def why_none_counts(reasons: Iterable[str]) -> str:

@@ -137,7 +137,7 @@ def _translate_schedule(out: dict[str, Any], tables: Mapping[str, Any], key: str
     if of == "load" and rated:
         raise _refused(name, key, value, "either a schedule or a single rate")
     if of == "concurrency" and (rated or "load-schedule" in tables):
-        raise _refused(name, key, value, "no rate beside it: max-in-flight bounds the calls in flight of a rate")
+        raise _refused(name, key, value, "no rate as well; to limit the calls in flight of a rate, use max-in-flight")
     if of == "load":
         out["rate"] = schedule(tables, f"{name}: ")
     else:
@@ -180,7 +180,7 @@ def concurrency_schedule(tables: Mapping[str, Any], where: str, dashes: str = ""
     kind = tables.get("concurrency-schedule", "const")
     if kind not in ("step", "line"):
         if kind != "const" or tables.keys() & set(_CONCURRENCY):
-            expected = "step or line, or const without what belongs to those"
+            expected = "step or line, or const without their options"
             raise UsageError(where + invalid(f"{dashes}concurrency-schedule", kind, expected))
         return ""
     needed = ("concurrency-start", "concurrency-step", *(["concurrency-step-duration"] if kind == "step" else []))

@@ -13,12 +13,12 @@ from grpclab.report.tables import BREAK, Cell, Cells, Paragraph, Piece, Table, b
 TITLE, ANCHOR, PLACE, FOLDED = "What each feature costs", "features", 45, False
 CPU = "server_cpu_per_call_s"
 HOW = (
-    "Each ratio is a server with the feature against the same server without it: 0.90× of the throughput is a cost of "
-    "10 %."
+    "Each ratio compares a server that has the feature with the same server without it: 0.90× of the throughput is a "
+    "cost of 10 %."
 )
 HEADINGS = {
     "alone": "alone: added to optimized",
-    "in production": "in production: taken from the variant production, where the others stay",
+    "in production": "in production: removed from the variant production, which keeps the others",
 }
 
 

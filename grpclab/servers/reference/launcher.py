@@ -21,7 +21,7 @@ def launch_reference(
 ) -> Iterator[RunningServer]:
     """Run a reference server on loopback until the block is left. Raises ServerError.
 
-    One that misbehaves is not asked for its health first: that would be its first call.
+    The health of a server with a fault is not checked first, because that check would be its first call.
     """
     with launched(
         "grpclab.servers.reference.child",

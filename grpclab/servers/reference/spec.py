@@ -27,7 +27,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceSpec:
-    """The order to serve; `port` 0 is any free one. Raises UsageError for what is not possible."""
+    """What the reference server should do; `port` 0 is any free port. Raises UsageError for invalid values."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -68,7 +68,7 @@ class ReferenceSpec:
 
     @property
     def distribution(self) -> ServiceTime:
-        """Of the service times."""
+        """The distribution of service times."""
         return parse_service_time(self.service_time)
 
     @property
@@ -85,10 +85,10 @@ class ReferenceSpec:
 
     @property
     def draws(self) -> bool:
-        """True if anything is drawn at random, from `seed`."""
+        """Whether anything is random, and therefore depends on `seed`."""
         return bool(self.errors) or self.service_time.partition(":")[0].strip().lower() not in ("none", "constant")
 
     @property
     def spins(self) -> bool:
-        """True if times are kept by spinning."""
+        """Whether the server keeps time by spinning."""
         return self.pacing == "spin" or (self.pacing == "auto" and (os.cpu_count() or 1) >= 2)

@@ -51,7 +51,10 @@ def plan(sides: Mapping[str, Side], *, blocks: int, delta: float) -> StudyPlan:
         if other != metric and other not in left_out:
             planned.compare(title, SCENARIO, A, B, metric=other)
     both, other_shares = sides[A].subject.call_shares, sides[B].subject.call_shares
-    planned.compare_calls(title, SCENARIO, A, B, {call: share for call, share in both.items() if call in other_shares})
+    shares = {call: share for call, share in both.items() if call in other_shares}
+    planned.compare_calls(title, SCENARIO, A, B, shares)
+    if OPEN not in left_out and (few := too_few_of_a_call(sides, shares)):
+        left_out["calls"] = few
     return replace(
         planned.plan(blocks=blocks, delta=delta, metric=metric),
         mapping=tuple(row for row in argument_rows() if row.factor in settings),
@@ -69,6 +72,19 @@ def _known_settings(side: Side) -> dict[str, Level]:
     settings = side.config.differences(TrialConfig())
     unknown = unknown_factors(side.subject, settings)
     return {factor: level for factor, level in settings.items() if factor not in unknown}
+
+
+def too_few_of_a_call(sides: Mapping[str, Side], shares: Mapping[str, float]) -> str:
+    """The calls of a mix that a trial will not make often enough for their p99 latency, in a sentence; "" for none."""
+    needed, planned = metric_named(OPEN).fewest_calls, min(most_calls(side.config.load) for side in sides.values())
+    few = {call: share * planned for call, share in shares.items() if share * planned < needed}
+    if not few:
+        return ""
+    rarest = min(few, key=lambda call: few[call])
+    return (
+        f"{metric_words(OPEN)} of {', '.join(few)} needs {needed:,} calls of each in each trial, but"
+        f" {few[rarest]:,.0f} of {rarest} are planned: raise -n"
+    )
 
 
 def too_few_calls(sides: Mapping[str, Side]) -> dict[str, str]:

@@ -86,8 +86,10 @@ class TargetTable:
 class CallTable:
     """``[call]``: the method that is called, and with what; several ``[[call]]`` take turns."""
 
-    name: str = text("The name of its figures in a mix of several; the method's own by default.")
-    weight: float = entry(int, float, default=1.0, meaning="How often it is made, beside the weights of the others.")
+    name: str = text("The name of the call in the figures of a mix; by default, the method's name.")
+    weight: float = entry(
+        int, float, default=1.0, meaning="How often the call is made, relative to the others in a mix."
+    )
     method: str = text("The method: package.Service/Method.")
     data: Any = entry(dict, list, str, default=None, meaning="The request, or a list of requests to send in turn.")
     data_file: str = text("A file of requests: JSON, JSON lines, CSV with a header, or length-delimited messages.")
@@ -130,7 +132,9 @@ def read_calls(content: Any, where: str) -> Calls:
     if isinstance(content, dict):
         one = read_table(CallTable, content, where)
         if idle := next((key for key in ("name", "weight") if key in content), None):
-            raise DesignError(invalid(f"{where}.{idle}", content[idle], "none for one call: [[call]] is one of a mix"))
+            raise DesignError(
+                invalid(f"{where}.{idle}", content[idle], "no such key for a single call: it belongs to [[call]]")
+            )
         return one
     tables = []
     for number, table in enumerate(content, start=1):

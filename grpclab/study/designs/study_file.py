@@ -96,7 +96,9 @@ class StudyFile:
     )
     seed: int = entry(int, default=1, meaning="The seed for the order of the trials.")
     min_effect: str = entry(str, float, default="5%", meaning="The smallest effect of interest: 5%, or 0.05.")
-    profile: bool = entry(bool, default=True, meaning="Whether baseline and headline are profiled after their windows.")
+    profile: bool = entry(
+        bool, default=True, meaning="Whether to profile the baseline and the headline after their windows."
+    )
     set: Mapping[str, Level] = table("Factors that differ from the variant in every configuration.")
     factors: Mapping[str, tuple[Level, ...]] = table("The levels of each factor that is varied.")
 

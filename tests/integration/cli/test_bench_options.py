@@ -38,7 +38,7 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
             "what to call",
             "security",
             "a server on another machine",
-            "how much",
+            "length of the run",
             "how to send calls",
             "streams",
             "thresholds",
@@ -47,7 +47,7 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
             "examples",
         )
     ]
-    assert text.count("\n  grpclab bench ") == 9
+    assert text.count("\n  grpclab bench ") == 10
 
 
 # ---- what the options mean -------------------------------------------------------------------------------------

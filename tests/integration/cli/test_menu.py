@@ -84,7 +84,7 @@ def serve(terminal: pexpect.spawn, port: int) -> None:
     """Have the menu run a server."""
     pick(terminal, "Run optimized server")
     answer(terminal, "Port: ", str(port))
-    terminal.expect_exact("Profiles and metrics beside it?")
+    terminal.expect_exact("With profiles and metrics?")
     terminal.send("2\r")
     terminal.expect_exact(f"$ env PPROF_ENABLED=false grpclab serve optimized --port {port}")
     terminal.expect_exact(f"optimized server on 127.0.0.1:{port}")
@@ -180,7 +180,7 @@ def test_a_dumb_terminal_is_sent_nothing_but_text(menu: Started) -> None:
         answer(terminal, "number [1]: ", "11")
         terminal.expect_exact("expected 1 to 10")
         answer(terminal, "number [1]: ", "8")
-        terminal.expect_exact("1. three calls")
+        terminal.expect_exact("1. make three calls")
         answer(terminal, "number [1]: ")
         terminal.expect_exact("Your own server:")
         terminal.expect_exact("number [8]: ")

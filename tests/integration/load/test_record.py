@@ -128,7 +128,7 @@ def test_a_secret_that_was_not_recorded_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "shop.proto").write_text(PROTO)
     with busy_shop() as shop:
         record(shop, path, CALLED)
-        with pytest.raises(UsageError, match=r"--metadata authorization=\.\.\. beside it"):
+        with pytest.raises(UsageError, match=r"--metadata authorization=\.\.\. as well"):
             asyncio.run(grpclab.bench(shop.address, data=f"@{path}", proto=tmp_path / "shop.proto"))
 
 
@@ -136,7 +136,7 @@ def test_a_recording_ends_after_so_many_calls(tmp_path: Path) -> None:
     path = tmp_path / "day.calls"
     with busy_shop() as shop:
         summary = record(shop, path, CALLED[:3], calls=2).summary
-    assert summary.ended_because == "2 calls were recorded, as asked for"
+    assert summary.ended_because == "2 calls were recorded, as requested"
     assert len(read_recording(path)) == 2
 
 
@@ -145,7 +145,7 @@ def test_where_nobody_calls_nothing_is_left(tmp_path: Path) -> None:
     with busy_shop() as shop:
         recording = record(shop, path, [])
     with pytest.raises(
-        MeasurementError, match=r"no call passed port \d+: there is nothing to record \(nobody called\)"
+        MeasurementError, match=r"no call arrived at port \d+, so there is no recording \(no client connected\)"
     ):
         recording.summary  # noqa: B018 (raises)
     assert not path.exists()

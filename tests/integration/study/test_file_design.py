@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -48,6 +49,27 @@ def test_the_example_of_the_readme_is_a_study_of_an_application() -> None:
     }
     assert found.plan.headline is not None
     assert found.plan.headline.candidate == "threads-64"
+
+
+def test_the_guide_to_production_measures_features_on_an_application() -> None:
+    guide = README.parent / "docs" / "production.md"
+    (text,) = re.findall(r"```toml\n(.*?)```", guide.read_text(), re.DOTALL)
+    found = design(tomllib.loads(text))
+    assert found.plan.headline is not None
+    assert found.plan.headline.candidate == "tracing_share-1"
+    assert {one.app for one in found.plan.subjects.values()} == {"shop.server:register"}
+    changed = [
+        set(one.settings) - set(found.plan.configuration("baseline").settings) for one in found.plan.configurations
+    ]
+    assert sorted(itertools.chain(*changed)) == [
+        "server.access_log_share",
+        "server.access_log_share",
+        "server.interceptors",
+        "server.rate_limit_rps",
+        "server.tls",
+        "server.tracing_share",
+        "server.tracing_share",
+    ]
 
 
 def test_the_guides_application_takes_the_file_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

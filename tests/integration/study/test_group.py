@@ -17,6 +17,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from grpclab.analysis.inference.core_speed import FEWEST_SLICES
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
@@ -101,6 +102,9 @@ def test_two_greeters_are_measured_beside_each_other_and_saw_every_call_that_was
         assert metrics["server_cpu_per_call_s"] == pytest.approx(own["server_cpu_s"].sum() / own["calls"].sum())
         assert (tmp_path / name / "result.json").exists()
         assert (tmp_path / name / "server.log").exists()
+    assert frame["core_speed"].between(0.05, 20).all()
+    enough = counted.groupby("member").size().min() >= FEWEST_SLICES
+    assert [result.metrics.get("throughput_even_rps", 0.0) > 0 for result in found.trials.values()] == [enough] * 2
     ends = frame["started_at"] + frame["ramp_s"] + frame["counted_s"] + frame["tail_s"] + frame["drain_s"]
     assert (frame["started_at"].iloc[1:].to_numpy() >= ends.iloc[:-1].to_numpy() - 1e-6).all(), "one at a time"
     assert descendants() == []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from grpclab.analysis.setup import call_words
+from grpclab.cli import commands
 from grpclab.errors import UsageError
 from grpclab.load.calls.mixed_call import MixedCall, mixed_calls
 from grpclab.metrics import is_latency, lower_is_faster, metric_named, metric_words, of_call, value_text
@@ -90,7 +91,7 @@ def test_what_a_plan_stores_of_a_mix_is_read_again(folder: Path) -> None:
         ("weight = 3", "weight = 0", "invalid weight=0: expected a number above 0"),
         ("weight = 3", "wait = 3", r"unknown key 'call\[1\].wait': did you mean weight\?"),
         ('method = "a.Shop/Look"', "", r"call\[2\]: data-file needs a method"),
-        ('data-file = "orders.jsonl"', 'proto = "other.proto"', "proto, protoset and proto-path are the same for all"),
+        ('data-file = "orders.jsonl"', 'proto = "other.proto"', "proto, protoset and proto-path apply to all"),
         ("[set]", "[set]\nload.method = 'SayHello'", "load.method only applies to grpclab's own greeter"),
     ],
 )
@@ -101,7 +102,7 @@ def test_a_mistake_in_a_mix_is_one_line(folder: Path, before: str, after: str, s
 
 
 def test_one_table_alone_has_no_weight(folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"invalid call\.weight=3: expected none for one call"):
+    with pytest.raises(UsageError, match=r"invalid call\.weight=3: expected no such key for a single call"):
         design({**tomllib.loads(FILE), "call": {"method": "a.Shop/Buy", "weight": 3}}, folder)
 
 
@@ -166,3 +167,33 @@ def test_a_comparison_measures_each_call_on_both_sides(engine: str, folder: Path
     judged = {one.metric: one for one in study.judge(trials).comparisons}
     assert judged["throughput_rps@Buy"].computed
     assert judged["throughput_rps@Watch"].ratio > 0
+
+
+def test_the_command_line_compares_a_mix(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRPCLAB_ROOT", str(folder))
+    found = folder / "found.json"
+    load = ["-n", "400", "-z", "20", "--warmup", "0.1", "-c", "4", "--blocks", "2"]
+    mix = [
+        "--call",
+        "a.Shop/Buy=3",
+        "--data",
+        f"@{folder / 'orders.jsonl'}",
+        "--call",
+        "a.Shop/Look",
+        "--data",
+        '{"id": 5}',
+    ]
+    with busy_shop() as one, busy_shop() as other:
+        sides = ["--a-address", one.address, "--b-address", other.address, "--proto", str(folder / "shop.proto")]
+        code = commands.main(["compare", *sides, *mix, *load, "--json", str(found), "-q"])
+    document = json.loads(found.read_text())
+    assert (code, document["exit_code"]) == (4, 4), "two blocks give no verdict"
+    ratios = {one["metric"]: one["ratio"] for one in document["comparisons"]}
+    assert all(ratios[f"throughput_rps@{call}"] > 0 for call in ("Buy", "Look"))
+    assert document["setup"]["call"].startswith("75 % a.Shop/Buy @")
+    for shop in (one, other):
+        assert {(call.method, call.request) for call in shop.came} == {
+            ("Buy", b"\x08\x01"),
+            ("Buy", b"\x08\x02"),
+            ("Look", b"\x08\x05"),
+        }

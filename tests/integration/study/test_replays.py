@@ -78,7 +78,7 @@ def test_a_file_has_speeds_as_levels_and_names_the_recording_beside_it(folder: P
     ("before", "after", "said"),
     [
         ('load.arrival = "replay:day.calls"\n', 'load.arrival = "replay:night.calls"\n', "night.calls"),
-        ("[set]\n", "[set]\nload.rate_rps = 5\n", "no speed in it"),
+        ("[set]\n", "[set]\nload.rate_rps = 5\n", "no @SPEED"),
         ("[set]\n", "[set]\nload.warmup_s = 1\n", "invalid load.warmup_s=1"),
     ],
 )

@@ -25,3 +25,9 @@ def test_what_the_client_does_in_streams_is_part_of_the_load() -> None:
     found = setup.load_words(StudyPlan(configurations=(configuration,)), "a")
     assert found.endswith("engine wire, load.stream_messages=3, load.stream_end=wait, link.rtt_ms=5")
     assert "stream" not in setup.load_words(StudyPlan(), "a")
+
+
+def test_the_load_shape_is_part_of_the_load() -> None:
+    configuration = PlannedConfiguration(name="a", settings={"load.rate_rps": 5.0, "load.arrival": "gamma:0.5"})
+    found = setup.load_words(StudyPlan(configurations=(configuration,)), "a")
+    assert found.endswith("engine wire, load.arrival=gamma:0.5")

@@ -49,6 +49,15 @@ def test_what_remains_is_split_into_within_and_between_pairs() -> None:
     assert between == pytest.approx(0.008)
 
 
+@pytest.mark.parametrize(("without", "holds"), [(0.05, True), (0.019, False), (None, None)])
+def test_the_yardstick_must_narrow_the_spread(without: float | None, holds: bool | None) -> None:
+    frame = noise(0.02, 0.041, 0.05)
+    if without is not None:
+        frame = frame.assign(ln_whole=frame["ln_ratio"] * without / 0.02)
+    (told,) = (claim for claim in interleaved_noise.claims(frame) if "yardstick" in claim.claim)
+    assert told.holds is holds
+
+
 def test_a_hand_over_costs_at_most_5_ms_in_the_median() -> None:
     frame = noise(0.01, 0.04, 0.04)
     assert "hand-over" not in html_of(interleaved_noise.body(frame)), "an earlier version stored none"

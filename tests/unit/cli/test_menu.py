@@ -66,7 +66,7 @@ def test_the_defaults_of_an_entry_are_a_command_that_grpclab_takes(here: Path, e
         ("Run optimized server", {}, ["env PPROF_ENABLED=true grpclab serve optimized --port 50051"]),
         (
             "Run optimized server",
-            {"Profiles and metrics beside it?": "false", "Port": "0"},
+            {"With profiles and metrics?": "false", "Port": "0"},
             ["env PPROF_ENABLED=false grpclab serve optimized --port 0"],
         ),
         ("Run benchmark", {"Calls": "7"}, ["grpclab bench localhost:50051 --requests 7 --concurrency 50"]),

@@ -192,7 +192,7 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"load-schedule": "step", "rps": 5}, "expected either a schedule or a single rate"),
         ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line along with it"),
         ({"concurrency-schedule": "sine"}, "invalid concurrency-schedule=sine: expected step or line"),
-        ({"concurrency-schedule": "step", "rps": 5}, "expected no rate beside it: max-in-flight bounds"),
+        ({"concurrency-schedule": "step", "rps": 5}, "expected no rate as well"),
         ({"concurrency-start": 5}, "expected concurrency-schedule=step or concurrency-schedule=line along with it"),
         (
             {"concurrency-schedule": "line", "concurrency-start": 5, "concurrency-step": 1},

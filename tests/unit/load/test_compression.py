@@ -67,7 +67,7 @@ def test_a_request_that_does_not_get_shorter_is_sent_as_it_is() -> None:
 
 def test_a_request_that_was_sent_in_full_was_not_compressed() -> None:
     found = said(traffic=Traffic(bytes_sent=13_000.0), encodings={"gzip": 10})
-    assert found["client.compression"].startswith("1,300 bytes were sent for each call, whose request has 1,200 bytes")
+    assert found["client.compression"].startswith("1,300 bytes were sent per call; the request has 1,200 bytes")
 
 
 def test_answers_that_came_as_they_are_were_not_compressed() -> None:
@@ -76,7 +76,7 @@ def test_answers_that_came_as_they_are_were_not_compressed() -> None:
     grpcio = {"load.engine": "grpcio"}
     assert said(levels=grpcio) == {}, "which does not tell"
     sized, in_full = grpcio | {"server.response_bytes": 1000}, Traffic(bytes_received=11_000.0)
-    assert said(levels=sized, traffic=in_full)["server.compression"].startswith("1,100 bytes came for each call")
+    assert said(levels=sized, traffic=in_full)["server.compression"].startswith("1,100 bytes were received per call")
     assert said(levels=sized, traffic=Traffic(bytes_received=900.0)) == {}
 
 

@@ -128,8 +128,8 @@ def test_a_replay_tells_what_it_leaves_out(tmp_path: Path) -> None:
     plan = replay_plan(file)
     assert [call.at_s for call in plan.calls] == [1.0, 2.0]
     assert plan.note.split("; ") == [
-        "1 call of the recording without a request in it: left out",
-        "the last line of the recording is cut off: left out",
+        "left out of the recording: 1 call without a complete request",
+        "left out of the recording: its last line, which is cut off",
     ]
     assert call_times(str(path), path.read_text()) == (1.0, 2.0)
 
@@ -184,7 +184,7 @@ def test_a_writer_that_has_enough_writes_no_more() -> None:
     for _ in range(3):
         calls.write(passed())
     assert len(read_recording("day.calls", file.getvalue().encode())) == 2
-    assert calls.full == "2 calls were recorded, as asked for"
+    assert calls.full == "2 calls were recorded, as requested"
     file, calls = writer(most_bytes=4)
     for _ in range(3):
         calls.write(passed(messages=[b"abc"]))

@@ -134,7 +134,7 @@ def test_a_replay_may_have_a_speed(day: Path) -> None:
 )
 def test_a_speed_is_a_number_after_the_last_at(argument: str, file: str) -> None:
     assert replayed_file(f"replay:{argument}") == file
-    assert replayed_file("constant") == ""
+    assert [replayed_file(other) for other in ("constant", 7, None)] == [""] * 3
 
 
 def test_a_configuration_takes_from_its_recording_what_nobody_gave(day: Path) -> None:

@@ -18,7 +18,6 @@ from grpclab.load.core.recorder import Records
 from grpclab.load.core.slices import (
     CLOSED_MOST_S,
     OPEN_MOST_S,
-    PortWatch,
     Slice,
     StretchFigures,
     WarmUp,
@@ -27,13 +26,14 @@ from grpclab.load.core.slices import (
     growing,
     open_lengths,
     outlasting,
+    ramp_of,
     stretch_figures,
     undisturbed,
     why_none_counts,
 )
 from grpclab.load.core.summary import longest_silence, most_in_flight, summarise, timeline
 from grpclab.load.core.worker_window import SliceBounds, SlicedWindow, Window
-from grpclab.load.sliced_load import local_ports
+from grpclab.load.local_ports import PortWatch, local_ports
 from grpclab.status import NOT_ENDED
 from tests.support.slices import made_slice
 
@@ -306,7 +306,7 @@ def test_ports_are_watched_where_the_kernel_does_not_use_them_again_at_once(
     monkeypatch: pytest.MonkeyPatch, reuse: str, target: str, remote: bool, ports: int | None
 ) -> None:
     files = {"tcp_tw_reuse": reuse + "\n", "ip_local_port_range": "32768\t60999\n"}
-    monkeypatch.setattr("grpclab.load.sliced_load.read_text", lambda path: files[path.name])
+    monkeypatch.setattr("grpclab.load.local_ports.read_text", lambda path: files[path.name])
     assert local_ports(target, remote=remote) == ports
 
 
@@ -341,3 +341,20 @@ def test_one_stall_in_a_warm_up_does_not_choose_how_its_configuration_is_measure
     made = iter(warmups)
     assert undisturbed(lambda: next(made), None) == taken
     assert next(made, None) is None
+
+
+@pytest.mark.parametrize("numbers", [range(8), range(3, 16), range(100)])
+def test_a_stretch_of_callers_in_step_holds_as_many_turns_as_its_length_has(numbers: range) -> None:
+    turn_s, turns, callers = 0.083, 4.5, 8
+    ends = turn_s * np.arange(1, 40)
+    counted = []
+    for number in numbers:
+        opened = ramp_of(number, 0.166, turn_s)
+        counted.append(callers * int(((ends >= opened) & (ends < opened + turns * turn_s)).sum()))
+    assert set(counted) == {callers * 4, callers * 5}
+    assert np.mean(counted) == pytest.approx(callers * turns, rel=0.03)
+
+
+@given(st.integers(-1, 10_000), st.floats(0, 2), st.floats(0, 2))
+def test_a_ramp_is_never_shorter_and_less_than_a_turn_longer(number: int, ramp_s: float, turn_s: float) -> None:
+    assert ramp_s <= ramp_of(number, ramp_s, turn_s) <= ramp_s + turn_s

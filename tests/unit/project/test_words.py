@@ -49,6 +49,7 @@ def test_pages_notebooks_and_the_help_of_every_command_are_read(monkeypatch: pyt
     monkeypatch.setattr(words, "help_of", lambda command: command or listed)
     read = dict(words.texts())
     assert {"README.md", "docs/README.md", "docs/decisions/README.md", "notebooks/sweep.ipynb"} <= set(read)
+    assert {"reference/python.md", "reference/files.md"} <= set(read)
     assert {"grpclab/load/run.py", "grpclab/report/templates/grpclab/report.html.j2"} <= set(read)
     assert {f"grpclab {name} --help" for name in ("bench", "compare", "study", "doctor")} <= set(read)
     assert all(text for name, text in read.items() if not name.startswith("grpclab/"))

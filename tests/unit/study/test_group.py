@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -50,6 +51,26 @@ class World:
         self.fails_beside: set[str] = set()
         self.fails_alone: set[str] = set()
         self.alone: dict[str, dict[str, Any]] = {}
+        self.no_yardstick = ""
+        """Why there is none."""
+        self.measured_cores: list[int] = []
+        self.slow: list[tuple[float, float]] = []
+        """The times at which the servers' core has half of its speed."""
+
+    @contextlib.contextmanager
+    def yardstick(self, cores: Collection[int]) -> Iterator[Any]:
+        """A yardstick on a core that has half of its speed at the slow times."""
+        if self.no_yardstick:
+            raise WorkerError(self.no_yardstick)
+        self.measured_cores = list(cores)
+        yield self
+
+    def take(self) -> list[Any]:
+        moments = np.arange(0.0, self.now, 0.002)
+        took = np.full(len(moments), 1e-5)
+        for began, ended in self.slow:
+            took[(moments >= began) & (moments < ended)] = 2e-5
+        return [np.column_stack([moments, took])]
 
     def wait(self, seconds: float, busy: str = "") -> None:
         """Let time go by; `busy` works for its calls meanwhile, and whoever burns does."""
@@ -76,6 +97,8 @@ class FakeServer:
     """The number of the slice in which it dies."""
     worker_dies_in: int | None = None
     late_in: Collection[int] = ()
+    slow_in: Collection[int] = ()
+    """The slices in which its core has half of its speed."""
     slice_fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cpu_s: float = 0.0
     pending: float = 0.0
@@ -138,6 +161,9 @@ class FakeGenerator:
         fields: dict[str, Any] = {"closed_at": closed_at, "tail_ended_at": closed_at, "drained_at": closed_at + 0.001}
         if number in server.late_in:
             fields["invalid"] = "a worker of the load generator started 9 ms late"
+        if number in server.slow_in:
+            world.slow.append((started_at, closed_at))
+            fields["counted_ok"] = 75
         world.wait(closed_at + 0.001 - started_at, server.name)
         made = made_slice(
             number, started_at, opened_at=started_at + lengths.ramp_s, **fields | dict(server.slice_fields)
@@ -239,6 +265,7 @@ class Bench:
             read=read,
             alone=cast("Any", alone),
             observe=cast("Callable[..., Evidence]", observe),
+            yardstick=world.yardstick,
             free_bytes=lambda: world.free_bytes,
             clock=lambda: world.now,
         )
@@ -486,6 +513,27 @@ def test_profiles_come_after_all_passes_one_member_after_the_other(tmp_path: Pat
     log = [line for line in bench.world.log if not line.startswith("stop")]
     assert {*log[-2:]} == {"observe hub", "observe b"}
     assert found.trials["b"].evidence.profile_note == "seen"
+
+
+def test_a_core_that_was_slow_for_one_side_is_taken_out_of_its_throughput(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "hub", "b")
+    bench["b"].slow_in = {2, 3, 4, 9}
+    found = bench.measure()
+    assert bench.world.measured_cores == [0], "that of the servers"
+    frame = pd.read_parquet(tmp_path / "slices.parquet")
+    of_b = frame[frame["member"] == "b"]
+    assert of_b["core_speed"].to_numpy()[[1, 2, 9]] == pytest.approx([1.0, 0.5, 0.5])
+    hub, b = (found.trials[name].metrics for name in ("hub", "b"))
+    assert hub["throughput_rps"] == b["throughput_rps"]
+    assert b["throughput_even_rps"] / hub["throughput_even_rps"] == pytest.approx(2000 / of_b["throughput_rps"].mean())
+
+
+def test_without_a_yardstick_a_group_is_measured_and_says_so(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "hub", "b")
+    bench.world.no_yardstick = "the yardstick on core 0 ended with exit code 1"
+    found = bench.measure()
+    assert found.reasons == (f"the speed of the cores is not known: {bench.world.no_yardstick}",)
+    assert all(result.valid and "throughput_even_rps" not in result.metrics for result in found.trials.values())
 
 
 def test_a_group_that_is_not_interleaved_is_measured_in_its_order(tmp_path: Path) -> None:
