@@ -8,26 +8,21 @@ from __future__ import annotations
 
 import math
 import re
-from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from grpclab.errors import UsageError, invalid
 
-UNITS_S = {
-    "h": Fraction(3600),
-    "m": Fraction(60),
-    "s": Fraction(1),
-    "ms": Fraction(1, 10**3),
-    "us": Fraction(1, 10**6),
-    "ns": Fraction(1, 10**9),
-}
-"""Seconds in each unit that may be written, the largest first."""
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+UNITS_NS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+"""Nanoseconds in each unit that may be written, the largest first."""
 TIMES = "a time, e.g. 500ms, 1.5s or 1m30s"
 
 _SAME = {"min": "m", "sec": "s", "µs": "us", "μs": "us"}
 """Other spellings; the micro sign and the Greek letter look alike."""
 _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?"
-_PART = re.compile(rf"({_NUMBER})\s*({'|'.join(sorted([*UNITS_S, *_SAME], key=len, reverse=True))})\s*")
+_PART = re.compile(rf"({_NUMBER})\s*({'|'.join(sorted([*UNITS_NS, *_SAME], key=len, reverse=True))})\s*")
 _CLOCK = re.compile(r"([0-9]+):([0-5][0-9]):([0-5][0-9](?:\.[0-9]+)?)")
 
 
@@ -36,12 +31,12 @@ def seconds(text: str, *, bare: str | None = None) -> float:
 
     A number without a unit counts in the unit `bare`, and is refused where that is None. Raises ValueError.
     """
-    return _float(_exact(text, bare))
+    return _float(_exact(text, bare) / UNITS_NS["s"])
 
 
 def in_unit(text: str, unit: str) -> float:
     """The same as a number of `unit`, in which a number without a unit counts. Raises ValueError."""
-    return _float(_exact(text, unit) / UNITS_S[unit])
+    return _float(_exact(text, unit) / UNITS_NS[unit])
 
 
 def _float(value: Fraction) -> float:
@@ -52,18 +47,21 @@ def _float(value: Fraction) -> float:
 
 
 def _exact(text: str, bare: str | None) -> Fraction:
+    """The nanoseconds that a text means."""
+    from fractions import Fraction  # here: it takes longer to import than all else, and only a time needs it
+
     word = text.strip()
     if clock := _CLOCK.fullmatch(word):
-        return int(clock[1]) * UNITS_S["h"] + int(clock[2]) * UNITS_S["m"] + Fraction(clock[3])
+        return int(clock[1]) * UNITS_NS["h"] + int(clock[2]) * UNITS_NS["m"] + Fraction(clock[3]) * UNITS_NS["s"]
     if bare is not None and re.fullmatch(_NUMBER, word):
-        return Fraction(word) * UNITS_S[bare]
-    total, at, order, last = Fraction(0), 0, list(UNITS_S), -1
+        return Fraction(word) * UNITS_NS[bare]
+    total, at, order, last = Fraction(0), 0, list(UNITS_NS), -1
     while at < len(word):
         part = _PART.match(word, at)
         unit = order.index(_SAME.get(part[2], part[2])) if part else -1
         if not part or unit <= last:  # larger units first, each once
             raise ValueError(f"{text!r} is not a time with its unit")
-        total, at, last = total + Fraction(part[1]) * UNITS_S[order[unit]], part.end(), unit
+        total, at, last = total + Fraction(part[1]) * UNITS_NS[order[unit]], part.end(), unit
     if not word:
         raise ValueError("an empty string is not a time")
     return total

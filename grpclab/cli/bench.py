@@ -10,11 +10,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from grpclab.cli import build_report, ghz_options, layers
+from grpclab.cli import ghz_options, layers
 from grpclab.cli.option_types import NameOf
 from grpclab.cli.options import (
     SHAPES,
     allowance_given,
+    build_options,
     call_options,
     check_call,
     factor_option,
@@ -75,6 +76,7 @@ HINTS = {
 
 def run(options: Options) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
+    from grpclab.cli import build_report
     from grpclab.load.bench import run_bench
     from grpclab.load.output.progress import ProgressLine
     from grpclab.load.plan import CallRequest, planned
@@ -179,6 +181,8 @@ def _begin(keeping: contextlib.ExitStack, warning: str) -> None:
 
 def _check_outputs(given: Mapping[str, Any]) -> None:
     """Raise UsageError where outputs cannot be written, or two would be written in one place."""
+    from grpclab.cli.build_report import check_place
+
     where, json_file, format_ = given.get("output", "-"), given.get("json"), given.get("format")
     if where == json_file and format_ not in (None, "json"):
         raise UsageError(f"--format {format_} and --json both write to {where}: use a different file for one of them")
@@ -186,7 +190,7 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
         raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
     for name in (where, json_file):
         require_writable(name)
-    build_report.check_place(given.get("junit"), where, json_file)
+    check_place(given.get("junit"), where, json_file)
     FORMATS[format_ or SUMMARY]  # raises what is wrong with a plug-in, or with a package that is missing
 
 
@@ -328,7 +332,7 @@ def _groups() -> list[OptionGroup]:
                 switch=True,
                 help="list every call in the JSON (default: if there are 1,000 or fewer)",
             ),
-            *build_report.build_options(),
+            *build_options(),
         ],
     )
     file = Flag(

@@ -1,7 +1,7 @@
 """The result of a bench or a comparison for a build: JUnit XML, and annotations and a summary for GitHub Actions.
 
 A :class:`BuildReport` is a list of checks. Those of a bench are its thresholds; the check of a comparison is its
-verdict. :func:`deliver` writes it to the places that the options of :func:`build_options` name.
+verdict. :func:`deliver` writes it to the places that the options of :func:`grpclab.cli.options.build_options` name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from grpclab.cli.output import require_writable, write
-from grpclab.cli.parser import Flag
 from grpclab.errors import UsageError, invalid
 from grpclab.text import markdown
 from grpclab.text.printable import printable
@@ -59,18 +58,6 @@ class BuildReport:
     def with_outcome(self, outcome: Outcome) -> list[BuildCheck]:
         """Return the checks that ended so."""
         return [check for check in self.checks if check.outcome == outcome]
-
-
-def build_options() -> list[Flag]:
-    """The options that say where the report goes."""
-    return [
-        Flag("--junit", metavar="FILE", help="write the checks as JUnit XML"),
-        Flag(
-            "--github",
-            switch=True,
-            help=f"annotate the build and add to its summary in GitHub Actions (default: if {GITHUB} is true)",
-        ),
-    ]
 
 
 def check_place(junit: str | None, *others: str | None) -> None:

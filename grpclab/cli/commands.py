@@ -6,12 +6,12 @@ server could not be started; 4 inconclusive; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import shlex
 import sys
 import textwrap
-import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -229,6 +229,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if not options.quiet:
             _warn_of_unknown_variables(options)
             _warn_of_unread_variables(options)
+        gc.enable()  # the program was started without
         return int(options.run(options))
     except GrpclabError as error:
         _explain(error, f"{error}{_places(str(error), options)}", options)
@@ -280,12 +281,18 @@ def _warn_of_unknown_variables(options: Options) -> None:
 def _explain(error: BaseException, line: str, options: Options) -> None:
     """One line on standard error; with -v the traceback before it."""
     if options.verbose:
+        import traceback  # here: only this needs it
+
         trace = "".join(traceback.format_exception(error))
         print(textwrap.indent(trace, "  "), end="", file=sys.stderr)  # no line of others looks like one of ours
     _say(printable(line))
 
 
 def _say(line: str) -> None:
-    """An error on standard error, in a terminal in colour."""
-    name = "\x1b[1;31mgrpclab:\x1b[0m" if terminal.in_colour(sys.stderr) else "grpclab:"
-    terminal.paint(sys.stderr, f"{name} {line}\n")
+    """An error on standard error; in a terminal it is wrapped at its edge, and has a colour."""
+    text = f"grpclab: {line}"
+    if columns := terminal.columns(sys.stderr):
+        text = textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
+    if terminal.in_colour(sys.stderr):
+        text = text.replace("grpclab:", "\x1b[1;31mgrpclab:\x1b[0m", 1)
+    terminal.paint(sys.stderr, f"{text}\n")

@@ -24,6 +24,7 @@ from grpclab.cli.completion import offering
 from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import (
     BEATS,
+    build_options,
     idle_lines,
     load_options,
     remote_group,
@@ -78,8 +79,8 @@ EPILOG = """examples:
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
 Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 bad input, 3 a side cannot be measured, 4 inconclusive (0 with
---allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. Results are stored under results/; `grpclab report` draws
-them."""
+--allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. Results are stored under
+results/; `grpclab report` builds a report from them."""
 
 
 def run(options: Options) -> int:
@@ -288,7 +289,7 @@ def _groups() -> list[OptionGroup]:
             Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
             Flag("--allow-mixed", switch=True, help="accept results of different machines or versions"),
             Flag("--json", metavar="FILE", help="write the verdict as JSON; - is standard output"),
-            *build_report.build_options(),
+            *build_options(),
         ],
     )
     return [

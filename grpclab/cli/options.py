@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from grpclab.cli.parser import Flag, OptionGroup, Options
 from grpclab.cli.several_calls import check_several
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import FACTORS, TrialConfig, parse_settings, pool_settings, refuse_twice
+from grpclab.factors.config import FACTORS, parse_settings, pool_settings, refuse_twice
 from grpclab.factors.levels import Level, format_level
 from grpclab.load.calls.call_options import FORMATS, ORDERS
 from grpclab.quantities import time_option
@@ -210,10 +210,22 @@ def factor_option(
 ) -> Flag:
     """The option that is short for a factor, with its meaning and default out of the table."""
     factor = FACTORS[FACTOR_OF[option]]
-    level = (TrialConfig().flat() | dict(defaults or {}))[factor.dotted]
+    level = (defaults or {}).get(factor.dotted, factor.default)
     default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
     name, words = option.replace("_", "-"), meaning or factor.meaning
     return Flag(*short, f"--{name}", metavar=metavar, help=f"{words} (default: {default})")
+
+
+def build_options() -> list[Flag]:
+    """The options that say where the report for a build goes: see :mod:`grpclab.cli.build_report`."""
+    return [
+        Flag("--junit", metavar="FILE", help="write the checks as JUnit XML"),
+        Flag(
+            "--github",
+            switch=True,
+            help="annotate the build and add to its summary in GitHub Actions (default: if GITHUB_ACTIONS is true)",
+        ),
+    ]
 
 
 def check_call(given: Mapping[str, Any], levels: Mapping[str, Level]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -76,6 +75,8 @@ def show(text: str) -> None:
     if not terminal.in_colour(sys.stdout):
         print(text)
         return
+    import shutil  # here: it loads compression, which other commands have no use for
+
     from rich.console import Console
     from rich.text import Text
 

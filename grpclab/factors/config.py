@@ -9,16 +9,12 @@ Units are in the names: ``_s`` seconds, ``_ms`` milliseconds, ``_us`` microsecon
 ``_bytes`` bytes, ``_mbps`` 10^6 bits per second, ``_rps`` calls per second, ``_share`` from 0 to 1.
 """
 
-from __future__ import annotations
-
 import dataclasses
-import difflib
 import shlex
 import types
-import typing
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Self, Union, cast, get_args, get_origin
 
 from grpclab.errors import FactorError, UsageError, invalid
 from grpclab.factors.levels import Factor, Level, format_level
@@ -276,7 +272,7 @@ class TrialConfig:
         """Every factor by its dotted name, in the order of the table; the user's own factors come last."""
         return {name: getattr(getattr(self, f.section), f.name) for name, f in FACTORS.items()} | dict(self.own)
 
-    def replace(self, settings: Mapping[str, Level]) -> TrialConfig:
+    def replace(self, settings: Mapping[str, Level]) -> Self:
         """A copy with other levels for some factors, named with a dot. None removes one of the user's own factors.
 
         Raises FactorError for an unknown name or an invalid level.
@@ -296,7 +292,7 @@ class TrialConfig:
         given = {name: str(level) for name, level in own.items() if level is not None}
         return dataclasses.replace(self, own=given, **changed)
 
-    def differences(self, base: TrialConfig) -> dict[str, Level]:
+    def differences(self, base: Self) -> dict[str, Level]:
         """The factors whose levels differ from those of `base`, with this configuration's levels.
 
         A factor of the user's own that only `base` has is None.
@@ -321,9 +317,8 @@ SECTIONS: dict[str, type] = {
 def _table() -> dict[str, Factor]:
     table = {}
     for section, cls in SECTIONS.items():
-        hints = typing.get_type_hints(cls)
         for f in dataclasses.fields(cls):
-            hint = hints[f.name]
+            hint: Any = f.type  # the type itself: this module's annotations are evaluated
             members = [m for m in get_args(hint) if m is not types.NoneType]
             optional = get_origin(hint) in (Union, types.UnionType)
             registry: Registry[Any] | None = f.metadata["registry"]
@@ -335,7 +330,7 @@ def _table() -> dict[str, Factor]:
                 kind=kind,
                 optional=optional,
                 choices=choices,
-                default=typing.cast("Level", f.default),
+                default=cast("Level", f.default),
                 **f.metadata,
             )
             table[factor.dotted] = factor
@@ -370,6 +365,8 @@ def lookup(name: str) -> Factor:
     try:
         return own_factor(name) if has_own_section(name) else FACTORS[name]
     except KeyError:
+        import difflib  # here: only a mistake needs it
+
         near = difflib.get_close_matches(str(name), FACTORS, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`grpclab factors` lists them all"
         raise FactorError(f"unknown factor {name!r}: {hint}") from None

@@ -198,8 +198,7 @@ def figure_block(
 
 def in_notebook(*parts: Piece) -> str:
     """Parts of the page on their own, as a notebook shows them: with their style, in the theme of the notebook."""
-    style = pages.style(pages.SHARED, "content.css") + assets.style("cell.css")
-    return in_cell(style, Markup('<div class="gl">{}</div>').format(_in_cell(parts)))
+    return in_cell(pages.cell_style(), Markup('<div class="gl">{}</div>').format(_in_cell(parts)))
 
 
 def _in_cell(parts: Iterable[Piece]) -> Markup:

@@ -12,6 +12,7 @@ from grpclab import quantities as qty
 from grpclab.analysis import Judgement, Verdict, paired_levels
 from grpclab.analysis.answer_comparison import AnswersDiffer, answers_differ
 from grpclab.analysis.inference.ratios import TOO_FEW, trials_of
+from grpclab.load.output.notebook_html import in_cell
 from grpclab.metrics import metric_named, metric_words
 from grpclab.text import pages
 from grpclab.text.printable import printable
@@ -116,13 +117,21 @@ class CompareResult:
         return f"<CompareResult {self.judgement.sentence}>"
 
     def _repr_html_(self) -> str:
-        return pages.rendered(
+        table, warnings = self.table(), self.judgement.warnings
+        sentence, *remarks = self.conclusion[: -len(warnings) or None]
+        body = pages.rendered(
             pages.SHARED,
             "compare_result.html.j2",
-            conclusion=self.conclusion,
+            in_cell=True,
+            verdict=self.verdict,
+            sentence=sentence,
+            remarks=remarks,
+            warnings=warnings,
+            titles=table.columns,
+            rows=zip(table.index, table.to_numpy(), strict=True),
             setup=self.setup,
-            table=self.table().to_html(),
         )
+        return in_cell(pages.cell_style(), body)
 
 
 def _figure(metric: str, value: float) -> str:

@@ -14,7 +14,6 @@ A built-in name cannot be replaced.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import sys
@@ -98,6 +97,8 @@ class Registry(Generic[T]):
         points = self._entry_points().get(name, [])
         if not points:
             names = list(self)
+            import difflib  # here: only a mistake needs it
+
             near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(names)}"
             raise UsageError(f"unknown {self.kind} {name!r}: {hint}")

@@ -124,6 +124,14 @@ def in_colour(stream: TextIO) -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb" and stream.isatty()
 
 
+def columns(stream: TextIO) -> int:
+    """The columns of the terminal that is written to; 0 where it is none, or does not say."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # ValueError: a stream without a file
+        return 0
+
+
 def bar(share: float, columns: int, stream: TextIO) -> str:
     """A bar that is filled by this share, in characters that the stream has."""
     full, empty = "━─" if "utf" in (getattr(stream, "encoding", None) or "").lower() else "#-"

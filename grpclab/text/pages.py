@@ -56,6 +56,11 @@ def style(folder: Path, name: str) -> str:
     return (folder / name).read_text(encoding="utf-8")
 
 
+def cell_style() -> str:
+    """The style sheets of a page's parts in the output of a notebook cell."""
+    return style(SHARED, "content.css") + style(SHARED, "cell.css")
+
+
 @functools.cache
 def environment(folder: Path, in_cell: bool) -> jinja2.Environment:
     """The templates of a folder and the shared ones."""

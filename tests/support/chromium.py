@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -65,6 +66,16 @@ class Visit:
         """The width of the window, and the width that the page takes."""
         widths = self.page.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollWidth]")
         return widths[0], widths[1]
+
+
+def barriers(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe finds on a page that keeps somebody out: rules, and the elements that break them.
+
+    The page must be visited with `bypass_csp`: the checker is a script from outside, which its policy would not let in.
+    """
+    violations = Axe().run(page).response["violations"]
+    bad = [found for found in violations if found["impact"] in ("serious", "critical")]
+    return [(found["id"], [node["html"][:160] for node in found["nodes"][:5]]) for found in bad]
 
 
 @contextlib.contextmanager

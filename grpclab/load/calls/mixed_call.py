@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections import Counter
@@ -138,6 +137,8 @@ def _table(content: Any, where: str, keys: Mapping[str, tuple[type, ...]]) -> di
         key = written.replace("-", "_")
         key = "method" if key == "call" else key
         if key not in keys:
+            import difflib  # here: only a mistake needs it
+
             near = difflib.get_close_matches(key, keys, n=1)
             known = ", ".join(one.replace("_", "-") for one in keys)
             hint = f"did you mean {near[0].replace('_', '-')}?" if near else f"there are {known}"

@@ -24,7 +24,8 @@ for(const home of document.querySelectorAll('.fg'))(async()=>{
   const [family,n]=most(node)[0],part=node===root?0:.25+.75*n/node.v;
   const rgb=[1,3,5].map(at=>Math.round(228+part*(parseInt(families[family][1].slice(at,at+2),16)-228)));
   style.background=`rgb(${rgb})`;
-  style.color=.299*rgb[0]+.587*rgb[1]+.114*rgb[2]<140?'#fff':'#1c1c1c'}
+  const light=rgb.map(c=>c>10?((c/255+.055)/1.055)**2.4:c/3294.6);
+  style.color=.2126*light[0]+.7152*light[1]+.0722*light[2]<.179?'#fff':'#000'} // the one with the higher contrast
  function draw(path){
   graph.replaceChildren();let rows=0,hit=0;const top=path[path.length-1],q=find.value.toLowerCase();
   function box(node,trail,left,width,row,inside){

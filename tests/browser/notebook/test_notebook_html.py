@@ -42,7 +42,7 @@ BEYOND = """() => [...document.querySelectorAll('.gl table')].filter(
 
 @pytest.fixture(scope="module")
 def shown() -> list[str]:
-    """The tables of a study and one of its figures as cells show them, a bench card at the end."""
+    """A bench card, and the tables of a study and one of its figures, as cells show them one after the other."""
     made = synthetic.full_study()
     study = made.finished()
     figure = figures.throughput(study, study.plan.curves[0])
@@ -51,7 +51,7 @@ def shown() -> list[str]:
     tables = [comparisons.table(study), configurations.table(study), limits.table(study)]
     parts = [reasons, *tables, mapping.section(study), engines.table(study), figure]
     card = open_loop(1000.0, np.linspace(0.001, 0.1, 2000))
-    return [*(in_notebook(part) for part in parts if part), card._repr_html_()]
+    return [card._repr_html_(), *(in_notebook(part) for part in parts if part)]
 
 
 def write(path: Path, outputs: list[str], template: str, theme: str = "light", more: str = "") -> Path:
@@ -119,6 +119,10 @@ def test_the_bench_card_has_its_figures_on_the_right(viewed: Page) -> None:
     card = viewed.locator(".grpclab-bench")
     assert card.locator("td.gl-num").first.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
     assert card.locator("svg").is_visible()
+    table, picture = card.locator("table").bounding_box(), card.locator("svg").bounding_box()
+    assert table
+    assert picture
+    assert table["x"] + table["width"] <= picture["x"], "they stand side by side, whatever style a later cell brings"
     assert card.locator("tbody th").first.evaluate("cell => getComputedStyle(cell).textAlign") == "left"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
+import pexpect
 import pytest
 
 from grpclab.cli import commands
@@ -38,6 +40,40 @@ def test_help_and_mistakes_start_without_the_heavy_packages(words: list[str], co
     assert "grpclab.cli.commands" in loaded
     assert done.returncode == code
     assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_a_tab_loads_little_but_what_it_offers() -> None:
+    asked = {"_GRPCLAB_COMPLETE": "bash_complete", "COMP_WORDS": "grpclab bench --ra", "COMP_CWORD": "2"}
+    command = [sys.executable, "-X", "importtime", "-m", "grpclab"]
+    done = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert done.stdout == "plain,--rate\n"
+    assert "grpclab.factors.config" in loaded
+    slow = ("difflib", "fractions", "shutil", "grpclab.factors.variants", "grpclab.cli.build_report")
+    assert [name for name in (*HEAVY, *slow) if name in loaded] == []
+
+
+@pytest.mark.parametrize(("word", "ran"), [("--version", False), ("factors", True)])
+def test_garbage_is_collected_from_when_a_command_runs(word: str, ran: bool) -> None:
+    program = (
+        "import gc, sys\nfrom grpclab.__main__ import main\nmain()\nprint(gc.isenabled(), gc.get_freeze_count() > 0)"
+    )
+    if not ran:
+        program = program.replace("\nmain()", "\ntry: main()\nexcept SystemExit: pass")
+    done = subprocess.run([sys.executable, "-c", program, word], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{ran} {not ran}"
+
+
+def test_an_error_is_wrapped_at_the_edge_of_a_terminal_between_words() -> None:
+    words = ["-m", "grpclab", "bench", "--set", "server.thread=4"]
+    plain = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False).stderr
+    environment = os.environ | {"NO_COLOR": "1"}
+    terminal = pexpect.spawn(sys.executable, words, dimensions=(24, 60), encoding="utf-8", env=environment)
+    terminal.expect(pexpect.EOF)
+    shown = (terminal.before or "").splitlines()
+    assert len(shown) > len(plain.splitlines()) == 1
+    assert max(map(len, shown)) <= 60
+    assert " ".join(shown).split() == plain.split()
 
 
 def test_no_command_but_the_one_that_is_named_is_loaded() -> None:

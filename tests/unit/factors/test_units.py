@@ -11,7 +11,7 @@ from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.factors.levels import format_level
 from grpclab.load.core.arrivals import parse_rates
 from grpclab.load.slo import parse_slo
-from grpclab.quantities import UNITS_S, in_unit, seconds, share
+from grpclab.quantities import UNITS_NS, in_unit, seconds, share
 
 TIMES = {
     "1h": 3600.0,
@@ -78,10 +78,10 @@ def test_a_number_without_a_unit_counts_in_the_unit_asked_for() -> None:
     assert (in_unit("5", "ms"), in_unit("5s", "ms"), in_unit("5ms", "us")) == (5.0, 5000.0, 5000.0)
 
 
-@given(st.lists(st.integers(0, 10**6), min_size=len(UNITS_S), max_size=len(UNITS_S)))
+@given(st.lists(st.integers(0, 10**6), min_size=len(UNITS_NS), max_size=len(UNITS_NS)))
 def test_a_time_is_the_sum_of_its_parts(parts: list[int]) -> None:
-    text = "".join(f"{part}{unit}" for part, unit in zip(parts, UNITS_S, strict=True))
-    assert seconds(text) == float(sum(part * unit for part, unit in zip(parts, UNITS_S.values(), strict=True)))
+    text = "".join(f"{part}{unit}" for part, unit in zip(parts, UNITS_NS, strict=True))
+    assert seconds(text) == sum(part * unit for part, unit in zip(parts, UNITS_NS.values(), strict=True)) / 10**9
 
 
 def test_every_factor_that_is_a_time_takes_units() -> None:
