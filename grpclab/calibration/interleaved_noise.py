@@ -208,7 +208,7 @@ def _yardstick_claim(frame: pd.DataFrame, engine: str, sliced: Spread) -> Claim:
     without = Spread.of(numbers(rows, "ln_whole"))
     known = min(sliced.blocks, without.blocks) >= FEWEST_BLOCKS
     return Claim(
-        claim=f"{engine}: sd of ln ratio per block in slices with the yardstick, against without it",
+        claim=f"{engine}: sd of ln ratio per block in slices, corrected for core speed against uncorrected",
         goal="smaller, or both at most 0.015",
         measured=f"{sliced} against {without}",
         holds=sliced.sd < without.sd or max(sliced.sd, without.sd) <= SMALL if known else None,

@@ -66,7 +66,7 @@ CASES: dict[str, PlantedCase] = {
         slower=4.0,
     ),
     "waiting": PlantedCase(
-        title="1.05× by waiting, 5 ms behind 10 threads, 64 in flight",
+        title="1.05× by waiting, 5 ms with 10 threads, 64 in flight",
         both={
             "load.concurrency": 64,
             "server.threads": 10,
@@ -310,9 +310,10 @@ def _ratio(logs: Floats) -> Cell:
 EXPERIMENT = Experiment(
     title="The edges of slices",
     question=(
-        "Short slices are mostly edges: do they show the same as one long window? Planted differences are measured "
-        "on the same servers in turn, in slices of the chosen length, of twice and four times that length, and in "
-        "one window. In addition, a server that stalls is measured with an open loop, in slices and in one window."
+        "A short slice consists mostly of its edges. Does it give the same result as one long window? Known "
+        "differences are measured on the same servers in turn, in slices of the chosen length, of twice and four times "
+        "that length, and in one window. In addition, an open loop measures a server that stalls, in slices and in "
+        "one window."
     ),
     sized=sized,
     claims=claims,

@@ -79,8 +79,8 @@ EPILOG = """examples:
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
 Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 bad input, 3 a side cannot be measured, 4 inconclusive (0 with
---allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. Results are stored under results/; `grpclab report` draws
-them."""
+--allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. Results are stored under
+results/; `grpclab report` builds a report from them."""
 
 
 def run(options: Options) -> int:

@@ -136,7 +136,7 @@ class Repository:
     def _shallow(self) -> str:
         """What to do where the clone holds a part of the history; "" where it holds all."""
         found = _git(self.top, "rev-parse", "--is-shallow-repository").stdout.strip()
-        return " (this clone is shallow: `git fetch --unshallow` brings the rest)" if found == "true" else ""
+        return " (this clone is shallow: `git fetch --unshallow` fetches the rest)" if found == "true" else ""
 
     def after(self, first: Commit, last: Commit, called: str) -> list[Commit]:
         """The commits that follow the `first` up to the `last`, the oldest first: of a merge itself, not its branch.

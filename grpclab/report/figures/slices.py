@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
+from grpclab.analysis.inference.ratios import numbers
 from grpclab.metrics import metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -26,36 +27,42 @@ LEAST_REACH = math.log(1.02)
 @dataclass(frozen=True, kw_only=True)
 class Noise:
     """The scatter within blocks, as standard deviations of logarithms: of each side from pass to pass, and of the
-    ratio; `shared` is the correlation of the sides."""
+    ratio; `shared` is the correlation of the sides, `speeds` that of the ratio and the speeds of the cores, NaN if they
+    are not known."""
 
     baseline: float
     candidate: float
     ratio: float
     shared: float
+    speeds: float = math.nan
 
 
 def passes(study: FinishedStudy) -> pd.DataFrame:
-    """One row a pass in which both sides count: block, pass, at (seconds since the group began), baseline, candidate.
+    """One row a pass in which both sides count: block, pass, at (seconds since the group began), baseline, candidate,
+    speeds (the speed of the candidate's cores over that of the baseline's; NaN if it is not known).
 
     The sides are in the unit of the headline's metric: means over the slices of that pass, of the last group of each
     block that holds both. Empty where there are none.
     """
-    columns = ["block", "pass", "at", "baseline", "candidate"]
+    columns = ["block", "pass", "at", "baseline", "candidate", "speeds"]
     frame = study.slices
     sides = {study.baseline: "baseline", study.candidate: "candidate"}
     if frame.empty or len(sides) < 2:
         return pd.DataFrame(columns=columns)
     metric = study.metric_of_headline if study.metric_of_headline in frame else "throughput_rps"
     middle = (frame["started_at"] + frame["ramp_s"] + frame["counted_s"] / 2).astype(float)
-    frame = frame.assign(value=frame[metric].astype(float), at=middle, side=frame["member"].map(sides))
+    speed = numbers(frame, "core_speed")
+    frame = frame.assign(value=frame[metric].astype(float), at=middle, side=frame["member"].map(sides), speed=speed)
     usable = frame["valid"] & frame["side"].notna() & (frame["value"] > 0)
     kept = frame[usable & np.isfinite(frame["value"]) & np.isfinite(frame["at"])]
     kept = kept[kept["group"] == kept.groupby("block")["group"].transform("max")]
     times = kept.groupby(["block", "pass"])["at"].mean()
-    wide = kept.pivot_table(index=["block", "pass"], columns="side", values="value", aggfunc="mean")
+    means = kept.groupby(["block", "pass", "side"])[["value", "speed"]].mean().unstack("side")
+    wide, speeds = means["value"], means["speed"]
     if not {"baseline", "candidate"} <= set(wide.columns):
         return pd.DataFrame(columns=columns)
-    whole: pd.DataFrame = wide.dropna().join(times).reset_index()
+    quotient = (speeds["candidate"] / speeds["baseline"]).rename("speeds")
+    whole: pd.DataFrame = wide.dropna().join([times, quotient]).reset_index()
     return whole.sort_values(["block", "pass"], ignore_index=True)[columns]
 
 
@@ -69,7 +76,24 @@ def noise(table: pd.DataFrame) -> Noise | None:
         return None
     one, other, ratio = (math.sqrt(float((centred[name] ** 2).sum()) / degrees) for name in logs)
     both = float((centred["baseline"] * centred["candidate"]).sum()) / degrees
-    return Noise(baseline=one, candidate=other, ratio=ratio, shared=both / (one * other) if one and other else 0.0)
+    return Noise(
+        baseline=one,
+        candidate=other,
+        ratio=ratio,
+        shared=both / (one * other) if one and other else 0.0,
+        speeds=_follows(centred["ratio"], table),
+    )
+
+
+def _follows(ratio: pd.Series, table: pd.DataFrame) -> float:
+    """The correlation within blocks of ln ratio and the ln speeds of the cores; NaN if those are not known."""
+    speeds = table["speeds"].astype(float)
+    if not (speeds > 0).all():
+        return math.nan
+    logs = pd.Series(np.log(speeds), index=table.index)
+    centred = logs - logs.groupby(table["block"]).transform("mean")
+    spread = math.sqrt(float((ratio**2).sum() * (centred**2).sum()))
+    return float((ratio * centred).sum()) / spread if spread > 0 else math.nan
 
 
 def slices(study: FinishedStudy) -> FigureBlock | None:
@@ -103,6 +127,8 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
             for side, colour, marker in (("baseline", theme.BASELINE, "o"), ("candidate", theme.CANDIDATE, "s")):
                 _line(top, places[rows], relative[side][rows], colour, marker)
             _line(beneath, places[rows], ratio[rows], theme.INK, "")
+            if math.isfinite(scatter.speeds):
+                beneath.plot(places[rows], centre * table["speeds"][rows], color=theme.OTHERS[0], lw=1.1, zorder=2)
         top.set_ylim(math.exp(-reach), math.exp(reach))
         beneath.set_ylim(centre * math.exp(-reach), centre * math.exp(reach))
         ticks = theme.ratio_ticks(math.exp(-reach), math.exp(reach), most=5)
@@ -124,6 +150,9 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
         length = 20 if narrow else 34
         quotient = f"{words.short(names['candidate'], length)} / {words.short(names['baseline'], length)}"
         beneath.set_title(quotient, fontweight="normal", fontsize=9.5)
+        if math.isfinite(scatter.speeds):
+            place = {"transform": beneath.transAxes, "ha": "right", "fontsize": 9.5}
+            beneath.text(1.0, 1.03, "speeds of their cores", color=theme.OTHERS[0], **place)
         beneath.set_xlabel("time within each group" + ("" if not (narrow or len(shown) > 8) else ", by block"))
 
     metric = metric_words(study.metric_of_headline)
@@ -146,9 +175,10 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
             "Top: each point is one slice, about a tenth of a second of load, relative to the mean of its side. "
             "Both servers are up at the same time and take turns in random order. Where the two lines rise and "
             "fall together, the speed of the machine changed, which affected both sides. Bottom: their ratio in "
-            "each pass, on the same scale. What affected both sides cancels, and the rest is the noise of the "
-            "comparison. A step in the ratio from one block to the next comes from the server processes, which are "
-            "fresh in each block. That is why the block, not the slice, is the unit of evidence."
+            "each pass, on the same scale, and if it was measured, the ratio of the speeds of their cores. What "
+            "affected both sides cancels, and what a slow core did to one side is taken out of the comparison; the "
+            "rest is its noise. A step in the ratio from one block to the next comes from the server processes, which "
+            "are fresh in each block. That is why the block, not the slice, is the unit of evidence."
         ),
         engines=study.engines([study.baseline, study.candidate]),
     )
@@ -219,6 +249,11 @@ def _caption(scatter: Noise, names: dict[str, str]) -> str:
         f"by {_share(scatter.candidate)}, and their ratio by {_share(scatter.ratio)} (standard deviations within "
         "blocks)"
     )
+    if math.isfinite(scatter.speeds):
+        part = "follows" if scatter.speeds > 0.6 else "partly follows" if scatter.speeds > 0.3 else "hardly follows"
+        text += (
+            f". The ratio {part} the speeds of the cores (correlation {scatter.speeds:.2f}), which the verdict corrects"
+        )
     return f"{text}."
 
 

@@ -114,6 +114,25 @@ def test_slices_that_do_not_count_and_groups_that_were_measured_again_are_left_o
     assert set(table.loc[table["block"] == 1, "baseline"]) == {500.0}
 
 
+def test_the_speeds_of_the_cores_are_drawn_beneath_and_the_caption_says_how_the_ratio_follows_them(
+    study: FinishedStudy,
+) -> None:
+    frame = study.slices
+    block = figures.slices(study)
+    assert block is not None
+    assert "speeds of the cores" not in block.caption, "they were not measured"
+    speed = np.exp(np.random.default_rng(2).normal(0, 0.2, len(frame)))
+    slowed = frame.assign(core_speed=speed, throughput_rps=frame["throughput_rps"] * speed)
+    followed = figures.slices(replace(study, slices=slowed))
+    assert followed is not None
+    assert "The ratio follows the speeds of the cores (correlation 1.00)" in followed.caption
+    unlike = figures.slices(replace(study, slices=frame.assign(core_speed=speed)))
+    assert unlike is not None
+    assert "hardly follows" in unlike.caption
+    partly = frame.assign(core_speed=np.where(frame["pass"] == 3, np.nan, speed))
+    assert "speeds of the cores" not in (figures.slices(replace(study, slices=partly)) or block).caption
+
+
 @pytest.mark.parametrize("frame", [pd.DataFrame(), slices({"basic-c64": 1.0})])
 def test_without_slices_of_both_sides_there_is_no_figure_and_a_line_says_so(
     study: FinishedStudy, frame: pd.DataFrame
