@@ -25,7 +25,7 @@ from grpclab.cli.options import (
     set_option,
     whole,
 )
-from grpclab.cli.output import require_writable, tell_encoding, write
+from grpclab.cli.output import require_writable, show, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.request_options import data_options, metadata_given, request_data, schema_file
 from grpclab.cli.several_calls import replay_speed
@@ -227,7 +227,10 @@ def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
     if json_file:
         answers[json_file] = "json"  # two answers in one place would be readable as neither
     for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
-        write(one, lines(answers[one]))
+        if one == "-" and answers[one] == SUMMARY:
+            show("".join(lines(SUMMARY)).rstrip("\n"))
+        else:
+            write(one, lines(answers[one]))
 
 
 def _groups() -> list[OptionGroup]:

@@ -27,7 +27,7 @@ STYLES = {
     r"(?m)(?<=^status    )(?!OK$)[A-Z_]+$": "bold red",
     r"(?m)^(status|message|details|messages|first|time|headers|trailers)(?=  )": "dim",
     r"(?m)^[a-z]+\.[a-z_]+(?=  )": "bold cyan",
-    r"(?m)^(draw it|report|for a pull request|for a machine|figures|site|written)(?=: )": "dim",
+    r"(?m)^(draw it|report|for a pull request|for programs|figures|site|written)(?=: )": "dim",
 }
 """How words of an answer look in a terminal: verdicts, findings, the status of a call, factors, the places of files."""
 COUNTED = re.compile(
@@ -72,16 +72,20 @@ def tell_encoding(*, quiet: bool) -> None:
 
 def show(text: str) -> None:
     """Print an answer; in a terminal sentences are wrapped at its edge, and what matters has a colour."""
-    if not terminal.in_colour(sys.stdout):
+    if not sys.stdout.isatty():
         print(text)
         return
     import shutil  # here: it loads compression, which other commands have no use for
 
+    width = shutil.get_terminal_size().columns
+    text = "\n".join(fitted(line, width) for line in terminal.clean(text).split("\n"))
+    if not terminal.in_colour(sys.stdout):
+        print(text)
+        return
     from rich.console import Console
     from rich.text import Text
 
-    width = shutil.get_terminal_size().columns
-    styled = Text("\n".join(fitted(line, width) for line in terminal.clean(text).split("\n")))
+    styled = Text(text)
     for pattern, style in STYLES.items():
         styled.highlight_regex(pattern, style)
     made = io.StringIO()
@@ -90,13 +94,16 @@ def show(text: str) -> None:
     terminal.paint(sys.stdout, made.getvalue())
 
 
+PROSE = 3
+"""A cell with so many blanks is a remark on its row."""
+
+
 def fitted(line: str, width: int) -> str:
     """A line in the width of a terminal: sentences are wrapped, what has a term in front of it beneath itself."""
     gaps = list(re.finditer(r"(?<=\S)  +(?=\S)", line))
-    if len(line) <= width or len(gaps) > 1:  # a row of a table stays a row
-        return line
-    start = gaps[0].end() if gaps else len(line) - len(line.lstrip())
-    if start > width // 2:
+    start = gaps[-1].end() if gaps else len(line) - len(line.lstrip())
+    is_row = len(gaps) > 1 and line.count(" ", start) < PROSE  # a row of a table stays a row
+    if len(line) <= width or is_row or start > width * 2 // 3:
         return line
     wrapped = textwrap.wrap(line[start:], width - start, break_long_words=False, break_on_hyphens=False)
     return f"\n{' ' * start}".join([line[:start] + wrapped[0], *wrapped[1:]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from grpclab.cli.output import require_writable, show, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import DesignError, UsageError, did_you_mean
 from grpclab.study.documents import plain
+from grpclab.system import terminal
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import project_root, stored_studies
 from grpclab.text.printable import printable
@@ -100,12 +102,13 @@ def show_result(published: Published, options: Options) -> Judgement:
     from grpclab.report.renderers.terminal import WIDTH, table
 
     study, path = published.study, published.path
+    width = min(WIDTH, terminal.columns(sys.stdout) or WIDTH)
     if options.json:  # first: standard output may be read by `head`
         write(options.json, [json.dumps(as_json(study), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
-            show(f"\n{table(study)}\n")
-        lines = [printable(study.verdict.sentence), *textwrap.wrap(glossary.line(study), WIDTH)]
+            show(f"\n{table(study, width)}\n")
+        lines = [printable(study.verdict.sentence), *textwrap.wrap(glossary.line(study), width)]
         lines += [f"warning: {printable(warning)}" for warning in study.verdict.warnings]
         lines.append(f"report: {path}")
         if not options.quiet:

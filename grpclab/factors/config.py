@@ -125,6 +125,7 @@ class ServerConfig:
         100, "calls accepted in a burst after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
     )
     interceptors: int = _factor(0, "interceptors that do nothing, to show what one costs", minimum=0, maximum=100)
+    channelz: bool = _factor(False, "the channelz service, by which clients inspect the server's connections")
     reflection: bool = _factor(True, "the reflection service, by which clients learn the server's methods")
     desk: bool = _factor(False, "a diagnostics server next to the server; /metrics also needs metrics")
     handler_work_us: float = _factor(0.0, "CPU time used in the handler", minimum=0, maximum=60e6)

@@ -64,6 +64,14 @@ FEATURES: tuple[Feature, ...] = (
         on={"server.access_log_share": 1.0},
         in_production=False,
     ),
+    Feature(
+        name="channelz",
+        title="channelz service",
+        on={"server.channelz": True},
+        in_production=False,
+        library="grpc_channelz",
+        extra="desk",
+    ),
     Feature(name="interceptors", title="5 empty interceptors", on={"server.interceptors": 5}, in_production=False),
     Feature(
         name="tracing",

@@ -17,14 +17,29 @@ from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.elastic import ElasticThreadPool
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
 from grpclab.servers.instrumentation import interceptors
+from grpclab.system.optional import needs
 
 SERVICE = "greet.GreeterService"
+CHANNELZ = "grpc.channelz.v1.Channelz"
 
 
-def service_names() -> tuple[str, ...]:
+def service_names(config: ServerConfig) -> tuple[str, ...]:
     """The names of the services that a server offers."""
     assert greet_pb2.DESCRIPTOR.services_by_name["GreeterService"].full_name == SERVICE
-    return (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    inspection = {reflection.SERVICE_NAME: config.reflection, CHANNELZ: config.channelz}
+    return (SERVICE, health.SERVICE_NAME, *(name for name, is_on in inspection.items() if is_on))
+
+
+def _add_inspection(server: Any, config: ServerConfig) -> None:
+    """Add the services by which others look at a server. Raises MissingDependencyError without grpcio-channelz."""
+    if config.reflection:
+        reflection.enable_server_reflection(service_names(config), server)
+    if config.channelz:
+        try:
+            from grpc_channelz.v1.channelz import add_channelz_servicer
+        except ImportError:
+            raise needs("server.channelz", "grpcio-channelz", "desk") from None
+        add_channelz_servicer(server)
 
 
 def _listen(server: Any, address: str, credentials: grpc.ServerCredentials | None) -> int:
@@ -63,8 +78,7 @@ def sync_server(
         status.set(name, health_pb2.HealthCheckResponse.SERVING)
     greet_pb2_grpc.add_GreeterServiceServicer_to_server(SyncGreeter(config, count, seed=seed, hold=hold), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    if config.reflection:
-        reflection.enable_server_reflection(service_names(), server)
+    _add_inspection(server, config)
     return server, status, _listen(server, address, credentials)
 
 
@@ -88,6 +102,5 @@ async def async_server(
         await status.set(name, health_pb2.HealthCheckResponse.SERVING)
     greet_pb2_grpc.add_GreeterServiceServicer_to_server(AsyncGreeter(config, count, seed=seed, hold=hold), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    if config.reflection:
-        reflection.enable_server_reflection(service_names(), server)
+    _add_inspection(server, config)
     return server, status, _listen(server, address, credentials)

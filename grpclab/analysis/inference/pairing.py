@@ -176,7 +176,8 @@ def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
     if not absent:
         notes += _left_out(by_side, places, both)
     if metric in EVEN:
-        (base_even, _), (other_even, _) = (_place_values(rows, EVEN[metric]) for rows in sides.values())
+        even_of = {name: _place_values(rows, EVEN[metric])[0] for name, rows in sides.items()}
+        base_even, other_even = even_of[baseline], even_of[candidate]  # the same where one is compared with itself
         even = {place for place in base_even.keys() & other_even.keys() if place[1] != UNGROUPED}
         base = {place: base_even[place] if place in even else value for place, value in base.items()}
         other = {place: other_even[place] if place in even else value for place, value in other.items()}

@@ -15,25 +15,28 @@ from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import features
 
 WIDTH = 100
-"""The most columns of :func:`table`."""
+"""The columns of :func:`table`, where there are as many."""
+LEAST = 60
+"""The fewest columns; a narrower terminal breaks the rows."""
 
 
-def table(study: FinishedStudy) -> str:
-    """The comparisons that matter in plain text, :data:`WIDTH` columns at most.
+def table(study: FinishedStudy, width: int = WIDTH) -> str:
+    """The comparisons that matter in plain text, `width` columns at most.
 
     The headline, parts, ladder, features, handlers that wait and A/A; in a study without parts, ladder and features,
     every level that was compared. Below them, what was measured together and what was not.
     """
+    width = max(LEAST, min(WIDTH, width))
     cells = [["", "ratio", "95 % interval", "verdict"], *_rows(study)]
     widths = [max(len(row[at]) for row in cells) for at in range(4)]
-    widths[0] = max(12, min(widths[0], WIDTH - sum(widths[1:]) - 6))
+    widths[0] = max(12, min(widths[0], width - sum(widths[1:]) - 6))
     lines = [
         f"{_cut(name, widths[0]):<{widths[0]}}  {ratio:>{widths[1]}}  {between:>{widths[2]}}  {verdict}"
         for name, ratio, between, verdict in cells
     ]
     shown = together.line(study)
-    more = textwrap.wrap(f"measured together: {shown}", WIDTH) if shown else []
-    return "\n".join([*(line[:WIDTH].rstrip() for line in lines), *more])
+    more = textwrap.wrap(f"measured together: {shown}", width) if shown else []
+    return "\n".join([*(line[:width].rstrip() for line in lines), *more])
 
 
 def _rows(study: FinishedStudy) -> Iterator[list[str]]:

@@ -48,6 +48,7 @@ LATE_SHARE = 0.6
 OLDEST_GRPCIO = (1, 60)
 HEALTH = "grpc.health.v1.Health"
 REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
+CHANNELZ = "grpc.channelz.v1.Channelz"
 NO_INTERCEPTORS = {"access_log_share": 0, "rate_limit_rps": None, "interceptors": 0}
 """The levels of the server's factors at which there is no interceptor."""
 PR_SET_CHILD_SUBREAPER = 36
@@ -703,6 +704,15 @@ class _Server:
                 pass
             except (TypeError, RuntimeError) as error:  # the application's own definitions, or stubs for a newer grpcio
                 tell(f"no health service: {error}")
+        if self.order.settings["channelz"] and not self._added.serves(CHANNELZ, "GetServers"):
+            try:
+                from grpc_channelz.v1.channelz import add_channelz_servicer
+            except ImportError as error:
+                raise _RefusedError(
+                    f"invalid server.channelz=true: expected false without grpcio-channelz ({error})"
+                ) from None
+            add_channelz_servicer(server)
+            names.append(CHANNELZ)
         own_reflection = any(self._added.serves(name, "ServerReflectionInfo") for name in REFLECTION)
         if self.order.settings["reflection"] and not own_reflection:
             try:

@@ -46,7 +46,9 @@ def serve_in_foreground(
         def announce(served: ServerListening) -> None:
             from grpclab.servers.build import service_names
 
-            exposed = where.exposure(service_names(), tls=spec.config.tls, diagnostics=_about(diagnostics, served))
+            exposed = where.exposure(
+                service_names(spec.config), tls=spec.config.tls, diagnostics=_about(diagnostics, served)
+            )
             if exposed or (diagnostics and not diagnostics.local):
                 print(f"grpclab: {exposed or _about(diagnostics, served)}", file=sys.stderr, flush=True)
             if not quiet:

@@ -16,6 +16,7 @@ from grpclab.factors.levels import Level
 from grpclab.factors.variants import OPTIMIZED, PRODUCTION
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import METRIC, PREFERRED_CONCURRENCY, Configurations, comparison, headline
+from grpclab.study.designs.grouping import grouped
 from grpclab.study.parameters import NO_BULK, Design, StudyParameters
 from grpclab.system.optional import is_installed, needs
 
@@ -25,6 +26,9 @@ CPU = "server_cpu_per_call_s"
 """Beside throughput, what each feature is compared in."""
 OPTIMIZED_NAME, PRODUCTION_NAME = "optimized", "production"
 """The configurations to which features are added, and from which they are taken."""
+WORKS_LATER = ("tracing-all",)
+"""Features with which a server works while others are measured, by name."""
+LATER = "it sends its spans after its calls have ended"
 OF_THE_HEADLINE = ("latency_p50_s", "latency_p99_s", CPU)
 
 
@@ -57,7 +61,7 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> Study
         planned.compare(whole_title, CHATTER, optimized, production, metric=metric)
     features = [_feature(planned, add, feature) for feature in FEATURES if feature.library not in missing]
     left_out = [feature for feature in FEATURES if feature.library in missing]
-    return replace(
+    whole = replace(
         planned.plan(blocks=parameters.blocks),
         headline=headline(
             whole_title,
@@ -72,6 +76,12 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> Study
         left_out=tuple(f"not measured: {needs(one.title, one.library, one.extra)}" for one in left_out),
         profiled=(optimized, production) if parameters.profile else (),
     )
+    return grouped(whole, apart={_with(name): LATER for name in WORKS_LATER if _with(name) in whole.names})
+
+
+def _with(feature: str) -> str:
+    """The name of the configuration that has a feature alone."""
+    return f"{OPTIMIZED_NAME}-{feature}"
 
 
 def _feature(planned: Configurations, add: Add, feature: Feature) -> PlannedFeature:
@@ -81,7 +91,7 @@ def _feature(planned: Configurations, add: Add, feature: Feature) -> PlannedFeat
     if feature.without:
         plain = add(f"optimized-without-{name}", f"optimized without {title}", OPTIMIZED.replace(feature.without))
     else:
-        alone = add(f"optimized-{name}", f"optimized with {title}", OPTIMIZED.replace(feature.on))
+        alone = add(_with(name), f"optimized with {title}", OPTIMIZED.replace(feature.on))
     without = whole = ""
     if feature.in_production:
         without = add(f"production-without-{name}", f"production without {title}", _production_without(feature))

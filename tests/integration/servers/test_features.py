@@ -18,12 +18,13 @@ import trustme
 from google.rpc import error_details_pb2, status_pb2
 
 from grpclab.factors.config import LoadConfig, TrialConfig
+from grpclab.generated import greet_pb2_grpc
 from grpclab.load.generator import Generator
 from grpclab.servers.interceptors import DETAILS, PUSHBACK
 from grpclab.servers.process.launcher import RunningServer
 from tests.support.applications import services_at
 from tests.support.four_servers import Start
-from tests.support.greeting import greeter_at, hello
+from tests.support.greeting import channel_to, greeter_at, hello
 from tests.support.processes import until
 
 COUNTING = """
@@ -138,4 +139,21 @@ def test_reflection_can_be_left_out(start: Start) -> None:
         assert "greet.GreeterService" in services_at(server)
     with start(reflection=False) as server, pytest.raises(grpc.RpcError) as refusal:
         services_at(server)
+    assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_channelz_tells_how_many_calls_the_server_has_begun(start: Start) -> None:
+    channelz_pb2 = pytest.importorskip("grpc_channelz.v1.channelz_pb2", reason="pip install 'grpclab[desk]'")
+    from grpc_channelz.v1 import channelz_pb2_grpc
+
+    with start(channelz=True) as server, channel_to(server.target) as channel:
+        assert "grpc.channelz.v1.Channelz" in services_at(server)
+        greeter = greet_pb2_grpc.GreeterServiceStub(channel)
+        for _ in range(20):
+            greeter.SayHello(hello(), timeout=60)
+        stub = channelz_pb2_grpc.ChannelzStub(channel)
+        (found,) = stub.GetServers(channelz_pb2.GetServersRequest(), timeout=60).server
+        assert found.data.calls_started >= 20
+    with start() as server, channel_to(server.target) as channel, pytest.raises(grpc.RpcError) as refusal:
+        channelz_pb2_grpc.ChannelzStub(channel).GetServers(channelz_pb2.GetServersRequest(), timeout=60)
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED

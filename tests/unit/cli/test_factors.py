@@ -61,6 +61,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "server.rate_limit_rps": ("4", ""),
     "server.rate_limit_burst": ("4", "server.rate_limit_rps=5"),
     "server.interceptors": ("4", ""),
+    "server.channelz": ("true", ""),
     "server.reflection": ("false", ""),
     "server.metrics": ("true", ""),
     "server.desk": ("true", ""),

@@ -61,6 +61,9 @@ def test_who_wants_no_colours_has_none(
     assert not in_colour(screen)
     with seen(screen):
         show(ANSWER)
+    assert screen.getvalue().split() == ANSWER.split()
+    assert max(map(len, screen.getvalue().splitlines())) <= 60, "its sentences are wrapped all the same"
+    with seen(screen):
         assert commands.main(["factors"]) == 0
         with pytest.raises(SystemExit):
             commands.main(["benhc"])
@@ -119,4 +122,5 @@ def test_a_bar_has_the_characters_that_its_stream_has() -> None:
 def test_a_line_is_wrapped_behind_its_term_and_a_row_stays_a_row() -> None:
     assert fitted("A  one two three four", 14) == "A  one two\n   three four"
     assert fitted("a  b  c  " + "d" * 30, 18) == "a  b  c  " + "d" * 30
+    assert fitted("p99  -  needs one more call", 18) == "p99  -  needs one\n        more call", "a remark on a row"
     assert fitted("warning: one two three", 18) == "warning: one two\nthree"

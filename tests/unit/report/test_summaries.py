@@ -188,6 +188,9 @@ def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)
     assert max(map(len, lines)) <= WIDTH
     assert "\x1b" not in shown
+    narrow = table(full, 80).splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert [line.split()[-1] for line in narrow[1:6]] == [line.split()[-1] for line in lines[1:6]], "each its verdict"
 
 
 def test_a_study_of_levels_shows_every_level() -> None:
