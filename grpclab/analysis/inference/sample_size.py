@@ -24,6 +24,8 @@ from grpclab.analysis.inference.ratios import ALPHA, CONFIDENCE, Floats, fewest_
 
 POWER = 0.8
 """The chance that so many blocks decide, if the noise is that planned with."""
+POWERS = (0.95, 0.9, 0.85, POWER, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+"""A budget shows equivalence with the first of these for which there is time: a pilot's noise may be low by luck."""
 MOST_BLOCKS = 1000
 """No study is sent off to run more blocks than this."""
 NOISE_CONFIDENCE = 0.8
@@ -208,10 +210,10 @@ def smallest_seen(sd_pairs: float, blocks: int, degrees: int, *, delta: float, t
         return max(PROMISED * delta, float(np.expm1(max(strict + power, math.log1p(delta) + power))))
 
 
-def shows_equivalence(sd_pairs: float, blocks: int, degrees: int, *, delta: float) -> bool:
-    """Whether this number of blocks ends ``equivalent`` in four out of five comparisons without a difference."""
+def shows_equivalence(sd_pairs: float, blocks: int, degrees: int, *, delta: float, power: float = POWER) -> bool:
+    """Whether this number of blocks ends ``equivalent`` in such a share of the comparisons without a difference."""
     known = math.isfinite(sd_pairs) and degrees >= 1 and blocks >= fewest_blocks()
-    return known and _decides(upper_spread(sd_pairs, degrees), blocks, delta=delta, effect=0.0, tests=1)
+    return known and _decides(upper_spread(sd_pairs, degrees), blocks, delta=delta, effect=0.0, tests=1, power=power)
 
 
 def fit_budget(
@@ -227,10 +229,10 @@ def fit_budget(
 ) -> BudgetFit:
     """The counted time and the number of blocks that detect the smallest effect within `seconds` of wall time.
 
-    The fit uses only costs and noise. If several choices detect the same effect (effects within PROMISED times delta
-    count as the same), it takes the one with the least time, so a quiet machine finishes early, as long as it shows
-    equivalence if any choice does. It never plans fewer blocks than a verdict needs, even if they exceed the budget:
-    see `fits`.
+    The fit uses only costs and noise. It shows equivalence if any choice does, with the highest of POWERS. If several
+    choices detect the same effect (effects within PROMISED times delta count as the same), it takes the one with the
+    least time, so a quiet machine finishes early. It never plans fewer blocks than a verdict needs, even if they exceed
+    the budget: see `fits`.
     """
     times = {least_counted_s, most_counted_s, noise.counted_s, *COUNTED_S}
     choices = []
@@ -240,7 +242,10 @@ def fit_budget(
         spread = noise.at(counted_s)
         for blocks in range(fewest_blocks(), max(affordable, fewest_blocks()) + 1):
             seen = smallest_seen(spread, blocks, noise.degrees, delta=delta, tests=tests)
-            equivalent = shows_equivalence(spread, blocks, noise.degrees, delta=delta)
+            shown = (
+                power for power in POWERS if shows_equivalence(spread, blocks, noise.degrees, delta=delta, power=power)
+            )
+            power = next(shown, 0.0)
             fit = BudgetFit(
                 counted_s=counted_s,
                 blocks=blocks,
@@ -248,7 +253,8 @@ def fit_budget(
                 seconds=blocks * block_s,
                 fits=blocks <= affordable,
             )
-            rank = (not fit.fits, 0.0 if fit.fits else fit.seconds, not equivalent, round(seen, 4), fit.seconds)
+            late_s = 0.0 if fit.fits else fit.seconds
+            rank = (not fit.fits, late_s, -power, round(seen, 4), fit.seconds)
             choices.append((rank, fit))
     return min(choices, key=lambda choice: choice[0])[1]
 
@@ -315,16 +321,16 @@ def _bound_factor(degrees: int, confidence: float) -> float:
     return math.sqrt(degrees / float(scipy.stats.chi2.ppf(1 - confidence, degrees)))
 
 
-def _decides(spread: float, blocks: int, *, delta: float, effect: float, tests: int) -> bool:
-    """Whether so many blocks decide in four comparisons of five, at this noise."""
+def _decides(spread: float, blocks: int, *, delta: float, effect: float, tests: int, power: float = POWER) -> bool:
+    """Whether so many blocks decide in that share of the comparisons, at this noise."""
     error, margin = spread / math.sqrt(blocks), math.log1p(delta)
     if not effect:
-        both = (1 + POWER) / 2
+        both = (1 + power) / 2
         return float((_quantiles((1 + CONFIDENCE) / 2)[blocks - 1] + _quantiles(both)[blocks - 1]) * error) <= margin
-    power = float(_quantiles(POWER)[blocks - 1]) * error
+    reserve = float(_quantiles(power)[blocks - 1]) * error
     strict = float(_quantiles(1 - ALPHA / (2 * max(1, tests)))[blocks - 1]) * error
     size = math.log1p(effect)
-    return strict + power <= size and power <= size - margin
+    return strict + reserve <= size and reserve <= size - margin
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,7 +22,7 @@ from grpclab.analysis import (
     spread_within_pairs,
     upper_spread,
 )
-from grpclab.analysis.inference.sample_size import EFFECTS, PROMISED, is_promised, shows_equivalence
+from grpclab.analysis.inference.sample_size import EFFECTS, POWERS, PROMISED, is_promised, shows_equivalence
 
 MANY = 10_000
 """Degrees of freedom at which the noise is known."""
@@ -165,6 +165,27 @@ def test_a_quiet_machine_ends_before_its_budget() -> None:
     fit = fit_budget(COSTS, PairNoise(sd=0.004, degrees=9, counted_s=1.0), 3600.0, delta=0.05)
     assert fit.blocks == 6
     assert fit.smallest_effect == pytest.approx(PROMISED * 0.05)
+
+
+def test_a_budget_shows_equivalence_with_more_certainty_if_there_is_time() -> None:
+    noise = PairNoise(sd=0.015, degrees=3, counted_s=1.0)
+    costs = BlockCosts(fixed_s=4.0, per_counted_s=1.0)
+    fits = [
+        fit_budget(costs, noise, seconds, delta=0.05, least_counted_s=1.0, most_counted_s=1.0)
+        for seconds in (30.0, 45.0, 3600.0)
+    ]
+    shown = [
+        max(
+            power
+            for power in (0.0, *POWERS)
+            if not power or shows_equivalence(noise.sd, fit.blocks, noise.degrees, delta=0.05, power=power)
+        )
+        for fit in fits
+    ]
+    assert shown == sorted(shown)
+    assert 0.0 < shown[0] < shown[-1] == 0.95
+    before = fits[-1].blocks - 1
+    assert not shows_equivalence(noise.sd, before, noise.degrees, delta=0.05, power=0.95), "no more than that takes"
 
 
 def test_a_budget_too_small_for_a_verdict_says_so_and_plans_the_least() -> None:
