@@ -210,7 +210,7 @@ class Child:
 
     def _written(self) -> str:
         """The end of its log. The child's descriptor has the same position as ours: it is left where it is."""
-        if self._log is None:
+        if self._log is None or self._log.closed:
             return ""
         file = self._log.fileno()
         return os.pread(file, LOG_BYTES, max(0, os.fstat(file).st_size - LOG_BYTES)).decode(errors="replace")

@@ -334,7 +334,7 @@ def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: Runnin
     assert measured.run.summary.latency_min_s >= 0.030
     assert (measured.target, measured.connections, measured.run.summary.errors) == (server.target, 1, 0)
     assert "emulated link: 30 ms asked for" in str(measured)
-    assert "emulated link: 30 ms asked for" in measured._repr_html_()
+    assert "emulated link: 30\xa0ms asked for" in measured._repr_html_()
     assert ghz_json(measured)["grpclab"]["link"]["rtt_ms_asked"] == 30
     assert "link.rtt_ms=30" in ghz_json(measured)["grpclab"]["settings"]
     assert "this is not what was asked for" in link_text({**measured.link, "rtt_ms_p50": 36.0})

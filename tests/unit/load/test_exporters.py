@@ -299,7 +299,7 @@ class Page(HTMLParser):
         self.tags: Counter[str] = Counter()
         self.attributes: list[tuple[str, str | None]] = []
         self.texts: list[str] = []
-        self.feed(html)
+        self.feed(html.replace("\xa0", " "))
         self.close()
         assert self.open == []
 

@@ -42,7 +42,7 @@ def test_what_happened_around_the_window_stands_under_the_figures_with_its_remed
     last = [line.strip() for line in render(measured).splitlines()[-2:]]
     assert last == [f"{notice.severity}: {notice}" for notice in around.notices]
     assert [line.partition(":")[0] for line in last] == ["warning", "note"]
-    html = measured._repr_html_()
+    html = measured._repr_html_().replace("\xa0", " ")
     assert f'<li class="gb-warn">{around.notices[0]}</li>' in html
     assert f"<li>{around.notices[1]}</li>" in html
 
@@ -54,7 +54,7 @@ def test_a_window_below_a_second_says_so_beside_its_throughput(latency_s: float,
     assert ("only 29.7 ms" in line) == short
     assert line.endswith("-z 1s measures for a second" if short else "requests/s")
     assert ("only 29.7 ms" in one_line(measured)) == short
-    assert ("only 29.7 ms" in measured._repr_html_()) == short
+    assert ("only 29.7\xa0ms" in measured._repr_html_()) == short
     assert bool(ghz_json(measured)["grpclab"]["short_window"]) == short
 
 
@@ -236,7 +236,7 @@ class Card(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.text = ""
-        self.feed(html)
+        self.feed(html.replace("\xa0", " "))
         self.close()
         assert self.open == []
 
