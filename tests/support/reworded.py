@@ -28,6 +28,8 @@ REWORDED = {
     "round-trip time added": "added round-trip time",
     "pause between two of them": "pause between two messages",
     "the call that is made": "the method that is called",
+    "Of these 21 of 27 comparisons:": "21 of 27 comparisons shown:",
+    "Of these 6 of 27 comparisons:": "6 of 27 comparisons shown:",
     "aria-label=Dots, one a trial. ": "aria-label=One dot per trial. ",
     "\ncpu model\n": "\nCPU model\n",
     "\ncpu quota cores\n": "\nCPU quota, cores\n",

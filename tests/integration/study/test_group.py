@@ -133,7 +133,7 @@ def test_two_servers_with_one_fixed_port_are_measured_one_after_the_other_and_sa
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("option", "why"),
-    [("--burn 0.1", "of a core when it has no calls"), ("--late-work 30", "of its work after its calls have ended")],
+    [("--burn 0.6", "of a core when it has no calls"), ("--late-work 1000", "of its work after its calls have ended")],
 )
 def test_a_server_that_works_outside_its_slices_is_measured_alone(tmp_path: Path, option: str, why: str) -> None:
     subjects = {"a": command(), "b": command(), "busy": command(option)}
