@@ -160,7 +160,8 @@ class Repository:
             index, objects = folder / "index", folder / "objects"
             objects.mkdir()
             with contextlib.suppress(FileNotFoundError):  # there is none before the first `git add`
-                shutil.copyfile(self._path("index"), index)
+                # With its time: git then compares the content of files that changed in that second.
+                shutil.copy2(self._path("index"), index)
             own = {
                 "GIT_INDEX_FILE": str(index),
                 "GIT_OBJECT_DIRECTORY": str(objects),

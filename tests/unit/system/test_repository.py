@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -160,6 +161,22 @@ def test_what_is_not_committed_follows_the_last_commit(history: History) -> None
     assert (changes.id, changes.short) == (repository.revision("worktree", "--bad").label, "worktree")
     assert repository.revision(changes.id, "--bad").is_checkout
     assert not repository.commit("HEAD", "--bad").is_checkout
+
+
+def test_an_edit_in_the_second_of_its_commit_is_seen(history: History) -> None:
+    file = history.folder / "shop" / "server.py"
+    history.git("config", "core.trustctime", "false")  # a test cannot set that time
+    at = 1_700_000_000
+    file.write_text("3")
+    os.utime(file, (at, at))
+    history.git("add", "--all")
+    history.git("commit", "--quiet", "--allow-empty", "--message", "three")
+    os.utime(history.folder / ".git" / "index", (at, at))
+    repository = Repository(history.folder)
+    before = repository.files_id()
+    file.write_text("4")
+    os.utime(file, (at, at))
+    assert repository.files_id() != before
 
 
 def test_what_a_run_writes_and_what_git_ignores_is_no_part_of_the_identity(
