@@ -37,7 +37,7 @@ from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, did_you_mean
 from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
 from grpclab.quantities import share, time_option
-from grpclab.study.parameters import AUTO, COMPARISON_BUDGET_S, budget_seconds, comparison_budget, study_name
+from grpclab.study.parameters import AUTO, COMPARISON_BUDGET_S, comparison_budget, study_name
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import is_stored, stored_studies
 
@@ -113,8 +113,7 @@ def run(options: Options) -> int:
         blocks = blocks_given(options.blocks)
         seed = 1 if options.seed is None else whole("--seed", options.seed)
         study = None if options.study is None else study_name("--study", options.study)
-        auto = options.budget in (None, AUTO)
-        budget_s = comparison_budget(AUTO, blocks) if auto else budget_seconds("--budget", options.budget)
+        budget_s = comparison_budget("--budget", options.budget or AUTO, blocks)
         if options.plan:
             _refuse(options, ("json", "junit"), "a plan has no result yet")
     with needs_extra("study"):

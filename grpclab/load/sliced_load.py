@@ -126,7 +126,8 @@ class SlicedLoad:
 
     def prepare(self, lengths: SliceLengths) -> None:
         """Have the workers ready for the next slice; it may begin much later. Raises WorkerError."""
-        self._prepare(len(self._measured), lengths)
+        number = len(self._measured)
+        self._prepare(number, self._of(number, lengths))
 
     def slice(self, lengths: SliceLengths, *, counts: bool = True) -> Slice:
         """Measure one slice. Without `counts` the kernel's are left to the caller. Raises WorkerError, StorageError."""
@@ -139,6 +140,10 @@ class SlicedLoad:
         self._measured.append(measured)
         return measured.slice
 
+    def _of(self, number: int, lengths: SliceLengths) -> SliceLengths:
+        """The lengths of one slice: its ramp is its own."""
+        return dataclasses.replace(lengths, ramp_s=ramp_of(number, lengths.ramp_s, self._turn_s))
+
     def _prepare(self, number: int, lengths: SliceLengths) -> None:
         if self._prepared is not None or self._out_because:
             return
@@ -150,7 +155,7 @@ class SlicedLoad:
         self._workers.send(
             PrepareSlice(
                 number=number,
-                ramp_s=ramp_of(number, lengths.ramp_s, self._turn_s),
+                ramp_s=lengths.ramp_s,
                 counted_s=lengths.counted_s,
                 drain_s=self.drain_s,
                 schedule_s=self._schedule_s,
@@ -160,10 +165,9 @@ class SlicedLoad:
         )
 
     def _run(self, number: int, lengths: SliceLengths) -> _MeasuredSlice:
-        workers = self._workers
+        workers, lengths = self._workers, self._of(number, lengths)
         self._prepare(number, lengths)
-        ramp_s = ramp_of(number, lengths.ramp_s, self._turn_s)
-        length_s = ramp_s + lengths.counted_s
+        length_s = lengths.ramp_s + lengths.counted_s
         starts_at = time.perf_counter() + (DELAY_S + DELAY_EACH_S * workers.count if workers.count > 1 else 0.0)
         if self._out_because:
             return _MeasuredSlice(slice=nothing_sent(number, starts_at, self._out_because))
@@ -175,12 +179,7 @@ class SlicedLoad:
             if not workers.collect(answers, length_s + OVERDUE_S, every_s=length_s + OVERDUE_S):
                 self._wait(answers, length_s + 2 * self.drain_s + GIVE_UP_S + SILENCE_S)
         parts = workers.in_order(answers, SliceEnded)
-        slice_ = joined_slice(
-            parts,
-            dataclasses.replace(lengths, ramp_s=ramp_s),
-            invalid=self._why_invalid(parts),
-            exhausted=bool(self._out_because),
-        )
+        slice_ = joined_slice(parts, lengths, invalid=self._why_invalid(parts), exhausted=bool(self._out_because))
         measured = _MeasuredSlice(slice=slice_, schedule_s=self._schedule_s)
         self._schedule_s += max(0.0, slice_.tail_ended_at - slice_.started_at)
         self._ports.note(slice_.drained_at, slice_.calls)

@@ -35,7 +35,7 @@ from grpclab.study.designs.design import no_verdict
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.manifests import link_check, surroundings
 from grpclab.study.model import StoredPilot
-from grpclab.study.parameters import AUTO, comparison_budget, study_name
+from grpclab.study.parameters import AUTO, NO_BUDGET, comparison_budget, study_name
 from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
@@ -232,7 +232,7 @@ def compare(
             write=write,
             start_timeout_s=start_timeout_s,
             exclusive=exclusive,
-            budget_s=comparison_budget(budget_s, blocks),
+            budget_s=comparison_budget("budget_s", NO_BUDGET if budget_s is None else budget_s, blocks),
         )
         running.run(write)
     return judge(running)

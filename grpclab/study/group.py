@@ -188,22 +188,26 @@ class _GroupRun:
 
     @contextlib.contextmanager
     def _measuring_speed(self) -> Iterator[None]:
-        """Have a yardstick run on the servers' cores, if they are cores of ours."""
+        """Have a yardstick run on the servers' cores, if they are ours and throughput depends on them."""
         ours = not any(member.subject.address for member in self._members)
+        closed = any(member.config.load.rate_rps is None for member in self._members)
         with contextlib.ExitStack() as stack:
-            if ours:
-                try:
+            if ours and closed:
+                with self._unless_it_fails():
                     self._yardstick = stack.enter_context(self._tools.yardstick(self._cores.server))
-                except WorkerError as error:
-                    self.say(f"the speed of the cores is not known: {error}")
             yield
 
     def _note_speeds(self) -> None:
         """Note how fast the servers' cores were in each slice."""
-        if self._yardstick is None:
-            return
+        if self._yardstick is not None:
+            with self._unless_it_fails():
+                self._sliced.note_speeds(self._yardstick.take())
+
+    @contextlib.contextmanager
+    def _unless_it_fails(self) -> Iterator[None]:
+        """Say that the yardstick has failed, if it has: the group is measured without it."""
         try:
-            self._sliced.note_speeds(self._yardstick.take())
+            yield
         except WorkerError as error:
             self.say(f"the speed of the cores is not known: {error}")
 

@@ -210,11 +210,9 @@ def budget_seconds(name: str, value: Any) -> float | None:
     return None if word in (AUTO, NO_BUDGET) else float(word)
 
 
-def comparison_budget(budget: float | str | None, blocks: int | None) -> float | None:
-    """The seconds of a comparison's budget: for ``auto`` COMPARISON_BUDGET_S, and no limit where `blocks` are given."""
-    if budget == AUTO:
-        return COMPARISON_BUDGET_S if blocks is None else None
-    return budget_seconds("budget_s", NO_BUDGET if budget is None else budget)
+def comparison_budget(name: str, value: Any, blocks: int | None) -> float | None:
+    """The same for a comparison, which has COMPARISON_BUDGET_S for ``auto`` unless its `blocks` are given."""
+    return COMPARISON_BUDGET_S if blocks is None and _budget(name, value) == AUTO else budget_seconds(name, value)
 
 
 def _budget(name: str, value: Any) -> str:

@@ -232,11 +232,11 @@ def test_only_plain_values_count_as_attempts_at_a_parameter() -> None:
 
 
 def test_a_comparison_has_a_budget_unless_its_blocks_are_given() -> None:
-    assert comparison_budget("auto", None) == COMPARISON_BUDGET_S
-    assert comparison_budget("auto", 12) is None
-    assert comparison_budget(None, None) is None
-    assert comparison_budget("none", None) is None
-    assert comparison_budget("2m", 12) == 120.0
-    assert comparison_budget(30, None) == 30.0
+    assert comparison_budget("budget_s", "auto", None) == COMPARISON_BUDGET_S
+    assert comparison_budget("budget_s", "auto", 12) is None
+    assert comparison_budget("budget_s", "none", None) is None
+    assert comparison_budget("budget_s", "AUTO", None) == COMPARISON_BUDGET_S
+    assert comparison_budget("budget_s", "2m", 12) == 120.0
+    assert comparison_budget("budget_s", 30, None) == 30.0
     with pytest.raises(DesignError, match="budget_s=soon"):
-        comparison_budget("soon", None)
+        comparison_budget("budget_s", "soon", None)
