@@ -145,7 +145,7 @@ def _certs(options: Options, config: ServerConfig) -> str:
         return ""
     from grpclab.servers import tls
 
-    folder = os.path.abspath(options.certs)
+    folder: str = os.path.abspath(options.certs)
     tls.check_files(Path(folder), "--certs", mutual=config.mutual_tls)
     return folder
 
