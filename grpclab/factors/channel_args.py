@@ -304,6 +304,8 @@ def _idle_on_server(config: TrialConfig) -> dict[str, str]:
         reasons |= dict.fromkeys(("server.mutual_tls", "server.tls_reload"), "there is no TLS: set tls=true")
     if server.rate_limit_rps is None:
         reasons["server.rate_limit_burst"] = "there is no rate limit: set rate_limit_rps"
+    if server.quota_rps is None:
+        reasons |= dict.fromkeys(("server.quota_burst", "server.quota_key"), "there is no quota: set quota_rps")
     if server.implementation == "sync":
         reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
     else:

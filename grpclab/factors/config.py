@@ -36,10 +36,18 @@ def _factor(
     tonic: str | None = None,
     env: str | None = None,
     distribution: bool = False,
+    naming: str | None = None,
     registry: Registry[Any] | None = None,
 ) -> Any:
-    metadata = {"meaning": meaning, "minimum": minimum, "maximum": maximum, "tonic": tonic, "env": env}
-    return field(default=default, metadata=metadata | {"distribution": distribution, "registry": registry})
+    metadata: dict[str, object] = {
+        "meaning": meaning,
+        "minimum": minimum,
+        "maximum": maximum,
+        "tonic": tonic,
+        "env": env,
+    }
+    metadata |= {"distribution": distribution, "naming": naming, "registry": registry}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +132,18 @@ class ServerConfig:
     )
     rate_limit_burst: int = _factor(
         100, "calls accepted in a burst after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
+    )
+    quota_rps: float | None = _factor(
+        None,
+        "calls per second that a server process accepts from each client; the rest fail with RESOURCE_EXHAUSTED",
+        minimum=0.01,
+        maximum=10_000_000,
+    )
+    quota_burst: int = _factor(
+        100, "calls accepted from a client in a burst after a pause; needs quota_rps", minimum=1, maximum=10_000_000
+    )
+    quota_key: str = _factor(
+        "authorization", "metadata by whose value clients are told apart; needs quota_rps", naming="metadata key"
     )
     interceptors: int = _factor(0, "interceptors that do nothing, to show what one costs", minimum=0, maximum=100)
     channelz: bool = _factor(False, "the channelz service, by which clients inspect the server's connections")

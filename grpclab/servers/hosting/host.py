@@ -49,7 +49,7 @@ OLDEST_GRPCIO = (1, 60)
 HEALTH = "grpc.health.v1.Health"
 REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
 CHANNELZ = "grpc.channelz.v1.Channelz"
-NO_INTERCEPTORS = {"access_log_share": 0, "rate_limit_rps": None, "interceptors": 0}
+NO_INTERCEPTORS = {"access_log_share": 0, "rate_limit_rps": None, "quota_rps": None, "interceptors": 0}
 """The levels of the server's factors at which there is no interceptor."""
 PR_SET_CHILD_SUBREAPER = 36
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")

@@ -25,7 +25,7 @@ from grpclab.factors.config import (
     parse_settings,
     pool_settings,
 )
-from grpclab.factors.levels import Factor, Level, format_level
+from grpclab.factors.levels import NAME_PATTERNS, Factor, Level, format_level
 from grpclab.quantities import TIMES
 
 WAITS = "number from 0 to 60,000, exponential:MEAN, uniform:LOW,HIGH or lognormal:MEDIAN,SIGMA"
@@ -39,6 +39,8 @@ def levels_of(factor: Factor) -> st.SearchStrategy[Level]:
         kind = st.sampled_from(factor.choices)
     elif factor.distribution:
         kind = st.sampled_from(["0", "0.25", "5", "exponential:5", "uniform:1,9.5", "lognormal:5,0.5"])
+    elif factor.naming:
+        kind = st.from_regex(NAME_PATTERNS[factor.naming], fullmatch=True)
     elif factor.kind is bool:
         kind = st.booleans()
     elif factor.kind is int:
