@@ -163,7 +163,8 @@ class PlannedOmission:
 class PlannedFeature:
     """A feature of a service: `alone` has it and `plain` does not, with nothing else between them.
 
-    `whole` has it with all other features, and `without` has all but it; both are "" where it is none of these.
+    `whole` has it with all other features, and `without` has all but it; both are "" where it is none of these. A
+    feature `of_client` is compared in the CPU time of the client, any other in that of the server.
     """
 
     name: str = ""
@@ -173,12 +174,18 @@ class PlannedFeature:
     alone: str = ""
     without: str = ""
     whole: str = ""
+    of_client: bool = False
 
     @property
     def pairs(self) -> dict[str, tuple[str, str]]:
         """What it is measured by, the baseline first: alone, and where it is one of them, with all other features."""
         together = {"in production": (self.without, self.whole)} if self.without and self.whole else {}
-        return {"alone": (self.plain, self.alone), **together}
+        return {"in the client" if self.of_client else "alone": (self.plain, self.alone), **together}
+
+    @property
+    def cpu_metric(self) -> str:
+        """The CPU time per call in which it is compared."""
+        return "client_cpu_per_call_s" if self.of_client else "server_cpu_per_call_s"
 
 
 @dataclass(frozen=True, kw_only=True)
