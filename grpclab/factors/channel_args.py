@@ -306,7 +306,7 @@ def _idle_on_server(config: TrialConfig) -> dict[str, str]:
     if server.adaptive_window:
         reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
     if not server.tls:
-        reasons["server.mutual_tls"] = "there is no TLS: set tls=true"
+        reasons |= dict.fromkeys(("server.mutual_tls", "server.tls_reload"), "there is no TLS: set tls=true")
     if server.rate_limit_rps is None:
         reasons["server.rate_limit_burst"] = "there is no rate limit: set rate_limit_rps"
     if server.implementation == "sync":

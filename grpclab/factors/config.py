@@ -107,6 +107,7 @@ class ServerConfig:
     keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
     tls: bool = _factor(False, "TLS with a temporary certificate")
     mutual_tls: bool = _factor(False, "clients must present a certificate as well; needs tls")
+    tls_reload: bool = _factor(False, "the certificate is read again when its files change; needs tls")
     compression: Literal["none", "gzip"] = _factor(
         "none", "compression of answers; gzip leaves answers unchanged that it would not shorten"
     )

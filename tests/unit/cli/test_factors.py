@@ -55,6 +55,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "server.keepalive_without_calls": ("true", ""),
     "server.tls": ("true", ""),
     "server.mutual_tls": ("true", "server.tls=true"),
+    "server.tls_reload": ("true", "server.tls=true"),
     "server.compression": ("gzip", ""),
     "server.access_log_share": ("0.5", ""),
     "server.tracing_share": ("0.5", ""),
