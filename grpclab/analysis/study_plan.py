@@ -163,8 +163,7 @@ class PlannedOmission:
 class PlannedFeature:
     """A feature of a service: `alone` has it and `plain` does not, with nothing else between them.
 
-    `whole` has it with all other features, and `without` has all but it; both are "" where it is none of these. A
-    feature `of_client` is compared in the CPU time of the client, any other in that of the server.
+    `whole` has it with all other features, and `without` has all but it; both are "" where it is none of these.
     """
 
     name: str = ""
@@ -184,8 +183,8 @@ class PlannedFeature:
 
     @property
     def cpu_metric(self) -> str:
-        """The CPU time per call in which it is compared."""
-        return "client_cpu_per_call_s" if self.of_client else "server_cpu_per_call_s"
+        """The CPU time per call of the side that it belongs to."""
+        return f"{'client' if self.of_client else 'server'}_cpu_per_call_s"
 
 
 @dataclass(frozen=True, kw_only=True)
