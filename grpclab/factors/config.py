@@ -37,17 +37,12 @@ def _factor(
     env: str | None = None,
     distribution: bool = False,
     naming: str | None = None,
+    statuses: bool = False,
     registry: Registry[Any] | None = None,
 ) -> Any:
-    metadata: dict[str, object] = {
-        "meaning": meaning,
-        "minimum": minimum,
-        "maximum": maximum,
-        "tonic": tonic,
-        "env": env,
-    }
-    metadata |= {"distribution": distribution, "naming": naming, "registry": registry}
-    return field(default=default, metadata=metadata)
+    metadata = {"meaning": meaning, "minimum": minimum, "maximum": maximum, "tonic": tonic, "env": env}
+    words = {"distribution": distribution, "naming": naming, "statuses": statuses, "registry": registry}
+    return field(default=default, metadata=metadata | words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +195,13 @@ class ClientConfig:
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "retry calls that the server certainly did not process (GOAWAY, REFUSED_STREAM)")
+    retries: int = _factor(
+        0, "most retries of a call that fails with one of retry_statuses; needs engine grpcio", minimum=0, maximum=4
+    )
+    retry_statuses: str = _factor("UNAVAILABLE", "statuses of calls that are retried; needs retries", statuses=True)
+    load_balancing: Literal["pick_first", "round_robin"] = _factor(
+        "pick_first", "calls of a channel go to the first server of a target that answers, or to all in turn"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

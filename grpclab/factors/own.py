@@ -146,5 +146,6 @@ def own_factor(name: str) -> OwnFactor:
         env=None,
         distribution=False,
         naming=None,
+        statuses=False,
         registry=None,
     )
