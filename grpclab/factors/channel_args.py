@@ -63,13 +63,17 @@ def _fixed(factor: str, arguments: ChannelArgs, note: str) -> Rule:
     )
 
 
+PENDING = ("grpc.server.max_pending_requests", "grpc.server.max_pending_requests_hard_limit")
+"""How many calls of a method may wait until Python takes them in: some of the others are refused, or all."""
+
+
 def _streams(level: Level) -> ChannelArgs:
     assert isinstance(level, int)
     pending = max(MAX_PENDING_REQUESTS, 2 * level)
     return [
         ("grpc.max_concurrent_streams", level),
-        ("grpc.server.max_pending_requests", min(pending, MAX_INT)),
-        ("grpc.server.max_pending_requests_hard_limit", min(2 * pending, MAX_INT)),
+        (PENDING[0], min(pending, MAX_INT)),
+        (PENDING[1], min(2 * pending, MAX_INT)),
         # At its default of 1 the server resets streams beyond the limit, since a client counts a stream as
         # closed a moment earlier than the server does: calls then fail UNAVAILABLE instead of waiting.
         ("grpc.http.overload_protection", 0),
@@ -144,12 +148,7 @@ def _window_rules(section: str, receives: str) -> tuple[Rule, Rule]:
 RULES: tuple[Rule, ...] = (
     Rule(
         factor="server.max_concurrent_streams",
-        arguments=(
-            "grpc.max_concurrent_streams",
-            "grpc.server.max_pending_requests",
-            "grpc.server.max_pending_requests_hard_limit",
-            "grpc.http.overload_protection",
-        ),
+        arguments=("grpc.max_concurrent_streams", *PENDING, "grpc.http.overload_protection"),
         build=_streams,
         note="unlimited by default; clients queue the excess silently, so it shows as latency; with overload"
         " protection left on, calls at the limit fail UNAVAILABLE",
@@ -232,7 +231,10 @@ def server_args(config: ServerConfig) -> ChannelArgs:
     (``load.request_bytes``), where grpcio's default refuses those above 4 MiB.
     """
     reuse = [] if config.processes != 1 else [("grpc.so_reuseport", 0)]
-    return [*_args("server", config), *reuse, ("grpc.max_receive_message_length", -1)]
+    args = dict(_args("server", config))
+    if config.admission is not None and config.implementation == "asyncio":
+        args |= dict.fromkeys(PENDING, config.admission - 1)  # refused are calls that find more than these
+    return [*args.items(), *reuse, ("grpc.max_receive_message_length", -1)]
 
 
 def client_args(config: ClientConfig) -> list[tuple[str, int | str]]:

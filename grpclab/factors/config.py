@@ -73,6 +73,12 @@ class ServerConfig:
         tonic="concurrency_limit_per_connection",
         env="GRPC_CONCURRENCY_LIMIT",
     )
+    admission: int | None = _factor(
+        None,
+        "calls that may wait for a thread, or for the event loop (each method's apart); the rest fail at once",
+        minimum=1,
+        maximum=1_000_000,
+    )
     window_kib: int | None = _factor(
         None,
         "HTTP/2 window for what the server receives (uploads); needs adaptive_window off",

@@ -67,6 +67,12 @@ FEATURES: tuple[Feature, ...] = (
         in_production=False,
     ),
     Feature(
+        name="admission",
+        title="admission of 1,000 waiting calls",
+        on={"server.admission": 1_000},
+        in_production=False,
+    ),
+    Feature(
         name="access-log-all",
         title="access log of every call",
         on={"server.access_log_share": 1.0},

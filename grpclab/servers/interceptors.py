@@ -42,6 +42,8 @@ PUSHBACK = "grpc-retry-pushback-ms"
 DETAILS = "grpc-status-details-bin"
 MOST_CLIENTS = 10_000
 """So many clients have a token bucket of their own."""
+OWN_POOL = "experimental_thread_pool"
+"""The attribute of a handler's function that names its threads, where they are not the server's."""
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -297,7 +299,11 @@ def code_name(code: Any, error: BaseException | None) -> str:
 
 def around(handler: Any, begin: Begin) -> Any:
     """A handler that calls `begin` with the context before each call of this one, and what that returns after it."""
-    return _alike(handler, _wrapped(_behaviour(handler), begin, handler.response_streaming))
+    inner = _behaviour(handler)
+    wrapped = _wrapped(inner, begin, handler.response_streaming)
+    if hasattr(inner, OWN_POOL):
+        setattr(wrapped, OWN_POOL, getattr(inner, OWN_POOL))
+    return _alike(handler, wrapped)
 
 
 def _kind_name(handler: Any) -> str:

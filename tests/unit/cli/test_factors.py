@@ -47,6 +47,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "server.spare_threads": ("4", ""),
     "server.max_concurrent_streams": ("4", ""),
     "server.max_concurrent_rpcs": ("4", ""),
+    "server.admission": ("4", ""),
     "server.window_kib": ("4", "server.adaptive_window=false"),
     "server.adaptive_window": ("false", ""),
     "server.max_frame_kib": ("32", "server.adaptive_window=false"),

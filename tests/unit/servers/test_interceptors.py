@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -158,6 +159,16 @@ def test_a_wrapped_handler_keeps_its_kind_and_its_serializers() -> None:
     assert (wrapped.request_deserializer, wrapped.response_serializer) == (bytes.decode, str.encode)
     assert list(wrapped.stream_stream(iter("ab"), Context())) == ["a", "b"]
     assert seen == ["begin", "end None"]
+
+
+def test_a_wrapped_handler_keeps_its_own_threads() -> None:
+    def answer(request: Any, _context: Any) -> Any:
+        return request
+
+    with ThreadPoolExecutor(1) as threads:
+        answer.experimental_thread_pool = threads  # type: ignore[attr-defined]
+        wrapped = around(handler(answer), lambda _context: lambda _error: None)
+        assert wrapped.unary_unary.experimental_thread_pool is threads
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
