@@ -24,9 +24,9 @@ BEGINNING = """\
 `results/STUDY/trials.parquet` has one row per trial. Its columns are the factors (`grpclab factors` lists them) and the
 metrics below. Columns use base units. If a trial did not measure a number, the number is NaN; missing text is empty.
 
-The column *better* says which direction is better, if any, and so decides whether a candidate is `faster` or `slower`. A
-percentile needs ten calls beyond it: p50 needs 20 calls, p99 needs 1,000, and p99.9 needs 10,000. With fewer calls, the
-percentile is NaN.
+The column *better* says which direction is better, if any, and so decides whether a candidate is `faster` or `slower`.
+A percentile needs ten calls beyond it: p50 needs 20 calls, p99 needs 1,000, and p99.9 needs 10,000. With fewer calls,
+the percentile is NaN.
 """
 
 
