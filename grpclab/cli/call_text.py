@@ -121,7 +121,7 @@ def _message_lines(title: str, kind: Descriptor) -> Iterator[str]:
         if number == MOST_MESSAGES:
             yield from ("(other messages: grpclab call describe NAME)", "")
             return
-        yield f"{title} {message.name}" if number == 0 else f"  in it: {message.name}"
+        yield f"{title} {message.name}" if number == 0 else f"  nested message {message.name}"
         indent = "  " if number == 0 else "    "
         name_column = max((len(field.name) for field in message.fields), default=0) + 2
         type_column = min(30, max((len(field.type) for field in message.fields), default=0) + 2)
@@ -250,8 +250,8 @@ def repeated_summary(answers: Sequence[CallAnswer]) -> str:
         return ""
     first, median = answers[0].time_s, statistics.median(later)
     return (
-        f"The first call opened the connection and took {milliseconds(first)}; the median of the others is"
-        f" {milliseconds(median)}."
+        f"The first call opened the connection and took {milliseconds(first)}; the median of the others was "
+        f"{milliseconds(median)}."
     )
 
 
