@@ -78,7 +78,7 @@ def running_link(
     """
     if not loopback_target(target)[1]:
         raise UsageError(
-            invalid("target", target, "HOST:PORT, since an emulated link uses TCP: remove the link.* settings")
+            invalid("target", target, "HOST:PORT, since an emulated link uses TCP; remove the link.* settings")
         )
     with (
         tempfile.TemporaryFile() as log,

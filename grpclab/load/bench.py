@@ -237,7 +237,7 @@ def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, 
         allowance.check_rate(rate_rps * peak)
     remote = addresses_elsewhere(target)
     if remote and plan.config.link.emulated:
-        expected = "a server on this machine, where a link can be emulated: remove the link.* settings"
+        expected = "a server on this machine, since a link can be emulated only here; remove the link.* settings"
         raise UsageError(invalid("target", target, expected))
     return remote
 
@@ -330,7 +330,7 @@ async def bench(
     plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1 and not mix)
     pairs, calls = metadata_words(metadata), mixed_calls(mix) if mix else ()
     if calls and (name or data is not None):
-        raise UsageError("mix and call (or data) both specify what is called: use only one of them")
+        raise UsageError("mix and call (or data) both specify what to call: use only one of them")
     allowance = allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s)
 
     options = data_options or DataOptions()

@@ -177,7 +177,7 @@ class CallRecording:
     def summary(self) -> RecordingSummary:
         """What was recorded, when the block has been left. Raises MeasurementError where no call came."""
         if self._summary is None:
-            raise MeasurementError("the recording ended before it began, so it contains no calls")
+            raise MeasurementError("the recording was stopped before it began, so it contains no calls")
         if not self._summary.writer.calls:
             self._path.unlink(missing_ok=True)
             unread = "; ".join(

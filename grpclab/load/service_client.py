@@ -282,7 +282,9 @@ class ServiceClient:
         if finding.text:
             raise TargetError(finding.text)
         if "connect" in text.lower():
-            raise TargetError(f"nothing answers at {self.target} ({text}): start a server there, or use another target")
+            raise TargetError(
+                f"no server responded at {self.target} ({text}): start a server there, or use another target"
+            )
 
 
 def _encoded(method: MethodDescriptor, known: Schema, data: Any, options: DataOptions, repeat: int) -> Sequence[bytes]:

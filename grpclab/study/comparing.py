@@ -95,7 +95,7 @@ def prepare(
         what = "their noise determines the number of blocks"
         if budget_s is not None:
             fitted = "counted time" if pilot.blocks_given else "counted time and blocks"
-            what = f"their noise and cost determine {fitted} for {rough_duration(budget_s)}"
+            what = f"their noise and cost determine the {fitted} for a budget of {rough_duration(budget_s)}"
         write(f"the first {PILOT_BLOCKS} blocks count, and {what}")
     elif warning := no_verdict(stored.plan.blocks if stored else planned.blocks):
         write(warning)
@@ -219,7 +219,7 @@ def compare(
         reasons = without_effect(side.config, hosted=bool(side.subject.app))
         for factor, reason in reasons.items():
             if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
-                write(f"no effect on {name.upper()}: {factor}: {reason}")
+                write(f"{factor} has no effect on {name.upper()}: {reason}")
         if few := unreached_processes(side.config):
             write(f"{name.upper()}: {few}")
     with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests

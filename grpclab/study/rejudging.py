@@ -34,7 +34,7 @@ class ChangedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejudged:
-    """A study by today's rules; `measured` are the rules that it was measured under."""
+    """A study by today's rules; `measured` are the rules under which it was measured."""
 
     study: str
     measured: Rules
@@ -45,7 +45,7 @@ class Rejudged:
     def lines(self) -> list[str]:
         """How many rows changed, and which."""
         edition = (
-            "the rules that it was measured under"
+            "the rules under which it was measured"
             if self.measured == TODAY
             else f"edition {TODAY.edition}; it was measured under those of edition {self.measured.edition}"
         )

@@ -118,13 +118,13 @@ class Study(MeasuredStudy):
             within = f"a budget of {qty.rough_duration(pilot.budget_s)}"
             lines.append(
                 pilot.reason
-                or f"the first {pilot.blocks} blocks determine counted time and number of blocks for {within}"
+                or f"the first {pilot.blocks} blocks determine the counted time and the number of blocks for {within}"
             )
         if len(missing) < len(self.trials):
             lines.append(f"{len(self.trials) - len(missing)} trials are already stored, {len(missing)} are missing")
         if missing:
             to_go = qty.rough_duration(self._seconds_of(missing))
-            lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) loses nothing")
+            lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) keeps all finished trials")
         if warning := design.no_verdict(self.plan.blocks):
             lines.append(warning)
         return "\n".join(lines)
@@ -208,7 +208,7 @@ class Study(MeasuredStudy):
         if mixed := collection.mixed(trials, self.manifest.identity):
             judgement = replace(
                 judgement,
-                sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
+                sentence=f"{judgement.sentence} But this result mixes machines or versions: see the warnings.",
                 warnings=(f"mixed: trials were {mixed}", *judgement.warnings),
             )
         first = [damaged] if (damaged := self.damaged_warning()) else []
