@@ -97,10 +97,13 @@ def unreached_processes(config: TrialConfig) -> str:
     if asked <= 1 or client.pooling == "per_call" or not connections or connections >= asked:
         return ""
     if connections == 1:
-        return f"{PROCESSES}={asked}: a single connection reaches only one process; {MORE_CONNECTIONS}"
+        return (
+            f"{PROCESSES}={asked} cannot take effect, since a single connection reaches only one process; "
+            f"{MORE_CONNECTIONS}"
+        )
     return (
-        f"{PROCESSES}={asked}: {connections} connections reach {connections} processes at most, so the others get no "
-        f"calls; {MORE_CONNECTIONS}"
+        f"{PROCESSES}={asked} is too many: {connections} connections reach at most {connections} processes; "
+        f"{MORE_CONNECTIONS}"
     )
 
 

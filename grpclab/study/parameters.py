@@ -53,7 +53,7 @@ class StudyParameters:
     study: str = _parameter("auto", "folder under results/; auto: named after the design and its parameters")
     design: str = _parameter(
         "default",
-        "default; quick: 15 configurations; idle: keepalive; desk; production; replication: claims",
+        "default, quick (15 configurations), idle (keepalive), desk, production or replication",
     )
     requests: int = _parameter(2500, "number of calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(

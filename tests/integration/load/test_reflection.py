@@ -150,13 +150,13 @@ def test_where_nobody_listens_nothing_answers() -> None:
         taken.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{taken.getsockname()[1]}"
         line = refusal(TargetError, target, timeout_s=0.3)
-    assert line.startswith(f"nothing answers at {target} within 0.3 s: start a server there")
+    assert line.startswith(f"no server responded at {target} within 0.3 s: start a server there")
 
 
 def test_a_peer_that_says_nothing_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         target = f"127.0.0.1:{silent.getsockname()[1]}"
-        assert "nothing answers" in refusal(TargetError, target, timeout_s=0.3)
+        assert "no server responded" in refusal(TargetError, target, timeout_s=0.3)
 
 
 def test_a_server_that_keeps_its_schema_to_itself_is_not_waited_for(shop: Shop) -> None:

@@ -251,7 +251,7 @@ def test_a_key_is_part_of_no_text(client: Pair) -> None:
     ("content", "expected"),
     [
         (b"", "a certificate in PEM"),
-        (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "certificates in PEM; these are not"),
+        (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "certificates in PEM; this file has none"),
         (b"\xff\xfe", "a certificate in PEM"),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "state", "said"),
     [
-        ("cores", {"affinity": (0, 1), "cores": 2}, "warn", "server.processes` beyond 1 cannot be tested"),
+        ("cores", {"affinity": (0, 1), "cores": 2}, "warn", "more than one server process cannot be tested"),
         ("cores", {"affinity": (0,), "cores": 1}, "fail", "second core"),
         ("cores", {"affinity": (2, 4, 6), "cores": 8}, "ok", "3 of 8 usable: server on 2, 4, generator on 6"),
         ("load", {"load_average": (4.0, 1, 1)}, "warn", "other work"),
@@ -172,7 +172,7 @@ def test_the_text_is_aligned_and_each_remedy_stands_below_its_problem() -> None:
     assert first.index("fine") == second.index("broken")
     assert rest[0].lstrip().startswith("-> mend it")
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert text.endswith("1 problem: see the arrows.")
+    assert text.endswith("1 problem: the lines marked -> say what to do.")
     assert "\x1b" not in text
 
 

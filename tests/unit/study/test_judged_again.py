@@ -73,7 +73,7 @@ def stored(root: Path, name: str, ratio: float, *, bound: str = "", **changed: A
 def test_two_runs_are_told_with_their_spread() -> None:
     lines = join_runs([original("a", 1.2), original("bb", 1.3)]).lines()
     assert lines[0].startswith("a (2026-11-21, elsewhere)")
-    assert lines[-1] == "2 runs, ratios from 1.2× to 1.3×: a joint interval takes at least 3 runs"
+    assert lines[-1] == "2 runs, ratios from 1.2× to 1.3×: a joint interval needs at least 3 runs"
 
 
 def test_three_runs_have_one_interval_and_a_verdict() -> None:
