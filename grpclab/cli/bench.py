@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -11,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli import ghz_options, layers
-from grpclab.cli.option_types import NameOf
+from grpclab.cli.option_types import NameOf, parsed_tags
 from grpclab.cli.options import (
     SHAPES,
     allowance_given,
@@ -99,7 +98,7 @@ def run(options: Options) -> int:
             "TLS options apply only to a server that is already running; for an application, set server.tls"
         )
     _check_outputs(given)
-    _tags(given)
+    tags = parsed_tags(given.get("tags") or "")
     seed = whole("--seed", given.get("seed", "1"))
     data, options_of_data = request_data(given), data_options(given, seed)
     call = CallRequest(
@@ -152,7 +151,7 @@ def run(options: Options) -> int:
             result,
             server_factors=application_factors(of_server) if "app" in given else None,
             name=given.get("name") or "",
-            tags=_tags(given),
+            tags=tags,
         )
         _answer(result, given)
     report, annotated = build_report.of_bench(result), bool(given.get("github"))
@@ -189,25 +188,6 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
         require_writable(name)
     check_place(given.get("junit"), where, json_file)
     FORMATS[format_ or SUMMARY]  # raises what is wrong with a plug-in, or with a package that is missing
-
-
-def _tags(given: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of --tags: pairs, or an object of texts in JSON. Raises UsageError."""
-    text = given.get("tags") or ""
-    expected = "KEY=VALUE,KEY=VALUE, or a JSON object of strings"
-    if text.lstrip().startswith("{"):
-        try:
-            tags = json.loads(text)
-        except ValueError:
-            raise UsageError(invalid("--tags", text, expected)) from None
-    else:
-        pairs = [word.partition("=") for word in text.split(",") if word]
-        tags = {key.strip(): value for key, equals, value in pairs if equals and key.strip()}
-        if len(tags) < len(pairs):
-            raise UsageError(invalid("--tags", text, expected))
-    if not all(isinstance(value, str) for value in tags.values()):
-        raise UsageError(invalid("--tags", text, expected))
-    return dict(tags)
 
 
 def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
