@@ -29,7 +29,7 @@ from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.request_options import data_options, metadata_given, request_data, schema_file
 from grpclab.cli.several_calls import replay_speed
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
-from grpclab.errors import UsageError, invalid
+from grpclab.errors import UsageError
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.load.output.exporters import FORMATS
 from grpclab.quantities import time_option

@@ -100,6 +100,8 @@ def run(options: Options, port: int) -> int:
         raise UsageError(
             f"--set {options.settings[0]}: serve reference has its own options; see `grpclab serve --help`"
         )
+    if options.insists_on("certs"):
+        raise UsageError("--certs cannot be used here: `serve reference` has no TLS")
     if options.insists_on("desk_host"):
         raise UsageError(
             "--desk-host is an option of `serve basic`, `optimized` and `production`; "
