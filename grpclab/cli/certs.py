@@ -20,8 +20,8 @@ require a client certificate:
     --cert {folder}/client.pem --key {folder}/client.key
 replace the certificates while the server runs:
   grpclab certs {folder} --renew"""
-EPILOG = """The files in DIR are ca.pem and ca.key (the authority), server.pem and server.key, client.pem and client.key. Use them
-only for testing: anyone who has ca.key can create certificates that your clients trust.
+EPILOG = """The files in DIR are ca.pem and ca.key (the authority), server.pem and server.key, client.pem and
+client.key. Use them only for testing: anyone who has ca.key can create certificates that your clients trust.
 
 examples:
   grpclab certs certs

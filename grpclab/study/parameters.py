@@ -57,7 +57,7 @@ class StudyParameters:
     )
     requests: int = _parameter(2500, "number of calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
-        (1, 8, 64, 256), "numbers of calls in flight at which to measure the throughput curves; comparisons use 64"
+        (1, 8, 64, 256), "numbers of calls in flight for the throughput curves; comparisons use 64"
     )
     blocks: int = _parameter(6, "number of passes over all configurations; fewer than 6 cannot give a verdict")
     windows_kib: tuple[int, ...] = _parameter((64, 1024, 16_384), "HTTP/2 windows of the bulk scenario, KiB")
