@@ -429,7 +429,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         **{
             option: [
                 Acts(words=words, proof=f"spec.{field or option}", after="reference"),
-                Refused(words=f"basic {words}", where="is an option of `serve reference`"),
+                Refused(words=f"basic {words}", where="works only with `serve reference`"),
             ]
             for option, words, field in (
                 ("service_time", "--service-time constant:1ms", ""),
@@ -448,7 +448,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "seed": [
             Acts(words="--seed 7", proof="spec.seed", after="reference --service-time exponential:1ms"),
             NoEffect(words="reference --seed 7", name="--seed"),
-            Refused(words="basic --seed 7", where="is an option of `serve reference`"),
+            Refused(words="basic --seed 7", where="works only with `serve reference`"),
         ],
     },
     "bench": {

@@ -118,7 +118,7 @@ def test_a_run_without_an_interval_is_not_joined() -> None:
     found = join_runs([empty, original("a")])
     assert found.left_out == (("x", "it has no ratio with an interval"),)
     assert len(found.runs) == 1
-    with pytest.raises(DesignError, match="takes at least two runs"):
+    with pytest.raises(DesignError, match="needs at least two runs"):
         join_runs([])
 
 
