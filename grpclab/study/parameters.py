@@ -45,7 +45,7 @@ def _parameter(default: Any, meaning: str) -> Any:
 class StudyParameters:
     """The parameters of a study: those of ``sweep.ipynb`` and the options of ``grpclab study``.
 
-    A list may be written as a string: ``"1,8,64"``.
+    A list can be written as a string: ``"1,8,64"``.
 
     Raises DesignError for an invalid value, in one line that names the parameter and the value.
     """

@@ -74,7 +74,7 @@ class Study(MeasuredStudy):
         return study
 
     def begin(self) -> Self:
-        """Create the folder of a study that is only planned so far, or resume it. Raises DesignError."""
+        """Create the folder of a planned study, or resume the study. Raises DesignError."""
         manifest, note = self.manifest, self.note
         if (stored := self.store.manifest()) is None:
             require_outputs(*self.outputs)
