@@ -295,8 +295,8 @@ async def bench(
       (``"500:5000@60s"``).
     - `arrival`: the load shape, e.g. ``"poisson"``.
     - `connections`: number of TCP connections; the client pools them if there is more than one.
-    - `call`: ``package.Service/Method``, by default the method of grpclab's greeter. The schema comes from reflection or
-      from `proto`, whose imports are searched in `proto_path`.
+    - `call`: ``package.Service/Method``, by default the method of grpclab's greeter. The schema comes from
+      reflection or from `proto`, whose imports are searched in `proto_path`.
     - `data`: the request as JSON, ``@FILE`` or Python values: a datetime is a Timestamp, a timedelta a Duration.
       Requests in a list are sent in turn. A callable takes a request's number; an iterator supplies the next request,
       and the load ends when it is exhausted, unless `data_options` allow repetition. If the client streams, a list
