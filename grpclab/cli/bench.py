@@ -183,7 +183,7 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
     if where == json_file and format_ not in (None, "json"):
         raise UsageError(f"--format {format_} and --json both write to {where}: use a different file for one of them")
     if given.get("details") and json_file is None and format_ != "json":
-        raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
+        raise UsageError("--details lists calls in the JSON output: add --json FILE or --format json")
     for name in (where, json_file):
         require_writable(name)
     check_place(given.get("junit"), where, json_file)

@@ -95,7 +95,7 @@ def _words(options: Options) -> tuple[list[str], list[str]]:
     targets = [word for word in options.names if ":" in word]
     for words, what in ((names, "name"), (targets, "address")):
         if len(words) > 1:
-            raise UsageError(f"{words[0]} and {words[1]} are both given: expected one {what}")
+            raise UsageError(f"expected one {what}, but both {words[0]} and {words[1]} are given")
     return names, targets
 
 
@@ -108,7 +108,7 @@ def _source(options: Options, target: str) -> ServiceSource:
     security = security_given(given)
     proto = schema_file(given)
     if options.proto_path and proto is None:
-        raise UsageError("--proto-path only applies to a .proto file: add --proto FILE")
+        raise UsageError("--proto-path applies only to a .proto file: add --proto FILE")
     if not security.verify and not options.quiet:
         print(f"grpclab: {UNVERIFIED}", file=sys.stderr)
     wait = given.get("connect_timeout")
@@ -314,7 +314,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "call",
     run,
-    summary="list a service's methods, describe a message, make a single call",
+    summary="list a service's methods, describe a message, or make a single call",
     usage="grpclab call list|describe NAME|METHOD|demo [ADDRESS] [options]",
     description=DESCRIPTION,
     epilog=EPILOG,

@@ -44,7 +44,7 @@ COMMANDS = {
     "serve": "run a server in the foreground",
     "bench": "load-test a running server and print a summary",
     "record": "record calls to a server so that you can replay them later",
-    "call": "list a service's methods, describe a message, make a single call",
+    "call": "list a service's methods, describe a message, or make a single call",
     "init": "write a TOML file for a study of your own service",
     "study": "measure and compare many configurations, and write a report",
     "compare": "compare two servers or settings, with a verdict and an exit code",

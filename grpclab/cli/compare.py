@@ -225,7 +225,7 @@ def _server(options: Options, name: str) -> GivenTarget | str:
         found = f"both {word!r} and {given[1]}" if given else "neither"
         raise UsageError(
             f"{name.upper()} must be a variant ({', '.join(VARIANTS)}) or your own server, given by --{name}-app, "
-            f"--{name}-cmd or --{name}-address, without {name}- for both sides; got {found}"
+            f"--{name}-cmd or --{name}-address (for both sides: --app, --cmd or --address); got {found}"
         )
     if given:
         return GivenTarget(target_options.secured(given[0], options), given[1])

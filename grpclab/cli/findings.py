@@ -224,9 +224,9 @@ def _timer(facts: Facts) -> Finding:
 def _ptrace(facts: Facts) -> Finding:
     capable, scope, system = facts.machine.cap_sys_ptrace, facts.machine.ptrace_scope, facts.machine.system
     if capable or (capable is None and facts.machine.root):
-        return _ok("ptrace", "grpclab may attach to running servers")
+        return _ok("ptrace", "grpclab can attach to running servers")
     if system == "Linux" and scope in (None, 0):
-        return _ok("ptrace", "grpclab may attach to its own processes")
+        return _ok("ptrace", "grpclab can attach to its own processes")
     remedy = {
         0: "run `grpclab profile` as root",  # not Linux
         1: "run `sudo sysctl kernel.yama.ptrace_scope=0`, or run grpclab as root (docker: --cap-add SYS_PTRACE)",
@@ -366,7 +366,7 @@ def _grpc_environment(facts: Facts) -> Finding:
 
 def _generator(facts: Facts) -> Finding:
     ceilings = [f"{name} {rate:,.0f}" if rate else f"{name} unknown" for name, rate in facts.ceilings.items()]
-    return _ok("generator", f"calls/s that one process can make, at least: {', '.join(ceilings)}")
+    return _ok("generator", f"one process can make at least this many calls/s: {', '.join(ceilings)}")
 
 
 def _tools(facts: Facts) -> list[Finding]:

@@ -315,7 +315,7 @@ def set_option(what: str) -> Flag:
         "settings",
         metavar="FACTOR=LEVEL",
         many=True,
-        help=f"set {what} (`grpclab factors` lists them); can be repeated",
+        help=f"set {what} (`grpclab factors` lists all factors); can be repeated",
     )
 
 

@@ -342,4 +342,6 @@ def explained(error: click.UsageError) -> str:
     if isinstance(command, LabCommand) and name in command.hints:
         return f"unknown option {name}: {command.hints[name]}"
     known = [word for param in command.params if isinstance(param, click.Option) for word in param.opts]
-    return f"unknown option {name}: {did_you_mean(name, known) or f'`{error.ctx.command_path} --help` lists them'}"
+    return (
+        f"unknown option {name}: {did_you_mean(name, known) or f'`{error.ctx.command_path} --help` lists the options'}"
+    )

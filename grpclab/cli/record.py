@@ -105,7 +105,7 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
     if summary.ended_because:
         yield f"  ended: {summary.ended_because}"
     if writer.unended:
-        yield f"  note: {qty.count(writer.unended, 'call')} had not ended"
+        yield f"  note: {qty.count(writer.unended, 'call')} had not ended when the recording stopped"
     for reason, calls in writer.incomplete.items():
         missing = f"{qty.count(calls, 'call')} cannot be replayed, because the request is missing"
         yield f"  note: {missing}: {reason}"

@@ -63,7 +63,7 @@ def reference_options() -> list[Flag]:
         flag(
             "--stall",
             "1s@3s",
-            "stall the server, here for 1 s, starting 3 s after the first request; can be repeated",
+            "stall the server, e.g. 1s@3s for 1 s, starting 3 s after the first request; can be repeated",
             None,
             many=True,
         ),

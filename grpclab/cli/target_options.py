@@ -28,12 +28,12 @@ SECURITY = ("tls", "cacert", "cert", "key", "server_name", "authority", "insecur
 REMOTE = ("allow_remote", "max_rate", "max_calls", "max_time")
 FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
 MEANINGS = {
-    "app": ("MODULE:NAME", "{whose} application: a function that registers servicers on a server"),
+    "app": ("MODULE:NAME", "{whose} application, given as a function that registers servicers on a server"),
     "cmd": ("COMMAND", "command that starts {whose} server; {{port}} is replaced by a free port"),
     "address": ("HOST:PORT", "address of {whose} running server; each block opens new connections"),
     "python": ("PATH", "the interpreter that hosts {whose} application (default: this one)"),
-    "app-dir": ("DIR", "the folder that {whose} application is imported from (default: the working folder)"),
-    "dir": ("DIR", "the folder that {whose} application is imported from"),
+    "app-dir": ("DIR", "the folder to import {whose} application from (default: the working folder)"),
+    "dir": ("DIR", "the folder to import {whose} application from"),
     "cwd": ("DIR", "the working folder of the server"),
     "ready": ("HOW", "how to tell that the server is ready: tcp, health or log:REGEX (default: tcp)"),
     "prepare": ("COMMAND", "command to run before each server start; it must exit with code 0"),

@@ -164,7 +164,7 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
         if name is not None and factor in levels:
             raise UsageError(f"{factor} applies only to grpclab's own greeter: remove it, or remove --call {name}")
     if "--proto-path" in options and not {"--proto", "--protoset"} & set(options):
-        raise UsageError("--proto-path only applies to a .proto file: add --proto FILE")
+        raise UsageError("--proto-path applies only to a .proto file: add --proto FILE")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -219,7 +219,7 @@ class CallRecording:
             try:
                 server, _ = await relay.listen(self._port)
             except OSError as error:
-                expected = f"a free port of this machine: {error.strerror or error}"
+                expected = f"a free port of this machine ({error.strerror or error})"
                 raise UsageError(invalid("--listen", self._port, expected)) from None
             self._listening.set()
             try:

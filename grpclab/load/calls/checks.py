@@ -66,10 +66,8 @@ def answer_check(expression: str, answer: AnswerKind | None) -> Callable[[bytes]
     except Exception as error:  # what simpleeval refuses, and what is no Python
         field = getattr(error, "attr", "")
         names = [one.name for one in kind.DESCRIPTOR.fields]
-        expected = f"fields of {answer.name}, which has {advice(str(field), names)}" if field else str(error)
-        raise UsageError(
-            invalid("--check", expression, f"an expression like 'reply.total > 0', with {expected}")
-        ) from None
+        expected = f"the fields of {answer.name} are {advice(str(field), names)}" if field else str(error)
+        raise UsageError(invalid("--check", expression, f"an expression like 'reply.total > 0'; {expected}")) from None
 
     def fault(message: bytes) -> str:
         if message in known:

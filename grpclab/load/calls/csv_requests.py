@@ -33,7 +33,7 @@ def rows(text: str, name: str, kind: Descriptor) -> list[tuple[Any, str]]:
             if not row:
                 continue
             if len(row) != len(header):
-                expected = f"{len(header)} cells in line {rows.line_num}, as in the header, but it has {len(row)}"
+                expected = f"{len(header)} cells in line {rows.line_num}, as in the header, but there are {len(row)}"
                 raise UsageError(invalid("--data-file", name, expected))
             tree: dict[str, Any] = {}
             for (parts, field), cell in zip(columns, row, strict=True):

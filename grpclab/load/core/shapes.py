@@ -237,8 +237,8 @@ def _checked(times: Sequence[float], path: str) -> Floats:
 
 REPLAY = ShapeFamily(
     make=_replay,
-    expected="replay:FILE or replay:FILE@SPEED with a file of one time in seconds per line or a recording of calls, "
-    "e.g. replay:day.txt or replay:day.calls@4",
+    expected="replay:FILE or replay:FILE@SPEED, where FILE has one time in seconds per line or is a recording of "
+    "calls, e.g. replay:day.txt or replay:day.calls@4",
 )
 """The times of a file, stretched or squeezed to the rate asked for; it begins anew one mean gap after its end."""
 _REPLAY = "replay:"

@@ -85,7 +85,9 @@ def reasons(result: LoadResult) -> list[str]:
 
 def _limit_text(run: LoadRun) -> str:
     return (
-        "; ".join(run.limits) or run.held_back or f"its busiest process was busy for {run.busy_share:.0%} of the window"
+        "; ".join(run.limits)
+        or run.held_back
+        or (f"the generator's busiest process was busy for {run.busy_share:.0%} of the window")
     )
 
 
@@ -315,7 +317,11 @@ def _connections(result: LoadResult) -> list[str]:
         by_process = f", by server process {'/'.join(map(str, result.connections_by_process))}"
     spun = f", excluding {run.spin_s:.2f} s of pacing" if run.spin_s >= 0.005 else ""
     lines = [
-        _number_row("connections", f"{result.connections:,}", f"   open at the end, as seen from outside{by_process}"),
+        _number_row(
+            "connections",
+            f"{result.connections:,}",
+            f"   open at the end, according to the operating system{by_process}",
+        ),
         *(f"{'':18}{text}" for text in carried(result)),
         _number_row("generator", f"{run.busy_share:.0%}", f"   of a core in its busiest process{spun}"),
         *([f"{'':18}measured once on this machine: {result.ceiling}"] if result.ceiling else []),

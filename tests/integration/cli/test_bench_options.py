@@ -130,7 +130,7 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["-n", "9", "--set", "load.requests=4"], r"load\.requests=4: another option already sets load\.requests"),
         (["--rate", "9", "--set", "load.rate_rps=4"], r"--rate and load\.rate_rps both set the rate"),
         (["--format", "csv", "--json", "-"], "--format csv and --json both write to -"),
-        (["--details"], "--details lists calls in the JSON: add --json FILE"),
+        (["--details"], "--details lists calls in the JSON output: add --json FILE"),
         (["--connect-timeout", "soon"], "invalid --connect-timeout=soon: expected a time"),
         (["--rate", "5:9:2@1s", "-z", "3"], "--duration and the @1s of --rate both set"),
         (["--data", "{}"], "--data applies only to your own calls: add --call"),

@@ -125,7 +125,7 @@ def test_a_method_is_described_by_any_clear_name(target: str, capsys: pytest.Cap
     text = called(capsys, "describe", name, target)
     assert f"method {PLACE}, unary" in text
     assert "map<string, shop.v1.Order.Item>" in text
-    assert "in it: shop.v1.Money" in text
+    assert "nested message shop.v1.Money" in text
     assert "SPEED_UNKNOWN, SLOW, FAST" in text
     assert "one of paid" in text
 

@@ -91,7 +91,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
         ("ptrace", {"ptrace_scope": 2}, "warn", "as root"),
         ("ptrace", {"ptrace_scope": 3}, "warn", "and reboot"),
         ("ptrace", {"ptrace_scope": 1, "root": True}, "warn", "SYS_PTRACE"),  # root in a container
-        ("ptrace", {"ptrace_scope": 3, "cap_sys_ptrace": True}, "ok", "may attach"),
+        ("ptrace", {"ptrace_scope": 3, "cap_sys_ptrace": True}, "ok", "can attach"),
         ("ptrace", {"ptrace_scope": None}, "ok", "own processes"),
         ("ptrace", {"ptrace_scope": None, "cap_sys_ptrace": None, "system": "Darwin"}, "warn", "as root"),
         (
