@@ -74,7 +74,7 @@ class BisectStep:
     def __str__(self) -> str:
         """One line for a terminal."""
         if self.trouble:
-            return f"{named(self.candidate)}: cannot be measured: {self.trouble}"
+            return f"{named(self.candidate)}: could not be measured ({self.trouble})"
         return f"{named(self.candidate)}: {self.verdict}, {self.figures}; results/{self.study}"
 
     def as_dict(self) -> dict[str, Any]:

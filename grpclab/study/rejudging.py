@@ -47,7 +47,7 @@ class Rejudged:
         edition = (
             "the rules under which it was measured"
             if self.measured == TODAY
-            else f"edition {TODAY.edition}; it was measured under those of edition {self.measured.edition}"
+            else f"edition {TODAY.edition}; the study was measured under the rules of edition {self.measured.edition}"
         )
         count = f"{len(self.changed)} of {qty.count(self.rows, 'row')} changed"
         return [f"{self.study} by current rules, {edition}: {count}", *(f"  {row.line()}" for row in self.changed)]

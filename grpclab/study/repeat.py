@@ -81,8 +81,8 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
         _check(original)
         if not consent and (foreign := original.foreign()):
             raise DesignError(
-                f"{original.source} was recorded by another user or on another machine and would start or open files "
-                f"and programs that it names ({foreign[0]}): read its manifest.json, then add --yes"
+                f"{original.source} was recorded by another user or on another machine and would start programs or "
+                f"open files that it names ({foreign[0]}): read its manifest.json, then add --yes"
             )
         _check_subjects(original)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
@@ -185,7 +185,8 @@ def _check_subjects(original: Original) -> None:
         started = command and not is_registered(command)
         if started and shutil.which(program := shlex.split(command)[0]) is None:
             raise DesignError(
-                f"{original.name} cannot be repeated here: {program}, which starts its {name}, no longer exists"
+                f"{original.name} cannot be repeated here: {program}, which starts the server of {name}, no longer "
+                "exists"
             )
         wanted.check()
         if proto and not Path(proto).is_file():

@@ -121,7 +121,9 @@ class Study(MeasuredStudy):
                 or f"the first {pilot.blocks} blocks determine the counted time and the number of blocks for {within}"
             )
         if len(missing) < len(self.trials):
-            lines.append(f"{len(self.trials) - len(missing)} trials are already stored, {len(missing)} are missing")
+            lines.append(
+                f"{len(self.trials) - len(missing)} trials are already stored, and {len(missing)} remain to be measured"
+            )
         if missing:
             to_go = qty.rough_duration(self._seconds_of(missing))
             lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) keeps all finished trials")
@@ -167,8 +169,8 @@ class Study(MeasuredStudy):
         trials = "1 trial is" if len(damaged) == 1 else f"{len(damaged):,} trials are"
         name, why = next(iter(damaged.items()))
         return (
-            f"damaged: {trials} left out of {self.name}, e.g. {printable(name, 100)}: {why}; the command that "
-            "started the study moves it away and measures it again"
+            f"damaged: {trials} left out of {self.name}, e.g. {printable(name, 100)} ({why}); to measure damaged "
+            "trials again, repeat the command that started the study"
         )
 
     def left_out_warnings(self) -> list[str]:

@@ -106,5 +106,5 @@ def _why_invalid(result: TrialResult, workers: int) -> str:
         return f"every call failed: {failures.sentence(result.failures)}"
     wanted = client.connections if client.pooling == "pool" else workers
     if client.pooling != "per_call" and metrics["connections"] != wanted:
-        return f"{wanted} TCP connections were requested, but {metrics['connections']:g} were seen"
+        return f"{wanted} TCP connections were requested, but {metrics['connections']:g} were counted"
     return ""

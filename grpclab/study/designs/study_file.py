@@ -86,13 +86,13 @@ class StudyFile:
     grid: str = entry(
         str,
         default=GRIDS[0],
-        meaning="Whether factors change one at a time around the baseline, or every combination of their levels is "
+        meaning="Whether factors change one at a time around the baseline, or all combinations of their levels are "
         "measured. The baseline of a full grid has the first level of every factor.",
     )
     blocks: int | None = entry(
         int,
         default=None,
-        meaning="How often each configuration is measured; by default, the fewest that allow a verdict.",
+        meaning="How many times each configuration is measured; by default, the minimum for a verdict.",
     )
     seed: int = entry(int, default=1, meaning="The seed for the order of the trials.")
     min_effect: str = entry(str, float, default="5%", meaning="The smallest effect of interest: 5%, or 0.05.")

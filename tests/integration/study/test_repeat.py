@@ -166,7 +166,7 @@ def test_a_comparison_is_repeated_as_one(root: Path) -> None:
     [
         (
             commands("/no/such/server {port}", "sh {port}"),
-            "cannot be repeated here: /no/such/server, which starts its a",
+            "cannot be repeated here: /no/such/server, which starts the server of a",
         ),
         (commands("sh {port}", "sh {port}", call="a.B/C", proto="gone.proto"), "gone.proto, which describes its call"),
     ],

@@ -141,7 +141,9 @@ def test_a_study_of_the_first_edition_is_rejudged_and_the_rows_that_change_are_t
     found = rejudge(Study.stored(folder))
     assert [(row.before.verdict, row.after.verdict) for row in found.changed] == [("faster", "inconclusive")]
     first, row = found.lines()
-    assert first == ("tiny by current rules, edition 2; it was measured under those of edition 1: 1 of 1 row changed")
+    assert first == (
+        "tiny by current rules, edition 2; the study was measured under the rules of edition 1: 1 of 1 row changed"
+    )
     assert "many against few, throughput: faster -> inconclusive: the load generator was the limit" in row
     assert (folder / "verdict.json").read_text() == before
 
