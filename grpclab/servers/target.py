@@ -88,8 +88,7 @@ class Target:
                 wanted = " or ".join(_NEEDS[kind] for kind in kinds)
                 if name == "security":
                     raise UsageError(
-                        f"TLS options apply only to {wanted}: for a server that grpclab hosts, set the factor"
-                        " server.tls"
+                        f"TLS options apply only to {wanted}; for a server that grpclab hosts, set server.tls"
                     )
                 raise UsageError(invalid(_written(name), value, f"{wanted} as well"))
         if self.ready:

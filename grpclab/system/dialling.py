@@ -35,7 +35,9 @@ def loopback_target(text: object, remote: Sequence[str] = ()) -> tuple[tuple[str
     if host == "localhost":
         addresses = in_hosts_file(host)
         if outside := [one for one in addresses if not is_loopback(one) and one not in remote]:
-            expected = f"an address on this machine, e.g. 127.0.0.1:{port}: localhost is {', '.join(outside)} here"
+            expected = (
+                f"an address on this machine, e.g. 127.0.0.1:{port}, since localhost is {', '.join(outside)} here"
+            )
             raise refused(text, f"{expected} (see {HOSTS})")
         return addresses or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no file knows it
     if host.startswith(UNIX) or is_loopback(host):

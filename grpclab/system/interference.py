@@ -284,7 +284,8 @@ def _clock(s: Interference) -> Iterator[Notice]:
             severity="note",
             text=(
                 f"the wall clock was changed by {s.clock_step_s:+,.3g} s during the measurement. Figures are not "
-                "affected, since windows and latencies use the monotonic clock, but the recorded times of day are"
+                "affected, since windows and latencies use the monotonic clock, but the recorded times of day are "
+                "affected"
             ),
         )
 

@@ -172,7 +172,7 @@ def security_of(
 
 
 NO_TLS = "does not speak TLS: remove --tls and its options"
-SILENT = "does not answer a TLS handshake: wait until it does, or remove --tls"
+SILENT = "did not answer a TLS handshake: wait until it is ready, or remove --tls"
 DEMANDS = "it may require a client certificate, so add --cert FILE --key FILE"
 
 
@@ -187,14 +187,14 @@ def handshake_fault(error: OSError, security: Security) -> str:
     # An alert is TLS as well: it wants a certificate of ours, or another version.
     reason = (error.reason or "").lower().replace("_", " ").partition("alert ")[2] or "handshake failure"
     if security.certificate is None and any(word in reason for word in ("certificate", "handshake failure")):
-        return f"refuses the TLS handshake ({reason}): {DEMANDS}"
+        return f"refused the TLS handshake ({reason}): {DEMANDS}"
     if any(word in reason for word in ("certificate", "unknown ca")):
-        return f"does not accept the certificate of --cert ({reason}): use one signed by an authority that it trusts"
+        return f"did not accept the certificate of --cert ({reason}): use one signed by an authority that it trusts"
     if reason == "protocol version":
         return (
-            f"refuses the TLS handshake ({reason}): it may only support older versions of TLS, but gRPC needs TLS 1.2"
+            f"refused the TLS handshake ({reason}): it may only support older versions of TLS, but gRPC needs TLS 1.2"
         )
-    return f"refuses the TLS handshake ({reason})"
+    return f"refused the TLS handshake ({reason})"
 
 
 def _whole(path: str) -> str:

@@ -282,8 +282,8 @@ class _Reflection:
 
     def _refused(self, why: str) -> UsageError:
         return UsageError(
-            f"the server at {self._target} does not send its schema ({why}): add --proto FILE, or the --metadata "
-            "that it requires"
+            f"the server at {self._target} did not send its schema ({why}): add --proto FILE, or the --metadata that "
+            "it requires"
         )
 
 

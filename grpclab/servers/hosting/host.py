@@ -386,7 +386,7 @@ def bind(register: Callable[..., Any], order: SimpleNamespace, arguments: dict[s
         elif parameter.default is inspect.Parameter.empty:
             known = [*order.settings, *(f"arg.{key}" for key in arguments)]
             raise _RefusedError(
-                f"invalid app={order.app}: expected a level for its parameter {name}, which is not a server factor: "
+                f"invalid app={order.app}: expected a level for its parameter {name}, which is not a server factor; "
                 f"set arg.{name}{near(name, known)}"
             )
     if any(p.kind == inspect.Parameter.VAR_KEYWORD for p in named):

@@ -103,7 +103,7 @@ def test_a_server_without_tls_is_told_to_a_client_with_it(engine: str, tls_serve
 def test_a_server_that_does_not_answer_a_handshake_is_waited_for() -> None:
     with answering(None) as target:
         found = look(target, Security(tls=True), patience_s=PATIENCE_S)
-    assert found.text.startswith(f"the server at {target} does not answer a TLS handshake")
+    assert found.text.startswith(f"the server at {target} did not answer a TLS handshake")
     assert not found.final
 
 

@@ -115,7 +115,7 @@ def test_the_metadata_of_the_call_is_sent_to_reflection_too(shop: Shop, expected
         metadata = (("authorization", "Bearer 1"),)
         assert find(target, metadata=metadata).payload == expected_call.payload
         assert refusal(UsageError, target) == (
-            f"the server at {target} does not send its schema (UNAUTHENTICATED, who are you?):"
+            f"the server at {target} did not send its schema (UNAUTHENTICATED, who are you?):"
             " add --proto FILE, or the --metadata that it requires"
         )
 
@@ -204,7 +204,7 @@ def _half(request: ServerReflectionRequest, context: grpc.ServicerContext) -> Se
     ("answer", "line"),
     [
         (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): add"),
-        (_garbage, r"does not send its schema \(its answer is not a schema\): add --proto FILE"),
+        (_garbage, r"did not send its schema \(its answer is not a schema\): add --proto FILE"),
         (
             _contradiction,
             "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which is not defined in any",
@@ -221,7 +221,7 @@ def test_a_schema_that_is_none_is_one_line(shop: Shop, answer: Answer, line: str
 
 def test_a_call_that_ends_without_an_answer_is_one_line(shop: Shop) -> None:
     with shop.serve(lambda requests, context: iter(())) as target:
-        assert "does not send its schema (it ended the call without answering)" in refusal(UsageError, target)
+        assert "did not send its schema (it ended the call without answering)" in refusal(UsageError, target)
 
 
 def test_a_server_that_goes_away_meanwhile_is_one_line(shop: Shop) -> None:

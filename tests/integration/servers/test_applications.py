@@ -381,7 +381,7 @@ def test_bench_loads_an_application_that_it_hosts_and_asks_no_reflection(
     [
         (["bench", "localhost:1", "--app", "a:b"], "both specify the server"),
         (["bench", "--cwd", "."], "--cwd cannot be used here: it only works with --app"),
-        (["bench", "--app", "a:b", "--tls"], "factor server.tls"),
+        (["bench", "--app", "a:b", "--tls"], "set server.tls"),
         (["serve", "basic", "--app", "a:b"], "both specify the server"),
         (["serve", "--python", "x"], "--python cannot be used here: it only works with --app"),
     ],
