@@ -45,7 +45,7 @@ COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "stored results are compared as they were measured"
 APP = "--app a:b"
-IN_TWO = "another option already sets target.rev: use only one of them"
+IN_TWO = "another option already sets target.rev; use only one of them"
 CALLED = f"{APP} {CALL}"
 TARGET_ROWS: dict[str, list[Row]] = {
     "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="got ")],
@@ -692,7 +692,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words=ELSEWHERE, where="any other address needs --allow-remote"),
             Refused(words=f"{ELSEWHERE} --allow-remote", where="add --max-rate, --max-calls, --max-time"),
             Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected at most 9"),
-            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it applies only to --address"),
+            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="applies only to --address"),
             Refused(words=f"{STORED} --allow-remote {CEILINGS}", where=NOT_STORED),
         ],
         **{
@@ -806,7 +806,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "quiet": [Acts(words="-q", proof="stderr", after="--pid 1")],
         "verbose": [Acts(words="-v", proof="verbose", after="--pid 1")],
         "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="--pid 1")],
-        "pid": [Acts(words="--pid 1", proof="pids"), Refused(words="--pid 1 --server localhost:1", where="one of")],
+        "pid": [
+            Acts(words="--pid 1", proof="pids"),
+            Refused(words="--pid 1 --server localhost:1", where="expected either"),
+        ],
         "server": [Acts(words="--server localhost:1", proof="pids"), Refused(words="", where="either --pid N or")],
         "duration": [Acts(words="--duration 7", proof="duration_s", after="--pid 1")],
         "rate": [Acts(words="--rate 7", proof="rate_hz", after="--pid 1")],

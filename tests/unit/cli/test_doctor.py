@@ -105,7 +105,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
         ("open files", {"nofile_soft": 1024, "nofile_hard": 524_288}, "warn", "ulimit -n 20200"),
         ("open files", {"nofile_soft": 1024, "nofile_hard": 4096}, "warn", "limits.conf"),
         ("open files", {"nofile_soft": 1024, "nofile_hard": 12_000}, "warn", "`ulimit -n 12000`"),
-        ("open files", {"nofile_soft": 20_000, "nofile_hard": 20_000}, "ok", "through the link 9,900"),
+        ("open files", {"nofile_soft": 20_000, "nofile_hard": 20_000}, "ok", "or 9,900 through the link"),
         ("open files", {"nofile_soft": None, "nofile_hard": None}, "ok", "unlimited"),
         ("ports", {"ports": (50000, 60999)}, "warn", "ip_local_port_range"),
         ("ports", {"ports": None}, "ok", "unknown"),
