@@ -58,7 +58,7 @@ COMMANDS = {
     "menu": "choose what to run from a menu",
 }
 """Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
-DESCRIPTION = "Performance studies of gRPC services, with results that hold up."
+DESCRIPTION = "Reliable performance studies of gRPC services."
 EXAMPLES = """examples:
   grpclab compare basic optimized      is B faster than A, and by how much?
   grpclab COMMAND --help               options of a command, and more examples
