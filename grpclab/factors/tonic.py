@@ -15,7 +15,7 @@ NOT_CHANNEL_ARGUMENTS: dict[str, tuple[str, str]] = {
 """Factors with a tonic name that grpcio takes elsewhere: where, and what to know."""
 
 NO_COUNTERPART: dict[str, str] = {
-    "tcp_keepalive": "no argument sets SO_KEEPALIVE; HTTP/2 pings (server.keepalive_s) take its place",
+    "tcp_keepalive": "no argument sets SO_KEEPALIVE; use HTTP/2 pings (server.keepalive_s) instead",
     "tcp_nodelay": "C-core sets TCP_NODELAY on every socket: always on, not a factor",
 }
 """Settings of tonic that cannot be expressed in grpcio."""
