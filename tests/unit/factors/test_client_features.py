@@ -56,7 +56,7 @@ OF_BREAKER = ("client.circuit_breaker_open_s", "client.circuit_breaker_statuses"
         ({"load.engine": "grpcio", "client.circuit_breaker": 2}, {*OF_RETRIES}),
     ],
 )
-def test_these_features_need_engine_grpcio_and_what_is_said_of_one_needs_it(
+def test_these_features_need_engine_grpcio_and_their_details_need_them(
     levels: dict[str, Level], idle: set[str]
 ) -> None:
     assert set(idle_features(TrialConfig().replace(levels))) == idle
