@@ -86,5 +86,6 @@ def _refuse_secrets(path: Path, redactor: Redactor) -> None:
         for file in files:
             file.unlink()
         raise StorageError(
-            f"{path} was not written, because it would contain a secret of this study: name it with --redact NAME"
+            f"{path} was not written, because it would contain a secret of this study: pass the name of that secret "
+            "with --redact NAME"
         )

@@ -13,12 +13,12 @@ from grpclab.report.tables import BREAK, Cell, Cells, Paragraph, Piece, Table, b
 TITLE, ANCHOR, PLACE, FOLDED = "What each feature costs", "features", 45, False
 CPU = "server_cpu_per_call_s"
 HOW = (
-    "Each ratio compares a server that has the feature with the same server without it: 0.90× of the throughput is a "
-    "cost of 10 %."
+    "Each ratio compares a server that has the feature with the same server without it, so 0.90× means that the "
+    "feature costs 10% of the throughput."
 )
 HEADINGS = {
     "alone": "alone: added to optimized",
-    "in production": "in production: removed from the variant production, which keeps the others",
+    "in production": "in production: removed from the production variant, which keeps all other features",
 }
 
 
@@ -42,13 +42,13 @@ def summary(study: FinishedStudy) -> str:
     effect = f"{100 * study.delta:g} %"
     told = []
     if slower:
-        told.append(f"Alone, these cost throughput: {words.listing(text for _, text in sorted(slower))}.")
+        told.append(f"Features that cost throughput on their own: {words.listing(text for _, text in sorted(slower))}.")
     if faster := verdicts.get("faster"):
-        told.append(f"Faster with it: {words.listing(faster)}.")
+        told.append(f"Features that raise throughput: {words.listing(faster)}.")
     if same := verdicts.get("equivalent"):
-        told.append(f"No cost of {effect} or more: {words.listing(same)}.")
+        told.append(f"Features that cost less than {effect}: {words.listing(same)}.")
     if open_ := verdicts.get("inconclusive"):
-        told.append(f"Undecided: {words.listing(open_)}.")
+        told.append(f"Features whose cost is undecided: {words.listing(open_)}.")
     return " ".join(told)
 
 
