@@ -96,7 +96,7 @@ def bound_words(limited: set[str]) -> str:
     if not limited:
         return ""
     kind = "no" if len(limited) == 2 else "a lower" if "candidate" in limited else "an upper"
-    return f" ({kind} bound: the load generator was the limit)"
+    return f" ({kind} bound, because the load generator was the limit)"
 
 
 def counted(rows: pd.DataFrame) -> pd.DataFrame:

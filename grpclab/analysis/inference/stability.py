@@ -92,9 +92,9 @@ def block_apart(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
         return ""
     others = float(np.exp(np.log(np.delete(ratios, at)).mean()))
     return (
-        f"block {int(frame['block'].iloc[at])} is an outlier: {ratios[at]:.2f}×, while the other {len(ratios) - 1} "
-        f"give {others:.2f}×; it is included in the ratio and the interval, so check what else was running at that "
-        "time"
+        f"block {int(frame['block'].iloc[at])} is an outlier with {ratios[at]:.2f}×, while the other "
+        f"{len(ratios) - 1} give {others:.2f}×; the outlier is included in the ratio and the interval, so check what "
+        "else was running at that time"
     )
 
 

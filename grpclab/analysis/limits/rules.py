@@ -102,7 +102,7 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
         bound = f"of the window (limit {qty.percent(BUSY_LIMIT, 'sentence')})"
         reasons.append(f"the busiest {who} process was busy for {qty.percent(busy, 'sentence')} {bound}")
     elif not m.closed:
-        reasons.append("it fell behind the open-loop schedule")
+        reasons.append("the load generator fell behind the open-loop schedule")
     offered = m.median("offered_rps")
     if not math.isnan(offered):
         reasons.append(
@@ -111,7 +111,7 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
         )
     cost = m.median("client_cpu_per_call_s")
     if own and not math.isnan(cost):
-        reasons.append(f"each call costs it {qty.duration(cost)} of CPU")
+        reasons.append(f"each call costs the client {qty.duration(cost)} of CPU")
     server = m.median("server_cores_used")
     if not math.isnan(server):
         reasons.append(f"the server used {_of_cores(m)}")
@@ -123,8 +123,13 @@ def shared_core(m: Measured, _: Neighbours) -> Limit | None:
     server, client = m.median("server_cores_used"), m.median("client_cores_used")
     if not (m.shared and server + client >= NEAR):
         return None
-    reason = f"server ({server:.2f}) and generator ({client:.2f}) together saturate the one core that they share"
-    return limit_from(m, "unknown", [reason, "give each its own core to see which one is the limit"], certain=False)
+    reason = (
+        f"the server ({server:.2f}) and the load generator ({client:.2f}) together saturate the one core that they "
+        "share"
+    )
+    return limit_from(
+        m, "unknown", [reason, "give each of them its own core to see which one is the limit"], certain=False
+    )
 
 
 def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
@@ -140,12 +145,12 @@ def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
     cost = m.median("server_cpu_per_call_s")
     per_call = [] if math.isnan(cost) else [f"each call costs {qty.duration(cost)} of CPU"]
     if capacity == m.cores:
-        reason = f"the server used {used:.2f} of the {qty.cores(m.cores)} it may use"
+        reason = f"the server used {used:.2f} of the {qty.cores(m.cores)} that it is allowed to use"
         return limit_from(m, "server-cpu", [reason, *per_call])
-    free = "" if math.isnan(m.cores) else f" although it may use {qty.cores(m.cores)}"
+    free = "" if math.isnan(m.cores) else f" of the {qty.cores(m.cores)} available"
     reason = (
-        f"{qty.count(m.processes, 'server process', 'server processes')} used {qty.cores(used)}{free}: in each "
-        "process, Python runs one thread at a time (GIL)"
+        f"{qty.count(m.processes, 'server process', 'server processes')} used {qty.cores(used)}{free}, because "
+        "Python runs only one thread at a time in each process (GIL)"
     )
     return limit_from(m, "server-cpu", [reason, *per_call], certain=False)
 
@@ -168,7 +173,8 @@ def link(m: Measured, _: Neighbours) -> Limit | None:
     share = qty.percent(known[what] / limit, "sentence")
     reason = (
         f"{what} took {known[what] / 1e6:.3g} of the {limit / 1e6:.3g} MB/s ({share}) that "
-        f"{m.number('link.bandwidth_mbps'):g} Mbit/s allow {qty.count(_connections(m), 'connection', 'connections')}"
+        f"{qty.count(_connections(m), 'connection', 'connections')} can carry at {m.number('link.bandwidth_mbps'):g} "
+        "Mbit/s each"
     )
     return limit_from(m, "link", [reason])
 
@@ -252,10 +258,10 @@ def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
         return None
     for_what = [word for word, seconds in (("round trip", m.travel_s), ("handler's waits", m.pause_s)) if seconds > 0]
     reason = (
-        f"of {qty.duration(latency)} latency, a call spends {qty.duration(waits)} waiting "
-        f"in any case ({', '.join(for_what)}), and {qty.amount(m.in_flight, 'sentence')} in flight / "
-        f"{qty.duration(latency)} is {qty.amount(m.in_flight / latency, 'sentence')} requests/s: more "
-        "calls in flight would give more throughput (Little's law)"
+        f"of {qty.duration(latency)} latency, a call spends at least {qty.duration(waits)} waiting "
+        f"({', '.join(for_what)}), and {qty.amount(m.in_flight, 'sentence')} in flight / {qty.duration(latency)} is "
+        f"{qty.amount(m.in_flight / latency, 'sentence')} requests/s, so more calls in flight would give more "
+        "throughput (Little's law)"
     )
     return limit_from(m, "concurrency", [reason, cpu_words(m)])
 
@@ -294,8 +300,8 @@ def _raised(m: Measured, factor: str, pair: Comparison) -> str:
 
 def _faster(pair: Comparison) -> str:
     return (
-        f"{pair.candidate} has {qty.ratio(pair.ratio, 'sentence')} its throughput "
-        f"(95 % interval {pair.ci_low:.3g} to {pair.ci_high:.3g}, {pair.blocks} blocks)"
+        f"{pair.candidate} has {qty.ratio(pair.ratio, 'sentence')} the throughput of this configuration (95% "
+        f"interval {pair.ci_low:.3g} to {pair.ci_high:.3g}, {pair.blocks} blocks)"
     )
 
 
@@ -310,7 +316,7 @@ def cpu_words(m: Measured) -> str:
     sides += (
         [] if math.isnan(client) else [f"the busiest generator process was busy for {qty.percent(client, 'sentence')}"]
     )
-    return " and ".join(sides) or "the CPU of neither side was measured"
+    return " and ".join(sides) or "the CPU time of neither side was measured"
 
 
 def _of_cores(m: Measured) -> str:
