@@ -22,12 +22,12 @@ BEGINNING = """\
 # Columns of a study
 
 `results/STUDY/trials.parquet` has one row per trial. Its columns are the factors (`grpclab factors` lists them) and the
-metrics below. Every column is in its base unit. Numbers that a trial did not measure are NaN,
-and text that it does not have is empty.
+metrics below. All values are in base units. A number that was not measured is NaN, and a text that
+does not apply is empty.
 
-The last column says which direction is better, if any. It decides whether a candidate is `faster` or `slower`. A
-percentile needs ten calls beyond it: p50 needs 20 calls, p99 1,000 and p99.9 10,000. With fewer calls, it is
-NaN.
+The last column says which direction is better, if any; that decides whether a candidate is `faster` or `slower`. A
+percentile needs at least ten calls beyond it: p50 needs 20 calls, p99 1,000 and p99.9 10,000. With fewer calls, the
+percentile is NaN.
 """
 
 

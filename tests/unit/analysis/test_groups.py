@@ -143,7 +143,7 @@ def test_a_block_without_a_shared_group_is_left_out_with_its_reason() -> None:
     assert list(paired.frame["block"]) == [0, 2, 4, 5]
     assert paired.notes == (
         "block 1 left out: left, no trial",
-        "block 3 left out: hub and left are not in the same group in it",
+        "block 3 left out: hub and left are not in the same group in that block",
     )
 
 

@@ -62,7 +62,7 @@ def test_an_invalid_trial_takes_its_block_out_with_the_reason() -> None:
 def test_a_trial_whose_calls_all_failed_is_excluded_and_said_so() -> None:
     frame = trials_of({"old": [100, 200, 300], "new": [200, 0, 900]})
     assert ratios(frame)["block"].tolist() == [0, 2]
-    assert notes(frame) == "block 1 left out: new, throughput_rps is 0, so it has no logarithm"
+    assert notes(frame) == "block 1 left out: new, throughput_rps is 0, which has no logarithm"
 
 
 def test_a_value_that_was_not_measured_is_excluded_and_said_so() -> None:

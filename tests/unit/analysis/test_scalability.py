@@ -47,7 +47,7 @@ def test_too_few_levels_give_no_law_and_a_curve_that_does_not_follow_it_says_no_
     found = fit(LEVELS, [100, 900, 50, 900, 50, 900, 50])
     assert found is not None
     assert not found.fits
-    assert throughput.sentence(found).startswith("no fit: it is off by")
+    assert throughput.sentence(found).startswith("no fit: the curve misses one level by")
 
 
 def test_without_a_rung_its_factors_are_back_below_it_and_all_others_stay() -> None:

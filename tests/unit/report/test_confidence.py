@@ -16,7 +16,9 @@ def study(made: synthetic.MadeStudy) -> FinishedStudy:
 def test_all_blocks_agree() -> None:
     told = confidence.sure(study(synthetic.small_study()))
     assert told.startswith("the fast one was faster in 6 of 6 blocks, from ")
-    assert "once in 32 studies (sign-flip test, p 0.031, the smallest that this number of blocks can give)" in told
+    assert (
+        "once in 32 studies (sign-flip test, p = 0.031, the smallest value possible with this number of blocks)" in told
+    )
 
 
 def test_a_slower_candidate_is_slower() -> None:
@@ -30,7 +32,10 @@ def test_a_slower_candidate_is_slower() -> None:
 
 @pytest.mark.parametrize(
     ("blocks", "told"),
-    [(1, "none: fewer than two blocks have both sides."), (3, "3 blocks cannot rule out chance; it takes at least 6.")],
+    [
+        (1, "None, because fewer than two blocks have results for both sides."),
+        (3, "3 blocks cannot rule out chance: at least 6 are needed."),
+    ],
 )
 def test_few_blocks_are_said_to_be_few(blocks: int, told: str) -> None:
     assert told in confidence.sure(study(synthetic.small_study(blocks=blocks)))
@@ -43,11 +48,13 @@ def test_noise_is_told_by_the_arm_that_is_the_baseline_twice() -> None:
         aa = {**made.verdict["aa"], "ratio": (low * high) ** 0.5, "ci_low": low, "ci_high": high}
         return confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, made.verdict | {"aa": aa})))
 
-    assert told(0.98, 1.03).endswith("identical configurations come out the same.")
+    assert told(0.98, 1.03).endswith("so the comparison found no difference where there is none.")
     assert told(0.8, 1.3).endswith(
-        "with this number of blocks, anything inside that interval cannot be distinguished from noise."
+        "With this number of blocks, a ratio inside that interval cannot be distinguished from noise."
     )
-    assert told(1.1, 1.3).endswith("identical configurations differ, so doubt every ratio in this study.")
+    assert told(1.1, 1.3).endswith(
+        "Identical configurations gave different results, so treat every ratio in this study with caution."
+    )
     assert confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, {}))) == ""
 
 
@@ -64,7 +71,7 @@ def test_a_study_with_groups_says_what_its_blocks_can_show() -> None:
     plan = {**made.manifest["plan"], "groups": [{"hub": names[0], "members": names}]}
     grouped = study(synthetic.MadeStudy({**made.manifest, "plan": plan}, made.trials, made.verdict))
     told = confidence.seen(grouped)
-    assert told.startswith("6 blocks with ratios that vary by ")
+    assert told.startswith("With 6 blocks whose ratios vary by ")
     assert "detect an effect of " in told
     assert ("What these blocks can detect", told) in confidence.reasons(grouped)
     assert grouped.margins == (1 / (1 + grouped.delta), 1 + grouped.delta)

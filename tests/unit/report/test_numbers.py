@@ -179,7 +179,7 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     good = trials[trials.valid]
     assert_shows(errors.find("div").text, pair.errors.sum())  # type: ignore[union-attr]
     assert f"failed of {int(pair.requests.sum()):,} calls" in errors.text
-    assert f"{int(good.errors.sum()):,} of {int(good.requests.sum()):,} calls in the whole study" in errors.text
+    assert f"{int(good.errors.sum()):,} of {int(good.requests.sum()):,} calls failed in the whole study" in errors.text
     sentence = page.select_one(".gl-verdict")
     assert sentence
     told = re.search(r"optimized has ([\d.]+)× the throughput of basic", sentence.text)
