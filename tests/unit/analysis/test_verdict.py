@@ -197,8 +197,10 @@ def test_an_impossible_delta_is_refused(delta: float) -> None:
          "so the ratio is a lower bound"),
         (THROUGHPUT, ["old"], "limit in trials of old: the server's true throughput is at least as high as measured, "
          "so the ratio is an upper bound"),
-        (LATENCY, ["new"], "the server's true p99 latency is at most as high as measured, so the ratio is an upper bound"),
-        (LATENCY, ["old"], "the server's true p99 latency is at most as high as measured, so the ratio is a lower bound"),
+        (LATENCY, ["new"], "the server's true p99 latency is at most as high as measured, "
+         "so the ratio is an upper bound"),
+        (LATENCY, ["old"], "the server's true p99 latency is at most as high as measured, "
+         "so the ratio is a lower bound"),
         (THROUGHPUT, ["new", "old"], "not a bound in either direction"),
         ("server_cpu_s", ["new"], "was not measured at the highest load that the server can take"),
     ],
