@@ -177,7 +177,8 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         how_to_read=(
             f"Both servers run all the time on the same core and are loaded in turn, {blocks} in random order. The "
             "ratios can differ, because a slow client is part of what is measured, but the verdicts must not be "
-            "opposite. Each bar is a 95% interval over blocks; inside the band, the difference is below 5%."
+            "opposite. Each bar is a 95% interval over blocks; inside the grey band, the two servers differ by less "
+            "than 5%."
         ),
         engines="engines: grpcio and wire",
     )

@@ -147,7 +147,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     return [
         Claim(
             claim="requests/s of the wire engine against h2load",
-            goal=f"at least {RATE_GOAL:g}× (wish: {RATE_WISH:g}×)",
+            goal=f"at least {RATE_GOAL:g}× (ideally {RATE_WISH:g}×)",
             measured=qty.ratio(to_c),
             holds=to_c >= RATE_GOAL,
         ),
@@ -248,7 +248,8 @@ EXPERIMENT = Experiment(
     title="The ceiling of the generator",
     question=(
         "How fast can a server be before the load generator becomes the limit on this machine? Three generators take "
-        "turns loading the same server, which is written in C: h2load, which is also written in C, and both engines."
+        "turns loading the same server, which is written in C: h2load, also written in C, and the two engines of "
+        "grpclab."
     ),
     sized=sized,
     claims=claims,

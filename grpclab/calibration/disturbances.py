@@ -159,7 +159,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             holds=len(right) == len(named),
         ),
         Claim(
-            claim="stops of the server whose full length shows in the slowest call of an open loop",
+            claim="stops of the server that appear with their full length in the slowest call of an open loop",
             goal="all",
             measured=f"{len(counted)} of {len(opened)}",
             holds=len(counted) == len(opened),

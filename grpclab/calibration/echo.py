@@ -112,8 +112,8 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         caption=caption,
         how_to_read=(
             "Two processes, each on a core of its own, send 8 bytes back and forth over TCP on loopback. They never "
-            "sleep, so they never wait for the scheduler; no gRPC and no load are involved. What remains is the "
-            "kernel's TCP stack and the moments in which the machine, or the host of a virtual machine, does "
+            "sleep, so they never wait for the scheduler; no gRPC and no load are involved. What remains is the time "
+            "in the kernel's TCP stack and the moments in which the machine, or the host of a virtual machine, does "
             "something else. A server's tail that is no longer than this one says nothing about the server."
         ),
         engines="",
@@ -122,7 +122,7 @@ def body(frame: pd.DataFrame) -> FigureBlock:
 
 EXPERIMENT = Experiment(
     title="The tail of the machine",
-    question="How long is the latency tail of this machine, with no gRPC and no load at all?",
+    question="How long is the latency tail of this machine, without gRPC and without any load?",
     sized=sized,
     claims=claims,
     body=body,

@@ -177,8 +177,10 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 
 EXPERIMENT = Experiment(
     title="A comparison from its pilot to its verdict, simulated",
-    question="What are the error rates of the whole procedure, in which the pilot's noise determines the number of "
-    "blocks?",
+    question=(
+        "What are the error rates of the whole procedure, from the pilot, whose noise determines the number of "
+        "blocks, to the verdict?"
+    ),
     sized=sized,
     claims=claims,
     body=body,

@@ -197,11 +197,11 @@ def body(frame: pd.DataFrame) -> list[Piece]:
             "schedule: a tenth of the calls fall into the stall and wait for the rest of it, so one call in a "
             "hundred waits for at least nine tenths of the stall. A closed loop has few callers, and each of them "
             "waits for an answer before calling again. Each caller makes one slow call, and the calls that users "
-            "would have made during the stall are never made and never counted. This is called coordinated omission. "
-            "A tool that follows a schedule but allows few calls in flight, and measures from the actual send, "
-            "misses the same calls, because they wait inside the tool (dashed). Measuring from the planned send "
-            "includes those calls; adding artificial samples afterwards would count them twice. Right: each call at "
-            "the time when it was due or, in a closed loop, made."
+            "would have made during the stall are never made and never counted. This effect is called coordinated "
+            "omission. A tool that follows a schedule but allows few calls in flight, and measures from the actual "
+            "send, misses the same calls, because they wait inside the tool (dashed). Measuring from the planned "
+            "send includes those calls; adding artificial samples afterwards would count them twice. Right: each "
+            "call at the time when it was due or, in a closed loop, made."
         ),
         engines="engine: wire",
     )

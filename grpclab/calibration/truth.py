@@ -157,7 +157,8 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         alt=f"Curves by percentile over {len(frame):,} calls. Measured and true latency: {_told(errors)}.",
         caption=(
             f"For half of the calls, the measured latency is at most {qty.duration(middle)} longer than the time "
-            f"inside the server; the difference is the way there and back, and the load generator.{off}"
+            "inside the server; the difference is the way to the server and back, plus the load generator's own "
+            f"delay.{off}"
         ),
         how_to_read=(
             f"The reference server holds each call for a random time from {SERVICE_TIME} and then reports how long "

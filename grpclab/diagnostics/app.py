@@ -226,8 +226,8 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
                 path="/debug/pprof/heap?seconds=10",
                 title="Heap profile",
                 text=(
-                    "Memory allocated during this time and still held at the end, recorded by tracemalloc, which "
-                    "slows the server down while recording."
+                    "Memory allocated while the profile runs and still held at its end, recorded by tracemalloc, "
+                    "which slows the server down while recording."
                 ),
             ),
             LinkedPage(

@@ -43,8 +43,8 @@ class Joined:
         what = f"{qty.count(shared, 'configuration')} in common"
         if self.comparable:
             return (
-                f"Both studies ran on the same machine with the same versions and have {what}, so absolute figures "
-                "can be compared as well."
+                f"The two studies ran on the same machine with the same versions and have {what}, so absolute "
+                "figures can be compared as well."
             )
         apart = words.listing([str(name) for name in self.differences.index])
         return (

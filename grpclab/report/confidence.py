@@ -90,7 +90,7 @@ def seen(study: FinishedStudy) -> str:
     return (
         f"With {qty.count(c.blocks, 'block')} whose ratios vary by {100 * spread:.1f}%, four out of five comparisons "
         f"detect an effect of {qty.percent_as_set(least)} or more. The smallest effect of interest is "
-        f"{qty.percent_as_set(study.delta)}; whether there is an effect close to that size may remain undecided."
+        f"{qty.percent_as_set(study.delta)}; an effect close to that size might remain undecided."
     )
 
 

@@ -107,7 +107,7 @@ def syscalls(trials: pd.DataFrame, planned: PlannedPair) -> TestedClaim:
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="system calls",
-        claimed=f"their share falls from {100 * CLAIMED_SHARE:.2f}% to between 3% and 5%",
+        claimed=f"the share of system calls falls from {100 * CLAIMED_SHARE:.2f}% to between 3% and 5%",
         done=(
             "both servers were sampled under load after the measured window: with py-spy, which sees only Python "
             "threads (the share of working samples that are sending, receiving, in locks or in other kernel work), "
@@ -148,7 +148,7 @@ def streams(trials: pd.DataFrame, compared: Comparisons, planned: PlannedStreams
     parts = [f"optimized: {optimized.words}", f"the same with grpcio's default limits: {own.words}"]
     c = compared.get(planned.scenario, planned.few, planned.optimized)
     if c:
-        parts.append(f"throughput compared with 64 calls in flight: {ratio_words(c)}")
+        parts.append(f"{ratio_words(c)} the throughput with 64 calls in flight")
     return TestedClaim(
         claim="streams",
         claimed=f"{planned.in_flight:,} concurrent streams",

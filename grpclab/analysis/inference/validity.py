@@ -83,7 +83,7 @@ def too_few_calls(trials: pd.DataFrame, metric: str, configurations: Iterable[st
         most = numbers(rows, "requests").max()
         if numbers(rows, metric).isna().all() and most < needed:
             made = f"there were at most {most:,.0f}"
-            return f"{metric_words(metric)} needs {needed:,} calls in each trial, but {made}: raise -n or -z"
+            return f"{metric_words(metric)} needs {needed:,} calls in each trial, but {made}: increase -n or -z"
     return ""
 
 

@@ -145,7 +145,7 @@ def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
     cost = m.median("server_cpu_per_call_s")
     per_call = [] if math.isnan(cost) else [f"each call costs {qty.duration(cost)} of CPU"]
     if capacity == m.cores:
-        reason = f"the server used {used:.2f} of the {qty.cores(m.cores)} that it is allowed to use"
+        reason = f"the server used {used:.2f} of the {qty.cores(m.cores)} available"
         return limit_from(m, "server-cpu", [reason, *per_call])
     free = "" if math.isnan(m.cores) else f" of the {qty.cores(m.cores)} available"
     reason = (
@@ -174,7 +174,7 @@ def link(m: Measured, _: Neighbours) -> Limit | None:
     reason = (
         f"{what} took {known[what] / 1e6:.3g} of the {limit / 1e6:.3g} MB/s ({share}) that "
         f"{qty.count(_connections(m), 'connection', 'connections')} can carry at {m.number('link.bandwidth_mbps'):g} "
-        "Mbit/s each"
+        "Mbit/s per connection"
     )
     return limit_from(m, "link", [reason])
 
@@ -216,7 +216,7 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
     idle = m.median("server_cores_used") <= IDLE * m.capacity
     service = m.pause_s + m.number("server.handler_work_us") / 1e6
     for have, kind in ((m.threads, "handler threads"), (m.own_threads, "permanent handler threads")):
-        reason = f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(have, 'sentence')} {kind}"
+        reason = f"{qty.amount(m.in_flight, 'sentence')} calls were in flight on {qty.amount(have, 'sentence')} {kind}"
         if m.in_flight > have and THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR and not _server_full(m):
             in_use = (
                 f"{qty.amount(rps, 'sentence')} requests/s, each occupying a thread for "
@@ -231,7 +231,8 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
     if not (idle and m.in_flight > m.threads):
         return None
     reason = (
-        f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(m.threads, 'sentence')} handler threads"
+        f"{qty.amount(m.in_flight, 'sentence')} calls were in flight on {qty.amount(m.threads, 'sentence')} handler "
+        "threads"
     )
     for factor in ("server.threads", "server.spare_threads"):
         faster = neighbours.faster(m, factor)
@@ -282,7 +283,7 @@ def own_factor(m: Measured, neighbours: Neighbours) -> Limit | None:
 
 def limit_from(m: Measured, resource: Resource, reasons: list[str], *, certain: bool = True) -> Limit:
     """The answer for a configuration, its evidence joined into a sentence."""
-    over = [] if m.trials < 2 else [f"medians of {m.trials} trials"]
+    over = [] if m.trials < 2 else [f"all figures are medians of {m.trials} trials"]
     evidence = "; ".join([*reasons, *over])
     return Limit(configuration=m.configuration, resource=resource, evidence=evidence, certain=certain)
 
@@ -314,7 +315,9 @@ def cpu_words(m: Measured) -> str:
     client = m.median("client_busy_share")
     sides = [] if math.isnan(m.median("server_cores_used")) else [f"the server used {_of_cores(m)}"]
     sides += (
-        [] if math.isnan(client) else [f"the busiest generator process was busy for {qty.percent(client, 'sentence')}"]
+        []
+        if math.isnan(client)
+        else [(f"the busiest load generator process was busy for {qty.percent(client, 'sentence')} of the window")]
     )
     return " and ".join(sides) or "the CPU time of neither side was measured"
 

@@ -307,7 +307,7 @@ def _latency_caption(study: FinishedStudy, panels: Mapping[str, list[Line]], lef
     metric, drawn = list(panels.items())[-1]
     spans = []
     for line in drawn:
-        first, last = (f"{qty.duration(p.mean)} at {p.label}" for p in (line.points[0], line.points[-1]))
-        spans.append(f"{line.name}: {first}" if len(line.points) == 1 else f"{line.name}: from {first} to {last}")
+        ends = dict.fromkeys(f"{qty.duration(p.mean)} (at {p.label})" for p in (line.points[0], line.points[-1]))
+        spans.append(f"{' to '.join(ends)} for {line.name}")
     lacking = f" Some or all trials have too few requests for {words.listing(left_out)}." if left_out else ""
-    return f"{words.sentence_case(metric_words(metric))}, {'; '.join(spans)}.{lacking}{_limited(study, drawn)}"
+    return f"The {metric_words(metric)} is {words.listing(spans)}.{lacking}{_limited(study, drawn)}"

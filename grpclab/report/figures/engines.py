@@ -139,7 +139,9 @@ def sentence(study: FinishedStudy) -> str:
             else "With a Python client, throughput would be lower than in the figures above by that factor"
         )
     if same := by_verdict.get("equivalent"):
-        parts.append(f"{_ratios(same)}: both reach the same throughput, so the server is the limit, not the client")
+        parts.append(
+            f"{_ratios(same)}: both engines reach the same throughput, so the server is the limit, not the client"
+        )
     if less := by_verdict.get("slower"):
         parts.append(f"{_ratios(less)}: throughput is lower with the wire engine than with a Python client")
     if open_ := by_verdict.get("inconclusive"):

@@ -41,7 +41,7 @@ VIEWS = (
         samples="perf_samples",
         note="perf_note",
         name="perf",
-        title="Where the server's CPU time goes: every thread, by perf",
+        title="Where the server's CPU time goes: every thread, sampled by perf",
         sees=(
             "perf samples every thread while it runs on a CPU, including gRPC core's own I/O threads and code in the "
             "kernel; perf cannot name Python functions, so the handler counts as part of the interpreter here"
@@ -52,7 +52,7 @@ VIEWS = (
         samples="profile_samples",
         note="profile_note",
         name="py-spy",
-        title="What the Python threads do, by py-spy",
+        title="What the Python threads do, sampled by py-spy",
         sees=(
             "py-spy can name Python functions, including the handler, but samples only Python threads, so gRPC "
             "core's I/O threads, which do much of the sending and receiving, are missing"
@@ -126,7 +126,7 @@ def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
             axes = figure.subplots(1, 3, gridspec_kw={"width_ratios": [3.6, 1, 1]}, sharey=True)
         busy, left, right = axes
         _stack(busy, drawn, present, least=0.09 if narrow else 0.05)
-        busy.set_title("activity in the samples at work")
+        busy.set_title("share of working samples by activity")
         _bars(left, drawn, beside[1], beside[0] if narrow else beside[0].removesuffix(", share of all samples"))
         _bars(right, drawn, [p.accounted for p in drawn], "kernel, by /proc")
         for ax in axes:

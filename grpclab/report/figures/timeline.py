@@ -117,7 +117,7 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
     spread = float(np.exp(np.log(good["relative"]).std(ddof=1)) - 1)
     invalid = f" Red crosses mark {qty.count(len(bad), 'invalid trial')}." if len(bad) else ""
     caption = (
-        f"From the first half of the study to the second, throughput changed by {100 * (drift - 1):+.1f} %; single "
+        f"From the first half of the study to the second, throughput changed by {100 * (drift - 1):+.1f}%; single "
         f"trials vary by about {100 * spread:.1f}% around the mean of their configuration.{invalid}"
     )
     return figure_block(

@@ -193,7 +193,10 @@ def _alt(panel: Panel) -> str:
 
 def _caption(panel: Panel) -> str:
     best = max(_all(panel), key=lambda s: s.mean)
-    text = f"{words.sentence_case(panel.title)}: highest with {best.label}, at {qty.amount(best.mean)} {panel.unit}"
+    text = (
+        f"{words.sentence_case(panel.title)}: throughput is highest with {best.label}, at {qty.amount(best.mean)} "
+        f"{panel.unit}"
+    )
     least = min(_all(panel), key=lambda s: s.mean)
     if least is not best:
         text += f", and lowest with {least.label}, at {qty.amount(least.mean)}"

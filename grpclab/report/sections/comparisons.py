@@ -75,7 +75,7 @@ def _notes(c: Comparison) -> list[str]:
     return [note for note in dict.fromkeys((*notes, *map(words.plain, c.obstacles))) if note]
 
 
-_LEFT_OUT = re.compile(r"block (\d+) left out: (.+)")
+_LEFT_OUT = re.compile(r"block (\d+) was left out because (.+)")
 
 
 def _together(notes: Iterable[str]) -> list[str]:
@@ -88,7 +88,8 @@ def _together(notes: Iterable[str]) -> list[str]:
 
 
 def _left_out(numbers: list[str], why: str) -> str:
-    return f"block{'s' if len(numbers) > 1 else ''} {words.listing(numbers)} left out: {why}"
+    blocks = f"blocks {words.listing(numbers)} were" if len(numbers) > 1 else f"block {numbers[0]} was"
+    return f"{blocks} left out because {why}"
 
 
 def _often(comparisons: list[Comparison]) -> list[str]:

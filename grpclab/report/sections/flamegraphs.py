@@ -101,5 +101,5 @@ def _differences(
     if not rows:
         return None
     header = ["on the stack", study.title(study.baseline), study.title(study.candidate), "change"]
-    label = f"Functions whose share of the samples changed most, by {tool}"
+    label = f"Functions whose share of the {tool} samples changed most"
     return Table(header=header, rows=rows, label=label, numeric={1, 2, 3})

@@ -56,7 +56,9 @@ def sentence(model: Scalability) -> str:
     if not model.fits:
         return f"no fit: {model.reason}."
     peak = (
-        f"highest throughput near {model.peak:,.0f} in flight" if math.isfinite(model.peak) else ("the fit has no peak")
+        f"highest throughput near {model.peak:,.0f} calls in flight"
+        if math.isfinite(model.peak)
+        else ("the fit has no peak")
     )
     return (
         f"λ {qty.amount(model.one_rps)} requests/s, σ {model.contention:.3f}, κ {model.coherency:.2g}; {peak}; the "

@@ -142,8 +142,8 @@ def test_a_block_without_a_shared_group_is_left_out_with_its_reason() -> None:
     paired = pair_blocks(trials, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     assert list(paired.frame["block"]) == [0, 2, 4, 5]
     assert paired.notes == (
-        "block 1 left out: left, no trial",
-        "block 3 left out: hub and left are not in the same group in that block",
+        "block 1 was left out because there is no trial of left",
+        "block 3 was left out because hub and left are not in the same group there",
     )
 
 

@@ -50,7 +50,7 @@ def test_failed_blocks_are_warned_of_even_when_enough_remain() -> None:
     found = judged(frame, blocks=8)
     assert found.headline.blocks == 7
     assert warning(found, "7 of 8 planned blocks").endswith(
-        "block 2 left out: basic, throughput_rps is 0, which has no logarithm"
+        "block 2 was left out because the trial of basic measured a throughput_rps of 0, which has no logarithm"
     )
 
 

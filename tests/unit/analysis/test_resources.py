@@ -40,7 +40,7 @@ from tests.support.synthetic import small_study
             ONE,
             "server-cpu",
             True,
-            "0.97 of the 1 core that it is allowed to use; each call costs 700 µs",
+            "0.97 of the 1 core available; each call costs 700 µs",
         ),
         ({"server_cores": 0.49, "requests": 2000.0, "errors": 1000.0}, ONE, "server-cpu", True, "0.98 of the 1 core"),
         ({"server_cores": 2.5}, ONE, "server-cpu", True, "1.00 of the 1 core"),  # a backlog after the window
@@ -87,7 +87,7 @@ from tests.support.synthetic import small_study
             ONE,
             "threads",
             True,
-            "50 calls in flight on 8 handler threads",
+            "50 calls were in flight on 8 handler threads",
         ),
         (
             {**WAITING, "throughput_rps": 1900.0},
@@ -144,7 +144,7 @@ def test_each_rule_names_its_resource_with_the_numbers(
     found = judged(rows(**changes), cores=cores)
     assert (found.resource, found.certain) == (resource, certain), found.evidence
     assert told in found.evidence
-    assert found.evidence.endswith("; medians of 3 trials")
+    assert found.evidence.endswith("; all figures are medians of 3 trials")
 
 
 def test_what_the_generator_limited_now_and_then_is_said_beside_the_limit_which_is_then_not_certain() -> None:

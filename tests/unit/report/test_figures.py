@@ -167,8 +167,8 @@ def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedS
             {"basic": 1.0, "optimized": 1.4},
             "With the wire engine, optimized reaches 1.40× the throughput that it reaches with a Python client. The "
             "client accounts for that difference in the figures above. The ratio of the wire engine to grpcio is "
-            "1.00× (95 % interval 0.99 to 1.01) for basic: both reach the same throughput, so the server is the "
-            "limit, not the client.",
+            "1.00× (95 % interval 0.99 to 1.01) for basic: both engines reach the same throughput, so the server is "
+            "the limit, not the client.",
         ),
         (
             {"basic": 0.8, "optimized": 1.05},

@@ -152,11 +152,12 @@ def test_what_is_said_of_many_comparisons_is_said_once_beneath_their_table(made:
 
 def test_blocks_that_are_left_out_for_one_reason_are_named_together(made: synthetic.MadeStudy) -> None:
     study = made.finished()
-    note = "measured alone; block 1 left out: a, no trial; block 2 left out: b, died; block 4 left out: a, no trial"
+    why = "left out because there is no trial of a"
+    note = f"measured alone; block 1 was {why}; block 2 was left out because b died; block 4 was {why}"
     headline = dataclasses.replace(study.headline, note=note)
     noted = dataclasses.replace(study, verdict=dataclasses.replace(study.verdict, headline=headline))
     shown = Page(html_of(comparisons.section(noted), "comparisons")).text
-    assert "measured alone; blocks 1 and 4 left out: a, no trial; block 2 left out: b, died" in shown
+    assert f"measured alone; blocks 1 and 4 were {why}; block 2 was left out because b died" in shown
 
 
 @pytest.mark.parametrize(
