@@ -35,7 +35,7 @@ def sure(study: FinishedStudy) -> str:
     c = study.headline
     ratios = ratios_of(study, c)
     if len(ratios) < 2:
-        return "None, because fewer than two blocks have results for both sides."
+        return "There is none, because fewer than two blocks have results for both sides."
     less = lower_is_faster(study.metric_of_headline)
     better = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
     worse = sum(ratio > 1 if less else ratio < 1 for ratio in ratios)

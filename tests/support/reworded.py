@@ -30,6 +30,7 @@ REWORDED = {
     "the call that is made": "the method that is called",
     "Of these 21 of 27 comparisons:": "This figure shows 21 of 27 comparisons:",
     "Of these 6 of 27 comparisons:": "This figure shows 6 of 27 comparisons:",
+    "Python's threads, by py-spy": "Python threads, sampled by py-spy",
     "waiting, of all samples": "waiting, share of all samples",
     "Of 2 comparisons:": "This figure shows 2 comparisons:",
     "Of 3 comparisons:": "This figure shows 3 comparisons:",

@@ -73,7 +73,9 @@ def test_the_sentence_names_the_family_whose_cost_moved_most() -> None:
         perf_share_python=([0.5, 0.5, 0.5], [0.75, 0.75, 0.75]),
     )
     told = evidence.moved(frame, "a", "b", WORDS)
-    assert told.startswith("The server's CPU time per request fell: 400 µs to 200 µs (change -200 µs to -200 µs")
+    assert told.startswith(
+        "The server's CPU time per request fell from 400 µs to 200 µs (interval of the change -200 µs to -200 µs"
+    )
     assert "the largest change is in sending: 200 µs to 50 µs" in told
 
 

@@ -308,7 +308,7 @@ def test_too_few_blocks_are_mended_before_the_generator() -> None:
     whole = compare(trials, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     assert whole.obstacles == (second,)
     said = sentence(found, PlannedHeadline(title="left against hub"), [])
-    assert said.endswith(f"2 blocks: inconclusive; {first}; {second}.")
+    assert said.endswith(f"(2 blocks): inconclusive; {first}; {second}.")
 
 
 def test_a_client_that_is_the_factor_is_judged_at_its_limit() -> None:

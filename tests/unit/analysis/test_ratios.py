@@ -83,7 +83,7 @@ def test_a_block_with_one_side_only_is_excluded_and_said_so() -> None:
 def test_a_configuration_without_trials_gives_no_ratios_and_one_note() -> None:
     frame = trials_of({"old": [100, 200]})
     assert ratios(frame).empty
-    assert notes(frame) == "no trial of new in chatter"
+    assert notes(frame) == "no trial of new in scenario chatter"
 
 
 def test_frames_without_rows_or_columns_give_no_ratios() -> None:

@@ -15,7 +15,7 @@ def study(made: synthetic.MadeStudy) -> FinishedStudy:
 
 def test_all_blocks_agree() -> None:
     told = confidence.sure(study(synthetic.small_study()))
-    assert told.startswith("the fast one was faster in 6 of 6 blocks, from ")
+    assert told.startswith("The fast one was faster in 6 of 6 blocks, with ratios from ")
     assert (
         "once in 32 studies (sign-flip test, p = 0.031, the smallest value possible with this number of blocks)" in told
     )
@@ -26,14 +26,14 @@ def test_a_slower_candidate_is_slower() -> None:
     headline = made.verdict["headline"]
     turned = {**headline, "baseline": headline["candidate"], "candidate": headline["baseline"]}
     assert confidence.sure(study(synthetic.MadeStudy(made.manifest, made.trials, {"headline": turned}))).startswith(
-        "the basic one was slower in 6 of 6 blocks"
+        "The basic one was slower in 6 of 6 blocks"
     )
 
 
 @pytest.mark.parametrize(
     ("blocks", "told"),
     [
-        (1, "None, because fewer than two blocks have results for both sides."),
+        (1, "There is none, because fewer than two blocks have results for both sides."),
         (3, "3 blocks cannot rule out chance: at least 6 are needed."),
     ],
 )
@@ -60,8 +60,8 @@ def test_noise_is_told_by_the_arm_that_is_the_baseline_twice() -> None:
 
 def test_each_side_says_what_limits_it() -> None:
     pairs = dict(confidence.reasons(study(synthetic.full_study())))
-    assert pairs["Basic, 64 in flight is limited by"].startswith("client-cpu: ")
-    assert "Optimized, 64 in flight is limited by" in pairs
+    assert pairs["Basic, 64 in flight, is limited by"].startswith("client-cpu: ")
+    assert "Optimized, 64 in flight, is limited by" in pairs
 
 
 def test_a_study_with_groups_says_what_its_blocks_can_show() -> None:

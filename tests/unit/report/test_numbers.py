@@ -178,7 +178,7 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     pair = trials[trials.valid & trials.configuration.isin(["basic-c64", "optimized-c64"])]
     good = trials[trials.valid]
     assert_shows(errors.find("div").text, pair.errors.sum())  # type: ignore[union-attr]
-    assert f"failed of {int(pair.requests.sum()):,} calls" in errors.text
+    assert f"of {int(pair.requests.sum()):,} calls failed" in errors.text
     assert f"{int(good.errors.sum()):,} of {int(good.requests.sum()):,} calls failed in the whole study" in errors.text
     sentence = page.select_one(".gl-verdict")
     assert sentence
@@ -303,7 +303,7 @@ def test_the_timeline(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     relative = logs - logs.groupby(good.configuration).transform("mean")
     half = len(good) // 2
     (told,) = [f.text for f in page.select("#timeline figcaption")]
-    found = re.search(r"changed by ([+\-−\d.]+) %; single trials vary by about ([\d.]+) %", told)
+    found = re.search(r"changed by ([+\-−\d.]+)%; single trials vary by about ([\d.]+)%", told)
     assert found
     drift = math.exp(relative.iloc[half:].mean() - relative.iloc[:half].mean()) - 1
     assert_shows(found[1].replace("+", ""), 100 * drift)

@@ -214,7 +214,7 @@ def test_the_number_by_which_the_interval_is_narrower_is_told_where_slices_made_
     assert block is not None
     assert number in block.caption
     assert number in together.line(study)
-    assert dict(confidence.reasons(study))["Measured together"].startswith(number)
+    assert dict(confidence.reasons(study))["Measured together"].count(number) == 1
     told = as_json(study)["narrowing"]
     assert told["times"] == pytest.approx(study.narrowing.times)
     assert told["ci_low"] < told["times"] < told["ci_high"]
