@@ -122,7 +122,7 @@ def test_the_figure_says_who_came_back_when_and_what_failed() -> None:
     assert block.caption.startswith(
         "The connections were idle for 6 s on a link that drops idle connections after 2 s. "
     )
-    assert "keepalive off: no success within 4 s, 120 of 160 calls failed" in block.caption
+    assert "Keepalive off: no success within 4 s, 120 of 160 calls failed" in block.caption
     assert "shorter than the timeout: first success after 4 ms, 0 of 160 calls failed" in block.caption
     assert "2 GOAWAYs" in block.caption
 

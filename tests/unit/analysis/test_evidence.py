@@ -76,7 +76,7 @@ def test_the_sentence_names_the_family_whose_cost_moved_most() -> None:
     assert told.startswith(
         "The server's CPU time per request fell from 400 µs to 200 µs (interval of the change -200 µs to -200 µs"
     )
-    assert "the largest change is in sending: 200 µs to 50 µs" in told
+    assert "the largest change is in sending, from 200 µs to 50 µs" in told
 
 
 def test_nothing_that_moved_clearly_is_said_as_such() -> None:

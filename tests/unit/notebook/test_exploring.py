@@ -196,7 +196,7 @@ def test_another_machine_is_told_and_absolute_numbers_are_withheld(
     assert joined.differences.to_dict("index") == {"grpcio": {"monday": "1.85.1", "tuesday": "1.90.0"}}
     assert not joined.comparable
     assert joined.levels("throughput_rps").empty
-    assert joined.sentence.startswith("Different grpcio;")
+    assert joined.sentence.startswith("The two studies differ in grpcio and ")
     assert len(joined.comparisons) > 0
 
 

@@ -193,7 +193,7 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     assert_shows(" ".join(told.groups()), low, high, agree, len(logs))
     sure = page.select_one("#certainty .gl-reasons")
     assert sure
-    found = re.search(r"faster in (\d+) of (\d+) blocks, from ([\d.]+)× to ([\d.]+)×", sure.text)
+    found = re.search(r"faster in (\d+) of (\d+) blocks, with ratios from ([\d.]+)× to ([\d.]+)×", sure.text)
     assert found
     assert_shows(" ".join(found.groups()), agree, len(logs), math.exp(logs.min()), math.exp(logs.max()))
     assert f"once in {round(1 / sign_flip(logs))} studies" in sure.text
