@@ -344,6 +344,13 @@ _NUMBERS = (
         ("server_pings", "count", "pings that the server sent", "", ""),
         ("goaways", "count", "GOAWAY frames that the server sent", "lower", ""),
         (
+            "attempts",
+            "count",
+            "attempts to make a call, including retries; 0 without client.retries or with a channel per call",
+            "lower",
+            "",
+        ),
+        (
             "link_connections",
             "count",
             "connections through the emulated link",
