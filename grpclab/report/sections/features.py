@@ -54,7 +54,7 @@ def _costs(study: FinishedStudy, features: Iterable[PlannedFeature], what: str) 
     if slower:
         told.append(f"Features that cost {what}: {words.listing(text for _, text in sorted(slower))}.")
     if faster := verdicts.get("faster"):
-        told.append(f"Features with a gain in {what}: {words.listing(faster)}.")
+        told.append(f"Features that improve {what}: {words.listing(faster)}.")
     if same := verdicts.get("equivalent"):
         told.append(f"Features that cost less than {100 * study.delta:g}% in {what}: {words.listing(same)}.")
     if open_ := verdicts.get("inconclusive"):
