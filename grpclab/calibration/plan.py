@@ -35,11 +35,9 @@ class Plan:
     Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
     """
 
-    name: str = _parameter(
-        OWN, ("name of the folder under results/ and of the report under reports/; calibration is the published report")
-    )
+    name: str = _parameter(OWN, ("folder in results/ and report in reports/; calibration is the published report"))
     full: bool = _parameter(
-        False, ("run all rounds and sizes, which takes about 3 hours; without full, a short run takes about 20 minutes")
+        False, ("all rounds and sizes, which takes about 3 hours; a short run takes about 20 minutes")
     )
     rounds: int = _parameter(6, "number of interleaved rounds of each comparison; figures are medians over the rounds")
     seed: int = _parameter(1, "seed for the order within rounds and for arrivals")
