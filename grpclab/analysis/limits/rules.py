@@ -55,9 +55,9 @@ LINK_NEAR = 0.8
 THREADS_NEAR = 0.8
 """Share of the handler threads in use from which on they count as all in use: handing over takes time too."""
 NO_LESS = 0.9
-"""Share of what a call is thought to wait for that its latency must reach, or the thought is wrong."""
+"""Share of a call's expected wait that its latency must reach, or the expectation is wrong."""
 NO_QUEUE = 1.5
-"""A latency up to so many times what a call waits for anyway has no queue in it worth the name."""
+"""A latency up to this many times a call's wait contains no queue worth the name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,11 +222,8 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
                 f"{qty.amount(rps, 'sentence')} requests/s, each occupying a thread for "
                 f"{qty.duration(service)}, keep {rps * service:.1f} threads busy"
             )
-            spare = (
-                []
-                if have == m.threads
-                else [("spare threads are used only while no call makes progress, which was not the case")]
-            )
+            lent = ["spare threads are used only while no call makes progress, which was not the case"]
+            spare = [] if have == m.threads else lent
             return limit_from(m, "threads", [reason, in_use, *spare, cpu_words(m)], certain=idle)
     if not (idle and m.in_flight > m.threads):
         return None
