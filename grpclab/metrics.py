@@ -419,7 +419,7 @@ _NUMBERS = (
         _MACHINE,
         ("others_cores", "cores", "cores that other processes used", "lower", ""),
         ("stolen_s", "time", "CPU time that the hypervisor took from this machine", "lower", ""),
-        ("throttled_s", "time", "time for which a CPU quota stopped processes of the trial", "lower", ""),
+        ("throttled_s", "time", "time during which a CPU quota stopped processes of the trial", "lower", ""),
         ("cpu_pressure_share", "share", "share of the window in which some task waited for a core", "lower", ""),
         ("memory_pressure_share", "share", "share of the window in which some task waited for memory", "lower", ""),
         (
@@ -432,19 +432,19 @@ _NUMBERS = (
         (
             "server_waited_s",
             "time",
-            "time in which the server's threads were ready to run but had no core",
+            "time during which the server's threads were ready to run but had no core",
             "lower",
             "",
         ),
         (
             "client_waited_s",
             "time",
-            "time in which the load generator's threads were ready to run but had no core",
+            "time during which the load generator's threads were ready to run but had no core",
             "lower",
             "",
         ),
-        ("stopped_s", "time", "time for which a process was stopped by a signal or a tracer", "lower", ""),
-        ("generator_still_s", "time", "time for which an event loop of the load generator stalled", "lower", ""),
+        ("stopped_s", "time", "time during which a process was stopped by a signal or a tracer", "lower", ""),
+        ("generator_still_s", "time", "time during which an event loop of the load generator stalled", "lower", ""),
         ("silence_s", "time", "longest time in which no call ended although calls were in flight", "lower", ""),
         (
             "server_waited_share",

@@ -3,9 +3,9 @@
 Each takes a configuration and its neighbours (:mod:`grpclab.analysis.configuration_summary`) and gives the limit with
 its evidence, or None. A rule whose numbers are missing is skipped, never guessed.
 
-Windows and stream limits are named only where a configuration that differs in nothing else, and has more of it,
-is faster: C-core widens a stream's window to fit the message that waits, so that throughput is not window /
-round trip, and a client that queues for streams does so silently.
+Windows and stream limits are named only where an otherwise equal configuration with a larger one is faster: C-core
+widens a stream's window to fit the message that waits, so throughput is not window / round trip, and a client that
+queues for streams does so silently.
 
 Little's law (Operations Research 9 (1961), 383-387): calls in flight = throughput x latency. In a closed loop it
 always holds, so by itself it says nothing; it names ``concurrency`` only where the latency is what a call waits
@@ -45,15 +45,15 @@ RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 MARKED = 0.5
 """More than this share of the valid trials must carry a label before the configuration does: a few bad windows are
-not its limit."""
+no limit."""
 NEAR = 0.85
-"""Share of its cores from which on a server counts as full: the scheduler and the window's edges take the rest."""
+"""Share of its cores at which a server counts as full: the scheduler and the window's edges take the rest."""
 IDLE = 0.5
 """Share below which a CPU counts as idle: at least twice the load would still fit."""
 LINK_NEAR = 0.8
 """Share of the bandwidth that payload takes on a full link: headers, frames and the window's edges take the rest."""
 THREADS_NEAR = 0.8
-"""Share of the handler threads in use from which on they count as all in use: handing over takes time too."""
+"""Share of busy handler threads from which all count as busy: handing over takes time too."""
 NO_LESS = 0.9
 """Share of a call's expected wait that its latency must reach, or the expectation is wrong."""
 NO_QUEUE = 1.5
@@ -119,17 +119,14 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
 
 
 def shared_core(m: Measured, _: Neighbours) -> Limit | None:
-    """``unknown`` where server and generator fill one core together: no number of it tells one from the other."""
+    """``unknown`` where server and generator fill one core together: no number shows which one is the limit."""
     server, client = m.median("server_cores_used"), m.median("client_cores_used")
     if not (m.shared and server + client >= NEAR):
         return None
     reason = (
-        f"the server ({server:.2f}) and the load generator ({client:.2f}) together saturate the one core that they "
-        "share"
+        f"the server ({server:.2f}) and the load generator ({client:.2f}) together saturate the one core they share"
     )
-    return limit_from(
-        m, "unknown", [reason, "give each of them its own core to see which one is the limit"], certain=False
-    )
+    return limit_from(m, "unknown", [reason, "give each its own core to see which one is the limit"], certain=False)
 
 
 def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
@@ -207,8 +204,8 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
 
     Threads in use are throughput x the time for which a handler keeps its thread (Little's law inside the
     server; the same as a latency of in flight / threads times that). That time is known where it is set: waits,
-    pauses between the messages of a stream, and handler work. Threads that are all in use by it are the limit of a
-    server that is not full, certainly of one whose CPU is idle. Where the time is not known, the CPU must be idle and
+    pauses between messages, and handler work. Threads that are all in use by it are the limit of a server that is not
+    full, certainly of one whose CPU is idle. Where the time is not known, the CPU must be idle and
     a pair with more threads be faster. Spare threads do not count where those that are always there are in use and
     still move: they are lent only while nothing does.
     """
