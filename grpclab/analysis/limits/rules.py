@@ -212,8 +212,9 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
     rps = m.median(METRIC)
     idle = m.median("server_cores_used") <= IDLE * m.capacity
     service = m.pause_s + m.number("server.handler_work_us") / 1e6
+    in_flight = f"{qty.amount(m.in_flight, 'sentence')} calls were in flight on"
     for have, kind in ((m.threads, "handler threads"), (m.own_threads, "permanent handler threads")):
-        reason = f"{qty.amount(m.in_flight, 'sentence')} calls were in flight on {qty.amount(have, 'sentence')} {kind}"
+        reason = f"{in_flight} {qty.amount(have, 'sentence')} {kind}"
         if m.in_flight > have and THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR and not _server_full(m):
             in_use = (
                 f"{qty.amount(rps, 'sentence')} requests/s, each occupying a thread for "
@@ -224,10 +225,7 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
             return limit_from(m, "threads", [reason, in_use, *spare, cpu_words(m)], certain=idle)
     if not (idle and m.in_flight > m.threads):
         return None
-    reason = (
-        f"{qty.amount(m.in_flight, 'sentence')} calls were in flight on {qty.amount(m.threads, 'sentence')} handler "
-        "threads"
-    )
+    reason = f"{in_flight} {qty.amount(m.threads, 'sentence')} handler threads"
     for factor in ("server.threads", "server.spare_threads"):
         faster = neighbours.faster(m, factor)
         if faster:
