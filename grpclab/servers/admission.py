@@ -14,7 +14,7 @@ import grpc
 
 HEALTH = "/grpc.health.v1.Health/"
 REFUSING_THREADS = 4
-_MAKE = {
+_MAKE: dict[tuple[bool, bool], Callable[..., Any]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
     (True, False): grpc.stream_unary_rpc_method_handler,
@@ -63,7 +63,7 @@ class Admission(grpc.ServerInterceptor):
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
 
         refuse.experimental_thread_pool = ThreadPoolExecutor(REFUSING_THREADS, "refusals")  # type: ignore[attr-defined]
-        self._refusals = {kind: make(refuse) for kind, make in _MAKE.items()}
+        self._refusals: dict[tuple[bool, bool], Any] = {kind: make(refuse) for kind, make in _MAKE.items()}
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """See grpc.ServerInterceptor."""
