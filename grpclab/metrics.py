@@ -338,6 +338,13 @@ _NUMBERS = (
         ("server_pings", "count", "pings that the server sent", "", ""),
         ("goaways", "count", "GOAWAYs from the server", "lower", ""),
         (
+            "attempts",
+            "count",
+            "attempts at calls, including retries; 0 without client.retries, or with a channel per call",
+            "lower",
+            "",
+        ),
+        (
             "link_connections",
             "count",
             "connections through the emulated link",

@@ -33,6 +33,7 @@ Each line imports only from those above it::
     study           ``grpclab study``
     reference       the options of ``grpclab serve reference``, the calibration server
     serve           ``grpclab serve``
+    certs           ``grpclab certs``
     prompts         questions in a terminal
     menu            ``grpclab menu``
     commands        every command, and the program: errors become one line and an exit code

@@ -52,6 +52,7 @@ COMMANDS = {
     "report": "rebuild the report of a stored study",
     "profile": "profile a running Python process: families of work, a flamegraph",
     "notebook": "list the notebooks, or copy one into this folder",
+    "certs": "make certificates for trying TLS",
     "doctor": "check what this machine can and cannot measure well",
     "factors": "list every factor with its levels",
     "menu": "choose what to run from a menu",

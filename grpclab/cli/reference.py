@@ -92,6 +92,8 @@ def run(options: Options, port: int) -> int:
 
     if options.insists_on("settings"):
         raise UsageError(f"--set {options.settings[0]}: serve reference has its own options, see `serve --help`")
+    if options.insists_on("certs"):
+        raise UsageError("--certs cannot be used here: `serve reference` has no TLS")
     if options.insists_on("desk_host"):
         raise UsageError(
             "--desk-host is an option of `serve basic`, `optimized` and `production`; "

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from grpclab.cli import reference
 from grpclab.cli.completion import offering
@@ -16,8 +17,8 @@ from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import target_flags, target_given
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import TrialConfig, from_environment, parse_settings
-from grpclab.factors.levels import format_level
+from grpclab.factors.config import ServerConfig, TrialConfig, from_environment, parse_settings, refuse_twice
+from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import PYTHON
 from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 
@@ -69,7 +70,7 @@ def _serve_greeter(options: Options, port: int) -> int:
             f" `grpclab bench --set {others[0]}=...` loads the server with it"
         )
     asked = from_environment(os.environ) | given
-    settings = variant(options.variant).differences(TrialConfig()) | asked
+    settings = variant(options.variant).differences(TrialConfig()) | _levels_of_certs(options, given) | asked
     server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
     if not options.quiet:
         _warn_of_no_effect(TrialConfig().replace(server_only), asked)
@@ -77,7 +78,10 @@ def _serve_greeter(options: Options, port: int) -> int:
     diagnostics = diagnostics_address(os.environ, default=options.variant in WITH_DIAGNOSTICS, host=options.desk_host)
     if diagnostics is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
-    serve_in_foreground(options.variant, server_only, where, port, quiet=options.quiet, diagnostics=diagnostics)
+    certs = _certs(options, TrialConfig().replace(server_only).server)
+    serve_in_foreground(
+        options.variant, server_only, where, port, quiet=options.quiet, diagnostics=diagnostics, certs=certs
+    )
     leave(0)
 
 
@@ -102,7 +106,7 @@ def _serve_application(options: Options) -> int:
         raise UsageError(
             invalid(f"--set {others[0]}", format_level(given[others[0]]), "a server factor, arg.NAME, or env.NAME")
         )
-    config = TrialConfig().replace(from_environment(os.environ) | given)
+    config = TrialConfig().replace(from_environment(os.environ) | _levels_of_certs(options, given) | given)
     chosen = target_given(options)
     assert chosen is not None
     where = placed(chosen[0], config.own)
@@ -122,8 +126,28 @@ def _serve_application(options: Options) -> int:
             arguments=own.arguments,
             env=own.variables,
             quiet=options.quiet,
+            certs=_certs(options, config.server),
         )
     leave(0)
+
+
+def _levels_of_certs(options: Options, given: Mapping[str, Level]) -> dict[str, Level]:
+    """The levels that --certs stands for. Raises UsageError where --set sets TLS as well."""
+    if options.certs is None:
+        return {}
+    refuse_twice({"server.tls"}, given)
+    return {"server.tls": True, "server.tls_reload": True}
+
+
+def _certs(options: Options, config: ServerConfig) -> str:
+    """The absolute path of the folder of --certs; "" without it. Raises UsageError if it lacks a file."""
+    if options.certs is None:
+        return ""
+    from grpclab.servers import tls
+
+    folder: str = os.path.abspath(options.certs)
+    tls.check_files(Path(folder), "--certs", mutual=config.mutual_tls)
+    return folder
 
 
 def _warn_of_no_effect(config: TrialConfig, given: Collection[str]) -> None:
@@ -174,6 +198,12 @@ COMMAND = LabCommand(
                 ),
                 Flag("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"),
                 Flag("--desk-host", metavar="HOST", help="address of the diagnostics server (default: 127.0.0.1)"),
+                Flag(
+                    "--certs",
+                    metavar="DIR",
+                    help="use TLS with server.pem and server.key in this folder, as `grpclab certs` writes them, and "
+                    "read them again when they change",
+                ),
                 set_option("a factor of the server, e.g. server.window_kib=1024"),
             ],
         ),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from grpclab.factors.client_features import idle_features, service_config
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
@@ -249,7 +250,7 @@ def server_args(config: ServerConfig) -> ChannelArgs:
     return [*_args("server", config), *reuse, ("grpc.max_receive_message_length", -1)]
 
 
-def client_args(config: ClientConfig) -> ChannelArgs:
+def client_args(config: ClientConfig) -> list[tuple[str, int | str]]:
     """Channel arguments of each of the client's channels.
 
     Those that every channel has are in :mod:`grpclab.system.channels`. The limits are those of engine `wire`: for
@@ -264,7 +265,11 @@ def client_args(config: ClientConfig) -> ChannelArgs:
         "grpc.max_reconnect_backoff_ms": RECONNECT_MS[1],
         "grpc.max_channel_trace_event_memory_per_node": TRACE_BYTES,
     }
-    return list((fixed | dict(_args("client", config))).items())
+    retries = {"grpc.enable_retries": 1} if config.retries else {}
+    args: dict[str, int | str] = {**fixed, **dict(_args("client", config)), **retries}
+    if text := service_config(config):
+        args["grpc.service_config"] = text
+    return list(args.items())
 
 
 POOL = ("server.threads", "server.spare_threads")
@@ -301,7 +306,7 @@ def _idle_on_server(config: TrialConfig) -> dict[str, str]:
     if server.adaptive_window:
         reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
     if not server.tls:
-        reasons["server.mutual_tls"] = "there is no TLS: set tls=true"
+        reasons |= dict.fromkeys(("server.mutual_tls", "server.tls_reload"), "there is no TLS: set tls=true")
     if server.rate_limit_rps is None:
         reasons["server.rate_limit_burst"] = "there is no rate limit: set rate_limit_rps"
     if server.implementation == "sync":
@@ -317,7 +322,7 @@ def _idle_on_server(config: TrialConfig) -> dict[str, str]:
 
 
 def _idle_in_client(config: TrialConfig) -> dict[str, str]:
-    client, reasons = config.client, _idle_windows("client", config.client)
+    client, reasons = config.client, _idle_windows("client", config.client) | idle_features(config)
     if client.keepalive_s is None:
         reasons["client.max_pings_without_data"] = "no pings are sent: set keepalive_s"
     elif config.load.engine == "wire":

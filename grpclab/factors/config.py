@@ -36,10 +36,12 @@ def _factor(
     tonic: str | None = None,
     env: str | None = None,
     distribution: bool = False,
+    statuses: bool = False,
     registry: Registry[Any] | None = None,
 ) -> Any:
     metadata = {"meaning": meaning, "minimum": minimum, "maximum": maximum, "tonic": tonic, "env": env}
-    return field(default=default, metadata=metadata | {"distribution": distribution, "registry": registry})
+    words = {"distribution": distribution, "statuses": statuses, "registry": registry}
+    return field(default=default, metadata=metadata | words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ class ServerConfig:
     keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
     tls: bool = _factor(False, "TLS with a temporary certificate")
     mutual_tls: bool = _factor(False, "clients must present a certificate as well; needs tls")
+    tls_reload: bool = _factor(False, "the certificate is read again when its files change; needs tls")
     compression: Literal["none", "gzip"] = _factor(
         "none", "compression of answers; gzip leaves answers unchanged that it would not shorten"
     )
@@ -179,6 +182,13 @@ class ClientConfig:
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "retry calls that the server certainly did not process (GOAWAY, REFUSED_STREAM)")
+    retries: int = _factor(
+        0, "most retries of a call that fails with one of retry_statuses; needs engine grpcio", minimum=0, maximum=4
+    )
+    retry_statuses: str = _factor("UNAVAILABLE", "statuses of calls that are retried; needs retries", statuses=True)
+    load_balancing: Literal["pick_first", "round_robin"] = _factor(
+        "pick_first", "calls of a channel go to the first server of a target that answers, or to all in turn"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -145,5 +145,6 @@ def own_factor(name: str) -> OwnFactor:
         tonic=None,
         env=None,
         distribution=False,
+        statuses=False,
         registry=None,
     )

@@ -19,6 +19,7 @@ The behaviour of grpcio 1.x (C-core), the same in its client and its server:
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import socket
 import threading
 import time
@@ -76,7 +77,8 @@ def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> Peer
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         listener.settimeout(timeout_s)
         target = f"127.0.0.1:{listener.getsockname()[1]}"
-        channel = stack.enter_context(open_channel(target, options=client_args(client)))
+        once = client_args(dataclasses.replace(client, retries=0))  # the call below is to fail without a connection
+        channel = stack.enter_context(open_channel(target, options=once))
         # A call makes it connect. So would `subscribe`, whose thread may outlive the channel and fail. No stream may
         # be opened for it: that would add to the window of the connection.
         method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpclab/Connect")

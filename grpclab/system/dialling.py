@@ -40,6 +40,8 @@ def loopback_target(text: object, remote: Sequence[str] = ()) -> tuple[tuple[str
         return addresses or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no file knows it
     if host.startswith(UNIX) or is_loopback(host):
         return (host,), port
+    if "," in host:
+        return tuple(host.split(",")), port
     return tuple(remote), port
 
 
@@ -49,7 +51,7 @@ def addresses_elsewhere(text: object) -> tuple[str, ...]:
     Raises UsageError for a name that no resolver knows.
     """
     host, _ = parse(text, remote=True)
-    if host.startswith(UNIX):
+    if host.startswith(UNIX) or "," in host:
         return ()
     found = in_hosts_file(host) if host == "localhost" else _resolved(host)
     if not found and host != "localhost":

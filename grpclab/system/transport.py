@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.errors import UsageError, invalid
-from grpclab.system.addresses import UNIX
+from grpclab.system.addresses import UNIX, first_of
 from grpclab.system.inputs import unreadable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Security:
 
     def authority_at(self, target: str) -> str:
         """The ``:authority`` of calls to a target."""
-        return self.authority or self.server_name or (LOCAL_NAME if target.startswith(UNIX) else target)
+        return self.authority or self.server_name or (LOCAL_NAME if target.startswith(UNIX) else first_of(target))
 
     def server_name_at(self, target: str) -> str:
         """The name or the address that the certificate of the server at a target must contain."""

@@ -413,6 +413,14 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--host 127.0.0.2", proof="host", after="basic"),
             Refused(words="basic --host 127.0.0.256", where="--host=127.0.0.256"),
         ],
+        "certs": [
+            Acts(words="--certs made", proof="certs", after="basic"),
+            Acts(words="--certs made", proof="settings.server.tls_reload", after="basic"),
+            Acts(words="--certs made", proof="certs", after=APP),
+            Refused(words="basic --certs made --set server.tls=false", where="use only one of them"),
+            Refused(words="basic --certs fresh", where="server.pem: No such file or directory"),
+            Refused(words="reference --certs made", where="has no TLS"),
+        ],
         "desk_host": [
             Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
             Refused(words="reference --desk-host 127.0.0.2", where="reference has no diagnostics server"),
@@ -896,6 +904,32 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "open": [
             Acts(words="--open", proof="opened", after="trial"),
             Refused(words="--open", where="grpclab notebook NAME --open"),
+        ],
+    },
+    "certs": {
+        "quiet": [Acts(words="-q", proof="stdout", after="fresh")],
+        "verbose": [Acts(words="fresh -v", proof="verbose")],
+        "redact": [Acts(words="fresh --redact tenant", proof="tenant_is_secret")],
+        "folder": [
+            Acts(words="fresh", proof="files"),
+            Refused(words="", where="expected grpclab certs DIR"),
+            Refused(words="made", where="replace everything with --force"),
+        ],
+        "host": [
+            Acts(words="--host shop.example.org", proof="stdout", after="fresh"),
+            Refused(words="fresh --host a_b", where="--host=a_b"),
+        ],
+        "days": [
+            Acts(words="--days 7", proof="stdout", after="fresh"),
+            Refused(words="fresh --days 0", where="1 to 36,500"),
+        ],
+        "renew": [
+            Acts(words="made --renew", proof="stdout"),
+            Refused(words="fresh --renew", where="ca.pem cannot be read"),
+        ],
+        "force": [
+            Acts(words="made --force", proof="stdout"),
+            Refused(words="made --renew --force", where="cannot be combined"),
         ],
     },
     "doctor": {

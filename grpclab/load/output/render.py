@@ -129,6 +129,8 @@ def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
             f"{refused:,}",
             (f"RESOURCE_EXHAUSTED, which also includes answers above client.max_message_mib={limit}"),
         )
+    if run.traffic.attempts > run.calls_made:
+        yield "attempts", f"{run.traffic.attempts:,}", f"for {run.calls_made:,} calls, including the warm-up"
     if run.connections_lost or run.outage_s:
         noun = "connection" if run.connections_lost == 1 else "connections"
         yield (

@@ -627,9 +627,13 @@ class _Server:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
         except (ImportError, SyntaxError, OSError) as error:
-            given = f"server.{factor}={self.order.settings[factor]}"
-            expected = f"{'none' if off is None else off} under Python {platform.python_version()}"
-            raise _RefusedError(f"invalid {given}: expected {expected} ({error})") from None
+            given, expected = (
+                "none" if level is None else json.dumps(level) for level in (self.order.settings[factor], off)
+            )
+            raise _RefusedError(
+                f"invalid server.{factor}={given}: expected {expected} under Python {platform.python_version()} "
+                f"({error})"
+            ) from None
         return module
 
     def call_register(self, server: Any) -> Any:
@@ -731,17 +735,10 @@ class _Server:
         try:
             if not order.tls_folder:
                 return int(server.add_insecure_port(address))
-            import grpc
-
-            with open(os.path.join(order.tls_folder, "server.key"), "rb") as file:
-                key = file.read()
-            with open(os.path.join(order.tls_folder, "server.pem"), "rb") as file:
-                chain = file.read()
-            mutual, roots = self.order.settings["mutual_tls"], None
-            if mutual:
-                with open(os.path.join(order.tls_folder, "ca.pem"), "rb") as file:
-                    roots = file.read()
-            return int(server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)], roots, mutual)))
+            credentials = self._part("certificates", "tls", False).credentials(
+                order.tls_folder, mutual=order.settings["mutual_tls"], reload=order.settings["tls_reload"]
+            )
+            return int(server.add_secure_port(address, credentials))
         except RuntimeError as error:
             raise _FailedError(f"cannot listen on {address}: {error}", "") from None
 
