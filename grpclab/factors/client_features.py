@@ -45,8 +45,8 @@ def idle_features(config: TrialConfig) -> dict[str, str]:
     """The factors of these features that cannot act in a configuration, each with the reason."""
     reasons = {}
     if config.load.engine == "wire":
-        reasons["client.retries"] = "the wire engine does not retry by status: set engine=grpcio"
-        reasons["client.load_balancing"] = "a connection of the wire engine leads to one server: set engine=grpcio"
+        reasons["client.retries"] = "the wire engine does not retry by status; set engine=grpcio"
+        reasons["client.load_balancing"] = "a connection of the wire engine leads to one server; set engine=grpcio"
     if "client.retries" in reasons or not config.client.retries:
-        reasons["client.retry_statuses"] = "there are no retries: set retries and engine=grpcio"
+        reasons["client.retry_statuses"] = "retries are off; set retries and engine=grpcio"
     return reasons

@@ -284,7 +284,7 @@ class GrpcioEngine:
             if self._clock() < line.backoff.until_s:
                 left_s = await self._pause(line, deadline_s)
                 if left_s is not None and left_s <= 0:
-                    text = f"not even sent within {deadline_s:g} s"
+                    text = f"not sent within {deadline_s:g} s"
                     recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
                     return DEADLINE_EXCEEDED, math.nan
             status, residence_s = await self._maker.make(turn, methods[turn.call], left_s, start_s, recorder)
