@@ -24,8 +24,9 @@ SLICE_OVERHEAD = 1.8
 """The wall time of a second that is counted in slices: ramp, tail, drain, hand-over."""
 LEAST_COUNTED_S = 0.4
 """Counted time is not fitted to less."""
-BESIDE_SHARE = 0.05
-"""The part of a budget that blocks do not get: the start of the first kernel, the verdict, the report."""
+BESIDE_SHARE, REPORT_BLOCKS = 0.05, 0.25
+"""What blocks do not get, for the start of the first kernel, the verdict and the report: that part of a budget, and at
+least as long as that part of a block takes, which is longer on a slow machine."""
 ROUNDING_S = 1e-6
 LEAST_FIXED = 0.2
 """At least this share of a block's time does not depend on the counted time: the servers' starts, warm-ups."""
@@ -56,9 +57,9 @@ class GroupTimes:
             place = (block, number % max(1, len(plan.groups)))
             found[place] = found.get(place, 0.0) + value + beside_s
         blocks = plan.blocks_with_profiles
-        for block, place in found:
+        for block, at in found:
             if block < blocks:
-                found[block, place] -= profile_s * len(plan.profiled_in(place))
+                found[block, at] -= profile_s * len(plan.profiled_in(at))
         return cls(seconds=found, profiles_s=profile_s * len(plan.profiled), profiled_blocks=blocks)
 
     @property
@@ -97,7 +98,7 @@ def trimmed(trials: pd.DataFrame, plan: StudyPlan, times: GroupTimes, budget_s: 
     """The plan with which the fewest blocks fit into a budget, by the costs of the first one; None for this one."""
     everything = range(len(plan.groups))
     block_s, blocks = times.block_s(everything), max(fewest_blocks(), plan.blocks)
-    left_s = ((1 - BESIDE_SHARE) * budget_s - times.spent_s) / (fewest_blocks() - 1) + ROUNDING_S
+    left_s = (for_blocks(budget_s, block_s) - times.spent_s) / (fewest_blocks() - 1) + ROUNDING_S
     profiles_s = times.profiles_within_s(1, fewest_blocks())
     if block_s + profiles_s / (fewest_blocks() - 1) <= left_s:
         return None
@@ -148,7 +149,7 @@ def within_budget(
         sd=sd if math.isfinite(sd) else 0.05, degrees=max(degrees, 1), counted_s=counted_s, slices_sd=slices_sd
     )
     fewest = max(measured, fewest_blocks() if blocks is None else blocks)
-    for_blocks_s = (1 - BESIDE_SHARE) * budget_s
+    for_blocks_s = for_blocks(budget_s, block_s)
     left_s = for_blocks_s - spent_s - times.profiles_within_s(measured, fewest)
     fit = fit_budget(
         costs,
@@ -205,6 +206,11 @@ def _given_back(plan: StudyPlan, times: GroupTimes, left_s: float, blocks: int) 
     each_s, so_far = times.block_s(sampled), max(sampled.values())
     more = math.floor(max(0.0, left_s) / each_s) if each_s > 0 else blocks
     return min(blocks, so_far + more)
+
+
+def for_blocks(budget_s: float, block_s: float) -> float:
+    """What blocks that take so long each get of a budget."""
+    return budget_s - max(BESIDE_SHARE * budget_s, REPORT_BLOCKS * block_s)
 
 
 def counted_for(groups: tuple[PlannedGroup, ...], counted_s: float | None) -> tuple[PlannedGroup, ...]:
