@@ -458,16 +458,6 @@ class StudyPlan:
         """The names of the configurations."""
         return [configuration.name for configuration in self.configurations]
 
-    @property
-    def blocks_with_profiles(self) -> int:
-        """The number of blocks in which the configurations in `profiled` are profiled."""
-        return self.blocks if self.profiled_blocks is None else self.profiled_blocks
-
-    def profiled_in(self, place: int) -> list[str]:
-        """The configurations that are profiled in the group at a place: each in the first of its groups."""
-        firsts = {name: at for at, group in reversed([*enumerate(self.groups)]) for name in group.members}
-        return [name for name in self.profiled if firsts.get(name) == place]
-
     def configuration(self, name: str) -> PlannedConfiguration:
         """The configuration with that name. Raises DesignError if there is none."""
         for configuration in self.configurations:

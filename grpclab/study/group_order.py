@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import DesignError, invalid
-from grpclab.study.designs.design import ScheduledGroup, scheduled_group
+from grpclab.study.designs.design import ScheduledGroup, blocks_with_profiles, profiled_in, scheduled_group
 from grpclab.study.documents import write_json
 from grpclab.study.group import run_group
 from grpclab.study.group_result import GROUP_SCHEMA_VERSION, GroupMember
@@ -98,8 +98,8 @@ def is_profiled(group: ScheduledGroup, name: str, manifest: Manifest) -> bool:
     if group.number is None or not plan.groups:
         profiled = list(plan.profiled)
     else:
-        profiled = plan.profiled_in(group.number % len(plan.groups))
-    return name in profiled and group.block < plan.blocks_with_profiles
+        profiled = profiled_in(plan, group.number % len(plan.groups))
+    return name in profiled and group.block < blocks_with_profiles(plan)
 
 
 # ---- as the variables of a notebook ------------------------------------------------------------------------------

@@ -276,7 +276,9 @@ class MeasuredStudy:
 
         A trial of our greeter is a notebook. One of another target is not: notebooks would keep the secrets of a call.
         """
-        profile = identity.configuration in self.plan.profiled and identity.block < self.plan.blocks_with_profiles
+        profile = identity.configuration in self.plan.profiled and identity.block < design.blocks_with_profiles(
+            self.plan
+        )
         if subject := self.subjects.get(identity.configuration):
             known = (self.manifest.servers or {}).get(identity.configuration)
             run_trial(

@@ -18,6 +18,7 @@ from grpclab import quantities as qty
 from grpclab.analysis import BlockCosts, PairNoise, blocks_for, fewest_blocks, fit_budget, smallest_seen
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.study.block_count import BlockCount, noise_of
+from grpclab.study.designs.design import blocks_with_profiles, profiled_in
 from grpclab.study.designs.grouping import can_be_sampled
 
 SLICE_OVERHEAD = 1.8
@@ -56,10 +57,10 @@ class GroupTimes:
         for (block, number), value in seconds.items():
             place = (block, number % max(1, len(plan.groups)))
             found[place] = found.get(place, 0.0) + value + beside_s
-        blocks = plan.blocks_with_profiles
+        blocks = blocks_with_profiles(plan)
         for block, at in found:
             if block < blocks:
-                found[block, at] -= profile_s * len(plan.profiled_in(at))
+                found[block, at] -= profile_s * len(profiled_in(plan, at))
         return cls(seconds=found, profiles_s=profile_s * len(plan.profiled), profiled_blocks=blocks)
 
     @property
