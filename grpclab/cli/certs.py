@@ -11,17 +11,17 @@ from grpclab.errors import UsageError, invalid
 from grpclab.factors.variants import DEFAULT_PORTS
 
 DAYS, MOST_DAYS = 365, 36_500
-NEXT = """try them:
+NEXT = """try the certificates:
   grpclab serve basic --certs {folder}
   grpclab call list localhost:{port} --cacert {folder}/ca.pem
-a server that requires a certificate of its clients:
+require a client certificate:
   grpclab serve basic --certs {folder} --set server.mutual_tls=true
   grpclab call list localhost:{port} --cacert {folder}/ca.pem \\
     --cert {folder}/client.pem --key {folder}/client.key
 replace the certificates while the server runs:
   grpclab certs {folder} --renew"""
-EPILOG = """DIR gets ca.pem and ca.key (the authority), server.pem and server.key, client.pem and client.key. They are
-only for trying: whoever has ca.key can make certificates that your clients trust.
+EPILOG = """The files in DIR are ca.pem and ca.key (the authority), server.pem and server.key, client.pem and
+client.key. Use them only for testing: anyone who has ca.key can create certificates that your clients trust.
 
 examples:
   grpclab certs certs
@@ -48,7 +48,10 @@ def run(options: Options) -> int:
     if options.quiet:
         return 0
     print(f"written to {folder}: {', '.join(files)}")
-    print(f"server.pem is for {', '.join(hosts)}; valid for {options.days:,} {'day' if options.days == 1 else 'days'}")
+    print(
+        f"server.pem is for {', '.join(hosts)} and is valid for {options.days:,} "
+        f"{'day' if options.days == 1 else 'days'}"
+    )
     if not options.renew:
         print(NEXT.format(folder=shlex.quote(str(folder)), port=DEFAULT_PORTS["basic"]))
     return 0
@@ -57,9 +60,9 @@ def run(options: Options) -> int:
 COMMAND = LabCommand(
     "certs",
     run,
-    summary="make certificates for trying TLS",
+    summary="create certificates for trying out TLS",
     usage="grpclab certs DIR [options]",
-    description="Make a certificate authority, and certificates of it for a server and a client.",
+    description="Create a certificate authority, and certificates signed by it for a server and a client.",
     epilog=EPILOG,
     groups=[
         OptionGroup(
@@ -69,7 +72,7 @@ COMMAND = LabCommand(
                     "--host",
                     metavar="NAME",
                     many=True,
-                    help="a host name or an IP address of the server (default: localhost, 127.0.0.1 and ::1); can be "
+                    help="host name or IP address of the server (default: localhost, 127.0.0.1 and ::1); can be "
                     "repeated",
                 ),
                 Flag(
@@ -82,9 +85,10 @@ COMMAND = LabCommand(
                 Flag(
                     "--renew",
                     switch=True,
-                    help="write only new certificates of the same authority, for the same names unless --host is given",
+                    help="write new certificates signed by the existing authority, for the same names unless --host is "
+                    "given",
                 ),
-                Flag("--force", switch=True, help="replace existing files, the authority included"),
+                Flag("--force", switch=True, help="replace existing files, including the authority"),
             ]
         )
     ],

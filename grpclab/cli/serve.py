@@ -28,13 +28,13 @@ WITH_DIAGNOSTICS = ("optimized", "production")
 """The variants that have a diagnostics server unless PPROF_ENABLED says otherwise."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, and then lets running calls finish; a
-second signal ends them.
+second signal cuts them off.
 
-Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
-PPROF_ENABLED (true for optimized and production) and PPROF_PORT (3000): the diagnostics server, on 127.0.0.1 unless
---desk-host names another address. There it requires a token: PPROF_TOKEN, or else the token that is printed with the
-address. An option overrides a variable, and a variable overrides the default. Other commands do not read these
-variables."""
+Environment variables: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT and GRPCLAB_LOG;
+PPROF_ENABLED (true by default for optimized and production) and PPROF_PORT (3000) for the diagnostics server. It
+listens on 127.0.0.1 unless --desk-host names another address, where it requires a token: the value of PPROF_TOKEN, or
+else the token printed with the address. Options override variables, and variables override defaults. Other commands do
+not read these variables."""
 
 
 def run(options: Options) -> int:
@@ -66,8 +66,8 @@ def _serve_greeter(options: Options, port: int) -> int:
     others = sorted(name for name in given if not name.startswith("server."))
     if others:
         raise UsageError(
-            f"invalid --set {others[0]}={format_level(given[others[0]])}: expected a factor of the server;"
-            f" `grpclab bench --set {others[0]}=...` loads the server with it"
+            f"invalid --set {others[0]}={format_level(given[others[0]])}: expected a server factor; set this one with "
+            f"`grpclab bench --set {others[0]}=...`"
         )
     asked = from_environment(os.environ) | given
     settings = variant(options.variant).differences(TrialConfig()) | _levels_of_certs(options, given) | asked
@@ -116,7 +116,7 @@ def _serve_application(options: Options) -> int:
     if not options.quiet:
         for name, reason in cannot_act(config, hosted=True).items():
             if name in given:
-                print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
+                print(f"grpclab: {name} has no effect: {reason}", file=sys.stderr)
     with WORKTREES.in_use():
         serve_application(
             target,
@@ -154,7 +154,7 @@ def _warn_of_no_effect(config: TrialConfig, given: Collection[str]) -> None:
     """Say on standard error which of the given factors of a server cannot act; it may be sent any call."""
     for name, reason in cannot_act(config.replace({"load.method": "SayHelloStream"})).items():
         if name in given:
-            print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
+            print(f"grpclab: {name} has no effect: {reason}", file=sys.stderr)
 
 
 def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
@@ -201,10 +201,10 @@ COMMAND = LabCommand(
                 Flag(
                     "--certs",
                     metavar="DIR",
-                    help="use TLS with server.pem and server.key in this folder, as `grpclab certs` writes them, and "
-                    "read them again when they change",
+                    help="use TLS with server.pem and server.key from this folder, as written by `grpclab certs`, and "
+                    "reload them when they change",
                 ),
-                set_option("a factor of the server, e.g. server.window_kib=1024"),
+                set_option("a server factor, e.g. server.window_kib=1024"),
             ],
         ),
         OptionGroup(

@@ -78,7 +78,7 @@ def running_link(
     does not come up.
     """
     if first_of(target) != target or not loopback_target(target)[1]:
-        expected = "one HOST:PORT, since an emulated link leads to one server by TCP: remove the link.* settings"
+        expected = "one HOST:PORT, since an emulated link leads to a single server over TCP; remove the link.* settings"
         raise UsageError(invalid("target", target, expected))
     with (
         tempfile.TemporaryFile() as log,

@@ -53,7 +53,7 @@ def server_settings(target: str, security: Security = PLAINTEXT, timeout_s: floa
     try:
         plain = open_connection(hosts, port, timeout_s=timeout_s)
     except OSError as error:
-        raise TargetError(f"nothing answers at {target}: {error.strerror or error}") from None
+        raise TargetError(f"no server responded at {target}: {error.strerror or error}") from None
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(plain)
         if security.tls:
@@ -62,7 +62,7 @@ def server_settings(target: str, security: Security = PLAINTEXT, timeout_s: floa
                 name = security.server_name_at(target)
                 connection = stack.enter_context(security.context().wrap_socket(plain, server_hostname=name))
             except OSError as error:
-                raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
+                raise TargetError(f"cannot open a TLS connection to the server at {target}: {error}") from None
         return _settings_of(connection, reader, deadline, who=f"the server at {target}", timeout_s=timeout_s)
 
 

@@ -63,7 +63,7 @@ class CertificateFiles:
             if self._stamps() != stamps:  # somebody is writing them
                 return None
         except (OSError, ssl.SSLError) as error:
-            self._tell_once(f"the certificate in {self._folder} is not replaced: {explained(error)}")
+            self._tell_once(f"the certificate in {self._folder} was not reloaded: {explained(error)}")
             return None
         self._seen, self._told = stamps, ""
         return grpc.ssl_server_certificate_configuration(*content)

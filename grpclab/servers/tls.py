@@ -103,7 +103,7 @@ def check_files(folder: Path, option: str, *, mutual: bool) -> None:
     try:
         certificates.CertificateFiles(str(folder), mutual=mutual).read()
     except (OSError, ssl.SSLError) as error:
-        expected = f"a folder with {expected}, as `grpclab certs` writes them: {certificates.explained(error)}"
+        expected = f"a folder with {expected}, as written by `grpclab certs` ({certificates.explained(error)})"
         raise UsageError(invalid(option, folder, expected)) from None
 
 

@@ -74,7 +74,9 @@ def parse(text: object, *, remote: bool = False) -> tuple[str, int]:
     except ValueError:
         if remote:
             return _elsewhere(text, host), port
-        expected = f"an address on this machine ({LOOPBACK}), e.g. localhost:{port}; any other needs --allow-remote"
+        expected = (
+            f"an address on this machine ({LOOPBACK}), e.g. localhost:{port}; any other address needs --allow-remote"
+        )
         raise refused(text, expected) from None
 
 

@@ -162,7 +162,7 @@ def test_a_variable_that_cannot_be_right_is_refused_by_its_name(
 
 def test_a_target_that_nobody_serves_is_3(closed_port: int) -> None:
     done = run("bench", f"127.0.0.1:{closed_port}")
-    assert_refused(done, 3, rf"nothing answers at 127\.0\.0\.1:{closed_port}.*`grpclab serve")
+    assert_refused(done, 3, rf"no server responded at 127\.0\.0\.1:{closed_port}.*`grpclab serve")
 
 
 @pytest.mark.parametrize("variant", ["basic", "optimized"])

@@ -139,5 +139,5 @@ def test_an_unknown_variant_or_rung_is_refused_with_those_there_are() -> None:
         variant("best")
     with pytest.raises(FactorError, match=r"^unknown variant 'best'"):
         mix(server="best", client="basic")
-    with pytest.raises(FactorError, match=r"^no rung 'top' on the ladder: basic, reuse, "):
+    with pytest.raises(FactorError, match=r"^no rung 'top' on the ladder; the rungs are basic, reuse, "):
         ladder_config("top")
