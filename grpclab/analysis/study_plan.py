@@ -375,9 +375,9 @@ class PlannedGroup:
 
     If `interleaved`, their servers run at the same time and their slices interleave. Otherwise, the members are
     measured one after the other in random order, each alone in one window; `reason` says why. A group of one is
-    measured alone in one window. Each member is measured for `counted_s` seconds. `pass_s` is the expected length of
-    one pass over the members, and `memory_bytes` the memory that their servers are expected to use together. If
-    `blocks` is set, the group is measured only in that many blocks, the first ones.
+    measured alone in one window. Each member is measured for `counted_s` seconds, and in slices no longer if a budget
+    has `shortened` them. `pass_s` is the expected length of a pass, and `memory_bytes` the expected
+    memory of their servers. If `blocks` is set, the group is only measured in so many blocks.
     """
 
     hub: str = ""
@@ -385,6 +385,7 @@ class PlannedGroup:
     interleaved: bool = True
     reason: str = ""
     counted_s: float = 1.0
+    shortened: bool = False
     pass_s: float | None = None
     memory_bytes: int | None = None
     blocks: int | None = None

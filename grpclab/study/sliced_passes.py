@@ -198,6 +198,8 @@ class SlicedPasses:
         most_s = math.inf if load.duration_s is None else load.duration_s
         if load.requests is None:
             return Goal(counted_s=most_s, calls=0, most_s=most_s)
+        if self._group.shortened:
+            most_s = min(most_s, self._group.counted_s)
         return Goal(counted_s=self._group.counted_s, calls=load.requests, most_s=most_s)
 
     def _slice_s(self, lengths: SliceLengths) -> float:

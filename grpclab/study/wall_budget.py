@@ -215,11 +215,22 @@ def for_blocks(budget_s: float, block_s: float) -> float:
 
 
 def counted_for(groups: tuple[PlannedGroup, ...], counted_s: float | None) -> tuple[PlannedGroup, ...]:
-    """Groups whose counted times are scaled so that the longest is that; as they are for None."""
+    """Groups whose counted times are scaled so that the longest is that; as they are for None.
+
+    Slices that are shortened end then, even with fewer calls than the load asks for: those would take a slow server
+    the time that was to be saved.
+    """
     if counted_s is None or not groups:
         return groups
     longest = max(group.counted_s for group in groups)
-    return tuple(replace(group, counted_s=round(group.counted_s * counted_s / longest, 3)) for group in groups)
+    return tuple(
+        replace(
+            group,
+            counted_s=round(group.counted_s * counted_s / longest, 3),
+            shortened=group.shortened or counted_s < longest,
+        )
+        for group in groups
+    )
 
 
 def sampled_in(groups: tuple[PlannedGroup, ...], some: int | None, blocks: int) -> tuple[PlannedGroup, ...]:

@@ -286,6 +286,15 @@ def test_every_member_is_visited_pass_by_pass_until_it_has_its_time_and_its_call
     assert found.trials["b"].metrics["pass_count"] == 14
 
 
+@pytest.mark.parametrize(("shortened", "slices"), [(False, 34), (True, 7)])
+def test_a_budget_ends_slices_that_have_few_calls(tmp_path: Path, shortened: bool, slices: int) -> None:
+    bench = Bench(tmp_path, "hub", "b")
+    bench.levels["load.requests"] = 5000
+    bench.group = dataclasses.replace(bench.group, counted_s=0.5, shortened=shortened)
+    bench.measure()
+    assert bench.visits() == {"hub": slices, "b": slices}
+
+
 def test_between_two_slices_everything_is_read_once(tmp_path: Path) -> None:
     """A reading takes 0.5 ms here. Where somebody may leave after a pass, nobody knows who comes first in the next."""
     for names in (("hub", "b"), ("hub", "b", "c")):
