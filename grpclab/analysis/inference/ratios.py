@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
+WARY_ALPHA = 0.001
 FEWEST_FOR_INTERVAL = 3
 """On two values the t interval has one degree of freedom: it is thirteen times as wide as they are apart, or says
 "0 to 2,864,277,723"."""

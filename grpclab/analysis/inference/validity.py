@@ -18,6 +18,8 @@ from grpclab.text.printable import printable
 
 GENERATOR = "generator-bound"
 CLIENT = "client-cpu"
+TAKEN = frozenset({"others", "server-waited"})
+"""The kinds of notices that say that something else used the cores of server or load generator."""
 _FAILURES = ("errors_by_status", "failures")
 
 
@@ -25,6 +27,21 @@ def limits_of(trials: pd.DataFrame, configuration: str, scenario: str | None = N
     """The distinct labels in `limited_by` over the valid trials of a configuration, sorted."""
     rows = valid_trials(trials_of(trials, configuration, scenario, columns=("valid", "limited_by")))
     return tuple(sorted({str(label) for label in column(rows, "limited_by").dropna() if label}))
+
+
+def disturbed(trials: pd.DataFrame) -> bool:
+    """Whether something else used the cores in most of the valid trials."""
+    rows = valid_trials(trials)
+    taken = sum(bool(TAKEN & _kinds(stored)) for stored in column(rows, "notices"))
+    return 2 * taken > len(rows)
+
+
+def _kinds(stored: object) -> set[str]:
+    """The kinds of the notices of a trial; none where an earlier version, or somebody else, wrote what is no list."""
+    try:
+        return {str(entry["kind"]) for entry in json.loads(stored)} if isinstance(stored, str) else set()
+    except (ValueError, TypeError, KeyError):
+        return set()
 
 
 def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[str]) -> str:

@@ -4,8 +4,10 @@
 the ratio is beyond the margins, 1 / (1 + delta) and 1 + delta: exchanging the sides mirrors the verdict.
 ``equivalent``: the whole interval lies inside them. A verdict about a server needs both sides free of
 ``generator-bound``; where one side alone is bound, and is truly at least as good as the verdict says, it stands as "at
-least". Anything else is ``inconclusive``, with the number of blocks that would decide it at the noise seen, and so is
-everything below the number of blocks that can carry a verdict (:func:`.ratios.fewest_blocks`), which has no p either.
+least". Where something else used the cores in most trials, ``faster`` and ``slower`` need the 99.9% interval beyond 1:
+what disturbs a few blocks only makes a 95% interval too narrow. Anything else is ``inconclusive``, with the number of
+blocks that would decide it at the noise seen, and so is everything below the number of blocks that can carry a verdict
+(:func:`.ratios.fewest_blocks`), which has no p either.
 The ratio is always candidate / baseline of the raw metric; where less is better (latency), a ratio below 1 is faster.
 What the first edition measured is judged by its own rules: see :mod:`.edition`.
 """
@@ -24,12 +26,21 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis.inference.edition import TODAY, Rules
 from grpclab.analysis.inference.pairing import pair_blocks, trials_of_pair
-from grpclab.analysis.inference.ratios import ALPHA, fewest_blocks, log_t_interval, paired_t_p, sign_flip_p
+from grpclab.analysis.inference.ratios import (
+    ALPHA,
+    WARY_ALPHA,
+    fewest_blocks,
+    log_t_interval,
+    paired_t_p,
+    sign_flip_p,
+    t_quantile,
+)
 from grpclab.analysis.inference.sample_size import blocks_needed
 from grpclab.analysis.inference.validity import (
     CLIENT,
     GENERATOR,
     bound_note,
+    disturbed,
     generator_remedy,
     limits_of,
     too_few_calls,
@@ -41,8 +52,12 @@ from grpclab.system.json_fields import Json
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 SideName = Literal["baseline", "candidate"]
 
-_WRITTEN_IF_SET = frozenset({"bound_sides", "at_least", "remedy", "missing"})
+_WRITTEN_IF_SET = frozenset({"bound_sides", "at_least", "remedy", "missing", "disturbed"})
 """What verdict.json says where there is something to say."""
+HELD_BACK = (
+    "something else used the cores in most trials, so only a clearer difference would count: stop what else runs "
+    "(`top` shows it) and measure again"
+)
 _AT_LEAST: dict[Verdict, SideName] = {"faster": "candidate", "slower": "baseline"}
 """The side that is truly as good as measured or better where such a verdict is at least as large."""
 
@@ -57,7 +72,7 @@ class Comparison:
 
     `limited_by` contains the distinct labels of either side. `bound_sides` are the sides for which the load generator
     was the limit of a verdict about a server. The verdict is then "at least" (`at_least`), or there is none; `remedy`
-    says what to change.
+    says what to change. `disturbed`: something else used the cores in most of its trials.
 
     `missing` says why a number cannot be computed (null in verdict.json) and which blocks were left out. `note`
     contains everything worth knowing about the comparison, including `missing`.
@@ -83,6 +98,7 @@ class Comparison:
     bound_sides: tuple[str, ...] = ()
     at_least: bool = False
     remedy: str = ""
+    disturbed: bool = False
     missing: str = ""
 
     @property
@@ -120,7 +136,13 @@ class Comparison:
         return (
             *((f"{few}: run at least {fewest_blocks()}",) if self.blocks < fewest_blocks() else ()),
             *((f"the load generator was the limit: {self.remedy}",) if self.generator_limited else ()),
+            *((HELD_BACK,) if self.held_back else ()),
         )
+
+    @property
+    def held_back(self) -> bool:
+        """Whether there is no verdict because something else used the cores: without it the difference would count."""
+        return self.disturbed and self.verdict == "inconclusive" and self._judged(disturbed=False) != "inconclusive"
 
     @property
     def bound_word(self) -> str:
@@ -134,19 +156,11 @@ class Comparison:
 
     def adjusted(self, p_adjusted: float, *, tests: int, rules: Rules = TODAY) -> Comparison:
         """This comparison, judged again with a p that was corrected in a family of `tests` tests (paired t)."""
-        outcome = judge(
-            metric=self.metric,
-            ratio=self.ratio,
-            ci_low=self.ci_low,
-            ci_high=self.ci_high,
-            p_value=p_adjusted,
-            delta=self.delta,
-            blocks=self.blocks,
-            rules=rules,
-            bound=self.bound,
-        )
+        again = dataclasses.replace(self, p_adjusted=p_adjusted)
+        outcome = again._judged(disturbed=self.disturbed, rules=rules)
+        again = dataclasses.replace(again, verdict=outcome)
         needed = None
-        if outcome == "inconclusive" and not self.bound_sides:
+        if outcome == "inconclusive" and not self.bound_sides and not again.held_back:
             needed = blocks_needed(
                 ratio=self.ratio,
                 ci_low=self.ci_low,
@@ -157,8 +171,20 @@ class Comparison:
                 rules=rules,
             )
         at_least = bool(self.bound_sides) and outcome != "inconclusive"
-        return dataclasses.replace(
-            self, p_adjusted=p_adjusted, verdict=outcome, blocks_needed=needed, at_least=at_least
+        return dataclasses.replace(again, blocks_needed=needed, at_least=at_least)
+
+    def _judged(self, *, disturbed: bool, rules: Rules = TODAY) -> Verdict:
+        return judge(
+            metric=self.metric,
+            ratio=self.ratio,
+            ci_low=self.ci_low,
+            ci_high=self.ci_high,
+            p_value=self.p_adjusted,
+            delta=self.delta,
+            blocks=self.blocks,
+            rules=rules,
+            bound=self.bound,
+            disturbed=disturbed,
         )
 
     @property
@@ -189,24 +215,35 @@ def judge(
     blocks: int,
     rules: Rules = TODAY,
     bound: Collection[SideName] = (),
+    disturbed: bool = False,
 ) -> Verdict:
     """The verdict on a ratio candidate / baseline, from its interval, its adjusted p, delta and the number of blocks.
 
     NaN, or fewer blocks than :func:`.ratios.fewest_blocks`, gives no verdict. `bound` contains the sides for which the
-    load generator was the limit.
+    load generator was the limit. `disturbed`: something else used the cores in most trials.
     """
     low, high = rules.margins(delta)
     verdict: Verdict = "inconclusive"
     if blocks < fewest_blocks():
         return verdict
-    if ci_low > 1 and ratio > high and p_value < ALPHA:
+    least, most = _wary_interval(ci_low, ci_high, blocks) if disturbed and rules.free_cores else (ci_low, ci_high)
+    if least > 1 and ratio > high and p_value < ALPHA:
         verdict = "slower" if lower_is_faster(metric) else "faster"
-    elif ci_high < 1 and ratio < low and p_value < ALPHA:
+    elif most < 1 and ratio < low and p_value < ALPHA:
         verdict = "faster" if lower_is_faster(metric) else "slower"
     elif ci_low > low and ci_high < high:
         verdict = "equivalent"
     hidden = bool(bound) and rules.about_server(metric) and {_AT_LEAST.get(verdict)} != set(bound)
     return "inconclusive" if hidden else verdict
+
+
+def _wary_interval(ci_low: float, ci_high: float, blocks: int) -> tuple[float, float]:
+    """The 99.9% interval of a ratio whose 95% interval is that."""
+    if not (0 < ci_low <= ci_high < math.inf):
+        return ci_low, ci_high
+    times = t_quantile(1 - WARY_ALPHA / 2, blocks - 1) / t_quantile(1 - ALPHA / 2, blocks - 1)
+    middle, half = (math.log(ci_high) + math.log(ci_low)) / 2, times * (math.log(ci_high) - math.log(ci_low)) / 2
+    return math.exp(middle - half), math.exp(middle + half)
 
 
 def compare(
@@ -273,6 +310,7 @@ def compare(
         missing="; ".join(missing),
         bound_sides=tuple(limited) if rules.about_server(metric) else (),
         remedy=generator_remedy(pair, limited) if limited and rules.about_server(metric) else "",
+        disturbed=rules.free_cores and disturbed(pair),
     ).adjusted(p_value, tests=1, rules=rules)
 
 

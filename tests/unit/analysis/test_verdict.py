@@ -231,3 +231,48 @@ def test_limits_of_invalid_trials_do_not_count() -> None:
     frame.loc[0, "limited_by"] = "generator-bound"
     frame.loc[0, "valid"] = False
     assert against(frame).limited_by == ()
+
+
+# ---- beside others ---------------------------------------------------------------------------------------------
+
+
+def beside_others(frame: pd.DataFrame, marked: int, kind: str = "others") -> pd.DataFrame:
+    """The trials, of which the first so many have a notice of that kind."""
+    notice = json.dumps([{"kind": kind, "severity": "warning", "text": "other processes used 1.1 of the 2 cores"}])
+    return frame.assign(notices=[notice if at < marked else "[]" for at in range(len(frame))])
+
+
+def test_beside_others_a_difference_has_to_be_clearer() -> None:
+    """Against itself beside a study, `optimized` came out so; three times the throughput is seen all the same."""
+    measured: dict[str, Any] = {"ratio": 0.8907, "ci_low": 0.8306, "ci_high": 0.9552, "p_value": 0.016, "blocks": 7}
+    assert judge(metric=THROUGHPUT, delta=0.05, **measured) == "slower"
+    assert judge(metric=THROUGHPUT, delta=0.05, disturbed=True, **measured) == "inconclusive"
+    clear: dict[str, Any] = {"ratio": 3.0, "ci_low": 2.7, "ci_high": 3.3333, "p_value": 0.016, "blocks": 7}
+    assert judge(metric=THROUGHPUT, delta=0.05, disturbed=True, **clear) == "faster"
+
+
+@pytest.mark.parametrize("kind", ["others", "server-waited", "stolen"])
+def test_a_verdict_that_others_on_the_cores_hold_back_says_so(kind: str) -> None:
+    frame = trials([100, 101, 99, 100, 102, 98], [90, 94, 84, 91, 96, 85])
+    assert against(beside_others(frame, 6, kind)).verdict == "slower", "half of the trials are not most of them"
+    found = against(beside_others(frame, 7, kind))
+    assert found.held_back == (kind != "stolen")
+    assert found.verdict == ("slower" if kind == "stolen" else "inconclusive")
+    if found.held_back:
+        assert found.as_dict()["disturbed"] is True
+        assert found.blocks_needed is None
+        assert "measure again" in found.obstacles[0]
+
+
+def test_what_others_have_nothing_to_do_with_is_inconclusive_as_ever() -> None:
+    found = against(beside_others(trials([100, 130, 80, 100, 120, 90], [110, 90, 120, 80, 130, 100]), 12))
+    assert found.disturbed
+    assert not found.held_back
+    assert found.obstacles == ()
+    assert found.blocks_needed is not None
+
+
+@pytest.mark.parametrize("stored", [None, "", "null", "[]", "3", '{"kind": "others"}', "[1]", "[{}]"])
+def test_notices_that_are_none_disturb_nothing(stored: str | None) -> None:
+    frame = trials([100.0] * 6, [90.0, 91.0] * 3)
+    assert not against(frame.assign(notices=[stored] * len(frame))).disturbed
