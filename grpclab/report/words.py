@@ -107,8 +107,8 @@ def typeset(text: str) -> str:
 _TIMES = re.compile(r"(?<=\d)x(?![\w=.])")
 _MICRO = re.compile(r"(?<=\d) us\b")
 
-_NAME = re.compile(r"[._=/:\\{}]\S")
-"""What no word of English has inside it."""
+_NAME = re.compile(r"[._=/:\\{}]\S|^p\d")
+"""What no word of English has inside it, or the name of a percentile."""
 
 
 def listing(words: Iterable[str]) -> str:
