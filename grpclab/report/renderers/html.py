@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grpclab.report import answering, assets, files
-from grpclab.report.blocks import Section, figures_in
+from grpclab.report.blocks import Section
 from grpclab.report.content import sections
 from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
@@ -58,7 +58,7 @@ def page(parts: Sequence[Section], head: Head) -> str:
         sections=parts,
         when=files.when(head.created_at),
         palette=palette(
-            "".join(picture for part in parts for one in figures_in(part) for picture in (one.wide, one.narrow))
+            "".join(picture for part in parts for one in part.figures for picture in (one.wide, one.narrow))
         ),
         policy=assets.POLICY,
         scripts=assets.ELEMENTS if head.data else assets.WITHOUT_DATA,
