@@ -83,7 +83,6 @@ def _rebuild(options: Options) -> None:
     with needs_extra("study"):
         from grpclab.report.publish import publish
         from grpclab.report.renderers.figure_files import write_figures
-        from grpclab.report.renderers.terminal import sections_text
         from grpclab.study.runner import Study
         from grpclab.study.stored_values import evaluating
 
@@ -93,22 +92,35 @@ def _rebuild(options: Options) -> None:
         published = publish(study, allow_mixed=options.allow_mixed)
     show_result(published, options)
     if options.section and options.json != "-":
-        show(f"\n{sections_text(published.study, options.section, _width())}")
+        _show_sections(published, options.section)
     if options.figures:
         written = write_figures(options.figures, published.study)
         if options.json != "-":
             print(f"figures: {len(written)} in {options.figures}")
 
 
+_ALL = "all"
+"""The name of every section."""
+
+
 def _check_sections(names: Sequence[str]) -> None:
     """Raise UsageError for a name that no section of a report has."""
     from grpclab.report.content import ORDER
-    from grpclab.report.renderers.terminal import ALL
 
-    known = [*(part.ANCHOR for part in ORDER), ALL]
+    known = [*(part.ANCHOR for part in ORDER), _ALL]
     for name in names:
         if name not in known:
             raise UsageError(invalid("--section", name, f"one of {', '.join(known)}", known))
+
+
+def _show_sections(published: Published, names: Sequence[str]) -> None:
+    """Print the sections of these names, and which of them the report does not have."""
+    from grpclab.report.renderers.terminal import sections_text
+
+    chosen = [part for part in published.sections if _ALL in names or part.anchor in names]
+    missing = set(names) - {_ALL, *(part.anchor for part in chosen)}
+    lines = [f"no section {name} in this report: the study has nothing to show there" for name in sorted(missing)]
+    show("\n".join(["", *lines, *([sections_text(chosen, _width())] if chosen else [])]))
 
 
 def _width() -> int:
@@ -126,7 +138,7 @@ def show_result(published: Published, options: Options) -> Judgement:
 
     study, path, width = published.study, published.path, _width()
     if options.json:  # first: standard output may be read by `head`
-        write(options.json, [json.dumps(as_json(study), indent=1, allow_nan=False), "\n"])
+        write(options.json, [json.dumps(as_json(study, published.sections), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
             show(f"\n{table(study, width)}\n")

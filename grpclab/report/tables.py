@@ -119,7 +119,7 @@ def text_of(cell: Cell) -> str:
             text = f" ({', '.join(inside)})"
         case "settings":
             text = f"\n{' '.join(part.strip() for part in inside)}"
-        case "small":
+        case "small" | "idle":
             text = f"({''.join(inside)})"
         case "break" | "below":
             text = f"\n{''.join(inside)}"

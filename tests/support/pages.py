@@ -14,6 +14,12 @@ EVIL = (
     " $x_1^2$ $\\frac{1}$ & </script><!-- \x00\x1b \N{SNOWMAN WITHOUT SNOW}\N{GOTHIC LETTER AHSA}"
 )
 
+PINGS = (
+    " @octocat @org/team #123 GH-7 org/repo#9 https://github.com/o/r/issues/1 www.evil.example a|b `code` *bold* _it_"
+    " [link](javascript:alert(1)) ![image](http://evil.example/x.png) <img src=x onerror=alert(1)> <!-- --> ~~no~~ $x$"
+)
+"""Text that would act in Markdown."""
+
 
 def html_of(data: Contents) -> str:
     """What a page shows of pieces one after the other; "" for None."""

@@ -15,11 +15,12 @@ from grpclab.report.past import summary
 from grpclab.report.svg import palette
 
 
-def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path:
+def write_report(path: Path | str, study: FinishedStudy, packed: Packed, made: Sequence[Section] | None = None) -> Path:
     """Write the report of a study to `path`, whole or not at all, and return that path.
 
     `packed` is the study as the page embeds it. The page is complete in itself: pictures, style, data and a summary for
-    the index are inside. Without the study's `profiles` there are no flamegraphs in it.
+    the index are inside. Without the study's `profiles` there are no flamegraphs in it. `made` are
+    the sections, if they exist already.
     """
     past = summary(study)
     head = Head(
@@ -30,7 +31,7 @@ def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path
         summary=past.embedded(),
         data=packed.elements(),
     )
-    return files.replace(Path(path), page(sections(study), head))
+    return files.replace(Path(path), page(sections(study) if made is None else made, head))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from grpclab.analysis.setup import described
 from grpclab.report import answering, glossary
-from grpclab.report.blocks import FigureBlock
+from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.content import sections
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import (
@@ -34,11 +35,12 @@ SCHEMA_VERSION = 1
 """Of :func:`as_json`. 1: the first."""
 
 
-def as_json(study: FinishedStudy) -> dict[str, Any]:
+def as_json(study: FinishedStudy, made: Sequence[Section] | None = None) -> dict[str, Any]:
     """The study for a machine: plain values, None for what is no finite number; `report` is relative to the file.
 
     Ratios are candidate / baseline, levels in the unit of their metric. See verdict.json for the comparisons. The
-    content of a section is a list of pieces, each under the name of its kind.
+    content of a section is a list of pieces, each under the name of its kind. `made` are the sections, if they exist
+    already.
     """
     verdict, manifest = study.verdict.as_dict(), study.manifest
     levels = study.levels(list(study.configurations), study.metric)
@@ -83,7 +85,7 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         "repeats": written(manifest.repeats),
         "sections": [
             {"anchor": part.anchor, "title": part.title, "content": [_piece(piece) for piece in part.plain_pieces]}
-            for part in sections(study)
+            for part in (sections(study) if made is None else made)
         ],
         "report": f"{study.name}.html",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from grpclab.analysis.setup import foreign, lab_words
@@ -38,13 +39,13 @@ _VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
 _FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
 
 
-def markdown(study: FinishedStudy) -> str:
+def markdown(study: FinishedStudy, made: Sequence[Section] | None = None) -> str:
     """The study as GitHub-flavoured Markdown: the verdict and what it rests on, then the other sections, folded.
 
     Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue. Sections
-    that would make it longer than MOST_CHARACTERS are named instead.
+    that would make it longer than MOST_CHARACTERS are named instead. `made` are the sections, if they exist already.
     """
-    shown = sections(study)
+    shown = sections(study) if made is None else made
     parts = [_section(part) for part in shown if part.anchor in VERDICT]
     report = f"The full report is a single file that opens offline: {escape(f'{study.name}.html')}, next to this one."
     last = [_machine(study), report]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
@@ -17,7 +17,6 @@ from grpclab.analysis.study_plan import PlannedRung
 from grpclab.metrics import metric_words
 from grpclab.report import together, words
 from grpclab.report.blocks import FigureBlock, Section
-from grpclab.report.content import sections
 from grpclab.report.figures.waiting import comparisons as waiting
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import features
@@ -44,12 +43,12 @@ WIDTH = 100
 """The columns of :func:`table`, where there are as many."""
 LEAST = 60
 """The fewest columns; a narrower terminal breaks the rows."""
-ALL = "all"
-"""The name of every section, for :func:`sections_text`."""
 _GAP = 2
 """The blanks between two columns."""
 _NARROWEST = 8
-"""The fewest characters of a column."""
+"""The fewest characters of a column that has no more room."""
+_LONGEST_WORD = 36
+"""A word of more characters may be broken."""
 
 
 # ---- the comparisons that matter ------------------------------------------------------------------------------------
@@ -138,11 +137,9 @@ def _other_candidates(study: FinishedStudy) -> list[Comparison]:
 # ---- the sections of the report --------------------------------------------------------------------------------------
 
 
-def sections_text(study: FinishedStudy, anchors: Collection[str], width: int = WIDTH) -> str:
-    """The sections of the report with these anchors, or every one if ``all`` is among them, in plain text."""
-    width = max(LEAST, width)
-    shown = [part for part in sections(study) if ALL in anchors or part.anchor in anchors]
-    return "\n\n\n".join(_section(part, width) for part in shown)
+def sections_text(parts: Iterable[Section], width: int = WIDTH) -> str:
+    """Sections of the report in plain text, each below its title."""
+    return "\n\n\n".join(_section(part, max(LEAST, width)) for part in parts)
 
 
 def _section(part: Section, width: int) -> str:
@@ -205,11 +202,11 @@ def _grid(table: Table, width: int) -> str:
     columns = len(table.header)
     groups = [[["\n".join(lines_of(cell)) for cell in row] for row in group] for group in table.groups]
     rows = [row for group in groups for row in group if len(row) == columns]
-    widths = _widths([list(table.header), *rows], width)
-    apart = any("\n" in cell for row in rows for cell in row)
+    widths = _widths(table, rows, width)
+    below = int(any("\n" in cell for row in rows for cell in row))  # a blank line sets rows of several lines apart
 
     def drawn(rows: Sequence[Sequence[str]]) -> list[str]:
-        grid = Grid(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0), leading=int(apart))
+        grid = Grid(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, below, 0))
         for at, widest in enumerate(widths):
             justify: JustifyMethod = "right" if at in table.numeric else "left"
             grid.add_column(width=widest, justify=justify, overflow="fold")
@@ -218,20 +215,32 @@ def _grid(table: Table, width: int) -> str:
         console = Console(file=io.StringIO(), width=sum(widths) + _GAP * columns, color_system=None)
         with console.capture() as capture:
             console.print(grid)
-        return [line.rstrip() for line in capture.get().splitlines()]
+        return "\n".join(line.rstrip() for line in capture.get().splitlines()).rstrip().split("\n")
 
     lines = drawn([table.header])
     for group in groups:
         headings = [row[0] for row in group if len(row) < columns]
         lines += [line for text in headings for line in ["", *textwrap.wrap(" ".join(text.split("\n")), width)]]
-        lines += drawn([row for row in group if len(row) == columns])
+        lines += [*([""] * below), *drawn([row for row in group if len(row) == columns])]
     return "\n".join(lines)
 
 
-def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The width of each column: the widest ones give way until all fit."""
-    widths = [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in zip(*rows, strict=True)]
-    room = width - _GAP * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+def _widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The width of each column: the widest ones give way until all fit, and break words only if they must."""
+    columns = list(zip(table.header, *rows, strict=True))
+    widths = [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    words_of = [
+        [
+            *name.split(),
+            *(part for cell in cells for part in (cell.split("\n") if at in table.numeric else cell.split())),
+        ]
+        for at, (name, *cells) in enumerate(columns)
+    ]
+    unbroken = [min(_LONGEST_WORD, max(map(cell_len, parts), default=0)) for parts in words_of]
+    for floors in (unbroken, [_NARROWEST] * len(widths)):
+        while sum(widths) + _GAP * (len(widths) - 1) > width:
+            wide = [at for at, widest in enumerate(widths) if widest > floors[at]]
+            if not wide:
+                break
+            widths[max(wide, key=lambda at: widths[at])] -= 1
     return widths

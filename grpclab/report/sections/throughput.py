@@ -44,8 +44,8 @@ def _law(fits: list[tuple[str, str]]) -> Aside:
     """The law, and what it says of each series."""
     text = (
         "Throughput as a function of concurrency N: λN / (1 + σ(N − 1) + κN(N − 1)), where σ is the serial share of "
-        "the work and κ is the cost of coordination between callers. It is fitted to the means over blocks if there are "
-        f"at least {FEWEST_LEVELS} levels."
+        "the work and κ is the cost of coordination between callers. It is fitted to the means over blocks if there "
+        f"are at least {FEWEST_LEVELS} levels."
     )
     items = [(bold(series), ": ", told) for series, told in fits]
     return Aside(title="The Universal Scalability Law", contents=[Paragraph(text=text), ItemList(items=items)])
