@@ -47,7 +47,7 @@ def markdown(study: FinishedStudy, made: Sequence[Section] | None = None) -> str
     """
     shown = sections(study) if made is None else made
     parts = [_section(part) for part in shown if part.anchor in VERDICT]
-    report = f"The full report is a single file that opens offline: {escape(f'{study.name}.html')}, next to this one."
+    report = f"The full report is {escape(f'{study.name}.html')}, a single file next to this one that opens offline."
     last = [_machine(study), report]
     room = MOST_CHARACTERS - sum(len(part) + 2 for part in (*parts, *last))
     left_out = []
@@ -122,7 +122,7 @@ def _table(piece: Table) -> str:
     header = [_line(name) for name in piece.header]
     rows = [_row(row, len(header)) for row in piece.rows[:MOST_ROWS]]
     left_out = len(piece.rows) - len(rows)
-    more = f"\n\n{left_out:,} more rows are in the report." if left_out > 0 else ""
+    more = f"\n\nThe report lists {left_out:,} more." if left_out > 0 else ""
     return f"{table(header, rows, {header[at] for at in piece.numeric})}{more}"
 
 

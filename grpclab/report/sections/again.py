@@ -26,19 +26,19 @@ class Repetition(Composed):
 
     @property
     def order(self) -> str:
-        """The origin of the order of the trials."""
-        return f"The order of the trials follows from seed {self.seed}."
+        """The seed, in a sentence."""
+        return f"Seed for the random order of the trials: {self.seed}."
 
     @property
     def commands(self) -> list[Piece]:
         """The commands, and what they leave out."""
-        dirty = "The work tree had changes that are not in that commit."
+        dirty = "The working tree contained changes that are not in that commit."
         return [CodeLines(lines=self.lines), *([Paragraph(text=dirty)] if self.dirty else [])]
 
     @property
     def pieces(self) -> list[Piece]:
         """All but the buttons of a page."""
-        inside = f"The HTML report contains all {self.trials} of the study, with one column for each factor and metric."
+        inside = f"The HTML report contains all {self.trials} of the study, with one column per factor and metric."
         return [Paragraph(text=self.order), *self.commands, Paragraph(text=inside)]
 
 
@@ -54,11 +54,11 @@ def section(study: FinishedStudy) -> Repetition:
     elif manifest.again:
         commands.append(manifest.again)
     commands.append(
-        "# the same plan with the same seed as a new study, compared with this one\ngrpclab study --repeat "
+        "# run the same plan with the same seed as a new study, and compare it with this one\ngrpclab study --repeat "
         f"{shlex.quote(f'results/{study.name}/manifest.json')}"
     )
     commands.append(
-        f"# this page again, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
+        f"# rebuild this page from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
     )
     return Repetition(
         seed="not recorded" if manifest.seed is None else str(manifest.seed),

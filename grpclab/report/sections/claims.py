@@ -29,9 +29,10 @@ class ClaimsTested(Composed):
     def pieces(self) -> Contents:
         """The origin of the claims, and the table."""
         text = (
-            f"{self.number} from the README of the Rust demo, a gRPC server in Rust (tonic) that states the gain from "
-            f"its settings. {self.counted}. Intervals are 95 % intervals over blocks. Each claim that was made without "
-            "conditions is tested under several; if only some of them confirm it, the claim holds under a condition."
+            f"This study tests {self.number} from the README of the Rust demo, a gRPC server written in Rust (tonic); "
+            f"the README states how much the server gains from its settings. Verdicts: {self.counted}. Intervals are "
+            "95% intervals over blocks. A claim made without conditions is tested under several conditions; if only "
+            "some of them confirm the claim, it holds under a condition."
         )
         return [Paragraph(text=text), self.table]
 
@@ -49,11 +50,11 @@ def section(study: FinishedStudy) -> ClaimsTested | None:
         for claim, claimed, done, result, verdict in claims.itertuples(index=False)
     ]
     counts = Counter(claims["verdict"])
-    counted = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
+    counted = ", ".join(f"{verdict} ({counts[verdict]})" for verdict in rules.VERDICTS if counts[verdict])
     header = ["claim and verdict", "test and result"]
     table = Table(header=header, rows=rows, label="The claims of the Rust demo", widest=1)
     number = qty.count(len(claims), "claim")
-    return ClaimsTested(number=number, counted=words.sentence_case(counted), table=table)
+    return ClaimsTested(number=number, counted=counted, table=table)
 
 
 def _lines(result: str) -> list[Cell]:

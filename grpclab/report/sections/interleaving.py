@@ -39,9 +39,9 @@ class MeasuredTogether(Composed):
         """The figure, then the groups with the rules by which they are measured."""
         text = (
             "In each block, the servers of a group are started fresh and run at the same time, and the load generator "
-            "switches between them in random order, slice by slice, until each has been measured for long enough. A "
-            "configuration that is in several groups is measured once in each of them, and comparisons are made within "
-            f"a group. {self.line}."
+            "switches between them in random order, slice by slice, until each server has been measured for long "
+            "enough. A configuration that is in several groups is measured once in each of them, and comparisons are "
+            f"made only within a group. {self.line}."
         )
         return [self.picture, Heading(text="Groups"), Paragraph(text=text), self.groups]
 

@@ -13,14 +13,14 @@ TITLE, ANCHOR, PLACE, FOLDED = "What limited each configuration", "limits", 200,
 
 _REMEDIES = {
     "server-cpu": "remedy: more server cores and processes, or less CPU per call",
-    "client-cpu": "remedy: a client that costs less, or more cores for it",
+    "client-cpu": "remedy: a client that costs less, or more cores for the client",
     "link": "remedy: more bandwidth",
     "window": "remedy: a larger HTTP/2 window",
     "stream-limit": "remedy: more streams per connection",
     "concurrency": "remedy: more calls in flight",
     "threads": "remedy: more handler threads",
-    "own-factor": "remedy: the other level of the factor",
-    "generator-bound": "remedy: more load; the server can do more",
+    "own-factor": "remedy: the better level of the factor",
+    "generator-bound": "remedy: a stronger load generator, since the server may be capable of more",
 }
 """What raises the throughput, by resource."""
 
@@ -35,11 +35,11 @@ class LimitsFound(Composed):
     @property
     def pieces(self) -> Contents:
         """The rules, and the table."""
-        own = "; your own factors only if another level is faster" if self.own else ""
+        own = ", and a factor of your own only if another level is faster" if self.own else ""
         text = (
-            "The resource that limited each configuration, according to the first rule that its figures match. Windows "
-            "and stream limits are named only if a configuration with a larger one, and otherwise equal, is "
-            f"faster{own}."
+            "The table names the resource that limited each configuration, according to the first rule that matches "
+            "the measurements. A window or a stream limit is named only if a configuration with a larger value, but "
+            f"otherwise equal, is faster{own}."
         )
         return [Paragraph(text=text), self.table]
 

@@ -29,8 +29,9 @@ from grpclab.report.tables import (
 TITLE, ANCHOR, PLACE, FOLDED = "From tonic to grpcio", "mapping", 210, True
 
 LEAD = (
-    "tonic is the gRPC library of the Rust demo, whose README claims +277 % for these settings. The table gives the "
-    "grpcio counterpart of each setting, whether it took effect here, and how much it changed the result."
+    "tonic is the gRPC library of the Rust demo, whose README claims +277 % for these settings. For each "
+    "setting, the table shows the grpcio counterpart, whether that took effect here, and how much it changed the "
+    "result."
 )
 MOST_TRIED = 2
 """So many comparisons tell of one setting: those that change the fewest others."""

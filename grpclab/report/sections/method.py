@@ -13,8 +13,8 @@ TITLE, ANCHOR, PLACE, FOLDED = "Method", "method", 250, True
 
 
 _ENGINES = {
-    "grpcio": "grpc.aio, with the real cost of a Python client",
-    "wire": "its own HTTP/2 frames, so the client is hardly ever the limit",
+    "grpcio": "grpc.aio, with the full cost of a Python client",
+    "wire": "HTTP/2 frames encoded in advance, so the client is rarely the limit",
 }
 
 
@@ -44,16 +44,16 @@ class Procedure(Composed):
     def _done(self) -> Cell:
         """Trials and blocks."""
         measured = "time" if self.grouped else "window"
-        profiled = ", then, in some of them, a separate profile window" if self.profiled else ""
+        profiled = ", and then, in some trials, a separate profile window" if self.profiled else ""
         text = (
-            f"{self.configurations} in {self.blocks}, {self.trials}, {self.valid} of them valid. Every trial has a "
-            f"freshly started server: warm-up, then the measured {measured}{profiled}. "
+            f"The study measured {self.configurations} in {self.blocks}: {self.trials}, {self.valid} of them valid. "
+            f"Every trial starts a fresh server; a warm-up comes first, then the measured {measured}{profiled}. "
         )
         if not self.grouped:
             return f"{text}A block is one pass over all configurations in random order. "
         groups = (
             "A block measures all groups in random order. The servers of a group run at the same time and their slices "
-            "of load are interleaved; exceptions are listed with their reason under "
+            "of load are interleaved; exceptions are listed, with the reason, under "
         )
         return text, groups, link("Measured together", "groups"), ". "
 
@@ -65,26 +65,24 @@ class Procedure(Composed):
             "their logarithms. The p value of the headline comes from a sign-flip test (exact up to 16 blocks) and is "
             "not adjusted, since the headline is the one hypothesis stated before the run. All other comparisons are "
             "paired t tests with Holm's correction, one family per metric. The smallest effect of interest is "
-            f"{self.delta}: ",
+            f"{self.delta}. The verdicts ",
             *(italic("faster"), " and ", italic("slower")),
-            " require an interval that excludes 1, a p value below 0.05 and a ratio beyond ",
+            " require an interval that excludes 1, a p value below 0.05 and a ratio ",
         ]
         if self.margins:
-            limit = (
-                ". If the load generator was the limit, the verdict is ",
-                italic("inconclusive"),
-                " too, unless that limit can only make the true effect larger, which is marked ",
-                *(italic("at least"), "."),
-            )
-            rules += [
-                f"the margins, {self.margins}; ",
-                italic("equivalent"),
-                " requires the whole interval inside them. ",
-            ]
-            rules += ["Everything else is ", italic("inconclusive"), *limit]
+            rules += [f"outside the margins, {self.margins}; ", italic("equivalent")]
+            rules.append(" requires the whole interval inside the margins")
         else:
-            rules += ["1 ± that; ", italic("equivalent"), " requires the whole interval inside it; everything else is "]
-            rules += [italic("inconclusive"), "."]
+            rules += ["that differs from 1 by more than that; ", italic("equivalent")]
+            rules.append(" requires that the whole interval differs by less")
+        rules += [". Everything else is ", italic("inconclusive"), "."]
+        if self.margins:
+            rules += [
+                " If the load generator was the limit, the verdict is ",
+                italic("inconclusive"),
+                " too, unless that limit can only make the true effect larger; such a ratio is marked ",
+                *(italic("at least"), "."),
+            ]
         if self.aa:
             rules.append(
                 " The baseline is also measured a second time under another name (A/A), without adjustment: any "
@@ -109,7 +107,7 @@ _MARKS: tuple[Cell, ...] = (
     ", and its marker is hollow, if a process of the load generator was busy for more than 90 % of the window or, in "
     "an open loop, could not keep to its schedule. The mark ",
     italic("client-cpu"),
-    " means the same for a client that opens a channel for each call, since that client is part of what is tested.",
+    " means the same for a client that opens a channel for each call, because such a client is part of what is tested.",
 )
 
 

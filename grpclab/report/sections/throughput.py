@@ -44,15 +44,15 @@ def _law(fits: list[tuple[str, str]]) -> Aside:
     """The law, and what it says of each series."""
     text = (
         "Throughput as a function of concurrency N: λN / (1 + σ(N − 1) + κN(N − 1)), where σ is the serial share of "
-        "the work and κ is the cost of coordination between callers. It is fitted to the means over blocks if there "
-        f"are at least {FEWEST_LEVELS} levels."
+        "the work and κ is the cost of coordination between callers. The law is fitted to the means over blocks if "
+        f"there are at least {FEWEST_LEVELS} levels."
     )
     items = [(bold(series), ": ", told) for series, told in fits]
     return Aside(title="The Universal Scalability Law", contents=[Paragraph(text=text), ItemList(items=items)])
 
 
 def _drawn(curve: PlannedCurve, block: FigureBlock | None) -> Piece:
-    return block or Missing(text=f"{curve.title or 'A curve'}: it has no valid trial.")
+    return block or Missing(text=f"{curve.title or 'A curve'}: there is no valid trial.")
 
 
 def scalability(study: FinishedStudy, curve: PlannedCurve) -> list[tuple[str, str]]:
@@ -70,8 +70,12 @@ def sentence(model: Scalability) -> str:
     """The fit in words, or that there is none and why."""
     if not model.fits:
         return f"no fit: {model.reason}."
-    peak = f"highest throughput near {model.peak:,.0f} in flight" if math.isfinite(model.peak) else "no peak in the fit"
+    peak = (
+        f"highest throughput near {model.peak:,.0f} calls in flight"
+        if math.isfinite(model.peak)
+        else ("the fit has no peak")
+    )
     return (
         f"λ {qty.amount(model.one_rps)} requests/s, σ {model.contention:.3f}, κ {model.coherency:.2g}; {peak}; the "
-        f"fit is within {qty.percent(model.largest_miss)}."
+        f"fit is within {qty.percent(model.largest_miss)} of every level."
     )
