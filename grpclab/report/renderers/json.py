@@ -94,6 +94,7 @@ def as_json(study: FinishedStudy, made: Sequence[Section] | None = None) -> dict
 
 def _piece(piece: Piece) -> dict[str, Any]:
     """A piece of a section under the name of its kind: of a figure its words, of a table its cells."""
+    shown: dict[str, Any]
     match piece:
         case FigureBlock():
             shown = {"figure": piece.title, "caption": piece.caption, "shows": piece.alt}
