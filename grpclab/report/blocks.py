@@ -65,6 +65,11 @@ class FigureBlock(Piece):
         encoded = base64.b64encode(svg.themed(self.wide).encode()).decode("ascii")
         return f"data:image/svg+xml;base64,{encoded}"
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What the figure shows, in sentences: the caption, unless `alt` repeats it, and `alt`."""
+        return (self.alt,) if self.caption in self.alt else (self.caption, self.alt)
+
     def html(self) -> str:
         """A ``<figure>`` whose picture is chosen by the width of the window and follows the theme of the page."""
         return str(self.rendered())

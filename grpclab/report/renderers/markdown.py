@@ -82,7 +82,7 @@ def _piece(piece: Piece) -> str:
             bound = f" ({', '.join(map(escape, piece.limits))})" if piece.limits else ""
             shown = f"{word}{_line(piece.sentence, begins=not word)}{bound}"
         case FigureBlock():
-            shown = f"*{_line(piece.title)}.* {_line(piece.caption)} {_line(piece.alt)}"
+            shown = f"*{_line(piece.title)}.* {' '.join(map(_line, piece.told))}"
         case Table():
             shown = _table(piece)
         case CardRow():
@@ -128,7 +128,10 @@ def _table(piece: Table) -> str:
 
 def _row(row: Cells, columns: int) -> list[str]:
     cells = ["<br>".join(escape(line, begins=False) for line in lines_of(cell)) for cell in row]
-    return [f"**{cells[0]}**", *[""] * (columns - 1)] if len(cells) == 1 < columns else cells
+    if len(cells) > 1 or columns == 1:
+        return cells
+    first, more, others = cells[0].partition("<br>")
+    return [f"**{first}**{more}{others}", *[""] * (columns - 1)]
 
 
 def _machine(study: FinishedStudy) -> str:

@@ -153,7 +153,7 @@ def _piece(piece: Piece, width: int) -> str:
             limits = f" ({', '.join(piece.limits)})" if piece.limits else ""
             shown = _wrapped(f"{piece.verdict}: {piece.sentence}{limits}".removeprefix(": "), width)
         case FigureBlock():
-            shown = "\n".join(_wrapped(text, width) for text in (f"Figure: {piece.title}", piece.caption, piece.alt))
+            shown = "\n".join(_wrapped(text, width) for text in (f"Figure: {piece.title}", *piece.told))
         case Table():
             shown = _grid(piece, width)
         case CardRow():
