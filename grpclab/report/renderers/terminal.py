@@ -219,8 +219,8 @@ def _grid(table: Table, width: int) -> str:
 
     lines = drawn([table.header])
     for group in groups:
-        headings = [row[0] for row in group if len(row) < columns]
-        lines += [line for text in headings for line in ["", *textwrap.wrap(" ".join(text.split("\n")), width)]]
+        for heading in (row[0] for row in group if len(row) < columns):
+            lines += ["", *(_wrapped(line, width) for line in heading.split("\n"))]
         lines += [*([""] * below), *drawn([row for row in group if len(row) == columns])]
     return "\n".join(lines)
 
