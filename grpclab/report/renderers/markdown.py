@@ -33,7 +33,7 @@ from grpclab.text.markdown import escape, fenced, table
 
 MOST_CHARACTERS = 60_000
 """The length of the Markdown at most: a comment may have 65,536 characters."""
-MOST_ROWS = 100
+MOST_ROWS = 150
 """So many rows of a table at most."""
 _VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
 _FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
