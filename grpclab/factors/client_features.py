@@ -24,6 +24,8 @@ def service_config(client: ClientConfig) -> str:
     parts: dict[str, object] = {}
     if client.load_balancing != "pick_first":
         parts["loadBalancingConfig"] = [{client.load_balancing: {}}]
+        if client.health_checks:
+            parts["healthCheckConfig"] = {"serviceName": ""}
     if client.retries:
         policy = {
             "maxAttempts": 1 + client.retries,
@@ -49,6 +51,8 @@ def idle_features(config: TrialConfig) -> dict[str, str]:
         reasons["client.retries"] = "the wire engine does not retry by status; set engine=grpcio"
         reasons["client.load_balancing"] = "a connection of the wire engine leads to one server; set engine=grpcio"
         reasons["client.circuit_breaker"] = "the wire engine has none; set engine=grpcio"
+    if "client.load_balancing" in reasons or config.client.load_balancing == "pick_first":
+        reasons["client.health_checks"] = "this needs round robin; set load_balancing=round_robin and engine=grpcio"
     if "client.retries" in reasons or not config.client.retries:
         reasons["client.retry_statuses"] = "retries are off; set retries and engine=grpcio"
     if "client.circuit_breaker" in reasons or config.client.circuit_breaker is None:

@@ -41,7 +41,7 @@ LATER_FACTORS = (
     *("server.rate_limit_rps", "server.rate_limit_burst", "server.interceptors", "server.reflection"),
     *("server.tracing_share", "server.channelz", "server.tls_reload"),
     *("client.retries", "client.retry_statuses", "client.load_balancing", "client.circuit_breaker"),
-    *("client.circuit_breaker_open_s", "client.circuit_breaker_statuses"),
+    *("client.health_checks", "client.circuit_breaker_open_s", "client.circuit_breaker_statuses"),
     *("load.stream_messages", "load.stream_interval_s", "load.stream_duration_s", "load.stream_end"),
     *("load.stream_ping_pong", "load.stream_dynamic"),
 )
