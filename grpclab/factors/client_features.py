@@ -1,8 +1,8 @@
 """What a client does beside sending calls: retries, load balancing over several servers, a circuit breaker. Pure.
 
 The breaker is :mod:`grpclab.load.engines.circuit_breaker`. The others are C-core's own, and :func:`service_config` is
-what asks for them (grpc/grpc ``doc/service_config.md``, gRFC A6).
-Hedging, of the same gRFC, is no factor: C-core accepts the policy in Python, and sends one attempt.
+what asks for them (grpc/grpc ``doc/service_config.md``, gRFC A6). Hedging, of the same gRFC, is no factor: C-core
+accepts the policy in Python, and sends one attempt.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from grpclab.status import statuses_of
 BACKOFF_S = (0.1, 1.0)
 """The pause before the first retry of a call, and the longest one; they double, and vary at random by 20 %."""
 THROTTLE_TOKENS, THROTTLE_RATIO = 10, 0.1
-"""The tokens that a channel's throttle has at first and at most, and what a success gives back. A failed attempt takes
+"""The tokens that the throttle of a client has at first and at most, and what a success gives back. A failed attempt takes
 one; while at most half of them are left, nothing is retried."""
 
 

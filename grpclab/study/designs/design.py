@@ -206,6 +206,17 @@ def other_engine(engine: str) -> str:
     return other
 
 
+def blocks_with_profiles(plan: StudyPlan) -> int:
+    """The number of blocks in which the configurations to profile are profiled."""
+    return plan.blocks if plan.profiled_blocks is None else plan.profiled_blocks
+
+
+def profiled_in(plan: StudyPlan, place: int) -> list[str]:
+    """The configurations that are profiled in the group at a place: each in the first of its groups."""
+    firsts = {name: at for at, group in reversed([*enumerate(plan.groups)]) for name in group.members}
+    return [name for name in plan.profiled if firsts.get(name) == place]
+
+
 def schedule_groups(plan: StudyPlan, seed: int) -> list[ScheduledGroup]:
     """Randomized complete blocks: every group once a block, in an order drawn from seed and block.
 

@@ -12,6 +12,7 @@ from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.load.run import LoadProgress
 from grpclab.status import STATUS_NAMES
+from grpclab.testing import fake_target
 from tests.support.failing_server import BUY, KINDS, failing_server
 from tests.support.generator_help import by_status, load
 from tests.support.processes import until
@@ -126,6 +127,14 @@ def test_a_server_that_reports_not_serving_gets_no_calls_until_it_serves_again(k
     assert run.stopped_because == "it is back"
     assert set(run.summary.errors_by_status) <= {"NOT_ENDED"}
     assert marks[1][1] == marks[2][1]
+
+
+def test_a_server_without_a_health_service_counts_as_healthy() -> None:
+    client = ClientConfig(load_balancing="round_robin", health_checks=True)
+    config = load(client, engine="grpcio", requests=20, concurrency=2)
+    with fake_target(services=()) as fake, Generator(config, fake.address) as generator:
+        assert by_status(generator.measure()) == {"OK": 20}
+    assert len(fake.calls) == 20
 
 
 def test_a_target_of_several_servers_needs_only_one_that_listens(servers: list[Replica]) -> None:
