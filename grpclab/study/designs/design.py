@@ -24,9 +24,10 @@ from grpclab.analysis.study_plan import (
     StudyPlan,
 )
 from grpclab.errors import DesignError, invalid
-from grpclab.factors.channel_args import mapping_rows, without_effect
+from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.registries import ENGINES
+from grpclab.factors.tonic import mapping_rows
 from grpclab.metrics import metric_named, of_call
 
 DELTA = 0.05
