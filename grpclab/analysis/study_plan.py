@@ -6,6 +6,7 @@ stands for anything that is unknown, so a field has a default unless every versi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -30,7 +31,7 @@ class PlannedConfiguration:
     settings: Mapping[str, Level] = always({})
     without_effect: Mapping[str, str] = always({})
 
-    @property
+    @functools.cached_property
     def config(self) -> TrialConfig:
         """Every factor at its level. Raises FactorError for unknown settings."""
         return TrialConfig().replace(self.settings)
