@@ -102,6 +102,7 @@ def test_options_of_streams_are_refused_where_the_method_has_none(server: Stream
     assert "expected a call" in bench(server, "One", *words, code=2)
 
 
+@pytest.mark.long
 def test_servers_are_compared_by_calls_whose_client_streams(tmp_path: Path) -> None:
     (tmp_path / "streaming.py").write_text(STREAMS)
     (tmp_path / "calls.jsonl").write_text('[{"answers": 1}, {"answers": 2}]\n[{"answers": 3}]\n')
