@@ -60,7 +60,7 @@ def _exact(text: str, bare: str | None) -> Fraction:
         part = _PART.match(word, at)
         unit = order.index(_SAME.get(part[2], part[2])) if part else -1
         if not part or unit <= last:  # larger units first, each once
-            raise ValueError(f"{text!r} is not a time with its unit")
+            raise ValueError(f"{text!r} is not a time with a unit")
         total, at, last = total + Fraction(part[1]) * UNITS_NS[order[unit]], part.end(), unit
     if not word:
         raise ValueError("an empty string is not a time")
@@ -82,7 +82,7 @@ def share(name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < 1:
-        raise UsageError(invalid(name, text, "a percentage above 0 and below 100 %, e.g. 3%"))
+        raise UsageError(invalid(name, text, "a percentage above 0 and below 100%, e.g. 3%"))
     return value
 
 
