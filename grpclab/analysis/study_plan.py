@@ -22,8 +22,8 @@ from grpclab.system.transport import SecurityOptions
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedConfiguration:
-    """A configuration of a plan: the factors that are not at their defaults, and those that cannot have an effect, with
-    the reason."""
+    """A configuration of a plan: the factors not at their defaults, and those that cannot have an effect, with the
+    reason."""
 
     name: str = ""
     title: str = ""
