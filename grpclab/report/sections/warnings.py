@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Composed, WarningList
 
 TITLE, ANCHOR, PLACE, FOLDED = "Warnings", "warnings", 20, False
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListedWarnings:
+class ListedWarnings(Composed):
     """The warnings, the most serious first."""
 
     texts: tuple[str, ...]
+
+    @property
+    def pieces(self) -> WarningList:
+        """The list."""
+        return WarningList(texts=self.texts)
 
     @property
     def gist(self) -> str:
@@ -24,4 +30,8 @@ class ListedWarnings:
 
 def section(study: FinishedStudy) -> ListedWarnings | None:
     """The warnings; None without any."""
-    return ListedWarnings(texts=tuple(map(words.typeset, study.warnings))) if study.warnings else None
+    return (
+        ListedWarnings(texts=tuple(words.as_sentence(words.typeset(text)) for text in study.warnings))
+        if study.warnings
+        else None
+    )
