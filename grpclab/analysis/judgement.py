@@ -295,7 +295,7 @@ def _aa_warning(aa: Comparison | None) -> str:
         return ""
     return (
         f"the A/A comparison shows a difference between two copies of the same configuration: {aa.candidate} "
-        f"against {aa.baseline} gives {qty.ratio(aa.ratio, 'sentence')} (95 % interval {aa.ci_low:.3f} to "
+        f"against {aa.baseline} gives {qty.ratio(aa.ratio, 'sentence')} (95% interval {aa.ci_low:.3f} to "
         f"{aa.ci_high:.3f}, {aa.blocks} blocks). This happens by chance in one study in 20; otherwise the blocks "
         "are not independent of what ran before, and every ratio in this study is in doubt"
     )

@@ -38,7 +38,7 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
     between = ""
     if headline.has_interval:
         low, high = qty.interval_ends(headline.ci_low, headline.ci_high)
-        between = f", 95 % interval {low} to {high}"
+        between = f", 95% interval {low} to {high}"
     direction = " (lower is better)" if lower_is_faster(headline.metric) else ""
     bound = f"{headline.bound_word} " if headline.bound_word else ""
     text = (
@@ -100,7 +100,7 @@ def _already(parts: Sequence[Part]) -> list[str]:
             between = ""
             if part.has_interval:
                 low, high = qty.interval_ends(part.ci_low, part.ci_high)
-                between = f", 95 % interval {low} to {high}"
+                between = f", 95% interval {low} to {high}"
             sentences.append(
                 f"For {who[:1].lower()}{who[1:]}, the ratio is {qty.ratio(part.ratio, 'sentence')}{between}: "
                 f"{part.verdict}."

@@ -172,12 +172,12 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         draw=draw,
         wide_height_in=1.9,
         narrow_height_in=2.1,
-        alt=f"Ratios with 95 % intervals: {ratios}.",
+        alt=f"Ratios with 95% intervals: {ratios}.",
         caption=f"Optimized server against basic: {ratios}. {words.sentence_case(note)}.",
         how_to_read=(
             f"Both servers run all the time on the same core and take turns under load, {blocks} in random order. "
             "The ratios may differ, since a slow client is part of what is measured, but the verdicts must not be "
-            "opposite. The bar is the 95 % interval over blocks; inside the band, the difference is below 5 %."
+            "opposite. The bar is the 95% interval over blocks; inside the band, the difference is below 5%."
         ),
         engines="engines: grpcio and wire",
     )

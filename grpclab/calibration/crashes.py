@@ -284,7 +284,7 @@ def _of_the_default(wall_s: float, share: float) -> list[Claim]:
         ),
         Claim(
             claim="share of its time: idle, warm-up, window, profile",
-            goal="at least 50 %",
+            goal="at least 50%",
             measured=qty.percent(share),
             holds=share >= 0.5,
         ),

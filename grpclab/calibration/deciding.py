@@ -55,8 +55,8 @@ class PlantedEffect:
 SAME = "same"
 KINDS: dict[str, PlantedEffect] = {
     SAME: PlantedEffect(title="optimized against itself", ratio=1.0, min_effect=0.05),
-    "five": PlantedEffect(title="5 % planted, smallest effect of interest 2 %", ratio=0.95, min_effect=0.02),
-    "ten": PlantedEffect(title="10 % planted, smallest effect of interest 5 %", ratio=0.90, min_effect=0.05),
+    "five": PlantedEffect(title="5% planted, smallest effect of interest 2%", ratio=0.95, min_effect=0.02),
+    "ten": PlantedEffect(title="10% planted, smallest effect of interest 5%", ratio=0.90, min_effect=0.05),
 }
 PLANTED = [name for name in KINDS if name != SAME]
 
@@ -245,7 +245,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         alt=f"Intervals of {qty.count(len(frame), 'comparison')}. {caption}",
         caption=caption,
         how_to_read=(
-            "Each line is one comparison with its 95 % interval, made by grpclab compare with its defaults: the "
+            "Each line is one comparison with its 95% interval, made by grpclab compare with its defaults: the "
             "noise of the first four blocks determines the number of blocks. Effects inside the band around 1 are "
             "smaller than the smallest effect of interest. The dashed line is the planted ratio, created by work "
             "in the handler whose cost was measured beforehand."
@@ -276,7 +276,7 @@ EXPERIMENT = Experiment(
     title="Reaching a verdict",
     question=(
         "Does a comparison end with an answer, is it right, and is it quick? The command is run as a user would "
-        "run it: on a server against itself, and on differences of 5 and 10 % that were planted in B's handler."
+        "run it: on a server against itself, and on differences of 5 and 10% that were planted in B's handler."
     ),
     sized=sized,
     claims=claims,

@@ -128,7 +128,7 @@ def _p(sample: Floats) -> float:
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """Each kind over its cells; where most comparisons were cut at the most blocks, nothing was promised.
 
-    The truth must be covered over all cells together: a single one has too few comparisons to tell 93 % from 95 %.
+    The truth must be covered over all cells together: a single one has too few comparisons to tell 93% from 95%.
     """
     drawn = []
     for what, (low, high) in GOALS.items():
@@ -168,7 +168,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     header = ["truth", "smallest effect", "block noise", "blocks, median", "share of comparisons"]
     text = (
         f"{int(frame['comparisons'].iloc[0]):,} simulated comparisons in each case, each with a pilot of "
-        f"{PILOT_BLOCKS} blocks that count. The number of blocks follows from the upper 80 % bound of their noise, "
+        f"{PILOT_BLOCKS} blocks that count. The number of blocks follows from the upper 80% bound of their noise, "
         f"is at most {MOST_BLOCKS}, and never depends on the effect."
     )
     table = Table(header=header, rows=rows, label="Simulated comparisons", numeric={0, 1, 2, 3, 4})

@@ -36,7 +36,7 @@ def finite(ln_ratios: npt.ArrayLike) -> Floats:
 
 
 def coverage(ln_ratios: npt.ArrayLike, blocks: int, *, draws: int = DRAWS, seed: int = 1) -> float:
-    """The share of 95 % intervals that hold 1, over comparisons of so many blocks drawn from these; NaN of none."""
+    """The share of 95% intervals that hold 1, over comparisons of so many blocks drawn from these; NaN of none."""
     values = finite(ln_ratios)
     if not len(values):
         return math.nan
@@ -56,7 +56,7 @@ def standard_errors(ln_ratios: npt.ArrayLike) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """A standard deviation over so many blocks, with its 95 % interval: s sqrt(f / chi2), f degrees of freedom."""
+    """A standard deviation over so many blocks, with its 95% interval: s sqrt(f / chi2), f degrees of freedom."""
 
     sd: float
     low: float
@@ -90,7 +90,7 @@ def claims(ln_ratios: npt.ArrayLike, what: str, sizes: Sequence[int] = BLOCKS) -
     few = f"too few blocks: {len(values)}"
     return [
         Claim(
-            claim=f"{what}, blocks resampled with the sides swapped at random: the 95 % interval contains 1",
+            claim=f"{what}, blocks resampled with the sides swapped at random: the 95% interval contains 1",
             goal=f"{qty.percent(GOAL[0])} to {qty.percent(GOAL[1])}",
             measured=", ".join(f"{share:.1%} from {blocks} blocks" for blocks, share in shares.items()) or few,
             holds=all(GOAL[0] <= share <= GOAL[1] for share in shares.values()) if enough else None,

@@ -218,7 +218,7 @@ def differences(frame: pd.DataFrame, case: str) -> pd.DataFrame:
     """Slices of each length against the window, within the rounds: what, quantity, times, mean, half, rounds.
 
     `what` is a side or the ratio of both; mean and half are of ln, the interval mean -/+ half holding for all of the
-    case's at once (95 %, Bonferroni). Quantities of which the rounds are too few are left out.
+    case's at once (95%, Bonferroni). Quantities of which the rounds are too few are left out.
     """
     found = []
     rows = frame[frame["case"] == case]
@@ -271,7 +271,7 @@ def _worst(found: pd.DataFrame, agree: pd.Series) -> str:
     worst = found.iloc[int((found["mean"].abs() - found["half"]).to_numpy().argmax())]
     side = "" if worst["what"] == RATIO else f" of {str(worst['what']).upper()}"
     name, times = QUANTITIES[str(worst["quantity"])], int(worst["times"])
-    figure = f"{100 * float(worst['mean']):+.1f} ± {100 * float(worst['half']):.1f} %"
+    figure = f"{100 * float(worst['mean']):+.1f} ± {100 * float(worst['half']):.1f}%"
     return f"{int(agree.sum())} of {len(found)}, the worst {name}{side} at {times}×: {figure}"
 
 
@@ -297,7 +297,7 @@ def body(frame: pd.DataFrame) -> Table:
 
 
 def _ratio(logs: Floats) -> Cell:
-    """A geometric mean with its 95 % interval."""
+    """A geometric mean with its 95% interval."""
     if not len(logs):
         return qty.MISSING
     mean = float(logs.mean())

@@ -209,10 +209,10 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         alt=f"Intervals of {qty.count(len(frame), 'comparison')} with the truth of each. {caption}",
         caption=caption,
         how_to_read=(
-            "Each line is one comparison with its 95 % interval; coloured lines ended with the verdict faster or "
+            "Each line is one comparison with its 95% interval; coloured lines ended with the verdict faster or "
             "slower. The small vertical mark is the truth: 1 on the left, and on the right the ratio of the times "
             "that the reference servers reported for the measured calls. The blue mark is that ratio with the "
-            "round trip added to both times, which is what throughput can show. The grey band is 1 ± 5 %."
+            "round trip added to both times, which is what throughput can show. The grey band is 1 ± 5%."
         ),
         engines="engines: grpcio (left), wire (right)",
     )

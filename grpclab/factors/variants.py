@@ -145,7 +145,7 @@ MEANINGS: dict[str, str] = {
     "client that opens a channel for each call",
     "optimized": "the same server with larger HTTP/2 windows, keepalive and spare threads, and a client that keeps a "
     "pool of 4 connections",
-    "production": "optimized with features of a production service: limits, metrics, an access log of 1 % of the "
+    "production": "optimized with features of a production service: limits, metrics, an access log of 1% of the "
     "calls, and deadlines of 60 s",
 }
 """Each variant in words, for readers who never heard of it."""

@@ -87,7 +87,7 @@ def seen(study: FinishedStudy) -> str:
     spread = spread_of(ci_low=c.ci_low, ci_high=c.ci_high, blocks=c.blocks)
     least = smallest_seen(spread, c.blocks, c.blocks - 1, delta=study.delta)
     return (
-        f"{qty.count(c.blocks, 'block')} with ratios that vary by {100 * spread:.1f} % detect an effect of "
+        f"{qty.count(c.blocks, 'block')} with ratios that vary by {100 * spread:.1f}% detect an effect of "
         f"{qty.percent_as_set(least)} or more in four out of five comparisons. The smallest effect of interest is "
         f"{qty.percent_as_set(study.delta)}; an effect close to it may remain undecided."
     )

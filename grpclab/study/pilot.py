@@ -117,8 +117,8 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     block_s = sum(group_s(plan, group) for group in plan.groups)
     least = smallest_seen(sd, blocks, degrees, delta=delta)
     write(
-        f"\nnoise of the ratio from block to block: {100 * sd:.1f} %, from {PILOT_BLOCKS} blocks; with {blocks} "
-        f"blocks, an effect of {100 * least:.1f} % is detected in four out of five studies (smallest effect of "
+        f"\nnoise of the ratio from block to block: {100 * sd:.1f}%, from {PILOT_BLOCKS} blocks; with {blocks} "
+        f"blocks, an effect of {100 * least:.1f}% is detected in four out of five studies (smallest effect of "
         f"interest: {delta:.0%})"
     )
     if pilot and pilot.budget_s is not None:
@@ -177,8 +177,8 @@ def estimate_comparison(
         write(by_noise(found.trials, found.plan, found.block_s).reason)
     else:
         least = smallest_seen(sd, blocks, degrees, delta=delta)
-        noise = f"the ratio varies by {100 * sd:.1f} % from block to block"
-        seen = f"{blocks} blocks detect an effect of {100 * least:.1f} % in four out of five comparisons"
+        noise = f"the ratio varies by {100 * sd:.1f}% from block to block"
+        seen = f"{blocks} blocks detect an effect of {100 * least:.1f}% in four out of five comparisons"
         write(f"{noise}: {no_verdict(blocks) or seen}")
     write("\nblocks needed to detect an effect in four out of five comparisons, and the time they take:")
     write("\n".join(effect_lines(effect_table(sd, degrees, delta=delta, block_s=found.block_s), delta=delta)))

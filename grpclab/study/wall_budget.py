@@ -159,7 +159,7 @@ def within_budget(
     over = exceeded if total_s > 1.02 * budget_s else ""
     reason = (
         f"budget {qty.rough_duration(budget_s)}: {words}{shorter}, about {qty.rough_duration(total_s)} in total; "
-        f"effects of {100 * seen:.0f} % are detected in four out of five cases{over}"
+        f"effects of {100 * seen:.0f}% are detected in four out of five cases{over}"
     )
     sampled = _given_back(plan, times, for_blocks_s - total_s, number)
     if sampled is not None and sampled < number:

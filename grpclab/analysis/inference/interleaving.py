@@ -42,7 +42,7 @@ _RESAMPLES = 1000
 class Narrowing:
     """The sd of ln ratio over groups with the slices interleaved and without, over half of the passes each.
 
-    `times` is without over with: so many times narrower is the interval. `low` and `high` are its 95 % interval by
+    `times` is without over with: so many times narrower is the interval. `low` and `high` are its 95% interval by
     the bootstrap over groups (percentiles, fixed seed).
     """
 
@@ -60,11 +60,11 @@ class Narrowing:
     def sentence(self) -> str:
         """The number first, in a sentence about an interval, and what it rests on."""
         doubt = "" if self.low > 1 else f", which {self.groups} groups cannot distinguish from 1"
-        known = f"95 % interval {self.low:.1f} to {self.high:.1f}, {self.groups} groups"
+        known = f"95% interval {self.low:.1f} to {self.high:.1f}, {self.groups} groups"
         return (
             f"{self.times:.1f} times narrower because the two sides take turns{doubt} ({known}); measured half a "
-            f"group apart, the ratio of the same servers would vary by {100 * self.apart:.1f} % instead of "
-            f"{100 * self.together:.1f} %"
+            f"group apart, the ratio of the same servers would vary by {100 * self.apart:.1f}% instead of "
+            f"{100 * self.together:.1f}%"
         )
 
 

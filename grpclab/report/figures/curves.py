@@ -140,7 +140,7 @@ def throughput(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
         alt=_alt(f"Line chart of requests per second over {curve.factor}", drawn, "throughput_rps"),
         caption=caption,
         how_to_read=(
-            "The line connects the geometric means over blocks; the band around it is their 95 % interval (t "
+            "The line connects the geometric means over blocks; the band around it is their 95% interval (t "
             "interval on logarithms). Each faint dot is one trial. A hollow marker means that the load generator, "
             "not the server, may have been the limit: read it as a lower bound on what the server can do. The "
             "horizontal axis is logarithmic if all of its levels are above zero; the vertical axis starts at 0."
@@ -197,7 +197,7 @@ def latency(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
             "There is one panel per percentile, all on the same logarithmic axis: equal distances are equal "
             "ratios, and lower is better. The load is a closed loop: each caller waits for its reply before it "
             "sends the next request, so latency grows with the number of callers. Each point is the geometric mean "
-            "over blocks of the percentile in each block, with its 95 % interval; percentiles are never pooled or "
+            "over blocks of the percentile in each block, with its 95% interval; percentiles are never pooled or "
             "averaged within a block. A percentile is omitted if a trial has fewer than 10 requests beyond it. "
             "Hollow markers: the load generator may have been the limit."
         ),
@@ -217,7 +217,7 @@ def _line(ax: Axes, line: Line, metric: str) -> None:
         face = theme.PAPER if point.limited else line.colour
         (mark,) = ax.plot(point.x, point.mean, "o", ms=6, mfc=face, mec=line.colour, mew=1.6, zorder=4)
         ends = [value_text(metric, end) for end in (point.low, point.high)]
-        between = TOO_FEW if qty.MISSING in ends else f"95 % interval {' to '.join(ends)}"
+        between = TOO_FEW if qty.MISSING in ends else f"95% interval {' to '.join(ends)}"
         theme.tip(
             mark,
             f"{line.name} at {point.label}: {value_text(metric, point.mean)}, {between}, "

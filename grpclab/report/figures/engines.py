@@ -105,7 +105,7 @@ def engines(study: FinishedStudy) -> FigureBlock | None:
         alt=_alt(drawn),
         caption=_caption(study),
         how_to_read=(
-            "First panel: requests per second with 95 % intervals (an arrow marks one that extends beyond the "
+            "First panel: requests per second with 95% intervals (an arrow marks one that extends beyond the "
             "panel). The ratio in brackets is wire divided by grpcio, measured within blocks. A hollow bar was "
             "limited by the client, so the server can do at least that much. Second panel: CPU time per call in "
             "the server and in the client. The server's cost should hardly depend on the client. The client's cost "

@@ -80,7 +80,7 @@ def _forest_sheet(study: FinishedStudy, groups: Groups, every: Sequence[Comparis
         alt=_forest_alt(shown),
         caption=_forest_caption(study, shown, every),
         how_to_read=(
-            "Each marker is the ratio of candidate to baseline, and the line through it is the 95 % interval. The "
+            "Each marker is the ratio of candidate to baseline, and the line through it is the 95% interval. The "
             f"grey band is {study.margin_words}: this study treats an effect inside it as too small to matter. "
             "Upward triangles are faster, downward triangles slower, squares equivalent, and circles inconclusive. "
             "For latencies, a ratio below 1 is faster. All comparisons except the headline are corrected for "
@@ -174,7 +174,7 @@ def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison:
 
 def _forest_alt(shown: list[Comparison]) -> str:
     texts = [f"{words.title_of(c)} {words.ratio_of(c)} ({words.interval_of(c)}), {c.verdict}" for c in shown]
-    return f"Forest plot of {qty.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(texts)}."
+    return f"Forest plot of {qty.count(len(shown), 'ratio')} with 95% intervals: {'; '.join(texts)}."
 
 
 def _forest_caption(study: FinishedStudy, shown: Sequence[Comparison], every: Sequence[Comparison]) -> str:

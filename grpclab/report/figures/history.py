@@ -86,7 +86,7 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
         caption=caption,
         how_to_read=(
             "Studies are shown in chronological order at equal distances, with their dates below. Each point is "
-            "the geometric mean over the blocks of one study, with its 95 % interval; the axis is logarithmic, so "
+            "the geometric mean over the blocks of one study, with its 95% interval; the axis is logarithmic, so "
             "equal distances are equal ratios. Configurations count as the same only if they have the same name, "
             "scenario and settings. A dashed line marks where the machine or a version changed, and says what "
             "changed. Points are connected only where nothing changed, since absolute figures from two machines "
@@ -134,7 +134,7 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
             f"{_changes(borders)}"
         ),
         how_to_read=(
-            "Each marker is the headline's ratio in one study, with its 95 % interval; its shape and colour show "
+            "Each marker is the headline's ratio in one study, with its 95% interval; its shape and colour show "
             "the verdict (upward triangle: faster, downward triangle: slower, square: equivalent, circle: "
             "inconclusive). The line at 1 means no difference, and an effect inside the band around it is too "
             "small to matter. Only studies of the same design with the same settings on both sides are shown. If "
@@ -297,7 +297,7 @@ def _agreement(spots: Sequence[PastValue], borders: Sequence[Change]) -> str:
 
 def _between(spot: PastValue) -> str:
     between = qty.interval(spot.low, spot.high)
-    return f"95 % interval {between}" if between != qty.MISSING else "no interval"
+    return f"95% interval {between}" if between != qty.MISSING else "no interval"
 
 
 def _changes(borders: Sequence[Change]) -> str:

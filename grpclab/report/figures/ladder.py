@@ -139,7 +139,7 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
         how_to_read=(
             "Read from top to bottom. Each bar starts where the bar of the rung that it builds on ends, and its "
             "length is the ratio between the two: on a logarithmic axis, equal lengths are equal ratios. The thin "
-            "line is the 95 % interval of that ratio. Coloured bars are rungs that were kept, and the next rung "
+            "line is the 95% interval of that ratio. Coloured bars are rungs that were kept, and the next rung "
             "builds on them; grey hatched bars are rungs that were tried and rejected. A dashed empty slot is a "
             "rung that cannot be tested on this machine, which does not mean that it has no effect. The last bar "
             "compares the two ends directly. Hollow bars: the client may have been the limit on one side."

@@ -64,7 +64,7 @@ def offered_rates(study: FinishedStudy) -> FigureBlock | None:
         how_to_read=(
             "Calls are sent when they are due, whether or not earlier ones have finished, and latency counts from "
             "the time they are due, so a server that cannot keep up builds a queue that shows here. The solid line "
-            "is p99 with its 95 % interval over blocks; the dotted line is p50. The vertical line is the knee: the "
+            "is p99 with its 95% interval over blocks; the dotted line is p50. The vertical line is the knee: the "
             f"highest rate at which at least {qty.percent(KEPT_SHARE)} of the offered rate was answered and the "
             f"tail was no more than {KEPT_TAIL:g} times that at the lowest rate (the median if there are too few "
             "calls for p99). Hollow markers: the load generator may have been the limit."

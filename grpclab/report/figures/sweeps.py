@@ -87,7 +87,7 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
         caption=" ".join(_sweep_caption(entry, points) for entry, points in drawn) + left_out,
         how_to_read=(
             "Each panel changes one factor and leaves all others as they are in the base (hollow diamond). Markers "
-            "are ratios to the base with their 95 % intervals: triangles are faster or slower, squares equivalent, "
+            "are ratios to the base with their 95% intervals: triangles are faster or slower, squares equivalent, "
             f"and circles inconclusive. The grey band is {study.margin_words}."
         ),
         engines=study.engines(side for _, points in drawn for _, c in points for side in (c.baseline, c.candidate)),

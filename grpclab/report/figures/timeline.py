@@ -99,7 +99,7 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
             ax,
             "y",
             theme.ratio_ticks(math.exp(-reach), math.exp(reach), most=7),
-            lambda v: f"{100 * (v - 1):+.0f} %" if v != 1 else "mean",
+            lambda v: f"{100 * (v - 1):+.0f}%" if v != 1 else "mean",
         )
         ax.set_xlim(-0.8, len(table) - 0.2)
         theme.clean(ax)
@@ -117,8 +117,8 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
     spread = float(np.exp(np.log(good["relative"]).std(ddof=1)) - 1)
     invalid = f" {qty.count(len(bad), 'trial')} invalid (red crosses)." if len(bad) else ""
     caption = (
-        f"From the first half of the study to the second, throughput changed by {100 * (drift - 1):+.1f} %; single "
-        f"trials vary by about {100 * spread:.1f} % around the mean of their configuration.{invalid}"
+        f"From the first half of the study to the second, throughput changed by {100 * (drift - 1):+.1f}%; single "
+        f"trials vary by about {100 * spread:.1f}% around the mean of their configuration.{invalid}"
     )
     return figure_block(
         title="Every trial, in order",
@@ -136,7 +136,7 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
             "dots are the baseline of the headline, orange dots its candidate, and pale dots all other "
             "configurations. The black line is a running median: it is flat if the machine stayed the same, and "
             "slopes if it drifted. Comparisons are made within blocks, so slow drift cancels, but a step inside a "
-            f"block does not. The darker band is ± {100 * study.delta:g} %."
+            f"block does not. The darker band is ± {100 * study.delta:g}%."
         ),
         engines=study.engines(study.trials["configuration"].unique()),
     )

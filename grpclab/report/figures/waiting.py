@@ -109,7 +109,7 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
         alt=f"Bar chart. {'; '.join(_text(one) for one in drawn)}.",
         caption=_caption(study),
         how_to_read=(
-            "Each bar is a server whose handlers wait without using the CPU, with its 95 % interval. The vertical "
+            "Each bar is a server whose handlers wait without using the CPU, with its 95% interval. The vertical "
             "mark is the most that its threads allow: a waiting thread serves no other call, so the maximum is the "
             "number of threads divided by the wait. An asyncio server has no such mark. If a bar reaches its mark, "
             "more threads give more throughput; if it ends before the mark, something else is the limit, usually "

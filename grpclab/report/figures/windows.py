@@ -84,7 +84,7 @@ def windows(study: FinishedStudy) -> FigureBlock | None:
         alt=" ".join(_alt(p) for p in drawn),
         caption=" ".join(_caption(p) for p in drawn),
         how_to_read=(
-            "Each point is the geometric mean over blocks at one size, with its 95 % interval; faint dots are "
+            "Each point is the geometric mean over blocks at one size, with its 95% interval; faint dots are "
             "single trials. The size axis is logarithmic. The separate point on the right, with a dashed line "
             "across, is the setting without a fixed size: a curve that stays below the line never reaches its "
             "throughput, and where a curve meets the line, that fixed size does equally well. MB/s means 10^6 "

@@ -14,7 +14,7 @@ TITLE, ANCHOR, PLACE, FOLDED = "What each feature costs", "features", 45, False
 CPU = "server_cpu_per_call_s"
 HOW = (
     "Each ratio compares a server that has the feature with the same server without it: 0.90× of the throughput is a "
-    "cost of 10 %."
+    "cost of 10%."
 )
 HEADINGS = {
     "alone": "alone: added to optimized",
@@ -39,7 +39,7 @@ def summary(study: FinishedStudy) -> str:
         verdicts.setdefault(c.verdict if c.computed else "inconclusive", []).append(title)
         if c.computed and c.verdict == "slower":
             slower.append((c.ratio, f"{title} ({words.ratio_of(c)})"))
-    effect = f"{100 * study.delta:g} %"
+    effect = f"{100 * study.delta:g}%"
     told = []
     if slower:
         told.append(f"Alone, these cost throughput: {words.listing(text for _, text in sorted(slower))}.")

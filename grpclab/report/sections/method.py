@@ -48,7 +48,7 @@ def section(study: FinishedStudy) -> Procedure:
         profiled=bool(plan.profiled),
         grouped=bool(plan.groups),
         aa=study.has_aa and not plan.without_aa,
-        delta=f"{100 * study.delta:g} %",
+        delta=f"{100 * study.delta:g}%",
         margins=study.margin_words.removeprefix("from ") if rules_of(plan).mirrored else "",
         engines=tuple((name, _ENGINES.get(name, "")) for name in names),
     )

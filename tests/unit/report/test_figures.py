@@ -165,13 +165,13 @@ def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedS
         (
             {"basic": 1.0, "optimized": 1.4},
             "With the wire engine, optimized serves 1.40× the throughput that a Python client gets: that factor in the "
-            "figures above is due to the client; basic 1.00× (95 % interval 0.99 to 1.01): both engines get the "
+            "figures above is due to the client; basic 1.00× (95% interval 0.99 to 1.01): both engines get the "
             "same throughput, so the server is the limit and not the client.",
         ),
         (
             {"basic": 0.8, "optimized": 1.05},
-            "Basic 0.80× (95 % interval 0.79 to 0.81): less with the wire engine than with a Python client; "
-            "optimized 1.05× (95 % interval 1.04 to 1.06): the cost of the client is undecided.",
+            "Basic 0.80× (95% interval 0.79 to 0.81): less with the wire engine than with a Python client; "
+            "optimized 1.05× (95% interval 1.04 to 1.06): the cost of the client is undecided.",
         ),
     ],
     ids=["python dearer", "wire is the base", "one alike", "slower and undecided"],
@@ -302,7 +302,7 @@ def test_ticks_of_ratios_keep_their_distance(low: float, high: float) -> None:
         (qty.interval(None, 1), "–"),
         (qty.duration(0.00085), "850 µs"),
         (qty.duration(0.0123), "12.3 ms"),
-        (qty.percent(0.042), "4.2 %"),
+        (qty.percent(0.042), "4.2%"),
         (qty.amount(12345.6), "12,346"),
         (qty.level(10_000), "10,000"),
         (words.plain("a\x00b\n\tc"), "ab c"),

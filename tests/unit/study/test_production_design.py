@@ -79,7 +79,7 @@ def test_the_report_says_what_costs_throughput_and_what_does_not() -> None:
     study = synthetic.production_study().finished()
     summary = features.summary(study)
     assert summary.startswith("Alone, these cost throughput: access log of every call (0.7")
-    assert "No cost of 5 % or more: calls counted for Prometheus, " in summary
+    assert "No cost of 5% or more: calls counted for Prometheus, " in summary
     alone, inside = features.table(study).groups
     verdicts = {text_of(row[0]): text_of(row[3]) for row in alone[1:]}
     assert verdicts == {one.title: "equivalent" for one in FEATURES} | {"access log of every call": "slower"}

@@ -83,7 +83,7 @@ def test_noise_that_is_not_of_the_slices_does_not_grow_with_less_counted_time() 
         return within_budget(trials(0.05, window_s=30.0), PLAN, times(130.0), 720.0, slices_sd=slices_sd).reason
 
     def smallest(reason: str) -> float:
-        return float(reason.partition("effects of ")[2].partition(" %")[0])
+        return float(reason.partition("effects of ")[2].partition("%")[0])
 
     assert smallest(fitted(0.001)) < smallest(fitted(math.nan))
     assert fitted(0.05) == fitted(math.nan), "all of it from the slices is the worst that can be"
