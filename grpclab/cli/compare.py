@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grpclab.cli import build_report, target_options
+from grpclab.cli import target_options
 from grpclab.cli.comparison_options import (
     block_flags,
     blocks_given,
@@ -21,7 +21,6 @@ from grpclab.cli.comparison_options import (
     settings_of_side,
 )
 from grpclab.cli.completion import offering
-from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import (
     BEATS,
     build_options,
@@ -30,12 +29,13 @@ from grpclab.cli.options import (
     remote_group,
     security_group,
     set_option,
+    variant_terms,
     whole,
 )
 from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, did_you_mean
-from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
+from grpclab.factors.variants import LOAD, VARIANTS
 from grpclab.quantities import share, time_option
 from grpclab.study.parameters import AUTO, COMPARISON_BUDGET_S, comparison_budget, study_name
 from grpclab.system.optional import needs_extra
@@ -85,9 +85,11 @@ results/; `grpclab report` builds a report from them."""
 
 def run(options: Options) -> int:
     """Measure, judge, print; returns the exit code."""
+    from grpclab.cli.build_report import check_place
+
     delta = share("--min-effect", options.min_effect)
     require_writable(options.json)
-    build_report.check_place(options.junit, options.json)
+    check_place(options.junit, options.json)
     words = {name: getattr(options, name) for name in SIDES}
     names = {name: getattr(options, f"{name}_name") for name in SIDES}
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
@@ -164,6 +166,8 @@ def run(options: Options) -> int:
 
 def _show(result: CompareResult, options: Options, code: int) -> int:
     """Print the result, write its JSON; returns the exit code."""
+    from grpclab.cli import build_report
+
     if options.json:  # first: standard output may be read by `head`
         answer = result.as_dict() | {"exit_code": code}
         write(options.json, [json.dumps(answer, indent=1), "\n"])
@@ -308,7 +312,7 @@ COMMAND = LabCommand(
     summary="compare two servers or settings, get a verdict and an exit code",
     usage="grpclab compare [A B] [options]",
     description=DESCRIPTION,
-    terms=[HelpTable(title="variants", meanings=MEANINGS)],
+    terms=variant_terms,
     epilog=EPILOG,
     beats=BEATS | {"app": ("cmd", "address"), "cmd": ("app", "address"), "address": ("app", "cmd")},
     groups=_groups(),

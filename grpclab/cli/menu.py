@@ -250,6 +250,8 @@ COMMAND = LabCommand(
     usage="grpclab menu [options]",
     description="Choose a task and its options: the menu shows the command and runs it. Ctrl-C stops a command or"
     " cancels a question; in the menu, it ends the program. Options are passed on to the command.",
-    terms=[HelpTable(title="tasks", meanings={title: task.summary for title, task in TASKS.items()}, column=24)],
+    terms=lambda: [
+        HelpTable(title="tasks", meanings={title: task.summary for title, task in TASKS.items()}, column=24)
+    ],
     groups=[],
 )

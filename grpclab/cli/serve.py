@@ -9,17 +9,15 @@ from dataclasses import replace
 
 from grpclab.cli import reference
 from grpclab.cli.completion import offering
-from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.option_types import Whole, either
-from grpclab.cli.options import set_option
+from grpclab.cli.options import set_option, variant_terms
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import target_flags, target_given
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import TrialConfig, from_environment, parse_settings
 from grpclab.factors.levels import format_level
 from grpclab.factors.own import PYTHON
-from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
+from grpclab.factors.variants import DEFAULT_PORTS, variant
 
 APPLICATION_PORT = 50051
 PORTS = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
@@ -82,6 +80,7 @@ def _serve_greeter(options: Options, port: int) -> int:
 
 
 def _serve_application(options: Options) -> int:
+    from grpclab.factors.channel_args import cannot_act
     from grpclab.servers.hosting.foreground import serve_application
     from grpclab.servers.placement import placed
     from grpclab.servers.process.child import leave
@@ -128,6 +127,8 @@ def _serve_application(options: Options) -> int:
 
 def _warn_of_no_effect(config: TrialConfig, given: Collection[str]) -> None:
     """Say on standard error which of the given factors of a server cannot act; it may be sent any call."""
+    from grpclab.factors.channel_args import cannot_act
+
     for name, reason in cannot_act(config.replace({"load.method": "SayHelloStream"})).items():
         if name in given:
             print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
@@ -158,8 +159,8 @@ COMMAND = LabCommand(
     summary="run a server in the foreground",
     usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)}|--app MODULE:NAME [options]",
     description="Run a server in the foreground.",
-    terms=[HelpTable(title="variants", meanings=MEANINGS)],
-    closing=[reference.FAULT_TERMS],
+    terms=variant_terms,
+    closing=reference.fault_terms,
     beats={"variant": ("app", "python", "app_dir", "cwd")},
     epilog=f"{SERVE_HELP}\n\n{reference.EPILOG}",
     groups=[

@@ -12,7 +12,6 @@ from grpclab.cli.option_types import FileName
 from grpclab.cli.options import allowance_given, remote_group
 from grpclab.cli.output import require_writable, show, trial_lines
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
-from grpclab.cli.report import show_result
 from grpclab.errors import UsageError
 from grpclab.study.parameters import DESIGNS, NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
@@ -34,6 +33,7 @@ def run(options: Options) -> int:
     if options.file and str(options.file) != STDIN:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
     with needs_extra("study"):
+        from grpclab.cli.report import show_result
         from grpclab.report.publish import publish
         from grpclab.report.stored import load_original, runs_of
         from grpclab.servers.leave import RemoteLeave

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab.errors import DesignError, FactorError, invalid
+from grpclab.errors import DesignError, FactorError, did_you_mean, invalid
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ENGINES
@@ -153,8 +152,7 @@ def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str
     }
     for name in plain:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+            hint = did_you_mean(name, names) or f"expected one of {', '.join(names)}"
             raise DesignError(f"unknown parameter {name!r}: {hint}")
     return plain
 
