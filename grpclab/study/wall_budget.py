@@ -16,7 +16,9 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import BlockCosts, PairNoise, blocks_for, fewest_blocks, fit_budget, smallest_seen
+from grpclab.analysis.inference.ratios import column, numbers
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
+from grpclab.load.core.shapes import replayed_file
 from grpclab.study.block_count import BlockCount, noise_of
 from grpclab.study.designs.grouping import can_be_sampled
 
@@ -217,9 +219,15 @@ def _longest_s(plan: StudyPlan) -> float:
 
 def _costs(trials: pd.DataFrame, counted_s: float, block_s: float) -> BlockCosts:
     """What a block costs, and how much of that the counted time does, which is that of the longest group."""
-    spent_s = float(trials["window_s"].sum()) / max(1, trials["block"].nunique())
+    spent_s = float(trials["window_s"][~_have_own_length(trials)].sum()) / max(1, trials["block"].nunique())
     slices_s = min(SLICE_OVERHEAD * spent_s, (1 - LEAST_FIXED) * block_s)
     return BlockCosts(fixed_s=block_s - slices_s, per_counted_s=slices_s / counted_s)
+
+
+def _have_own_length(trials: pd.DataFrame) -> pd.Series:
+    """Which trials last as their load says, whatever time is to be counted: replays, and loads with a pause."""
+    replays = column(trials, "load.arrival").map(replayed_file).astype(bool)
+    return replays | (numbers(trials, "load.pause_s") > 0)
 
 
 def _counted_for(block_s: float, costs: BlockCosts, most_s: float) -> float:

@@ -15,6 +15,8 @@ from grpclab.load.core.recording import RecordedCall, call_line, header_line
 from grpclab.servers.target import Address
 from grpclab.study import comparing
 from grpclab.study.designs.file_design import design
+from grpclab.study.designs.grouping import grouped
+from grpclab.study.pilot import group_lines
 from grpclab.study.sides import PairOptions, pair
 from tests.support.busy_shop import PROTO, busy_shop
 
@@ -86,6 +88,14 @@ def test_what_cannot_be_replayed_is_one_line(folder: Path, before: str, after: s
     with pytest.raises(UsageError, match=said) as refused:
         design(tomllib.loads(FILE.replace(before, after)), folder)
     assert "\n" not in str(refused.value)
+
+
+def test_a_plan_counts_for_as_long_as_each_recording_lasts(folder: Path) -> None:
+    plan = grouped(design(tomllib.loads(FILE), folder).plan)
+    counted = [
+        line.partition(" counted for each")[0].rpartition("(")[2].split(" or ") for line in group_lines(plan)[1:]
+    ]
+    assert {word for words in counted for word in words} == {"2 s", "1 s", "500 ms"}
 
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
