@@ -22,7 +22,8 @@ from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.pairs import work_us
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
-from grpclab.factors.variants import LOAD, OPTIMIZED
+from grpclab.factors.defaults import LOAD
+from grpclab.factors.variants import OPTIMIZED
 from grpclab.report import theme
 from grpclab.report.blocks import figure_block
 from grpclab.report.tables import Piece, Table

@@ -21,8 +21,9 @@ from grpclab.calibration.resampling import finite
 from grpclab.calibration.sliced_stall import WINDOW, figures
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.defaults import LOAD
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import LOAD, OPTIMIZED
+from grpclab.factors.variants import OPTIMIZED
 from grpclab.load.core.slices import SliceLengths, closed_lengths
 from grpclab.load.run import LoadRun
 from grpclab.metrics import PERCENTILES

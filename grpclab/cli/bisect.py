@@ -21,8 +21,8 @@ from grpclab.cli.output import require_writable, show, tell_encoding, trial_line
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings
+from grpclab.factors.defaults import LOAD
 from grpclab.factors.own import REVISION
-from grpclab.factors.variants import LOAD
 from grpclab.quantities import count, share, time_option
 from grpclab.study.parameters import budget_seconds, study_name
 from grpclab.system.optional import needs_extra

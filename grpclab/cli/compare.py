@@ -35,7 +35,7 @@ from grpclab.cli.options import (
 from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, did_you_mean
-from grpclab.factors.variants import LOAD, VARIANTS
+from grpclab.factors.defaults import LOAD, MEANINGS
 from grpclab.quantities import share, time_option
 from grpclab.study.parameters import AUTO, COMPARISON_BUDGET_S, comparison_budget, study_name
 from grpclab.system.optional import needs_extra
@@ -227,15 +227,15 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     if bool(word) == bool(given):
         found = f"both {word!r} and {given[1]}" if given else "neither"
         raise UsageError(
-            f"{name.upper()} must be a variant ({', '.join(VARIANTS)}) or your own server: --{name}-app, "
+            f"{name.upper()} must be a variant ({', '.join(MEANINGS)}) or your own server: --{name}-app, "
             f"--{name}-cmd or --{name}-address, without the {name} for both sides; got {found}"
         )
     if given:
         return GivenTarget(target_options.secured(given[0], options), given[1])
-    if word not in VARIANTS and is_registered(word):
+    if word not in MEANINGS and is_registered(word):
         return GivenTarget(Target(command=word), name.upper())
-    if word not in VARIANTS:
-        missing = f"{name.upper()}={word} is neither a variant ({', '.join(VARIANTS)}) nor the folder of a stored study"
+    if word not in MEANINGS:
+        missing = f"{name.upper()}={word} is neither a variant ({', '.join(MEANINGS)}) nor the folder of a stored study"
         raise UsageError(f"{missing}; {_near(word)}".rstrip("; "))
     return str(word)
 
@@ -247,7 +247,7 @@ def _near(word: str) -> str:
 
 def _sides_there() -> list[str]:
     """What a side of a comparison may be called: the variants, and the stored studies."""
-    return [*VARIANTS, *(f"results/{study}" for study in stored_studies())]
+    return [*MEANINGS, *(f"results/{study}" for study in stored_studies())]
 
 
 def _side_options(side: str) -> list[Flag]:

@@ -17,7 +17,7 @@ import click
 from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.parser import LabCommand, Options, show_page
 from grpclab.errors import GrpclabError, MissingDependencyError, UsageError
-from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS
+from grpclab.factors.defaults import DEFAULT_PORTS, MEANINGS
 from grpclab.system import interrupts
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import project_root, stored_studies

@@ -10,6 +10,7 @@ from grpclab.cli.parser import Flag, OptionGroup, Options
 from grpclab.cli.several_calls import check_several
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS, parse_settings, pool_settings, refuse_twice
+from grpclab.factors.defaults import MEANINGS
 from grpclab.factors.levels import Level, format_level
 from grpclab.load.calls.call_options import FORMATS, ORDERS
 from grpclab.quantities import time_option
@@ -219,8 +220,6 @@ def factor_option(
 
 def variant_terms() -> list[HelpTable]:
     """The variants, for the help."""
-    from grpclab.factors.variants import MEANINGS
-
     return [HelpTable(title="variants", meanings=MEANINGS)]
 
 

@@ -15,9 +15,9 @@ from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import target_flags, target_given
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import TrialConfig, from_environment, parse_settings
+from grpclab.factors.defaults import DEFAULT_PORTS
 from grpclab.factors.levels import format_level
 from grpclab.factors.own import PYTHON
-from grpclab.factors.variants import DEFAULT_PORTS, variant
 
 APPLICATION_PORT = 50051
 PORTS = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
@@ -53,6 +53,7 @@ def run(options: Options) -> int:
 
 
 def _serve_greeter(options: Options, port: int) -> int:
+    from grpclab.factors.variants import variant
     from grpclab.servers.process.child import leave
     from grpclab.servers.process.exposure import listen_address
     from grpclab.servers.process.foreground import serve_in_foreground

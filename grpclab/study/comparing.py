@@ -17,9 +17,9 @@ from grpclab.analysis.setup import described
 from grpclab.errors import MeasurementError, UsageError, invalid
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.defaults import LOAD
 from grpclab.factors.effective import unreached_processes
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import LOAD
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.mixed_call import mixed_calls
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
