@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -199,6 +198,8 @@ def _tags(given: Mapping[str, Any]) -> dict[str, str]:
     text = given.get("tags") or ""
     expected = "KEY=VALUE,KEY=VALUE, or a JSON object of strings"
     if text.lstrip().startswith("{"):
+        import json
+
         try:
             tags = json.loads(text)
         except ValueError:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.cli import target_options
@@ -35,11 +33,9 @@ from grpclab.cli.options import (
 from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, did_you_mean
-from grpclab.factors.defaults import LOAD, MEANINGS
+from grpclab.factors.defaults import COMPARISON_BUDGET_S, LOAD, MEANINGS
 from grpclab.quantities import share, time_option
-from grpclab.study.parameters import AUTO, COMPARISON_BUDGET_S, comparison_budget, study_name
 from grpclab.system.optional import needs_extra
-from grpclab.system.paths import is_stored, stored_studies
 
 if TYPE_CHECKING:
     from grpclab.servers.target import Target
@@ -86,6 +82,8 @@ results/; `grpclab report` builds a report from them."""
 def run(options: Options) -> int:
     """Measure, judge, print; returns the exit code."""
     from grpclab.cli.build_report import check_place
+    from grpclab.study.parameters import AUTO, comparison_budget, study_name
+    from grpclab.system.paths import is_stored
 
     delta = share("--min-effect", options.min_effect)
     require_writable(options.json)
@@ -98,13 +96,7 @@ def run(options: Options) -> int:
         blocks, seed, study, timeout_s, budget_s = None, 1, None, None, None
         sides: dict[str, Side] = {}
     else:
-        if any(stored.values()):
-            name = next(name for name in SIDES if stored[name])
-            other = next(name for name in SIDES if not stored[name])
-            raise UsageError(
-                f"{name.upper()}={words[name]} is a stored result, {other.upper()}={words[other]} is not: expected two"
-                f" stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
-            )
+        _refuse_one_stored(words, stored)
         _refuse(options, ("allow_mixed",), "it only applies to two stored results: remove it")
         servers = target_options.allowed({name: _server(options, name) for name in SIDES}, options)
         own = [server.target for server in servers.values() if not isinstance(server, str)]
@@ -166,6 +158,9 @@ def run(options: Options) -> int:
 
 def _show(result: CompareResult, options: Options, code: int) -> int:
     """Print the result, write its JSON; returns the exit code."""
+    import json
+    from pathlib import Path
+
     from grpclab.cli import build_report
 
     if options.json:  # first: standard output may be read by `head`
@@ -178,6 +173,17 @@ def _show(result: CompareResult, options: Options, code: int) -> int:
     report = build_report.of_comparison(result, allow_inconclusive=options.allow_inconclusive)
     build_report.deliver(report, junit=options.junit, github=options.github)
     return code
+
+
+def _refuse_one_stored(words: Mapping[str, str | None], stored: Mapping[str, bool]) -> None:
+    """Raise UsageError where one side is a stored result, and the other is none."""
+    if any(stored.values()):
+        name = next(name for name in SIDES if stored[name])
+        other = next(name for name in SIDES if not stored[name])
+        raise UsageError(
+            f"{name.upper()}={words[name]} is a stored result, {other.upper()}={words[other]} is not: expected two"
+            f" stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
+        )
 
 
 def _refuse(options: Options, names: Sequence[str], reason: str) -> None:
@@ -247,6 +253,8 @@ def _near(word: str) -> str:
 
 def _sides_there() -> list[str]:
     """What a side of a comparison may be called: the variants, and the stored studies."""
+    from grpclab.system.paths import stored_studies
+
     return [*MEANINGS, *(f"results/{study}" for study in stored_studies())]
 
 

@@ -16,7 +16,6 @@ from grpclab.errors import UsageError
 from grpclab.study.parameters import DESIGNS, NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
-from grpclab.system.paths import project_root
 
 if TYPE_CHECKING:
     from grpclab.analysis.study_plan import StudyPlan
@@ -41,6 +40,7 @@ def run(options: Options) -> int:
         from grpclab.study.joint_runs import join_runs
         from grpclab.study.pilot import estimate
         from grpclab.study.runner import Study
+        from grpclab.system.paths import project_root
     silent = options.quiet or options.json == "-"
     write: Callable[[str], None] = (lambda _: None) if silent else print
     original = load_original(options.repeat) if options.repeat else None

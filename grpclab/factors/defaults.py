@@ -22,3 +22,5 @@ LOAD: dict[str, Level] = {
     "load.concurrency": 64,
 }
 """The load of a trial where nobody asks for another."""
+COMPARISON_BUDGET_S = 75.0
+"""Into which a comparison is fitted, so that its verdict is there after one minute and a half at most."""
