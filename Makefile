@@ -1,4 +1,4 @@
-# make study: set up, run the default study, say where the report is.   make test: set up, run the tests.
+# make study: set up, run the default study, print the path of the report.   make test: set up, run the tests.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,10 +10,10 @@ PROTOC = $(BIN)/python -m grpc_tools.protoc -I$(STUBS)=proto --python_out=$(1) -
 
 .PHONY: study test long coverage check format stubs guides docs publish clean help
 
-help:  ## what there is to make
+help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-study: $(VENV)/.lab  ## measure basic against optimized and write the report
+study: $(VENV)/.lab  ## compare basic with optimized and write the report
 	@$(BIN)/grpclab doctor
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/papermill notebooks/sweep.ipynb out.ipynb -p requests 2500
 	@echo "report: $$(ls -t "$(CURDIR)"/reports/*.html | grep -v '/index.html$$' | head -n 1)"
@@ -21,22 +21,22 @@ study: $(VENV)/.lab  ## measure basic against optimized and write the report
 test: $(VENV)/.dev  ## run the tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 3
 
-long: $(VENV)/.dev  ## run the tests that take too long for test
+long: $(VENV)/.dev  ## run the long tests, which make test leaves out
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m long $(ARGS)
 
-coverage: $(VENV)/.dev  ## what the tests cover of the pure rooms, and that it is not less than it was
+coverage: $(VENV)/.dev  ## measure test coverage of the pure packages; fail below 90%
 	$(BIN)/pytest -q -n 2 $(PURE_TESTS) $(PURE:%=--cov=grpclab.%) --cov-report=term:skip-covered --cov-fail-under=90
 
-check: $(VENV)/.dev  ## ruff, mypy, notebooks stripped, wording, stubs in step with proto/
+check: $(VENV)/.dev  ## run ruff and mypy; check notebooks, wording and generated stubs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify $(NOTEBOOKS)
 	$(BIN)/python -m tools.words
 	@fresh=$$(mktemp -d) && $(call PROTOC,"$$fresh") && diff -r "$$fresh/$(STUBS)" $(STUBS) -x __init__.py -x __pycache__ \
-	  && rm -r "$$fresh" && echo "stubs are in step with proto/"
+	  && rm -r "$$fresh" && echo "stubs match proto/"
 
-format: $(VENV)/.dev  ## lay the code out, strip the notebooks
+format: $(VENV)/.dev  ## format the code and strip the notebooks
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout $(NOTEBOOKS)
@@ -44,16 +44,16 @@ format: $(VENV)/.dev  ## lay the code out, strip the notebooks
 stubs: $(VENV)/.dev  ## generate the stubs from proto/
 	$(call PROTOC,.)
 
-guides: $(VENV)/.lab  ## write the numbers and tables of docs/ anew
+guides: $(VENV)/.lab  ## update generated numbers, tables and schemas
 	$(BIN)/python -m tools.guides
 	$(BIN)/python -m tools.metrics_page
 	$(BIN)/python -m tools.schemas
 
-docs: $(VENV)/.docs  ## build site/: guides, reference and reports as a site, without a network
+docs: $(VENV)/.docs  ## build the documentation site in site/, offline
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir site
 	@echo "site: python -m http.server -d site"
 
-publish: docs  ## the same, for the pages workflow
+publish: docs  ## build site/ for the pages workflow
 
 clean:  ## remove the virtual environment and caches (never results or reports)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis out.ipynb site

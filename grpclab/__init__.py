@@ -1,4 +1,4 @@
-"""grpclab: performance studies of gRPC services that hold up.
+"""grpclab: reliable performance studies of gRPC services.
 
 The rooms of the house, top to bottom; each floor imports only from floors below it:
 

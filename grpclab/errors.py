@@ -3,14 +3,14 @@
 ::
 
     GrpclabError                 exit 1   root; its text is one line for a person
-    ├── UsageError               exit 2   what was asked cannot be right (also a ValueError)
+    ├── UsageError               exit 2   the request is not valid (also a ValueError)
     │   ├── FactorError                   an unknown factor, or a level it cannot take
     │   └── DesignError                   a study that cannot be planned, or does not match its folder
-    ├── MissingDependencyError   exit 2   an extra is not installed
-    ├── PluginError              exit 2   what another package registered does not load
+    ├── MissingDependencyError   exit 2   a package of an extra is not installed
+    ├── PluginError              exit 2   an entry point of another package does not load
     └── MeasurementError         exit 3   the measurement is invalid
         ├── ServerError                   a server could not be started, or died
-        ├── TargetError                   nothing answers at the target
+        ├── TargetError                   no server responds at the target
         ├── WorkerError                   a load worker, the link or a kernel died
         └── StorageError                  a result cannot be written
 
@@ -76,7 +76,7 @@ class ServerError(MeasurementError):
 
 
 class TargetError(MeasurementError):
-    """No server answers at the target."""
+    """No server responds at the target."""
 
 
 class WorkerError(MeasurementError):
@@ -84,7 +84,7 @@ class WorkerError(MeasurementError):
 
 
 class StorageError(MeasurementError):
-    """A result cannot be written: the disk is full, or the folder is not ours to write."""
+    """A result cannot be written: the disk is full, or the folder is not writable."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -152,7 +152,7 @@ _IDENTITY = _of(
     ("started_at", "text", "when the trial started, in UTC", "", ""),
     ("valid", "yes or no", "whether the trial counts", "", ""),
     ("invalid_reason", "text", "why the trial does not count", "", ""),
-    ("limited_by", "text", "the limit, if it was not the server", "", ""),
+    ("limited_by", "text", "what limited the trial, if not the server", "", ""),
 )
 """Which trial a row is; the columns before the factors."""
 
@@ -338,6 +338,13 @@ _NUMBERS = (
         ("server_pings", "count", "pings that the server sent", "", ""),
         ("goaways", "count", "GOAWAYs from the server", "lower", ""),
         (
+            "attempts",
+            "count",
+            "attempts at calls, including retries; 0 without client.retries, or with a channel per call",
+            "lower",
+            "",
+        ),
+        (
             "link_connections",
             "count",
             "connections through the emulated link",
@@ -376,7 +383,7 @@ _NUMBERS = (
         _MACHINE,
         ("others_cores", "cores", "cores that other processes used", "lower", ""),
         ("stolen_s", "time", "time taken by the hypervisor", "lower", ""),
-        ("throttled_s", "time", "time for which a CPU quota stopped processes of the trial", "lower", ""),
+        ("throttled_s", "time", "time during which a CPU quota stopped processes of the trial", "lower", ""),
         ("cpu_pressure_share", "share", "share of the window in which some task waited for a core", "lower", ""),
         ("memory_pressure_share", "share", "share of the window in which some task waited for memory", "lower", ""),
         (
@@ -389,24 +396,27 @@ _NUMBERS = (
         (
             "server_waited_s",
             "time",
-            "time in which the server's threads were ready to run but had no core",
+            "time during which the server's threads were ready to run but had no core",
             "lower",
             "",
         ),
         (
             "client_waited_s",
             "time",
-            "time in which the load generator's threads were ready to run but had no core",
+            "time during which the load generator's threads were ready to run but had no core",
             "lower",
             "",
         ),
-        ("stopped_s", "time", "time for which a process was stopped by a signal or a tracer", "lower", ""),
-        ("generator_still_s", "time", "time for which an event loop of the load generator stalled", "lower", ""),
-        ("silence_s", "time", "longest time in which no call ended although some were in flight", "lower", ""),
+        ("stopped_s", "time", "time during which a process was stopped by a signal or a tracer", "lower", ""),
+        ("generator_still_s", "time", "time during which an event loop of the load generator stalled", "lower", ""),
+        ("silence_s", "time", "longest time without a completed call while calls were in flight", "lower", ""),
         (
             "server_waited_share",
             "share",
-            "upper bound on the share of its slices for which the server waited for a core in use by something else",
+            (
+                "upper bound on the share of the slices during which the server waited for a core that other work was "
+                "using"
+            ),
             "lower",
             "",
         ),
@@ -416,7 +426,7 @@ _NUMBERS = (
         (
             "throughput_even_rps",
             "rate",
-            "throughput at an even speed of the server's cores, which comparisons within a group use",
+            "throughput adjusted to an even speed of the server's cores; comparisons within a group use it",
             "",
             "",
         ),
@@ -462,9 +472,9 @@ _NOTES = _of(
     ("connections_by_process", "JSON", "connections of each process of the server", "", ""),
     ("threads_per_call", "JSON", "CPU time of the server's threads per call, by name, including the warm-up", "", ""),
     ("syscalls_per_call_by_name", "JSON", "system calls of the server per call, by name", "", ""),
-    ("profile_note", "text", "why py-spy returned nothing, or a caution", "", ""),
-    ("perf_note", "text", "why perf returned nothing, or a caution", "", ""),
-    ("strace_note", "text", "why strace returned nothing, or a caution", "", ""),
+    ("profile_note", "text", "why py-spy returned nothing, or a warning about its figures", "", ""),
+    ("perf_note", "text", "why perf returned nothing, or a warning about its figures", "", ""),
+    ("strace_note", "text", "why strace returned nothing, or a warning about its figures", "", ""),
     ("without_effect", "JSON", "factors that had no effect, each with the reason", "", ""),
     ("measured_on", "JSON", "the machine and the versions", "", ""),
 )

@@ -60,7 +60,7 @@ def _exact(text: str, bare: str | None) -> Fraction:
         part = _PART.match(word, at)
         unit = order.index(_SAME.get(part[2], part[2])) if part else -1
         if not part or unit <= last:  # larger units first, each once
-            raise ValueError(f"{text!r} is not a time with its unit")
+            raise ValueError(f"{text!r} is not a time with a unit")
         total, at, last = total + Fraction(part[1]) * UNITS_NS[order[unit]], part.end(), unit
     if not word:
         raise ValueError("an empty string is not a time")

@@ -38,6 +38,17 @@ RECORDED_NAMES: tuple[str, ...] = (*STATUS_NAMES, "NOT_ENDED", "WRONG_ANSWER", "
 """Name of each code that a record of calls may hold."""
 
 
+def statuses_of(text: str) -> tuple[str, ...]:
+    """The names in a list such as ``unavailable, ABORTED``, in the order of their codes. Raises ValueError.
+
+    OK is not among them: it is no failure.
+    """
+    names = {word.strip().upper() for word in text.split(",")}
+    if not names <= set(STATUS_NAMES[1:]):
+        raise ValueError(text)
+    return tuple(name for name in STATUS_NAMES if name in names)
+
+
 def succeeded(status: Any) -> Any:
     """Whether a call with this status succeeded; of an array of statuses, an array."""
     return (status == OK) | (status == ENDED_BY_CLIENT)

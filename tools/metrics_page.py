@@ -22,12 +22,11 @@ BEGINNING = """\
 # Columns of a study
 
 `results/STUDY/trials.parquet` has one row per trial. Its columns are the factors (`grpclab factors` lists them) and the
-metrics below. Every column is in its base unit. Numbers that a trial did not measure are NaN,
-and text that it does not have is empty.
+metrics below. Columns use base units. If a trial did not measure a number, the number is NaN; missing text is empty.
 
-The last column says which direction is better, if any. It decides whether a candidate is `faster` or `slower`. A
-percentile needs ten calls beyond it: p50 needs 20 calls, p99 1,000 and p99.9 10,000. With fewer calls, it is
-NaN.
+The column *better* says which direction is better, if any, and so decides whether a candidate is `faster` or `slower`.
+A percentile needs ten calls beyond it: p50 needs 20 calls, p99 needs 1,000, and p99.9 needs 10,000. With fewer calls,
+the percentile is NaN.
 """
 
 

@@ -27,22 +27,22 @@ ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 100
 """Columns of the terminal in which the help is shown."""
 ROOMS = {
-    "grpclab": "What scripts and notebooks use.",
-    "grpclab.analysis": "Pure functions over frames, which the report itself uses.",
-    "grpclab.testing": "Helpers for the tests of a plug-in.",
+    "grpclab": "The functions and classes for scripts and notebooks.",
+    "grpclab.analysis": "Pure functions over data frames, which the report itself uses.",
+    "grpclab.testing": "Helpers for testing a plug-in.",
 }
 """The modules whose public names are the Python API, with a sentence on each."""
 SECTIONS_SAY = {
     "server": "The server under test.",
     "client": "The channels of the load generator.",
-    "load": "The load.",
+    "load": "The load that the load generator sends.",
     "link": "The emulated network path.",
 }
 FILES_SAY = {
     "study-file": "The TOML file for `grpclab study --file` ([guide](../your-own-service.md#the-file)).",
     "manifest": "`results/STUDY/manifest.json`: the plan, the versions and the machine of a study.",
     "verdict": "`results/STUDY/verdict.json`: the headline and every comparison.",
-    "result": "`result.json` of a trial: what was measured.",
+    "result": "`result.json`: the measurements of one trial.",
 }
 
 
@@ -66,7 +66,7 @@ def commands() -> str:
     with ThreadPoolExecutor(2) as pool:
         texts = list(pool.map(help_of, names))
     parts = [f"## grpclab {name}\n\n{_fenced(text)}" for name, text in zip(names, texts, strict=True)]
-    beginning = "# Commands\n\nEach command prints its own page with `--help`; `python -m grpclab` works as well.\n\n"
+    beginning = "# Commands\n\nEach command prints its help with `--help`. You can also run `python -m grpclab`.\n\n"
     return beginning + _fenced(program) + "\n" + "\n".join(parts)
 
 
@@ -170,8 +170,8 @@ def markdown(docstring: str) -> str:
 def factors() -> str:
     """The table of factors, by section."""
     parts = [
-        "# Factors\n\nEverything that can be set: `--set FACTOR=LEVEL` in commands, `[set]` and `[factors]` in study\n"
-        "files. Each factor is a column of `trials.parquet`. `grpclab factors` prints the same list.\n"
+        "# Factors\n\nSet these factors with `--set FACTOR=LEVEL` in commands, or under `[set]` and `[factors]` in\n"
+        "study files. Each factor is a column of `trials.parquet`. `grpclab factors` prints the same list.\n"
     ]
     for section in SECTIONS:
         rows = [_factor_row(one) for one in FACTORS.values() if one.section == section]
@@ -180,7 +180,7 @@ def factors() -> str:
         )
     own = [own_factor("arg.NAME"), own_factor("env.NAME"), own_factor(PYTHON)]
     rows = [(f"`{one.dotted}`", _cell(one.meaning), "text", "") for one in own]
-    parts.append(f"\n## Your own\n\nFactors that you add.\n\n{_table('factor|meaning|levels|default', rows)}")
+    parts.append(f"\n## Your own\n\nFactors that you define.\n\n{_table('factor|meaning|levels|default', rows)}")
     return "".join(parts)
 
 
@@ -205,8 +205,8 @@ def _cell(text: str) -> str:
 def files() -> str:
     """The files that have a schema, key by key."""
     parts = [
-        "# Files and schemas\n\nJSON Schemas are installed with the package, in `grpclab/study/schemas/`. Columns of\n"
-        "`trials.parquet` are [factors](factors.md) and [metrics](../metrics.md).\n"
+        "# Files and schemas\n\nThe JSON Schemas are installed with the package, in `grpclab/study/schemas/`. The\n"
+        "columns of `trials.parquet` are [factors](factors.md) and [metrics](../metrics.md).\n"
     ]
     for name in ("study-file", *schemas.FILES):
         schema = schemas.schema(name)

@@ -174,6 +174,8 @@ def _level(factor: Factor) -> dict[str, Any]:
         kind: dict[str, Any] = {"anyOf": [{"enum": list(factor.choices)}, {"type": "string"}]}
     elif factor.choices:
         kind = {"enum": list(factor.choices)}
+    elif factor.statuses:
+        kind = {"type": "string"}
     elif is_own(factor.dotted):
         kind = {"type": ["string", "number", "boolean"]}
     elif factor.kind is bool:

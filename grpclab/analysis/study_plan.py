@@ -173,12 +173,18 @@ class PlannedFeature:
     alone: str = ""
     without: str = ""
     whole: str = ""
+    of_client: bool = False
 
     @property
     def pairs(self) -> dict[str, tuple[str, str]]:
         """What it is measured by, the baseline first: alone, and where it is one of them, with all other features."""
         together = {"in production": (self.without, self.whole)} if self.without and self.whole else {}
-        return {"alone": (self.plain, self.alone), **together}
+        return {"in the client" if self.of_client else "alone": (self.plain, self.alone), **together}
+
+    @property
+    def cpu_metric(self) -> str:
+        """The CPU time per call of the side that it belongs to."""
+        return f"{'client' if self.of_client else 'server'}_cpu_per_call_s"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ Each line imports only from those above it::
 
     help_pages      the pages of ``--help``
     completion      what the TAB key offers
-    option_types    numbers, words and paths that options take
+    option_types    numbers, words, paths and tags that options take
     parser          commands on click: options in groups, errors in two lines
     defaults        defaults of options, from a file of the working folder
     request_options  the requests of a call: where they come from, and how they are read
@@ -33,6 +33,7 @@ Each line imports only from those above it::
     study           ``grpclab study``
     reference       the options of ``grpclab serve reference``, the calibration server
     serve           ``grpclab serve``
+    certs           ``grpclab certs``
     prompts         questions in a terminal
     menu            ``grpclab menu``
     commands        every command, and the program: errors become one line and an exit code

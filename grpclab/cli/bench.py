@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli import ghz_options, layers
-from grpclab.cli.option_types import NameOf
+from grpclab.cli.option_types import NameOf, parsed_tags
 from grpclab.cli.options import (
     SHAPES,
     allowance_given,
@@ -29,7 +29,7 @@ from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.request_options import data_options, metadata_given, request_data, schema_file
 from grpclab.cli.several_calls import replay_speed
 from grpclab.cli.target_options import apart, application_factors, hosted, target_flags
-from grpclab.errors import UsageError, invalid
+from grpclab.errors import UsageError
 from grpclab.load.calls.call_options import IN_TURN
 from grpclab.load.output.exporters import FORMATS
 from grpclab.quantities import time_option
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from grpclab.load.bench import BenchResult
 
 TARGET, SUMMARY = "localhost:50051", "summary"
-DESCRIPTION = """Load a running server on this machine, or your own application, and print a summary.
+DESCRIPTION = """Load-test a running server on this machine, or your own application, and print a summary.
 
-Without --rate, the loop is closed: each of the --concurrency callers waits for an answer before it calls again. Use it
-to measure throughput. With --rate, the loop is open: calls are sent when they are due, whether or not earlier ones have
-finished, and latency counts from the planned time."""
+Without --rate, the loop is closed: each of the --concurrency callers waits for an answer before making its next call.
+Use it to measure throughput. With --rate, the loop is open: calls are sent when they are due, whether or not earlier
+ones have finished, and latency is measured from the planned send time."""
 
 EPILOG = """examples:
   grpclab bench -n 2500 -c 50
@@ -57,18 +57,17 @@ EPILOG = """examples:
   grpclab bench --call shop.Cart/Upload --data '[{"id": 1}, {"id": 2}]' --stream-interval 20ms -c 4
   grpclab bench --call shop.Cart/Chat --data '{"id": 7}' --stream-call-count 100 --set load.stream_ping_pong=true
 
-Calls still in flight 3 s after the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are abandoned and count as failed,
-with the status NOT_ENDED. Latency thresholds apply to calls that succeeded and to abandoned calls, whose
-latency is the time that they were in flight.
+Calls still in flight 3 s after the end of the window, or 1 s after Ctrl-C, SIGTERM or SIGHUP, are abandoned and count
+as failed, with status NOT_ENDED. Latency thresholds cover successful and abandoned calls; the latency of an abandoned
+call is the time it spent in flight.
 
-Times are in seconds, or have a unit: 500ms, 1m30s. Exit codes: 0 done, 1 --slo not met or every call failed, 2 bad
-input, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (results so far are printed)."""
+Times are in seconds unless they have a unit, e.g. 500ms or 1m30s. Exit codes: 0 done, 1 --slo not met or every call
+failed, 2 bad input, 3 nothing could be measured, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (results so far are printed)."""
 
 
 HINTS = {
-    "--address": "bench takes the address without an option: grpclab bench HOST:PORT --call package.Service/Method",
-    "--cmd": "bench does not start a command: start the server, then run grpclab bench HOST:PORT --call "
-    "package.Service/Method",
+    "--address": "pass the address as an argument, as in grpclab bench HOST:PORT --call package.Service/Method",
+    "--cmd": "start the server yourself, then run grpclab bench HOST:PORT --call package.Service/Method",
 }
 """What to type instead of the options of a target that compare has and bench has not."""
 
@@ -92,16 +91,14 @@ def run(options: Options) -> int:
     check_call(given, levels)
     wait_s = time_option("--connect-timeout", given["connect_timeout"]) if "connect_timeout" in given else None
     if file.options.get("allow_remote"):
-        raise UsageError(
-            f"{options.config}: --allow-remote must be given on the command line, not in a file: remove it"
-        )
+        raise UsageError(f"{options.config}: --allow-remote works only on the command line; remove it from this file")
     security, allowance = security_given(given), allowance_given(given)
     if "app" in given and security != PLAINTEXT:
         raise UsageError(
-            "TLS options apply only to a server that is already running: for an application, set the factor server.tls"
+            "TLS options apply only to a server that is already running; for an application, set server.tls"
         )
     _check_outputs(given)
-    _tags(given)
+    tags = parsed_tags(given.get("tags") or "")
     seed = whole("--seed", given.get("seed", "1"))
     data, options_of_data = request_data(given), data_options(given, seed)
     call = CallRequest(
@@ -154,7 +151,7 @@ def run(options: Options) -> int:
             result,
             server_factors=application_factors(of_server) if "app" in given else None,
             name=given.get("name") or "",
-            tags=_tags(given),
+            tags=tags,
         )
         _answer(result, given)
     report, annotated = build_report.of_bench(result), bool(given.get("github"))
@@ -186,32 +183,11 @@ def _check_outputs(given: Mapping[str, Any]) -> None:
     if where == json_file and format_ not in (None, "json"):
         raise UsageError(f"--format {format_} and --json both write to {where}: use a different file for one of them")
     if given.get("details") and json_file is None and format_ != "json":
-        raise UsageError("--details lists calls in the JSON: add --json FILE or --format json")
+        raise UsageError("--details lists calls in the JSON output: add --json FILE or --format json")
     for name in (where, json_file):
         require_writable(name)
     check_place(given.get("junit"), where, json_file)
     FORMATS[format_ or SUMMARY]  # raises what is wrong with a plug-in, or with a package that is missing
-
-
-def _tags(given: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of --tags: pairs, or an object of texts in JSON. Raises UsageError."""
-    text = given.get("tags") or ""
-    expected = "KEY=VALUE,KEY=VALUE, or a JSON object of strings"
-    if text.lstrip().startswith("{"):
-        import json
-
-        try:
-            tags = json.loads(text)
-        except ValueError:
-            raise UsageError(invalid("--tags", text, expected)) from None
-    else:
-        pairs = [word.partition("=") for word in text.split(",") if word]
-        tags = {key.strip(): value for key, equals, value in pairs if equals and key.strip()}
-        if len(tags) < len(pairs):
-            raise UsageError(invalid("--tags", text, expected))
-    if not all(isinstance(value, str) for value in tags.values()):
-        raise UsageError(invalid("--tags", text, expected))
-    return dict(tags)
 
 
 def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
@@ -245,9 +221,9 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--connect-timeout",
                 metavar="TIME",
-                help="longest wait for the server (default: 5 s for an answer; no wait if nothing listens)",
+                help="how long to wait for the server (default: 5 s for a response, no wait if the port is closed)",
             ),
-            set_option("a factor of client, load or link, e.g. link.rtt_ms=20, and of the server with --app"),
+            set_option("a client, load or link factor, e.g. link.rtt_ms=20, or, with --app, a server factor"),
         ],
     )
     much = OptionGroup(
@@ -258,9 +234,14 @@ def _groups() -> list[OptionGroup]:
                 "requests",
                 "N",
                 "-n",
-                meaning="calls in the window (in a schedule, at each rate); more if --slo needs them",
+                meaning="number of calls in the window (with a schedule, at each rate); raised if --slo needs more",
             ),
-            factor_option("duration", "TIME", "-z", meaning="longest window; 10 s with --rate if neither is set"),
+            factor_option(
+                "duration",
+                "TIME",
+                "-z",
+                meaning="maximum length of the window; 10 s with --rate if neither this nor --requests is set",
+            ),
             factor_option("warmup", "TIME"),
         ],
     )
@@ -284,17 +265,31 @@ def _groups() -> list[OptionGroup]:
             factor_option(
                 "arrival",
                 "SHAPE",
-                meaning=f"spacing of calls at a --rate: {SHAPES}; without a rate, ramp and steps change the calls in"
-                " flight",
+                meaning=f"spacing of calls with --rate: {SHAPES}; without --rate, ramp and steps vary the number of "
+                "calls in flight",
             ),
-            Flag("--speed", metavar="N", help="speed of --arrival replay:FILE, e.g. 4 (default: the file's own, 1)"),
-            factor_option("max_in_flight", "N", meaning="most calls in flight with --rate; later ones wait"),
+            Flag(
+                "--speed",
+                metavar="N",
+                help="playback speed for --arrival replay:FILE, e.g. 4 for four times as fast (default: 1)",
+            ),
+            factor_option(
+                "max_in_flight", "N", meaning="maximum number of calls in flight with --rate; further calls wait"
+            ),
             factor_option("pacing", "auto|spin|timer"),
-            Flag("--connections", metavar="N", help="TCP connections; more than one is a pool (default: 1)"),
-            factor_option("workers", "N|auto", meaning="generator processes; auto: one per core the generator may use"),
+            Flag(
+                "--connections",
+                metavar="N",
+                help="number of TCP connections; the client pools them if there is more than one (default: 1)",
+            ),
+            factor_option(
+                "workers",
+                "N|auto",
+                meaning="number of generator processes; auto: one per core available to the generator",
+            ),
             factor_option("engine", "wire|grpcio"),
             factor_option("deadline", "TIME"),
-            Flag("--seed", metavar="N", help="seed of a random schedule: poisson or gamma (default: 1)"),
+            Flag("--seed", metavar="N", help="seed for a random schedule (poisson or gamma; default: 1)"),
         ],
     )
     streams = OptionGroup(
@@ -312,10 +307,11 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--slo",
                 metavar="NAME=LIMIT,...",
-                help="exit with 1 unless all are met: p50 p90 p95 p99 p999 mean max (at most, e.g. 5ms), errors (at"
-                " most, e.g. 0.1%; errors=1% is implied), rps (at least, successful calls)",
+                help="exit with code 1 unless every threshold is met: upper limits on p50 p90 p95 p99 p999 mean max "
+                "(e.g. 5ms) and errors (e.g. 0.1%; default 1%), and a lower limit on rps (successful calls per "
+                "second)",
             ),
-            Flag("--abort-on-slo", switch=True, help="stop the load as soon as --slo is violated"),
+            Flag("--abort-on-slo", switch=True, help="stop the load as soon as an --slo threshold is violated"),
         ],
     )
     output = OptionGroup(
@@ -327,14 +323,14 @@ def _groups() -> list[OptionGroup]:
                 metavar="|".join(FORMATS.builtin),
                 help=f"what to print (default: {SUMMARY})",
             ),
-            Flag("-o", "--output", metavar="FILE", help="print to this file"),
-            Flag("--name", metavar="TEXT", help="name of the load, for outputs"),
-            Flag("--tags", metavar="KEY=VALUE,...", help="tags, for outputs; a JSON object also works"),
-            Flag("--json", metavar="FILE", help="write ghz-compatible JSON as well; - is standard output"),
+            Flag("-o", "--output", metavar="FILE", help="write to this file instead of standard output"),
+            Flag("--name", metavar="TEXT", help="name of this run, shown in the output"),
+            Flag("--tags", metavar="KEY=VALUE,...", help="tags to include in the output; a JSON object also works"),
+            Flag("--json", metavar="FILE", help="also write ghz-compatible JSON; use - for standard output"),
             Flag(
                 "--details",
                 switch=True,
-                help="list every call in the JSON (default: if there are 1,000 or fewer)",
+                help="list every call in the JSON output (default: only if there are 1,000 or fewer)",
             ),
             *build_options(),
         ],
@@ -342,8 +338,8 @@ def _groups() -> list[OptionGroup]:
     file = Flag(
         "--config",
         metavar="FILE",
-        help="options in TOML or JSON, named as here or as in ghz; paths in it are relative to the file; the command"
-        " line takes precedence",
+        help="TOML or JSON file with options, named as here or as in ghz; its paths are relative to the file, and the "
+        "command line takes precedence",
     )
     remote = remote_group("a server on another machine")
     security = security_group("security")
@@ -353,7 +349,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "bench",
     run,
-    summary="load a running server and print a summary",
+    summary="load-test a running server and print a summary",
     usage="grpclab bench [ADDRESS|--app MODULE:NAME] [options]",
     description=DESCRIPTION,
     epilog=EPILOG,

@@ -35,12 +35,14 @@ LONGEST_STUDY = 40
 
 DESCRIPTION = """Find the first commit that is slower than a good one.
 
-BAD is compared with GOOD. A binary search then compares commits between the two with GOOD, until it has found the first
-slower one. That commit is also compared with its parent. A merge counts as one commit, without the commits of its
-branch. Each commit is checked out into a git worktree in a temporary folder; your own checkout is not touched.
+The search first compares BAD with GOOD. It then compares commits between the two with GOOD, halving the range each
+time, until it finds the first slower one, and finally compares that commit with its parent. A merge counts as one
+commit; the commits on its branch are not tested. Each commit is checked out into a git worktree in a temporary folder;
+your own checkout is not touched.
 
-Each step is a comparison like that of `grpclab compare`, stored under results/: after an interruption, the same command
-resumes. An undecided step is measured again with twice as many blocks. A commit that cannot be measured is skipped."""
+Each step runs a comparison, as `grpclab compare` does, and stores it under results/. To resume an interrupted search,
+run the same command again. A step without a verdict is repeated with twice as many blocks. A commit that cannot be
+measured is skipped."""
 
 EPILOG = """examples:
   grpclab bisect --good v1.4 --bad HEAD --app shop.server:register --call shop.v1.Till/Pay --data '{"id": 7}'
@@ -62,11 +64,11 @@ def run(options: Options) -> int:
         if getattr(options, name) is None:
             raise UsageError(f"--{name} is missing: expected a commit, a tag or a branch")
     if REVISION in parse_settings(options.settings):
-        raise UsageError(f"{REVISION} cannot be set here: --good and --bad say which revisions are compared")
+        raise UsageError(f"{REVISION} cannot be set here: --good and --bad already set the revisions")
     timeout_s = None if options.start_timeout is None else time_option("--start-timeout", options.start_timeout)
     study = None if options.study is None else study_name("--study", options.study)
     if study is not None and len(study) > LONGEST_STUDY:
-        expected = f"at most {LONGEST_STUDY} characters, since the names of several studies begin with it"
+        expected = f"at most {LONGEST_STUDY} characters, since it is the prefix of several study names"
         raise UsageError(invalid("--study", study, expected))
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
@@ -76,7 +78,7 @@ def run(options: Options) -> int:
     try:
         repository = repository_of_target(given.target)
     except UsageError as error:
-        raise UsageError(invalid(given.option, given.target.text, f"a target in a git repository: {error}")) from None
+        raise UsageError(invalid(given.option, given.target.text, f"a target in a git repository; {error}")) from None
     good, commits = _history(repository, options.good, options.bad)
     bad = commits[-1]
     tell_encoding(quiet=options.quiet)
@@ -122,7 +124,7 @@ def _target(options: Options) -> GivenTarget:
 
     chosen = target_options.target_given(options)
     if chosen is None:
-        raise UsageError("there is nothing to measure: expected --app MODULE:NAME or --cmd COMMAND")
+        raise UsageError("no server given: expected --app MODULE:NAME or --cmd COMMAND")
     target_options.refuse_unused(options, [chosen[0]])
     if not target_options.takes_security(chosen[0]):
         for name in target_options.SECURITY:
@@ -150,8 +152,8 @@ def _show(result: BisectResult, options: Options) -> int:
 COMMAND = LabCommand(
     "bisect",
     run,
-    summary="find the first commit that is slower",
-    usage="grpclab bisect --good REV --bad REV --app MODULE:NAME|--cmd COMMAND [options]",
+    summary="find the first commit that made a service slower",
+    usage="grpclab bisect --good REV --bad REV (--app MODULE:NAME | --cmd COMMAND) [options]",
     description=DESCRIPTION,
     epilog=EPILOG,
     beats=BEATS | {"app": ("cmd",), "cmd": ("app",)},
@@ -159,8 +161,10 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the revisions",
             members=[
-                revision_flag("--good", "a commit, tag or branch that is fast: the baseline of every step"),
-                revision_flag("--bad", "a later one that is slower; worktree: the working tree as it is now"),
+                revision_flag("--good", "commit, tag or branch known to be fast; every step uses it as the baseline"),
+                revision_flag(
+                    "--bad", "later revision that is slower; worktree stands for the working tree as it is now"
+                ),
             ],
         ),
         OptionGroup(
@@ -168,20 +172,28 @@ COMMAND = LabCommand(
             members=[
                 *target_options.target_flags(leave_out=("address",)),
                 *placement_flags(leave_out=("rev",)),
-                set_option("a factor of the server, the client, the load or the link"),
-                Flag("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)"),
+                set_option("a server, client, load or link factor"),
+                Flag(
+                    "--start-timeout",
+                    metavar="TIME",
+                    help="how long to wait for a server to be ready (default: 25 s)",
+                ),
             ],
         ),
-        security_group("TLS for a server started by a command"),
+        security_group("TLS to a server started by a command"),
         call_group(),
-        OptionGroup(title="the load of a trial", members=load_options(LOAD)),
+        OptionGroup(title="the load in each trial", members=load_options(LOAD)),
         OptionGroup(
             title="the steps",
             members=[
                 *block_flags(budget="none"),
-                Flag("--study", metavar="NAME", help="prefix of the names of the studies under results/"),
-                Flag("--allow-inconclusive", switch=True, help="exit with 0 if no single commit can be found"),
-                Flag("--json", metavar="FILE", help="write the steps and the result as JSON; - is standard output"),
+                Flag("--study", metavar="NAME", help="prefix for the study names under results/"),
+                Flag(
+                    "--allow-inconclusive", switch=True, help="exit with code 0 even if no single commit can be found"
+                ),
+                Flag(
+                    "--json", metavar="FILE", help="write the steps and the result as JSON; use - for standard output"
+                ),
             ],
         ),
     ],

@@ -36,11 +36,11 @@ OF_CALLS = ("data", "data_file", "data_format", "repeat", "deadline")
 NOT_HERE = ("call", "data_order", "data_repeat", "check")
 """Options of a load's call that a single call has not."""
 
-DESCRIPTION = """Look at a service: list its methods, describe a message with a template to fill in, make single calls.
+DESCRIPTION = """List a service's methods, describe a message with a template to fill in, or make single calls.
 
-The schema comes from the server's reflection, or from --proto or --protoset. You can shorten a method's name to its end
-if no other method ends in the same way: Place for shop.Orders/Place. The messages of a stream are printed as they
-arrive; if the client streams, a list in --data contains the messages of one stream."""
+The schema comes from the server's reflection service, or from --proto or --protoset. You can shorten a method name to
+its last part, e.g. Place for shop.Orders/Place, if no other method ends the same way. Messages that the server streams
+are printed as they arrive. To stream messages to the server, pass them as a list in --data."""
 EPILOG = """examples:
   grpclab call demo                                   three calls of a built-in server
   grpclab call list localhost:50051
@@ -49,14 +49,14 @@ EPILOG = """examples:
   grpclab call shop.Orders/Place localhost:50051 --data @order.json --repeat 10
   grpclab call shop.Orders/Watch localhost:50051 -q | jq .total
 
-Fields have the names of the .proto file, in answers as well. Fields with their default value are left out, as is usual
+Fields are named as in the .proto file, in answers as well. Fields that have their default value are left out, as usual
 in protobuf's JSON. With -q, only the answers are printed, one message per line.
 
-Exit codes: 0 every call ended with OK, 1 another status, 2 invalid option or unknown name, 3 no server answers,
-130 Ctrl-C."""
+Exit codes: 0 every call ended with OK, 1 a call ended with another status, 2 invalid option or unknown name, 3 no
+server responded, 130 Ctrl-C."""
 
 
-HINTS = {"--call": "write the method without an option: grpclab call package.Service/Method ADDRESS"}
+HINTS = {"--call": "pass the method as an argument, as in grpclab call package.Service/Method ADDRESS"}
 """What to type instead of options that other commands have."""
 
 
@@ -76,7 +76,7 @@ def run(options: Options) -> int:
     if options.what in (LIST, DESCRIBE) and used:
         raise UsageError(f"--{used.replace('_', '-')} only works with a call: grpclab call METHOD ADDRESS")
     if options.what == DESCRIBE and not name:
-        raise UsageError("grpclab call describe takes the name of a service, a method or a message")
+        raise UsageError("grpclab call describe needs the name of a service, a method or a message")
     if options.what != DESCRIBE and name:
         raise UsageError(invalid("ADDRESS", name[0], f"HOST:PORT or unix:PATH, e.g. {TARGET}"))
     from grpclab.load.service_client import ServiceClient
@@ -95,7 +95,7 @@ def _words(options: Options) -> tuple[list[str], list[str]]:
     targets = [word for word in options.names if ":" in word]
     for words, what in ((names, "name"), (targets, "address")):
         if len(words) > 1:
-            raise UsageError(f"{words[0]} and {words[1]} are both given: expected one {what}")
+            raise UsageError(f"expected one {what}, but both {words[0]} and {words[1]} are given")
     return names, targets
 
 
@@ -108,7 +108,7 @@ def _source(options: Options, target: str) -> ServiceSource:
     security = security_given(given)
     proto = schema_file(given)
     if options.proto_path and proto is None:
-        raise UsageError("--proto-path only applies to a .proto file: add --proto FILE")
+        raise UsageError("--proto-path applies only to a .proto file: add --proto FILE")
     if not security.verify and not options.quiet:
         print(f"grpclab: {UNVERIFIED}", file=sys.stderr)
     wait = given.get("connect_timeout")
@@ -259,9 +259,9 @@ def _demo(options: Options, words: list[str]) -> int:
         raise UsageError(f"grpclab call demo takes no {unused[0]}: it starts and calls its own server")
     with launch(ServerConfig(implementation="asyncio", stream_messages=5, stream_interval_ms=100.0)) as server:
         steps = (
-            ("One call: the answer, its status and its time.", "SayHello", 1),
-            ("Ten calls on one channel: the first one opens the connection.", "SayHello", 10),
-            ("A stream: each message is printed as it arrives.", "SayHelloStream", 1),
+            ("A single call, with its answer, status and time.", "SayHello", 1),
+            ("Ten calls on one channel; the first one opens the connection.", "SayHello", 10),
+            ("A stream, with each message printed as it arrives.", "SayHelloStream", 1),
         )
         for number, (title, method, repeat) in enumerate(steps):
             more = f" --repeat {repeat}" if repeat > 1 else ""
@@ -274,7 +274,7 @@ def _demo(options: Options, words: list[str]) -> int:
                     printer.answer(answer)
             printer.end()
     if not options.quiet:
-        print("\nYour own server: grpclab call list HOST:PORT")
+        print("\nTo look at your own server, run grpclab call list HOST:PORT")
     return 0
 
 
@@ -290,16 +290,22 @@ def _groups() -> list[OptionGroup]:
         title="the call",
         members=[
             *(flag for flag in call_options(mix=False) if flag.name not in NOT_HERE),
+            Flag("--repeat", metavar="N", help="make N calls in sequence on one channel, and print the time of each"),
+            Flag("--deadline", metavar="TIME", help="time limit for each call (default: none)"),
             Flag(
-                "--repeat", metavar="N", help="calls on one channel, one after the other; the time of each is printed"
+                "--connect-timeout",
+                metavar="TIME",
+                help="how long to wait for the server (default: 5 s for a response)",
             ),
-            Flag("--deadline", metavar="TIME", help="longest time per call (default: none)"),
-            Flag("--connect-timeout", metavar="TIME", help="longest wait for the server (default: 5 s for an answer)"),
         ],
     )
     output = OptionGroup(
         members=[
-            Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output, with nothing else")
+            Flag(
+                "--json",
+                metavar="FILE",
+                help="write the result as JSON; use - for standard output, which then contains nothing else",
+            )
         ]
     )
     return [call, sent, security_group("security"), remote_group("a server on another machine"), output]
@@ -308,7 +314,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "call",
     run,
-    summary="list a service's methods, describe a message, make a single call",
+    summary="list a service's methods, describe a message, or make a single call",
     usage="grpclab call list|describe NAME|METHOD|demo [ADDRESS] [options]",
     description=DESCRIPTION,
     epilog=EPILOG,

@@ -111,7 +111,8 @@ def described_lines(thing: Described, target: str) -> Iterator[str]:
         example = message_example(thing.input_type, DEEPEST)
         request = json.dumps([example, example] if thing.client_streaming else example)
         short = len(request) <= SHORT
-        yield from ("", "call it:" if short else "save the template as request.json, then call it:")
+        yield ""
+        yield f"to call the method, {'' if short else 'save the template as request.json and '}run:"
         data = shlex.quote(request) if short else "@request.json"
         yield f"  grpclab call {method_name(thing)} {target} --data {data}"
 
@@ -119,9 +120,9 @@ def described_lines(thing: Described, target: str) -> Iterator[str]:
 def _message_lines(title: str, kind: Descriptor) -> Iterator[str]:
     for number, message in enumerate(outlines(kind)):
         if number == MOST_MESSAGES:
-            yield from ("(other messages: grpclab call describe NAME)", "")
+            yield from ("(to see other messages, run grpclab call describe NAME)", "")
             return
-        yield f"{title} {message.name}" if number == 0 else f"  in it: {message.name}"
+        yield f"{title} {message.name}" if number == 0 else f"  nested message {message.name}"
         indent = "  " if number == 0 else "    "
         name_column = max((len(field.name) for field in message.fields), default=0) + 2
         type_column = min(30, max((len(field.type) for field in message.fields), default=0) + 2)
@@ -250,8 +251,8 @@ def repeated_summary(answers: Sequence[CallAnswer]) -> str:
         return ""
     first, median = answers[0].time_s, statistics.median(later)
     return (
-        f"The first call opened the connection and took {milliseconds(first)}; the median of the others is"
-        f" {milliseconds(median)}."
+        f"The first call opened the connection and took {milliseconds(first)}; the median of the others was "
+        f"{milliseconds(median)}."
     )
 
 

@@ -41,25 +41,26 @@ INTERRUPTED = 130
 """The exit code of what Ctrl-C ended; SIGTERM and SIGHUP have codes of their own."""
 COMMANDS = {
     "serve": "run a server in the foreground",
-    "bench": "load a running server and print a summary",
-    "record": "record the calls to a server, to replay them later",
-    "call": "list a service's methods, describe a message, make a single call",
-    "init": "write a study of your own service as a TOML file",
-    "study": "measure many configurations, compare them, write a report",
-    "compare": "compare two servers or settings, get a verdict and an exit code",
-    "bisect": "find the first commit that is slower",
+    "bench": "load-test a running server and print a summary",
+    "record": "record calls to a server so that you can replay them later",
+    "call": "list a service's methods, describe a message, or make a single call",
+    "init": "write a TOML file for a study of your own service",
+    "study": "measure and compare many configurations, and write a report",
+    "compare": "compare two servers or settings, with a verdict and an exit code",
+    "bisect": "find the first commit that made a service slower",
     "report": "rebuild the report of a stored study",
-    "profile": "profile a running Python process: families of work, a flamegraph",
+    "profile": "profile a running Python process, by kind of work and as a flamegraph",
     "notebook": "list the notebooks, or copy one into this folder",
+    "certs": "create certificates for trying out TLS",
     "doctor": "check what this machine can and cannot measure well",
     "factors": "list every factor with its levels",
     "menu": "choose what to run from a menu",
 }
 """Commands, each a module of this room with a ``COMMAND``, and a line on each; in the order of ``grpclab --help``."""
-DESCRIPTION = "Performance studies of gRPC services that hold up."
+DESCRIPTION = "Reliable performance studies of gRPC services."
 EXAMPLES = """examples:
   grpclab compare basic optimized      is B faster than A, and by how much?
-  grpclab COMMAND --help               its options, and more examples
+  grpclab COMMAND --help               options of a command, and more examples
   grpclab menu                         choose from a menu instead"""
 
 
@@ -85,7 +86,7 @@ class Program(click.Group):
             if sys.stdin.isatty() and sys.stdout.isatty():
                 show_page(ctx)
                 ctx.exit(2)
-            raise click.UsageError("no command given: `grpclab --help` lists them", ctx)
+            raise click.UsageError("no command given: `grpclab --help` lists the commands", ctx)
         return super().parse_args(ctx, args)
 
     def resolve_command(

@@ -53,15 +53,16 @@ _MEASURED = (
 )
 """What is measured, and how."""
 
-DESCRIPTION = """Compare two servers, or two configurations, in interleaved slices, and give a verdict on B.
+DESCRIPTION = """Compare two servers or configurations in interleaved slices of load, and give a verdict on B.
 
-Each side is a variant (basic, optimized, production), your own application, hosted by grpclab (--app MODULE:NAME), a
-command that starts any gRPC server (--cmd; {port} in it becomes a free port), the address of a running server
-(--address), or a stored result, results/STUDY:CONFIGURATION. Options such as --a-app and --b-cmd apply to one side.
+Each side is one of these: a variant (basic, optimized, production); your own application, hosted by grpclab (--app
+MODULE:NAME); a command that starts a gRPC server (--cmd, in which {port} is replaced by a free port); the address of a
+running server (--address); or a stored result (results/STUDY:CONFIGURATION). Options such as --a-app and --b-cmd apply
+to one side.
 
---a-set and --b-set set factors of one side. Factors of the server are for variants and applications; arg.NAME fills
-{NAME} in a command or a parameter of an application; env.NAME sets an environment variable of the server. Commands run
-without a shell: use sh -c '...' if you need one."""
+--a-set and --b-set set factors on one side. Server factors apply to variants and applications. arg.NAME replaces {NAME}
+in a command, or sets a parameter of an application. env.NAME sets an environment variable for the server. Commands do
+not run in a shell; use sh -c '...' if you need one."""
 
 EPILOG = """examples:
   grpclab compare basic optimized
@@ -75,8 +76,8 @@ EPILOG = """examples:
   grpclab compare results/monday:optimized-c64 results/tuesday:optimized-c64
 
 Exit codes: 0 B is faster or equivalent, 1 B is slower, 2 bad input, 3 a side cannot be measured, 4 inconclusive (0 with
---allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. Results are stored under
-results/; `grpclab report` builds a report from them."""
+--allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP. Results are stored under results/; `grpclab report` builds a
+report from them."""
 
 
 def run(options: Options) -> int:
@@ -92,12 +93,12 @@ def run(options: Options) -> int:
     names = {name: getattr(options, f"{name}_name") for name in SIDES}
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
     if all(stored.values()):
-        _refuse(options, _MEASURED, "stored results are compared as they were measured: remove it")
+        _refuse(options, _MEASURED, "stored results are compared as they were measured, so remove it")
         blocks, seed, study, timeout_s, budget_s = None, 1, None, None, None
         sides: dict[str, Side] = {}
     else:
         _refuse_one_stored(words, stored)
-        _refuse(options, ("allow_mixed",), "it only applies to two stored results: remove it")
+        _refuse(options, ("allow_mixed",), "it applies only to two stored results, so remove it")
         servers = target_options.allowed({name: _server(options, name) for name in SIDES}, options)
         own = [server.target for server in servers.values() if not isinstance(server, str)]
         _refuse_unused(options, own)
@@ -109,7 +110,7 @@ def run(options: Options) -> int:
         study = None if options.study is None else study_name("--study", options.study)
         budget_s = comparison_budget("--budget", options.budget or AUTO, blocks)
         if options.plan:
-            _refuse(options, ("json", "junit"), "a plan has no result yet")
+            _refuse(options, ("json", "junit"), "--plan produces no result")
     with needs_extra("study"):
         from grpclab.load.calls.payloads import PAYLOAD_FOLDER
         from grpclab.study import comparing, pilot
@@ -181,8 +182,8 @@ def _refuse_one_stored(words: Mapping[str, str | None], stored: Mapping[str, boo
         name = next(name for name in SIDES if stored[name])
         other = next(name for name in SIDES if not stored[name])
         raise UsageError(
-            f"{name.upper()}={words[name]} is a stored result, {other.upper()}={words[other]} is not: expected two"
-            f" stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
+            f"{name.upper()}={words[name]} is a stored result, but {other.upper()}={words[other]} is not: "
+            f"expected two stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
         )
 
 
@@ -197,13 +198,13 @@ def _refuse(options: Options, names: Sequence[str], reason: str) -> None:
 def _refuse_unused(options: Options, own: Sequence[Target]) -> None:
     """Raise UsageError for an option that belongs to a server of the user's own, and that none here has a use for."""
     if not own:
-        _refuse(options, ("start_timeout",), "it only applies to your own server: add --app, --a-cmd or --b-cmd")
+        _refuse(options, ("start_timeout",), "it applies only to a server of your own; add --app, --a-cmd or --b-cmd")
     target_options.refuse_unused(options, own, SIDES)
     if not any(target_options.takes_security(target) for target in own):
         _refuse(
             options,
             target_options.SECURITY,
-            "it only applies to --cmd or --address; for TLS of grpclab's own servers, set server.tls",
+            "it applies only to --cmd or --address; for TLS on grpclab's own servers, set server.tls",
         )
 
 
@@ -233,8 +234,8 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     if bool(word) == bool(given):
         found = f"both {word!r} and {given[1]}" if given else "neither"
         raise UsageError(
-            f"{name.upper()} must be a variant ({', '.join(MEANINGS)}) or your own server: --{name}-app, "
-            f"--{name}-cmd or --{name}-address, without the {name} for both sides; got {found}"
+            f"{name.upper()} must be a variant ({', '.join(MEANINGS)}) or your own server, given by --{name}-app, "
+            f"--{name}-cmd or --{name}-address (for both sides: --app, --cmd or --address); got {found}"
         )
     if given:
         return GivenTarget(target_options.secured(given[0], options), given[1])
@@ -274,7 +275,7 @@ def _groups() -> list[OptionGroup]:
         members=[
             Operand("a", "A", "the baseline: a variant or a stored result", offer=offering(_sides_there)),
             Operand("b", "B", "the candidate", offer=offering(_sides_there)),
-            set_option("a factor of both sides, e.g. server.window_kib=1024"),
+            set_option("a factor on both sides, e.g. server.window_kib=1024"),
             *_side_options("a"),
             *_side_options("b"),
         ],
@@ -284,7 +285,7 @@ def _groups() -> list[OptionGroup]:
         members=[
             *target_options.target_flags(sides=SIDES),
             *placement_flags(sides=SIDES),
-            Flag("--start-timeout", metavar="TIME", help="longest wait until a server is ready (default: 25)"),
+            Flag("--start-timeout", metavar="TIME", help="how long to wait for a server to be ready (default: 25 s)"),
         ],
     )
     judged = OptionGroup(
@@ -294,22 +295,26 @@ def _groups() -> list[OptionGroup]:
             Flag(
                 "--plan",
                 switch=True,
-                help="only measure a pilot, and say how long the comparison would take and what it could detect",
+                help="only measure a pilot, then estimate how long the comparison would take and what it could detect",
             ),
-            Flag("--study", metavar="NAME", help="folder under results/; an interrupted comparison resumes"),
-            Flag("--allow-inconclusive", switch=True, help="exit with 0 if the verdict is inconclusive"),
-            Flag("--allow-mixed", switch=True, help="accept results of different machines or versions"),
-            Flag("--json", metavar="FILE", help="write the verdict as JSON; - is standard output"),
+            Flag(
+                "--study",
+                metavar="NAME",
+                help="folder under results/; run the same command again to resume an interrupted comparison",
+            ),
+            Flag("--allow-inconclusive", switch=True, help="exit with code 0 even if the verdict is inconclusive"),
+            Flag("--allow-mixed", switch=True, help="accept results from different machines or versions"),
+            Flag("--json", metavar="FILE", help="write the verdict as JSON; use - for standard output"),
             *build_options(),
         ],
     )
     return [
         sides,
         targets,
-        security_group("TLS for a server started by a command or at an address"),
+        security_group("TLS to a server started by a command or at an address"),
         remote_group("an --address on another machine"),
         call_group(),
-        OptionGroup(title="the load of a trial", members=load_options(LOAD)),
+        OptionGroup(title="the load in each trial", members=load_options(LOAD)),
         judged,
     ]
 
@@ -317,7 +322,7 @@ def _groups() -> list[OptionGroup]:
 COMMAND = LabCommand(
     "compare",
     run,
-    summary="compare two servers or settings, get a verdict and an exit code",
+    summary="compare two servers or settings, with a verdict and an exit code",
     usage="grpclab compare [A B] [options]",
     description=DESCRIPTION,
     terms=variant_terms,

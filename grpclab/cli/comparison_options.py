@@ -45,10 +45,13 @@ def placement_flags(*, sides: Sequence[str] = (), leave_out: Sequence[str] = ())
         whose = f"{side.upper()}'s" if side else "both sides'" if sides else "the"
         prefix = f"--{side}-" if side else "--"
         if "rev" not in leave_out:
-            meaning = "git revision of {} application, or of the folder of {} command; worktree: your checkout as it is"
+            meaning = (
+                "git revision of {} application, or of the folder that {} command runs in; worktree stands for your "
+                "checkout as it is"
+            )
             flags.append(revision_flag(f"{prefix}rev", meaning.format(whose, whose)))
         if "requirements" not in leave_out:
-            meaning = f"packages for {whose} application, e.g. grpcio==1.70, or @FILE; can be repeated"
+            meaning = f"packages to install for {whose} application, e.g. grpcio==1.70, or @FILE; can be repeated"
             flags.append(Flag(f"{prefix}requirements", metavar="PACKAGES", many=True, help=meaning))
     return flags
 
@@ -87,7 +90,7 @@ def same_commit(sides: Mapping[str, Side]) -> str:
     alike = first.config.replace({REVISION: None}) == second.config.replace({REVISION: None})
     if commits == {""} or len(commits) > 1 or not alike or first.subject != second.subject:
         return ""
-    return f"{' and '.join(names)} are the same commit: A and B are the same server, as in an A/A test"
+    return f"{' and '.join(names)} are the same commit, so A and B are the same server, as in an A/A test"
 
 
 def call_group() -> OptionGroup:
@@ -95,7 +98,7 @@ def call_group() -> OptionGroup:
     ignore = Flag(
         "--ignore-fields",
         metavar="FIELD,...",
-        help="answer fields that always differ, e.g. time,trace.id",
+        help="answer fields to ignore when answers are compared, e.g. time,trace.id",
     )
     return OptionGroup(title="the call", members=[*call_options(), ignore])
 
@@ -106,16 +109,23 @@ def block_flags(*, budget: str) -> list[Flag]:
         Flag(
             "--blocks",
             metavar="N|auto",
-            help="number of blocks; auto: from the noise of the first four (default: auto)",
+            help="number of blocks; auto chooses it from the noise in the first four blocks (default: auto)",
         ),
         Flag(
             "--budget",
             metavar="TIME",
-            help=f"time for all blocks, e.g. 3m, or none: planned after the first four (default: {budget})",
+            help=(
+                "time budget for all blocks, e.g. 3m, or none for no limit; planned after the first four blocks "
+                f"(default: {budget})"
+            ),
         ),
-        Flag("--exclusive", switch=True, help="one side after the other, for servers that cannot run at the same time"),
+        Flag(
+            "--exclusive",
+            switch=True,
+            help="measure one side after the other, for servers that cannot run at the same time",
+        ),
         Flag("--min-effect", default="5%", metavar="SHARE", help="smallest effect of interest (default: 5%)"),
-        Flag("--seed", metavar="N", help="seed of the order within blocks (default: 1)"),
+        Flag("--seed", metavar="N", help="seed for the random order within blocks (default: 1)"),
     ]
 
 

@@ -73,11 +73,11 @@ def _words(where: str, table: Mapping[str, object], flags: Mapping[str, Flag]) -
     for key, value in table.items():
         name = key.replace("_", "-")
         if name not in flags:
-            hint = did_you_mean(name, flags) or "no option of that command"
-            raise UsageError(f"{where}{key}: unknown option: {hint}")
+            hint = did_you_mean(name, flags) or "which this command does not have"
+            raise UsageError(f"{where}{key}: unknown option, {hint}")
         flag = flags[name]
         if not flag.allow_from_autoenv:
-            raise UsageError(f"{where}{key}: --{name} must be given on the command line, not in a file: remove it")
+            raise UsageError(f"{where}{key}: --{name} works only on the command line; remove it from this file")
         found[str(flag.name)] = _word(f"{where}{key}", value, flag)
     return found
 
@@ -112,7 +112,7 @@ def unknown_variables(command: str, flags: Iterable[Flag], environ: Mapping[str,
         if not name.startswith(prefix):
             continue
         if name not in known:
-            lines.append(f"{name} is not used: {did_you_mean(name, known) or f'{command} has no such option'}")
+            lines.append(f"{name} is not used: {did_you_mean(name, known) or f'grpclab {command} has no such option'}")
         elif not known[name].allow_from_autoenv:
-            lines.append(f"{name} is not used: {known[name].opts[-1]} must be given on the command line")
+            lines.append(f"{name} is not used: {known[name].opts[-1]} works only on the command line")
     return lines

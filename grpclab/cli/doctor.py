@@ -63,7 +63,7 @@ def summary(findings: Sequence[Finding]) -> str:
     if not fails and not warns:
         return "This machine is fit for measuring."
     parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((fails, "problem"), (warns, "warning")) if n]
-    return f"{' and '.join(parts)}: see the arrows."
+    return f"{' and '.join(parts)}: the lines marked -> say what to do."
 
 
 COMMAND = LabCommand(
@@ -71,10 +71,10 @@ COMMAND = LabCommand(
     run,
     summary="check what this machine can and cannot measure well",
     usage="grpclab doctor [options]",
-    description="Show what this machine can and cannot measure well; with -q, only the problems.",
+    description="Check what this machine can and cannot measure well. With -q, print only the problems.",
     groups=[
         OptionGroup(
-            members=[Flag("--json", metavar="FILE", help="write the findings as JSON; - is standard output")],
+            members=[Flag("--json", metavar="FILE", help="write the findings as JSON; use - for standard output")],
         )
     ],
 )

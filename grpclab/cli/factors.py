@@ -18,7 +18,7 @@ def run(options: Options) -> int:
         from grpclab.factors.channel_args import mapping_markdown
 
         if options.json:
-            raise UsageError("--json cannot be combined with --tonic: that table is Markdown")
+            raise UsageError("--json cannot be combined with --tonic, which prints its table as Markdown")
         sys.stdout.write(mapping_markdown())
         return 0
     if options.json:
@@ -42,12 +42,12 @@ COMMAND = LabCommand(
     run,
     summary="list every factor with its levels",
     usage="grpclab factors [options]",
-    description="List every factor, its levels and its default; with -q, only the names.",
+    description="List every factor with its levels and its default. With -q, print only the names.",
     groups=[
         OptionGroup(
             members=[
-                Flag("--tonic", switch=True, help='the table "from tonic to grpcio", in Markdown'),
-                Flag("--json", metavar="FILE", help="write the table as JSON; - is standard output"),
+                Flag("--tonic", switch=True, help='print the table "from tonic to grpcio" as Markdown'),
+                Flag("--json", metavar="FILE", help="write the table as JSON; use - for standard output"),
             ]
         )
     ],

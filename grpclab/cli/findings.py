@@ -146,15 +146,15 @@ def _cores(facts: Facts) -> Finding:
             name="cores",
             state="fail",
             value=f"{value}: server and generator share one core",
-            advice="figures measured here are for both together: give this machine a second core",
+            advice="figures measured here cover both together: give this machine a second core",
         )
     value += f": server on {_list(plan.server)}, generator on {_list(plan.generator)}"
     if len(plan.server) == 1:
         return _warn(
             "cores",
             value,
-            "with one core for the server, `server.processes` beyond 1 cannot be tested here"
-            " and is reported as not testable: use three cores or more for it",
+            "with only one core for the server, more than one server process cannot be tested here and is reported as "
+            "not testable: use a machine with at least three cores",
         )
     return _ok("cores", value)
 
@@ -174,8 +174,8 @@ def _load(facts: Facts) -> Finding:
     return _warn(
         "load",
         value,
-        "other work is running or has just finished: stop it (`top` shows it) and wait a minute, or intervals will "
-        "be wide",
+        "other work is running or has just finished: stop it (`top` shows it) and wait a minute; otherwise intervals "
+        "will be wide",
     )
 
 
@@ -184,11 +184,11 @@ def _quota(facts: Facts) -> Finding:
     if quota is None:
         return _ok("CPU quota", "none")
     if quota >= len(facts.machine.affinity):
-        return _ok("CPU quota", f"{quota:g} cores, which are all usable cores")
+        return _ok("CPU quota", f"{quota:g} cores, enough for every usable core")
     return _warn(
         "CPU quota",
-        f"{quota:g} cores on {len(facts.machine.affinity)} usable",
-        "when the quota is used up, the container is stopped for up to 100 ms, which shows as latency: give it "
+        f"{quota:g} cores, but {len(facts.machine.affinity)} are usable",
+        "when the quota is used up, the container is stopped for up to 100 ms, which shows up as latency: give it "
         "whole cores instead (docker: --cpuset-cpus instead of --cpus)",
     )
 
@@ -202,36 +202,36 @@ def _frequency(facts: Facts) -> Finding:
     value = f"governor {governor or 'unknown'}, turbo {words[turbo]}"
     advice = []
     if governor not in (None, "performance"):
-        advice.append("the clock follows the load: `sudo cpupower frequency-set -g performance`")
+        advice.append("clock speed follows the load: run `sudo cpupower frequency-set -g performance`")
     if turbo:
-        advice.append("with turbo on, the clock follows the temperature: turn it off to measure small differences")
+        advice.append("with turbo on, clock speed depends on temperature: turn turbo off to measure small differences")
     return _warn("CPU frequency", value, "; ".join(advice)) if advice else _ok("CPU frequency", value)
 
 
 def _timer(facts: Facts) -> Finding:
     timer = facts.timer
-    value = f"a sleep ends {timer.p50_ms:.2f} ms late, p99 {timer.p99_ms:.2f}, max {timer.max_ms:.1f}"
+    value = f"sleeps end {timer.p50_ms:.2f} ms late at p50, {timer.p99_ms:.2f} ms at p99, {timer.max_ms:.1f} ms at most"
     if timer.p99_ms <= 1:
         return _ok("timers", value)
     return _warn(
         "timers",
         value,
-        "the machine itself is that late (other work, or a busy host), so tail latencies below "
-        f"{math.ceil(timer.p99_ms)} ms cannot be distinguished from it",
+        "the machine itself causes this delay (other work, or a busy host), so tail latencies below "
+        f"{math.ceil(timer.p99_ms)} ms cannot be told apart from it",
     )
 
 
 def _ptrace(facts: Facts) -> Finding:
     capable, scope, system = facts.machine.cap_sys_ptrace, facts.machine.ptrace_scope, facts.machine.system
     if capable or (capable is None and facts.machine.root):
-        return _ok("ptrace", "may attach to running servers")
+        return _ok("ptrace", "grpclab can attach to running servers")
     if system == "Linux" and scope in (None, 0):
-        return _ok("ptrace", "may attach to its own processes")
+        return _ok("ptrace", "grpclab can attach to its own processes")
     remedy = {
         0: "run `grpclab profile` as root",  # not Linux
-        1: "`sudo sysctl kernel.yama.ptrace_scope=0`, or run it as root (docker: --cap-add SYS_PTRACE)",
-        2: "run it as root (docker: --cap-add SYS_PTRACE), or set kernel.yama.ptrace_scope to 0",
-        3: "attaching is locked until the next boot: set kernel.yama.ptrace_scope below 3 in /etc/sysctl.d",
+        1: "run `sudo sysctl kernel.yama.ptrace_scope=0`, or run grpclab as root (docker: --cap-add SYS_PTRACE)",
+        2: "run grpclab as root (docker: --cap-add SYS_PTRACE), or set kernel.yama.ptrace_scope to 0",
+        3: "set kernel.yama.ptrace_scope below 3 in /etc/sysctl.d, and reboot",
     }[scope or 0]
     return _warn(
         "ptrace",
@@ -244,7 +244,7 @@ def _py_spy(facts: Facts) -> Finding:
     if facts.py_spy:
         version = facts.versions.get("py-spy")
         return _ok("py-spy", f"{version or 'found'} at {facts.py_spy}")
-    return _warn("py-spy", "not found", "without it, trials are not profiled: `pip install py-spy`")
+    return _warn("py-spy", "not found", "without py-spy, trials are not profiled: run `pip install py-spy`")
 
 
 def _open_files(facts: Facts) -> Finding:
@@ -256,14 +256,14 @@ def _open_files(facts: Facts) -> Finding:
     if soft >= MANY + reserve:
         through = (soft if hard is None else hard) - reserve
         limited = through < 2 * MANY  # the link raises its own soft limit; it takes two files a connection
-        tail = f"; through the link {through // 2:,}" if limited else ""
+        tail = f", or {through // 2:,} through the link" if limited else ""
         return _ok("open files", f"{value}: enough for {MANY:,} connections{tail}")
     needed = 2 * MANY + reserve
     raise_hard = hard is not None and hard < MANY + reserve
     return _warn(
         "open files",
         f"{value}: enough for {max(0, soft - reserve):,} connections",
-        f"raise it for {MANY:,}: "
+        f"to allow {MANY:,} connections, use "
         + (f"`* hard nofile {needed}` in /etc/security/limits.conf, then " if raise_hard else "")
         + f"`ulimit -n {needed if hard is None else min(needed, max(hard, MANY + reserve))}`",
     )
@@ -283,7 +283,7 @@ def _ports(facts: Facts) -> Finding:
     return _warn(
         "ports",
         value,
-        "one channel per call leaves each port in TIME_WAIT for a minute, so they run out: `sudo sysctl "
+        "with one channel per call, each port stays in TIME_WAIT for a minute, so ports run out: run `sudo sysctl "
         'net.ipv4.ip_local_port_range="15000 60999"`',
     )
 
@@ -306,7 +306,7 @@ def _threads(facts: Facts) -> Finding:
     short = [remedies[name] for name, limit in bounds.items() if limit < MANY + 1000]
     if not short:
         return _ok("threads", value)
-    return _warn("threads", value, f"`server.threads={MANY}` needs more: {'; '.join(short)}")
+    return _warn("threads", value, f"`server.threads={MANY}` needs a higher limit: {'; '.join(short)}")
 
 
 def _disk(facts: Facts) -> Finding:
@@ -318,7 +318,7 @@ def _disk(facts: Facts) -> Finding:
         name="disk",
         state=state,
         value=f"{free / 2**30:.1f} GiB free in this folder",
-        advice="" if state == "ok" else "studies are stored here: free up 1 GiB",
+        advice="" if state == "ok" else "studies are stored here: free at least 1 GiB",
     )
 
 
@@ -330,7 +330,10 @@ def _versions(facts: Facts) -> Finding:
     state: State = "ok" if not missing else "warn" if missing == ["uvloop"] else "fail"
     advice = {
         "ok": "",
-        "warn": "without it, `server.event_loop=uvloop` cannot be tested and the link is slower: `pip install uvloop`",
+        "warn": (
+            "without uvloop, `server.event_loop=uvloop` cannot be tested and the link is slower: run `pip install "
+            "uvloop`"
+        ),
         "fail": f"`pip install {' '.join(missing)}`",
     }[state]
     return Finding(name="versions", state=state, value=", ".join(parts), advice=advice)
@@ -357,13 +360,13 @@ def _grpc_environment(facts: Facts) -> Finding:
     acting = [name for name in variables if name not in harmless]
     if not acting:
         return _ok("GRPC_ variables", ", ".join(variables))
-    advice = f"they change how grpcio behaves in every trial: `unset {' '.join(acting)}` unless you mean it"
+    advice = f"they change how grpcio behaves in every trial: run `unset {' '.join(acting)}` unless that is intended"
     return _warn("GRPC_ variables", ", ".join(variables), advice)
 
 
 def _generator(facts: Facts) -> Finding:
     ceilings = [f"{name} {rate:,.0f}" if rate else f"{name} unknown" for name, rate in facts.ceilings.items()]
-    return _ok("generator", f"calls/s that one process can make, at least: {', '.join(ceilings)}")
+    return _ok("generator", f"one process can make at least this many calls/s: {', '.join(ceilings)}")
 
 
 def _tools(facts: Facts) -> list[Finding]:

@@ -53,8 +53,8 @@ _SWITCHES = {
 _RATES = {"-r", "--rate", "--rps"}
 HINTS = {
     **{f"--{key}": reason for key, reason in REFUSED.items() if key not in OF_SCHEDULE},
-    "-T": "write --connect-timeout TIME",
-    "-L": "write --set client.keepalive_s=TIME",
+    "-T": "use --connect-timeout TIME",
+    "-L": "use --set client.keepalive_s=TIME",
     "--reflect": "reflection is used unless --proto or --protoset is given",
 }
 """What to do instead of the options that have no counterpart."""
@@ -89,7 +89,8 @@ def in_our_words(words: Sequence[str]) -> list[str]:
     if concurrency := concurrency_schedule(_of(schedule_keys, OF_CONCURRENCY), "", "--"):
         if rate or _RATES & {word.partition("=")[0] for word in words}:
             raise UsageError(
-                "--concurrency-schedule and a rate: use only one; --max-in-flight limits the calls of a rate"
+                "--concurrency-schedule cannot be combined with a rate: use --max-in-flight to limit the calls in "
+                "flight"
             )
         done = [f"--concurrency={concurrency}", *_without_concurrency(done)]
     return done

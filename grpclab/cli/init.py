@@ -21,10 +21,11 @@ FILE = "threads.toml"
 DEEPEST, LONGEST = 2, 400
 """Messages within messages that an example has, and its longest text."""
 
-DESCRIPTION = """Write a study of your own service as a TOML file: the method, an example request, and factors.
+DESCRIPTION = """Write a TOML file for a study of your own service, with a method, an example request and factors.
 
-grpclab finds the service by the reflection of a running server (ADDRESS), or by briefly hosting an application
-(--app MODULE:NAME). Edit the file so that the service can answer the request, then run `grpclab study --file FILE`."""
+grpclab gets the list of methods from the reflection service of a running server (ADDRESS), or by briefly hosting an
+application (--app MODULE:NAME). Edit the request so that your service accepts it, then run
+`grpclab study --file FILE`."""
 
 
 def run(options: Options) -> int:
@@ -32,10 +33,10 @@ def run(options: Options) -> int:
     path = Path(options.file)
     if path.exists():
         raise UsageError(
-            invalid("--file", options.file, "a file that does not exist yet: remove it, or choose another name")
+            invalid("--file", options.file, "a file that does not exist yet; remove this one, or choose another name")
         )
     if bool(options.target) == bool(options.app):
-        raise UsageError("expected grpclab init ADDRESS, or grpclab init --app MODULE:NAME")
+        raise UsageError("expected either grpclab init ADDRESS or grpclab init --app MODULE:NAME")
     from grpclab.servers.target import Address, App
 
     app = App(options.app, app_dir=options.app_dir or "", python=options.python or "") if options.app else None
@@ -46,9 +47,9 @@ def run(options: Options) -> int:
     try:
         path.write_text("\n".join([*lines(target, method, path.name, implementation), ""]), encoding="utf-8")
     except OSError as error:
-        raise UsageError(invalid("--file", options.file, f"a writable file: {error.strerror}")) from None
+        raise UsageError(invalid("--file", options.file, f"a writable file ({error.strerror})")) from None
     if not options.quiet:
-        print(f"{path}: a study of {_name(method)}; edit its request so that the service accepts it, then run")
+        print(f"wrote {path}, a study of {_name(method)}; edit its request so that the service accepts it, then run")
         print(f"grpclab study --file {path}")
         others = [name for name in _names(schema) if name != _name(method)]
         if others:
@@ -97,7 +98,7 @@ def _method(schema: Schema, call: str | None) -> MethodDescriptor:
     """The method that was asked for, else the first. Raises UsageError."""
     methods = _methods(schema)
     if not methods:
-        raise UsageError(f"{schema.source} has no method")
+        raise UsageError(f"{schema.source} has no methods")
     if call is None:
         return methods[0]
     chosen = next((method for method in methods if _name(method) == call.removeprefix("/")), None)
@@ -155,7 +156,7 @@ def _toml(value: Any) -> str:
 COMMAND = LabCommand(
     "init",
     run,
-    summary="write a study of your own service as a TOML file",
+    summary="write a TOML file for a study of your own service",
     usage="grpclab init ADDRESS|--app MODULE:NAME [options]",
     description=DESCRIPTION,
     beats={"target": ("app", "python", "app_dir")},
@@ -163,11 +164,15 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the service",
             members=[
-                Operand("target", "ADDRESS", "HOST:PORT of a server with reflection"),
+                Operand("target", "ADDRESS", "HOST:PORT of a running server with reflection"),
                 *target_options.target_flags(
                     leave_out=("cmd", "address", "cwd", "ready", "prepare", "cleanup", "security")
                 ),
-                Flag("--call", metavar="PKG.SERVICE/METHOD", help="the method (default: the first unary one)"),
+                Flag(
+                    "--call",
+                    metavar="PKG.SERVICE/METHOD",
+                    help="the method to call (default: the first unary method)",
+                ),
             ],
         ),
         OptionGroup(

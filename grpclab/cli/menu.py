@@ -66,7 +66,7 @@ def _build(_prompts: Prompts) -> list[Command]:
 
 def _serve(prompts: Prompts) -> list[Command]:
     port = prompts.ask("Port", str(DEFAULT_PORTS["optimized"]))
-    answers = {"true": "yes, on http://127.0.0.1:3000", "false": "no: it costs throughput"}
+    answers = {"true": "yes, on http://127.0.0.1:3000", "false": "no (they cost throughput)"}
     diagnostics = prompts.choose("With profiles and metrics?", answers, "true")
     return [["env", f"PPROF_ENABLED={diagnostics}", PROGRAM, "serve", "optimized", "--port", port]]
 
@@ -84,8 +84,8 @@ def _docker(prompts: Prompts) -> list[Command]:
         raise UsageError(f"{file} does not exist: run the menu in a clone of grpclab, which has deploy/")
     answers = {
         "": "both servers and the diagnostics dashboard",
-        "load": "the same, and a load generator that runs once",
-        "monitoring": "the same, with Prometheus, its alerts, and Grafana",
+        "load": "both servers, the dashboard, and a load generator that runs once",
+        "monitoring": "both servers and the dashboard, plus Prometheus with its alerts, and Grafana",
     }
     profile = prompts.choose("What do you want to start?", answers, "")
     chosen = ["--profile", profile] if profile else []
@@ -106,7 +106,7 @@ def _compare(prompts: Prompts) -> list[Command]:
     answers = {name: f"{name}: {meaning}" for name, meaning in MEANINGS.items()}
     baseline = prompts.choose("A, the baseline", answers, "basic")
     candidate = prompts.choose("B, the candidate", answers, "optimized")
-    setting = prompts.ask("A factor that B changes, e.g. server.threads=4 (may be empty)", "")
+    setting = prompts.ask("A factor that B changes, e.g. server.threads=4 (optional)", "")
     effect = prompts.ask("Smallest effect of interest", "5%")
     changed = ["--b-set", setting] if setting else []
     return [[PROGRAM, "compare", baseline, candidate, *changed, "--min-effect", effect]]
@@ -118,7 +118,7 @@ def _study(prompts: Prompts) -> list[Command]:
 
         answers = {name: f"{name}: {design.question}" for name, design in DESIGNS.items()}
     design = prompts.choose("Which study?", answers, "quick")
-    steps = {"": "yes", "--plan": "no: only say how long it would take, and what it could detect"}
+    steps = {"": "yes", "--plan": "no: only estimate how long it would take and what it could detect"}
     step = prompts.choose("Measure now?", steps, "")
     return [[PROGRAM, "study", "--design", design, *filter(None, [step])]]
 
@@ -151,12 +151,12 @@ def _report(prompts: Prompts) -> list[Command]:
 TASKS: dict[str, Task] = {
     "Build all": Task(summary="check this machine; in a clone, generate the stubs", commands=_build),
     "Run optimized server": Task(summary="with profiles and metrics", commands=_serve),
-    "Run benchmark": Task(summary="load a running server", commands=_bench),
+    "Run benchmark": Task(summary="load-test a running server", commands=_bench),
     "Docker setup": Task(summary="both servers in containers, optionally with monitoring", commands=_docker),
     "Generate flamegraph": Task(summary="profile a running server", commands=_flamegraph),
     "Compare": Task(summary="is B faster than A, and by how much?", commands=_compare),
-    "Study": Task(summary="measure many configurations, write a report", commands=_study),
-    "Call": Task(summary="look at a service, call a method", commands=_call),
+    "Study": Task(summary="measure many configurations and write a report", commands=_study),
+    "Call": Task(summary="explore a service and call its methods", commands=_call),
     "Report": Task(summary="rebuild the report of a stored study", commands=_report),
 }
 """The entries of the menu, by their titles."""
@@ -248,8 +248,8 @@ COMMAND = LabCommand(
     run,
     summary="choose what to run from a menu",
     usage="grpclab menu [options]",
-    description="Choose a task and its options: the menu shows the command and runs it. Ctrl-C stops a command or"
-    " cancels a question; in the menu, it ends the program. Options are passed on to the command.",
+    description="Choose a task and answer its questions; grpclab then shows the command and runs it. Ctrl-C stops a "
+    "running command or cancels a question; at the menu itself, it exits. Options are passed on to the command.",
     terms=lambda: [
         HelpTable(title="tasks", meanings={title: task.summary for title, task in TASKS.items()}, column=24)
     ],

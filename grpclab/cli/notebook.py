@@ -16,7 +16,7 @@ from grpclab.system.paths import notebook, notebooks
 from grpclab.system.subprocesses import module_command
 
 EPILOG = """examples:
-  grpclab notebook                       list them
+  grpclab notebook                       list the notebooks
   grpclab notebook sweep --open          copy sweep.ipynb here and open it in JupyterLab
   papermill sweep.ipynb out.ipynb -p requests 2500"""
 
@@ -26,7 +26,7 @@ def run(options: Options) -> int:
     if options.name is None:
         for flag in ("force", "open"):
             if getattr(options, flag):
-                raise UsageError(f"--{flag} only works with one notebook: expected grpclab notebook NAME --{flag}")
+                raise UsageError(f"--{flag} needs the name of a notebook: expected grpclab notebook NAME --{flag}")
         _list(quiet=options.quiet)
         return 0
     if options.open and importlib.util.find_spec("jupyterlab") is None:
@@ -51,9 +51,7 @@ def copy(name: str, folder: Path, *, force: bool) -> Path:
     source, target = notebook(stem), folder / f"{stem}.ipynb"
     content = source.read_bytes()
     if target.exists() and target.read_bytes() != content and not force:
-        raise UsageError(
-            f"{target.name} already exists here with different content: keep it, or replace it with --force"
-        )
+        raise UsageError(f"{target.name} already exists here with different content: use --force to replace it")
     if not target.exists() or not target.samefile(source):
         target.write_bytes(content)
     return target
@@ -87,7 +85,7 @@ COMMAND = LabCommand(
             members=[
                 Operand("name", "NAME", "the notebook to copy", offer=offering(notebooks)),
                 Flag("--force", switch=True, help="replace an existing file of that name"),
-                Flag("--open", switch=True, help="open it in JupyterLab: the copy here, or a new one"),
+                Flag("--open", switch=True, help="open the notebook in JupyterLab, from a copy in this folder"),
             ]
         )
     ],

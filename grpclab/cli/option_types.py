@@ -1,13 +1,14 @@
-"""What the values of options are: numbers, one of a few words, paths; an error names the option in full."""
+"""What the values of options are: numbers, one of a few words, paths, tags; an error names the option in full."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from grpclab.errors import invalid
+from grpclab.errors import UsageError, invalid
 from grpclab.system.registry import Registry
 
 
@@ -94,3 +95,21 @@ def written(param: click.Parameter | None) -> str:
     if isinstance(param, click.Option):
         return param.opts[-1]
     return str((param.metavar or param.name) if param else "the value")
+
+
+def parsed_tags(text: str) -> dict[str, str]:
+    """The tags of --tags: pairs, or an object of strings in JSON. Raises UsageError."""
+    expected = "KEY=VALUE,KEY=VALUE, or a JSON object of strings"
+    if text.lstrip().startswith("{"):
+        try:
+            tags = json.loads(text)
+        except ValueError:
+            raise UsageError(invalid("--tags", text, expected)) from None
+    else:
+        pairs = [word.partition("=") for word in text.split(",") if word]
+        tags = {key.strip(): value for key, equals, value in pairs if equals and key.strip()}
+        if len(tags) < len(pairs):
+            raise UsageError(invalid("--tags", text, expected))
+    if not all(isinstance(value, str) for value in tags.values()):
+        raise UsageError(invalid("--tags", text, expected))
+    return dict(tags)

@@ -50,26 +50,24 @@ def call_options(*, mix: bool = True) -> list[Flag]:
             "--call",
             metavar="PKG.SERVICE/METHOD",
             repeatable=mix,
-            help="a method of any kind (default: our own greeter); several take turns by their weights, e.g. --call"
-            " shop.Cart/Get=7 --call shop.Cart/Add=3",
+            help="the method to call (default: grpclab's own greeter); repeat it to mix several methods by weight, "
+            "e.g. --call shop.Cart/Get=7 --call shop.Cart/Add=3",
         ),
         Flag(
             "--data",
             metavar="JSON",
             repeatable=mix,
-            help="the request, a list of requests that are sent in turn, or @FILE (default: {}); if the client"
-            " streams, a list contains the messages of one call"
-            + ("; with several --call, one for all of them, or one for each in their order" if mix else ""),
+            help="a request, a list of requests to send in turn, or @FILE (default: {}); if the client streams, the "
+            "list holds the messages of one call"
+            + ("; with several --call, give one --data for all, or one for each in the same order" if mix else ""),
         ),
         Flag(
             "--data-file",
             metavar="FILE",
-            help="requests in a file: JSON, .jsonl, .csv with a header, .bin of length-delimited messages; - is"
-            " standard input",
+            help="file to read requests from: .json, .jsonl, .csv with a header row, or .bin with length-delimited "
+            "messages; use - for standard input",
         ),
-        Flag(
-            "--data-format", metavar="|".join(FORMATS), help="format of the requests (default: by the name of the file)"
-        ),
+        Flag("--data-format", metavar="|".join(FORMATS), help="format of the requests (default: from the file name)"),
         Flag(
             "--data-order",
             metavar="|".join(ORDERS),
@@ -78,18 +76,27 @@ def call_options(*, mix: bool = True) -> list[Flag]:
         Flag(
             "--data-repeat",
             switch=True,
-            help="start over when generated requests ({{.RequestNumber}} etc.) run out, instead of ending the load",
+            help=(
+                "reuse generated requests ({{.RequestNumber}} etc.) from the start when they run out, instead of "
+                "ending the load"
+            ),
         ),
         Flag(
             "--check",
             metavar="EXPRESSION",
-            help="fail a call (WRONG_ANSWER) unless this is true, e.g. 'reply.total > 0'",
+            help=(
+                "condition for every answer, e.g. 'reply.total > 0'; a call that does not meet it fails with "
+                "WRONG_ANSWER"
+            ),
         ),
-        Flag("--metadata", metavar="KEY=VALUE", many=True, help="metadata of each call; can be repeated"),
+        Flag("--metadata", metavar="KEY=VALUE", many=True, help="metadata to send with each call; can be repeated"),
         Flag(
             "--metadata-file",
             metavar="FILE",
-            help="more metadata, one key=value per line; a value env:NAME is read from that environment variable",
+            help=(
+                "file with more metadata, one key=value per line; a value of the form env:NAME is read from the "
+                "environment variable NAME"
+            ),
         ),
         Flag(
             "--proto",
@@ -109,12 +116,18 @@ def call_options(*, mix: bool = True) -> list[Flag]:
 def security_group(title: str) -> OptionGroup:
     """The options of TLS, and of the names that a server goes by."""
     members = [
-        Flag("--tls", switch=True, help="use TLS; trust this machine's certificate authorities, or --cacert"),
+        Flag(
+            "--tls", switch=True, help="use TLS, trusting this machine's certificate authorities or those in --cacert"
+        ),
         Flag("--cacert", metavar="FILE", help="root certificates to trust, in PEM; implies --tls"),
         Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, if the server requires one"),
         Flag("--key", metavar="FILE", help="the key of --cert, in PEM, without a passphrase"),
-        Flag("--server-name", metavar="NAME", help="the name in the server's certificate (default: its address)"),
-        Flag("--authority", metavar="NAME", help="the :authority of calls (default: as above)"),
+        Flag(
+            "--server-name",
+            metavar="NAME",
+            help="the name to expect in the server's certificate (default: the host in the address)",
+        ),
+        Flag("--authority", metavar="NAME", help="the :authority header of calls (default: the server name above)"),
         Flag("--insecure-skip-verify", switch=True, help="use TLS without checking the server's certificate"),
     ]
     return OptionGroup(title=title, members=members)
@@ -137,13 +150,15 @@ def remote_group(title: str) -> OptionGroup:
             "--allow-remote",
             switch=True,
             explicit=True,
-            help="load a server on another machine, within all three ceilings",
+            help="send load to a server on another machine; requires the three limits below",
         ),
-        Flag("--max-rate", metavar="N", help="most calls per second, including warm-up and retries"),
-        Flag("--max-calls", metavar="N", help="most calls in total, including warm-up and retries"),
-        Flag("--max-time", metavar="TIME", help="longest time for sending calls and waiting for answers"),
+        Flag("--max-rate", metavar="N", help="maximum calls per second, including warm-up and retries"),
+        Flag("--max-calls", metavar="N", help="maximum number of calls, including warm-up and retries"),
+        Flag("--max-time", metavar="TIME", help="maximum time for sending calls and waiting for answers"),
     ]
-    return OptionGroup(title=title, note="Without these, only this machine is loaded.", members=members)
+    return OptionGroup(
+        title=title, note=("Without these options, grpclab sends load only to this machine."), members=members
+    )
 
 
 def allowance_given(given: Mapping[str, Any]) -> Allowance | None:
@@ -178,13 +193,20 @@ def load_options(defaults: Mapping[str, Level]) -> list[Flag]:
     )
     return [
         *(factor_option(option, metavar, *names, defaults=defaults) for option, metavar, *names in short),
-        Flag("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is on p99)"),
+        Flag("-r", "--rate", metavar="RATE", help="calls per second (open loop; the verdict is based on p99 latency)"),
         factor_option(
             "arrival",
             "SHAPE",
-            meaning=f"spacing of calls at a --rate: {SHAPES}; a replay has its own rate, replay:FILE@4 four times that",
+            meaning=(
+                f"spacing of calls with --rate: {SHAPES}; a replay keeps its own rate, and replay:FILE@4 plays it "
+                "four times as fast"
+            ),
         ),
-        Flag("--connections", metavar="N", help="TCP connections; more than one is a pool"),
+        Flag(
+            "--connections",
+            metavar="N",
+            help="number of TCP connections; the client pools them if there is more than one",
+        ),
     ]
 
 
@@ -230,7 +252,7 @@ def build_options() -> list[Flag]:
         Flag(
             "--github",
             switch=True,
-            help="annotate the build and add to its summary in GitHub Actions (default: if GITHUB_ACTIONS is true)",
+            help="in GitHub Actions, annotate the build and add to its summary (default: on if GITHUB_ACTIONS is true)",
         ),
     ]
 
@@ -300,7 +322,7 @@ def set_option(what: str) -> Flag:
         "settings",
         metavar="FACTOR=LEVEL",
         many=True,
-        help=f"set {what} (`grpclab factors` lists them); can be repeated",
+        help=f"set {what} (`grpclab factors` lists all factors); can be repeated",
     )
 
 
@@ -314,7 +336,7 @@ def idle_lines(sides: Mapping[str, Side], given: Mapping[str, set[str]]) -> Iter
         where = [name for name in sides if factor in given[name]]
         if where and all(factor in idle[name] for name in where):
             on = " and ".join(name.upper() for name in where)
-            yield f"no effect on {on}: {factor}: {idle[where[0]][factor]}"
+            yield f"{factor} has no effect on {on}: {idle[where[0]][factor]}"
     # One process, which is not idle, may stand on the other side.
     few = {name: unreached_processes(side.config) for name, side in sides.items()}
     for text in dict.fromkeys(filter(None, few.values())):

@@ -27,7 +27,7 @@ from grpclab.system import terminal
 
 DEFAULTS_FILE = "grpclab.defaults_file"
 """The key of click's context under which the file is named that gives defaults."""
-UNSET_VARIABLE = "it is empty: is a variable unset?"
+UNSET_VARIABLE = "but it is empty; is a variable unset?"
 
 
 def is_given(value: object) -> bool:
@@ -164,8 +164,8 @@ class OptionGroup:
 def common_options() -> list[Flag]:
     """The options that every command has."""
     return [
-        Flag("-q", "--quiet", switch=True, help="print only the result, and errors"),
-        Flag("-v", "--verbose", switch=True, help="show tracebacks of errors"),
+        Flag("-q", "--quiet", switch=True, help="print only the result and any errors"),
+        Flag("-v", "--verbose", switch=True, help="show tracebacks for errors"),
         Flag(
             "--redact",
             metavar="NAME",
@@ -235,7 +235,7 @@ class LabCommand(click.Command):
             raise
         if left and not ctx.resilient_parsing:
             path = ctx.command_path
-            raise click.UsageError(f"unexpected argument {left[0]!r}: `{path} --help` shows what {path} takes", ctx)
+            raise click.UsageError(f"unexpected argument {left[0]!r}: `{path} --help` shows its arguments", ctx)
         return left
 
     def _apart(self, ctx: click.Context, words: Sequence[str]) -> list[str]:
@@ -254,7 +254,7 @@ class LabCommand(click.Command):
             flag = flags.get(name)
             if flag is None:
                 if equals and name in names:
-                    raise click.UsageError(f"invalid {name}={value}: expected {name} alone: it takes no value", ctx)
+                    raise click.UsageError(f"invalid {name}={value}: expected {name} without a value", ctx)
                 done.append(word)
                 continue
             if not equals:
@@ -291,9 +291,9 @@ class LabCommand(click.Command):
         flag = next(flag for flag in self.flags if not flag.is_flag and flag.allow_from_autoenv)
         variable = f"GRPCLAB_{self.name}_{flag.name}".upper()
         return (
-            f"Change a default with [{self.name}] in grpclab.toml, or [tool.grpclab.{self.name}] in pyproject.toml, in"
-            f" the working folder, or with an environment variable, e.g. {variable} for {flag.opts[-1]}. The"
-            " command line overrides the variable, and the variable overrides the file."
+            f"You can change defaults under [{self.name}] in grpclab.toml or [tool.grpclab.{self.name}] in "
+            f"pyproject.toml, in the working folder, or with environment variables such as {variable} for "
+            f"{flag.opts[-1]}. The command line overrides the variable, and the variable overrides the file."
         )
 
 
@@ -345,4 +345,6 @@ def explained(error: click.UsageError) -> str:
     if isinstance(command, LabCommand) and name in command.hints:
         return f"unknown option {name}: {command.hints[name]}"
     known = [word for param in command.params if isinstance(param, click.Option) for word in param.opts]
-    return f"unknown option {name}: {did_you_mean(name, known) or f'`{error.ctx.command_path} --help` lists them'}"
+    return (
+        f"unknown option {name}: {did_you_mean(name, known) or f'`{error.ctx.command_path} --help` lists the options'}"
+    )

@@ -7,8 +7,8 @@ from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.profiling import families
 
 EPILOG = """py-spy samples Python threads and names their functions. perf, if it is installed and permitted, samples
-every running thread. py-spy pauses the process briefly for each sample. Files: .html is a flamegraph, .folded and
-.speedscope.json are for other tools, .pb.gz is for `go tool pprof`."""
+every running thread. py-spy pauses the process briefly for each sample. A file ending in .html is a flamegraph, .folded
+and .speedscope.json are for other tools, and .pb.gz is for `go tool pprof`."""
 
 
 def run(options: Options) -> int:
@@ -21,28 +21,40 @@ def run(options: Options) -> int:
 COMMAND = LabCommand(
     "profile",
     run,
-    summary="profile a running Python process: families of work, a flamegraph",
+    summary="profile a running Python process, by kind of work and as a flamegraph",
     usage="grpclab profile (--pid N | --server HOST:PORT) [options]",
-    description="Profile a running Python process of this machine.",
+    description="Profile a running Python process on this machine.",
     epilog=EPILOG,
     beats={"pid": ("server",), "server": ("pid",)},
     groups=[
         OptionGroup(
             title="the process",
             members=[
-                Flag("--pid", kind=Whole(), help="a process, including child processes that run Python"),
-                Flag("--server", metavar="HOST:PORT", help="the processes listening there; HOST must be this machine"),
+                Flag("--pid", kind=Whole(), help="process to profile, including its child processes that run Python"),
+                Flag(
+                    "--server",
+                    metavar="HOST:PORT",
+                    help="profile the processes listening on this port; HOST must be this machine",
+                ),
             ],
         ),
         OptionGroup(
             members=[
-                Flag("--duration", default="5s", metavar="TIME", help="whole seconds (default: 5s)"),
+                Flag(
+                    "--duration",
+                    default="5s",
+                    metavar="TIME",
+                    help="how long to sample, in whole seconds (default: 5s)",
+                ),
                 Flag("--rate", kind=Whole(), default=100, metavar="HZ", help="samples per second (default: 100)"),
                 Flag(
                     "--handler",
                     default=families.HANDLER,
                     metavar="FILE",
-                    help=f"file with the handlers, given by the end of its path (default: {families.HANDLER})",
+                    help=(
+                        "source file with the handlers, identified by the end of its path (default: "
+                        f"{families.HANDLER})"
+                    ),
                 ),
                 Flag(
                     "-o",
@@ -50,9 +62,9 @@ COMMAND = LabCommand(
                     kind=FileName(as_path=True),
                     many=True,
                     metavar="FILE",
-                    help="write py-spy's stacks to *.html, *.folded, *.speedscope.json or *.pb.gz; can be repeated",
+                    help="write py-spy's stacks to a .html, .folded, .speedscope.json or .pb.gz file; can be repeated",
                 ),
-                Flag("--json", metavar="FILE", help="write the figures as JSON; - is standard output"),
+                Flag("--json", metavar="FILE", help="write the figures as JSON; use - for standard output"),
             ]
         ),
     ],

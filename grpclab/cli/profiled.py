@@ -37,7 +37,7 @@ def run(options: Options) -> int:
 
     if (options.pid is None) == (options.server is None):
         given = "neither was" if options.pid is None else "both were"
-        raise UsageError(f"expected one of --pid N and --server HOST:PORT; {given} given")
+        raise UsageError(f"expected either --pid N or --server HOST:PORT; {given} given")
     options.duration = _whole_seconds(options.duration)
     _check("--rate", options.rate, 1, 1000)
     writers = [(path, _writer(path)) for path in options.output]
@@ -92,7 +92,7 @@ def _by_perf(options: Options, pids: Sequence[int]) -> perf.PerfProfile:
     if native.samples or native.note == perf.PERMISSION_ADVICE:
         return native
     if cpu_s * options.rate < FEW_SAMPLES:
-        note = f"the processes ran for {cpu_s:.2f} s of perf's {options.duration} s, too little for a sample"
+        note = f"the processes ran for only {cpu_s:.2f} s of perf's {options.duration} s, too little for a sample"
         return dataclasses.replace(native, note=f"{note}: keep the server under load for both passes")
     return dataclasses.replace(native, note=f"{native.note}, though the processes ran for {cpu_s:.2f} s of perf's time")
 
@@ -156,7 +156,9 @@ def _server(target: str) -> list[int]:
     pids = listening_at(target)
     if not pids:
         where = f"on port {port}" if port else f"at {target}"
-        raise TargetError(f"no readable process listens {where}: start the server, or use --pid")
+        raise TargetError(
+            f"found no process listening {where} that you have permission to inspect: start the server, or use --pid"
+        )
     return processes.by_port(pids, target)
 
 
@@ -172,7 +174,7 @@ def _writer(path: Path) -> Writer:
 def _html(stacks: Mapping[str, int], options: Options) -> bytes:
     note = f"{_name(options)}, {options.duration} s at {options.rate} Hz by py-spy, Python threads at work."
     return flamegraph.page(
-        stacks, heading=f"{sum(stacks.values()):,} samples at work", note=note, handler=options.handler
+        stacks, heading=f"{sum(stacks.values()):,} samples of threads at work", note=note, handler=options.handler
     ).encode()
 
 
@@ -247,7 +249,10 @@ def _lines(options: Options, figures: Figures) -> list[str]:
     cores = whole.cpu_s / options.duration
     lines = [f"{some}, {options.duration} s: {cores:.2f} cores used, {kernel:.0f}% of that in the kernel"]
     if figures.gone:  # what it had used went with it
-        lines = [f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s; this covers the time until then"]
+        lines = [
+            f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s, so these figures cover only the time "
+            "until then"
+        ]
     lines += [
         f"  {use.comm:<18}{use.cpu_s / options.duration:>6.2f} cores" for use in figures.threads_used if use.cpu_s > 0
     ]

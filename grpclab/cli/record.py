@@ -18,21 +18,22 @@ from grpclab.system.addresses import host_port, parse
 if TYPE_CHECKING:
     from grpclab.load.record import RecordingSummary
 
-DESCRIPTION = """Record the calls to a server: method, request, metadata and time of each.
+DESCRIPTION = """Record the method, request, metadata and time of each call to a server.
 
-A relay listens on --listen and forwards every byte to --to. Point the client at the relay; the server needs no change.
-The recording ends after --duration or --calls, or at Ctrl-C. Calls that were recorded until then are kept."""
+A relay listens on --listen and forwards every byte to --to. Point the client at the relay; the server needs no changes.
+The recording ends after --duration or --calls, or when you press Ctrl-C, and keeps every call recorded by then."""
 EPILOG = """examples:
   grpclab record --listen 50060 --to localhost:50051 -o day.calls
   grpclab record --listen 50060 --to localhost:50051 -o day.calls --duration 60s
   grpclab bench localhost:50051 --data-file day.calls --arrival replay:day.calls --speed 4
 
 Metadata values are not recorded if they are binary, if their name marks them as secret (authorization, x-api-key, ...),
-or if --redact names them. Requests are recorded in full. Both connections are on this machine, without TLS.
+or if --redact names them. Requests are recorded in full. Both connections stay on this machine and do not use TLS.
 
-A call is in the file within half a second: if this command is killed, the calls up to then can be replayed.
+Each call is written to the file within half a second, so if this command is killed, you can still replay the calls up
+to then.
 
-Exit codes: 0 done, also at Ctrl-C, SIGTERM or SIGHUP, 2 bad input, 3 no call arrived, or the file could not be
+Exit codes: 0 done (also after Ctrl-C, SIGTERM or SIGHUP), 2 bad input, 3 no call arrived or the file could not be
 written."""
 
 
@@ -82,7 +83,9 @@ def _target(text: str | None) -> str:
         raise UsageError("--to is missing: expected HOST:PORT of a server on this machine, e.g. localhost:50051")
     target = host_port(text)
     if not parse(target)[1]:
-        raise UsageError(invalid("--to", text, "HOST:PORT, e.g. localhost:50051: a Unix socket is not recorded"))
+        raise UsageError(
+            invalid("--to", text, "HOST:PORT, e.g. localhost:50051; calls over a Unix socket cannot be recorded")
+        )
     return target
 
 
@@ -102,7 +105,7 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
     if summary.ended_because:
         yield f"  ended: {summary.ended_because}"
     if writer.unended:
-        yield f"  note: {qty.count(writer.unended, 'call')} had not ended"
+        yield f"  note: {qty.count(writer.unended, 'call')} had not ended when the recording stopped"
     for reason, calls in writer.incomplete.items():
         missing = f"{qty.count(calls, 'call')} cannot be replayed, because the request is missing"
         yield f"  note: {missing}: {reason}"
@@ -111,13 +114,13 @@ def _lines(summary: RecordingSummary, path: Path) -> Iterator[str]:
     if writer.masked:
         given = " ".join(f"--metadata {key}=..." for key in sorted(writer.masked))
         yield f"  note: secret values were not written; a replay needs them: {given}"
-    yield f"replay it: grpclab bench TARGET --data-file {path} --arrival replay:{path}"
+    yield f"replay the recording: grpclab bench TARGET --data-file {path} --arrival replay:{path}"
 
 
 COMMAND = LabCommand(
     "record",
     run,
-    summary="record the calls to a server, to replay them later",
+    summary="record calls to a server so that you can replay them later",
     usage="grpclab record --listen PORT --to HOST:PORT -o FILE [options]",
     description=DESCRIPTION,
     epilog=EPILOG,
@@ -125,8 +128,8 @@ COMMAND = LabCommand(
         OptionGroup(
             title="the calls",
             members=[
-                Flag("--listen", metavar="PORT", help="port that clients call instead of the server's"),
-                Flag("--to", metavar="HOST:PORT", help="the server, on this machine"),
+                Flag("--listen", metavar="PORT", help="port for clients to call instead of the server's"),
+                Flag("--to", metavar="HOST:PORT", help="address of the server, on this machine"),
             ],
         ),
         OptionGroup(
@@ -138,8 +141,8 @@ COMMAND = LabCommand(
                     metavar="FILE",
                     help="file for the recording, e.g. day.calls",
                 ),
-                Flag("--duration", metavar="TIME", help="end after this time (default: at Ctrl-C)"),
-                Flag("--calls", kind=Whole(), metavar="N", help="end after this many calls"),
+                Flag("--duration", metavar="TIME", help="stop after this time (default: on Ctrl-C)"),
+                Flag("--calls", kind=Whole(), metavar="N", help="stop after this many calls"),
             ]
         ),
     ],

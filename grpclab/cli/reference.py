@@ -31,7 +31,7 @@ EPILOG = """examples of serve reference:
   grpclab serve reference --service-time constant:1ms --stall 1s@3s --error 1%:UNAVAILABLE
   grpclab serve reference --fault goaway:100
 
-The trailer grpclab-residence-ns of each reply says how long the call was in the server, in ns."""
+The trailer grpclab-residence-ns in each reply gives the time that the call spent in the server, in nanoseconds."""
 
 
 def fault_terms() -> list[HelpTable]:
@@ -58,19 +58,25 @@ def reference_options() -> list[Flag]:
         flag(
             "--pacing",
             "auto|spin|timer",
-            "how to keep time: spin uses a whole core; auto spins if there are two",
+            "how to wait: spin keeps a whole core busy; auto spins if there are two cores",
             "auto",
         ),
-        flag("--stall", "1s@3s", "pause for 1 s, 3 s after the first request; can be repeated", None, many=True),
+        flag(
+            "--stall",
+            "1s@3s",
+            "stall the server, e.g. 1s@3s for 1 s, starting 3 s after the first request; can be repeated",
+            None,
+            many=True,
+        ),
         flag("--error", "1%:STATUS", "let this share of the calls fail; can be repeated", None, many=True),
-        flag("--response-bytes", "N", "length of the reply's text; 0 = a greeting", 0, kind=Whole()),
-        flag("--stream-messages", "N", "messages of SayHelloStream", unset.stream_messages, kind=Whole()),
+        flag("--response-bytes", "N", "length of the reply text; 0 means a greeting", 0, kind=Whole()),
+        flag("--stream-messages", "N", "number of messages in SayHelloStream", unset.stream_messages, kind=Whole()),
         flag("--stream-interval-ms", "MS", "pause between two messages", interval, kind=Decimal()),
-        flag("--max-concurrent-streams", "N", "concurrent calls on one connection", "unlimited", kind=Whole()),
+        flag("--max-concurrent-streams", "N", "maximum concurrent calls on one connection", "unlimited", kind=Whole()),
         flag("--window-kib", "N", "HTTP/2 window for what the server receives", unset.window_kib, kind=Whole()),
-        Flag("--no-residence", switch=True, help="do not send the trailer with the time in the server"),
-        flag("--fault", "NAME[:N]", "misbehave on purpose: see below", None),
-        flag("--seed", "N", "seed of everything random", unset.seed, kind=Whole()),
+        Flag("--no-residence", switch=True, help="omit the trailer with the time spent in the server"),
+        flag("--fault", "NAME[:N]", "misbehave on purpose, in one of the ways listed below", None),
+        flag("--seed", "N", "seed for all random choices", unset.seed, kind=Whole()),
     ]
 
 
@@ -83,7 +89,7 @@ def refuse_options(options: Options) -> None:
     """Raise UsageError if an option was given that another server does not have."""
     for option in filter(options.insists_on, _given(options)):
         flag = f"--{option.replace('_', '-')}"
-        raise UsageError(f"{flag} is an option of `serve reference`; serve {options.variant} has --set")
+        raise UsageError(f"{flag} works only with `serve reference`; with `serve {options.variant}`, use --set")
 
 
 def run(options: Options, port: int) -> int:
@@ -92,7 +98,11 @@ def run(options: Options, port: int) -> int:
     from grpclab.servers.reference.foreground import serve_reference_in_foreground
 
     if options.insists_on("settings"):
-        raise UsageError(f"--set {options.settings[0]}: serve reference has its own options, see `serve --help`")
+        raise UsageError(
+            f"--set {options.settings[0]}: serve reference has its own options; see `grpclab serve --help`"
+        )
+    if options.insists_on("certs"):
+        raise UsageError("--certs cannot be used here: `serve reference` has no TLS")
     if options.insists_on("desk_host"):
         raise UsageError(
             "--desk-host is an option of `serve basic`, `optimized` and `production`; "
@@ -102,6 +112,6 @@ def run(options: Options, port: int) -> int:
     given |= {"residence": False} if options.no_residence else {}
     spec = ReferenceSpec(host=options.host, port=port, **given)
     if "seed" in given and not spec.draws and not options.quiet:
-        print("grpclab: no effect: --seed: nothing is random without --service-time or --error", file=sys.stderr)
+        print("grpclab: --seed has no effect: nothing is random without --service-time or --error", file=sys.stderr)
     serve_reference_in_foreground(spec, quiet=options.quiet)
     leave(0)

@@ -46,13 +46,13 @@ def _judge_again(options: Options) -> None:
     """Print a study by today's rules, or a joint verdict over several; no report is written."""
     if unfit := next(filter(options.insists_on, ("site", "figures")), ""):
         raise UsageError(
-            f"--{unfit} cannot be combined with --{'joint' if options.joint else 'rejudge'}: it writes no report"
+            f"--{unfit} cannot be combined with --{'joint' if options.joint else 'rejudge'}, which writes no report"
         )
     if options.joint and options.rejudge:
-        raise UsageError("--rejudge cannot be combined with --joint: runs are joined as they were judged")
+        raise UsageError("--rejudge cannot be combined with --joint, which keeps the verdict of each run")
     if options.joint and options.insists_on("allow_mixed"):
         raise UsageError(
-            "--allow-mixed cannot be combined with --joint: its runs may come from several machines anyway"
+            "--allow-mixed cannot be combined with --joint, which accepts runs from different machines anyway"
         )
     folder = stored_folder(options.study)
     require_writable(options.json)
@@ -124,7 +124,7 @@ def stored_folder(name: str | None) -> Path:
     if name is None:
         raise UsageError(f"no study given: expected grpclab report STUDY; {_some(known, results)}")
     if Path(name).is_file():
-        hint = "open a report in a browser or with grpclab.load_study" if name.endswith(".html") else "that is a file"
+        hint = "open a report in a browser or with grpclab.load_study" if name.endswith(".html") else "this is a file"
         raise DesignError(f"no study in {name}: expected the name of a study or its folder; {hint}")
     places = list(dict.fromkeys((Path(name), results / name)))
     for folder in places:
@@ -154,21 +154,24 @@ COMMAND = LabCommand(
                 Operand(
                     "study",
                     "STUDY",
-                    "name of the study, or its folder: results/STUDY",
+                    "name of the study, or its folder, results/STUDY",
                     offer=offering(stored_studies),
                 ),
-                Flag("--allow-mixed", switch=True, help="accept trials of different machines or versions"),
+                Flag("--allow-mixed", switch=True, help="accept trials from different machines or versions"),
                 Flag(
                     "--rejudge",
                     switch=True,
-                    help="apply the current rules and list the rows that change; stored results and the report "
-                    "stay as they are",
+                    help="list the rows that the current rules would change; stored results and the report stay as "
+                    "they are",
                 ),
                 Flag(
                     "--joint",
                     several=True,
                     metavar="OTHER...",
-                    help="joint verdict of this study and others with the same plan: results/STUDY, or a report",
+                    help=(
+                        "give a joint verdict on this study and others with the same plan, each as results/STUDY or a "
+                        "report"
+                    ),
                 ),
                 Flag(
                     "--figures",
@@ -182,7 +185,7 @@ COMMAND = LabCommand(
                     metavar="DIR",
                     help="build a static site of all reports and guides in this folder",
                 ),
-                Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output"),
+                Flag("--json", metavar="FILE", help="write the result as JSON; use - for standard output"),
             ]
         )
     ],

@@ -14,9 +14,9 @@ from grpclab.cli.options import set_option, variant_terms
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import target_flags, target_given
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import TrialConfig, from_environment, parse_settings
+from grpclab.factors.config import ServerConfig, TrialConfig, from_environment, parse_settings, refuse_twice
 from grpclab.factors.defaults import DEFAULT_PORTS
-from grpclab.factors.levels import format_level
+from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import PYTHON
 
 APPLICATION_PORT = 50051
@@ -25,13 +25,13 @@ WITH_DIAGNOSTICS = ("optimized", "production")
 """The variants that have a diagnostics server unless PPROF_ENABLED says otherwise."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHUP, and then lets running calls finish; a
-second signal ends them.
+second signal cuts them off.
 
-Environment: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT, GRPCLAB_LOG;
-PPROF_ENABLED (true for optimized and production) and PPROF_PORT (3000): the diagnostics server, on 127.0.0.1 unless
---desk-host names another address. There it requires a token: PPROF_TOKEN, or else the token that is printed with the
-address. An option overrides a variable, and a variable overrides the default. Other commands do not read these
-variables."""
+Environment variables: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT and GRPCLAB_LOG;
+PPROF_ENABLED (true by default for optimized and production) and PPROF_PORT (3000) for the diagnostics server. It
+listens on 127.0.0.1 unless --desk-host names another address, where it requires a token: the value of PPROF_TOKEN, or
+else the token printed with the address. Options override variables, and variables override defaults. Other commands do
+not read these variables."""
 
 
 def run(options: Options) -> int:
@@ -64,11 +64,11 @@ def _serve_greeter(options: Options, port: int) -> int:
     others = sorted(name for name in given if not name.startswith("server."))
     if others:
         raise UsageError(
-            f"invalid --set {others[0]}={format_level(given[others[0]])}: expected a factor of the server;"
-            f" `grpclab bench --set {others[0]}=...` loads the server with it"
+            f"invalid --set {others[0]}={format_level(given[others[0]])}: expected a server factor; set this one with "
+            f"`grpclab bench --set {others[0]}=...`"
         )
     asked = from_environment(os.environ) | given
-    settings = variant(options.variant).differences(TrialConfig()) | asked
+    settings = variant(options.variant).differences(TrialConfig()) | _levels_of_certs(options, given) | asked
     server_only = {name: level for name, level in settings.items() if name.startswith("server.")}
     if not options.quiet:
         _warn_of_no_effect(TrialConfig().replace(server_only), asked)
@@ -76,7 +76,10 @@ def _serve_greeter(options: Options, port: int) -> int:
     diagnostics = diagnostics_address(os.environ, default=options.variant in WITH_DIAGNOSTICS, host=options.desk_host)
     if diagnostics is not None:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
-    serve_in_foreground(options.variant, server_only, where, port, quiet=options.quiet, diagnostics=diagnostics)
+    certs = _certs(options, TrialConfig().replace(server_only).server)
+    serve_in_foreground(
+        options.variant, server_only, where, port, quiet=options.quiet, diagnostics=diagnostics, certs=certs
+    )
     leave(0)
 
 
@@ -102,7 +105,7 @@ def _serve_application(options: Options) -> int:
         raise UsageError(
             invalid(f"--set {others[0]}", format_level(given[others[0]]), "a server factor, arg.NAME, or env.NAME")
         )
-    config = TrialConfig().replace(from_environment(os.environ) | given)
+    config = TrialConfig().replace(from_environment(os.environ) | _levels_of_certs(options, given) | given)
     chosen = target_given(options)
     assert chosen is not None
     where = placed(chosen[0], config.own)
@@ -112,7 +115,7 @@ def _serve_application(options: Options) -> int:
     if not options.quiet:
         for name, reason in cannot_act(config, hosted=True).items():
             if name in given:
-                print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
+                print(f"grpclab: {name} has no effect: {reason}", file=sys.stderr)
     with WORKTREES.in_use():
         serve_application(
             target,
@@ -122,8 +125,30 @@ def _serve_application(options: Options) -> int:
             arguments=own.arguments,
             env=own.variables,
             quiet=options.quiet,
+            certs=_certs(options, config.server),
         )
     leave(0)
+
+
+def _levels_of_certs(options: Options, given: Mapping[str, Level]) -> dict[str, Level]:
+    """The levels that --certs stands for. Raises UsageError where --set sets TLS as well."""
+    if options.certs is None:
+        return {}
+    refuse_twice({"server.tls"}, given)
+    return {"server.tls": True, "server.tls_reload": True}
+
+
+def _certs(options: Options, config: ServerConfig) -> str:
+    """The absolute path of the folder of --certs; "" without it. Raises UsageError if it lacks a file."""
+    if options.certs is None:
+        return ""
+    from pathlib import Path
+
+    from grpclab.servers import tls
+
+    folder: str = os.path.abspath(options.certs)
+    tls.check_files(Path(folder), "--certs", mutual=config.mutual_tls)
+    return folder
 
 
 def _warn_of_no_effect(config: TrialConfig, given: Collection[str]) -> None:
@@ -132,7 +157,7 @@ def _warn_of_no_effect(config: TrialConfig, given: Collection[str]) -> None:
 
     for name, reason in cannot_act(config.replace({"load.method": "SayHelloStream"})).items():
         if name in given:
-            print(f"grpclab: no effect: {name}: {reason}", file=sys.stderr)
+            print(f"grpclab: {name} has no effect: {reason}", file=sys.stderr)
 
 
 def _port(flag: int | None, environ: Mapping[str, str], default: int) -> int:
@@ -176,7 +201,13 @@ COMMAND = LabCommand(
                 ),
                 Flag("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"),
                 Flag("--desk-host", metavar="HOST", help="address of the diagnostics server (default: 127.0.0.1)"),
-                set_option("a factor of the server, e.g. server.window_kib=1024"),
+                Flag(
+                    "--certs",
+                    metavar="DIR",
+                    help="use TLS with server.pem and server.key from this folder, as written by `grpclab certs`, and "
+                    "reload them when they change",
+                ),
+                set_option("a server factor, e.g. server.window_kib=1024"),
             ],
         ),
         OptionGroup(

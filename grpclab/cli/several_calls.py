@@ -30,9 +30,9 @@ def gathered(given: Mapping[str, Any], *, in_a_file: bool = False) -> Mapping[st
         kept = {name: value for name, value in given.items() if name not in {"call", "data", *idle}}
         return kept | {"mix": _mix(calls, requests)}
     if isinstance(data, list) and not in_a_file:
-        raise UsageError(f"--data is given {len(data)} times: expected once, or once for each of several --call")
+        raise UsageError(f"--data is given {len(data)} times: expected it once, or once for each --call")
     if isinstance(calls, str) and "=" in calls:
-        raise UsageError(invalid("--call", calls, "no weight for a single call; several --call are a mix"))
+        raise UsageError(invalid("--call", calls, "no weight, since there is only one --call"))
     return given
 
 
@@ -42,7 +42,7 @@ def _mix(calls: Sequence[str], data: Any) -> tuple[MixedCall, ...]:
 
     each = data if isinstance(data, list) else [data]
     if len(each) not in (1, len(calls)):
-        expected = "expected one for all of them, or one for each in their order"
+        expected = "expected one --data for all calls, or one for each call in the same order"
         raise UsageError(f"--data is given {len(each)} times for {len(calls)} --call: {expected}")
     requests = [request_data({"data": one}) for one in each]
     requests *= len(calls) // len(requests)
@@ -97,7 +97,10 @@ def check_several(given: Mapping[str, Any], levels: Collection[str], parts: Mapp
     if not mix and not is_recorded(given):
         return False
     if mix and (idle := next((part.replace("_", "-") for part in OF_ONE_CALL if parts.get(part) is not None), None)):
-        raise UsageError(f"--{idle} belongs to one call of several: write {idle} into its table [[call]] in a file")
+        raise UsageError(
+            f"--{idle} applies to a single call, but several are given: set {idle} in that call's [[call]] table in a "
+            "file"
+        )
     shared = {name: part for name, part in parts.items() if name not in OF_ONE_CALL}
     plan.check_call(called(given), levels, **shared)
     return True

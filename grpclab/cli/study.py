@@ -47,7 +47,9 @@ def run(options: Options) -> int:
     if original:
         if options.plan and original.manifest.plan.subjects:
             kind = "a comparison" if original.manifest.design == "compare" else "a study of your own server"
-            raise UsageError(f"--plan cannot be combined with repeating {kind}: its number of blocks is known")
+            raise UsageError(
+                f"--plan cannot be combined with --repeat of {kind}, whose number of blocks is already known"
+            )
         study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
     elif options.file:
         study = Study.described(
@@ -95,7 +97,10 @@ def _agreed(original: Original) -> bool:
     foreign = original.foreign() if original.trusted else []
     if not (foreign and sys.stdin.isatty() and sys.stdout.isatty()):
         return False
-    print(f"{original.source} was recorded by another user or on another machine, and would start or open:")
+    print(
+        f"{original.source} was recorded by another user or on another machine. Repeating it would start or open the "
+        "following:"
+    )
     print("\n".join(f"  {line}" for line in foreign))
     return input("Continue? [y/N] ").strip().lower() in ("y", "yes")
 
@@ -109,15 +114,17 @@ def _parameters(options: Options) -> StudyParameters:
     chosen = {name: value for name, value in chosen.items() if name in typed or name not in unused}
     others = [f"--{name.replace('_', '-')}" for name in sorted(set(typed) - {"study"})]
     if options.repeat and (others := [*others, *(["--file"] if options.file else [])]):
-        raise UsageError(f"{others[0]} cannot be combined with --repeat: it measures the plan of {options.repeat}")
+        raise UsageError(f"{others[0]} cannot be combined with --repeat, which measures the plan of {options.repeat}")
     if options.yes and not options.repeat:
         raise UsageError("--yes works only with --repeat: no other command asks for confirmation")
     if options.insists_on("exclusive") and not options.file:
-        raise UsageError("--exclusive works only with --file: the servers of other studies can run at the same time")
+        raise UsageError(
+            "--exclusive works only with --file: the built-in servers of other studies can run at the same time"
+        )
     if options.file and (others := [one for one in others if one != "--budget"]):  # which is no key of a file
         raise UsageError(f"{others[0]} cannot be combined with --file: set it in {options.file}")
     if options.plan and options.insists_on("json"):
-        raise UsageError("--json cannot be combined with --plan: a plan has no result yet")
+        raise UsageError("--json cannot be combined with --plan, which produces no result")
     refuse_without_part(design, [name for name in typed if name != "study"], written="--{}")
     return StudyParameters(**chosen)
 
@@ -137,11 +144,10 @@ def parameter_options() -> list[Flag]:
 COMMAND = LabCommand(
     "study",
     run,
-    summary="measure many configurations, compare them, write a report",
+    summary="measure and compare many configurations, and write a report",
     usage="grpclab study [options]",
-    description="Run the study of notebooks/sweep.ipynb in the terminal. Results go to results/<study>/, the "
-    "report to reports/<study>.html. After Ctrl-C, finished trials are kept, and the same command resumes "
-    "the study.",
+    description="Run the study in notebooks/sweep.ipynb from the terminal. Results go to results/<study>/ and the "
+    "report to reports/<study>.html. Ctrl-C keeps the finished trials; run the same command again to resume the study.",
     epilog="Exit codes: 0 done, whatever the verdict; 2 invalid option; 3 nothing could be measured; 130 Ctrl-C; "
     "143 SIGTERM; 129 SIGHUP.",
     groups=[
@@ -158,21 +164,24 @@ COMMAND = LabCommand(
                 Flag(
                     "--exclusive",
                     switch=True,
-                    help="with --file: one server after the other, if two cannot run at the same time (exclusive = "
-                    "true in the file)",
+                    help="with --file: run one server after the other, for servers that cannot run at the same time "
+                    "(in the file: exclusive = true)",
                 ),
                 Flag(
                     "--repeat",
                     kind=FileName(as_path=True),
                     metavar="STUDY",
-                    help="repeat a study: results/STUDY, its manifest.json, or a report; --study names the repeat",
+                    help=(
+                        "repeat a study, given as results/STUDY, its manifest.json, or a report; use --study to name "
+                        "the new run"
+                    ),
                 ),
                 Flag(
                     "--yes",
                     switch=True,
                     explicit=True,
-                    help="with --repeat: start the commands of a study recorded by another user or on another "
-                    "machine without asking",
+                    help="with --repeat: do not ask before starting the commands of a study from another user or "
+                    "another machine",
                 ),
             ],
         ),
@@ -182,9 +191,12 @@ COMMAND = LabCommand(
                 Flag(
                     "--plan",
                     switch=True,
-                    help="only measure a short pilot, and say how long the study would take and what it could detect",
+                    help=(
+                        "only measure a short pilot, then estimate how long the study would take and what it could "
+                        "detect"
+                    ),
                 ),
-                Flag("--json", metavar="FILE", help="write the result as JSON; - is standard output"),
+                Flag("--json", metavar="FILE", help="write the result as JSON; use - for standard output"),
             ]
         ),
     ],

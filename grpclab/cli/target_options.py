@@ -28,16 +28,16 @@ SECURITY = ("tls", "cacert", "cert", "key", "server_name", "authority", "insecur
 REMOTE = ("allow_remote", "max_rate", "max_calls", "max_time")
 FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
 MEANINGS = {
-    "app": ("MODULE:NAME", "{whose} application: a function that registers servicers on a server"),
-    "cmd": ("COMMAND", "command that starts {whose} server; {{port}} becomes a free port"),
-    "address": ("HOST:PORT", "{whose} server, already running: each block opens new connections"),
+    "app": ("MODULE:NAME", "{whose} application, given as a function that registers servicers on a server"),
+    "cmd": ("COMMAND", "command that starts {whose} server; {{port}} is replaced by a free port"),
+    "address": ("HOST:PORT", "address of {whose} running server; each block opens new connections"),
     "python": ("PATH", "the interpreter that hosts {whose} application (default: this one)"),
-    "app-dir": ("DIR", "the folder that {whose} application is imported from (default: the working folder)"),
-    "dir": ("DIR", "the folder that {whose} application is imported from"),
+    "app-dir": ("DIR", "the folder to import {whose} application from (default: the working folder)"),
+    "dir": ("DIR", "the folder to import {whose} application from"),
     "cwd": ("DIR", "the working folder of the server"),
     "ready": ("HOW", "how to tell that the server is ready: tcp, health or log:REGEX (default: tcp)"),
-    "prepare": ("COMMAND", "run before each start of the server; must exit with 0"),
-    "cleanup": ("COMMAND", "run after each stop of the server"),
+    "prepare": ("COMMAND", "command to run before each server start; it must exit with code 0"),
+    "cleanup": ("COMMAND", "command to run after each server stop"),
 }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from grpclab.factors.client_features import idle_features, service_config
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
@@ -203,7 +204,7 @@ RULES: tuple[Rule, ...] = (
         2**20,
         "default 4 MiB in grpcio; no limit here, since large answers would fail",
     ),
-    _compression_rule("client.compression", "off by default; it says nothing about the answers"),
+    _compression_rule("client.compression", "off by default; it does not affect answers"),
     Rule(
         factor="client.resend",
         arguments=("grpc.enable_retries",),
@@ -222,7 +223,7 @@ NOT_CHANNEL_ARGUMENTS: dict[str, tuple[str, str]] = {
 """Factors with a tonic name that grpcio takes elsewhere: where, and what to know."""
 
 NO_COUNTERPART: dict[str, str] = {
-    "tcp_keepalive": "no argument sets SO_KEEPALIVE; HTTP/2 pings (server.keepalive_s) take its place",
+    "tcp_keepalive": "no argument sets SO_KEEPALIVE; use HTTP/2 pings (server.keepalive_s) instead",
     "tcp_nodelay": "C-core sets TCP_NODELAY on every socket: always on, not a factor",
 }
 """Settings of tonic that cannot be expressed in grpcio."""
@@ -249,7 +250,7 @@ def server_args(config: ServerConfig) -> ChannelArgs:
     return [*_args("server", config), *reuse, ("grpc.max_receive_message_length", -1)]
 
 
-def client_args(config: ClientConfig) -> ChannelArgs:
+def client_args(config: ClientConfig) -> list[tuple[str, int | str]]:
     """Channel arguments of each of the client's channels.
 
     Those that every channel has are in :mod:`grpclab.system.channels`. The limits are those of engine `wire`: for
@@ -264,7 +265,11 @@ def client_args(config: ClientConfig) -> ChannelArgs:
         "grpc.max_reconnect_backoff_ms": RECONNECT_MS[1],
         "grpc.max_channel_trace_event_memory_per_node": TRACE_BYTES,
     }
-    return list((fixed | dict(_args("client", config))).items())
+    retries = {"grpc.enable_retries": 1} if config.retries else {}
+    args: dict[str, int | str] = {**fixed, **dict(_args("client", config)), **retries}
+    if text := service_config(config):
+        args["grpc.service_config"] = text
+    return list(args.items())
 
 
 POOL = ("server.threads", "server.spare_threads")
@@ -290,56 +295,56 @@ def without_effect(config: TrialConfig, *, hosted: bool = False) -> dict[str, st
 def _idle_windows(section: str, side: ServerConfig | ClientConfig) -> dict[str, str]:
     reasons = {}
     if side.adaptive_window:
-        reasons[f"{section}.window_kib"] = "BDP probing overrides it: set adaptive_window=false"
+        reasons[f"{section}.window_kib"] = "BDP probing overrides it; set adaptive_window=false"
     if side.keepalive_s is None:
-        reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent: set keepalive_s"
+        reasons[f"{section}.keepalive_timeout_s"] = "no pings are sent; set keepalive_s"
     return reasons
 
 
 def _idle_on_server(config: TrialConfig) -> dict[str, str]:
     server, reasons = config.server, _idle_windows("server", config.server)
     if server.adaptive_window:
-        reasons["server.max_frame_kib"] = "BDP probing overrides it: set adaptive_window=false"
+        reasons["server.max_frame_kib"] = "BDP probing overrides it; set adaptive_window=false"
     if not server.tls:
-        reasons["server.mutual_tls"] = "there is no TLS: set tls=true"
+        reasons |= dict.fromkeys(("server.mutual_tls", "server.tls_reload"), "TLS is off; set tls=true")
     if server.rate_limit_rps is None:
-        reasons["server.rate_limit_burst"] = "there is no rate limit: set rate_limit_rps"
+        reasons["server.rate_limit_burst"] = "no rate limit is set; set rate_limit_rps"
     if server.implementation == "sync":
-        reasons["server.event_loop"] = "a sync server runs no event loop: set implementation=asyncio"
+        reasons["server.event_loop"] = "a sync server has no event loop; set implementation=asyncio"
     else:
         reasons |= dict.fromkeys(POOL, "an asyncio server runs handlers on its loop, not in threads")
     if config.load.method != "SayHelloStream":
         for name in ("stream_messages", "stream_interval_ms"):
-            reasons[f"server.{name}"] = f"{config.load.method} has no stream: set load.method=SayHelloStream"
+            reasons[f"server.{name}"] = f"{config.load.method} has no stream; set load.method=SayHelloStream"
     elif server.stream_messages < 2:
-        reasons["server.stream_interval_ms"] = "there is no pause without a second message: raise stream_messages"
+        reasons["server.stream_interval_ms"] = "a stream with a single message has no pause; raise stream_messages"
     return reasons
 
 
 def _idle_in_client(config: TrialConfig) -> dict[str, str]:
-    client, reasons = config.client, _idle_windows("client", config.client)
+    client, reasons = config.client, _idle_windows("client", config.client) | idle_features(config)
     if client.keepalive_s is None:
-        reasons["client.max_pings_without_data"] = "no pings are sent: set keepalive_s"
+        reasons["client.max_pings_without_data"] = "no pings are sent; set keepalive_s"
     elif config.load.engine == "wire":
-        reasons["client.max_pings_without_data"] = "the wire engine does not limit its pings: set engine=grpcio"
+        reasons["client.max_pings_without_data"] = "the wire engine does not limit its pings; set engine=grpcio"
     if config.load.engine == "wire" and client.window_kib is None:
-        reasons["client.adaptive_window"] = "the wire engine does not probe: set window_kib"
+        reasons["client.adaptive_window"] = "the wire engine does no BDP probing; set window_kib"
     if client.pooling != "pool":
-        reasons["client.connections"] = f"pooling={client.pooling} does not use it: set pooling=pool"
+        reasons["client.connections"] = f"pooling={client.pooling} ignores this factor; set pooling=pool"
     return reasons
 
 
 def _idle_in_load(config: TrialConfig) -> dict[str, str]:
     if config.load.rate_rps is not None:
         return {
-            "load.concurrency": "an open loop calls at its own rate: use load.max_in_flight to limit the calls "
+            "load.concurrency": "an open loop calls at its own rate; use load.max_in_flight to limit the calls "
             "in flight"
         }
     names = ["load.pacing", "load.max_in_flight"]
     arrival = config.load.arrival
     if arrival == "constant" or ARRIVALS.resolve(arrival).callers is None:  # else the calls in flight follow it
         names.append("load.arrival")
-    return dict.fromkeys(names, "a closed loop has no schedule: set a rate")
+    return dict.fromkeys(names, "a closed loop has no schedule; set a rate")
 
 
 def mapping_rows() -> list[dict[str, str]]:

@@ -36,10 +36,12 @@ def _factor(
     tonic: str | None = None,
     env: str | None = None,
     distribution: bool = False,
+    statuses: bool = False,
     registry: Registry[Any] | None = None,
 ) -> Any:
     metadata = {"meaning": meaning, "minimum": minimum, "maximum": maximum, "tonic": tonic, "env": env}
-    return field(default=default, metadata=metadata | {"distribution": distribution, "registry": registry})
+    words = {"distribution": distribution, "statuses": statuses, "registry": registry}
+    return field(default=default, metadata=metadata | words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,22 +51,25 @@ class ServerConfig:
     implementation: Literal["sync", "asyncio"] = _factor("sync", "grpc.server with threads, or grpc.aio")
     event_loop: Literal["asyncio", "uvloop"] = _factor("asyncio", "event loop of an asyncio server")
     processes: int = _factor(
-        1, "server processes on one port (SO_REUSEPORT); 0 = one per core it may use", minimum=0, maximum=256
+        1,
+        "server processes on one port (SO_REUSEPORT); 0 means one per core available to the server",
+        minimum=0,
+        maximum=256,
     )
     threads: int = _factor(10, "handler threads of a sync server", minimum=1, maximum=20_000)
     spare_threads: int = _factor(
-        0, "additional threads, used only while all others are blocked", minimum=0, maximum=20_000
+        0, "additional handler threads, used only while all others are blocked", minimum=0, maximum=20_000
     )
     max_concurrent_streams: int | None = _factor(
         None,
-        "concurrent calls on one connection; clients queue the rest",
+        "maximum concurrent calls on one connection; clients queue the rest",
         minimum=1,
         maximum=2**31 - 1,
         tonic="max_concurrent_streams",
     )
     max_concurrent_rpcs: int | None = _factor(
         None,
-        "concurrent calls in one server process; the rest fail with RESOURCE_EXHAUSTED",
+        "maximum concurrent calls in one server process; the rest fail with RESOURCE_EXHAUSTED",
         minimum=1,
         maximum=2**31 - 1,
         tonic="concurrency_limit_per_connection",
@@ -89,7 +94,7 @@ class ServerConfig:
     )
     keepalive_s: float | None = _factor(
         None,
-        "server pings an idle connection after this",
+        "idle time after which the server pings a connection",
         minimum=0.01,
         maximum=MAX_KEEPALIVE_S,
         tonic="http2_keepalive_interval",
@@ -105,8 +110,9 @@ class ServerConfig:
     keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
     tls: bool = _factor(False, "TLS with a temporary certificate")
     mutual_tls: bool = _factor(False, "clients must present a certificate as well; needs tls")
+    tls_reload: bool = _factor(False, "reload the certificate when its files change; needs tls")
     compression: Literal["none", "gzip"] = _factor(
-        "none", "compression of answers; gzip leaves answers unchanged that it would not shorten"
+        "none", "compression of answers; gzip skips answers that it would not shorten"
     )
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
     access_log_share: float = _factor(
@@ -124,7 +130,9 @@ class ServerConfig:
     rate_limit_burst: int = _factor(
         100, "calls accepted in a burst after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
     )
-    interceptors: int = _factor(0, "interceptors that do nothing, to show what one costs", minimum=0, maximum=100)
+    interceptors: int = _factor(
+        0, "number of interceptors that do nothing, to measure the cost of one", minimum=0, maximum=100
+    )
     channelz: bool = _factor(False, "the channelz service, by which clients inspect the server's connections")
     reflection: bool = _factor(True, "the reflection service, by which clients learn the server's methods")
     desk: bool = _factor(False, "a diagnostics server next to the server; /metrics also needs metrics")
@@ -136,8 +144,8 @@ class ServerConfig:
         maximum=60_000,
         distribution=True,
     )
-    response_bytes: int = _factor(0, "length of the reply's text; 0 = a greeting", minimum=0, maximum=2**26)
-    stream_messages: int = _factor(5, "messages of SayHelloStream", minimum=0, maximum=1_000_000)
+    response_bytes: int = _factor(0, "length of the reply text; 0 means a greeting", minimum=0, maximum=2**26)
+    stream_messages: int = _factor(5, "number of messages in SayHelloStream", minimum=0, maximum=1_000_000)
     stream_interval_ms: float = _factor(100.0, "pause between two messages", minimum=0, maximum=60_000)
 
 
@@ -148,7 +156,7 @@ class ClientConfig:
     pooling: Literal["per_call", "shared", "pool"] = _factor(
         "shared", "one channel per call, one for all calls, or a pool of `connections`"
     )
-    connections: int = _factor(4, "channels (TCP connections) of a pool", minimum=1, maximum=10_000)
+    connections: int = _factor(4, "number of channels (TCP connections) in a pool", minimum=1, maximum=10_000)
     window_kib: int | None = _factor(
         None,
         "HTTP/2 window for what the client receives (downloads); needs adaptive_window off",
@@ -157,7 +165,7 @@ class ClientConfig:
     )
     adaptive_window: bool = _factor(True, "windows follow the bandwidth-delay product (BDP probing)")
     keepalive_s: float | None = _factor(
-        None, "client pings an idle connection after this", minimum=0.01, maximum=MAX_KEEPALIVE_S
+        None, "idle time after which the client pings a connection", minimum=0.01, maximum=MAX_KEEPALIVE_S
     )
     keepalive_timeout_s: float | None = _factor(
         None, "a ping unanswered for this long closes the connection", minimum=0.01, maximum=MAX_KEEPALIVE_S
@@ -175,10 +183,29 @@ class ClientConfig:
         maximum=2047,
     )
     compression: Literal["none", "gzip"] = _factor(
-        "none", "compression of requests; gzip leaves requests unchanged that it would not shorten"
+        "none", "compression of requests; gzip skips requests that it would not shorten"
     )
     deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "retry calls that the server certainly did not process (GOAWAY, REFUSED_STREAM)")
+    retries: int = _factor(
+        0, "maximum retries of a call that fails with one of retry_statuses; needs engine grpcio", minimum=0, maximum=4
+    )
+    retry_statuses: str = _factor("UNAVAILABLE", "statuses on which calls are retried; needs retries", statuses=True)
+    load_balancing: Literal["pick_first", "round_robin"] = _factor(
+        "pick_first", "whether the calls of a channel go to the first server that answers, or to all servers in turn"
+    )
+    circuit_breaker: int | None = _factor(
+        None,
+        "failures in a row after which calls are refused for circuit_breaker_open_s; needs engine grpcio",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    circuit_breaker_open_s: float = _factor(
+        1.0, "time until one call at a time tries the server again; needs circuit_breaker", minimum=0.001, maximum=3600
+    )
+    circuit_breaker_statuses: str = _factor(
+        "UNAVAILABLE", "statuses that are failures to the circuit breaker; needs circuit_breaker", statuses=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,9 +219,11 @@ class LoadConfig:
     engine: str = _factor(
         "wire", "HTTP/2 frames encoded in advance, or grpc.aio with the real cost of a Python client", registry=ENGINES
     )
-    requests: int | None = _factor(500, "calls in the measured window", minimum=1, maximum=100_000_000)
-    duration_s: float | None = _factor(None, "longest measured window", minimum=0.01, maximum=86_400)
-    warmup_s: float = _factor(0.5, "load before the window, not counted", minimum=0, maximum=3600)
+    requests: int | None = _factor(500, "number of calls in the measured window", minimum=1, maximum=100_000_000)
+    duration_s: float | None = _factor(None, "maximum length of the measured window", minimum=0.01, maximum=86_400)
+    warmup_s: float = _factor(
+        0.5, "duration of the load before the window, which is not counted", minimum=0, maximum=3600
+    )
     pause_s: float = _factor(
         0.0, "idle time between warm-up and window, with connections open", minimum=0, maximum=3600
     )
@@ -202,15 +231,20 @@ class LoadConfig:
     rate_rps: float | None = _factor(
         None, "calls sent per second (open loop); none is a closed loop", minimum=0.01, maximum=10_000_000
     )
-    arrival: str = _factor("constant", "spacing of an open loop's calls", registry=ARRIVALS)
+    arrival: str = _factor("constant", "spacing of calls in an open loop", registry=ARRIVALS)
     pacing: Literal["auto", "spin", "timer"] = _factor(
-        "auto", "how an open loop keeps its schedule: spin takes a whole core; auto spins if there are two"
+        "auto", "how an open loop keeps its schedule: spin keeps a whole core busy; auto spins if there are two cores"
     )
     max_in_flight: int = _factor(
-        10_000, "open loop: most calls in flight; later ones wait and are counted", minimum=1, maximum=1_000_000
+        10_000,
+        "maximum calls in flight in an open loop; further calls wait and are counted",
+        minimum=1,
+        maximum=1_000_000,
     )
-    workers: int = _factor(1, "generator processes; 0 = one per core the generator may use", minimum=0, maximum=256)
-    request_bytes: int = _factor(0, "length of the request's text; 0 = a name", minimum=0, maximum=2**26)
+    workers: int = _factor(
+        1, "generator processes; 0 means one per core available to the generator", minimum=0, maximum=256
+    )
+    request_bytes: int = _factor(0, "length of the request text; 0 means a name", minimum=0, maximum=2**26)
     method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the method that is called")
     stream_messages: int | None = _factor(
         None,
@@ -226,8 +260,8 @@ class LoadConfig:
     )
     stream_end: Literal["close", "wait", "cancel"] = _factor(
         "close",
-        "after its last message, a streaming client closes its side, closes it at stream_duration_s, or cancels the "
-        "call then",
+        "what a streaming client does after its last message: close its side, close it at stream_duration_s, or "
+        "cancel the call at that time",
     )
     stream_ping_pong: bool = _factor(
         False, "the client waits for an answer to each message before it sends the next one"
@@ -242,7 +276,7 @@ class LinkConfig:
     rtt_ms: float = _factor(0.0, "added round-trip time", minimum=0, maximum=10_000)
     bandwidth_mbps: float | None = _factor(None, "rate of each direction", minimum=0.01)
     idle_timeout_s: float | None = _factor(
-        None, "a connection idle for longer is black-holed, as a middlebox would do", minimum=0.01
+        None, "idle time after which the link silently drops a connection, as a middlebox would", minimum=0.01
     )
 
     @property
@@ -408,7 +442,7 @@ def refuse_twice(levels: Collection[str], settings: Mapping[str, Level]) -> None
     if both:
         name = both[0]
         raise UsageError(
-            f"invalid {name}={format_level(settings[name])}: another option already sets {name}: use only one of them"
+            f"invalid {name}={format_level(settings[name])}: another option already sets {name}; use only one of them"
         )
 
 

@@ -59,7 +59,8 @@ def effects(config: TrialConfig, server: PeerSettings, client: PeerSettings, *, 
     reasons |= _window("client.window_kib", config.client, client, probes=not wire)
     if wire and not config.client.adaptive_window and config.client.window_kib is None:
         reasons["client.adaptive_window"] = (
-            f"the wire engine does not probe, so its window is {client.window_bytes:,} bytes either way: set window_kib"
+            f"the wire engine does no BDP probing, so its window is {client.window_bytes:,} bytes either way; set "
+            "window_kib"
         )
     reasons |= _streams(config.server, server)
     reasons |= _frame(config.server, server)
@@ -78,10 +79,10 @@ def idle_processes(config: TrialConfig, connections: Sequence[int] = ()) -> dict
         return {}
     alone = config.load.workers == 1 if client.pooling == "shared" else client.connections == 1
     if not connections and alone:
-        return {PROCESSES: f"one connection reaches one process: {MORE_CONNECTIONS}"}
+        return {PROCESSES: f"a single connection reaches only one process; {MORE_CONNECTIONS}"}
     if len(connections) > 1 and sum(map(bool, connections)) == 1:
-        found = f"one of {len(connections)} processes has {_all(sum(connections))}, the others get no calls"
-        return {PROCESSES: f"{found}: {MORE_CONNECTIONS}"}
+        found = f"one of {len(connections)} processes has {_all(sum(connections))}, so the others get no calls"
+        return {PROCESSES: f"{found}; {MORE_CONNECTIONS}"}
     return {}
 
 
@@ -96,10 +97,13 @@ def unreached_processes(config: TrialConfig) -> str:
     if asked <= 1 or client.pooling == "per_call" or not connections or connections >= asked:
         return ""
     if connections == 1:
-        return f"{PROCESSES}={asked}: one connection reaches one process: {MORE_CONNECTIONS}"
+        return (
+            f"{PROCESSES}={asked} cannot take effect, since a single connection reaches only one process; "
+            f"{MORE_CONNECTIONS}"
+        )
     return (
-        f"{PROCESSES}={asked}: {connections} connections reach {connections} processes at most, the others get no "
-        f"calls: {MORE_CONNECTIONS}"
+        f"{PROCESSES}={asked} is too many: {connections} connections reach at most {connections} processes; "
+        f"{MORE_CONNECTIONS}"
     )
 
 
@@ -170,13 +174,16 @@ def not_of(target: Described, factor: str) -> str:
     if target.address and section in ("server", "arg", "env", "target"):
         return f"{factor} is a factor of a server that grpclab starts, and {{who}} is already running"
     if target.command and section == "server":
-        return f"{factor} is a factor of grpclab's own servers, but a command starts {{who}}: set it in that command"
+        return f"{factor} is a factor of grpclab's own servers, but a command starts {{who}}; set it in that command"
     if section == "target" and not target.app and (factor != REVISION or not target.command):
         return f"{factor} is {_PART_OF_A_TARGET[factor]}, and {{who}} has none"
     if target.app and factor in (*OF_OUR_HANDLER, *OF_OUR_CALL):
         return f"{factor} is a factor of grpclab's own greeter, and {{who}} is an application"
     if section == "arg" and not (target.app or target.command):
-        return f"{factor} fills in a command or a parameter of an application, and {{who}} is grpclab's own greeter"
+        return (
+            f"{factor} fills in part of a command or a parameter of an application, and {{who}} is grpclab's own "
+            "greeter"
+        )
     return ""
 
 
@@ -204,10 +211,10 @@ def _window(
     if side.window_kib is None:
         return {}
     requested = side.window_kib * 1024
-    numbers = f"{requested:,} bytes asked for, {advertised.window_bytes:,} advertised"
+    numbers = f"{requested:,} bytes requested, {advertised.window_bytes:,} advertised"
     if side.adaptive_window:
         why = "BDP probing overrides it" if probes else "the wire engine only supports a fixed window"
-        return {factor: f"{numbers}; {why}: set adaptive_window=false"}
+        return {factor: f"{numbers}; {why}; set adaptive_window=false"}
     if advertised.window_bytes != requested:
         return {factor: numbers}
     least, connection = max(requested, frames.DEFAULT_WINDOW), advertised.connection_window_bytes
@@ -221,14 +228,14 @@ def _streams(side: ServerConfig, peer: PeerSettings) -> dict[str, str]:
     if requested is None or requested == advertised:
         return {}
     limit = "no limit" if advertised is None else f"{advertised:,}"
-    return {"server.max_concurrent_streams": f"{requested:,} streams asked for, {limit} advertised"}
+    return {"server.max_concurrent_streams": f"{requested:,} streams requested, {limit} advertised"}
 
 
 def _frame(side: ServerConfig, peer: PeerSettings) -> dict[str, str]:
     if side.max_frame_kib is None:
         return {}
     requested, advertised = side.max_frame_kib * 1024, peer.max_frame_bytes
-    text = f"{requested:,} bytes asked for, {advertised:,} advertised"
+    text = f"{requested:,} bytes requested, {advertised:,} advertised"
     if side.adaptive_window:
-        return {"server.max_frame_kib": f"{text}; BDP probing overrides it: set adaptive_window=false"}
+        return {"server.max_frame_kib": f"{text}; BDP probing overrides it; set adaptive_window=false"}
     return {} if requested == advertised else {"server.max_frame_kib": text}

@@ -22,6 +22,8 @@ class Feature:
     title: str
     on: dict[str, Level] = field(default_factory=dict)
     without: dict[str, Level] = field(default_factory=dict)
+    of_client: bool = False
+    """Whether it is the client's. It is then tried with engine `grpcio`, and what it costs is the client's CPU time."""
     in_production: bool = True
     """Whether the variant `production` has it."""
     library: str = ""
@@ -97,6 +99,27 @@ FEATURES: tuple[Feature, ...] = (
         in_production=False,
         library="trustme",
         extra="tls",
+    ),
+    Feature(
+        name="retries",
+        title="retry policy that is never needed",
+        on={"client.retries": 2},
+        of_client=True,
+        in_production=False,
+    ),
+    Feature(
+        name="load-balancing",
+        title="round robin with a single server",
+        on={"client.load_balancing": "round_robin"},
+        of_client=True,
+        in_production=False,
+    ),
+    Feature(
+        name="circuit-breaker",
+        title="circuit breaker that stays closed",
+        on={"client.circuit_breaker": 5},
+        of_client=True,
+        in_production=False,
     ),
 )
 """Those of `production` first."""

@@ -10,6 +10,7 @@ from typing import Any
 from grpclab.errors import FactorError, invalid
 from grpclab.factors.service_time import parse_milliseconds
 from grpclab.quantities import TIMES, in_unit
+from grpclab.status import STATUS_NAMES, statuses_of
 from grpclab.system.registry import Registry
 
 Level = bool | int | float | str | None
@@ -37,6 +38,8 @@ class Factor:
     distribution: bool
     """Whether its levels are words for a distribution of times (:func:`.service_time.parse_milliseconds`); `minimum`
     and `maximum` are then those of the mean."""
+    statuses: bool
+    """Whether its levels are names of gRPC's statuses, joined by commas (:func:`grpclab.status.statuses_of`)."""
     registry: Registry[Any] | None
     """Where its levels are registered; `choices` are the built-in ones of them that take no argument."""
 
@@ -59,6 +62,8 @@ class Factor:
     def _levels_text(self, choices: Iterable[str]) -> str:
         if words := "|".join(choices):
             text = words
+        elif self.statuses:
+            text = "names of gRPC statuses, e.g. UNAVAILABLE,ABORTED"
         elif self.kind is bool:
             text = "true|false"
         else:
@@ -82,7 +87,7 @@ class Factor:
             raise self._refusal(word, called) from None
 
     def normal(self, level: Level) -> Level:
-        """The level as it is kept: a distribution in its one way of being written, anything else as it is.
+        """The level as it is kept: a distribution or statuses in their one way of being written, else as it is.
 
         A distribution may also be given as a number, its constant; a time as text with its unit. Raises FactorError.
         """
@@ -91,6 +96,8 @@ class Factor:
         if self.distribution and isinstance(level, int | float) and not isinstance(level, bool):
             level = str(level)
         self.check(level)
+        if self.statuses:
+            return ",".join(statuses_of(str(level)))
         return parse_milliseconds(str(level)).text if self.distribution else level
 
     def _convert(self, word: str) -> Level:
@@ -117,6 +124,8 @@ class Factor:
             fits = low <= level <= high and (isinstance(level, int) or math.isfinite(level))
         if fits and self.distribution:
             fits = self._has_mean(str(level))
+        if fits and self.statuses:
+            fits = _are_statuses(str(level))
         if not fits or (self.choices and level not in self.choices and self.registry is None):
             raise self._refusal(level)
         if self._registered_refusal(level) is not None:
@@ -149,10 +158,18 @@ class Factor:
         if unit:
             expected = f"{expected.replace('number', unit, 1)}, or {TIMES}"
         shown = f"{level:.12g}" if isinstance(level, float) else level  # 100 * 1e-6 is 9.999999999999999e-05
-        known = list(self.choices if self.registry is None else self.registry)
+        known = list(STATUS_NAMES[1:] if self.statuses else self.choices if self.registry is None else self.registry)
         if str(level).partition(":")[0] in known:  # it is the argument that is wrong
             known = []
         return FactorError(invalid(called or self.dotted, shown, expected, known))
+
+
+def _are_statuses(text: str) -> bool:
+    """True if the text is a list of statuses."""
+    try:
+        return bool(statuses_of(text))
+    except ValueError:
+        return False
 
 
 def _whole(word: str) -> int:

@@ -21,11 +21,12 @@ PYTHON, REVISION, REQUIREMENTS = "target.python", "target.rev", "target.requirem
 OF_THE_TARGET = {
     PYTHON: ("the interpreter that hosts the application", "the path of a Python interpreter"),
     REVISION: (
-        "the git revision of the application, or of the command's folder; worktree is the checkout as it is",
+        "the git revision of the application, or of the folder the command runs in; worktree stands for the checkout "
+        "as it is",
         "a commit, a tag or a branch",
     ),
     REQUIREMENTS: (
-        "the packages that are installed for the application, over those of its interpreter",
+        "the packages to install for the application, on top of those of its interpreter",
         "requirements as pip reads them, e.g. grpcio==1.70",
     ),
 }
@@ -37,7 +38,7 @@ LONGEST = 4096
 
 _NAME = re.compile(r"(arg|env)\.([A-Za-z_][A-Za-z0-9_]{0,99})")
 _MEANINGS = {
-    "arg": "what replaces {{{name}}} in the server's command, or the application's parameter {name}",
+    "arg": "the text that replaces {{{name}}} in the server's command, or the application's parameter {name}",
     "env": "the variable {name} of the server's environment; none unsets it",
 }
 
@@ -145,5 +146,6 @@ def own_factor(name: str) -> OwnFactor:
         tonic=None,
         env=None,
         distribution=False,
+        statuses=False,
         registry=None,
     )

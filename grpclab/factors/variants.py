@@ -45,7 +45,7 @@ LADDER: tuple[Rung, ...] = (
         name="pool",
         title="connection pool",
         changes={"client.pooling": "pool", "client.connections": 4},
-        why="connections spread calls over several server processes; with one server core it did not pay off, "
+        why="connections spread calls over several server processes; with one server core, a pool did not pay off, "
         "0.85× (0.75 to 0.97)",
     ),
     Rung(
@@ -76,7 +76,7 @@ LADDER: tuple[Rung, ...] = (
         name="spare",
         title="10,000 spare threads",
         changes={"server.spare_threads": 10_000},
-        why="handlers that block for long need threads, and these are only used then; 1.12× (0.99 to 1.26)",
+        why="handlers that block for long need more threads, and these are used only then; 1.12× (0.99 to 1.26)",
     ),
     Rung(
         name="http2",
@@ -93,13 +93,13 @@ LADDER: tuple[Rung, ...] = (
             "client.keepalive_s": 60.0,
             "client.keepalive_timeout_s": 20.0,
         },
-        why="they are for long links and idle connections; on loopback they had no effect, 0.98× (0.85 to 1.14)",
+        why="they help on long links and idle connections; on loopback, they had no effect, 0.98× (0.85 to 1.14)",
     ),
     Rung(
         name="processes",
         title="a process per core",
         changes={"server.processes": 0},
-        why="one Python process uses about one core; with one server core it changes nothing",
+        why="one Python process uses about one core; with one server core, this changes nothing",
     ),
 )
 
@@ -109,7 +109,7 @@ def ladder_config(name: str) -> TrialConfig:
     config = BASIC
     by_name = {rung.name: rung for rung in LADDER}
     if name not in by_name:
-        raise FactorError(f"no rung {name!r} on the ladder: {', '.join(by_name)}")
+        raise FactorError(f"no rung {name!r} on the ladder; the rungs are {', '.join(by_name)}")
     target = by_name[name]
     last = target.name if target.kept else target.after
     for rung in LADDER:

@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from grpclab.errors import UsageError, WorkerError, invalid
 from grpclab.factors.config import LinkConfig
 from grpclab.link.relay_messages import LinkTraffic, RelayListening, RelayOrder, TrafficRequest
+from grpclab.system.addresses import first_of
 from grpclab.system.dialling import loopback_target
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, pin
 
@@ -76,10 +77,9 @@ def running_link(
     UsageError for a target that is not on loopback and for cores it may not use, WorkerError where the relay
     does not come up.
     """
-    if not loopback_target(target)[1]:
-        raise UsageError(
-            invalid("target", target, "HOST:PORT, since an emulated link uses TCP: remove the link.* settings")
-        )
+    if first_of(target) != target or not loopback_target(target)[1]:
+        expected = "one HOST:PORT, since an emulated link leads to a single server over TCP; remove the link.* settings"
+        raise UsageError(invalid("target", target, expected))
     with (
         tempfile.TemporaryFile() as log,
         Child("grpclab.link.emulation", name="the emulated link", env=env, log=log) as child,

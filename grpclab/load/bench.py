@@ -61,7 +61,7 @@ Watcher = Callable[[str, LoadProgress], None]
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BenchResult(LoadResult):
-    """The result of loading one server, which can be shown as text, in a notebook or as a frame."""
+    """The result of a load test of one server, which can be shown as text, in a notebook or as a frame."""
 
     def to_frame(self) -> pd.DataFrame:
         """One row per call, in order of their start: `start_s` since the window opened, `late_s`, `latency_s`,
@@ -237,7 +237,7 @@ def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, 
         allowance.check_rate(rate_rps * peak)
     remote = addresses_elsewhere(target)
     if remote and plan.config.link.emulated:
-        expected = "a server on this machine, where a link can be emulated: remove the link.* settings"
+        expected = "a server on this machine, since a link can be emulated only here; remove the link.* settings"
         raise UsageError(invalid("target", target, expected))
     return remote
 
@@ -286,7 +286,7 @@ async def bench(
     seed: int = 1,
     connect_timeout_s: float | None = None,
 ) -> BenchResult:
-    """Load the server at `target` and return what was measured.
+    """Send load to the server at `target` and return the measurements.
 
     - `requests`, `duration_s`: the window ends after this many calls or seconds, whichever comes first; by default
       after 500 calls, or after 10 s with a rate.
@@ -294,9 +294,9 @@ async def bench(
     - `rate_rps`: calls per second in an open loop. A string is a schedule (``"500:5000:500@5s"``) or a ramp
       (``"500:5000@60s"``).
     - `arrival`: the load shape, e.g. ``"poisson"``.
-    - `connections`: TCP connections; more than one is a pool.
-    - `call`: ``package.Service/Method``, by default grpclab's greeter. The schema comes from reflection or from
-      `proto`, whose imports are searched in `proto_path`.
+    - `connections`: number of TCP connections; the client pools them if there is more than one.
+    - `call`: ``package.Service/Method``, by default the method of grpclab's greeter. The schema comes from
+      reflection or from `proto`, whose imports are searched in `proto_path`.
     - `data`: the request as JSON, ``@FILE`` or Python values: a datetime is a Timestamp, a timedelta a Duration.
       Requests in a list are sent in turn. A callable takes a request's number; an iterator supplies the next request,
       and the load ends when it is exhausted, unless `data_options` allow repetition. If the client streams, a list
@@ -305,9 +305,9 @@ async def bench(
     - `check`: an expression that must be true for every answer.
     - `metadata`: a mapping, or pairs. A value is a string, bytes if the key ends in ``-bin``, or a list of them.
     - `security`: see :func:`grpclab.security_of`.
-    - `settings`: more factors of the client, the load and the link, by their dotted names.
+    - `settings`: further client, load and link factors, by their dotted names.
     - `connect_timeout_s`: how long to wait for a server that is about to start.
-    - `allow_remote`: load a server on another machine, within the ceilings `max_rate_rps`, `max_calls` and
+    - `allow_remote`: send load to a server on another machine, within the limits `max_rate_rps`, `max_calls` and
       `max_time_s`, which include warm-up and resent calls.
 
     Raises the same errors as :func:`run_bench`.
@@ -330,7 +330,7 @@ async def bench(
     plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1 and not mix)
     pairs, calls = metadata_words(metadata), mixed_calls(mix) if mix else ()
     if calls and (name or data is not None):
-        raise UsageError("mix and call (or data) both specify what is called: use only one of them")
+        raise UsageError("mix and call (or data) both specify what to call: use only one of them")
     allowance = allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s)
 
     options = data_options or DataOptions()

@@ -66,7 +66,7 @@ class AnswerDecoder:
         except DecodeError:
             raise MeasurementError(
                 f"the server's answer ({len(content):,} bytes) is not a valid {self._name}: use the server's own "
-                "--proto FILE"
+                ".proto file (--proto FILE)"
             ) from None
         try:
             return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=self._pool)

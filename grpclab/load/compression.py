@@ -27,16 +27,16 @@ def _request(encoding: str, sent: float, payload: bytes) -> str:
     """The reason why a request was not compressed; nothing if it was, or where that is not known."""
     size, packed = len(payload), len(compressed(payload, encoding))
     if packed >= size:
-        return f"{encoding} does not make the request of {size:,} bytes shorter, so it is sent as it is"
+        return f"{encoding} does not shorten the {size:,}-byte request, so the client sends it uncompressed"
     if sent >= size:  # never of NaN
-        return f"{sent:,.0f} bytes were sent per call; the request has {size:,} bytes, {packed:,} if it is compressed"
+        return f"{sent:,.0f} bytes were sent per call; the request has {size:,} bytes, or {packed:,} when compressed"
     return ""
 
 
 def _answer(config: TrialConfig, run: LoadRun, call: CallSpec, received: float) -> str:
     """The same of the answers. Engine grpcio does not tell, but the length of our own greeter's answer is known."""
     if config.load.engine == "wire":
-        reason = "no answer was compressed: compression would not shorten any of them, or the server has it off"
+        reason = "no answer was compressed: compression would not shorten them, or it is turned off in the server"
         return "" if run.encodings else reason
     size = config.server.response_bytes if call.path == f"{GREETER}SayHello" else 0
     if size and received >= size:

@@ -362,6 +362,6 @@ class Generator:
         if ceiling and self._allowance is not None:
             return self._allowance.reached(ceiling)
         return (
-            f"all {self._call.supply or 0:,} requests were sent, and they may not be repeated: provide more of "
-            "them, make fewer calls, or allow repetition with --data-repeat"
+            f"all {self._call.supply or 0:,} requests have been sent, and repeating them is not allowed: provide more "
+            "requests, make fewer calls, or add --data-repeat"
         )

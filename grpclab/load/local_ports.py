@@ -35,8 +35,8 @@ class PortWatch:
         if used + coming <= PORTS_SHARE * self._ports:
             return ""
         return (
-            f"{used:,} of {self._ports:,} local ports are taken for {PORTS_KEPT_S:.0f} s by connections for single "
-            "calls (TIME_WAIT): measure for less time, or set net.ipv4.tcp_tw_reuse"
+            f"connections for single calls hold {used:,} of {self._ports:,} local ports for {PORTS_KEPT_S:.0f} s "
+            "(TIME_WAIT): shorten the measurement, or set net.ipv4.tcp_tw_reuse"
         )
 
     def _recent(self, now: float) -> Iterator[tuple[float, int]]:

@@ -19,6 +19,7 @@ The behaviour of grpcio 1.x (C-core), the same in its client and its server:
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import socket
 import threading
 import time
@@ -52,7 +53,7 @@ def server_settings(target: str, security: Security = PLAINTEXT, timeout_s: floa
     try:
         plain = open_connection(hosts, port, timeout_s=timeout_s)
     except OSError as error:
-        raise TargetError(f"nothing answers at {target}: {error.strerror or error}") from None
+        raise TargetError(f"no server responded at {target}: {error.strerror or error}") from None
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(plain)
         if security.tls:
@@ -61,7 +62,7 @@ def server_settings(target: str, security: Security = PLAINTEXT, timeout_s: floa
                 name = security.server_name_at(target)
                 connection = stack.enter_context(security.context().wrap_socket(plain, server_hostname=name))
             except OSError as error:
-                raise TargetError(f"no TLS connection to the server at {target}: {error}") from None
+                raise TargetError(f"cannot open a TLS connection to the server at {target}: {error}") from None
         return _settings_of(connection, reader, deadline, who=f"the server at {target}", timeout_s=timeout_s)
 
 
@@ -76,7 +77,8 @@ def channel_settings(client: ClientConfig, timeout_s: float = TIMEOUT_S) -> Peer
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         listener.settimeout(timeout_s)
         target = f"127.0.0.1:{listener.getsockname()[1]}"
-        channel = stack.enter_context(open_channel(target, options=client_args(client)))
+        once = client_args(dataclasses.replace(client, retries=0))  # the call below is to fail without a connection
+        channel = stack.enter_context(open_channel(target, options=once))
         # A call makes it connect. So would `subscribe`, whose thread may outlive the channel and fail. No stream may
         # be opened for it: that would add to the window of the connection.
         method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpclab/Connect")

@@ -136,12 +136,12 @@ def load_plan(
         shape = ARRIVALS.resolve(str(levels.get("load.arrival", "constant")))
         if shape.callers is not None and not bounded:
             levels["load.duration_s"] = shape.length_s
-            notes.append(f"the load lasts {shape.length_s:g} s, as long as the schedule of its calls in flight")
+            notes.append(f"the load lasts {shape.length_s:g} s, as long as the concurrency schedule")
         idle = next((one for one in OF_A_RATE if one in levels and not (shape.callers and one == "load.arrival")), None)
         if idle is not None:
             raise UsageError(
-                f"invalid {idle}={format_level(levels[idle])}: expected a rate along with it, since it only applies "
-                "to calls at a rate: add --rate"
+                f"invalid {idle}={format_level(levels[idle])}: expected a rate as well, since it applies only to an "
+                "open loop; add --rate"
             )
     if levels.get("load.duration_s") is not None and levels.get("load.requests") is None:
         levels["load.requests"] = None  # a duration alone is a bound of its own
@@ -159,12 +159,12 @@ def check_call(name: str | None, levels: Collection[str], **parts: object) -> No
     absent = (type(None), list, tuple)
     options = [f"--{part.replace('_', '-')}" for part, value in parts.items() if not isinstance(value, absent) or value]
     if name is None and options:
-        raise UsageError(f"{options[0]} only applies to your own calls: add --call package.Service/Method")
+        raise UsageError(f"{options[0]} applies only to your own calls: add --call package.Service/Method")
     for factor in ("load.method", "load.request_bytes"):
         if name is not None and factor in levels:
-            raise UsageError(f"{factor} only applies to grpclab's own greeter: remove it, or remove --call {name}")
+            raise UsageError(f"{factor} applies only to grpclab's own greeter: remove it, or remove --call {name}")
     if "--proto-path" in options and not {"--proto", "--protoset"} & set(options):
-        raise UsageError("--proto-path only applies to a .proto file: add --proto FILE")
+        raise UsageError("--proto-path applies only to a .proto file: add --proto FILE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,7 +263,7 @@ def choose_call(
         if request.mix:
             return mix_of(request.mix, lambda one, share: again(request.of(one, share)))
         if request.name or request.check or request.options.order != IN_TURN:
-            expected = "no --call, --check or --data-order with it: a recording determines the calls and their order"
+            expected = "no --call, --check or --data-order, since a recording determines the calls and their order"
             raise UsageError(invalid("--data-file", str(request.data)[1:], expected))
         return replayed(str(request.data), request.metadata, lambda method: again(request.of(MixedCall(method=method))))
     target = host_port(target, remote=bool(security.remote))

@@ -18,21 +18,21 @@ def refuse_server_factors(levels: Mapping[str, Level]) -> None:
     for name, level in levels.items():
         if is_own(name):
             raise UsageError(
-                f"invalid {name}={format_level(level)}: expected a factor of client, load or link, since bench "
-                "loads a server that is already running and cannot set its arguments or variables"
+                f"invalid {name}={format_level(level)}: expected a client, load or link factor, since bench uses a "
+                "server that is already running and cannot set its arguments or variables"
             )
         if lookup(name).section != "server":
             continue
         word = f"{name}={format_level(level)}"
         if name == "server.tls" and level:
             raise UsageError(
-                f"invalid {word}: expected --tls instead, since bench loads a server that is already running; to "
+                f"invalid {word}: expected --tls instead, since bench uses a server that is already running; to "
                 f"measure the cost of TLS, use grpclab compare basic basic --b-set {word}"
             )
         raise UsageError(
-            f"invalid {word}: expected a factor of client, load or link, since bench loads a server that is already "
-            f"running; start one with this setting (grpclab serve basic --set {word}), or measure its effect "
-            f"(grpclab compare basic basic --b-set {word})"
+            f"invalid {word}: expected a client, load or link factor, since bench uses a server that is already "
+            f"running; start one with this setting (grpclab serve basic --set {word}), or measure its effect (grpclab "
+            f"compare basic basic --b-set {word})"
         )
 
 
@@ -44,7 +44,9 @@ def give_rate(levels: dict[str, Level], rates: Sequence[ScheduledRate]) -> None:
     hold_s = next((step.hold_s for step in rates if step.hold_s is not None), None)
     if arrival := rates[0].arrival:
         if "load.arrival" in levels:
-            expected = f"no load shape together with --rate FROM:TO@TIME, which is {arrival} at {rates[0].rate_rps:g}/s"
+            expected = (
+                f"no load shape with --rate FROM:TO@TIME, which already means {arrival} at {rates[0].rate_rps:g}/s"
+            )
             raise UsageError(invalid("load.arrival", levels["load.arrival"], expected))
         levels["load.arrival"] = arrival
         if levels.get("load.requests") is not None or levels.get("load.duration_s") is not None:
@@ -65,11 +67,7 @@ def no_effect(config: TrialConfig, names: Collection[str]) -> dict[str, str]:
 def seed_has_no_effect(config: TrialConfig, *, given: bool) -> dict[str, str]:
     """Return the reason why a seed cannot act: only the arrivals of some load shapes are drawn."""
     random = config.load.rate_rps is not None and ARRIVALS.resolve(config.load.arrival).random
-    return (
-        {"seed": "nothing is random here: it only applies to load.arrival=poisson or gamma:SHAPE"}
-        if given and not random
-        else {}
-    )
+    return {"seed": "it applies only to load.arrival=poisson or gamma:SHAPE"} if given and not random else {}
 
 
 def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -> str:

@@ -77,7 +77,7 @@ def look(target: str, security: Security = PLAINTEXT, *, patience_s: float = PAT
         text = f"{who} speaks HTTP/1.1, but gRPC needs HTTP/2: use its gRPC port"
     else:
         shown = printable(repr(greeting[:_SHOWN]))
-        text = f"{who} does not speak HTTP/2, its answer begins with {shown}: use a gRPC port"
+        text = f"{who} does not speak HTTP/2 (its answer begins with {shown}): use a gRPC port"
     return Diagnosis(text=text, final=True)
 
 
@@ -112,9 +112,9 @@ def _fault_after_handshake(connection: ssl.SSLSocket, security: Security) -> str
     """Return what is wrong with a connection whose handshake is over, as :func:`_tls_fault` does."""
     agreed = connection.selected_alpn_protocol()
     if agreed != "h2":
-        offer = f"agrees on {agreed}" if agreed else "agrees on no protocol"
+        offer = f"negotiated {agreed}" if agreed else "negotiated no protocol"
         return f"{offer} in the TLS handshake (ALPN), but gRPC needs h2: use its gRPC port, or enable HTTP/2"
-    fault = "closes the connection after the TLS handshake: "
+    fault = "closed the connection after the TLS handshake: "
     fault += DEMANDS if security.certificate is None else "it may not accept the certificate of --cert"
     try:  # with TLS 1.3 the server judges the client's certificate when the client's handshake is over
         connection.sendall(frames.PREFACE + frames.settings({}))
@@ -148,7 +148,7 @@ def _untrusted(error: ssl.SSLCertVerificationError, name: str, security: Securit
 
 def _failed(target: str, error: OSError) -> Diagnosis:
     if error.errno in FILES_RUN_OUT:
-        return Diagnosis(text=f"no connection to {target} can be opened, {too_many_files(error.errno)}", final=True)
+        return Diagnosis(text=f"cannot open a connection to {target}, {too_many_files(error.errno)}", final=True)
     return Diagnosis(text="", final=False)
 
 
@@ -157,14 +157,14 @@ def too_many_files(number: int) -> str:
     if number == errno.ENFILE:
         return "since too many files are open on this machine: stop a program that has many files open"
     soft, _ = ulimits.open_files()
-    return f"since this process may have only {soft:,} files open: raise `ulimit -n`, or use fewer connections"
+    return f"since this process can have only {soft:,} files open: raise `ulimit -n`, or use fewer connections"
 
 
 def unreachable(target: str, timeout_s: float, diagnosis: Diagnosis | None = None, why: str = "") -> TargetError:
     """The error to raise; `why` is how the last attempt to connect ended, where that is known."""
     if diagnosis is not None and diagnosis.text:
         return TargetError(diagnosis.text)
-    return TargetError(f"nothing answers at {target} within {timeout_s:g} s{f' ({why})' if why else ''}: {_START}")
+    return TargetError(f"no server responded at {target} within {timeout_s:g} s{f' ({why})' if why else ''}: {_START}")
 
 
 # ---- before a load is prepared ------------------------------------------------------------------------------------
@@ -189,7 +189,8 @@ def await_listener(
         if clock() >= end:
             waited = f" within {wait_s:g} s" if wait_s else ""
             raise TargetError(
-                f"nothing answers at {target}{waited} ({reasons[0]}): {_START if wait_s is None else _START_OR_WAIT}"
+                f"no server responded at {target}{waited} ({reasons[0]}): "
+                f"{_START if wait_s is None else _START_OR_WAIT}"
             )
         sleep(LISTEN_AGAIN_S)
 

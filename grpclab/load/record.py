@@ -177,7 +177,7 @@ class CallRecording:
     def summary(self) -> RecordingSummary:
         """What was recorded, when the block has been left. Raises MeasurementError where no call came."""
         if self._summary is None:
-            raise MeasurementError("the recording ended before it began, so it contains no calls")
+            raise MeasurementError("the recording was stopped before it began, so it contains no calls")
         if not self._summary.writer.calls:
             self._path.unlink(missing_ok=True)
             unread = "; ".join(
@@ -219,7 +219,7 @@ class CallRecording:
             try:
                 server, _ = await relay.listen(self._port)
             except OSError as error:
-                expected = f"a free port of this machine: {error.strerror or error}"
+                expected = f"a free port of this machine ({error.strerror or error})"
                 raise UsageError(invalid("--listen", self._port, expected)) from None
             self._listening.set()
             try:

@@ -93,7 +93,7 @@ class LoadResult:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Sentences on the figures: the notes, the settings without effect, the emulated link."""
-        idle = (f"no effect: {name}: {reason}" for name, reason in self.without_effect.items())
+        idle = (f"{name} has no effect: {reason}" for name, reason in self.without_effect.items())
         return (*self.notes, *idle, *([link_text(self.link)] if self.link else []))
 
     @property
@@ -151,7 +151,7 @@ class LoadResult:
         """The failures of the calls and a hint, where not one of them succeeded; else nothing."""
         summary = self.run.summary
         if not summary.requests and summary.not_ended:
-            return f"no call to {self.title} ended: {summary.not_ended:,} were given up at the end"
+            return f"no call to {self.title} ended: {summary.not_ended:,} were abandoned at the end"
         if not summary.requests or summary.errors < summary.requests:
             return ""
         text = f"every call to {self.title} failed: {sentence(self.run.failures)}"
@@ -159,7 +159,7 @@ class LoadResult:
             text += ": this server does not have this method"
             if self.call.path.startswith(GREETER) and self.call.mix is None:
                 text += (
-                    "; without --call, the method of grpclab's own greeter is called: name your own, e.g. --call "
+                    "; without --call, grpclab calls the method of its own greeter, so add --call "
                     "package.Service/Method"
                 )
         return text
@@ -175,7 +175,7 @@ class LoadResult:
 def link_text(link: Mapping[str, float]) -> str:
     """Return a sentence on an emulated link: its factors, and its measured round trips."""
     rtt_ms, p50 = link["rtt_ms_asked"], link["rtt_ms_p50"]
-    text = f"emulated link: {rtt_ms:g} ms asked for, {p50:.2f} ms measured (p99 {link['rtt_ms_p99']:.2f} ms)"
+    text = f"emulated link: {rtt_ms:g} ms requested, {p50:.2f} ms measured (p99 {link['rtt_ms_p99']:.2f} ms)"
     return text + (
-        "; this is not what was asked for" if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms) else ""
+        "; the link does not meet the request" if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms) else ""
     )

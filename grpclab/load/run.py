@@ -171,7 +171,7 @@ class LoadRun:
     def short(self) -> str:
         """Return a phrase on the length of a window that is below SHORT_S; nothing where it is not."""
         window_s = self.summary.window_s
-        return f"over only {duration(window_s)}: -z 1s measures for a second" if 0 < window_s < SHORT_S else ""
+        return f"over only {duration(window_s)}; use -z 1s to measure for a second" if 0 < window_s < SHORT_S else ""
 
     @property
     def stood_still(self) -> bool:
@@ -283,7 +283,7 @@ def find_bound(windows: Sequence[Window], *, bound_hits: int, unsent: int, busy_
     if not bound_hits or busy_share > BUSY_LIMIT or 2 * bound_hits < late:
         return ""
     never = f" ({unsent:,} were never sent)" if unsent else ""
-    return f"{bound_hits:,} calls had to wait{never}: the server answers too slowly for this rate and this limit"
+    return f"{bound_hits:,} calls had to wait{never}: the server was too slow for this rate and this limit"
 
 
 def find_limits(
@@ -330,4 +330,4 @@ def _late(windows: Sequence[Window], summary: Summary, planned: int) -> Iterator
         if abs(corrected - summary.latency_uncorrected[name]) > LATE_LIMIT * corrected
     ]
     if distorted:
-        yield f"late sends are responsible for more than {LATE_LIMIT:.0%} of {', '.join(distorted)}"
+        yield f"late sends account for more than {LATE_LIMIT:.0%} of {', '.join(distorted)}"

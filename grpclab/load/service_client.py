@@ -282,7 +282,9 @@ class ServiceClient:
         if finding.text:
             raise TargetError(finding.text)
         if "connect" in text.lower():
-            raise TargetError(f"nothing answers at {self.target} ({text}): start a server there, or use another target")
+            raise TargetError(
+                f"no server responded at {self.target} ({text}): start a server there, or use another target"
+            )
 
 
 def _encoded(method: MethodDescriptor, known: Schema, data: Any, options: DataOptions, repeat: int) -> Sequence[bytes]:
@@ -319,8 +321,8 @@ def call(
 
     `method` is ``package.Service/Method``, from server reflection or from the file `proto`, whose imports are searched
     in `proto_path`. `data` is the request as JSON or as Python values; if the client streams, a list of them.
-    `metadata` is a mapping, or pairs. A server on another machine is called only with `allow_remote` and the three
-    ceilings. Raises UsageError, and TargetError if no server answers.
+    `metadata` is a mapping, or pairs. Calls to a server on another machine require `allow_remote` and the three
+    limits. Raises UsageError, and TargetError if no server responds.
     """
     source = ServiceSource(
         target=target,

@@ -207,7 +207,7 @@ class SlicedLoad:
         if self._out:
             self._out_because = self._why_out(next((part.ceiling for part in self._out if part.ceiling), ""))
         elif any(part.cut for part in parts):
-            return "it was ended early"
+            return "it ended early"
         late_s = max(part.late_s for part in parts)
         if not self._out and late_s > (LATE_START_S if len(parts) > 1 else LATE_ALONE_S):
             return f"a worker of the load generator started {milliseconds(late_s)} late"

@@ -106,7 +106,7 @@ class ObjectiveResult:
         shown = f"{name} {objective.phrase(self.figure)}{where}"
         if self.met:
             return f"{shown}, {'at least' if objective.at_least else 'within'} {objective.text}"
-        return f"{shown}, {self._distance} the {objective.text} {'asked for' if objective.at_least else 'allowed'}"
+        return f"{shown}, {self._distance} the {objective.text} {'required' if objective.at_least else 'allowed'}"
 
     @property
     def _distance(self) -> str:

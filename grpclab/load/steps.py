@@ -16,7 +16,7 @@ from grpclab.load.core.traffic import add_counts
 from grpclab.load.run import HELD_BACK, LoadRun
 
 KEPT_TAIL = 10.0
-"""A rate was kept up with if the run keeps up, and if its tail is not so many times that of the first step: by then
+"""A rate was kept up with if the run keeps up, and if its tail is not so many times that at the lowest rate: by then
 there is a queue."""
 
 
@@ -69,16 +69,19 @@ def find_knee(steps: Sequence[RateStep]) -> Knee:
                 return Knee(rate_rps=None, sentence=f"no knee: even at the lowest rate, {ended}")
             return Knee(
                 rate_rps=last_kept.rate_rps,
-                sentence=f"kept up with {_rate(last_kept)}; {ended}, so the server may be able to do more",
+                sentence=f"knee: the server kept up with {_rate(last_kept)}; {ended}, so the server may be "
+                "able to do more",
             )
         why = _why_not(step, first)
         if why and last_kept is None:
             return Knee(
-                rate_rps=None, sentence=f"no knee: it did not keep up with the lowest rate, {_rate(step)}: {why}"
+                rate_rps=None,
+                sentence=f"no knee: the server did not keep up even with the lowest rate, {_rate(step)}, since {why}",
             )
         if why and last_kept is not None:
             return Knee(
-                rate_rps=last_kept.rate_rps, sentence=f"knee: kept up with {_rate(last_kept)}; at {_rate(step)}, {why}"
+                rate_rps=last_kept.rate_rps,
+                sentence=f"knee: the server kept up with {_rate(last_kept)}; at {_rate(step)}, {why}",
             )
         last_kept = step
     return Knee(
@@ -94,12 +97,12 @@ def _rate(step: RateStep) -> str:
 def _why_not(step: RateStep, first: RateStep) -> str:
     """Return the reason why a step counts as not kept up with; nothing if it was."""
     if not step.keeps_up:
-        return f"it achieved {step.achieved_rps:,.1f}/s"
+        return f"only {step.achieved_rps:,.1f}/s were answered"
     latency, first_latency = step.run.summary.latency, first.run.summary.latency
     for name in ("p99", "p95", "p90", "p50"):
         if not math.isnan(latency[name]) and not math.isnan(first_latency[name]):
             if latency[name] > KEPT_TAIL * first_latency[name]:
-                return f"{name} was {latency[name] / first_latency[name]:,.0f}× that of the first step"
+                return f"{name} was {latency[name] / first_latency[name]:,.0f}× that at the lowest rate"
             break
     return ""
 

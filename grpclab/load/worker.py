@@ -15,6 +15,7 @@ import sys
 import time
 
 from grpclab.errors import PluginError, StorageError, TargetError, UsageError
+from grpclab.factors.client_features import most_sends
 from grpclab.factors.config import LoadConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
@@ -118,7 +119,7 @@ class _Worker:
         self._orders = orders
         self._budget = None
         if setup.allowance is not None:
-            cost = 2 if setup.config.client.resend else 1
+            cost = most_sends(setup.config.client)
             self._budget = Budget(setup.allowance, ends_at=setup.ends_at, cost=cost)
         self.supplies = Supplies(setup.call.supply, self._budget)
 

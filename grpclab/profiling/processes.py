@@ -31,24 +31,26 @@ def by_pid(pid: int) -> list[int]:
     if not 1 <= pid <= MOST_PID:
         raise UsageError(invalid(given, pid, "a process ID, a whole number from 1"))
     if (process_of := _thread_of(pid)) != pid:
-        raise UsageError(invalid(given, pid, f"a process; that is a thread: use --pid {process_of}"))
+        raise UsageError(invalid(given, pid, f"a process, not a thread; use --pid {process_of}"))
     try:
         process = psutil.Process(pid)
         below = [child for child in process.children(recursive=True) if child.pid != os.getpid()]
         family = [process, *below]
         if process.status() == psutil.STATUS_ZOMBIE:
-            raise UsageError(invalid(given, pid, "a running process; that one has ended (zombie)"))
+            raise UsageError(invalid(given, pid, "a running process; this one has ended (zombie)"))
     except psutil.NoSuchProcess:
         raise UsageError(f"--pid {pid}: there is no such process") from None
     if 2 in (pid, process.ppid()) and not _words(process):
-        raise UsageError(invalid(given, pid, f"a process that runs Python; that is {process.name()}, a kernel thread"))
+        raise UsageError(
+            invalid(given, pid, f"a process that runs Python; this one is {process.name()}, a kernel thread")
+        )
     python = [member.pid for member in family if runs_python(member)]
     if not python:
-        what = f"that process runs {process.name()}"
+        what = f"this one runs {process.name()}"
         if len(family) > 1:
             what += ", and none of its child processes runs Python"
         raise UsageError(
-            invalid(given, pid, f"a process that runs Python; {what}: use perf record -p for other programs")
+            invalid(given, pid, f"a process that runs Python; {what}; use perf record -p for other programs")
         )
     return python
 
@@ -75,7 +77,7 @@ def runs_python(process: psutil.Process) -> bool:
     except (psutil.AccessDenied, PermissionError):
         mend = "profile it as that user, or as root" if os.geteuid() else "this requires CAP_SYS_PTRACE"
         raise MeasurementError(
-            f"process {process.pid} ({process.name()}) belongs to user {_user(process)} and may not be read: {mend}"
+            f"process {process.pid} ({process.name()}) belongs to user {_user(process)} and cannot be read: {mend}"
         ) from None
 
 

@@ -115,7 +115,7 @@ def _note(texts: Sequence[str], recorded: Sequence[bool]) -> str:
         errors = [line.removeprefix("Error:").strip() for line in lines if line.startswith("Error:")]
         return f"py-spy returned no stacks: {(errors or lines[-1:] or ['no output'])[0]}"
     behind = re.search(r"([\d.]+\w*) behind in sampling", whole)
-    return f"py-spy fell {behind[1]} behind in sampling, so shares are less certain" if behind else ""
+    return f"py-spy fell {behind[1]} behind in sampling, so its shares are less certain" if behind else ""
 
 
 class PySpyProfiler:

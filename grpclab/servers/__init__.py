@@ -10,7 +10,8 @@ Each line imports only from those above it::
     prometheus       calls counted inside the server, under the names that gRPC's Prometheus libraries share
     instrumentation  the interceptors of a server, and the agent for the diagnostics server
     build            one grpcio server out of a :class:`ServerConfig`
-    tls              a throw-away certificate authority for the factor ``server.tls``; lives as long as the server
+    certificates     a server's certificate, read from its files: once, or again whenever they have changed
+    tls              certificates for trying TLS: temporary ones, and those that ``grpclab certs`` makes
     process/         a server as a process: how it starts, what it says, how it ends
     target           the target as a user names it: a variant, an application, a command, an address
     leave            the leave to load running servers on other machines, within ceilings

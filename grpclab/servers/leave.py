@@ -50,14 +50,11 @@ class RemoteLeave:
             return
         self.ledger.allowance.check_rate(config.load.rate_rps or 0.0)
         if config.link.emulated:
-            expected = "a server on this machine, where a link can be emulated: remove the link.* settings"
+            expected = "a server on this machine, since a link can be emulated only here; remove the link.* settings"
             raise UsageError(invalid("address", target.address, expected))
 
 
 def require_address(known: bool, where: str) -> None:
     """Raise UsageError for a leave that nothing needs; `where` is what it belongs to."""
     if not known:
-        raise UsageError(
-            f"--allow-remote cannot be used here: it only applies to {where}; all other servers are started on this "
-            "machine"
-        )
+        raise UsageError(f"--allow-remote applies only to {where}; all other servers are started on this machine")

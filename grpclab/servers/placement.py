@@ -103,7 +103,7 @@ def _repository(target: Target, text: str) -> Repository:
     try:
         return repository_of_target(target)
     except UsageError as error:
-        raise UsageError(invalid(REVISION, text, f"a target in a git repository: {error}")) from None
+        raise UsageError(invalid(REVISION, text, f"a target in a git repository; {error}")) from None
 
 
 def _revision(repository: Repository, text: str) -> Revision:
@@ -138,7 +138,7 @@ def _require_module(app: str, folder: Path, revision: Revision) -> None:
     if _has_module(folder, parts):
         return
     beside = sorted(one.name for one in folder.iterdir() if one.is_dir() and _has_module(one, parts))
-    hint = f"; {beside[0]} has it: is --app-dir {beside[0]} what you mean?" if beside else ""
+    hint = f"; {beside[0]} has it; did you mean --app-dir {beside[0]}?" if beside else ""
     expected = f"a revision with the module {'.'.join(parts)}, which is not in the application's folder there{hint}"
     raise UsageError(invalid(REVISION, revision.label, expected))
 

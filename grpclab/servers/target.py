@@ -53,9 +53,9 @@ class Target:
       with a kind that another package has registered.
     - `cwd` is the folder in which an application or a command runs.
     - `prepare` is a command that runs before each start of the server, `cleanup` one that runs after each stop.
-    - `ready` says when a command's server is ready: when it listens (``tcp``), when its health service says so
-      (``health``), or when a line of its log matches (``log:REGEX``). Every server that grpclab starts must be ready
-      within `ready_timeout_s`.
+    - `ready` determines when a command's server counts as ready: when it listens (``tcp``), when its health service
+      says so (``health``), or when a line of its log matches (``log:REGEX``). Every server that grpclab starts must be
+      ready within `ready_timeout_s`.
     - `security` applies to connections to a command's server or to a running server, which may use TLS.
 
     Raises UsageError, one line, if the combination is invalid.
@@ -74,7 +74,7 @@ class Target:
     cleanup: str = ""
     security: Security = PLAINTEXT
     ledger: SharedAllowance | None = field(default=None, compare=False, repr=False)
-    """What may still be sent to it, where it is on another machine. Never stored: who repeats a study asks again."""
+    """The load that may still be sent to a target on another machine. Never stored: a repeat needs a new permission."""
 
     def __post_init__(self) -> None:
         for command in (self.command, self.prepare, self.cleanup):
@@ -88,8 +88,7 @@ class Target:
                 wanted = " or ".join(_NEEDS[kind] for kind in kinds)
                 if name == "security":
                     raise UsageError(
-                        f"TLS options apply only to {wanted}: for a server that grpclab hosts, set the factor"
-                        " server.tls"
+                        f"TLS options apply only to {wanted}; for a server that grpclab hosts, set server.tls"
                     )
                 raise UsageError(invalid(_written(name), value, f"{wanted} as well"))
         if self.ready:

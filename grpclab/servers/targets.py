@@ -274,8 +274,8 @@ def _identified(starting: AbstractContextManager[RunningServer], where: Placemen
         for name, version in server.program.versions.items():
             if where.versions.get(name, version) != version:
                 raise ServerError(
-                    f"{REQUIREMENTS} did not take effect: {name} {where.versions[name]} was installed, {version} was"
-                    " imported (does PYTHONPATH name another one?)"
+                    f"{REQUIREMENTS} did not take effect: {name} {where.versions[name]} was installed, but {version} "
+                    "was imported (does PYTHONPATH point to another one?)"
                 )
         server.program = identified(server.program)
         yield server

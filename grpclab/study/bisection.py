@@ -74,7 +74,7 @@ class BisectStep:
     def __str__(self) -> str:
         """One line for a terminal."""
         if self.trouble:
-            return f"{named(self.candidate)}: cannot be measured: {self.trouble}"
+            return f"{named(self.candidate)}: could not be measured ({self.trouble})"
         return f"{named(self.candidate)}: {self.verdict}, {self.figures}; results/{self.study}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -197,14 +197,14 @@ def _nothing_to_find(last: BisectStep) -> tuple[str, int]:
     """What is said where the last commit is not slower than the good one, and the exit code."""
     bad, good = named(last.candidate), named(last.baseline)
     if last.verdict == "inconclusive":
-        return f"it cannot be said whether {bad} is slower than {good}: {last.figures}", 4
+        return f"it remains unclear whether {bad} is slower than {good}: {last.figures}", 4
     return f"{bad} is not slower than {good}, so there is no commit to find: {last.verdict}, {last.figures}", 1
 
 
 def _range_sentence(good: Commit, suspects: Sequence[Commit]) -> str:
     return (
-        f"the first commit that is slower than {named(good)} is one of {len(suspects)}, {named(suspects[0])} to"
-        f" {named(suspects[-1])}: those between them were inconclusive, or cannot be measured"
+        f"the first commit that is slower than {named(good)} is one of {len(suspects)}, {named(suspects[0])} to "
+        f"{named(suspects[-1])}; the commits in between were inconclusive or could not be measured"
     )
 
 

@@ -91,10 +91,14 @@ def by_noise(trials: pd.DataFrame, plan: StudyPlan, block_s: float, *, most: int
     noise = f"the ratio varies by {100 * sd:.1f}% from block to block"
     if not math.isfinite(sd):
         return BlockCount(
-            blocks=most, reason=f"fewer than two blocks have a ratio: {most} are planned, the maximum", lines=lines
+            blocks=most,
+            reason=f"fewer than two blocks have a ratio, so {most} blocks are planned, the maximum",
+            lines=lines,
         )
     if needed is None or needed > most:
-        reason = f"{noise}: {_needed(needed, block_s)}; {most} are planned, the maximum that is chosen from noise"
+        reason = (
+            f"{noise}: {_needed(needed, block_s)}; {most} blocks are planned, the most that grpclab chooses by itself"
+        )
         return BlockCount(blocks=most, reason=reason, lines=lines)
     blocks = max(fewest, needed)
     reason = f"{noise}: {blocks} blocks are planned, enough to decide in four out of five cases"
@@ -104,6 +108,6 @@ def by_noise(trials: pd.DataFrame, plan: StudyPlan, block_s: float, *, most: int
 def _needed(blocks: int | None, block_s: float) -> str:
     """How many blocks a decision takes, more than are planned, and how to get them."""
     if blocks is None:
-        return "more than 1,000 blocks would be needed, so it takes a larger --min-effect or a quieter machine"
+        return "more than 1,000 blocks would be needed, so use a larger --min-effect or a quieter machine"
     takes = qty.rough_duration(blocks * block_s)
-    return f"about {blocks:,} blocks would be needed: --blocks {blocks} takes about {takes}"
+    return f"about {blocks:,} blocks would be needed (--blocks {blocks}, about {takes})"

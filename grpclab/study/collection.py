@@ -33,13 +33,15 @@ PROFILE_BYTES = 16 * MIB
 SINCE_SLICES = (
     *("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores"),
     "throughput_even_rps",
-    *("sent_per_call_bytes", "received_per_call_bytes"),
+    *("sent_per_call_bytes", "received_per_call_bytes", "attempts"),
 )
 """Metrics that the first edition did not have: a study of it has no columns for them."""
 LATER_FACTORS = (
     *("server.compression", "client.compression", "server.mutual_tls", "server.access_log_share"),
     *("server.rate_limit_rps", "server.rate_limit_burst", "server.interceptors", "server.reflection"),
-    *("server.tracing_share", "server.channelz"),
+    *("server.tracing_share", "server.channelz", "server.tls_reload"),
+    *("client.retries", "client.retry_statuses", "client.load_balancing", "client.circuit_breaker"),
+    *("client.circuit_breaker_open_s", "client.circuit_breaker_statuses"),
     *("load.stream_messages", "load.stream_interval_s", "load.stream_duration_s", "load.stream_end"),
     *("load.stream_ping_pong", "load.stream_dynamic"),
 )

@@ -97,9 +97,8 @@ def prepare(
         if budget_s is not None:
             timed = not all(has_own_length(side.config.load) for side in sides.values())
             fitted = [*(["counted time"] if timed else []), *([] if pilot.blocks_given else ["blocks"])]
-            what = f"their noise and cost determine {' and '.join(fitted)} for {rough_duration(budget_s)}"
-            if not fitted:
-                what = f"their cost shows whether all fit into {rough_duration(budget_s)}"
+            found = f"determine the {' and '.join(fitted)} for" if fitted else "show whether all blocks fit into"
+            what = f"their noise and cost {found} a budget of {rough_duration(budget_s)}"
         write(f"the first {PILOT_BLOCKS} blocks count, and {what}")
     elif warning := no_verdict(stored.plan.blocks if stored else planned.blocks):
         write(warning)
@@ -170,23 +169,23 @@ def compare(
 ) -> CompareResult:
     """Compare B with A in interleaved slices; for notebooks and scripts.
 
-    `a` and `b` can each be the name of a variant; a command that starts a server (``{port}`` in it becomes a free
-    port); ``KIND:ARGUMENT`` of a target that another package has registered; a configuration, including its load; or a
-    :class:`Side`. They can also both be stored results, ``results/STUDY:CONFIGURATION``. If only one side is a
+    `a` and `b` can each be the name of a variant; a command that starts a server (``{port}`` in it is replaced by a
+    free port); ``KIND:ARGUMENT`` of a target that another package has registered; a configuration, including its load;
+    or a :class:`Side`. They can also both be stored results, ``results/STUDY:CONFIGURATION``. If only one side is a
     configuration, the other side has the same load.
 
-    - `settings`: factors of both sides; `a_settings`, `b_settings`: factors of one side.
+    - `settings`: factors on both sides; `a_settings`, `b_settings`: factors on one side.
     - `call`: ``package.Service/Method``.
     - `data`: the request as JSON, or as Python values that JSON can express. The requests in a list are sent in turn;
       ``@FILE`` names a file of requests, read according to `data_options`.
     - `mix`: several calls that take turns, as in the ``[[call]]`` tables of a study file.
-    - `blocks`: the number of blocks; by default, the noise of the first four determines it.
+    - `blocks`: the number of blocks; by default, the noise in the first four blocks determines it.
     - `budget_s`: the time for all blocks, in seconds; after the first four, the counted time and the number of blocks
       are adjusted to it. ``auto`` is 75 s, or no limit if `blocks` is set; None means no limit.
-    - `exclusive`: measure one side after the other, because their servers cannot run at the same time.
+    - `exclusive`: measure one side after the other, for servers that cannot run at the same time.
     - `min_effect`: the smallest effect of interest, as a share.
-    - `allow_remote`: load addresses on other machines (:func:`grpclab.Address`), within the ceilings `max_rate_rps`,
-      `max_calls` and `max_time_s`. Both sides, the pilot and all blocks share the ceilings. A line on standard error
+    - `allow_remote`: send load to other machines (:func:`grpclab.Address`), within the limits `max_rate_rps`,
+      `max_calls` and `max_time_s`. Both sides, the pilot and all blocks share these limits. A line on standard error
       says what will be sent where.
 
     Results go to ``results/<study>/``. Raises UsageError, MeasurementError.
@@ -223,7 +222,7 @@ def compare(
         reasons = without_effect(side.config, hosted=bool(side.subject.app))
         for factor, reason in reasons.items():
             if side.config.flat()[factor] != LOAD.get(factor):  # which nobody asked for
-                write(f"no effect on {name.upper()}: {factor}: {reason}")
+                write(f"{factor} has no effect on {name.upper()}: {reason}")
         if few := unreached_processes(side.config):
             write(f"{name.upper()}: {few}")
     with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests

@@ -28,7 +28,7 @@ from grpclab.study.yardstick import Yardstick
 from grpclab.system.environment import CorePlan
 from grpclab.system.notices import Notice
 
-BESIDE = "it does not start next to the others"
+BESIDE = "it does not start while the others are running"
 NOBODY_LEFT = "no other configuration is left in its group"
 CLOSING_S = 4.0
 """So long it may take to stop them all."""
@@ -209,7 +209,7 @@ class _GroupRun:
         try:
             yield
         except WorkerError as error:
-            self.say(f"the speed of the cores is not known: {error}")
+            self.say(f"the speed of the cores is unknown: {error}")
 
     def _note_even(self) -> None:
         """Note the throughput of each member at an even speed of the cores."""
@@ -245,7 +245,7 @@ class _GroupRun:
 
     def _not_beside(self, name: str) -> str:
         """Why the others, too, are measured alone where this one does not start beside them."""
-        return f"{name} does not start next to the others ({self._not_started[name]})"
+        return f"{name} does not start while the others are running ({self._not_started[name]})"
 
     def _any_left(self) -> bool:
         """Whether a hub and a candidate are left; where not, whoever runs is measured alone, too."""
@@ -324,7 +324,10 @@ class _GroupRun:
         parts = [reading.slice for reading in readings if reading.counts]
         invalid = [reading.slice for reading in readings if reading.slice.invalid]
         if invalid and len(invalid) == len(readings) and not any(one.exhausted for one in invalid):
-            self._leave(each.name, f"none of its {len(invalid)} slices is usable; the first one: {invalid[0].invalid}")
+            self._leave(
+                each.name,
+                f"none of its {len(invalid)} slices is usable, the first because of this: {invalid[0].invalid}",
+            )
             return
         if each.rate_rps is not None and (reason := slices.growing(parts) or slices.outlasting(parts)):
             self._leave(each.name, reason)

@@ -52,7 +52,7 @@ class JointRuns:
         spread = f"ratios from {one.low:.3g}× to {one.high:.3g}×"
         if pooled is None:
             runs = "1 run" if count == 1 else f"{count} runs"
-            return f"{runs}, {spread}: a joint interval takes at least {FEWEST_RUNS} runs"
+            return f"{runs}, {spread}: a joint interval needs at least {FEWEST_RUNS} runs"
         limit = " (the load generator was the limit in at least one run)" if one.bound else ""
         return (
             f"{count} runs together: {one.ratio:.3g}×, 95% interval {one.interval[0]:.3g} to {one.interval[1]:.3g} "
@@ -89,7 +89,7 @@ def join_runs(studies: Sequence[Original]) -> JointRuns:
     By the rules of the first edition where one of them is of it. Raises DesignError without a study.
     """
     if not studies:
-        raise DesignError("no study given: a joint verdict takes at least two runs of the same plan")
+        raise DesignError("no study given: a joint verdict needs at least two runs of the same plan")
     first = studies[0]
     reasons = {at: _why_not(first, study) for at, study in enumerate(studies)}
     ordered = sorted(reasons, key=lambda at: (studies[at].manifest.created_at or "", at))

@@ -221,7 +221,9 @@ class MeasuredStudy:
             self._left_out.add(name)
 
     def _kept(self) -> str:
-        return f"what was measured is in {self.store.folder}: fix the cause, then {self.CONTINUES} measures them again"
+        return (
+            f"the measured trials are in {self.store.folder}: fix the cause, then {self.CONTINUES} measures them again"
+        )
 
     def _run_trial(self, trial: design.Trial) -> StoredResult:
         planned = self.plan.configuration(trial.configuration)

@@ -32,7 +32,7 @@ BUDGETED = ("default", "production")
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 TAKEN_WORDS = (
-    "README, index, calibration and calibration-..., in any case, are reserved for files next to the reports of studies"
+    "README, index, calibration and calibration-..., in any case, are reserved for files beside the reports of studies"
 )
 
 
@@ -44,32 +44,32 @@ def _parameter(default: Any, meaning: str) -> Any:
 class StudyParameters:
     """The parameters of a study: those of ``sweep.ipynb`` and the options of ``grpclab study``.
 
-    A list may be written as a string: ``"1,8,64"``.
+    A list can be written as a string: ``"1,8,64"``.
 
     Raises DesignError for an invalid value, in one line that names the parameter and the value.
     """
 
-    study: str = _parameter("auto", "folder under results/; auto: from the design and its parameters")
+    study: str = _parameter("auto", "folder under results/; auto: named after the design and its parameters")
     design: str = _parameter(
         "default",
-        "default; quick: 15 configurations; idle: keepalive; desk; production; replication: claims",
+        "default, quick (15 configurations), idle (keepalive), desk, production or replication",
     )
-    requests: int = _parameter(2500, "calls in each measured window")
+    requests: int = _parameter(2500, "number of calls in each measured window")
     concurrency: tuple[int, ...] = _parameter(
-        (1, 8, 64, 256), "calls in flight, the levels of the throughput curves; comparisons are made at 64"
+        (1, 8, 64, 256), "numbers of calls in flight for the throughput curves; comparisons use 64"
     )
-    blocks: int = _parameter(6, "passes over all configurations; fewer than 6 cannot reach a verdict")
+    blocks: int = _parameter(6, "number of passes over all configurations; fewer than 6 cannot give a verdict")
     windows_kib: tuple[int, ...] = _parameter((64, 1024, 16_384), "HTTP/2 windows of the bulk scenario, KiB")
-    stream_limits: tuple[int, ...] = _parameter((8, 10_000), "concurrent calls on one connection")
+    stream_limits: tuple[int, ...] = _parameter((8, 10_000), "limits on concurrent calls per connection")
     keepalive_s: tuple[float, ...] = _parameter((0.0, 60.0), "seconds after which to ping an idle connection; 0: never")
     pool_sizes: tuple[int, ...] = _parameter((1, 4, 16), "sizes of the client's connection pool")
-    rtt_ms: float = _parameter(20.0, "round trip of the emulated link of bulk, milliseconds")
+    rtt_ms: float = _parameter(20.0, "round-trip time of the emulated link in the bulk scenario, milliseconds")
     engine: str = _parameter(
         "grpcio", "load generator: grpcio or wire; basic and optimized are also measured with the other one"
     )
     profile: bool = _parameter(True, "sample basic and optimized with py-spy, after their windows")
-    seed: int = _parameter(1, "order of the trials")
-    max_trial_s: float = _parameter(2.0, "longest measured window, seconds")
+    seed: int = _parameter(1, "seed for the order of the trials")
+    max_trial_s: float = _parameter(2.0, "maximum length of the measured window, seconds")
     budget: str = _parameter(
         "auto",
         "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default and production",
@@ -218,7 +218,7 @@ def _budget(name: str, value: Any) -> str:
     word = value.strip().lower() if isinstance(value, str) else value
     if word in (AUTO, NO_BUDGET):
         return str(word)
-    wanted = f"seconds, 10 to 10^6, or 12m, or {NO_BUDGET}, or {AUTO}"
+    wanted = f"seconds from 10 to 10^6, a time such as 12m, {NO_BUDGET} or {AUTO}"
     seconds: float = number(float, minimum=10, maximum=1e6, unit="s", wanted=wanted)(name, value)
     return f"{seconds:g}"
 
@@ -266,18 +266,22 @@ def switch(name: str, value: Any) -> bool:
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "study": study_name,
     "design": _one_of(DESIGNS),
-    "requests": number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls, 1 to 100,000,000"),
+    "requests": number(int, minimum=1, maximum=100_000_000, wanted="a whole number of calls from 1 to 100,000,000"),
     "concurrency": _levels("load.concurrency", "whole numbers of calls in flight, e.g. 1,8,64"),
-    "blocks": number(int, minimum=1, maximum=1000, wanted="a whole number of blocks, 1 to 1000"),
+    "blocks": number(int, minimum=1, maximum=1000, wanted="a whole number of blocks from 1 to 1000"),
     "windows_kib": _levels("client.window_kib", "window sizes in KiB, e.g. 64,1024"),
     "stream_limits": _levels("server.max_concurrent_streams", "whole numbers of streams, e.g. 8,10000"),
     "keepalive_s": _levels("client.keepalive_s", "seconds, 0 for off, e.g. 0,60", zero_is_none=True),
     "pool_sizes": _levels("client.connections", "whole numbers of connections, e.g. 1,4,16"),
-    "rtt_ms": number(float, minimum=0, maximum=10_000, unit="ms", wanted="milliseconds, 0 to 10000, or 20ms"),
+    "rtt_ms": number(
+        float, minimum=0, maximum=10_000, unit="ms", wanted="milliseconds from 0 to 10000, or a time such as 20ms"
+    ),
     "engine": _one_of(ENGINES),
     "profile": switch,
-    "seed": number(int, minimum=0, maximum=10**18, wanted="a whole number, 0 to 10^18"),
+    "seed": number(int, minimum=0, maximum=10**18, wanted="a whole number from 0 to 10^18"),
     "budget": _budget,
-    "max_trial_s": number(float, minimum=0.05, maximum=3600, unit="s", wanted="seconds, 0.05 to 3600, or 1m30s"),
+    "max_trial_s": number(
+        float, minimum=0.05, maximum=3600, unit="s", wanted="seconds from 0.05 to 3600, or a time such as 1m30s"
+    ),
 }
 """What takes each parameter as what it can mean, and raises DesignError where it can mean nothing."""

@@ -106,7 +106,7 @@ def memory_reason(used_bytes: Mapping[str, float], free_bytes: float) -> str:
         return ""
     return (
         f"together, the servers use {total / 2**20:,.0f} MiB of memory, more than half of the "
-        f"{free_bytes / 2**20:,.0f} MiB that are free"
+        f"{free_bytes / 2**20:,.0f} MiB available"
     )
 
 

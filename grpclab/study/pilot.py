@@ -88,7 +88,7 @@ def piloted(
         try:
             pilot.run(write)
         except StudyInterruptedError:
-            raise StudyInterruptedError("stopped during the pilot; nothing of it is kept") from None
+            raise StudyInterruptedError("stopped during the pilot, whose results are not kept") from None
         return Piloted(
             trials=pilot.collect(),
             plan=plan_,
@@ -111,7 +111,9 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
         return
     headline = plan.headline or PlannedHeadline()
     sides = {A: _side(study, headline.baseline), B: _side(study, headline.candidate)}
-    write(f"\nheadline: {headline.title}; pilot of {PILOT_BLOCKS} blocks of its two sides, which do not count:")
+    write(
+        f"\nheadline: {headline.title}\npilot of {PILOT_BLOCKS} blocks with both sides, which do not count as evidence:"
+    )
     both = {headline.baseline, headline.candidate}
     apart = next((group.reason for group in plan.groups if not group.interleaved and both <= set(group.members)), "")
     found = piloted(sides, delta=delta, seed=study.seed, write=progress, rehearsed=study.rehearsed, apart=apart)
@@ -125,7 +127,7 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     )
     if pilot and pilot.budget_s is not None:
         write(
-            f"the first {pilot.blocks} blocks determine counted time and number of blocks for a budget of "
+            f"the first {pilot.blocks} blocks determine the counted time and the number of blocks for a budget of "
             f"{qty.rough_duration(pilot.budget_s)}"
         )
     write("\nblocks needed to detect an effect in four out of five studies, and the time they take:")
@@ -158,7 +160,7 @@ def estimate_comparison(
     require_listeners(subjects)
     write("\n".join(configuration.title for configuration in plan.configurations))
     write("\n".join(group_lines(plan)))
-    write(f"\npilot of {PILOT_BLOCKS} blocks, which do not count:")
+    write(f"\npilot of {PILOT_BLOCKS} blocks, which do not count as evidence:")
     found = piloted(
         sides,
         delta=delta,

@@ -34,7 +34,7 @@ class ChangedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejudged:
-    """A study by today's rules; `measured` are the rules that it was measured under."""
+    """A study by today's rules; `measured` are the rules under which it was measured."""
 
     study: str
     measured: Rules
@@ -45,9 +45,9 @@ class Rejudged:
     def lines(self) -> list[str]:
         """How many rows changed, and which."""
         edition = (
-            "the rules that it was measured under"
+            "the rules under which it was measured"
             if self.measured == TODAY
-            else f"edition {TODAY.edition}; it was measured under those of edition {self.measured.edition}"
+            else f"edition {TODAY.edition}; the study was measured under the rules of edition {self.measured.edition}"
         )
         count = f"{len(self.changed)} of {qty.count(self.rows, 'row')} changed"
         return [f"{self.study} by current rules, {edition}: {count}", *(f"  {row.line()}" for row in self.changed)]

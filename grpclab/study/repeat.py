@@ -81,8 +81,8 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
         _check(original)
         if not consent and (foreign := original.foreign()):
             raise DesignError(
-                f"{original.source} was recorded by another user or on another machine and would start or open what "
-                f"it names ({foreign[0]}): read its manifest.json, then add --yes"
+                f"{original.source} was recorded by another user or on another machine and would start programs or "
+                f"open files that it names ({foreign[0]}): read its manifest.json, then add --yes"
             )
         _check_subjects(original)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
@@ -185,7 +185,8 @@ def _check_subjects(original: Original) -> None:
         started = command and not is_registered(command)
         if started and shutil.which(program := shlex.split(command)[0]) is None:
             raise DesignError(
-                f"{original.name} cannot be repeated here: {program}, which starts its {name}, no longer exists"
+                f"{original.name} cannot be repeated here: {program}, which starts the server of {name}, no longer "
+                "exists"
             )
         wanted.check()
         if proto and not Path(proto).is_file():
@@ -208,12 +209,12 @@ def compared(original: Original, manifest: Manifest, verdict: Judgement) -> list
     there, here = first.identity, manifest.identity
     different = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
     if not there:
-        lines.append("the original does not say on which machine it was measured, so the two cannot be treated as one")
+        lines.append("the original does not record which machine it ran on, so the two results cannot be combined")
     elif different:
         facts = ", ".join(f"{key} {there.get(key)} and {here.get(key)}" for key in different)
-        lines.append(f"measured in different environments ({facts}), so the two cannot be treated as one")
+        lines.append(f"measured in different environments ({facts}), so the two results cannot be combined")
     else:
-        lines.append("both on the same machine with the same versions")
+        lines.append("both were measured on the same machine with the same versions")
     lines += [
         f"the program of {name} differs from the original"
         for name in manifest.servers or {}
@@ -249,7 +250,7 @@ def _figure(ratio: float) -> str:
 
 def _overlap(before: Comparison, after: Comparison) -> str:
     if not (before.has_interval and after.has_interval):
-        return "without both intervals, it cannot be said whether the result was reproduced"
+        return "one of the intervals is missing, so it is unclear whether the result was reproduced"
     apart = before.ci_low > after.ci_high or after.ci_low > before.ci_high
     agree = "the verdict is the same" if before.verdict == after.verdict else f"the verdict was {before.verdict}"
     return f"the intervals {'do not overlap' if apart else 'overlap'}, {agree}"

@@ -74,7 +74,7 @@ class Study(MeasuredStudy):
         return study
 
     def begin(self) -> Self:
-        """Create the folder of a study that is only planned so far, or resume it. Raises DesignError."""
+        """Create the folder of a planned study, or resume the study. Raises DesignError."""
         manifest, note = self.manifest, self.note
         if (stored := self.store.manifest()) is None:
             require_outputs(*self.outputs)
@@ -118,13 +118,15 @@ class Study(MeasuredStudy):
             within = f"a budget of {qty.rough_duration(pilot.budget_s)}"
             lines.append(
                 pilot.reason
-                or f"the first {pilot.blocks} blocks determine counted time and number of blocks for {within}"
+                or f"the first {pilot.blocks} blocks determine the counted time and the number of blocks for {within}"
             )
         if len(missing) < len(self.trials):
-            lines.append(f"{len(self.trials) - len(missing)} trials are already stored, {len(missing)} are missing")
+            lines.append(
+                f"{len(self.trials) - len(missing)} trials are already stored, and {len(missing)} remain to be measured"
+            )
         if missing:
             to_go = qty.rough_duration(self._seconds_of(missing))
-            lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) loses nothing")
+            lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) keeps all finished trials")
         if warning := design.no_verdict(self.plan.blocks):
             lines.append(warning)
         return "\n".join(lines)
@@ -167,8 +169,8 @@ class Study(MeasuredStudy):
         trials = "1 trial is" if len(damaged) == 1 else f"{len(damaged):,} trials are"
         name, why = next(iter(damaged.items()))
         return (
-            f"damaged: {trials} left out of {self.name}, e.g. {printable(name, 100)}: {why}; the command that "
-            "started the study moves it away and measures it again"
+            f"damaged: {trials} left out of {self.name}, e.g. {printable(name, 100)} ({why}); to measure damaged "
+            "trials again, repeat the command that started the study"
         )
 
     def left_out_warnings(self) -> list[str]:
@@ -208,7 +210,7 @@ class Study(MeasuredStudy):
         if mixed := collection.mixed(trials, self.manifest.identity):
             judgement = replace(
                 judgement,
-                sentence=f"{judgement.sentence} But it mixes machines or versions: see the warnings.",
+                sentence=f"{judgement.sentence} But this result mixes machines or versions: see the warnings.",
                 warnings=(f"mixed: trials were {mixed}", *judgement.warnings),
             )
         first = [damaged] if (damaged := self.damaged_warning()) else []

@@ -83,7 +83,8 @@ def check_method(subject: Subject, config: TrialConfig, descriptors: tuple[bytes
             raise
         has = ", ".join(f"{one}/{name}" for one in schema.services for name in _methods(schema, one))
         raise UsageError(
-            f"{subject.app} needs a method to call: add --call (in a file, method in [call]); it has {has}"
+            f"no method to call was given for {subject.app}: add --call (or, in a study file, set method under "
+            f"[call]); available methods: {has}"
         ) from None
 
 

@@ -75,9 +75,9 @@ class Store(TrialFolders):
         """What of a study whose manifest is damaged can be saved, and how."""
         whole = len(self.results())
         if not whole:
-            return "it has no complete trial, so remove the folder and start the study again"
-        trials = "1 complete trial is" if whole == 1 else f"{whole:,} complete trials are"
-        saved = f"its {trials} kept if you remove that file and repeat the command that started the study"
+            return "the study has no complete trial, so remove the folder and start the study again"
+        trials = "complete trial" if whole == 1 else f"{whole:,} complete trials"
+        saved = f"to keep the {trials}, remove that file and repeat the command that started the study"
         report = self.folder.parent.parent / "reports" / f"{self.name}.html"
         return f"{saved}; {report} still has the manifest" if report.is_file() else saved
 

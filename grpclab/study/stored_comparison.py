@@ -45,7 +45,7 @@ def _compared_stored(
         study = studies[name] = Study.stored(Path(path))
         configuration = configuration or (study.plan.headline or PlannedHeadline()).candidate
         if configuration not in study.plan.names:
-            raise DesignError(f"{path} has no configuration {configuration!r}: it has {', '.join(study.plan.names)}")
+            raise DesignError(f"{path} has no configuration {configuration!r}, only {', '.join(study.plan.names)}")
         label = checked_name(name, names.get(name)) or f"{study.name}:{configuration}"
         sides[name] = _stored_side(study, configuration, label)
         if server := (study.manifest.servers or {}).get(configuration):

@@ -90,7 +90,7 @@ def _require_groups(plan: StudyPlan) -> None:
         if not 0 < group.counted_s <= MOST_COUNTED_S:
             raise ValueError(f"plan.groups[{at}].counted_s={group.counted_s:g}: expected up to {MOST_COUNTED_S:,} s")
     if plan.groups and (apart := known - {name for group in plan.groups for name in group.members}):
-        raise ValueError(f"plan.groups: {sorted(apart)[0]} is in none of them")
+        raise ValueError(f"plan.groups: {sorted(apart)[0]} is in no group")
     _require_within("trials", sum(len(group.members) for group in plan.groups) * plan.blocks, 0, MOST_TRIALS)
 
 

@@ -99,12 +99,12 @@ def _why_invalid(result: TrialResult, workers: int) -> str:
     """The reason why what was measured cannot be used, or nothing."""
     metrics, client = result.metrics, result.config.client
     if not metrics["requests"]:
-        return "no call started in the measured window: make max_trial_s longer"
+        return "no call started in the measured window: raise max_trial_s"
     if result.config.link.idle_timeout_s is not None:
         return ""  # that calls fail, and that connections are given up, is what is measured
     if metrics["errors"] == metrics["requests"]:
         return f"every call failed: {failures.sentence(result.failures)}"
     wanted = client.connections if client.pooling == "pool" else workers
     if client.pooling != "per_call" and metrics["connections"] != wanted:
-        return f"{wanted} TCP connections were requested, but {metrics['connections']:g} were seen"
+        return f"{wanted} TCP connections were requested, but {metrics['connections']:g} were counted"
     return ""

@@ -22,7 +22,7 @@ from grpclab.system.environment import machine, split_cores
 from grpclab.system.paths import project_root
 
 _IDENTITY = ("study", "trial", "scenario", "configuration", "block", "order")
-place = number(int, minimum=0, maximum=10**6, wanted="a whole number, 0 or more")
+place = number(int, minimum=0, maximum=10**6, wanted="a whole number of 0 or more")
 """What takes a block, an order or a group as the number that it can mean."""
 
 

@@ -157,7 +157,7 @@ def within_budget(
     seen = smallest_seen(noise.at(fitted_s), number, noise.degrees, delta=plan.smallest_effect)
     words = f"{number} blocks of {qty.rough_duration(each_s)} each"
     shorter = "" if fitted_s >= counted_s else f", {fitted_s:g} s of counted time instead of {counted_s:g} s"
-    exceeded = f"; this exceeds the budget, but fewer than {fewest} blocks give no verdict"
+    exceeded = f"; this exceeds the budget, but fewer than {fewest} blocks cannot give a verdict"
     over = exceeded if total_s > 1.02 * budget_s else ""
     reason = (
         f"budget {qty.rough_duration(budget_s)}: {words}{shorter}, about {qty.rough_duration(total_s)} in total; "
@@ -178,7 +178,9 @@ def _to_decide(noise: PairNoise, blocks: int, block_s: float, delta: float) -> s
     if needed is not None and needed <= blocks:
         return ""
     if needed is None:
-        return f"; showing that no difference exceeds {delta:.0%} takes a quieter machine or a larger --min-effect"
+        return (
+            f"; showing that no difference exceeds {delta:.0%} would require a quieter machine or a larger --min-effect"
+        )
     takes = qty.rough_duration(needed * block_s)
     return f"; {needed:,} blocks (about {takes}) would show that no difference exceeds {delta:.0%}: raise --budget"
 

@@ -4,6 +4,9 @@
 people and tools write the same address become that: URLs (``http://localhost:50051``), gRPC's own names (``dns:///``,
 ``passthrough:///``, ``ipv4:``, ``ipv6:``, ``unix:///PATH``), the addresses that a server listens on
 (``0.0.0.0:50051``, ``[::]:50051``, ``:50051``).
+
+Several servers with the same port, on addresses of this machine, are ``HOST,HOST:PORT``, or as gRPC writes them:
+``ipv4:HOST:PORT,HOST:PORT``.
 """
 
 from __future__ import annotations
@@ -46,13 +49,16 @@ def parse(text: object, *, remote: bool = False) -> tuple[str, int]:
 
     With `remote` it may be any address of one machine, or a name.
 
-    A Unix socket is the host ``unix:PATH``, its path absolute, with the port 0.
+    A Unix socket is the host ``unix:PATH``, its path absolute, with the port 0. Of several addresses the host is all of
+    them, joined by commas.
     """
     if not isinstance(text, str):
         raise refused(text, f"a string such as {EXAMPLE!r}")
     if match := re.fullmatch(r"unix:(?P<authority>//)?(?P<path>.*)", text.strip(), re.IGNORECASE | re.DOTALL):
         return UNIX + _socket_path(text, match["path"], absolute=match["authority"] is not None), 0
     rest = _without_scheme(text)
+    if "," in rest:
+        return _several(text, rest)
     if not (match := re.fullmatch(r"(?P<host>\[[^][]*\]|[^:]*):(?P<port>\d{1,5})", rest, re.ASCII)):
         raise refused(text, _instead(rest))
     port = int(match["port"])
@@ -68,7 +74,9 @@ def parse(text: object, *, remote: bool = False) -> tuple[str, int]:
     except ValueError:
         if remote:
             return _elsewhere(text, host), port
-        expected = f"an address on this machine ({LOOPBACK}), e.g. localhost:{port}; any other needs --allow-remote"
+        expected = (
+            f"an address on this machine ({LOOPBACK}), e.g. localhost:{port}; any other address needs --allow-remote"
+        )
         raise refused(text, expected) from None
 
 
@@ -83,6 +91,28 @@ def _elsewhere(text: str, host: str) -> str:
     if address.is_multicast or str(address) == "255.255.255.255" or getattr(address, "scope_id", None):
         raise refused(text, "the address of a single machine")
     return str(address)
+
+
+def _several(text: str, rest: str) -> tuple[str, int]:
+    """The addresses of several servers, joined by commas, and the port that they have in common. Raises UsageError."""
+    parts = [re.fullmatch(r"([\d.]+)(?::(\d{1,5}))?", part.strip(), re.ASCII) for part in rest.split(",")]
+    found = [(part[1], part[2]) for part in parts if part]
+    ports = {int(port) for _, port in found if port}
+    try:
+        hosts = [_loopback(ipaddress.IPv4Address(host)) for host, _ in found]
+    except ValueError:
+        hosts = []
+    if len(hosts) < len(parts) or len(ports) != 1 or not 0 < (port := ports.pop()) < 65536:
+        raise refused(text, "IPv4 addresses on this machine with the same port, e.g. 127.0.0.1,127.0.0.2:50051")
+    return ",".join(dict.fromkeys(hosts)), port
+
+
+def first_of(target: str) -> str:
+    """The first server of a target that may be several."""
+    if target.startswith(UNIX) or "," not in target:
+        return target
+    hosts, _, port = target.rpartition(":")
+    return f"{hosts.partition(',')[0]}:{port}"
 
 
 def _socket_path(text: str, path: str, *, absolute: bool) -> str:

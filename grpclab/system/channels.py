@@ -23,7 +23,7 @@ from grpclab.system.transport import PLAINTEXT, Security, host_of
 OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 """The channel arguments that every channel has."""
 
-Options = Sequence[tuple[str, int]]
+Options = Sequence[tuple[str, int | str]]
 
 
 def addresses(target: str, remote: Sequence[str] = ()) -> str:

@@ -19,7 +19,7 @@ from grpclab.errors import TargetError
 from grpclab.system.addresses import UNIX, is_loopback, parse, refused
 from grpclab.system.transport import Security, handshake_fault
 
-_OTHER_ENGINE = "grpcio cannot trust such a certificate: use --engine wire, and --proto FILE for the schema"
+_OTHER_ENGINE = "grpcio cannot trust such a certificate; use --engine wire, and --proto FILE for the schema"
 HOSTS = Path("/etc/hosts")
 HANDSHAKE_S = 1.0
 """The time in which a server has to complete a handshake."""
@@ -35,11 +35,15 @@ def loopback_target(text: object, remote: Sequence[str] = ()) -> tuple[tuple[str
     if host == "localhost":
         addresses = in_hosts_file(host)
         if outside := [one for one in addresses if not is_loopback(one) and one not in remote]:
-            expected = f"an address on this machine, e.g. 127.0.0.1:{port}: localhost is {', '.join(outside)} here"
+            expected = (
+                f"an address on this machine, e.g. 127.0.0.1:{port}, since localhost is {', '.join(outside)} here"
+            )
             raise refused(text, f"{expected} (see {HOSTS})")
         return addresses or ("127.0.0.1", "::1"), port  # RFC 6761, 6.3: localhost is loopback where no file knows it
     if host.startswith(UNIX) or is_loopback(host):
         return (host,), port
+    if "," in host:
+        return tuple(host.split(",")), port
     return tuple(remote), port
 
 
@@ -49,7 +53,7 @@ def addresses_elsewhere(text: object) -> tuple[str, ...]:
     Raises UsageError for a name that no resolver knows.
     """
     host, _ = parse(text, remote=True)
-    if host.startswith(UNIX):
+    if host.startswith(UNIX) or "," in host:
         return ()
     found = in_hosts_file(host) if host == "localhost" else _resolved(host)
     if not found and host != "localhost":
@@ -108,7 +112,9 @@ def _connection(target: str, hosts: Sequence[str], port: int) -> socket.socket:
         return open_connection(hosts, port, timeout_s=HANDSHAKE_S)
     except OSError as error:
         why = (os.strerror(error.errno) if error.errno else str(error)).lower()
-        raise TargetError(f"nothing answers at {target} ({why}): start a server there, or use another target") from None
+        raise TargetError(
+            f"no server responded at {target} ({why}): start a server there, or use another target"
+        ) from None
 
 
 def presented(target: str, security: Security) -> tuple[bytes, str]:

@@ -39,7 +39,7 @@ def unreadable(option: str, name: str | Path, expected: str, error: OSError) -> 
     """The error for a file that cannot be read; it names the folder that was searched."""
     from pathlib import Path
 
-    return UsageError(invalid(option, name, f"{expected} in {Path(name).absolute().parent}: {error.strerror}"))
+    return UsageError(invalid(option, name, f"{expected} in {Path(name).absolute().parent} ({error.strerror})"))
 
 
 def read_text(option: str, name: str | Path) -> str:
@@ -107,7 +107,7 @@ def whole(name: str, value: object, *, minimum: int = 0) -> int:
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, Integral) or not minimum <= int(number) <= LARGEST:
-        raise refusal(name, value, f"a whole number, {minimum} or more")
+        raise refusal(name, value, f"a whole number of {minimum} or more")
     return int(number)
 
 

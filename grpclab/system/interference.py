@@ -212,7 +212,7 @@ def _shared_core(s: Interference) -> Iterator[Notice]:
         yield Notice(
             kind="shared-core",
             severity="warning",
-            text=f"server and generator shared core {s.cores[0]}, so no figure can tell them apart",
+            text=f"server and generator shared core {s.cores[0]}, so their costs cannot be told apart",
             remedy="give each its own core",
         )
 
@@ -265,15 +265,15 @@ def _frequency(s: Interference) -> Iterator[Notice]:
         yield Notice(
             kind="frequency",
             severity="note",
-            text=f"the cores' clock followed the load (governor {s.governor})",
-            remedy="sudo cpupower frequency-set -g performance",
+            text=f"the clock speed of the cores followed the load (governor {s.governor})",
+            remedy="run sudo cpupower frequency-set -g performance",
         )
     elif s.turbo:
         yield Notice(
             kind="frequency",
             severity="note",
-            text="the cores' clock followed their temperature (turbo is on)",
-            remedy="turn it off if small differences matter",
+            text="the clock speed of the cores depended on their temperature (turbo is on)",
+            remedy="turn turbo off if small differences matter",
         )
 
 
@@ -284,7 +284,8 @@ def _clock(s: Interference) -> Iterator[Notice]:
             severity="note",
             text=(
                 f"the wall clock was changed by {s.clock_step_s:+,.3g} s during the measurement. Figures are not "
-                "affected, since windows and latencies use the monotonic clock, but the recorded times of day are"
+                "affected, since windows and latencies use the monotonic clock, but the recorded times of day are "
+                "affected"
             ),
         )
 

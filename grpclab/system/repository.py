@@ -105,7 +105,7 @@ class Repository:
         files, head = self.files_id(), self._find("HEAD") or ""
         label = f"{CHECKOUT}@{files[:SHORT]}"
         if text not in (CHECKOUT, label):
-            raise UsageError(invalid(called, text, f"the files of {self.top} as they were then: now they are {label}"))
+            raise UsageError(invalid(called, text, f"the files of {self.top} as they were then; now they are {label}"))
         committed = _git(self.top, "rev-parse", "--verify", "--quiet", "HEAD^{tree}").stdout.strip()
         return Revision(name=CHECKOUT, label=label, commit=head, is_checkout=True, dirty=files != committed)
 
@@ -268,8 +268,8 @@ def _added(repository: Repository, commit: str) -> _Worktree:
         made = _Worktree(path=made.temporary.path / (repository.top.name or "checkout"), temporary=made.temporary)
         done = _git(repository.top, "worktree", "add", "--quiet", "--detach", str(made.path), commit)
         if done.returncode:
-            advice = "if space is the problem, set TMPDIR to a folder with more of it"
-            raise StorageError(f"no worktree of {commit[:SHORT]} can be created: {_reason(done)}; {advice}")
+            advice = "if the disk is full, set TMPDIR to a folder with more space"
+            raise StorageError(f"cannot create a worktree of {commit[:SHORT]}: {_reason(done)}; {advice}")
     except BaseException:
         with interrupts.deferred():
             _remove(repository.top, made)

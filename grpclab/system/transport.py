@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.errors import UsageError, invalid
-from grpclab.system.addresses import UNIX
+from grpclab.system.addresses import UNIX, first_of
 from grpclab.system.inputs import unreadable
 
 if TYPE_CHECKING:
     import ssl
 
-UNVERIFIED = "the server's certificate is not checked (--insecure-skip-verify): it could be any server"
+UNVERIFIED = "the server's certificate is not checked (--insecure-skip-verify), so it could be any server"
 """The notice on connections whose server is not checked."""
 LOCAL_NAME = "localhost"
 """The authority and the server's name where the target is a Unix socket, as gRPC has it."""
@@ -65,7 +65,7 @@ class Security:
 
     def authority_at(self, target: str) -> str:
         """The ``:authority`` of calls to a target."""
-        return self.authority or self.server_name or (LOCAL_NAME if target.startswith(UNIX) else target)
+        return self.authority or self.server_name or (LOCAL_NAME if target.startswith(UNIX) else first_of(target))
 
     def server_name_at(self, target: str) -> str:
         """The name or the address that the certificate of the server at a target must contain."""
@@ -136,7 +136,9 @@ def security_of(
     cacert, cert, key = str(cacert), str(cert), str(key)
     if bool(cert) != bool(key):
         one, other = ("cert", "key") if cert else ("key", "cert")
-        raise UsageError(invalid(f"{dashes}{one}", cert or key, f"{dashes}{other} as well: the two belong together"))
+        raise UsageError(
+            invalid(f"{dashes}{one}", cert or key, f"{dashes}{other} as well, since the two belong together")
+        )
     if cacert and insecure_skip_verify:
         expected = f"no {dashes}insecure-skip-verify, which would not check anything against it"
         raise UsageError(invalid(f"{dashes}cacert", cacert, expected))
@@ -170,8 +172,8 @@ def security_of(
 
 
 NO_TLS = "does not speak TLS: remove --tls and its options"
-SILENT = "does not answer a TLS handshake: wait until it does, or remove --tls"
-DEMANDS = "it may require a client certificate: add --cert FILE --key FILE"
+SILENT = "did not answer a TLS handshake: wait until it is ready, or remove --tls"
+DEMANDS = "it may require a client certificate, so add --cert FILE --key FILE"
 
 
 def handshake_fault(error: OSError, security: Security) -> str:
@@ -185,14 +187,14 @@ def handshake_fault(error: OSError, security: Security) -> str:
     # An alert is TLS as well: it wants a certificate of ours, or another version.
     reason = (error.reason or "").lower().replace("_", " ").partition("alert ")[2] or "handshake failure"
     if security.certificate is None and any(word in reason for word in ("certificate", "handshake failure")):
-        return f"refuses the TLS handshake ({reason}): {DEMANDS}"
+        return f"refused the TLS handshake ({reason}): {DEMANDS}"
     if any(word in reason for word in ("certificate", "unknown ca")):
-        return f"does not accept the certificate of --cert ({reason}): use one signed by an authority that it trusts"
+        return f"did not accept the certificate of --cert ({reason}): use one signed by an authority that it trusts"
     if reason == "protocol version":
         return (
-            f"refuses the TLS handshake ({reason}): it may only support older versions of TLS, but gRPC needs TLS 1.2"
+            f"refused the TLS handshake ({reason}): it may only support older versions of TLS, but gRPC needs TLS 1.2"
         )
-    return f"refuses the TLS handshake ({reason})"
+    return f"refused the TLS handshake ({reason})"
 
 
 def _whole(path: str) -> str:
@@ -243,7 +245,7 @@ def _check(security: Security, dashes: str) -> None:
     try:
         ssl.create_default_context(cadata=security.roots.decode("ascii") if security.roots else None)
     except (ssl.SSLError, ValueError):
-        raise UsageError(invalid(f"{dashes}cacert", files.cacert, "certificates in PEM; these are not")) from None
+        raise UsageError(invalid(f"{dashes}cacert", files.cacert, "certificates in PEM; this file has none")) from None
     try:
         security.context()
     except ssl.SSLError as error:

@@ -71,7 +71,7 @@ def memory_too_small(limit: int | None = None) -> str:
     if not 0 <= limit < LEAST_MEMORY_BYTES:
         return ""
     least_kib = LEAST_MEMORY_BYTES // 2**10
-    return f"this process may have only {limit // 2**20:,} MiB of memory: raise `ulimit -v` to {least_kib}"
+    return f"this process can use only {limit // 2**20:,} MiB of memory: raise `ulimit -v` to {least_kib}"
 
 
 def processes() -> int | None:

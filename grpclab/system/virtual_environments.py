@@ -83,7 +83,9 @@ def requirements_of(text: str, called: str, folder: Path = Path()) -> tuple[str,
         except InvalidRequirement:
             raise UsageError(invalid(called, word, "a requirement as pip reads it, e.g. grpcio==1.70")) from None
         if one.url and "@" in urlsplit(one.url).netloc:
-            raise UsageError(invalid(called, one.name, "a URL without a password: set it in pip's configuration"))
+            raise UsageError(
+                invalid(called, one.name, "a URL without a password; set the password in pip's configuration")
+            )
         one.name = canonicalize_name(one.name)
         if found.setdefault(one.name, str(one)) != str(one):
             raise UsageError(invalid(called, f"{found[one.name]}, {one}", f"one requirement of {one.name}"))
@@ -115,7 +117,7 @@ def _lines(content: str, called: str) -> Iterator[str]:
     for line in content.splitlines():
         words = re.sub(r"(^|\s)#.*", "", line).strip()
         if words.startswith("-") or words.endswith("\\"):
-            expected = "lines with one requirement each: pip options belong in its configuration"
+            expected = "lines with one requirement each; pip options belong in its configuration"
             raise UsageError(invalid(called, words, expected))
         if words:
             yield words

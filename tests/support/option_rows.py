@@ -45,7 +45,7 @@ COMMANDS = f"--a-cmd 'true {{port}}' --b-cmd 'true {{port}}' {CALL}"
 STORED = "results/x:a results/y:b"
 NOT_STORED = "stored results are compared as they were measured"
 APP = "--app a:b"
-IN_TWO = "another option already sets target.rev: use only one of them"
+IN_TWO = "another option already sets target.rev; use only one of them"
 CALLED = f"{APP} {CALL}"
 TARGET_ROWS: dict[str, list[Row]] = {
     "app": [Acts(words=CALLED, proof="a.call.target.app"), Refused(words=f"basic basic {APP}", where="got ")],
@@ -133,8 +133,8 @@ CALL_ROWS: dict[str, list[Row]] = {
         Acts(words=CALL, proof="call.name"),
         Acts(words=MIXED, proof="call.mix"),
         Refused(words="--call a.B/C=none --call a.B/D", where="expected METHOD or METHOD=WEIGHT"),
-        Refused(words=f"{MIXED} --check reply.x>0", where="belongs to one call of several"),
-        Refused(words=f"{CALL} --set load.method=SayHello", where="load.method only applies to grpclab's own greeter"),
+        Refused(words=f"{MIXED} --check reply.x>0", where="applies to a single call, but several are given"),
+        Refused(words=f"{CALL} --set load.method=SayHello", where="load.method applies only to grpclab's own greeter"),
     ],
     "data": [
         Acts(words="--data {}", proof="call.data", after=CALL),
@@ -336,7 +336,7 @@ BISECT_ROWS: dict[str, list[Row]] = {
     "settings": [
         Acts(words="--set server.threads=4", proof="b.config.server.threads", after=OF_AN_APP),
         NoEffect(words=f"{OF_AN_APP} --set client.connections=9", name="client.connections"),
-        Refused(words=f"{OF_AN_APP} --set target.rev=v1", where="--good and --bad say which revisions"),
+        Refused(words=f"{OF_AN_APP} --set target.rev=v1", where="--good and --bad already set the revisions"),
         Refused(words=f"{OF_A_COMMAND} --set server.threads=4", where="but a command starts"),
     ],
     "start_timeout": [Acts(words="--start-timeout 7", proof="steps.start_timeout_s", after=OF_AN_APP)],
@@ -413,6 +413,14 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--host 127.0.0.2", proof="host", after="basic"),
             Refused(words="basic --host 127.0.0.256", where="--host=127.0.0.256"),
         ],
+        "certs": [
+            Acts(words="--certs made", proof="certs", after="basic"),
+            Acts(words="--certs made", proof="settings.server.tls_reload", after="basic"),
+            Acts(words="--certs made", proof="certs", after=APP),
+            Refused(words="basic --certs made --set server.tls=false", where="use only one of them"),
+            Refused(words="basic --certs fresh", where="server.pem: No such file or directory"),
+            Refused(words="reference --certs made", where="has no TLS"),
+        ],
         "desk_host": [
             Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
             Refused(words="reference --desk-host 127.0.0.2", where="reference has no diagnostics server"),
@@ -421,7 +429,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         **{
             option: [
                 Acts(words=words, proof=f"spec.{field or option}", after="reference"),
-                Refused(words=f"basic {words}", where="is an option of `serve reference`"),
+                Refused(words=f"basic {words}", where="works only with `serve reference`"),
             ]
             for option, words, field in (
                 ("service_time", "--service-time constant:1ms", ""),
@@ -440,7 +448,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "seed": [
             Acts(words="--seed 7", proof="spec.seed", after="reference --service-time exponential:1ms"),
             NoEffect(words="reference --seed 7", name="--seed"),
-            Refused(words="basic --seed 7", where="is an option of `serve reference`"),
+            Refused(words="basic --seed 7", where="works only with `serve reference`"),
         ],
     },
     "bench": {
@@ -485,9 +493,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--arrival gamma:0.5", proof="config.load.arrival", after="--rate 9"),
             Acts(words="--arrival ramp:0.1@9s", proof="config.load.arrival", after="--rate 9"),
             Refused(words="--arrival poisson", where="add --rate"),
-            Refused(
-                words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape together with --rate FROM:TO@TIME"
-            ),
+            Refused(words="--arrival ramp:0.1@9s --rate 1:9@5s", where="no load shape with --rate FROM:TO@TIME"),
         ],
         "pacing": [
             Acts(words="--pacing timer", proof="config.load.pacing", after="--rate 9"),
@@ -607,7 +613,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "plan": [
             Acts(words="--plan", proof="foretold"),
-            Refused(words="--plan --json plan.json", where="a plan has no result yet"),
+            Refused(words="--plan --json plan.json", where="produces no result"),
         ],
         "json": [Acts(words="--json out.json", proof="files")],
     },
@@ -683,10 +689,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         },
         "allow_remote": [
             Acts(words=f"--allow-remote {CEILINGS}", proof="b.security", after=ELSEWHERE),
-            Refused(words=ELSEWHERE, where="any other needs --allow-remote"),
+            Refused(words=ELSEWHERE, where="any other address needs --allow-remote"),
             Refused(words=f"{ELSEWHERE} --allow-remote", where="add --max-rate, --max-calls, --max-time"),
             Refused(words=f"{ELSEWHERE} --allow-remote {CEILINGS} --rate 99", where="expected at most 9"),
-            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="it only applies to --address"),
+            Refused(words=f"basic basic --allow-remote {CEILINGS}", where="applies only to --address"),
             Refused(words=f"{STORED} --allow-remote {CEILINGS}", where=NOT_STORED),
         ],
         **{
@@ -700,7 +706,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "ignore_fields": [
             Acts(words="--ignore-fields time,id", proof="b.call.ignore_fields", after=f"basic optimized {CALL}"),
             Refused(words="basic optimized --ignore-fields time", where="add --call"),
-            Refused(words=f"basic optimized {MIXED} --ignore-fields time", where="belongs to one call of several"),
+            Refused(
+                words=f"basic optimized {MIXED} --ignore-fields time",
+                where="applies to a single call, but several are given",
+            ),
             Refused(words=f"basic optimized {CALL} --ignore-fields time,,", where="separated by commas"),
             Refused(words=f"{STORED} --ignore-fields time", where=NOT_STORED),
         ],
@@ -721,8 +730,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "plan": [
             Acts(words="--plan", proof="foretold", after="basic basic"),
             Refused(words=f"{STORED} --plan", where=NOT_STORED),
-            Refused(words="basic basic --plan --json plan.json", where="a plan has no result yet"),
-            Refused(words="basic basic --plan --junit plan.xml", where="a plan has no result yet"),
+            Refused(words="basic basic --plan --json plan.json", where="produces no result"),
+            Refused(words="basic basic --plan --junit plan.xml", where="produces no result"),
         ],
         "exclusive": [
             Acts(words="--exclusive", proof="exclusive", after="basic basic"),
@@ -739,7 +748,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "allow_inconclusive": [Acts(words="--allow-inconclusive", proof="code", after="basic basic")],
         "allow_mixed": [
             Acts(words="--allow-mixed", proof="allow_mixed", after=STORED),
-            Refused(words="basic basic --allow-mixed", where="it only applies to two stored results"),
+            Refused(words="basic basic --allow-mixed", where="it applies only to two stored results"),
         ],
         "json": [Acts(words="--json out.json", proof="files", after="basic basic")],
         "junit": [
@@ -797,8 +806,11 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "quiet": [Acts(words="-q", proof="stderr", after="--pid 1")],
         "verbose": [Acts(words="-v", proof="verbose", after="--pid 1")],
         "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="--pid 1")],
-        "pid": [Acts(words="--pid 1", proof="pids"), Refused(words="--pid 1 --server localhost:1", where="one of")],
-        "server": [Acts(words="--server localhost:1", proof="pids"), Refused(words="", where="one of --pid N and")],
+        "pid": [
+            Acts(words="--pid 1", proof="pids"),
+            Refused(words="--pid 1 --server localhost:1", where="expected either"),
+        ],
+        "server": [Acts(words="--server localhost:1", proof="pids"), Refused(words="", where="either --pid N or")],
         "duration": [Acts(words="--duration 7", proof="duration_s", after="--pid 1")],
         "rate": [Acts(words="--rate 7", proof="rate_hz", after="--pid 1")],
         "handler": [Acts(words="--handler a.py", proof="stdout", after="--pid 1")],
@@ -813,7 +825,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="list", proof="stdout"),
             Acts(words="a.B/C", proof="source.called", after=""),
             Refused(words="", where="nothing to call"),
-            Refused(words="describe", where="takes the name"),
+            Refused(words="describe", where="needs the name"),
             Refused(words="demo localhost:1", where="grpclab call demo takes no localhost:1"),
         ],
         "names": [
@@ -861,11 +873,11 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "redact": [Acts(words="--redact tenant", proof="tenant_is_secret", after="localhost:1")],
         "target": [
             Acts(words="localhost:1", proof="target.address"),
-            Refused(words=f"localhost:1 {APP}", where="expected grpclab init ADDRESS, or grpclab init --app"),
+            Refused(words=f"localhost:1 {APP}", where="expected either grpclab init ADDRESS or grpclab init --app"),
         ],
         "app": [
             Acts(words=APP, proof="target.app"),
-            Refused(words="", where="expected grpclab init ADDRESS, or grpclab init --app"),
+            Refused(words="", where="expected either grpclab init ADDRESS or grpclab init --app"),
         ],
         "python": [
             Acts(words="--python python3", proof="target.python", after=APP),
@@ -896,6 +908,32 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "open": [
             Acts(words="--open", proof="opened", after="trial"),
             Refused(words="--open", where="grpclab notebook NAME --open"),
+        ],
+    },
+    "certs": {
+        "quiet": [Acts(words="-q", proof="stdout", after="fresh")],
+        "verbose": [Acts(words="fresh -v", proof="verbose")],
+        "redact": [Acts(words="fresh --redact tenant", proof="tenant_is_secret")],
+        "folder": [
+            Acts(words="fresh", proof="files"),
+            Refused(words="", where="expected grpclab certs DIR"),
+            Refused(words="made", where="replace everything with --force"),
+        ],
+        "host": [
+            Acts(words="--host shop.example.org", proof="stdout", after="fresh"),
+            Refused(words="fresh --host a_b", where="--host=a_b"),
+        ],
+        "days": [
+            Acts(words="--days 7", proof="stdout", after="fresh"),
+            Refused(words="fresh --days 0", where="1 to 36,500"),
+        ],
+        "renew": [
+            Acts(words="made --renew", proof="stdout"),
+            Refused(words="fresh --renew", where="ca.pem cannot be read"),
+        ],
+        "force": [
+            Acts(words="made --force", proof="stdout"),
+            Refused(words="made --renew --force", where="cannot be combined"),
         ],
     },
     "doctor": {

@@ -26,7 +26,7 @@ from grpclab.load import bench as bench_module
 from grpclab.load import record
 from grpclab.load.plan import LoadPlan
 from grpclab.profiling import perf, pyspy
-from grpclab.servers import targets
+from grpclab.servers import targets, tls
 from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.targets import ServerStart
 from grpclab.study import comparing, pilot, stored_comparison
@@ -85,6 +85,8 @@ class Watched:
         (folder / "a.proto").write_text(PROTO)
         (folder / "times.txt").write_text("0\n1\n2\n")
         Authority(folder).issue("client", "client@example.org")
+        (folder / "fresh").mkdir()
+        tls.create(folder / "made", tls.HOSTS, days=1)
         (folder / "explore.ipynb").write_text("one's own")
         (folder / "bench.toml").write_text("requests = 7\n")
         (folder / "study.toml").write_text(STUDY)

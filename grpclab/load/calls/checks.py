@@ -66,8 +66,8 @@ def answer_check(expression: str, answer: AnswerKind | None) -> Callable[[bytes]
     except Exception as error:  # what simpleeval refuses, and what is no Python
         field = getattr(error, "attr", "")
         names = [one.name for one in kind.DESCRIPTOR.fields]
-        expected = f"fields of {answer.name}; it has {advice(str(field), names)}" if field else str(error)
-        raise UsageError(invalid("--check", expression, f"an expression like 'reply.total > 0': {expected}")) from None
+        expected = f"the fields of {answer.name} are {advice(str(field), names)}" if field else str(error)
+        raise UsageError(invalid("--check", expression, f"an expression like 'reply.total > 0'; {expected}")) from None
 
     def fault(message: bytes) -> str:
         if message in known:
@@ -139,7 +139,7 @@ def _check_path(kind: Descriptor | None, path: Sequence[str]) -> None:
     for part in path:
         names = list(kind.fields_by_name) if kind is not None else []
         if kind is None or part not in kind.fields_by_name:
-            whose = f"{kind.full_name}; it has {advice(part, names)}" if kind is not None else "a message"
+            whose = f"{kind.full_name}, which has {advice(part, names)}" if kind is not None else "a message"
             raise UsageError(invalid("--ignore-fields", ".".join(path), f"a field of {whose}"))
         kind = _inside(kind.fields_by_name[part])
 

@@ -26,14 +26,14 @@ def rows(text: str, name: str, kind: Descriptor) -> list[tuple[Any, str]]:
     try:
         header = [column.strip() for column in next(rows, [])]
         if not any(header) or len(set(header)) < len(header):
-            raise UsageError(invalid("--data-file", name, "a CSV header with field names, each only once"))
+            raise UsageError(invalid("--data-file", name, "a CSV header with unique field names"))
         columns = [(column.split("."), _field(kind, column.split("."))) for column in header]
         trees = []
         for row in rows:
             if not row:
                 continue
             if len(row) != len(header):
-                expected = f"{len(header)} cells in line {rows.line_num}, as in the header; it has {len(row)}"
+                expected = f"{len(header)} cells in line {rows.line_num}, as in the header, but there are {len(row)}"
                 raise UsageError(invalid("--data-file", name, expected))
             tree: dict[str, Any] = {}
             for (parts, field), cell in zip(columns, row, strict=True):

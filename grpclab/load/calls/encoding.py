@@ -127,7 +127,7 @@ class _Encoder:
             field = kind.fields.get(key) or self._extension(descriptor, key)
             if field is None:
                 field_names = known_names(key, [field.name for field in descriptor.fields])
-                raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}; it has {field_names}")
+                raise UsageError(f"invalid {path(at)}: expected a field of {kind.name}, which has {field_names}")
             if field.number in keys_by_number:
                 raise refusal(at, inner, f"one value; {keys_by_number[field.number]} and {key} are the same field")
             keys_by_number[field.number] = key
@@ -136,7 +136,7 @@ class _Encoder:
             if field.oneof is not None:
                 if field.oneof in chosen:
                     both = f"{chosen[field.oneof]} or {key}, not both"
-                    raise refusal(at, inner, f"{both}: they are members of oneof {field.oneof}")
+                    raise refusal(at, inner, f"{both}, since they are members of oneof {field.oneof}")
                 chosen[field.oneof] = key
             self._field(message, field, inner, at, depth)
             filled.add(field.number)
@@ -244,7 +244,9 @@ class _Encoder:
             raise refusal(at, url, 'the type of the message, e.g. "type.googleapis.com/package.Message"')
         kind = self._message_type(named[1])
         if kind is None:
-            raise refusal(at, url, f"a message of the schema, which does not have {cut(named[1])}: import its file")
+            raise refusal(
+                at, url, f"a message type in the schema, which does not contain {cut(named[1])}; import its file"
+            )
         inner = _new(kind)
         if is_well_known(kind):
             for key, content in value.items():

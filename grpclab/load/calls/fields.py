@@ -128,7 +128,7 @@ def _enum(kind: EnumDescriptor, value: Any) -> int:
         if not kind.is_closed or number in kind.values_by_number:
             return number
     names = [value_descriptor.name for value_descriptor in kind.values]
-    raise UnfitError(f"a name or number of {kind.full_name}: {known_names(value, names)}")
+    raise UnfitError(f"a name or number of {kind.full_name}, which has {known_names(value, names)}")
 
 
 # ---- examples ----------------------------------------------------------------------------------------------------

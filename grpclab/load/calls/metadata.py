@@ -86,7 +86,7 @@ def _expanded(word: str) -> list[str]:
 def _variable(word: str, name: str) -> str:
     value = os.environ.get(name, "").strip()
     if not value:
-        raise UsageError(invalid("metadata", word, f"{name} to be set: export {name}=..."))
+        raise UsageError(invalid("metadata", word, f"the environment variable {name} to be set; run export {name}=..."))
     return value
 
 
@@ -171,7 +171,7 @@ def _parse_word(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if credentials.is_placeholder(value):
         raise UsageError(
-            f"the value of {_shown(key)} is a secret and was not stored: give it again, e.g. {_shown(key)}=env:NAME"
+            f"the value of {_shown(key)} is a secret and was not stored; provide it again, e.g. {_shown(key)}=env:NAME"
         )
     if not equals or not key:
         raise _invalid("", word, "key=value, e.g. x-user=42")

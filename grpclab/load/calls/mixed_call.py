@@ -50,10 +50,10 @@ class MixedCall:
         if not 0 < self.weight < math.inf:
             raise UsageError(invalid("weight", f"{self.weight:g}", "a number above 0"))
         if self.name and not _NAME.fullmatch(self.name):
-            raise UsageError(invalid("name", self.name, "letters, digits, '_', '-' and '.', 40 at most"))
+            raise UsageError(invalid("name", self.name, "at most 40 letters, digits, '_', '-' and '.'"))
         if self.options().is_recorded(self.data):
             raise UsageError(
-                invalid("data-file", self.data[1:], "requests of one call: a mix cannot contain a recording")
+                invalid("data-file", self.data[1:], "requests for one call, since a mix cannot contain a recording")
             )
 
     def options(self, seed: int = 1) -> DataOptions:
@@ -131,7 +131,7 @@ def mixed_calls(
 def _table(content: Any, where: str, keys: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
     """Return the values of one table by its keys with underscores. Raises UsageError, which names the key."""
     if not isinstance(content, Mapping):
-        raise UsageError(invalid(where, content, "a table: [[call]], with two brackets"))
+        raise UsageError(invalid(where, content, "a table, written [[call]] with two brackets"))
     found: dict[str, Any] = {}
     for written, value in content.items():
         key = written.replace("-", "_")
@@ -141,12 +141,12 @@ def _table(content: Any, where: str, keys: Mapping[str, tuple[type, ...]]) -> di
 
             near = difflib.get_close_matches(key, keys, n=1)
             known = ", ".join(one.replace("_", "-") for one in keys)
-            hint = f"did you mean {near[0].replace('_', '-')}?" if near else f"there are {known}"
+            hint = f"did you mean {near[0].replace('_', '-')}?" if near else f"expected one of {known}"
             raise UsageError(f"unknown key {f'{where}.{written}'!r}: {hint}")
         if key in found:
             raise UsageError(f"{where}.{written} is given twice: keep one")
         if not isinstance(value, keys[key]) or (isinstance(value, bool) and key != "data_repeat"):
-            raise UsageError(invalid(f"{where}.{written}", value, _EXPECTED.get(key, "a text in quotes")))
+            raise UsageError(invalid(f"{where}.{written}", value, _EXPECTED.get(key, "a string in quotes")))
         found[key] = value
     if "data" in found and "data_file" in found:
         raise UsageError(f"{where}: data and data-file both specify the request: remove one of them")

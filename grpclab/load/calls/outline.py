@@ -69,8 +69,8 @@ def named_method(known: Schema, name: str) -> MethodDescriptor:
         return found[0]
     names = [method_name(method) for method in found or methods]
     if found:
-        raise UsageError(invalid("METHOD", name, f"one of {', '.join(names)}: several names end like that"))
-    raise UsageError(f"{known.source} has no method {name}; it has {advice(name, names)}")
+        raise UsageError(invalid("METHOD", name, f"one of {', '.join(names)}, since several names end this way"))
+    raise UsageError(f"{known.source} has no method {name} (available: {advice(name, names)})")
 
 
 # ---- messages ----------------------------------------------------------------------------------------------------

@@ -278,14 +278,14 @@ class PayloadFolder:
             kept.append(message)
             size += len(message) + PREFIX_BYTES + _NUMBER
             if size > MAX_BYTES:
-                raise UsageError(f"{expected} the first {len(kept):,} are more")
+                raise UsageError(f"{expected} the first {len(kept):,} alone are larger")
             if len(kept) % _TOLD_EVERY == 0:
                 total = size / len(kept) * (planned or 0)
                 if total > _SURELY * MAX_BYTES:
                     mean = size // len(kept)
                     raise UsageError(
-                        f"{expected} {planned:,} of about {mean:,} bytes would be {total / 2**20:,.0f} MiB: plan fewer"
-                        " calls"
+                        f"{expected} {planned:,} of about {mean:,} bytes would take {total / 2**20:,.0f} MiB; plan "
+                        "fewer calls"
                     )
                 if self.watch is not None:
                     self.watch.show(len(kept), planned)

@@ -58,7 +58,7 @@ def compile_file(path: Path, include: Sequence[Path]) -> bytes:
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
         if run.returncode:
             why = _explained(run.stderr, file, roots, compiler)
-            raise UsageError(invalid("--proto", path, f"a schema that compiles: {why}"))
+            raise UsageError(invalid("--proto", path, f"a schema that compiles; {why}"))
         return (folder / "made.binpb").read_bytes()
 
 
@@ -69,8 +69,8 @@ def _compiler(path: Path) -> list[str]:
     if protoc := shutil.which("protoc"):
         return [os.path.abspath(protoc)]
     raise MissingDependencyError(
-        f"--proto {path} needs a compiler: pip install grpcio-tools, or apt install protobuf-compiler; or give a "
-        "descriptor set, created elsewhere with `protoc --include_imports --descriptor_set_out=FILE.binpb`"
+        f"--proto {path} needs a compiler: run pip install grpcio-tools or apt install protobuf-compiler, or use a "
+        "descriptor set created elsewhere with `protoc --include_imports --descriptor_set_out=FILE.binpb`"
     )
 
 
@@ -114,7 +114,9 @@ def _words(file: Path) -> list[str]:
     """The file in words and marks, without comments."""
     content = file.read_bytes()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UsageError(invalid("--proto", file, "UTF-8 text, the only encoding for .proto files; this is UTF-16"))
+        raise UsageError(
+            invalid("--proto", file, "UTF-8 text, the only encoding for .proto files; this file is UTF-16")
+        )
     words = _LEXEMES.findall(content.decode("utf-8-sig", errors="replace"))
     return [word for word in words if not word.startswith(("//", "/*"))]
 
@@ -125,12 +127,12 @@ def _words(file: Path) -> list[str]:
 def _explained(output: str, file: Path, roots: Sequence[Path], compiler: Sequence[str]) -> str:
     lines = [re.sub(r"^r\d+/", "", line.strip()) for line in output.splitlines()]
     lines = [line for line in lines if line and not _WARNING.search(line)]
-    first = lines[0] if lines else "protoc gave no reason"
+    first = lines[0] if lines else "protoc did not say why it failed"
     if lost := _NOT_FOUND.fullmatch(first):
         by = next((line.partition(":")[0] for line in lines if f'Import "{lost["file"]}"' in line), file.name)
         where = ", ".join(str(root) for root in roots)
         return (
-            f'{by} imports "{lost["file"]}", which is not in {where}:'
+            f'{by} imports "{lost["file"]}", which is not in {where};'
             " use --proto-path to add the folder that this path is relative to"
         )
     if match := _NOT_IMPORTED.search(first):
@@ -140,12 +142,12 @@ def _explained(output: str, file: Path, roots: Sequence[Path], compiler: Sequenc
         homes = _home(match["type"], by, file, roots)
         return _import_line(by, match["type"], homes) if homes else first
     if len(compiler) == 1 and "edition" in _words(file)[:1]:
-        return f"{first}; this protoc may be too old for protobuf editions: pip install grpcio-tools"
+        return f"{first}; this protoc may be too old for protobuf editions; run pip install grpcio-tools"
     return first
 
 
 def _import_line(by: str, type_: str, home: str) -> str:
-    return f'{by} uses {type_} without importing it: add the line import "{home}";'
+    return f'{by} uses {type_} without importing it; add the line import "{home}";'
 
 
 def _home(type_: str, by: str, file: Path, roots: Sequence[Path]) -> str | None:

@@ -115,12 +115,14 @@ class _Reader:
         if format_ == "binary":
             return self._messages(file.content, name)
         if format_ == RECORDED:
-            raise UsageError(invalid("--data-file", name, "requests of one method: a recording has its own methods"))
+            raise UsageError(
+                invalid("--data-file", name, "requests for one method, but a recording has its own methods")
+            )
         return self._text(decode("--data-file", name, file.content), name, format_)
 
     def _text(self, text: str, name: str, format_: str) -> RequestSource:
         if format_ == "binary":
-            raise UsageError(invalid("--data-format", format_, "a file of messages: give it with --data-file"))
+            raise UsageError(invalid("--data-format", format_, "a file of messages, given with --data-file"))
         if format_ == "csv":
             found = rows(text, name or "data", self._kind)
             return self._list([tree for tree, _ in found], places=[where for _, where in found], file=name)

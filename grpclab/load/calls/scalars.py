@@ -98,7 +98,7 @@ def double(value: Any, *, largest: str = "a double, at most 1.7976931348623157e+
         raise UnfitError(_FLOAT)
     number = float(text)
     if math.isinf(number):
-        raise UnfitError(f"a number that fits {largest}")
+        raise UnfitError(f"a number that fits in {largest}")
     return number
 
 
@@ -109,7 +109,7 @@ def single(value: Any) -> float:
     try:
         struct.pack("<f", number)
     except OverflowError:
-        raise UnfitError(f"a number that fits {largest}") from None
+        raise UnfitError(f"a number that fits in {largest}") from None
     return number
 
 

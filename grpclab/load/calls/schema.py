@@ -54,13 +54,15 @@ class Schema:
             full_name = f"{service}.{method}"
             if named := self.service(full_name):
                 raise UsageError(
-                    f"{full_name} is a service: name one of its methods, {_all(named.methods_by_name, full_name)}"
+                    f"{full_name} is a service: specify one of its methods, {_all(named.methods_by_name, full_name)}"
                 )
             if service in self.services:
                 raise UsageError(f"{self.source} lists {service} but does not describe it: add --proto FILE")
-            raise UsageError(f"{self.source} has no service {service}; it has {advice(service, self.services)}")
+            raise UsageError(f"{self.source} has no service {service} (available: {advice(service, self.services)})")
         if method not in descriptor.methods_by_name:
-            raise UsageError(f"{service} has no method {method}; it has {advice(method, descriptor.methods_by_name)}")
+            raise UsageError(
+                f"{service} has no method {method} (available: {advice(method, descriptor.methods_by_name)})"
+            )
         return descriptor.methods_by_name[method]
 
     def service(self, name: str) -> ServiceDescriptor | None:
@@ -76,7 +78,7 @@ def advice(name: str, names: Collection[str]) -> str:
     last = name.lower().rpartition(".")[2]
     near = [candidate for candidate in names if candidate.lower().rpartition(".")[2] == last]
     near = near or difflib.get_close_matches(name, names, n=2)
-    return _all(names) + (f": did you mean {' or '.join(near)}?" if near else "")
+    return _all(names) + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 def _all(names: Collection[str], service: str = "") -> str:
@@ -274,14 +276,14 @@ class _Reflection:
             )
         if code is grpc.StatusCode.UNAVAILABLE:
             raise TargetError(
-                f"the server at {self._target} closed the connection when asked for its schema: start it again"
+                f"the server at {self._target} closed the connection when asked for its schema: restart the server"
             )
         raise self._refused(f"{code.name}, {one_line(details)}" if details else code.name)
 
     def _refused(self, why: str) -> UsageError:
         return UsageError(
-            f"the server at {self._target} does not send its schema ({why}): add --proto FILE, or the --metadata "
-            "that it requires"
+            f"the server at {self._target} did not send its schema ({why}): add --proto FILE, or the --metadata that "
+            "it requires"
         )
 
 
@@ -322,7 +324,7 @@ def from_file(path: Path, include: Sequence[Path] = ()) -> Schema:
             content = path.read_bytes()
     except OSError as error:
         raise unreadable("--proto", error.filename or path, "a .proto file or a descriptor set", error) from None
-    mend = "create it with `protoc --include_imports --descriptor_set_out=FILE`"
+    mend = "create one with `protoc --include_imports --descriptor_set_out=FILE`"
     files: Files = {}
     try:
         add_once(files, FileDescriptorSet.FromString(content).file)
@@ -330,7 +332,7 @@ def from_file(path: Path, include: Sequence[Path] = ()) -> Schema:
         complete(files)
         pool = pool_of(files)
     except DecodeError:
-        raise UsageError(invalid("--proto", path, f"a .proto file or a descriptor set: {mend}")) from None
+        raise UsageError(invalid("--proto", path, f"a .proto file or a descriptor set; {mend}")) from None
     except UnusableError as error:
-        raise UsageError(invalid("--proto", path, f"a complete and consistent schema: {error}; {mend}")) from None
+        raise UsageError(invalid("--proto", path, f"a complete and consistent schema, but {error}; {mend}")) from None
     return Schema(pool=pool, services=tuple(services), source=source)

@@ -156,4 +156,6 @@ def _argument(word: re.Match[str], text: str) -> str | int:
 
 def _unknown(text: str) -> UsageError:
     names = ", ".join([*_VALUES, "newUUID", "randomInt 1 10", "randomString 5 10", 'choice "a" "b"'])
-    return UsageError(f'invalid template {{{{{text[:60]}}}}}: expected one of {names}; for plain braces {{{{"{{{{"}}}}')
+    return UsageError(
+        f'invalid template {{{{{text[:60]}}}}}: expected one of {names}; for plain braces, write {{{{"{{{{"}}}}'
+    )

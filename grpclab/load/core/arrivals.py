@@ -295,7 +295,7 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
 
 def _ramp(text: str, start_rps: float, stop_rps: float, time_s: float | None) -> ScheduledRate:
     if time_s is None:
-        raise _refusal(text, "the duration of the ramp after it, e.g. 500:5000@60s, or a step, e.g. 500:5000:500@5s")
+        raise _refusal(text, "a duration after a ramp, e.g. 500:5000@60s, or a step, e.g. 500:5000:500@5s")
     for rate_rps in (start_rps or stop_rps, stop_rps):  # it may begin with nothing
         FACTORS["load.rate_rps"].check(rate_rps)
     arrival = f"ramp:{start_rps / stop_rps!r}@{time_s:.12g}s"

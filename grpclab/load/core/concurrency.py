@@ -26,7 +26,7 @@ def concurrency_levels(word: str, called: str = "--concurrency", beside: Sequenc
     """
     if beside:
         expected = (
-            f"no --{beside[0]} with a concurrency schedule; to limit the calls in flight of a rate, use --max-in-flight"
+            f"no --{beside[0]} with a concurrency schedule; to limit the calls in flight at a rate, use --max-in-flight"
         )
         raise UsageError(invalid(called, word, expected))
     match = _SCHEDULE.fullmatch(word.strip())

@@ -208,5 +208,5 @@ def _describe_detail(detail: Any) -> str:
     try:
         message = kind.FromString(detail.value)
     except DecodeError:
-        return f"{name} ({len(detail.value):,} bytes that do not decode)"
+        return f"{name} ({len(detail.value):,} bytes that cannot be decoded)"
     return f"{name.removeprefix('google.rpc.')} {{{text_format.MessageToString(message, as_one_line=True)}}}"

@@ -35,7 +35,7 @@ VERSION = 1
 RECORDING_BEGINS = 64
 """So many bytes or characters of a file tell whether it is one."""
 _KIND = "calls"
-_EXPECTED = "a recording of calls, as `grpclab record` writes it"
+_EXPECTED = "a recording made by `grpclab record`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def read_recording(path: str | Path, content: bytes | None = None) -> list[Recor
         raise UsageError(invalid("recording", path, f"{_EXPECTED}, version {VERSION}"))
     calls = list(_calls(lines[1 : len(lines) - is_cut(content)], path))
     if not calls:
-        raise UsageError(invalid("recording", path, "one call or more"))
+        raise UsageError(invalid("recording", path, "at least one call"))
     return sorted(calls, key=lambda call: call.at_s)
 
 

@@ -64,11 +64,11 @@ def _burst_times(calls: int, rate_rps: float, _: int) -> Iterator[Floats]:
 
 GAMMA = ShapeFamily(
     make=_gamma,
-    expected="gamma:SHAPE, a number from 0.001 to 1,000: 1 is poisson, less is more clustered, more is more even, "
-    "e.g. gamma:0.5",
+    expected="gamma:SHAPE with a number from 0.001 to 1,000, e.g. gamma:0.5; 1 is poisson, lower values cluster calls, "
+    "higher values space them evenly",
 )
 """Gaps of a gamma distribution of mean ``1 / rate``; their coefficient of variation is ``1 / sqrt(shape)``."""
-BURST = ShapeFamily(make=_burst, expected="burst:CALLS, the number of calls due at the same moment, e.g. burst:20")
+BURST = ShapeFamily(make=_burst, expected="burst:CALLS with the number of calls due at the same moment, e.g. burst:20")
 """So many calls at a time, evenly: the mean rate is the one asked for."""
 
 
@@ -143,14 +143,14 @@ def _steps(argument: str) -> LoadShape:
 
 RAMP = ShapeFamily(
     make=_ramp,
-    expected="ramp:SHARE@TIME, the share of the rate to start with and the time to reach the full rate, e.g. "
+    expected="ramp:SHARE@TIME with the share of the rate to start with and the time to reach the full rate, e.g. "
     "ramp:0.1@60s",
 )
 """A rate that grows, or falls, evenly from a share of the one asked for to that one, and stays there."""
 STEPS = ShapeFamily(
     make=_steps,
-    expected="steps:SHARE,SHARE,...@TIME, shares of the rate and the time for which each is held,"
-    " e.g. steps:0.2,0.5,1@10s; the last one above 0",
+    expected="steps:SHARE,SHARE,...@TIME with shares of the rate, the last one above 0, and the time to hold each, "
+    "e.g. steps:0.2,0.5,1@10s",
 )
 """Shares of the rate one after the other in one window; the last is held."""
 
@@ -237,8 +237,8 @@ def _checked(times: Sequence[float], path: str) -> Floats:
 
 REPLAY = ShapeFamily(
     make=_replay,
-    expected="replay:FILE or replay:FILE@SPEED, a file with one time in seconds per line or a recording of calls, "
-    "e.g. replay:day.txt or replay:day.calls@4",
+    expected="replay:FILE or replay:FILE@SPEED, where FILE has one time in seconds per line or is a recording of "
+    "calls, e.g. replay:day.txt or replay:day.calls@4",
 )
 """The times of a file, stretched or squeezed to the rate asked for; it begins anew one mean gap after its end."""
 _REPLAY = "replay:"
@@ -261,7 +261,7 @@ def complete(levels: dict[str, Level], speed: float | None = None, folder: Path 
     shape: LoadShape = ARRIVALS.resolve(str(levels["load.arrival"]))
     if shape.recording is None:
         if speed is not None:
-            raise UsageError(invalid("--speed", f"{speed:g}", "a replay as well: --arrival replay:FILE"))
+            raise UsageError(invalid("--speed", f"{speed:g}", "a replay as well, e.g. --arrival replay:FILE"))
         return []
     own, notes = shape.recording(), []
     if with_speed and (speed is not None or levels.get("load.rate_rps") not in (None, own.rate_rps)):
@@ -269,11 +269,11 @@ def complete(levels: dict[str, Level], speed: float | None = None, folder: Path 
     if speed is not None:
         if levels.get("load.rate_rps") is not None:
             raise UsageError(
-                invalid("--speed", f"{speed:g}", "no rate as well, since both set how fast a file is replayed")
+                invalid("--speed", f"{speed:g}", "no rate as well, since both set the speed of the replay")
             )
         levels["load.rate_rps"] = own.rate_rps * speed
     if of_calls(levels["load.arrival"]) and levels.setdefault("load.warmup_s", 0.0):
-        expected = "0 with a replay of calls, since a warm-up would use up the first ones"
+        expected = "0 with a replay of calls, since a warm-up would use up the first calls"
         raise UsageError(invalid("load.warmup_s", levels["load.warmup_s"], expected))
     if levels.get("load.rate_rps") is None:
         levels["load.rate_rps"] = own.rate_rps

@@ -269,7 +269,7 @@ def _why_alone(warmup: WarmUp, rate_rps: float | None) -> str:
         return ""
     latencies = f"latencies of {warmup.latency_p50_s:.3g} s (median) and {warmup.latency_p99_s:.3g} s (p99)"
     because = latencies if rate_rps is None else f"{rate_rps:g} calls/s and {latencies}"
-    return f"a slice would take {needed_s:.2g} s, above {most_s:g} s, with {because}"
+    return f"a slice would take {needed_s:.2g} s, more than the limit of {most_s:g} s, with {because}"
 
 
 # ---- open loops that cannot be cut -------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def outlasting(slices: Sequence[Slice]) -> str:
     for each in slices:
         longest_s = math.nan if each.stretch is None else each.stretch.longest_s
         if not each.invalid and longest_s > each.counted_s:
-            return f"a call took {longest_s:.2g} s, longer than a slice of {each.counted_s:.2g} s"
+            return f"a call took {longest_s:.2g} s, longer than its slice of {each.counted_s:.2g} s"
     return ""
 
 

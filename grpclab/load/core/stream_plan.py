@@ -84,7 +84,7 @@ def check_streams(load: LoadConfig, name: str, *, sends: bool, receives: bool) -
                 raise UsageError(invalid(f"load.{factor}", format_level(level), f"{expected}; {name} is {kind}"))
     if load.stream_end == CANCEL and load.stream_duration_s is None:
         raise UsageError(
-            invalid("load.stream_end", CANCEL, "load.stream_duration_s with it, the time at which to cancel")
+            invalid("load.stream_end", CANCEL, "load.stream_duration_s as well, the time at which to cancel")
         )
 
 

@@ -1,7 +1,8 @@
 """The traffic on a client's connections beside calls: connections, pings, GOAWAYs. Pure.
 
 Engine `wire` counts the frames themselves. Of C-core, channelz tells the keepalive pings that were sent on the
-connections that are open, and its log the GOAWAYs with an error code; the server's pings it does not tell.
+connections that are open, and the attempts at calls, including retries; its log tells the GOAWAYs with an error code.
+The server's pings it does not tell.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 _CORE_LINE = re.compile(r"^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] ")
 _GOAWAY = re.compile(r"Got goaway \[(\d+)\].*?(?:Debug Text: (.*?))?(?: \{|$)")
-_CHANGE = "Channel state change to "
+_CHANGE = re.compile(r"^(?:Channel state change|Subchannel connectivity state changed) to (\w+)")
 
 _Reader = Callable[[int], bytes]
 """A question to channelz by number, answered in JSON."""
@@ -35,6 +36,9 @@ class Traffic:
     goaways: Mapping[str, int] = field(default_factory=dict)
     """GOAWAYs from the server by error code and reason, as in ``"11 too_many_pings"``; with C-core those with an
     error code only."""
+    attempts: int = 0
+    """Attempts at calls that were sent on a connection, retries included; 0 where the client does not retry,
+    or opens a channel for each call."""
     bytes_sent: float = 0.0
     """Bytes that TCP sent for the client, headers and TLS included; NaN where the system does not tell."""
     bytes_received: float = 0.0
@@ -45,6 +49,7 @@ class Traffic:
             client_pings=self.client_pings + other.client_pings,
             server_pings=self.server_pings + other.server_pings,
             goaways=add_counts(self.goaways, other.goaways),
+            attempts=self.attempts + other.attempts,
             bytes_sent=self.bytes_sent + other.bytes_sent,
             bytes_received=self.bytes_received + other.bytes_received,
         )
@@ -61,6 +66,7 @@ class Traffic:
             "client_pings": self.client_pings,
             "server_pings": self.server_pings,
             "goaways": sum(self.goaways.values()),
+            "attempts": self.attempts,
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -120,38 +126,47 @@ def channelz_channels(top_channels: _Reader) -> Iterator[Mapping[str, Any]]:
 
 
 def channelz_connections(channel: Mapping[str, Any]) -> tuple[int, int]:
-    """Count a channel's new connections and its lost ones: how often it became READY, and how often it ceased to be so.
+    """Count the new connections of a channel or subchannel and its lost ones: how often it became READY, and how often
+    it ceased to be so.
 
     A watcher of its state does not see what is over before it looks.
     """
-    states = [
-        event["description"].removeprefix(_CHANGE)
-        for event in channel.get("data", {}).get("trace", {}).get("events", [])
-        if event.get("description", "").startswith(_CHANGE)
-    ]
+    events = channel.get("data", {}).get("trace", {}).get("events", [])
+    states = [match[1] for event in events if (match := _CHANGE.match(event.get("description", "")))]
     changes = [(was == "READY", becomes == "READY") for was, becomes in itertools.pairwise(["", *states])]
     return changes.count((False, True)), changes.count((True, False))
 
 
+def channelz_subchannels(channels: Iterable[Mapping[str, Any]], reader: _Reader) -> dict[int, Mapping[str, Any]]:
+    """The subchannels of some channels that are there still, one for each server of a channel, by number."""
+    numbers = [number for channel in channels for number in _refs(channel, "subchannel")]
+    read = {number: _read(reader, number, "subchannel") for number in numbers}
+    return {number: one for number, one in read.items() if one}
+
+
+def channelz_attempts(subchannel: Mapping[str, Any]) -> int:
+    """The attempts at calls that were sent on the connections of a subchannel."""
+    return int(subchannel.get("data", {}).get("callsStarted", 0))
+
+
 def channelz_pings(top_channels: _Reader, subchannel: _Reader, socket: _Reader) -> int:
-    """Count the keepalive pings sent on the open connections of this process, by channelz's three readers.
-
-    A reader raises ValueError for what has closed since it was named: that has no pings any more.
-    """
-
-    def refs(parent: Mapping[str, Any], kind: str) -> list[int]:
-        return [int(ref[f"{kind}Id"]) for ref in parent.get(f"{kind}Ref", [])]
-
-    def read(reader: _Reader, number: int, kind: str) -> Mapping[str, Any]:
-        try:
-            return dict(json.loads(reader(number))[kind])
-        except ValueError:
-            return {}
-
-    subchannels = [
-        read(subchannel, number, "subchannel")
-        for one in channelz_channels(top_channels)
-        for number in refs(one, "subchannel")
+    """Count the keepalive pings sent on the open connections of this process, by channelz's three readers."""
+    sockets = [
+        _read(socket, number, "socket")
+        for one in channelz_subchannels(channelz_channels(top_channels), subchannel).values()
+        for number in _refs(one, "socket")
     ]
-    sockets = [read(socket, number, "socket") for one in subchannels for number in refs(one, "socket")]
     return sum(int(one.get("data", {}).get("keepAlivesSent", 0)) for one in sockets)
+
+
+def _refs(parent: Mapping[str, Any], kind: str) -> list[int]:
+    """The numbers of the subchannels or sockets of a parent."""
+    return [int(ref[f"{kind}Id"]) for ref in parent.get(f"{kind}Ref", [])]
+
+
+def _read(reader: _Reader, number: int, kind: str) -> Mapping[str, Any]:
+    """What channelz tells of a subchannel or socket; nothing where it has closed since it was named."""
+    try:
+        return dict(json.loads(reader(number))[kind])
+    except ValueError:
+        return {}

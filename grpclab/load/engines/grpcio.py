@@ -21,13 +21,22 @@ from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import Change
 from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder
-from grpclab.load.core.traffic import Traffic, channelz_channels, channelz_connections, channelz_pings
+from grpclab.load.core.traffic import (
+    Traffic,
+    channelz_attempts,
+    channelz_channels,
+    channelz_connections,
+    channelz_pings,
+    channelz_subchannels,
+)
 from grpclab.load.engines.backoff import Backoff
+from grpclab.load.engines.circuit_breaker import CircuitBreaker
 from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.grpcio_calls import CallMaker, Next
 from grpclab.load.engines.loops import CallFunction, Clock, ClosedLoop, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
+from grpclab.status import STATUS_NAMES, statuses_of
 from grpclab.system.channels import ChannelRoute, open_aio_channel
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
@@ -37,6 +46,9 @@ TurnFunction = Callable[[Next, float, Recorder], Awaitable[tuple[int, float]]]
 
 COUNT_EVERY_S = 0.25
 """The shortest time between two counts of lost connections, while connections come and go."""
+REFUSED = "refused by the circuit breaker"
+REFUSED_PAUSE_S = 0.01
+"""The time that a caller of a closed loop takes for a call that is refused; else it would do nothing but try."""
 
 
 class _Line:
@@ -70,13 +82,21 @@ class GrpcioEngine:
         self._route = ChannelRoute.to(target, security) if security.verify else None
         self._maker = CallMaker(call, config.load, residence=residence, clock=clock)
         self._clock = clock
-        self._options = client_args(config.client)
+        client = config.client
+        self._options = client_args(client)
+        failures, open_s = client.circuit_breaker, client.circuit_breaker_open_s
+        self._breaker = None if failures is None else CircuitBreaker(failures, open_s)
+        self._broken = {STATUS_NAMES.index(name) for name in statuses_of(client.circuit_breaker_statuses)}
+        """The statuses that are failures to the breaker."""
+        self._refused_s = 0.0
         self._channels: list[grpc.aio.Channel] = []
         self._calls: list[CallFunction] = []
         self._watchers: list[asyncio.Task[None]] = []
         self._foreign: set[str] = set()
         """Channels of this process that are not this engine's, by channelz id."""
         self._lost = 0
+        self._attempts: dict[int, int] = {}
+        """The attempts at calls by the number of their subchannel, also where that is gone; with retries only."""
         self._counted_at = -math.inf
         self._up = 0
         self._opened = 0
@@ -127,7 +147,12 @@ class GrpcioEngine:
             pings = channelz_pings(
                 cygrpc.channelz_get_top_channels, cygrpc.channelz_get_subchannel, cygrpc.channelz_get_socket
             )
-        return Traffic(connections_opened=self._opened, client_pings=pings, server_pings=math.nan)
+        return Traffic(
+            connections_opened=self._opened,
+            client_pings=pings,
+            server_pings=math.nan,
+            attempts=sum(self._attempts.values()),
+        )
 
     def _channel(self) -> grpc.aio.Channel:
         return open_aio_channel(self._target, route=self._route, options=self._options)
@@ -140,7 +165,7 @@ class GrpcioEngine:
             await channel.wait_for_state_change(state)
             previous, state = state, channel.get_state()
             if self._clock() >= self._counted_at + COUNT_EVERY_S:
-                self._count_losses()
+                self._read_channelz()
             if previous is ready and state is not ready:
                 line.up.clear()
                 self._up -= 1
@@ -152,16 +177,23 @@ class GrpcioEngine:
                 self._note_outage()
                 self._up += 1
 
-    def _count_losses(self) -> None:
-        """Add the connections that were lost since this was last done."""
+    def _read_channelz(self) -> None:
+        """Add the connections that were lost since this was last done, and the attempts at calls."""
         own_channels = [
             channel
             for channel in channelz_channels(cygrpc.channelz_get_top_channels)
             if channel["ref"]["channelId"] not in self._foreign
         ]
-        opened, lost = (sum(counts) for counts in zip(*map(channelz_connections, own_channels), strict=True))
+        client = self._config.client
+        balanced = client.load_balancing != "pick_first"  # then a channel has a connection to each server
+        looked_into = own_channels if client.retries or balanced else ()
+        subchannels = channelz_subchannels(looked_into, cygrpc.channelz_get_subchannel)
+        counts = [channelz_connections(one) for one in (subchannels.values() if balanced else own_channels)]
+        lost = sum(each for _, each in counts)
         self.counters.connections_lost += max(0, lost - self._lost)
-        self._opened, self._lost, self._counted_at = opened, lost, self._clock()
+        self._opened, self._lost, self._counted_at = sum(each for each, _ in counts), lost, self._clock()
+        if client.retries:
+            self._attempts |= {number: channelz_attempts(one) for number, one in subchannels.items()}
 
     def _note_outage(self) -> None:
         """Add the outage so far, if there is one."""
@@ -181,6 +213,7 @@ class GrpcioEngine:
 
         self._under_way = lambda: loop.under_way
         self._give_up = give_up
+        self._refused_s = REFUSED_PAUSE_S
         try:
             await loop.run()
         finally:
@@ -217,7 +250,7 @@ class GrpcioEngine:
     def _window_over(self) -> None:
         self._note_outage()
         if self._channels:
-            self._count_losses()
+            self._read_channelz()
 
     def under_way(self) -> list[float]:
         """See :class:`grpclab.load.engines.engine.Engine`."""
@@ -231,10 +264,14 @@ class GrpcioEngine:
         """Handle a call while no window is running."""
         self._under_way = list
         self._give_up = _nothing
+        self._refused_s = 0.0
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
     def _in_turn(self, call: TurnFunction) -> CallFunction:
+        if self._breaker is not None:
+            call = self._guarded(call, self._breaker)
+
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
             """Make the next call; note which call of a mix it was just before it is recorded."""
             turn = self._maker.next()
@@ -242,6 +279,25 @@ class GrpcioEngine:
                 return await call(turn, start_s, recorder)
             finally:
                 recorder.call(turn.call)
+
+        return make
+
+    def _guarded(self, call: TurnFunction, breaker: CircuitBreaker) -> TurnFunction:
+        async def make(turn: Next, start_s: float, recorder: Recorder) -> tuple[int, float]:
+            """Make a call if the breaker lets it go."""
+            leave = breaker.admit(self._clock())
+            if leave is None:
+                recorder.failures.note(UNAVAILABLE, REFUSED, start_s, self._clock())
+                if self._refused_s:
+                    await asyncio.sleep(self._refused_s)
+                return UNAVAILABLE, math.nan
+            try:
+                status, residence_s = await call(turn, start_s, recorder)
+            except BaseException:
+                breaker.abandoned(leave)
+                raise
+            breaker.ended(leave, self._clock(), failed=status in self._broken)
+            return status, residence_s
 
         return make
 
@@ -263,7 +319,7 @@ class GrpcioEngine:
             if self._clock() < line.backoff.until_s:
                 left_s = await self._pause(line, deadline_s)
                 if left_s is not None and left_s <= 0:
-                    text = f"not even sent within {deadline_s:g} s"
+                    text = f"not sent within {deadline_s:g} s"
                     recorder.failures.note(DEADLINE_EXCEEDED, text, start_s, self._clock())
                     return DEADLINE_EXCEEDED, math.nan
             status, residence_s = await self._maker.make(turn, methods[turn.call], left_s, start_s, recorder)

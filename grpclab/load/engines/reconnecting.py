@@ -329,7 +329,7 @@ class ReconnectingConnection:
             self.waiting = deque(call for call in self.waiting if call not in expired)
             for call in over:
                 call.status = DEADLINE_EXCEEDED
-                call.text = f"not even sent within {self.settings.deadline_s:g} s"
+                call.text = f"not sent within {self.settings.deadline_s:g} s"
             if self.settings.single_use:
                 self.abandon()
             self.on_ended(self, over)

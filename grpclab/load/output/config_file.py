@@ -73,7 +73,9 @@ def read_bench_file(
         elif option not in options_known:
             names = sorted(option_name.replace("_", "-") for option_name in {*options_known, SET})
             near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
-            raise UsageError(f"{name}: unknown key {key!r}: the nearest is {near[0]!r}; keys are the flags of bench")
+            raise UsageError(
+                f"{name}: unknown key {key!r}; did you mean {near[0]!r}? Keys are named like the options of bench"
+            )
         elif option in options:
             raise UsageError(f"{where} is given twice, with a dash and with an underscore: keep one")
         elif option in switches:
@@ -108,7 +110,7 @@ def _mix(tables: list[Any], exact: list[Any], name: str) -> tuple[MixedCall, ...
 def _exact_value(text: str, key: str, where: str) -> Any:
     """A value that holds requests, with its numbers as they were written."""
     if _FINE_TIME.search(text):
-        raise UsageError(f"{where}: expected times with at most six decimals; write a finer one as a string")
+        raise UsageError(f"{where}: expected times with at most six decimals; write a more precise one as a string")
     return tomllib.loads(text, parse_float=_exact)[key]
 
 
@@ -123,7 +125,7 @@ def _toml(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(invalid("--config", name, f"TOML, or JSON: {' '.join(str(error).split())}")) from None
+        raise UsageError(invalid("--config", name, f"TOML or JSON; {' '.join(str(error).split())}")) from None
     except (RecursionError, ValueError):  # an integer of more digits than Python reads
         raise UsageError(invalid("--config", name, "TOML with less nesting and shorter numbers")) from None
 
@@ -152,7 +154,7 @@ def _json(text: str, name: str) -> dict[str, Any]:
 def _settings(value: Any, where: str) -> Iterator[str]:
     """``name=level`` words; ``server.window_kib = 1`` is a table in a table for TOML, quoted it is one key."""
     if not isinstance(value, Mapping):
-        raise _refused(where, value, "a table of factors: [set], and lines such as client.window_kib = 1024")
+        raise _refused(where, value, "a table of factors, e.g. [set] followed by client.window_kib = 1024")
     for key, level in value.items():
         if isinstance(level, Mapping):
             yield from _settings({f"{key}.{inner}": deeper for inner, deeper in level.items()}, where)

@@ -43,11 +43,11 @@ TIMES = (
 )
 _ANY = "grpclab has no such setting"
 REFUSED = {
-    "skipFirst": "warm-up is a time: write warmup, e.g. '1s'",
-    "reflect-metadata": "the metadata of the call is sent to the reflection service as well",
-    "cpus": "write workers, the number of generator processes",
+    "skipFirst": "warm-up is a time here, e.g. warmup = '1s'",
+    "reflect-metadata": "the reflection service receives the metadata of the call as well",
+    "cpus": "use workers, the number of generator processes",
     "duration-stop": "calls in progress at the end of the window get 3 s more",
-    "max-recv-message-size": "write --set client.max_message_mib=N, in a configuration under [set]",
+    "max-recv-message-size": "use --set client.max_message_mib=N, or [set] in a configuration",
     **dict.fromkeys(("lb-strategy", "debug", "max-send-message-size"), _ANY),
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
@@ -104,18 +104,18 @@ def translated(tables: Mapping[str, Any], name: str, *, bare_times: bool) -> dic
 def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: Any, name: str) -> None:
     """Add one key of ghz that is set."""
     if key in REFUSED:
-        raise _refused(name, key, value, f"this key to be removed: {REFUSED[key]}")
+        raise _refused(name, key, value, f"no such key; {REFUSED[key]}")
     if key in RENAMED:
         new = RENAMED[key]
         if key == "total" and "duration" in tables:
             return  # a duration alone ends the load then, in ghz
         if new in tables or new in out:
-            raise _refused(name, key, value, f"only one of {key} and {new}: they mean the same")
+            raise _refused(name, key, value, f"only one of {key} and {new}, which mean the same")
         out[new] = value
     elif key in (*OF_SCHEDULE, *OF_CONCURRENCY):
         _translate_schedule(out, tables, key, value, name)
     elif key == "async" and not {"rps", "rate", "load-schedule"} & tables.keys():
-        raise _refused(name, key, value, "a rate along with it: calls are then sent when they are due")
+        raise _refused(name, key, value, "a rate as well, so that calls are sent when they are due")
     elif key == "insecure":
         if not isinstance(value, bool):
             raise _refused(name, key, value, "true or false")
@@ -131,13 +131,13 @@ def _translate_schedule(out: dict[str, Any], tables: Mapping[str, Any], key: str
     rated = {"rps", "rate"} & tables.keys()
     of, _, rest = key.partition("-")
     if f"{of}-schedule" not in tables:
-        raise _refused(name, key, value, f"{of}-schedule=step or {of}-schedule=line along with it")
+        raise _refused(name, key, value, f"{of}-schedule=step or {of}-schedule=line as well")
     if rest != "schedule":
         return
     if of == "load" and rated:
         raise _refused(name, key, value, "either a schedule or a single rate")
     if of == "concurrency" and (rated or "load-schedule" in tables):
-        raise _refused(name, key, value, "no rate as well; to limit the calls in flight of a rate, use max-in-flight")
+        raise _refused(name, key, value, "no rate as well; to limit the calls in flight at a rate, use max-in-flight")
     if of == "load":
         out["rate"] = schedule(tables, f"{name}: ")
     else:
@@ -160,7 +160,7 @@ def schedule(tables: Mapping[str, Any], where: str, dashes: str = "") -> str:
             if not tables.get(key):
                 raise UsageError(f"{where}{dashes}load-schedule=step needs {dashes}{key} as well")
         if tables.get("load-max-duration"):
-            expected = "this to be removed: a schedule of steps ends with its last rate"
+            expected = "no such key, since a schedule of steps ends with its last rate"
             raise UsageError(where + invalid(f"{dashes}load-max-duration", tables["load-max-duration"], expected))
         return "{load-start}:{load-end}:{load-step}@{load-step-duration}".format(**tables)
     if kind == "line":

@@ -85,7 +85,9 @@ def reasons(result: LoadResult) -> list[str]:
 
 def _limit_text(run: LoadRun) -> str:
     return (
-        "; ".join(run.limits) or run.held_back or f"its busiest process was busy for {run.busy_share:.0%} of the window"
+        "; ".join(run.limits)
+        or run.held_back
+        or (f"the generator's busiest process was busy for {run.busy_share:.0%} of the window")
     )
 
 
@@ -93,7 +95,7 @@ def behind(run: LoadRun) -> str:
     """Return a phrase on an open loop's rate that was not kept up with; nothing if it was, or if no call was due."""
     if run.keeps_up or not run.due_rps:
         return ""
-    return f"{run.summary.throughput_rps:,.0f} of {run.due_rps:,.0f} requests/s: the rate was NOT KEPT UP WITH"
+    return f"{run.summary.throughput_rps:,.0f} of {run.due_rps:,.0f} requests/s: the rate was NOT REACHED"
 
 
 def endings(run: LoadRun) -> list[str]:
@@ -101,7 +103,7 @@ def endings(run: LoadRun) -> list[str]:
     summary, sentences = run.summary, []
     if not summary.ended:
         later = summary.requests - (summary.not_ended - summary.not_ended_before)
-        rest = f"; {later:,} ended after it: allow more time (--duration)" if later else ""
+        rest = f"; {later:,} ended later: allow more time (--duration)" if later else ""
         sentences.append(f"NO CALL ENDED in the {summary.window_s:,.2f} s of the window{rest}")
     if summary.not_ended:
         calls = "1 call" if summary.not_ended == 1 else f"{summary.not_ended:,} calls"
@@ -110,7 +112,7 @@ def endings(run: LoadRun) -> list[str]:
             f"{summary.not_ended_before:,} from the warm-up, not counted in any other figure": summary.not_ended_before,
         }
         more = f" ({', '.join(part for part, count in parts.items() if count)})" if any(parts.values()) else ""
-        sentences.append(f"{calls} had not ended when the run did: NOT_ENDED{more}")
+        sentences.append(f"{calls} had not ended when the run ended: NOT_ENDED{more}")
     return sentences
 
 
@@ -127,8 +129,10 @@ def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
         yield (
             "refused",
             f"{refused:,}",
-            (f"RESOURCE_EXHAUSTED, which also includes answers above client.max_message_mib={limit}"),
+            f"RESOURCE_EXHAUSTED, which also includes answers above client.max_message_mib={limit}",
         )
+    if run.traffic.attempts > run.calls_made:
+        yield "attempts", f"{run.traffic.attempts:,}", f"for {run.calls_made:,} calls, including the warm-up"
     if run.connections_lost or run.outage_s:
         noun = "connection" if run.connections_lost == 1 else "connections"
         yield (
@@ -150,7 +154,7 @@ def carried(result: LoadResult) -> Iterator[str]:
     both = result.run.traffic.bytes_per_call(result.run.calls_made).values()
     if not any(map(math.isnan, both)):
         sent, received = (f"{count:,.0f} B" for count in both)
-        yield f"{sent} sent and {received} received for each call, headers and TLS included"
+        yield f"{sent} sent and {received} received per call, including headers and TLS"
 
 
 def render(result: LoadResult) -> str:
@@ -313,7 +317,11 @@ def _connections(result: LoadResult) -> list[str]:
         by_process = f", by server process {'/'.join(map(str, result.connections_by_process))}"
     spun = f", excluding {run.spin_s:.2f} s of pacing" if run.spin_s >= 0.005 else ""
     lines = [
-        _number_row("connections", f"{result.connections:,}", f"   open at the end, as seen from outside{by_process}"),
+        _number_row(
+            "connections",
+            f"{result.connections:,}",
+            f"   open at the end, according to the operating system{by_process}",
+        ),
         *(f"{'':18}{text}" for text in carried(result)),
         _number_row("generator", f"{run.busy_share:.0%}", f"   of a core in its busiest process{spun}"),
         *([f"{'':18}measured once on this machine: {result.ceiling}"] if result.ceiling else []),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 
 from grpclab.analysis import Comparison
 from grpclab.analysis.study_plan import PlannedFeature
@@ -11,14 +12,15 @@ from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import BREAK, Cell, Cells, Paragraph, Piece, Table, badge, bold, limits, small
 
 TITLE, ANCHOR, PLACE, FOLDED = "What each feature costs", "features", 45, False
-CPU = "server_cpu_per_call_s"
 HOW = (
-    "Each ratio compares a server that has the feature with the same server without it: 0.90× of the throughput is a "
+    "Each ratio compares a service that has the feature with the same service without it: 0.90× of the throughput is a "
     "cost of 10%."
 )
 HEADINGS = {
     "alone": "alone: added to optimized",
     "in production": "in production: removed from the variant production, which keeps the others",
+    "in the client": "in the client: added to a Python client (engine grpcio) of optimized; CPU and verdict are the "
+    "client's",
 }
 
 
@@ -30,26 +32,35 @@ def section(study: FinishedStudy) -> list[Piece] | None:
 
 
 def summary(study: FinishedStudy) -> str:
-    """The features that change throughput, the most expensive first, and how many do not."""
+    """The features that change throughput, or the client's CPU time, the most expensive first, and the others."""
+    of_server = [feature for feature in study.plan.features if not feature.of_client]
+    of_client = [feature for feature in study.plan.features if feature.of_client]
+    told = _costs(study, of_server, "Alone, these cost throughput")
+    if of_client:
+        told += ["In the client:", *_costs(study, of_client, "These cost CPU time")]
+    return " ".join(told)
+
+
+def _costs(study: FinishedStudy, features: Iterable[PlannedFeature], cost: str) -> list[str]:
+    """A sentence for each kind of verdict on the features."""
     verdicts: dict[str, list[str]] = {}
     slower = []
-    for feature in study.plan.features:
-        c = _compared(study, feature, "alone")
+    for feature in features:
+        c = _judged(study, feature, next(iter(feature.pairs)))
         title = words.plain(feature.title)
         verdicts.setdefault(c.verdict if c.computed else "inconclusive", []).append(title)
         if c.computed and c.verdict == "slower":
-            slower.append((c.ratio, f"{title} ({words.ratio_of(c)})"))
-    effect = f"{100 * study.delta:g}%"
+            slower.append((-abs(math.log(c.ratio)), f"{title} ({words.ratio_of(c)})"))
     told = []
     if slower:
-        told.append(f"Alone, these cost throughput: {words.listing(text for _, text in sorted(slower))}.")
+        told.append(f"{cost}: {words.listing(text for _, text in sorted(slower))}.")
     if faster := verdicts.get("faster"):
         told.append(f"Faster with it: {words.listing(faster)}.")
     if same := verdicts.get("equivalent"):
-        told.append(f"No cost of {effect} or more: {words.listing(same)}.")
+        told.append(f"No cost of {100 * study.delta:g}% or more: {words.listing(same)}.")
     if open_ := verdicts.get("inconclusive"):
         told.append(f"Undecided: {words.listing(open_)}.")
-    return " ".join(told)
+    return told
 
 
 def table(study: FinishedStudy) -> Table:
@@ -57,16 +68,22 @@ def table(study: FinishedStudy) -> Table:
     rows: list[Cells] = []
     for where, heading in HEADINGS.items():
         measured = [feature for feature in study.plan.features if where in feature.pairs]
-        rows += [[heading], *([words.plain(one.title), *_cells(study, one, where)] for one in measured)]
+        if measured:
+            rows += [[heading], *([words.plain(one.title), *_cells(study, one, where)] for one in measured)]
     header = ["feature", "throughput", "CPU per call", "verdict"]
     return Table(header=header, rows=rows, label="What each feature costs", numeric={1, 2})
 
 
 def _cells(study: FinishedStudy, feature: PlannedFeature, where: str) -> Iterator[Cell]:
-    throughput = _compared(study, feature, where)
-    yield _estimated(throughput)
-    yield _estimated(_compared(study, feature, where, CPU))
-    yield badge(throughput.verdict) if throughput.computed else throughput.note
+    judged = _judged(study, feature, where)
+    yield _estimated(_compared(study, feature, where))
+    yield _estimated(_compared(study, feature, where, feature.cpu_metric))
+    yield badge(judged.verdict) if judged.computed else judged.note
+
+
+def _judged(study: FinishedStudy, feature: PlannedFeature, where: str) -> Comparison:
+    """The comparison whose verdict counts: throughput tells little of a client that waits for its server."""
+    return _compared(study, feature, where, feature.cpu_metric if feature.of_client else "")
 
 
 def _compared(study: FinishedStudy, feature: PlannedFeature, where: str, metric: str = "") -> Comparison:

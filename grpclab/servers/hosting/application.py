@@ -95,7 +95,7 @@ def check_factors(config: ServerConfig) -> None:
                 if name in OF_THE_GREETER
                 else "applications do not support it yet"
             )
-            expected = f"{format_level(factor.default)} for an application: {why}"
+            expected = f"{format_level(factor.default)} for an application, since {why}"
             raise FactorError(invalid(f"server.{name}", format_level(level), expected))
 
 
@@ -121,7 +121,7 @@ def interpreter(python: str, name: str = "python") -> str:
     if path not in _PYTHONS:
         if not _is_python(path):
             raise UsageError(
-                invalid(name, python, "a Python interpreter, e.g. .venv/bin/python; this is another program")
+                invalid(name, python, "a Python interpreter, e.g. .venv/bin/python; this is a different program")
             )
         _PYTHONS.add(path)
     return path

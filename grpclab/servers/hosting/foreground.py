@@ -36,16 +36,18 @@ def serve_application(
     arguments: Mapping[str, str],
     env: Mapping[str, str | None],
     quiet: bool,
+    certs: str = "",
 ) -> None:
     """Host an application until a signal stops it; what it prints goes to standard error.
 
-    Raises UsageError for what cannot be right, ServerError where it cannot be started, or ends by itself.
+    `certs` is the folder of the user's certificates. Raises UsageError for what cannot be right, ServerError where it
+    cannot be started, or ends by itself.
     """
     require_free_port(where.host, port)
     words = host_words(target.python)
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # put() is safe in a signal handler
     with contextlib.ExitStack() as stack:
-        folder, _ = issued(stack, config)
+        folder = certs or issued(stack, config)[0]
         order = application_order(
             target.app,
             config,

@@ -386,7 +386,7 @@ def bind(register: Callable[..., Any], order: SimpleNamespace, arguments: dict[s
         elif parameter.default is inspect.Parameter.empty:
             known = [*order.settings, *(f"arg.{key}" for key in arguments)]
             raise _RefusedError(
-                f"invalid app={order.app}: expected a level for its parameter {name}, which is not a server factor: "
+                f"invalid app={order.app}: expected a level for its parameter {name}, which is not a server factor; "
                 f"set arg.{name}{near(name, known)}"
             )
     if any(p.kind == inspect.Parameter.VAR_KEYWORD for p in named):
@@ -472,7 +472,7 @@ class _Registration:
             line = self._files.own_line(traceback.walk_stack(sys._getframe(1)))
             where = f" ({line})" if line else ""
             self.misused = (
-                f"invalid app={self._app}: expected a function that only registers servicers; it {what}{where}, "
+                f"invalid app={self._app}: expected a function that only registers servicers, but it {what}{where}, "
                 "which grpclab does itself"
             )
             raise _RefusedError(self.misused)
@@ -581,7 +581,10 @@ class _Server:
         """Write to the log where the application is that does not come to an end with its registration."""
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         line = self.files.own_line(traceback.walk_stack(frame)) if frame is not None else ""
-        tell(f"{self.order.app} has not registered after {self._late.interval:g} s{f': {line}' if line else ''}")
+        tell(
+            f"{self.order.app} has not finished registering after {self._late.interval:g} "
+            f"s{f': {line}' if line else ''}"
+        )
 
     @property
     def sync(self) -> bool:
@@ -627,17 +630,21 @@ class _Server:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
         except (ImportError, SyntaxError, OSError) as error:
-            given = f"server.{factor}={self.order.settings[factor]}"
-            expected = f"{'none' if off is None else off} under Python {platform.python_version()}"
-            raise _RefusedError(f"invalid {given}: expected {expected} ({error})") from None
+            given, expected = (
+                "none" if level is None else json.dumps(level) for level in (self.order.settings[factor], off)
+            )
+            raise _RefusedError(
+                f"invalid server.{factor}={given}: expected {expected} under Python {platform.python_version()} "
+                f"({error})"
+            ) from None
         return module
 
     def call_register(self, server: Any) -> Any:
         """What `register` returns: an awaitable, where it is ``async def``."""
         if self.sync and inspect.iscoroutinefunction(self.register):
             raise _RefusedError(
-                f"invalid app={self.order.app}: expected a plain function for server.implementation=sync; it is "
-                "async def: set server.implementation=asyncio"
+                f"invalid app={self.order.app}: expected a plain function for server.implementation=sync, but it is "
+                "async def; set server.implementation=asyncio"
             )
         if inspect.isgeneratorfunction(self.register) or inspect.isasyncgenfunction(self.register):
             self._refuse_generator()
@@ -645,8 +652,8 @@ class _Server:
 
     def _refuse_generator(self) -> NoReturn:
         raise _RefusedError(
-            f"invalid app={self.order.app}: expected a function that registers and returns; it is a generator (it "
-            "has yield), so its code would never run: return an object whose close() or aclose() does what follows "
+            f"invalid app={self.order.app}: expected a function that registers and returns, but it is a generator (it "
+            "has yield), so its code would never run; return an object whose close() or aclose() does what follows "
             "yield"
         )
 
@@ -671,8 +678,8 @@ class _Server:
             self._refuse_generator()
         if returned is not None and not any(callable(getattr(returned, name, None)) for name in ("close", "aclose")):
             raise _RefusedError(
-                f"invalid app={self.order.app}: expected it to return nothing, or an object with close() or aclose(),"
-                f" got {type(returned).__name__}"
+                f"invalid app={self.order.app}: expected a function that returns nothing, or an object with close() "
+                f"or aclose(); got {type(returned).__name__}"
             )
         self._closing = returned
         assert self._added is not None
@@ -731,17 +738,10 @@ class _Server:
         try:
             if not order.tls_folder:
                 return int(server.add_insecure_port(address))
-            import grpc
-
-            with open(os.path.join(order.tls_folder, "server.key"), "rb") as file:
-                key = file.read()
-            with open(os.path.join(order.tls_folder, "server.pem"), "rb") as file:
-                chain = file.read()
-            mutual, roots = self.order.settings["mutual_tls"], None
-            if mutual:
-                with open(os.path.join(order.tls_folder, "ca.pem"), "rb") as file:
-                    roots = file.read()
-            return int(server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)], roots, mutual)))
+            credentials = self._part("certificates", "tls", False).credentials(
+                order.tls_folder, mutual=order.settings["mutual_tls"], reload=order.settings["tls_reload"]
+            )
+            return int(server.add_secure_port(address, credentials))
         except RuntimeError as error:
             raise _FailedError(f"cannot listen on {address}: {error}", "") from None
 
@@ -871,7 +871,7 @@ def require_grpcio() -> None:
         import grpc
     except ImportError as error:
         raise _RefusedError(
-            f"invalid python={sys.executable}: expected an interpreter with grpcio ({error}): install grpcio there"
+            f"invalid python={sys.executable}: expected an interpreter with grpcio ({error}); install grpcio there"
         ) from None
     number = tuple(int(part) for part in grpc.__version__.split(".")[:2])
     if number < OLDEST_GRPCIO:

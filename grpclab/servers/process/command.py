@@ -108,7 +108,7 @@ def _start(running: ProcessTree, words: list[str], order: CommandOrder) -> subpr
 def _leave_ended(running: ProcessTree, code: int, when: str = "") -> NoReturn:
     """Say that the command has ended, and end what it has left behind."""
     pids = running.look()
-    advice = f"; it continued in the background (pid {pids[0]}): keep it in the foreground" if pids else ""
+    advice = f"; it continued in the background (pid {pids[0]}), so keep it in the foreground" if pids else ""
     running.kill()
     _leave(f"the command {describe_exit(code)}{when}{advice}")
 
@@ -144,7 +144,7 @@ def _elsewhere(running: ProcessTree, listener: Listener) -> str:
     if not elsewhere:
         return ""
     wanted = f"127.0.0.1, at {{{PORT}}}" if listener.port else f"{{{SOCKET}}}"
-    return f"; it listens on {elsewhere}: make it listen on {wanted}"
+    return f"; it listens on {elsewhere}, so make it listen on {wanted}"
 
 
 def _listens_on(pids: list[int]) -> str:

@@ -62,7 +62,7 @@ def check_arguments(
             expected = f"another name, since {{{name}}} is reserved for a free port or the path of a socket"
             raise UsageError(invalid(f"arg.{name}", level, expected))
         if name not in there:
-            raise UsageError(invalid(f"arg.{name}", level, f"{{{name}}} in the {option}, to be replaced by its level"))
+            raise UsageError(invalid(f"arg.{name}", level, f"{{{name}}} in the {option}, to be replaced by the level"))
     for configuration, arguments in configurations.items():
         if missing := sorted((set(levels) | (set(planned) & there)) - set(arguments)):
             name = missing[0]

@@ -29,19 +29,24 @@ def serve_in_foreground(
     *,
     quiet: bool,
     diagnostics: DiagnosticsAddress | None = None,
+    certs: str = "",
 ) -> None:
-    """Serve until a signal stops it. Raises ServerError where that, or the diagnostics server, cannot be started."""
+    """Serve until a signal stops it. Raises ServerError where that, or the diagnostics server, cannot be started.
+
+    `certs` is the folder of the user's certificates.
+    """
     host = where.host
     ulimits.raise_open_files()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
-        spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder))
+        spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder), certs=certs)
         tls_text = ""
         if spec.config.tls:
             from grpclab.servers import tls
 
-            tls.issue(folder, mutual=spec.config.mutual_tls)
-            tls_text = f", {tls.files_text(folder, mutual=spec.config.mutual_tls)}"
+            if not certs:
+                tls.issue(folder, mutual=spec.config.mutual_tls)
+            tls_text = f", {tls.files_text(certs or folder, mutual=spec.config.mutual_tls)}"
 
         def announce(served: ServerListening) -> None:
             from grpclab.servers.build import service_names

@@ -100,10 +100,10 @@ def words_of(
     words = plain_words(command, name)
     places = [place for place in (PORT, SOCKET) if place in command]
     if not places or not words:
-        raise _refusal(command, name, f"it has no port: write {PORT} where the server takes its port{_unix(command)}")
+        raise _refusal(command, name, f"it has no port; write {PORT} where the server takes its port{_unix(command)}")
     if len(places) > 1:
         raise _refusal(
-            command, name, f"it has both {PORT} and {SOCKET}: keep the one on which the server answers calls"
+            command, name, f"it has both {PORT} and {SOCKET}; keep the one on which the server answers calls"
         )
     if not (built and "/" in program_words(words)[0]):
         require_program(command, name, arguments=arguments, cwd=cwd)
@@ -126,7 +126,7 @@ def plain_words(command: str, name: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError:
-        fault = "its quoting is broken: a quote is not closed, or it ends with a backslash"
+        fault = "it has an unclosed quote or ends with a backslash"
         raise _refusal(command, name, fault) from None
 
 
@@ -141,14 +141,14 @@ def _refuse_shell(command: str, name: str) -> None:
     first = command.partition(" ")[0]
     if _ASSIGNMENT.match(first):
         raise _refusal(
-            command, name, f"it is not run in a shell, so {first} cannot be set like this: write env {command}"
+            command, name, f"it is not run in a shell, so {first} cannot be set like this; write env {command}"
         )
     match = _OPERATOR.search(plain) or _EXPANSION.search(expanded)
     if match or first in _BUILTINS:
         word = match[0] if match else first
         whole = command if first in _BUILTINS or _OPERATOR.search(plain) else f"exec {command}"
         raise _refusal(
-            command, name, f"it is not run in a shell, which would interpret {word!r}: write sh -c {shlex.quote(whole)}"
+            command, name, f"it is not run in a shell, which would interpret {word!r}; write sh -c {shlex.quote(whole)}"
         )
 
 
@@ -172,15 +172,15 @@ def _require_program(command: str, name: str, program: str, cwd: str) -> None:
     if _executable(program, cwd):
         return
     if "/" not in program:
-        raise _refusal(command, name, f"there is no program {program} on the PATH: install it, or write its full path")
+        raise _refusal(command, name, f"there is no program {program} on the PATH; install it, or write its full path")
     path = Path(cwd, program)
     if path.is_dir():
-        raise _refusal(command, name, f"{program} is a folder: add the name of the program")
+        raise _refusal(command, name, f"{program} is a folder; add the name of the program")
     if path.exists():
         raise _refusal(
-            command, name, f"{program} is not executable: run chmod +x on it, or put its interpreter before it"
+            command, name, f"{program} is not executable; run chmod +x on it, or put its interpreter before it"
         )
-    raise _refusal(command, name, f"{program}: No such file; the working folder is {Path(cwd).absolute()}")
+    raise _refusal(command, name, f"{program} does not exist; the working folder is {Path(cwd).absolute()}")
 
 
 def _executable(program: str, cwd: str) -> str | None:

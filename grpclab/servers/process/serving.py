@@ -84,6 +84,8 @@ class ServeSpec:
     """Of what is drawn: how long each handler waits."""
     folder: str = ""
     """Private to this server and removed by who started it: certificates, counters, sockets."""
+    certs: str = ""
+    """The folder of the user's certificates; "" for those in `folder`."""
     shared_port: bool = False
     """One of several processes on a port that their parent holds."""
 
@@ -137,7 +139,8 @@ def credentials(spec: ServeSpec) -> Any:
         return None
     from grpclab.servers import tls
 
-    return tls.server_credentials(Path(spec.folder), mutual=spec.config.mutual_tls)
+    config = spec.config
+    return tls.server_credentials(Path(spec.certs or spec.folder), mutual=config.mutual_tls, reload=config.tls_reload)
 
 
 def freeze_start_up() -> None:

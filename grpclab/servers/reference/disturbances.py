@@ -96,4 +96,4 @@ def check_shares(mishaps: Sequence[Mishap]) -> None:
     """Raise UsageError if more than all calls are to fail."""
     total = sum(mishap.share for mishap in mishaps)
     if total > 1 + 1e-9:
-        raise UsageError(f"the shares of --error add up to {total:.0%}: make it 100% at most")
+        raise UsageError(f"the shares of --error add up to {total:.0%}: reduce them to at most 100% in total")

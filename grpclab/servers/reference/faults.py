@@ -278,10 +278,10 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "rst": Fault(meaning="RST_STREAM for each call, with every error code in turn", ends=_RESETS, answer=_rst),
     "refuse": Fault(meaning="REFUSED_STREAM for every N-th call", ends=("OK", "UNAVAILABLE"), n=1, answer=_refuse),
-    "tiny-window": Fault(meaning="streams may send 1 byte at a time", window=1),
-    "zero-window": Fault(meaning="streams may never send a byte", ends=("DEADLINE_EXCEEDED",), window=0),
+    "tiny-window": Fault(meaning="streams can send only 1 byte at a time", window=1),
+    "zero-window": Fault(meaning="streams can never send a byte", ends=("DEADLINE_EXCEEDED",), window=0),
     "max-streams-0": Fault(
-        meaning="no stream may be opened in the first N ms",
+        meaning="no stream can be opened in the first N ms",
         n=100,
         settings={Setting.MAX_CONCURRENT_STREAMS: 0},
         opening=_raise_streams_late,

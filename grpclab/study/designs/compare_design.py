@@ -82,8 +82,8 @@ def too_few_of_a_call(sides: Mapping[str, Side], shares: Mapping[str, float]) ->
         return ""
     rarest = min(few, key=lambda call: few[call])
     return (
-        f"{metric_words(OPEN)} of {', '.join(few)} needs {needed:,} calls of each in each trial, but"
-        f" {few[rarest]:,.0f} of {rarest} are planned: raise -n"
+        f"{metric_words(OPEN)} of {', '.join(few)} needs {needed:,} of each call in each trial, but "
+        f"{few[rarest]:,.0f} of {rarest} are planned: raise -n"
     )
 
 

@@ -46,7 +46,9 @@ def no_verdict(blocks: int) -> str:
 
     fewest = fewest_blocks()
     return (
-        "" if blocks >= fewest else (f"no verdict with {blocks} blocks: it takes at least {fewest} (blocks={fewest})")
+        ""
+        if blocks >= fewest
+        else f"a verdict needs at least {fewest} blocks, but {blocks} are planned: set blocks={fewest}"
     )
 
 
@@ -197,7 +199,9 @@ def other_engine(engine: str) -> str:
     """The second of the two built-in engines, which a design compares. Raises DesignError for an engine of another
     package."""
     if engine not in ENGINES.builtin:
-        raise DesignError(invalid("engine", engine, f"{' or '.join(ENGINES.builtin)}: this design compares the two"))
+        raise DesignError(
+            invalid("engine", engine, f"{' or '.join(ENGINES.builtin)}, since this design compares the two")
+        )
     (other,) = (name for name in ENGINES.builtin if name != engine)
     return other
 

@@ -204,7 +204,7 @@ def _headline(
         asked = next((part.partition("=")[2] for part in parts if part.startswith(f"{NAMED}=")), "")
         levels = parse_settings([part for part in parts if not part.startswith(f"{NAMED}=")])
     elif len(workloads) > 1:
-        raise DesignError(f"headline is missing: name one of the configurations: {'; '.join(titles)}")
+        raise DesignError(f"headline is missing: expected one of the configurations ({'; '.join(titles)})")
     chosen = next((one for one in workloads if one.name == asked or (len(workloads) == 1 and not asked)), None)
     if chosen is None:
         expected = " or ".join(f"{NAMED}={one.name}" for one in workloads)
@@ -212,12 +212,15 @@ def _headline(
     if words is None:
         found = _obvious(file, chosen)
         if found is None:
-            raise DesignError(f"headline is missing: name one of the configurations: {'; '.join(titles)}")
-        note = f"headline: {chosen.title(found)} against the baseline; headline = '...' names another configuration"
+            raise DesignError(f"headline is missing: expected one of the configurations ({'; '.join(titles)})")
+        note = (
+            f"headline: {chosen.title(found)} against the baseline; use headline = '...' to choose another "
+            "configuration"
+        )
         return chosen, found, note
     candidate = chosen.config_of(seen_from(levels, target, folder))
     if candidate == chosen.start or candidate not in chosen.configs:
-        raise DesignError(invalid("headline", words, f"one of the configurations: {'; '.join(titles)}"))
+        raise DesignError(invalid("headline", words, f"one of the configurations ({'; '.join(titles)})"))
     return chosen, candidate, ""
 
 

@@ -62,14 +62,14 @@ class TargetTable:
         "says so) or log:REGEX."
     )
     ready_timeout: str | float = entry(
-        str, int, float, default="", meaning="How long a start may take: 25s, or a number of seconds."
+        str, int, float, default="", meaning="How long the server may take to start: 25s, or a number of seconds."
     )
     prepare: str = text("A command to run before each start.")
     cleanup: str = text("A command to run after each stop.")
     exclusive: bool = entry(
         bool,
         default=False,
-        meaning="Whether only one of its servers may run at a time; nothing is interleaved in that case.",
+        meaning="Whether only one server may run at a time; slices are not interleaved in that case.",
     )
     tls: bool = entry(bool, default=False, meaning="Whether the server speaks TLS.")
     cacert: str = text("A file with the trusted root certificates, in PEM.")
@@ -86,23 +86,28 @@ class TargetTable:
 class CallTable:
     """``[call]``: the method that is called, and with what; several ``[[call]]`` take turns."""
 
-    name: str = text("The name of the call in the figures of a mix; by default, the method's name.")
+    name: str = text("The name of the call in the results of a mix; by default, the method's name.")
     weight: float = entry(
         int, float, default=1.0, meaning="How often the call is made, relative to the others in a mix."
     )
     method: str = text("The method: package.Service/Method.")
     data: Any = entry(dict, list, str, default=None, meaning="The request, or a list of requests to send in turn.")
     data_file: str = text("A file of requests: JSON, JSON lines, CSV with a header, or length-delimited messages.")
-    data_format: str = text("The format of data-file, if its name does not show it: json, jsonl, csv or binary.")
+    data_format: str = text("The format of data-file, if the file name does not show it: json, jsonl, csv or binary.")
     data_order: str = text("The order in which requests are sent: in-turn, or random from the trial's seed.")
     data_repeat: bool = entry(
-        bool, default=False, meaning="Whether requests that vary from call to call may start over."
+        bool, default=False, meaning="Whether to reuse generated requests from the start when they run out."
     )
     check: str = text(
         "An expression that must be true for each answer, e.g. reply.total > 0; otherwise the call counts as failed."
     )
-    ignore_fields: Any = entry(str, list, default=None, meaning="Fields of the answers that always vary.")
-    metadata: Any = entry(dict, list, default=None, meaning="The metadata of each call: a table, or key=value words.")
+    ignore_fields: Any = entry(str, list, default=None, meaning="Answer fields to ignore when answers are compared.")
+    metadata: Any = entry(
+        dict,
+        list,
+        default=None,
+        meaning="The metadata to send with each call: a table, or a list of key=value strings.",
+    )
     proto: str = text("The schema in a .proto file, if the server has no reflection.")
     proto_path: Any = entry(str, list, default=None, meaning="Folders to search for the schema's imports.")
     protoset: str = text("The schema as a descriptor set, as written by protoc --descriptor_set_out.")
@@ -113,12 +118,12 @@ class ScenarioTable:
     """``[[scenario]]``: a workload; configurations are compared within each."""
 
     name: str = text("The name of the workload.")
-    set: Mapping[str, Any] = table("Factors of every configuration in this scenario.")
+    set: Mapping[str, Any] = table("Factors that apply to every configuration in this scenario.")
     call: Any = field(
         default_factory=dict,
         metadata={
             "kinds": (dict, list),
-            "meaning": "The call in this scenario, or a mix of several; missing keys are taken from [call].",
+            "meaning": "The call in this scenario, or a mix of several calls; missing keys are taken from [call].",
         },
     )
 
@@ -133,14 +138,14 @@ def read_calls(content: Any, where: str) -> Calls:
         one = read_table(CallTable, content, where)
         if idle := next((key for key in ("name", "weight") if key in content), None):
             raise DesignError(
-                invalid(f"{where}.{idle}", content[idle], "no such key for a single call: it belongs to [[call]]")
+                invalid(f"{where}.{idle}", content[idle], "no such key for a single call; it belongs in [[call]]")
             )
         return one
     tables = []
     for number, table in enumerate(content, start=1):
         place = f"{where}[{number}]"
         if not isinstance(table, dict):
-            raise DesignError(invalid(place, table, "a table: [[call]], with two brackets"))
+            raise DesignError(invalid(place, table, "a table, written [[call]] with two brackets"))
         renamed = {"method" if key == _METHOD_OF_BENCH else key: one for key, one in table.items()}
         tables.append(read_table(CallTable, renamed, place))
     return tuple(tables)
@@ -167,7 +172,7 @@ def normal(content: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]], wh
             hint = hint or (f"did you mean {near[0]}?" if near else f"expected one of {','.join(kinds)}")
             raise DesignError(f"unknown key {f'{prefix}{written}'!r}: {hint}")
         if name in found:
-            raise DesignError(f"{prefix}{written} appears twice, with a hyphen and with an underscore")
+            raise DesignError(f"{prefix}{written} appears twice, with a hyphen and with an underscore: keep one")
         if not isinstance(value, kinds[name]) or (isinstance(value, bool) and bool not in kinds[name]):
             expected = " or ".join(WORDS[kind] for kind in kinds[name] if kind is not float)
             raise DesignError(invalid(f"{prefix}{written}", value, expected))

@@ -148,7 +148,7 @@ def _mixed(target: Target, tables: Sequence[CallTable], folder: Path) -> Subject
     schemas = [_schema(table, folder) for table in tables]
     given = [schema for schema in schemas if any(schema.values())]
     if any(schema != given[0] for schema in given):
-        raise DesignError("call: proto, protoset and proto-path apply to all calls of a mix: set them only once")
+        raise DesignError("call: proto, protoset and proto-path apply to all calls of a mix, so set them only once")
     calls = [
         MixedCall(
             name=table.name,

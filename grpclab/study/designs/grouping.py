@@ -106,11 +106,14 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
         return f"load.pause_s={config.load.pause_s:g}: {SILENT}"
     shape = ARRIVALS.resolve(config.load.arrival)
     if shape.varies and (config.load.rate_rps is not None or shape.callers is not None):
-        return f"load.arrival={config.load.arrival}: its load changes during the window, which slices would cut up"
+        return (
+            f"load.arrival={config.load.arrival}: the load changes during the window, so the window cannot be cut "
+            "into slices"
+        )
     if config.link.idle_timeout_s is not None:
         return (
-            f"link.idle_timeout_s={config.link.idle_timeout_s:g}: its link drops its connections while others "
-            "are measured"
+            f"link.idle_timeout_s={config.link.idle_timeout_s:g}: the link drops this configuration's connections "
+            "while other configurations are measured"
         )
     if scenario == IDLE:
         return SILENT

@@ -1,7 +1,8 @@
 """The design ``production``: what each feature of a production service costs. Pure.
 
 Each feature is measured twice against the same service without it: added alone to `optimized`, and taken alone from
-`production`, where the others are on as well. The engine is `wire`, which leaves the limit to the server.
+`production`, where the others are on as well. The engine is `wire`, which leaves the limit to the server. A feature of
+the client is measured with engine `grpcio`, and added to the client of `optimized` alone.
 """
 
 from __future__ import annotations
@@ -21,15 +22,14 @@ from grpclab.study.parameters import NO_BULK, Design, StudyParameters
 from grpclab.system.optional import is_installed, needs
 
 QUESTION = "What does each feature of a production service cost?"
-ENGINE = "wire"
-CPU = "server_cpu_per_call_s"
-"""Beside throughput, what each feature is compared in."""
-OPTIMIZED_NAME, PRODUCTION_NAME = "optimized", "production"
-"""The configurations to which features are added, and from which they are taken."""
+ENGINE, CLIENT_ENGINE = "wire", "grpcio"
+"""The engine by which features of the server are measured, and those of the client."""
+OPTIMIZED_NAME, PRODUCTION_NAME, CLIENT_NAME = "optimized", "production", "optimized-grpcio"
+"""The configurations to which features are added, from which they are taken, and to which a client's are added."""
 WORKS_LATER = ("tracing-all",)
 """Features with which a server works while others are measured, by name."""
 LATER = "it sends its spans after its calls have ended"
-OF_THE_HEADLINE = ("latency_p50_s", "latency_p99_s", CPU)
+OF_THE_HEADLINE = ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
 
 
 Add = Callable[[str, str, TrialConfig], str]
@@ -43,7 +43,6 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> Study
     """
     planned = Configurations()
     load: dict[str, Level] = {
-        "load.engine": ENGINE,
         "load.requests": parameters.requests,
         "load.duration_s": parameters.max_trial_s,
         "load.warmup_s": CHATTER_WARMUP_S,
@@ -87,20 +86,31 @@ def _with(feature: str) -> str:
 def _feature(planned: Configurations, add: Add, feature: Feature) -> PlannedFeature:
     """Add what a feature is measured by, and compare it."""
     name, title = feature.name, feature.title
-    plain = alone = OPTIMIZED_NAME
+    base, plain = OPTIMIZED, OPTIMIZED_NAME
+    if feature.of_client:
+        base = OPTIMIZED.replace({"load.engine": CLIENT_ENGINE})
+        plain = add(CLIENT_NAME, f"optimized with engine {CLIENT_ENGINE}", base)
+    alone = plain
     if feature.without:
-        plain = add(f"optimized-without-{name}", f"optimized without {title}", OPTIMIZED.replace(feature.without))
+        plain = add(f"{plain}-without-{name}", f"optimized without {title}", base.replace(feature.without))
     else:
-        alone = add(_with(name), f"optimized with {title}", OPTIMIZED.replace(feature.on))
+        alone = add(_with(name), f"optimized with {title}", base.replace(feature.on))
     without = whole = ""
     if feature.in_production:
         without = add(f"production-without-{name}", f"production without {title}", _production_without(feature))
         whole = PRODUCTION_NAME
     added = PlannedFeature(
-        name=name, title=title, scenario=CHATTER, plain=plain, alone=alone, without=without, whole=whole
+        name=name,
+        title=title,
+        scenario=CHATTER,
+        plain=plain,
+        alone=alone,
+        without=without,
+        whole=whole,
+        of_client=feature.of_client,
     )
     for where, (baseline, candidate) in added.pairs.items():
-        for metric in (METRIC, CPU):
+        for metric in (METRIC, added.cpu_metric):
             planned.compare(f"{title}, {where}", CHATTER, baseline, candidate, metric=metric)
     return added
 

@@ -69,30 +69,30 @@ class StudyFile:
         dict, default=None, meaning="The system under test, if it is not the built-in greeter."
     )
     call: Calls | None = entry(
-        dict, list, default=None, meaning="The call, if it is not that of the built-in greeter, or a mix of several."
+        dict, list, default=None, meaning="The call, if it is not the built-in greeter's, or a mix of several calls."
     )
     scenario: tuple[ScenarioTable, ...] = entry(
         list,
         default=(),
-        meaning="Workloads: configurations are compared within each of them, and the headline names one.",
+        meaning="Workloads; configurations are compared within each of them, and the headline names one.",
     )
     headline: str | None = entry(
         str,
         default=None,
-        meaning="The configuration to compare with the baseline: server.threads=64, or several such words. By "
-        "default, it is the last level of the first factor, if its levels rise or fall. With several "
-        "scenarios, it names one: scenario=NAME.",
+        meaning="The configuration to compare with the baseline, e.g. server.threads=64, or several such settings. By "
+        "default, it has the last level of the first factor, if the levels rise or fall steadily. With several "
+        "scenarios, it must also name one with scenario=NAME.",
     )
     grid: str = entry(
         str,
         default=GRIDS[0],
-        meaning="Whether factors change one at a time around the baseline, or every combination of their levels is "
+        meaning="Whether factors change one at a time around the baseline, or all combinations of their levels are "
         "measured. The baseline of a full grid has the first level of every factor.",
     )
     blocks: int | None = entry(
         int,
         default=None,
-        meaning="How often each configuration is measured; by default, the fewest that allow a verdict.",
+        meaning="How many times each configuration is measured; by default, the minimum for a verdict.",
     )
     seed: int = entry(int, default=1, meaning="The seed for the order of the trials.")
     min_effect: str = entry(str, float, default="5%", meaning="The smallest effect of interest: 5%, or 0.05.")
@@ -129,7 +129,7 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
                 invalid(
                     "variant",
                     file.variant,
-                    "no [target] together with it: only one of the two can say what is measured",
+                    "no [target] as well, since both specify what is measured",
                 )
             )
         if len(given) != 1:
@@ -145,7 +145,9 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
         raise DesignError(invalid("grid", file.grid, f"one of {', '.join(GRIDS)}"))
     fewest = fewest_blocks()
     if file.blocks is not None and not fewest <= file.blocks <= MOST_BLOCKS:
-        raise DesignError(invalid("blocks", file.blocks, f"{fewest} to {MOST_BLOCKS:,}: a verdict needs {fewest}"))
+        raise DesignError(
+            invalid("blocks", file.blocks, f"{fewest} to {MOST_BLOCKS:,}, since a verdict needs {fewest} blocks")
+        )
     if file.seed < 0:
         raise DesignError(invalid("seed", file.seed, "0 or more"))
     return file
@@ -157,7 +159,7 @@ def _scenarios(tables: list[Any]) -> Iterator[ScenarioTable]:
     for number, content in enumerate(tables, 1):
         where = f"scenario[{number}]"
         if not isinstance(content, dict):
-            raise DesignError(invalid("scenario", content, "tables: [[scenario]], with two brackets"))
+            raise DesignError(invalid("scenario", content, "tables, written [[scenario]] with two brackets"))
         found = read_table(ScenarioTable, content, where)
         if not SCENARIO_NAME.fullmatch(found.name):
             raise DesignError(invalid(f"{where}.name", found.name, "at most 30 letters, digits, '_' and '-'"))

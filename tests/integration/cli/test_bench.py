@@ -89,7 +89,7 @@ def test_the_summary_says_what_was_seen(bench: Bench, quick_server: RunningServe
     assert re.search(r"throughput +[\d,.]+ requests/s\b", text)
     assert re.search(r"p95 +[\d.,]+ ms\n", text)
     assert re.search(r"p99 +- +needs 1,000 calls \(10 beyond it\), but there were 400", text)
-    assert re.search(r"connections +2 +open at the end, as seen from outside\n", text)
+    assert re.search(r"connections +2 +open at the end, according to the operating system\n", text)
     assert re.search(r"generator +\d+% +of a core", text)
 
 

@@ -88,7 +88,7 @@ def test_the_command_line_takes_precedence_over_the_mix(file: Path, bench: Bench
 def test_what_belongs_to_one_call_is_refused_beside_a_mix(file: Path, words: list[str], bench: Bench) -> None:
     code, _, err = bench("127.0.0.1:1", "--config", str(file), *words)
     assert code == 2
-    assert f"{words[0]} belongs to one call of several" in err
+    assert f"{words[0]} applies to a single call, but several are given" in err
     assert err.count("\n") == 1
 
 
@@ -127,10 +127,10 @@ def test_methods_of_the_command_line_take_the_place_of_the_mix_in_the_file(file:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--call", "a.B/C=7"], "invalid --call=a.B/C=7: expected no weight for a single call"),
+        (["--call", "a.B/C=7"], "invalid --call=a.B/C=7: expected no weight, since there is only one --call"),
         (["--call", "a.B/C=0", "--call", "a.B/D"], "invalid --call=a.B/C=0: expected METHOD or METHOD=WEIGHT"),
         (["--call", "a.B/C=x", "--call", "a.B/D"], "invalid --call=a.B/C=x: expected METHOD or METHOD=WEIGHT"),
-        (["--call", "a.B/C", "--data", "{}", "--data", "{}"], "--data is given 2 times: expected once"),
+        (["--call", "a.B/C", "--data", "{}", "--data", "{}"], "--data is given 2 times: expected it once"),
         (
             ["--call", "a.B/C", "--call", "a.B/D", "--call", "a.B/E", "--data", "{}", "--data", "{}"],
             "--data is given 2 times for 3 --call",

@@ -125,7 +125,7 @@ def test_a_method_is_described_by_any_clear_name(target: str, capsys: pytest.Cap
     text = called(capsys, "describe", name, target)
     assert f"method {PLACE}, unary" in text
     assert "map<string, shop.v1.Order.Item>" in text
-    assert "in it: shop.v1.Money" in text
+    assert "nested message shop.v1.Money" in text
     assert "SPEED_UNKNOWN, SLOW, FAST" in text
     assert "one of paid" in text
 
@@ -267,7 +267,7 @@ def test_where_nothing_listens_the_exit_code_is_3(tmp_path: Path, capsys: pytest
         free_port = listener.getsockname()[1]
     for words in (["list"], [PLACE, "--proto", str(proto), "--proto-path", str(tmp_path)]):
         assert main(["call", *words, f"localhost:{free_port}"]) == TargetError.exit_code
-        assert "nothing answers at localhost" in capsys.readouterr().err
+        assert "no server responded at localhost" in capsys.readouterr().err
 
 
 def test_the_demonstration_makes_its_three_calls(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -23,6 +20,7 @@ from grpclab.servers.process import child, foreground
 from grpclab.servers.process.launcher import RunningServer
 from tests.support.command import GRPCLAB, assert_refused, run, unused_port
 from tests.support.greeting import greeter_at, hello
+from tests.support.serving import serving
 
 COMMANDS = [
     "serve",
@@ -33,6 +31,7 @@ COMMANDS = [
     "report",
     "profile",
     "notebook",
+    "certs",
     "doctor",
     "factors",
     "menu",
@@ -77,46 +76,6 @@ def here(capsys: pytest.CaptureFixture[str]) -> Here:
 def closed_port() -> int:
     """A port that nobody listens on."""
     return unused_port()
-
-
-@dataclass
-class Serving:
-    """`grpclab serve`, running."""
-
-    process: subprocess.Popen[str]
-    announced: str
-    target: str
-
-    @property
-    def port(self) -> int:
-        return int(self.target.rpartition(":")[2])
-
-    def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str, str]:
-        """Its exit code, and what else it wrote to its two streams."""
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
-        return self.process.returncode, out, err
-
-
-@contextlib.contextmanager
-def serving(*words: str, env: dict[str, str] | None = None) -> Iterator[Serving]:
-    """`grpclab serve` with these words until the block is left."""
-    command = [*GRPCLAB, "serve", *words]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
-    ) as process:
-        try:
-            assert process.stdout is not None
-            announced = process.stdout.readline()
-            target = re.search(r" on (127\.0\.0\.1:\d+) ", announced)
-            assert target is not None, f"{announced!r} {process.communicate(timeout=60)}"
-            yield Serving(process=process, announced=announced, target=target[1])
-        finally:
-            process.terminate()
-            try:
-                process.wait(60)
-            finally:
-                process.kill()
 
 
 # ---- help --------------------------------------------------------------------------------------------------
@@ -203,7 +162,7 @@ def test_a_variable_that_cannot_be_right_is_refused_by_its_name(
 
 def test_a_target_that_nobody_serves_is_3(closed_port: int) -> None:
     done = run("bench", f"127.0.0.1:{closed_port}")
-    assert_refused(done, 3, rf"nothing answers at 127\.0\.0\.1:{closed_port}.*`grpclab serve")
+    assert_refused(done, 3, rf"no server responded at 127\.0\.0\.1:{closed_port}.*`grpclab serve")
 
 
 @pytest.mark.parametrize("variant", ["basic", "optimized"])
@@ -298,9 +257,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[dict[str, Lev
     """What `serve` would serve with these words: its settings and its port."""
     seen: list[tuple[dict[str, Level], int]] = []
 
-    def remember(
-        name: str, settings: dict[str, Level], where: object, port: int, *, quiet: bool, diagnostics: object
-    ) -> None:
+    def remember(name: str, settings: dict[str, Level], where: object, port: int, **others: object) -> None:
         seen.append((settings, port))
 
     monkeypatch.setattr(foreground, "serve_in_foreground", remember)

@@ -164,7 +164,7 @@ def test_a_narrow_window_without_colours_shows_the_titles(menu: Started) -> None
     with menu(columns=20, NO_COLOR="1") as terminal:
         pick(terminal, "Call")
         answer(terminal, "see?")
-        terminal.expect_exact("Your own server:")
+        terminal.expect_exact("To look at your own server")
         terminal.expect_exact(MENU)
         terminal.sendeof()
         assert ended(terminal) == 0
@@ -182,7 +182,7 @@ def test_a_dumb_terminal_is_sent_nothing_but_text(menu: Started) -> None:
         answer(terminal, "number [1]: ", "8")
         terminal.expect_exact("1. make three calls")
         answer(terminal, "number [1]: ")
-        terminal.expect_exact("Your own server:")
+        terminal.expect_exact("To look at your own server")
         terminal.expect_exact("number [8]: ")
         terminal.sendeof()
         assert ended(terminal) == 0

@@ -146,7 +146,7 @@ def program(*words: str | Path, **options: Any) -> Iterator[subprocess.Popen[byt
 def test_a_program_that_is_not_python_is_named_with_what_to_use_instead(capsys: pytest.CaptureFixture[str]) -> None:
     with program("sleep", "60") as process:
         assert until(lambda: psutil.Process(process.pid).name() == "sleep")
-        assert "runs sleep: use perf record -p" in refused(process.pid, capsys)
+        assert "runs sleep; use perf record -p" in refused(process.pid, capsys)
 
 
 def test_a_zombie_and_a_thread_are_no_processes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,6 +178,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "study": ("study", "--repeat", "sent.html"),
     "report": ("report", "sent", "--allow-mixed"),
     "profile": ("profile", "--server", "{target}", "--duration", "1s"),
+    "certs": ("certs", WORD, "--renew"),
     "doctor": ("doctor",),
     "notebook": ("notebook", WORD),
     "serve": ("serve", WORD),

@@ -44,7 +44,7 @@ def of_server(**levels: Any) -> dict[str, int]:
     return dict(server_args(ServerConfig(**levels)))
 
 
-def of_client(**levels: Any) -> dict[str, int]:
+def of_client(**levels: Any) -> dict[str, Any]:
     return dict(client_args(ClientConfig(**levels)))
 
 
@@ -75,7 +75,8 @@ def test_several_server_processes_share_their_port(processes: int) -> None:
 
 def test_a_client_counts_every_error() -> None:
     assert of_client()["grpc.enable_retries"] == 0
-    assert of_client(resend=True)["grpc.enable_retries"] == 1
+    assert of_client(resend=True)["grpc.enable_retries"] == of_client(retries=1)["grpc.enable_retries"] == 1
+    assert "grpc.service_config" not in of_client(resend=True)
 
 
 def test_a_client_has_the_limits_of_engine_wire() -> None:
@@ -154,7 +155,7 @@ def test_the_installed_grpcio_knows_every_argument_by_name() -> None:
     assert file is not None
     library = Path(file).read_bytes()
     names = {name for rule in RULES for name in rule.arguments}
-    names |= {name for name, _ in (*client_args(ClientConfig()), *server_args(ServerConfig()), *OPTIONS)}
+    names |= {name for name, _ in (*client_args(ClientConfig(retries=1)), *server_args(ServerConfig()), *OPTIONS)}
     assert [name for name in sorted(names) if name.encode() + b"\0" not in library] == []
     assert b"grpc.tcp_user_timeout_ms\0" not in library
 

@@ -130,10 +130,10 @@ def test_with_adaptation_on_a_window_and_a_frame_size_are_marked_as_ignored() ->
     told = effects(config, seen, client_settings(config))
     assert set(told) == {"server.window_kib", "server.max_frame_kib"}
     assert told["server.window_kib"] == (
-        f"16,777,216 bytes asked for, {seen.initial_window_size:,} advertised;"
-        " BDP probing overrides it: set adaptive_window=false"
+        f"16,777,216 bytes requested, {seen.initial_window_size:,} advertised;"
+        " BDP probing overrides it; set adaptive_window=false"
     )
-    assert told["server.max_frame_kib"].startswith(f"65,536 bytes asked for, {seen.max_frame_size:,} advertised")
+    assert told["server.max_frame_kib"].startswith(f"65,536 bytes requested, {seen.max_frame_size:,} advertised")
 
 
 def test_with_adaptation_off_the_frame_size_is_as_asked_over_tls_too() -> None:
@@ -149,7 +149,7 @@ def test_with_adaptation_off_the_frame_size_is_as_asked_over_tls_too() -> None:
 def test_a_plain_server_has_no_tls_to_be_asked_over(quick_server: RunningServer) -> None:
     with launch(ServerConfig(tls=True)) as other:
         security = other.security
-    with pytest.raises(TargetError, match=f"no TLS connection to the server at {quick_server.target}"):
+    with pytest.raises(TargetError, match=f"cannot open a TLS connection to the server at {quick_server.target}"):
         server_settings(quick_server.target, security)
 
 
@@ -213,7 +213,7 @@ def test_a_server_that_says_nothing_of_use_is_one_clear_line(
 def test_nobody_there_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         target = f"127.0.0.1:{door.getsockname()[1]}"
-    with pytest.raises(TargetError, match=f"^nothing answers at {target}: Connection refused$"):
+    with pytest.raises(TargetError, match=f"^no server responded at {target}: Connection refused$"):
         server_settings(target)
 
 
@@ -254,7 +254,7 @@ def test_a_clients_window_is_marked_as_ignored_with_adaptation_on(engine: str, w
     seen = client_settings(config)
     told = effects(config, PeerSettings(), seen)
     assert set(told) == {"client.window_kib"}
-    assert told["client.window_kib"].startswith(f"65,536 bytes asked for, {seen.window_bytes:,} advertised; {word}")
+    assert told["client.window_kib"].startswith(f"65,536 bytes requested, {seen.window_bytes:,} advertised; {word}")
 
 
 def test_adaptation_off_with_no_window_acts_in_grpcio_and_not_in_engine_wire() -> None:
@@ -327,10 +327,10 @@ def test_a_difference_is_told_with_both_numbers(kib: int, seen: int, streams: in
     assert ("server.max_concurrent_streams" in told) == (limit != streams)
     assert "server.max_frame_kib" not in told  # 16 KiB is what holds where nothing is sent
     if "server.window_kib" in told:
-        assert told["server.window_kib"] == f"{kib * 1024:,} bytes asked for, {seen:,} advertised"
+        assert told["server.window_kib"] == f"{kib * 1024:,} bytes requested, {seen:,} advertised"
     if "server.max_concurrent_streams" in told:
         got = "no limit" if limit is None else f"{limit:,}"
-        assert told["server.max_concurrent_streams"] == f"{streams:,} streams asked for, {got} advertised"
+        assert told["server.max_concurrent_streams"] == f"{streams:,} streams requested, {got} advertised"
 
 
 def test_a_connection_window_that_does_not_follow_is_told() -> None:
@@ -349,11 +349,11 @@ def test_the_static_reasons_are_kept() -> None:
 @pytest.mark.parametrize(
     ("levels", "seen", "told"),
     [
-        ({"server__processes": 2}, (), "one connection reaches one process: "),
-        ({"server__processes": 2}, (1, 0), "one of 2 processes has the only connection, the others get no calls: "),
+        ({"server__processes": 2}, (), "a single connection reaches only one process; "),
+        ({"server__processes": 2}, (1, 0), "one of 2 processes has the only connection, so the others get no calls; "),
         ({"server__processes": 0}, (0, 1, 0), "one of 3 processes has the only connection"),
         ({"server__processes": 2, "client__pooling": "pool"}, (0, 4), "one of 2 processes has all 4 connections"),
-        ({"server__processes": 2, "client__pooling": "pool", "client__connections": 1}, (), "one connection"),
+        ({"server__processes": 2, "client__pooling": "pool", "client__connections": 1}, (), "a single connection"),
         ({"server__processes": 2, "client__pooling": "pool"}, (), ""),
         ({"server__processes": 3, "client__pooling": "pool"}, (3, 0, 1), ""),
         ({"server__processes": 2, "load__workers": 2}, (), ""),
@@ -371,10 +371,19 @@ def test_processes_that_get_no_call_are_told(levels: dict[str, Any], seen: tuple
 @pytest.mark.parametrize(
     ("levels", "told"),
     [
-        ({"server__processes": 2}, "server.processes=2: one connection reaches one process: "),
+        (
+            {"server__processes": 2},
+            "server.processes=2 cannot take effect, since a single connection reaches only one process; ",
+        ),
         ({"server__processes": 0}, ""),  # a process for each core, and there may be one
-        ({"server__processes": 4, "load__workers": 2}, "server.processes=4: 2 connections reach 2 processes at most"),
-        ({"server__processes": 4, "client__pooling": "pool", "client__connections": 3}, "server.processes=4: 3 conn"),
+        (
+            {"server__processes": 4, "load__workers": 2},
+            "server.processes=4 is too many: 2 connections reach at most 2 processes",
+        ),
+        (
+            {"server__processes": 4, "client__pooling": "pool", "client__connections": 3},
+            "server.processes=4 is too many: 3 conn",
+        ),
         ({"server__processes": 4, "client__pooling": "pool", "client__connections": 4}, ""),
         ({"server__processes": 0, "client__pooling": "pool", "client__connections": 2}, ""),
         ({"server__processes": 4, "load__workers": 0}, ""),

@@ -37,7 +37,7 @@ def test_bulk_with_adaptation_on_is_marked_as_ignoring_its_window(tmp_path: Path
     assert result.valid, result.invalid_reason
     assert found["connections"] == 1, "those that only asked do not count"
     assert set(json.loads(found["without_effect"])) == {"server.window_kib"}
-    assert "65,536 bytes asked for" in stored["without_effect"]["server.window_kib"]
+    assert "65,536 bytes requested" in stored["without_effect"]["server.window_kib"]
     assert found["server_advertised_window_bytes"] != 64 * 1024
     assert stored["advertised"]["server"]["initial_window_size"] == found["server_advertised_window_bytes"]
     assert stored["advertised"]["client"]["initial_window_size"] == found["client_advertised_window_bytes"]
@@ -74,7 +74,7 @@ def test_the_trials_notebook_tells_it_even_where_nothing_was_measured() -> None:
     result = TrialResult(identity=TrialIdentity(), config=config, started_at="", invalid_reason="the server died")
     result.metrics["server_advertised_window_bytes"] = 65_535.0
     shown = key_figures(result)["value"]
-    assert shown["server.max_frame_kib"] == "no effect: BDP probing overrides it: set adaptive_window=false"
+    assert shown["server.max_frame_kib"] == "no effect: BDP probing overrides it; set adaptive_window=false"
     assert "calls" not in shown
 
 

@@ -72,6 +72,10 @@ def _refuse_to_resolve(host: str, *_: Any, **__: Any) -> NoReturn:
         ("passthrough:///localhost:7", "localhost:7", BOTH),
         ("ipv4:127.0.0.1:7", "127.0.0.1:7", ("127.0.0.1",)),
         ("ipv6:[::1]:7", "[::1]:7", ("::1",)),
+        # several servers
+        ("ipv4:127.0.0.1:7,127.0.0.2:7", "127.0.0.1,127.0.0.2:7", ("127.0.0.1", "127.0.0.2")),
+        ("127.0.0.1,127.0.0.2:7", "127.0.0.1,127.0.0.2:7", ("127.0.0.1", "127.0.0.2")),
+        ("127.0.0.2:7, 127.0.0.1:7,127.0.0.2:7", "127.0.0.2,127.0.0.1:7", ("127.0.0.2", "127.0.0.1")),
     ],
 )
 def test_an_address_may_be_written_in_many_ways(
@@ -108,7 +112,18 @@ def test_a_relative_path_is_one_of_the_working_folder(tmp_path: Path, monkeypatc
         ("", "HOST:PORT"),
         ("localhost:7/path", "HOST:PORT"),
         ("http://user:word@localhost:7", "HOST:PORT"),
-        ("ipv4:127.0.0.1:7,127.0.0.2:8", "HOST:PORT"),
+        *(
+            (several, "addresses on this machine with the same port")
+            for several in (
+                "ipv4:127.0.0.1:7,127.0.0.2:8",
+                "127.0.0.1,127.0.0.2",
+                "127.0.0.1:0,127.0.0.2:0",
+                "127.0.0.1:7,",
+                "127.0.0.1:7,10.0.0.1:7",
+                "127.0.0.1:7,localhost:7",
+                "127.0.0.1:7,127.0.0.2:65536",
+            )
+        ),
         ("https://localhost:7", "--tls"),
         ("grpcs://localhost:7", "--tls"),
         ("unix:", "unix:PATH"),

@@ -79,14 +79,14 @@ def test_the_greeter_is_called_unless_a_call_is_named() -> None:
 @pytest.mark.parametrize(
     ("given", "settings", "message"),
     [
-        ({"data": "{}"}, {}, r"--data only applies to your own calls: add --call package\.Service/Method"),
-        ({"proto": "a.proto"}, {}, r"--proto only applies to your own calls"),
+        ({"data": "{}"}, {}, r"--data applies only to your own calls: add --call package\.Service/Method"),
+        ({"proto": "a.proto"}, {}, r"--proto applies only to your own calls"),
         (
             {"name": "a.B/C"},
             {"load.request_bytes": 9},
-            r"load\.request_bytes only applies to grpclab's own greeter: remove it",
+            r"load\.request_bytes applies only to grpclab's own greeter: remove it",
         ),
-        ({"name": "a.B/C"}, {"load.method": "SayHelloStream"}, r"load\.method only applies to grpclab's own greeter"),
+        ({"name": "a.B/C"}, {"load.method": "SayHelloStream"}, r"load\.method applies only to grpclab's own greeter"),
     ],
 )
 def test_options_of_one_call_do_not_go_with_another(
@@ -149,7 +149,7 @@ def test_the_knee_is_the_highest_rate_that_was_kept_up_with() -> None:
     knee = case.knee
     assert knee is not None
     assert knee.rate_rps == 200.0
-    assert knee.sentence == "knee: kept up with 200/s; at 300/s, it achieved 249.9/s"
+    assert knee.sentence == "knee: the server kept up with 200/s; at 300/s, only 249.9/s were answered"
     assert [step.keeps_up for step in case.steps] == [True, True, False, False]
 
 
@@ -159,7 +159,7 @@ def test_a_tail_ten_times_that_of_the_first_step_is_a_knee_too() -> None:
     assert knee is not None
     assert (knee.rate_rps, knee.sentence) == (
         200.0,
-        "knee: kept up with 200/s; at 300/s, p99 was 11× that of the first step",
+        "knee: the server kept up with 200/s; at 300/s, p99 was 11× that at the lowest rate",
     )
     within = steps(300.0, latency_s=[0.001] * 1900 + [0.0099] * 100)
     assert find_knee(schedule(*steps(100.0), *within).steps).rate_rps == 300.0
@@ -333,14 +333,14 @@ def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: Runnin
     assert measured.link is not None
     assert measured.run.summary.latency_min_s >= 0.030
     assert (measured.target, measured.connections, measured.run.summary.errors) == (server.target, 1, 0)
-    assert "emulated link: 30 ms asked for" in str(measured)
-    assert "emulated link: 30\xa0ms asked for" in measured._repr_html_()
+    assert "emulated link: 30 ms requested" in str(measured)
+    assert "emulated link: 30\xa0ms requested" in measured._repr_html_()
     assert ghz_json(measured)["grpclab"]["link"]["rtt_ms_asked"] == 30
     assert "link.rtt_ms=30" in ghz_json(measured)["grpclab"]["settings"]
-    assert "this is not what was asked for" in link_text({**measured.link, "rtt_ms_p50": 36.0})
+    assert "the link does not meet the request" in link_text({**measured.link, "rtt_ms_p50": 36.0})
 
 
 def test_a_link_to_nobody_is_told_by_the_targets_own_name() -> None:
     target = f"127.0.0.1:{unused_port()}"
-    with pytest.raises(TargetError, match=rf"nothing answers at {target} \(connection refused\)"):
+    with pytest.raises(TargetError, match=rf"no server responded at {target} \(connection refused\)"):
         run_bench(target, planned({"link.rtt_ms": 30.0}))

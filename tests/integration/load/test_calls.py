@@ -235,7 +235,7 @@ def test_a_name_that_is_none_is_refused_before_anyone_is_asked(name: str) -> Non
         ),
         (
             "greet.GreeterService",
-            "greet.GreeterService is a service: name one of its methods,"
+            "greet.GreeterService is a service: specify one of its methods,"
             " greet.GreeterService/SayHello, greet.GreeterService/SayHelloStream",
         ),
     ],

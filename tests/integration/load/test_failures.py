@@ -121,7 +121,7 @@ def test_details_that_do_not_decode_are_said_to_be_so() -> None:
     broken = AnyMessage(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
     content = Status(details=[broken, AnyMessage()]).SerializeToString()
     assert describe_details(content) == (
-        "google.rpc.ErrorInfo (1 bytes that do not decode)",
+        "google.rpc.ErrorInfo (1 bytes that cannot be decoded)",
         "a detail without a type (0 bytes)",
     )
     assert describe_details(b"") == ()

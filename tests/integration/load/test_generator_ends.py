@@ -99,7 +99,7 @@ def test_a_target_that_nobody_serves_is_told(ours: Callable[[], list[int]], monk
     with socket.create_server(("127.0.0.1", 0)) as taken:
         target = f"127.0.0.1:{taken.getsockname()[1]}"
     with (
-        pytest.raises(TargetError, match=rf"nothing answers at {target}.*grpclab serve") as error,
+        pytest.raises(TargetError, match=rf"no server responded at {target}.*grpclab serve") as error,
         Generator(load(workers=2), target),
     ):
         pass

@@ -260,5 +260,5 @@ def test_a_target_that_nobody_serves_is_told_in_one_line() -> None:
     async def main() -> None:
         await GrpcioEngine(config, "127.0.0.1:1", PLAINTEXT, greeting(config.load)).connect(0.3)
 
-    with pytest.raises(TargetError, match=r"nothing answers at 127\.0\.0\.1:1 within 0\.3 s: start a server"):
+    with pytest.raises(TargetError, match=r"no server responded at 127\.0\.0\.1:1 within 0\.3 s: start a server"):
         asyncio.run(main())

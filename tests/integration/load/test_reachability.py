@@ -103,7 +103,7 @@ def test_a_server_without_tls_is_told_to_a_client_with_it(engine: str, tls_serve
 def test_a_server_that_does_not_answer_a_handshake_is_waited_for() -> None:
     with answering(None) as target:
         found = look(target, Security(tls=True), patience_s=PATIENCE_S)
-    assert found.text.startswith(f"the server at {target} does not answer a TLS handshake")
+    assert found.text.startswith(f"the server at {target} did not answer a TLS handshake")
     assert not found.final
 
 
@@ -111,7 +111,7 @@ def test_a_server_that_does_not_answer_a_handshake_is_waited_for() -> None:
 def test_a_port_where_nothing_listens_is_waited_for(engine: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         target = f"127.0.0.1:{taken.getsockname()[1]}"
-    assert refusal(engine, target, timeout_s=PATIENCE_S).startswith(f"nothing answers at {target} within 0.3 s")
+    assert refusal(engine, target, timeout_s=PATIENCE_S).startswith(f"no server responded at {target} within 0.3 s")
 
 
 def test_reflection_says_the_same(tls_server: RunningServer) -> None:
@@ -149,6 +149,6 @@ def test_where_no_file_can_be_opened_nobody_says_that_nothing_listens(
         raise OSError(number, "full")
 
     monkeypatch.setattr(socket, "create_connection", full)
-    with pytest.raises(TargetError, match="can be opened, since") as caught:
+    with pytest.raises(TargetError, match="cannot open a connection to localhost:1, since") as caught:
         await_listener("localhost:1")
     assert ("ulimit" in str(caught.value)) == (number == errno.EMFILE)

@@ -115,7 +115,7 @@ def test_the_metadata_of_the_call_is_sent_to_reflection_too(shop: Shop, expected
         metadata = (("authorization", "Bearer 1"),)
         assert find(target, metadata=metadata).payload == expected_call.payload
         assert refusal(UsageError, target) == (
-            f"the server at {target} does not send its schema (UNAUTHENTICATED, who are you?):"
+            f"the server at {target} did not send its schema (UNAUTHENTICATED, who are you?):"
             " add --proto FILE, or the --metadata that it requires"
         )
 
@@ -150,13 +150,13 @@ def test_where_nobody_listens_nothing_answers() -> None:
         taken.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{taken.getsockname()[1]}"
         line = refusal(TargetError, target, timeout_s=0.3)
-    assert line.startswith(f"nothing answers at {target} within 0.3 s: start a server there")
+    assert line.startswith(f"no server responded at {target} within 0.3 s: start a server there")
 
 
 def test_a_peer_that_says_nothing_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         target = f"127.0.0.1:{silent.getsockname()[1]}"
-        assert "nothing answers" in refusal(TargetError, target, timeout_s=0.3)
+        assert "no server responded" in refusal(TargetError, target, timeout_s=0.3)
 
 
 def test_a_server_that_keeps_its_schema_to_itself_is_not_waited_for(shop: Shop) -> None:
@@ -204,7 +204,7 @@ def _half(request: ServerReflectionRequest, context: grpc.ServicerContext) -> Se
     ("answer", "line"),
     [
         (lambda request, context: error(grpc.StatusCode.INTERNAL, "no\nidea"), r"schema \(error 13, no idea\): add"),
-        (_garbage, r"does not send its schema \(its answer is not a schema\): add --proto FILE"),
+        (_garbage, r"did not send its schema \(its answer is not a schema\): add --proto FILE"),
         (
             _contradiction,
             "the schema of the server at .* cannot be used: a.proto uses nowhere.N, which is not defined in any",
@@ -221,7 +221,7 @@ def test_a_schema_that_is_none_is_one_line(shop: Shop, answer: Answer, line: str
 
 def test_a_call_that_ends_without_an_answer_is_one_line(shop: Shop) -> None:
     with shop.serve(lambda requests, context: iter(())) as target:
-        assert "does not send its schema (it ended the call without answering)" in refusal(UsageError, target)
+        assert "did not send its schema (it ended the call without answering)" in refusal(UsageError, target)
 
 
 def test_a_server_that_goes_away_meanwhile_is_one_line(shop: Shop) -> None:

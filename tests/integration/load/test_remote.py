@@ -68,7 +68,7 @@ def test_no_packet_leaves_this_machine_for_another_name(net: Namespaces, remote:
     before = net.sent()
     run = bench(net, name, *CALL, "-n", "5")
     assert (run.returncode, net.sent()) == (2, before)
-    assert "any other needs --allow-remote" in run.stderr
+    assert "any other address needs --allow-remote" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_the_study_of_a_file_shares_its_ceilings_and_ends_with_them(
     before = net.sent()
     refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert (refused.returncode, net.sent()) == (2, before)
-    assert "any other needs --allow-remote" in refused.stderr
+    assert "any other address needs --allow-remote" in refused.stderr
     limits = ceilings(10**6, 1100, "100s")
     cut = subprocess.run([*command, *limits], capture_output=True, text=True, check=False, timeout=240)
     assert cut.returncode == 3

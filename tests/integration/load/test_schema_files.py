@@ -59,8 +59,8 @@ def test_a_descriptor_set_may_leave_out_the_well_known_types_but_no_others(
     assert find("", proto=made) == expected_call
     made.write_bytes(descriptors(tmp_path, with_imports=False).SerializeToString())
     assert refusal(UsageError, "", proto=made) == (
-        f"invalid --proto={made}: expected a complete and consistent schema: shop/orders.proto imports "
-        "shop/money.proto, which is missing; create it with `protoc --include_imports --descriptor_set_out=FILE`"
+        f"invalid --proto={made}: expected a complete and consistent schema, but shop/orders.proto imports "
+        "shop/money.proto, which is missing; create one with `protoc --include_imports --descriptor_set_out=FILE`"
     )
 
 
@@ -70,7 +70,7 @@ def test_without_a_compiler_a_proto_file_is_refused_with_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     line = refusal(MissingDependencyError, "", proto=write(tmp_path))
-    assert "needs a compiler: pip install grpcio-tools, or apt install protobuf-compiler" in line
+    assert "needs a compiler: run pip install grpcio-tools or apt install protobuf-compiler" in line
 
 
 @pytest.mark.skipif(shutil.which("protoc") is None, reason="protoc is missing: apt-get install protobuf-compiler")
@@ -85,10 +85,10 @@ def test_a_file_that_is_not_there_is_told_with_the_folder(tmp_path: Path, monkey
     for name in ("x.proto", "x.binpb"):
         line = refusal(UsageError, "", proto=tmp_path / name)
         wanted = f"a .proto file or a descriptor set in {tmp_path}"
-        assert line == f"invalid --proto={tmp_path / name}: expected {wanted}: No such file or directory"
+        assert line == f"invalid --proto={tmp_path / name}: expected {wanted} (No such file or directory)"
     assert "Is a directory" in refusal(UsageError, "", proto=tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert f" in {tmp_path}: No such file" in refusal(UsageError, "", proto="x.proto")
+    assert f" in {tmp_path} (No such file" in refusal(UsageError, "", proto="x.proto")
     line = refusal(UsageError, "", proto="x.proto", proto_paths=["nowhere"])
     assert line == f"invalid --proto-path=nowhere: expected a folder; there is none at {tmp_path}/nowhere"
 
@@ -96,7 +96,7 @@ def test_a_file_that_is_not_there_is_told_with_the_folder(tmp_path: Path, monkey
 def test_a_file_that_is_no_schema_is_told(tmp_path: Path) -> None:
     file = tmp_path / "x.binpb"
     file.write_bytes(b"no schema")
-    assert "expected a .proto file or a descriptor set: create it with" in refusal(UsageError, "", proto=file)
+    assert "expected a .proto file or a descriptor set; create one with" in refusal(UsageError, "", proto=file)
     file.write_bytes(b"")
     assert f"--proto {file} has no service {SERVICE}; it has none" in refusal(UsageError, "", proto=file)
 
@@ -107,7 +107,7 @@ def test_what_protoc_says_first_is_told(tmp_path: Path) -> None:
         'syntax = "proto3";\nimport "google/protobuf/empty.proto";\nmessage M { strin s = 1; }\nmesage N {}'
     )
     line = refusal(UsageError, "", proto=file)
-    assert line.startswith(f"invalid --proto={file}: expected a schema that compiles: ")
+    assert line.startswith(f"invalid --proto={file}: expected a schema that compiles; ")
     assert "x.proto:4:1: Expected top-level statement" in line
 
 

@@ -11,7 +11,14 @@ import pytest
 
 from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.load.core.traffic import Traffic, channelz_pings, read_core_log
+from grpclab.load.core.traffic import (
+    Traffic,
+    channelz_attempts,
+    channelz_connections,
+    channelz_pings,
+    channelz_subchannels,
+    read_core_log,
+)
 from grpclab.load.generator import Generator
 from grpclab.load.run import LoadRun
 from grpclab.servers.process.launcher import launch
@@ -27,17 +34,17 @@ W1124 13:49:02.9   1 x.cc:1] ipv4:127.0.0.1:1: Got goaway [2] err=UNAVAILABLE:GO
 
 
 def test_traffic_adds_up_and_its_json_is_null_where_a_count_is_unknown() -> None:
-    one = Traffic(connections_opened=2, client_pings=3, server_pings=1, goaways={"11 too_many_pings": 1})
-    other = Traffic(connections_opened=1, goaways={"11 too_many_pings": 1, "0": 1})
+    one = Traffic(connections_opened=2, client_pings=3, server_pings=1, goaways={"11 too_many_pings": 1}, attempts=5)
+    other = Traffic(connections_opened=1, attempts=2, goaways={"11 too_many_pings": 1, "0": 1})
     both = one + other
     assert both == Traffic(
-        connections_opened=3, client_pings=3, server_pings=1, goaways={"11 too_many_pings": 2, "0": 1}
+        connections_opened=3, client_pings=3, server_pings=1, goaways={"11 too_many_pings": 2, "0": 1}, attempts=7
     )
     assert both.to_json()["server_pings"] == 1
     silent = Traffic(server_pings=math.nan)
     assert silent.to_json()["server_pings"] is None
     assert math.isnan((silent + one).server_pings), "what one of them does not tell, the sum does not know"
-    assert both.as_row() == {"connections_opened": 3, "client_pings": 3, "server_pings": 1, "goaways": 3}
+    assert both.as_row() == {"connections_opened": 3, "client_pings": 3, "server_pings": 1, "goaways": 3, "attempts": 7}
 
 
 def test_the_log_of_c_core_tells_its_goaways_and_nothing_else_is_swallowed() -> None:
@@ -62,6 +69,28 @@ def test_channelz_is_read_page_by_page_and_a_socket_without_pings_counts_none() 
         lambda at: told({"socket": {"data": sockets[at]}}),
     )
     assert pings == 7
+
+
+def test_attempts_are_those_of_each_subchannel_that_is_there() -> None:
+    channel = {"subchannelRef": [{"subchannelId": "10"}, {"subchannelId": "11"}, {"subchannelId": "12"}]}
+    started = {10: {"callsStarted": "3"}, 11: {}}
+
+    def told(number: int) -> bytes:
+        if number not in started:
+            raise ValueError(number)
+        return json.dumps({"subchannel": {"data": started[number]}}).encode()
+
+    there = channelz_subchannels([channel], told)
+    assert {number: channelz_attempts(one) for number, one in there.items()} == {10: 3, 11: 0}
+    assert channelz_subchannels([{}], told) == {}
+
+
+@pytest.mark.parametrize("change", ["Channel state change to ", "Subchannel connectivity state changed to "])
+def test_connections_are_the_times_that_a_channel_or_a_subchannel_became_ready(change: str) -> None:
+    states = ("IDLE", "CONNECTING", "READY", "READY", "IDLE", "TRANSIENT_FAILURE: refused\nREADY", "READY")
+    events = [{"description": f"{change}{state}"} for state in states] + [{"description": "Handshake connection"}, {}]
+    assert channelz_connections({"data": {"trace": {"events": events}}}) == (2, 1)
+    assert channelz_connections({}) == (0, 0)
 
 
 def test_what_closes_while_channelz_is_read_has_no_pings() -> None:

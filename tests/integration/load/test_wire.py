@@ -276,7 +276,7 @@ def test_nothing_listens(pooling: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     engine = WireEngine(config(ClientConfig(pooling=pooling)), f"127.0.0.1:{port}", PLAINTEXT, greeting(LoadConfig()))
-    with pytest.raises(TargetError, match=rf"^nothing answers at 127.0.0.1:{port} within 0.2 s \(.*refused.*\): "):
+    with pytest.raises(TargetError, match=rf"^no server responded at 127.0.0.1:{port} within 0.2 s \(.*refused.*\): "):
         asyncio.run(engine.connect(0.2))
 
 

@@ -173,7 +173,7 @@ def test_a_target_that_nobody_serves_is_reported(engine: str) -> None:
         answer = child.receive(ANSWER_S, Failed)
         assert answer.kind == "target"
         assert isinstance(answer.error, TargetError)
-        assert "nothing answers at 127.0.0.1:1" in answer.text
+        assert "no server responded at 127.0.0.1:1" in answer.text
 
 
 def test_a_worker_ends_with_its_lifeline(quick_server: RunningServer) -> None:

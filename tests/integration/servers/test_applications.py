@@ -210,7 +210,7 @@ def refusal(kind: type[GrpclabError], app: str, folder: Path, config: ServerConf
         ("with_a_start", ASYNCIO, "it starts the server (telling.py, line "),
         ("with_async_handlers", SYNC, "the handler of /greet.GreeterService/Tell is async def"),
         ("with_a_number", SYNC, "got int"),
-        ("register_async", SYNC, "async def: set server.implementation=asyncio"),
+        ("register_async", SYNC, "async def; set server.implementation=asyncio"),
         ("registr", SYNC, "did you mean register or "),
         ("ENDED", SYNC, "got str"),
         ("register", SYNC, "set arg.shelf"),
@@ -308,7 +308,7 @@ def test_a_file_that_changes_while_it_is_measured_is_told(folder: Path, caplog: 
     ("name", "config"), [("with_a_yield", SYNC), ("with_a_hidden_yield", SYNC), ("with_an_async_yield", ASYNCIO)]
 )
 def test_a_generator_is_told_as_such_with_the_way_to_mend_it(folder: Path, name: str, config: ServerConfig) -> None:
-    told = rf"^invalid app=telling:{name}: expected a function that registers and returns; it is a generator"
+    told = rf"^invalid app=telling:{name}: expected a function that registers and returns, but it is a generator"
     with (
         pytest.raises(UsageError, match=told) as caught,
         launch_application(f"telling:{name}", config, app_dir=str(folder)),
@@ -381,7 +381,7 @@ def test_bench_loads_an_application_that_it_hosts_and_asks_no_reflection(
     [
         (["bench", "localhost:1", "--app", "a:b"], "both specify the server"),
         (["bench", "--cwd", "."], "--cwd cannot be used here: it only works with --app"),
-        (["bench", "--app", "a:b", "--tls"], "factor server.tls"),
+        (["bench", "--app", "a:b", "--tls"], "set server.tls"),
         (["serve", "basic", "--app", "a:b"], "both specify the server"),
         (["serve", "--python", "x"], "--python cannot be used here: it only works with --app"),
     ],

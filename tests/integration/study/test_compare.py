@@ -119,11 +119,11 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (
             ["basic"],
             2,
-            "B must be a variant (basic, optimized, production) or your own server: --b-app, --b-cmd or --b-address",
+            "B must be a variant (basic, optimized, production) or your own server, given by --b-app, --b-cmd or",
         ),
         (["basic", "basic", "--b-cmd", "x {port}"], 2, "got both 'basic' and --b-cmd"),
-        (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it has no port: write {port}"),
-        (["basic", "--b-cmd", "./server '{port}"], 2, "its quoting is broken"),
+        (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it has no port; write {port}"),
+        (["basic", "--b-cmd", "./server '{port}"], 2, "it has an unclosed quote"),
         (
             ["basic", "--b-cmd", "sh {port}", "--b-set", "server.threads=3"],
             2,
@@ -141,7 +141,7 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "optimized", "--blocks", "1"], 2, "invalid --blocks=1: expected"),
         (["basic", "optimized", "--study", "a/b"], 2, "invalid --study=a/b: expected"),
         (["basic", "optimized", "--json", "no/such"], 2, "cannot write no/such"),
-        (["basic", "--b-cmd", "/no/such/server {port}", "--blocks", "2"], 2, "/no/such/server: No such file"),
+        (["basic", "--b-cmd", "/no/such/server {port}", "--blocks", "2"], 2, "/no/such/server does not exist"),
         (["basic", "--b-cmd", "/etc {port}"], 2, "/etc is a folder"),
         (["basic", "--b-cmd", "nosuchserver {port}"], 2, "no program nosuchserver on the PATH"),
         (["--a-cmd", "false {port}", "basic", "--blocks", "2"], 2, "A must be a variant"),
@@ -270,7 +270,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     out = capsys.readouterr().out
     assert re.search(r"15 configurations in \d+ groups × 6 blocks = \d+ trials", out)
     assert "hub first" in out
-    assert "pilot of 4 blocks of its two sides, which do not count" in out
+    assert "pilot of 4 blocks with both sides, which do not count as evidence" in out
     assert "no difference (within 5%)" in out
     assert re.search(r"with 6 blocks, an effect of \d+\.\d % is detected in four out of five studies", out)
     assert not (tmp_path / "results").exists()
@@ -279,7 +279,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
 def test_a_plan_that_can_reach_no_verdict_says_so_and_measures_no_pilot(capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["study", "--plan", "--blocks", "5"]) == 0
     out = capsys.readouterr().out
-    assert "no verdict with 5 blocks: it takes at least 6" in out
+    assert "a verdict needs at least 6 blocks, but 5 are planned" in out
     assert "pilot" not in out
 
 

@@ -152,6 +152,6 @@ def test_a_report_of_trials_from_another_machine_or_version_is_refused_or_labell
     assert commands.main(["report", str(folder), "--allow-mixed"]) == 0
     verdict = json.loads((folder / "verdict.json").read_text())
     assert verdict["warnings"][0].startswith("mixed: trials were measured in a different environment (1 of 18")
-    assert "But it mixes machines or versions" in verdict["sentence"]
+    assert "But this result mixes machines or versions" in verdict["sentence"]
     page = (tmp_path / "reports" / "s.html").read_text()
-    assert "But it mixes machines or versions" in page
+    assert "But this result mixes machines or versions" in page

@@ -158,7 +158,7 @@ def whole(**changes: object) -> dict[str, object]:
         (whole(set={"load": {"speed": 9}}), "set: unknown factor 'load.speed'"),
         (
             whole(headline="server.threads=9"),
-            "invalid headline=server.threads=9: expected one of the configurations: server.threads=2",
+            "invalid headline=server.threads=9: expected one of the configurations (server.threads=2",
         ),
         (
             whole(
@@ -178,7 +178,7 @@ def whole(**changes: object) -> dict[str, object]:
         ),
         (
             {"factors": {"server": {"threads": [2, 64, 4]}}},
-            "headline is missing: name one of the configurations: server.threads=2; server.threads=64; ",
+            "headline is missing: expected one of the configurations (server.threads=2; server.threads=64; ",
         ),
     ],
 )

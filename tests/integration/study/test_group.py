@@ -126,7 +126,7 @@ def test_two_servers_with_one_fixed_port_are_measured_one_after_the_other_and_sa
     found = measured(tmp_path, {"a": TrialConfig(), "b": TrialConfig()}, {"a": both, "b": both})
     assert set(found.alone) == {"a", "b"}
     assert all(result.valid for result in found.trials.values()), [r.invalid_reason for r in found.trials.values()]
-    assert any("does not start next to the others" in reason for reason in found.reasons)
+    assert any("does not start while the others are running" in reason for reason in found.reasons)
     assert [notice.kind for notice in found.trials["a"].notices if notice.kind == "alone"] == ["alone"]
 
 

@@ -195,7 +195,7 @@ def test_a_damaged_manifest_says_what_is_saved_and_beginning_again_saves_it(
         assert commands.main(words) == 2
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
-        assert "its 2 complete trials are kept if you remove that file" in err
+        assert "to keep the 2 complete trials, remove that file" in err
     path.unlink()
     again = Study(study.store, study.manifest, study.root).begin()
     assert again.missing() == []

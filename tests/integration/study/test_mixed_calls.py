@@ -92,7 +92,7 @@ def test_what_a_plan_stores_of_a_mix_is_read_again(folder: Path) -> None:
         ("weight = 3", "wait = 3", r"unknown key 'call\[1\].wait': did you mean weight\?"),
         ('method = "a.Shop/Look"', "", r"call\[2\]: data-file needs a method"),
         ('data-file = "orders.jsonl"', 'proto = "other.proto"', "proto, protoset and proto-path apply to all"),
-        ("[set]", "[set]\nload.method = 'SayHello'", "load.method only applies to grpclab's own greeter"),
+        ("[set]", "[set]\nload.method = 'SayHello'", "load.method applies only to grpclab's own greeter"),
     ],
 )
 def test_a_mistake_in_a_mix_is_one_line(folder: Path, before: str, after: str, said: str) -> None:

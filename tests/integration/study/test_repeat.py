@@ -166,7 +166,7 @@ def test_a_comparison_is_repeated_as_one(root: Path) -> None:
     [
         (
             commands("/no/such/server {port}", "sh {port}"),
-            "cannot be repeated here: /no/such/server, which starts its a",
+            "cannot be repeated here: /no/such/server, which starts the server of a",
         ),
         (commands("sh {port}", "sh {port}", call="a.B/C", proto="gone.proto"), "gone.proto, which describes its call"),
     ],
@@ -321,7 +321,7 @@ def test_what_is_no_plan_is_refused_in_one_line(changed: dict[str, Any], told: s
         (["--repeat", "x.html"], "x.html does not contain a study"),
         (
             ["--repeat", "x.html", "--blocks", "9"],
-            "--blocks cannot be combined with --repeat: it measures the plan of x.html",
+            "--blocks cannot be combined with --repeat, which measures the plan of x.html",
         ),
         (["--repeat", "x.html", "--file", "x.toml"], "--file cannot be combined with --repeat"),
         (["--json", "no/such"], "cannot write no/such"),
@@ -344,7 +344,10 @@ def test_a_plan_does_not_go_with_the_repeat_of_what_brings_its_server(
 ) -> None:
     folder = store(root, commands("sh {port}", "sh {port}") | {"design": design})
     assert cli.main(["study", "--repeat", str(folder), "--plan"]) == 2
-    assert f"--plan cannot be combined with repeating {kind}: its number of blocks is known" in capsys.readouterr().err
+    assert (
+        f"--plan cannot be combined with --repeat of {kind}, whose number of blocks is already known"
+        in capsys.readouterr().err
+    )
 
 
 def test_without_a_terminal_foreign_commands_are_refused_and_yes_goes_on(
@@ -391,7 +394,7 @@ def test_a_study_is_measured_once_more_and_held_against_the_original(
     assert [result["valid"] for result in results] == [True, True]
     assert "tiny (2026-11-20)  2.00× (95% interval 1.90 to 2.10), 6 blocks: faster" in out
     assert "tiny-repeat (now)  no ratio" in out
-    assert "so the two cannot be treated as one" in out
+    assert "so the two results cannot be combined" in out
     assert "host elsewhere and " in out
     assert "many against few" in out
     for name in ("tiny-repeat.html", "tiny-repeat.md", "tiny-repeat.json", "index.html"):
@@ -423,7 +426,7 @@ def test_both_ratios_are_told_and_whether_their_intervals_overlap() -> None:
     assert "2.00× (95% interval 1.90 to 2.10), 6 blocks: faster" in told
     assert "2.05× (95% interval 1.95 to 2.15), 6 blocks: faster" in told
     assert "the intervals overlap, the verdict is the same" in told
-    assert "both on the same machine with the same versions" in told
+    assert "both were measured on the same machine with the same versions" in told
     assert "from different commits" not in told
     apart = held(HEADLINE | {"ratio": 1.0, "ci_low": 0.9, "ci_high": 1.1, "verdict": "inconclusive"}, before=HEADLINE)
     assert "the intervals do not overlap, the verdict was faster" in apart
@@ -431,17 +434,17 @@ def test_both_ratios_are_told_and_whether_their_intervals_overlap() -> None:
 
 def test_another_machine_or_version_is_never_taken_for_the_same() -> None:
     told = held(HEADLINE, before=HEADLINE, identity=IDENTITY | {"grpcio": "1.86.0"})
-    assert "different environments (grpcio 1.85.1 and 1.86.0), so the two cannot be treated as one" in told
+    assert "different environments (grpcio 1.85.1 and 1.86.0), so the two results cannot be combined" in told
     verdict = read_verdict({"headline": HEADLINE})
     nameless = Original(source="x", manifest=read_manifest(manifest(identity={})), verdict=verdict)
     lines = compared(nameless, read_manifest(manifest()), verdict)
-    assert "does not say on which machine" in "\n".join(lines)
+    assert "does not record which machine" in "\n".join(lines)
 
 
 @pytest.mark.parametrize("poor", [{}, {"ratio": None}, HEADLINE | {"ci_low": None}])
 def test_without_a_ratio_or_interval_nothing_is_claimed(poor: dict[str, Any]) -> None:
     for told in (held(HEADLINE, before=poor), held(poor, before=HEADLINE)):
-        assert "it cannot be said whether the result was reproduced" in told
+        assert "it is unclear whether the result was reproduced" in told
         assert "overlap" not in told
 
 

@@ -70,7 +70,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "state", "said"),
     [
-        ("cores", {"affinity": (0, 1), "cores": 2}, "warn", "server.processes` beyond 1 cannot be tested"),
+        ("cores", {"affinity": (0, 1), "cores": 2}, "warn", "more than one server process cannot be tested"),
         ("cores", {"affinity": (0,), "cores": 1}, "fail", "second core"),
         ("cores", {"affinity": (2, 4, 6), "cores": 8}, "ok", "3 of 8 usable: server on 2, 4, generator on 6"),
         ("load", {"load_average": (4.0, 1, 1)}, "warn", "other work"),
@@ -89,9 +89,9 @@ def test_a_good_machine_has_nothing_to_do() -> None:
         ("timers", {"timer": TimerQuality(samples=9, p50_ms=0.1, p99_ms=3.2, max_ms=9.0)}, "warn", "below 4 ms"),
         ("ptrace", {"ptrace_scope": 1}, "warn", "kernel.yama.ptrace_scope=0"),
         ("ptrace", {"ptrace_scope": 2}, "warn", "as root"),
-        ("ptrace", {"ptrace_scope": 3}, "warn", "next boot"),
+        ("ptrace", {"ptrace_scope": 3}, "warn", "and reboot"),
         ("ptrace", {"ptrace_scope": 1, "root": True}, "warn", "SYS_PTRACE"),  # root in a container
-        ("ptrace", {"ptrace_scope": 3, "cap_sys_ptrace": True}, "ok", "may attach"),
+        ("ptrace", {"ptrace_scope": 3, "cap_sys_ptrace": True}, "ok", "can attach"),
         ("ptrace", {"ptrace_scope": None}, "ok", "own processes"),
         ("ptrace", {"ptrace_scope": None, "cap_sys_ptrace": None, "system": "Darwin"}, "warn", "as root"),
         (
@@ -105,7 +105,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
         ("open files", {"nofile_soft": 1024, "nofile_hard": 524_288}, "warn", "ulimit -n 20200"),
         ("open files", {"nofile_soft": 1024, "nofile_hard": 4096}, "warn", "limits.conf"),
         ("open files", {"nofile_soft": 1024, "nofile_hard": 12_000}, "warn", "`ulimit -n 12000`"),
-        ("open files", {"nofile_soft": 20_000, "nofile_hard": 20_000}, "ok", "through the link 9,900"),
+        ("open files", {"nofile_soft": 20_000, "nofile_hard": 20_000}, "ok", "or 9,900 through the link"),
         ("open files", {"nofile_soft": None, "nofile_hard": None}, "ok", "unlimited"),
         ("ports", {"ports": (50000, 60999)}, "warn", "ip_local_port_range"),
         ("ports", {"ports": None}, "ok", "unknown"),
@@ -114,8 +114,8 @@ def test_a_good_machine_has_nothing_to_do() -> None:
         ("threads", {"nproc": 4096}, "warn", "ulimit -u"),
         ("threads", {"nproc": 4096, "root": True}, "ok", "100,000"),
         ("threads", dict.fromkeys(["threads_max", "pid_max", "pids_limit", "nproc"]), "ok", "unknown"),
-        ("disk", {"disk_free_bytes": 5 * 10**8}, "warn", "free up"),
-        ("disk", {"disk_free_bytes": 10**6}, "fail", "free up"),
+        ("disk", {"disk_free_bytes": 5 * 10**8}, "warn", "free at least 1 GiB"),
+        ("disk", {"disk_free_bytes": 10**6}, "fail", "free at least 1 GiB"),
         ("disk", {"disk_free_bytes": None}, "ok", "unknown"),
         ("versions", {"versions": {**VERSIONS, "uvloop": None}}, "warn", "pip install uvloop"),
         ("versions", {"versions": {**VERSIONS, "grpcio": None}}, "fail", "pip install grpcio"),
@@ -172,7 +172,7 @@ def test_the_text_is_aligned_and_each_remedy_stands_below_its_problem() -> None:
     assert first.index("fine") == second.index("broken")
     assert rest[0].lstrip().startswith("-> mend it")
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert text.endswith("1 problem: see the arrows.")
+    assert text.endswith("1 problem: the lines marked -> say what to do.")
     assert "\x1b" not in text
 
 

@@ -52,4 +52,4 @@ def test_a_file_that_is_there_stays(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("words", [["init"], ["init", "localhost:1", "--app", "shop:register"]])
 def test_one_target_is_named(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
-    assert "grpclab init ADDRESS, or grpclab init --app MODULE:NAME" in capsys.readouterr().err
+    assert "grpclab init ADDRESS or grpclab init --app MODULE:NAME" in capsys.readouterr().err

@@ -77,7 +77,7 @@ def test_the_defaults_of_an_entry_are_a_command_that_grpclab_takes(here: Path, e
         ),
         (
             "Compare",
-            {"A factor that B changes, e.g. server.threads=4 (may be empty)": "server.threads=4"},
+            {"A factor that B changes, e.g. server.threads=4 (optional)": "server.threads=4"},
             ["grpclab compare basic optimized --b-set server.threads=4 --min-effect 5%"],
         ),
         ("Study", {"Measure now?": "--plan"}, ["grpclab study --design quick --plan"]),

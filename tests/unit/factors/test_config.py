@@ -27,6 +27,7 @@ from grpclab.factors.config import (
 )
 from grpclab.factors.levels import Factor, Level, format_level
 from grpclab.quantities import TIMES
+from grpclab.status import STATUS_NAMES, statuses_of
 
 WAITS = "number from 0 to 60,000, exponential:MEAN, uniform:LOW,HIGH or lognormal:MEDIAN,SIGMA"
 UNITS = ("_s", "_ms", "_us", "_kib", "_bytes", "_mbps", "_rps", "_share")
@@ -39,6 +40,9 @@ def levels_of(factor: Factor) -> st.SearchStrategy[Level]:
         kind = st.sampled_from(factor.choices)
     elif factor.distribution:
         kind = st.sampled_from(["0", "0.25", "5", "exponential:5", "uniform:1,9.5", "lognormal:5,0.5"])
+    elif factor.statuses:
+        some = st.sets(st.sampled_from(STATUS_NAMES[1:]), min_size=1)
+        kind = some.map(lambda names: ",".join(statuses_of(",".join(names))))
     elif factor.kind is bool:
         kind = st.booleans()
     elif factor.kind is int:
@@ -121,6 +125,7 @@ def test_configurations_are_frozen_and_take_keywords_only() -> None:
         ("server.handler_wait_ms", "exponential:2ms", "exponential:2"),
         ("server.handler_wait_ms", "lognormal:5, 0.50", "lognormal:5,0.5"),
         ("server.handler_wait_ms", "Uniform:1,9", "uniform:1,9"),
+        ("client.retry_statuses", "unavailable, Aborted,ABORTED", "ABORTED,UNAVAILABLE"),
     ],
 )
 def test_words_are_read_as_levels(name: str, word: str, level: Level) -> None:
@@ -144,6 +149,14 @@ def test_words_are_read_as_levels(name: str, word: str, level: Level) -> None:
         ("server.tls", "perhaps", "true|false"),
         ("server.tls", "none", "true|false"),
         ("client.pooling", "Pool", "per_call|shared|pool; did you mean pool?"),
+        *(
+            ("client.retry_statuses", word, "names of gRPC statuses, e.g. UNAVAILABLE,ABORTED")
+            for word in ("", "OK", "none", "14")
+        ),
+        *(
+            ("client.retry_statuses", word, f"names of gRPC statuses, e.g. UNAVAILABLE,ABORTED; did you mean {meant}?")
+            for word, meant in (("UNAVAILBLE", "UNAVAILABLE"), ("ABORTED,", "ABORTED"))
+        ),
         *(
             ("server.handler_wait_ms", word, WAITS)
             for word in ("-1", "60001", "nan", "inf", "none", "", "exponential", "gamma:5", "uniform:9,1", "5,6")

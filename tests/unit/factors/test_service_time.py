@@ -170,5 +170,5 @@ def test_what_is_no_error_is_refused_in_one_line_that_shows_how(text: str) -> No
 
 def test_more_than_all_calls_cannot_fail() -> None:
     check_shares([Mishap(0.5, 1), Mishap(0.5, 2)])
-    with pytest.raises(UsageError, match="add up to 110%: make it 100% at most"):
+    with pytest.raises(UsageError, match="add up to 110%: reduce them to at most 100% in total"):
         check_shares([Mishap(0.6, 1), Mishap(0.5, 2)])

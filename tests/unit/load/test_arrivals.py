@@ -161,7 +161,7 @@ def test_a_rate_or_a_schedule_of_rates_is_read(text: str, rates: list[float], ho
     [
         ("", "expected a rate, e.g. 500, FROM:TO:STEP@HOLD"),
         ("fast", "a number instead of 'fast'"),
-        ("500:5000", "expected the duration of the ramp after it"),
+        ("500:5000", "expected a duration after a ramp"),
         ("500:5000:500@", "expected a rate"),
         ("500:5000:500@5d", "a time, e.g. 500ms"),
         ("500:lots:500@5s", "a number instead of 'lots'"),

@@ -164,7 +164,7 @@ def test_what_ghz_means_by_several_keys_is_kept(tables: dict[str, Any], options:
 
 @pytest.mark.parametrize("key", sorted(REFUSED))
 def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
-    assert refused({key: "x"}) == f"ghz.json: invalid {key}=x: expected this key to be removed: {REFUSED[key]}"
+    assert refused({key: "x"}) == f"ghz.json: invalid {key}=x: expected no such key; {REFUSED[key]}"
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
     [
         ({"insecure": "no"}, "invalid insecure=no: expected true or false"),
         ({"insecure": True, "cacert": "a.pem"}, "invalid insecure=True: expected false together with cacert"),
-        ({"async": True}, "invalid async=True: expected a rate along with it"),
-        ({"binary-file": "a.bin", "data-file": "b"}, "they mean the same"),
+        ({"async": True}, "invalid async=True: expected a rate as well"),
+        ({"binary-file": "a.bin", "data-file": "b"}, "which mean the same"),
         ({"load-schedule": "line"}, "load-schedule=line needs load-step"),
         ({"load-schedule": "sine"}, "invalid load-schedule=sine: expected step or line"),
         (
@@ -186,14 +186,14 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
                 **{"load-schedule": "step", "load-start": 5, "load-end": 9, "load-step": 1},
                 **{"load-step-duration": "5s", "load-max-duration": "5s"},
             },
-            "invalid load-max-duration=5s: expected this to be removed",
+            "invalid load-max-duration=5s: expected no such key, since",
         ),
         ({"load-schedule": "step", "load-start": 5}, "load-schedule=step needs load-end as well"),
         ({"load-schedule": "step", "rps": 5}, "expected either a schedule or a single rate"),
-        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line along with it"),
+        ({"load-start": 5}, "invalid load-start=5: expected load-schedule=step or load-schedule=line as well"),
         ({"concurrency-schedule": "sine"}, "invalid concurrency-schedule=sine: expected step or line"),
         ({"concurrency-schedule": "step", "rps": 5}, "expected no rate as well"),
-        ({"concurrency-start": 5}, "expected concurrency-schedule=step or concurrency-schedule=line along with it"),
+        ({"concurrency-start": 5}, "expected concurrency-schedule=step or concurrency-schedule=line as well"),
         (
             {"concurrency-schedule": "line", "concurrency-start": 5, "concurrency-step": 1},
             "concurrency-schedule=line needs concurrency-end or concurrency-max-duration as well",
@@ -201,8 +201,8 @@ def test_what_cannot_act_is_refused_with_the_reason(key: str) -> None:
         ({"concurrency-schedule": "step", "concurrency-start": 5}, "needs concurrency-step as well"),
         ({"duration": 10_000_000_000}, "expected a time with its unit, e.g. '10s'"),
         ({"timeout": 20.5}, "expected a time with its unit, e.g. '10s'"),
-        ({"total": 5, "requests": 5}, "they mean the same"),
-        ({"proto": "a", "protoset": "b"}, "they mean the same"),
+        ({"total": 5, "requests": 5}, "which mean the same"),
+        ({"proto": "a", "protoset": "b"}, "which mean the same"),
         ({"totale": 5}, "unknown key 'totale'"),
         ("[1]", "expected an object of options in JSON"),
         ("{,}", "expected valid JSON; the error is at line 1, column 2"),
@@ -313,5 +313,5 @@ def test_a_mark_before_the_request_is_no_part_of_it(asked: Callable[..., dict[st
 def test_a_file_that_is_missing_is_told_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bench.toml").write_text(CONFIG)
     assert commands.main(["bench", "--config", str(tmp_path / "bench.toml")]) == 2
-    message = f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a readable file in {tmp_path}: No such"
+    message = f"grpclab: invalid --data-file={tmp_path}/ask.json: expected a readable file in {tmp_path} (No such"
     assert capsys.readouterr().err.startswith(message)

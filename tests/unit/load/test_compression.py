@@ -105,4 +105,4 @@ def test_bytes_are_for_one_of_all_calls_and_null_in_json_where_unknown() -> None
 def test_the_summary_has_the_bytes_of_a_call_where_they_are_known(known: bool) -> None:
     traffic = Traffic(bytes_sent=2620.0 if known else math.nan, bytes_received=10_620.0)
     text = str(result([0.1] * 10, traffic=traffic, calls_made=10))
-    assert ("262 B sent and 1,062 B received for each call" in " ".join(text.split())) == known
+    assert ("262 B sent and 1,062 B received per call" in " ".join(text.split())) == known

@@ -76,7 +76,7 @@ def test_what_is_no_schedule_is_refused_in_one_line(word: str) -> None:
 def test_a_load_lasts_as_long_as_its_schedule_where_nothing_else_ends_it() -> None:
     found, notes = load_plan(concurrency_levels("5:50:5@2s"))
     assert (found.load.duration_s, found.load.requests, found.load.concurrency) == (20.0, None, 50)
-    assert "the load lasts 20 s, as long as the schedule of its calls in flight" in notes
+    assert "the load lasts 20 s, as long as the concurrency schedule" in notes
     assert load_plan({**concurrency_levels("5:50:5@2s"), "load.requests": 9})[0].load.duration_s is None
 
 

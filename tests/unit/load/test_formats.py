@@ -226,11 +226,11 @@ def test_the_options_can_be_given_back_to_the_bench() -> None:
 
 
 def test_what_had_no_effect_is_told_and_is_no_setting() -> None:
-    reasons = {"client.connections": "pooling=shared does not use it", "seed": "nothing is random"}
+    reasons = {"client.connections": "pooling=shared ignores this factor", "seed": "nothing is random"}
     case = dataclasses.replace(thousand(levels={"client.connections": 2}), without_effect=reasons)
     own = ghz_json(case)["grpclab"]
     assert (own["without_effect"], "client.connections" in own["settings"]) == (reasons, False)
-    assert "no effect: client.connections: pooling=shared does not use it" in str(case)
+    assert "client.connections has no effect: pooling=shared ignores this factor" in str(case)
 
 
 def test_status_codes_are_grpcs_and_have_gos_names() -> None:

@@ -64,7 +64,7 @@ def test_one_call_is_a_word_as_before() -> None:
     [
         ([], "invalid call=0 tables: expected 1 to 100 calls"),
         ([{}], r"call\[1\].method is missing: expected package.Service/Method"),
-        ([{"method": "a.B/C"}, "a.B/D"], r"invalid call\[2\]=a.B/D: expected a table: \[\[call\]\]"),
+        ([{"method": "a.B/C"}, "a.B/D"], r"invalid call\[2\]=a.B/D: expected a table, written \[\[call\]\]"),
         ([{"method": "a.B/C", "wieght": 3}], r"unknown key 'call\[1\].wieght': did you mean weight\?"),
         ([{"method": "a.B/C", "zzz": 3}], r"unknown key 'call\[1\].zzz': there are name, weight, method"),
         ([{"method": "a.B/C", "call": "a.B/D"}], r"call\[1\].call is given twice"),

@@ -138,6 +138,6 @@ def test_requests_that_will_be_too_many_are_refused_after_the_first_of_them() ->
             made.append(number)
             yield b"x" * 87
 
-    with pytest.raises(UsageError, match=r"10,000,000 of about 100 bytes would be 954 MiB: plan fewer calls"):
+    with pytest.raises(UsageError, match=r"10,000,000 of about 100 bytes would take 954 MiB; plan fewer calls"):
         PAYLOAD_FOLDER.write(messages(), planned=10_000_000)
     assert len(made) == 1000

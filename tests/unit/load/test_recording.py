@@ -100,8 +100,7 @@ def test_a_line_of_anything_else_is_a_call_or_refused_with_its_number(document: 
     found = told(content)
     assert found in (
         2,
-        "invalid recording=day.calls: expected a recording of calls, as `grpclab record` writes it; "
-        "line 2 is not a call",
+        "invalid recording=day.calls: expected a recording made by `grpclab record`; line 2 is not a call",
     )
 
 

@@ -52,7 +52,7 @@ def test_a_window_below_a_second_says_so_beside_its_throughput(latency_s: float,
     measured = result([latency_s] * 99)
     (line,) = (line for line in render(measured).splitlines() if line.split()[:1] == ["throughput"])
     assert ("only 29.7 ms" in line) == short
-    assert line.endswith("-z 1s measures for a second" if short else "requests/s")
+    assert line.endswith("use -z 1s to measure for a second" if short else "requests/s")
     assert ("only 29.7 ms" in one_line(measured)) == short
     assert ("only 29.7\xa0ms" in measured._repr_html_()) == short
     assert bool(ghz_json(measured)["grpclab"]["short_window"]) == short

@@ -138,9 +138,9 @@ def test_calls_that_were_never_sent_are_a_limit() -> None:
 
 def test_late_sends_that_make_up_more_than_a_tenth_of_a_percentile_are_a_limit_and_it_is_named() -> None:
     late = [0.0] * 1900 + [0.005] * 80 + [0.0] * 20
-    assert limits(opened(late), planned=2000) == ("late sends are responsible for more than 10% of p99",)
+    assert limits(opened(late), planned=2000) == ("late sends account for more than 10% of p99",)
     assert limits(opened([0.002] * 2000), planned=2000) == (
-        "late sends are responsible for more than 10% of p50, p90, p95, p99",
+        "late sends account for more than 10% of p50, p90, p95, p99",
     )
 
 

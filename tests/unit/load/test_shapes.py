@@ -264,7 +264,7 @@ def test_a_configuration_whose_rate_changes_is_measured_alone() -> None:
         config = TrialConfig().replace({"load.rate_rps": 1000.0, "load.arrival": arrival})
         return not_interleaved("chatter", ExpectedTimes.of(config))
 
-    assert "its load changes during the window" in why("ramp:0.1@60s")
-    assert "its load changes during the window" in why("replay:day.txt")
+    assert "the load changes during the window" in why("ramp:0.1@60s")
+    assert "the load changes during the window" in why("replay:day.txt")
     assert not why("gamma:0.5")
     assert not why("burst:5")

@@ -319,10 +319,10 @@ def test_reasons_that_differ_only_by_their_times_are_said_once() -> None:
         still.format("521 ms"),
         "",
         still.format("1.2 s"),
-        "it was ended early",
+        "it ended early",
         still.format("850 µs"),
     ]
-    assert why_none_counts(reasons) == f"{still.format('521 ms')} (and 2 more like it); it was ended early"
+    assert why_none_counts(reasons) == f"{still.format('521 ms')} (and 2 more like it); it ended early"
     assert why_none_counts(["", ""]) == ""
 
 

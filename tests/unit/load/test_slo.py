@@ -90,7 +90,7 @@ def test_what_cannot_be_a_threshold_is_told_in_one_line(text: str, message: str)
         ("errors=0.5%", False, "errors were 1.00%, 100.0% above the 0.5% allowed"),
         ("errors=0", False, "errors were 1.00%, above the 0 allowed"),
         ("rps=990", True, "rps was 990.0 requests/s, at least 990"),
-        ("rps=1100", False, "rps was 990.0 requests/s, 10.0% below the 1100 asked for"),
+        ("rps=1100", False, "rps was 990.0 requests/s, 10.0% below the 1100 required"),
     ],
 )
 def test_a_window_is_judged_by_its_calls(slo: str, met: bool, sentence: str) -> None:

@@ -329,7 +329,7 @@ def test_where_nobody_answers_one_line_says_so(
         return str(caught.value), bench.net
 
     text, net = on_a_net(main, path, client)
-    assert text.startswith("nothing answers at 127.0.0.1:1 within 5 s")
+    assert text.startswith("no server responded at 127.0.0.1:1 within 5 s")
     assert "\n" not in text
     assert why in text
     assert max(net.attempts) <= 5.0

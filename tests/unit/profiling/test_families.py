@@ -181,4 +181,4 @@ def test_no_stacks_are_explained_with_the_last_thing_it_said() -> None:
 
 def test_falling_behind_is_a_warning_on_the_shares() -> None:
     text = "py-spy> 1.46s behind in sampling, results may be inaccurate. Try reducing the sampling rate"
-    assert _note([text], [True]) == "py-spy fell 1.46s behind in sampling, so shares are less certain"
+    assert _note([text], [True]) == "py-spy fell 1.46s behind in sampling, so its shares are less certain"

@@ -78,7 +78,7 @@ def test_folders_of_the_target_are_those_inside_the_worktree(history: History, t
     ("target", "revision", "told"),
     [
         (App("shop.server:register"), "main", "the module shop.server, which is not in the application's folder there"),
-        (App("shop.server:register"), "main", "src has it: is --app-dir src what you mean?"),
+        (App("shop.server:register"), "main", "src has it; did you mean --app-dir src?"),
         (App("shop.nothing:register"), "v1", "expected a revision with the module shop.nothing"),
         (App("shop.server:register", app_dir="src"), "v1", "expected a revision that has the folder src"),
         (Command("x {port}", cwd="src"), "v1", "expected a revision that has the folder src, in which x {port} runs"),

@@ -92,7 +92,7 @@ def test_commits_that_cannot_be_measured_are_passed_over(last: int, place: float
     [
         ("equivalent", 1, "is not slower than"),
         ("faster", 1, "is not slower than"),
-        ("inconclusive", 4, "it cannot be said"),
+        ("inconclusive", 4, "it remains unclear"),
     ],
 )
 def test_without_a_slowdown_between_the_ends_nothing_is_named(verdict: Verdict, code: int, told: str) -> None:

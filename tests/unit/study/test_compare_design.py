@@ -30,5 +30,5 @@ def test_calls_of_a_mix_that_are_too_rare_for_a_p99_are_named() -> None:
     sides = {"a": side, "b": side}
     assert too_few_of_a_call(sides, {"Buy": 0.75, "Look": 0.25}) == ""
     assert too_few_of_a_call(sides, {"Buy": 0.7, "Look": 0.2, "Watch": 0.1}) == (
-        "p99 latency of Look, Watch needs 1,000 calls of each in each trial, but 400 of Watch are planned: raise -n"
+        "p99 latency of Look, Watch needs 1,000 of each call in each trial, but 400 of Watch are planned: raise -n"
     )

@@ -43,7 +43,7 @@ def study(root: Path, reasons: Iterable[str]) -> FailingStudy:
 
 
 def test_a_study_stops_after_equal_failures_and_keeps_what_was_measured(tmp_path: Path) -> None:
-    running = study(tmp_path, (f"nothing answers at 127.0.0.1:{port}" for port in itertools.count(4000)))
+    running = study(tmp_path, (f"no server responded at 127.0.0.1:{port}" for port in itertools.count(4000)))
     with pytest.raises(MeasurementError) as caught:
         running.run(lambda _: None)
     assert caught.value.exit_code == 3

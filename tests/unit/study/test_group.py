@@ -424,8 +424,8 @@ def test_a_server_that_starts_only_alone_is_measured_alone_and_the_others_togeth
     assert set(found.alone) == {"c"}
     assert bench.visits().keys() == {"hub", "b"}
     assert found.reasons == (
-        "c was measured alone: it does not start next to the others (the server could not be started: port 9000 is "
-        "in use)",
+        "c was measured alone: it does not start while the others are running (the server could not be started: port "
+        "9000 is in use)",
     )
 
 
@@ -435,11 +435,11 @@ def test_where_two_servers_cannot_live_together_both_sides_are_measured_alone(tm
     found = bench.measure()
     assert set(found.alone) == {"hub", "b"}
     why = "the server could not be started: port 9000 is in use"
-    assert found.alone["hub"] == f"b does not start next to the others ({why})"
+    assert found.alone["hub"] == f"b does not start while the others are running ({why})"
     assert found.reasons == (found.alone["hub"],), "why is said, and once"
     notices = bench.world.alone["b"]["notices"]
     assert [each.text for each in notices] == [
-        f"measured alone in one window: it does not start next to the others ({why})"
+        f"measured alone in one window: it does not start while the others are running ({why})"
     ]
 
 
@@ -532,7 +532,7 @@ def test_without_a_yardstick_a_group_is_measured_and_says_so(tmp_path: Path) -> 
     bench = Bench(tmp_path, "hub", "b")
     bench.world.no_yardstick = "the yardstick on core 0 ended with exit code 1"
     found = bench.measure()
-    assert found.reasons == (f"the speed of the cores is not known: {bench.world.no_yardstick}",)
+    assert found.reasons == (f"the speed of the cores is unknown: {bench.world.no_yardstick}",)
     assert all(result.valid and "throughput_even_rps" not in result.metrics for result in found.trials.values())
 
 

@@ -73,7 +73,7 @@ def stored(root: Path, name: str, ratio: float, *, bound: str = "", **changed: A
 def test_two_runs_are_told_with_their_spread() -> None:
     lines = join_runs([original("a", 1.2), original("bb", 1.3)]).lines()
     assert lines[0].startswith("a (2026-11-21, elsewhere)")
-    assert lines[-1] == "2 runs, ratios from 1.2× to 1.3×: a joint interval takes at least 3 runs"
+    assert lines[-1] == "2 runs, ratios from 1.2× to 1.3×: a joint interval needs at least 3 runs"
 
 
 def test_three_runs_have_one_interval_and_a_verdict() -> None:
@@ -118,7 +118,7 @@ def test_a_run_without_an_interval_is_not_joined() -> None:
     found = join_runs([empty, original("a")])
     assert found.left_out == (("x", "it has no ratio with an interval"),)
     assert len(found.runs) == 1
-    with pytest.raises(DesignError, match="takes at least two runs"):
+    with pytest.raises(DesignError, match="needs at least two runs"):
         join_runs([])
 
 
@@ -141,7 +141,9 @@ def test_a_study_of_the_first_edition_is_rejudged_and_the_rows_that_change_are_t
     found = rejudge(Study.stored(folder))
     assert [(row.before.verdict, row.after.verdict) for row in found.changed] == [("faster", "inconclusive")]
     first, row = found.lines()
-    assert first == ("tiny by current rules, edition 2; it was measured under those of edition 1: 1 of 1 row changed")
+    assert first == (
+        "tiny by current rules, edition 2; the study was measured under the rules of edition 1: 1 of 1 row changed"
+    )
     assert "many against few, throughput: faster -> inconclusive: the load generator was the limit" in row
     assert (folder / "verdict.json").read_text() == before
 

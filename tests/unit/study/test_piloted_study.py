@@ -231,7 +231,7 @@ def sided(monkeypatch: pytest.MonkeyPatch, noise: float = 0.02) -> list[str]:
         (None, 60.0, False, "budget 60 s: "),
         (None, None, True, "one after the other: its servers cannot run at the same time"),
         (20, None, False, "20 blocks detect an effect of"),
-        (5, None, False, "no verdict with 5 blocks"),
+        (5, None, False, "but 5 are planned"),
     ],
 )
 def test_the_plan_of_a_comparison_says_groups_seconds_and_effects(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from grpclab.analysis.study_plan import StudyPlan
@@ -39,8 +41,11 @@ def test_the_sides_of_each_comparison_differ_in_the_feature_and_in_nothing_else(
 
 
 def test_every_configuration_is_the_service_under_one_load_and_every_factor_acts(plan: StudyPlan) -> None:
-    assert {one.config.load for one in plan.configurations} == {plan.configurations[0].config.load}
-    assert plan.configurations[0].config.load.engine == "wire"
+    of_client = {name for one in plan.features if one.of_client for name in (one.plain, one.alone)}
+    assert of_client
+    for one in plan.configurations:
+        engine = "grpcio" if one.name in of_client else "wire"
+        assert one.config.load == replace(plan.configurations[0].config.load, engine=engine)
     assert [one.without_effect for one in plan.configurations] == [{}] * len(plan.configurations)
     assert plan.configuration("optimized").config.server == OPTIMIZED.server
 
@@ -60,7 +65,8 @@ def test_it_is_compared_in_throughput_and_in_cpu_per_call(plan: StudyPlan) -> No
     judged = {(c.metric, c.baseline, c.candidate) for c in plan.comparisons}
     for planned in plan.features:
         for pair in planned.pairs.values():
-            assert {("throughput_rps", *pair), ("server_cpu_per_call_s", *pair)} <= judged
+            side = "client" if planned.of_client else "server"
+            assert {("throughput_rps", *pair), (f"{side}_cpu_per_call_s", *pair)} <= judged
     assert plan.headline is not None
     assert (plan.headline.baseline, plan.headline.candidate) == ("optimized", "production")
 
@@ -80,10 +86,14 @@ def test_the_report_says_what_costs_throughput_and_what_does_not() -> None:
     summary = features.summary(study)
     assert summary.startswith("Alone, these cost throughput: access log of every call (0.7")
     assert "No cost of 5% or more: calls counted for Prometheus, " in summary
-    alone, inside = features.table(study).groups
+    assert " In the client: " in summary
+    alone, inside, client = features.table(study).groups
     verdicts = {text_of(row[0]): text_of(row[3]) for row in alone[1:]}
-    assert verdicts == {one.title: "equivalent" for one in FEATURES} | {"access log of every call": "slower"}
+    server = [one for one in FEATURES if not one.of_client]
+    assert verdicts == {one.title: "equivalent" for one in server} | {"access log of every call": "slower"}
     verdicts = {text_of(row[0]): text_of(row[3]) for row in inside[1:]}
     assert verdicts == {one.title: "equivalent" for one in FEATURES if one.in_production}
+    verdicts = {text_of(row[0]): text_of(row[3]) for row in client[1:]}
+    assert verdicts == {one.title: "equivalent" for one in FEATURES if one.of_client}
     assert len(dict(named_groups(study))[GROUP]) == 2 * sum(len(one.pairs) for one in study.plan.features)
     assert "  TLS, alone" in table(study)

@@ -50,7 +50,7 @@ def design(
 
 
 def test_a_file_may_name_another_machine_with_leave_only(tmp_path: Path, leave: RemoteLeave, told: list[str]) -> None:
-    with pytest.raises(DesignError, match="any other needs --allow-remote"):
+    with pytest.raises(DesignError, match="any other address needs --allow-remote"):
         design(tmp_path, None)
     found = design(tmp_path, leave)
     assert told == [
@@ -66,7 +66,7 @@ def test_a_file_may_name_another_machine_with_leave_only(tmp_path: Path, leave: 
     [
         ({"set_": "load.rate_rps = 200"}, "invalid --rate=200: expected at most 100"),
         ({"set_": "link.rtt_ms = 5"}, "remove the link.* settings"),
-        ({"target": "command = './srv {port}'"}, "it only applies to an address in [target]"),
+        ({"target": "command = './srv {port}'"}, "applies only to an address in [target]"),
     ],
 )
 def test_a_file_that_may_not_be_measured_there_is_refused(
@@ -118,10 +118,10 @@ def test_compare_takes_the_leave_and_says_what_is_sent_where(
 @pytest.mark.parametrize(
     ("sides", "options", "words"),
     [
-        (grpclab.Address(ELSEWHERE), {}, "any other needs"),
+        (grpclab.Address(ELSEWHERE), {}, "any other address needs"),
         (grpclab.Address(ELSEWHERE), {"allow_remote": True}, "add --max-rate, --max-calls, --max-time"),
         (grpclab.Address(ELSEWHERE), CEILINGS, "--allow-remote as well"),
-        ("basic", {"allow_remote": True, **CEILINGS}, "only applies to an Address"),
+        ("basic", {"allow_remote": True, **CEILINGS}, "applies only to an Address"),
         (
             grpclab.Address(ELSEWHERE),
             {"allow_remote": True, **CEILINGS, "settings": {"load.rate_rps": 200}},

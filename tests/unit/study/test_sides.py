@@ -108,12 +108,12 @@ def test_a_server_of_ones_own_is_not_measured_without_a_call(target: GivenTarget
         ),
         ("basic", "basic", {"start_timeout_s": -1}, "invalid --start-timeout=-1"),
         ("basic", "basic", {"names": {"a": "x" * 100}}, "invalid --a-name"),
-        ("basic", "basic", {"data": "{}"}, "--data only applies to your own calls"),
+        ("basic", "basic", {"data": "{}"}, "--data applies only to your own calls"),
         (
             "basic",
             "basic",
             {"call": "a.B/C", "settings": {"load.method": "SayHelloStream"}},
-            "load.method only applies to",
+            "load.method applies only to",
         ),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_target_of_ones_own_needs_a_method(target: str, told: str) -> None:
 
 def test_a_target_is_exactly_one_thing() -> None:
     wrong = {
-        'variant = "basic"\n[target]\napp = "m:f"': "invalid variant=basic: expected no [target] together with it",
+        'variant = "basic"\n[target]\napp = "m:f"': "invalid variant=basic: expected no [target] as well",
         "[target]": "expected exactly one of variant, app, command, address",
         '[target]\napp = "m:f"\ncommand = "true {port}"': "expected exactly one of",
         '[target]\nap = "m:f"': "unknown key 'target.ap': did you mean app?",
@@ -173,7 +173,7 @@ arg.mode = ["", "very fast", "very-fast"]""")
         ('address = "localhost:1"', "env.X = [4]", "is already running"),
         ('app = "m:f"', "server.handler_work_us = [4]", "invalid server.handler_work_us="),
         ('app = "m:f"', "load.request_bytes = [4]", "invalid load.request_bytes="),
-        ('variant = "basic"', "arg.x = [1]", "invalid arg.x=1: arg.x fills in a command"),
+        ('variant = "basic"', "arg.x = [1]", "invalid arg.x=1: arg.x fills in part of a command"),
     ],
 )
 def test_a_factor_that_the_target_does_not_have_is_refused(target: str, factor: str, told: str) -> None:

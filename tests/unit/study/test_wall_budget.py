@@ -183,7 +183,7 @@ def test_too_short_a_budget_says_what_a_decision_takes() -> None:
     unlimited = by_noise(trials(0.04), PLAN, 5.0)
     assert unlimited.blocks > short.blocks
     assert f"{unlimited.blocks} blocks (about {rough_duration(5.0 * unlimited.blocks)}) would show" in short.reason
-    assert "takes a quieter machine" in within_budget(trials(2.0), PLAN, times(5.0), 75.0).reason
+    assert "would require a quieter machine" in within_budget(trials(2.0), PLAN, times(5.0), 75.0).reason
 
 
 def test_a_group_takes_the_mean_of_its_blocks_and_what_is_beside_it() -> None:

@@ -48,7 +48,7 @@ def test_a_file_that_is_not_there_is_told_with_the_folder_that_was_searched(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, folder in (("ask.json", tmp_path), ("in/ask.json", tmp_path / "in"), ("/no/ask.json", Path("/no"))):
-        with pytest.raises(UsageError, match=f"^invalid --data-file={name}: expected .* in {folder}: No such file"):
+        with pytest.raises(UsageError, match=rf"^invalid --data-file={name}: expected .* in {folder} \(No such file"):
             read_text("--data-file", name)
 
 

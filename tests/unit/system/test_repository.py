@@ -245,7 +245,7 @@ def test_a_worktree_that_cannot_be_made_is_told_in_one_line_and_leaves_nothing(
     before = history.state
     with pytest.raises(StorageError) as caught:
         Worktrees().folder(Repository(history.folder), "f" * 40)
-    assert str(caught.value).startswith("no worktree of ffffffffffff can be created: ")
+    assert str(caught.value).startswith("cannot create a worktree of ffffffffffff: ")
     assert history.state == before
     assert not list(temporaries.iterdir())
 
