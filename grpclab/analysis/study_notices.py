@@ -69,7 +69,7 @@ def _combined(kind: str, on: list[tuple[str, Notice]], trials: int) -> Notice:
     return Notice(
         kind=printable(kind, 40),
         severity="warning" if any(notice.severity == "warning" for _, notice in on) else "note",
-        text=f"in {'all valid trials' if len(on) == trials else some} {_with_ranges(texts)}",
+        text=f"in {'all valid trials' if len(on) == trials else some}, {_with_ranges(texts)}",
         remedy=printable(on[0][1].remedy, 300),
     )
 

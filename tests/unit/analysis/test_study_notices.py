@@ -35,14 +35,14 @@ def test_a_kind_is_told_once_with_the_trials_that_carry_it_and_warnings_come_fir
         )
     )
     assert [(one.kind, one.severity) for one in found] == [("others", "warning"), ("clock-set", "note")]
-    assert found[0].text.startswith("in 2 of 3 valid trials (a 1, b 1) ")
+    assert found[0].text.startswith("in 2 of 3 valid trials (a 1, b 1), ")
     assert found[0].remedy == "mend it"
 
 
 def test_a_trial_that_carries_a_kind_twice_counts_once() -> None:
     of_both = [notice("throttled", "note"), notice("throttled", text="the server was")]
     (found,) = study_notices(frame(("a", True, of_both), ("a", True, [])))
-    assert (found.severity, found.text) == ("warning", "in 1 of 2 valid trials (a 1) the server was")
+    assert (found.severity, found.text) == ("warning", "in 1 of 2 valid trials (a 1), the server was")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_trial_that_carries_a_kind_twice_counts_once() -> None:
 )
 def test_a_figure_is_that_of_all_trials(texts: list[str], combined: str) -> None:
     (found,) = study_notices(frame(*(("a", True, [notice("others", text=text)]) for text in texts)))
-    assert found.text == f"in all valid trials {combined}"
+    assert found.text == f"in all valid trials, {combined}"
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1))
@@ -83,7 +83,7 @@ def test_the_range_of_a_figure_holds_that_of_each_trial(figures: list[float]) ->
     )
     ends = [
         float(end.replace(",", ""))
-        for end in found.text.removeprefix("in all valid trials it took ").removesuffix(" s").split(" to ")
+        for end in found.text.removeprefix("in all valid trials, it took ").removesuffix(" s").split(" to ")
     ]
     shown = [float(f"{figure:.3g}") for figure in figures]
     assert (ends[0], ends[-1]) == (min(shown), max(shown))
