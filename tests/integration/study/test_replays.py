@@ -90,14 +90,6 @@ def test_what_cannot_be_replayed_is_one_line(folder: Path, before: str, after: s
     assert "\n" not in str(refused.value)
 
 
-def test_a_plan_counts_for_as_long_as_each_recording_lasts(folder: Path) -> None:
-    plan = grouped(design(tomllib.loads(FILE), folder).plan)
-    counted = [
-        line.partition(" counted for each")[0].rpartition("(")[2].split(" or ") for line in group_lines(plan)[1:]
-    ]
-    assert {word for words in counted for word in words} == {"2 s", "1 s", "500 ms"}
-
-
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])
 def test_both_sides_of_a_comparison_get_the_recorded_calls_at_their_times(engine: str, folder: Path) -> None:
     path = folder / "day.calls"
@@ -135,3 +127,11 @@ def test_a_replay_is_not_compared_with_a_closed_loop(
     words = ["compare", "basic", "basic", "--b-set", "load.arrival=replay:day.calls"]
     assert commands.main(words) == 2
     assert "expected a rate on both sides or on neither" in capsys.readouterr().err
+
+
+def test_a_plan_counts_for_as_long_as_each_recording_lasts(folder: Path) -> None:
+    plan = grouped(design(tomllib.loads(FILE), folder).plan)
+    counted = [
+        line.partition(" counted for each")[0].rpartition("(")[2].split(" or ") for line in group_lines(plan)[1:]
+    ]
+    assert {word for words in counted for word in words} == {"2 s", "1 s", "500 ms"}
