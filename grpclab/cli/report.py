@@ -15,6 +15,7 @@ from grpclab.cli.option_types import FileName
 from grpclab.cli.output import require_writable, show, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import DesignError, UsageError, did_you_mean
+from grpclab.study.documents import plain
 from grpclab.system import terminal
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import project_root, stored_studies
@@ -58,7 +59,6 @@ def _judge_again(options: Options) -> None:
     require_writable(options.json)
     with needs_extra("study"):
         from grpclab.report.stored import load_original
-        from grpclab.study.documents import plain
         from grpclab.study.joint_runs import JointRuns, join_runs
         from grpclab.study.rejudging import Rejudged, rejudge
         from grpclab.study.runner import Study

@@ -16,7 +16,7 @@ from grpclab.text.markdown import escape, table
 
 MOST_ROWS = 200
 """So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
-RIGHT = frozenset({"ratio", "95% interval", "adjusted p", "blocks"})
+RIGHT = frozenset({"ratio", "95 % interval", "adjusted p", "blocks"})
 """The columns of figures."""
 _VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
 _FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
@@ -50,7 +50,7 @@ def _setup(study: FinishedStudy) -> str:
 
 def _parts(study: FinishedStudy) -> str:
     rows = [[escape(title), *_cells(c)] for title, c in study.parts()]
-    return table(["part", "ratio", "95% interval", "verdict"], rows, RIGHT)
+    return table(["part", "ratio", "95 % interval", "verdict"], rows, RIGHT)
 
 
 def _reasons(study: FinishedStudy) -> str:
@@ -82,7 +82,7 @@ def _all_comparisons(study: FinishedStudy) -> str:
     ]
     if not rows:
         return ""
-    header = ["comparison", "metric", "ratio", "95% interval", "verdict", "adjusted p", "blocks"]
+    header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "adjusted p", "blocks"]
     summary = f"<details><summary>All {qty.count(len(rows), 'comparison')}</summary>"
     left_out = len(rows) - MOST_ROWS
     more = f"\n\nThe report lists {left_out:,} more." if left_out > 0 else ""
