@@ -10,6 +10,7 @@ Each line imports only from those above it::
     client_features  what a client does beside sending calls: retries, load balancing, a circuit breaker
     defaults         the variants in words; load, ports and budget where nobody asks for others
     channel_args     the one table from factor to grpcio's channel argument
+    tonic            the table "from tonic to grpcio"
     effective        factors that did not take effect
     features         the features of a production service
     variants         the named configurations
