@@ -243,7 +243,8 @@ def _longest_s(plan: StudyPlan) -> float:
 def _costs(trials: pd.DataFrame, plan: StudyPlan, counted_s: float, block_s: float) -> BlockCosts:
     """What a block costs, and how much of that the counted time does, which is that of the longest group.
 
-    Where differences are large, windows are as long as their calls take, whatever time is to be counted; so are replays.
+    Where differences are large, windows are as long as their calls take, whatever time is to be counted. So are those
+    of replays, and of loads with a pause.
     """
     if plan.groups:
         shrinking = [at for at, group in enumerate(plan.groups) if not can_be_sampled(group)]
