@@ -249,16 +249,16 @@ def p_value(value: object) -> str:
 
 
 def percent(value: object, style: Style = "report") -> str:
-    """A share of 1 as per cent: ``37 %``, ``4.2 %``; in a sentence ``4 %``."""
+    """A share of 1 as per cent: ``37%``, ``4.2%``; in a sentence ``4%``."""
     x = number(value)
     if not math.isfinite(x):
         return MISSING
-    return f"{100 * x:.0f} %" if x >= 0.1 or x == 0 or style == "sentence" else f"{100 * x:.1f} %"
+    return f"{100 * x:.0f}%" if x >= 0.1 or x == 0 or style == "sentence" else f"{100 * x:.1f}%"
 
 
 def percent_as_set(value: float) -> str:
-    """A share that somebody has set, to three digits: ``5 %``, ``2.5 %``."""
-    return f"{100 * value:.3g} %"
+    """A share that somebody has set, to three digits: ``5%``, ``2.5%``."""
+    return f"{100 * value:.3g}%"
 
 
 def percent_of(part: int, whole: int) -> str:

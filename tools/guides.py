@@ -6,10 +6,10 @@ In ``README.md`` and ``docs/*.md`` a number of the published example study is wr
 and a test checks that they agree. ``<!-- example, if measured: WHAT -->`` keeps what stands there while the study does
 not hold it, as for a scenario that is newer than the study. WHAT is one of
 
-- the title of a comparison: its ratio with the 95 % interval, throughput's where several metrics were compared;
+- the title of a comparison: its ratio with the 95% interval, throughput's where several metrics were compared;
 - ``METRIC of`` such a title: the ratio of another metric;
 - ``verdict of`` such a title: one word;
-- ``COLUMN of CONFIGURATION``, a column of trials.parquet: its mean over blocks with the 95 % interval.
+- ``COLUMN of CONFIGURATION``, a column of trials.parquet: its mean over blocks with the 95% interval.
 
 A table of a calibration stands between the lines ``<!-- calibration: EXPERIMENT -->`` and ``<!-- /calibration -->``. It
 is made of ``docs/EXPERIMENT.jsonl``, the experiment's frame, which is taken from ``results/calibration/`` where that
@@ -157,17 +157,17 @@ def _level(study: StoredStudy, column: str, configuration: str) -> str:
 
 
 def amount(column: str, interval: Interval) -> str:
-    """An interval with the unit of its column: ``535 µs (485 to 586)``, ``44 % (40 to 48)``."""
+    """An interval with the unit of its column: ``535 µs (485 to 586)``, ``44% (40 to 48)``."""
     scale, unit = 1.0, ""
     quantity = metric_named(column).quantity
     if quantity == "rate":
         unit = " requests/s"
     elif quantity == "share":
-        scale, unit = 100.0, " %"
+        scale, unit = 100.0, "%"
     elif quantity == "time":
         scale, unit = (1e6, " µs") if interval.mean < 1e-3 else (1e3, " ms") if interval.mean < 1 else (1.0, " s")
     mean, low, high = (value * scale for value in (interval.mean, interval.low, interval.high))
-    digits = 0 if abs(mean) >= (10 if unit == " %" else 20) else 1
+    digits = 0 if abs(mean) >= (10 if unit == "%" else 20) else 1
     return f"{mean:,.{digits}f}{unit} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 

@@ -59,6 +59,7 @@ PHRASES = (
     ),
     _phrase(r"\d ?us\b", "µs", "A request costs the server 748 us."),
     _phrase(r"\d(?:\.\d+)?x\b", "×", "optimized is 3.2x basic in throughput."),
+    _phrase(r"[\d_][ \N{NO-BREAK SPACE}]%(?!\w)", "30%", "The server did not run for 3 % of its time."),
     _phrase(r"\beveryday A/B\b", "an A/B test", "grpclab compare is an everyday A/B: about a minute."),
     _phrase(r", each tested\b", "a study tests each of them", "The claims of that demo's README, each tested."),
     _phrase(r"\b(?:is|are|be|was|were) told\b", "is reported", "Many requests are told, with the time left."),

@@ -18,7 +18,7 @@ from grpclab.analysis.study_plan import PlannedComparison, PlannedRung, StudyPla
 def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> pd.DataFrame:
     """The level of a positive metric in each configuration, in the given order.
 
-    Columns: configuration, mean (geometric mean over blocks), ci_low, ci_high (95 % t interval on the logarithms, NaN
+    Columns: configuration, mean (geometric mean over blocks), ci_low, ci_high (95% t interval on the logarithms, NaN
     below two blocks), all in the metric's unit, blocks (int), limited_by (labels joined by ", "), note (which blocks
     were left out and why, "" if none).
     """

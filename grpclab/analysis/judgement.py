@@ -302,7 +302,7 @@ def _aa_warning(aa: Comparison | None) -> str:
         return ""
     return (
         f"the A/A comparison shows a difference between two copies of the same configuration: {aa.candidate} against "
-        f"{aa.baseline} gives {qty.ratio(aa.ratio, 'sentence')} (95 % interval {aa.ci_low:.3f} to {aa.ci_high:.3f}, "
+        f"{aa.baseline} gives {qty.ratio(aa.ratio, 'sentence')} (95% interval {aa.ci_low:.3f} to {aa.ci_high:.3f}, "
         f"{aa.blocks} blocks). This happens by chance in one study in 20. If it was not chance, the blocks are not "
         "independent of what ran before, and every ratio in this study is in doubt"
     )

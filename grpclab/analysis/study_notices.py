@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -15,6 +16,10 @@ from grpclab.text.printable import printable
 
 MOST_NAMED = 4
 """So many configurations are named."""
+MOST_WORDINGS = 2
+"""So many wordings of one kind are quoted, those of most trials."""
+_FIGURE = re.compile(r"(?<![\w.,:/=+-])(?<!core )[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?(?=%?[,.;:)]*(?:\s|$))")
+"""A number in a sentence: no part of a name or of a setting, and not the number of a core."""
 
 
 def study_notices(trials: pd.DataFrame) -> tuple[Notice, ...]:
@@ -55,14 +60,40 @@ def _notice(entry: Mapping[str, Json]) -> Notice:
 
 
 def _combined(kind: str, on: list[tuple[str, Notice]], trials: int) -> Notice:
-    """The notices of one kind as one; its text is that of the first trial that carries it."""
+    """The notices of one kind as one, with the range of each figure over the trials that carry it."""
     counts = collections.Counter(configuration for configuration, _ in on)
     named = ", ".join(f"{name} {count}" for name, count in counts.most_common(MOST_NAMED))
     rest = f" and {len(counts) - MOST_NAMED} more" if len(counts) > MOST_NAMED else ""
     some = f"{len(on)} of {trials} valid trials ({named}{rest})"
+    texts = [printable(notice.text, 300) for _, notice in on]
     return Notice(
         kind=printable(kind, 40),
         severity="warning" if any(notice.severity == "warning" for _, notice in on) else "note",
-        text=f"in {'all valid trials' if len(on) == trials else some}, {printable(on[0][1].text, 300)}",
+        text=f"in {'all valid trials' if len(on) == trials else some}, {_with_ranges(texts)}",
         remedy=printable(on[0][1].remedy, 300),
     )
+
+
+def _with_ranges(texts: Sequence[str]) -> str:
+    """One text for all: a figure in which they differ becomes its range; other words follow after an "or"."""
+    wordings: dict[str, list[str]] = {}
+    for text in texts:
+        wordings.setdefault(_FIGURE.sub("0", text), []).append(text)
+    commonest = sorted(wordings.values(), key=len, reverse=True)[:MOST_WORDINGS]
+    return "; or ".join(map(_as_one, commonest))
+
+
+def _as_one(texts: Sequence[str]) -> str:
+    """Texts that differ in figures only, as one with their ranges: ``for 2 to 5% of its time``."""
+    columns = zip(*(_FIGURE.findall(text) for text in texts), strict=True)
+    ranges = iter([_range(figures) for figures in columns])
+    return _FIGURE.sub(lambda _: next(ranges), texts[0])
+
+
+def _range(figures: Sequence[str]) -> str:
+    ends = (min(figures, key=_number), max(figures, key=_number))
+    return ends[0] if _number(ends[0]) == _number(ends[1]) else " to ".join(ends)
+
+
+def _number(figure: str) -> float:
+    return float(figure.replace(",", ""))

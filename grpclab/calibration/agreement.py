@@ -172,7 +172,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         draw=draw,
         wide_height_in=1.9,
         narrow_height_in=2.1,
-        alt=f"Ratios with 95 % intervals: {ratios}.",
+        alt=f"Ratios with 95% intervals: {ratios}.",
         caption=f"Optimized server against basic server: {ratios}. {words.sentence_case(note)}.",
         how_to_read=(
             f"Both servers run all the time on the same core and are loaded in turn, {blocks} in random order. The "

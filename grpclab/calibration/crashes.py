@@ -289,7 +289,7 @@ def _of_the_default(wall_s: float, share: float) -> list[Claim]:
         ),
         Claim(
             claim="share of that time spent in idle periods, warm-ups, windows and profiles",
-            goal="at least 50 %",
+            goal="at least 50%",
             measured=qty.percent(share),
             holds=share >= 0.5,
         ),

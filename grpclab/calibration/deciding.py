@@ -22,7 +22,8 @@ from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.pairs import work_us
 from grpclab.calibration.plan import Plan, core_plan
 from grpclab.errors import MeasurementError
-from grpclab.factors.variants import LOAD, OPTIMIZED
+from grpclab.factors.defaults import LOAD
+from grpclab.factors.variants import OPTIMIZED
 from grpclab.report import theme
 from grpclab.report.blocks import figure_block
 from grpclab.report.tables import Piece, Table
@@ -55,8 +56,8 @@ class PlantedEffect:
 SAME = "same"
 KINDS: dict[str, PlantedEffect] = {
     SAME: PlantedEffect(title="optimized against itself", ratio=1.0, min_effect=0.05),
-    "five": PlantedEffect(title="5 % planted, smallest effect of interest 2 %", ratio=0.95, min_effect=0.02),
-    "ten": PlantedEffect(title="10 % planted, smallest effect of interest 5 %", ratio=0.90, min_effect=0.05),
+    "five": PlantedEffect(title="5% planted, smallest effect of interest 2%", ratio=0.95, min_effect=0.02),
+    "ten": PlantedEffect(title="10% planted, smallest effect of interest 5%", ratio=0.90, min_effect=0.05),
 }
 PLANTED = [name for name in KINDS if name != SAME]
 

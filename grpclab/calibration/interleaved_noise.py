@@ -19,7 +19,8 @@ from grpclab.calibration.pairs import PairFigures, measure
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.resampling import Spread
 from grpclab.errors import MeasurementError
-from grpclab.factors.variants import LOAD, OPTIMIZED
+from grpclab.factors.defaults import LOAD
+from grpclab.factors.variants import OPTIMIZED
 from grpclab.report import theme
 from grpclab.report.blocks import figure_block
 from grpclab.report.tables import Cells, Piece, Table, bold

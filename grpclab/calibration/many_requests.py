@@ -87,7 +87,7 @@ def measure(cores: CorePlan, *, rounds: int, seconds: float, seed: int) -> pd.Da
 
 
 def ratio(frame: pd.DataFrame, count: int) -> Interval:
-    """The CPU of a call with so many requests over that with one, within the rounds, with its 95 % interval."""
+    """The CPU of a call with so many requests over that with one, within the rounds, with its 95% interval."""
     table = frame.pivot(index="round", columns="requests", values="cpu_us_per_call")
     return log_t_interval((table[count] / table[ONE]).to_numpy())
 
@@ -118,7 +118,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         found = ratio(frame, count) if count != ONE else None
         between = f"{found.low:.3f} to {found.high:.3f}" if found else ""
         rows.append([f"{count:,}", f"{cpu.median():.2f} µs", f"{found.mean:.3f}×" if found else "", between])
-    header = ["requests", "CPU per call", "ratio to one request", "95 % interval"]
+    header = ["requests", "CPU per call", "ratio to one request", "95% interval"]
     sentence = (
         f"Requests of {SIZE} bytes were sent in {qty.count(frame['round'].nunique(), 'interleaved round')}. All "
         "requests are in one file, which each worker maps into memory. Each call takes the next request from that "

@@ -128,7 +128,7 @@ def _p(sample: Floats) -> float:
 def claims(frame: pd.DataFrame) -> list[Claim]:
     """Each kind over its cells; where most comparisons were cut at the most blocks, nothing was promised.
 
-    The truth must be covered over all cells together: a single one has too few comparisons to tell 93 % from 95 %.
+    The truth must be covered over all cells together: a single one has too few comparisons to tell 93% from 95%.
     """
     drawn = []
     for what, (low, high) in GOALS.items():

@@ -36,7 +36,7 @@ def finite(ln_ratios: npt.ArrayLike) -> Floats:
 
 
 def coverage(ln_ratios: npt.ArrayLike, blocks: int, *, draws: int = DRAWS, seed: int = 1) -> float:
-    """The share of 95 % intervals that hold 1, over comparisons of so many blocks drawn from these; NaN of none."""
+    """The share of 95% intervals that hold 1, over comparisons of so many blocks drawn from these; NaN of none."""
     values = finite(ln_ratios)
     if not len(values):
         return math.nan
@@ -56,7 +56,7 @@ def standard_errors(ln_ratios: npt.ArrayLike) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """A standard deviation over so many blocks, with its 95 % interval: s sqrt(f / chi2), f degrees of freedom."""
+    """A standard deviation over so many blocks, with its 95% interval: s sqrt(f / chi2), f degrees of freedom."""
 
     sd: float
     low: float

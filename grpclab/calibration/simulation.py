@@ -27,7 +27,7 @@ OUTLIERS = 0.05
 NOISES = (0.02, 0.05, 0.10)
 COVER, APART, FOUND = "interval covers the truth", "itself called faster or slower", "a tenth is found"
 """What is counted, as stored calibrations have it in their frames: never reworded."""
-_SHOWN = {FOUND: "10 % is detected"}
+_SHOWN = {FOUND: "10% is detected"}
 """What a page says where it is not the stored name."""
 GOALS = {COVER: (0.93, 0.98), APART: (0.0, 0.05), FOUND: (0.95, 1.0)}
 """From and to: the shares in which each must happen."""

@@ -21,8 +21,9 @@ from grpclab.calibration.resampling import finite
 from grpclab.calibration.sliced_stall import WINDOW, figures
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.defaults import LOAD
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import LOAD, OPTIMIZED
+from grpclab.factors.variants import OPTIMIZED
 from grpclab.load.core.slices import SliceLengths, closed_lengths
 from grpclab.load.run import LoadRun
 from grpclab.metrics import PERCENTILES
@@ -218,7 +219,7 @@ def differences(frame: pd.DataFrame, case: str) -> pd.DataFrame:
     """Slices of each length against the window, within the rounds: what, quantity, times, mean, half, rounds.
 
     `what` is a side or the ratio of both; mean and half are of ln, the interval mean -/+ half holding for all of the
-    case's at once (95 %, Bonferroni). Quantities of which the rounds are too few are left out.
+    case's at once (95%, Bonferroni). Quantities of which the rounds are too few are left out.
     """
     found = []
     rows = frame[frame["case"] == case]
@@ -274,7 +275,7 @@ def _worst(found: pd.DataFrame, agree: pd.Series) -> str:
     worst = found.iloc[int((found["mean"].abs() - found["half"]).to_numpy().argmax())]
     side = "" if worst["what"] == RATIO else f" of {str(worst['what']).upper()}"
     name, times = QUANTITIES[str(worst["quantity"])], int(worst["times"])
-    figure = f"{100 * float(worst['mean']):+.1f} ± {100 * float(worst['half']):.1f} %"
+    figure = f"{100 * float(worst['mean']):+.1f} ± {100 * float(worst['half']):.1f}%"
     return f"{int(agree.sum())} of {len(found)}, the worst {name}{side} at {times}×: {figure}"
 
 
@@ -300,7 +301,7 @@ def body(frame: pd.DataFrame) -> Table:
 
 
 def _ratio(logs: Floats) -> Cell:
-    """A geometric mean with its 95 % interval."""
+    """A geometric mean with its 95% interval."""
     if not len(logs):
         return qty.MISSING
     mean = float(logs.mean())

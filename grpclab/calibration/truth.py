@@ -186,7 +186,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:+.1f} %" if math.isfinite(share) else qty.MISSING
+    return f"{100 * share:+.1f}%" if math.isfinite(share) else qty.MISSING
 
 
 def _told(errors: pd.DataFrame) -> str:

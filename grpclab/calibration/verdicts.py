@@ -18,8 +18,9 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.defaults import LOAD
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import LOAD, OPTIMIZED
+from grpclab.factors.variants import OPTIMIZED
 from grpclab.report import theme
 from grpclab.report.blocks import FigureBlock, figure_block
 from grpclab.servers.target import Command

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,10 +20,9 @@ from grpclab.cli.output import require_writable, show, tell_encoding, trial_line
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings
+from grpclab.factors.defaults import LOAD
 from grpclab.factors.own import REVISION
-from grpclab.factors.variants import LOAD
 from grpclab.quantities import count, share, time_option
-from grpclab.study.parameters import budget_seconds, study_name
 from grpclab.system.optional import needs_extra
 
 if TYPE_CHECKING:
@@ -57,6 +55,8 @@ inconclusive (0 with --allow-inconclusive), 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
 
 def run(options: Options) -> int:
     """Compare commit after commit, print what was found; returns the exit code."""
+    from grpclab.study.parameters import budget_seconds, study_name
+
     delta = share("--min-effect", options.min_effect)
     require_writable(options.json)
     given = _target(options)
@@ -138,6 +138,8 @@ def _show(result: BisectResult, options: Options) -> int:
     """Print what was found, write its JSON; returns the exit code."""
     code = 0 if result.exit_code == 4 and options.allow_inconclusive else result.exit_code
     if options.json:
+        import json
+
         write(options.json, [json.dumps(result.as_dict() | {"exit_code": code}, indent=1), "\n"])
     if options.json != "-":
         show(result.sentence)

@@ -8,7 +8,7 @@ from pathlib import Path
 from grpclab.cli.option_types import Whole
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.variants import DEFAULT_PORTS
+from grpclab.factors.defaults import DEFAULT_PORTS
 
 DAYS, MOST_DAYS = 365, 36_500
 NEXT = """try the certificates:

@@ -11,7 +11,6 @@ import importlib
 import os
 import shlex
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -282,7 +281,8 @@ def _warn_of_unknown_variables(options: Options) -> None:
 def _explain(error: BaseException, line: str, options: Options) -> None:
     """One line on standard error; with -v the traceback before it."""
     if options.verbose:
-        import traceback  # here: only this needs it
+        import textwrap  # here: only this needs them
+        import traceback
 
         trace = "".join(traceback.format_exception(error))
         print(textwrap.indent(trace, "  "), end="", file=sys.stderr)  # no line of others looks like one of ours
@@ -293,6 +293,8 @@ def _say(line: str) -> None:
     """An error on standard error; in a terminal it is wrapped at its edge, and has a colour."""
     text = f"grpclab: {line}"
     if columns := terminal.columns(sys.stderr):
+        import textwrap
+
         text = textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
     if terminal.in_colour(sys.stderr):
         text = text.replace("grpclab:", "\x1b[1;31mgrpclab:\x1b[0m", 1)

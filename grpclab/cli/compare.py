@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grpclab.cli import build_report, target_options
+from grpclab.cli import target_options
 from grpclab.cli.comparison_options import (
     block_flags,
     blocks_given,
@@ -21,7 +19,6 @@ from grpclab.cli.comparison_options import (
     settings_of_side,
 )
 from grpclab.cli.completion import offering
-from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.options import (
     BEATS,
     build_options,
@@ -30,16 +27,15 @@ from grpclab.cli.options import (
     remote_group,
     security_group,
     set_option,
+    variant_terms,
     whole,
 )
 from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, did_you_mean
-from grpclab.factors.variants import LOAD, MEANINGS, VARIANTS
+from grpclab.factors.defaults import COMPARISON_BUDGET_S, LOAD, MEANINGS
 from grpclab.quantities import share, time_option
-from grpclab.study.parameters import AUTO, COMPARISON_BUDGET_S, comparison_budget, study_name
 from grpclab.system.optional import needs_extra
-from grpclab.system.paths import is_stored, stored_studies
 
 if TYPE_CHECKING:
     from grpclab.servers.target import Target
@@ -86,9 +82,13 @@ report from them."""
 
 def run(options: Options) -> int:
     """Measure, judge, print; returns the exit code."""
+    from grpclab.cli.build_report import check_place
+    from grpclab.study.parameters import AUTO, comparison_budget, study_name
+    from grpclab.system.paths import is_stored
+
     delta = share("--min-effect", options.min_effect)
     require_writable(options.json)
-    build_report.check_place(options.junit, options.json)
+    check_place(options.junit, options.json)
     words = {name: getattr(options, name) for name in SIDES}
     names = {name: getattr(options, f"{name}_name") for name in SIDES}
     stored = {name: bool(word and is_stored(word)) for name, word in words.items()}
@@ -97,13 +97,7 @@ def run(options: Options) -> int:
         blocks, seed, study, timeout_s, budget_s = None, 1, None, None, None
         sides: dict[str, Side] = {}
     else:
-        if any(stored.values()):
-            name = next(name for name in SIDES if stored[name])
-            other = next(name for name in SIDES if not stored[name])
-            raise UsageError(
-                f"{name.upper()}={words[name]} is a stored result, but {other.upper()}={words[other]} is not: "
-                f"expected two stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
-            )
+        _refuse_one_stored(words, stored)
         _refuse(options, ("allow_mixed",), "it applies only to two stored results, so remove it")
         servers = target_options.allowed({name: _server(options, name) for name in SIDES}, options)
         own = [server.target for server in servers.values() if not isinstance(server, str)]
@@ -165,6 +159,11 @@ def run(options: Options) -> int:
 
 def _show(result: CompareResult, options: Options, code: int) -> int:
     """Print the result, write its JSON; returns the exit code."""
+    import json
+    from pathlib import Path
+
+    from grpclab.cli import build_report
+
     if options.json:  # first: standard output may be read by `head`
         answer = result.as_dict() | {"exit_code": code}
         write(options.json, [json.dumps(answer, indent=1), "\n"])
@@ -175,6 +174,17 @@ def _show(result: CompareResult, options: Options, code: int) -> int:
     report = build_report.of_comparison(result, allow_inconclusive=options.allow_inconclusive)
     build_report.deliver(report, junit=options.junit, github=options.github)
     return code
+
+
+def _refuse_one_stored(words: Mapping[str, str | None], stored: Mapping[str, bool]) -> None:
+    """Raise UsageError where one side is a stored result, and the other is none."""
+    if any(stored.values()):
+        name = next(name for name in SIDES if stored[name])
+        other = next(name for name in SIDES if not stored[name])
+        raise UsageError(
+            f"{name.upper()}={words[name]} is a stored result, but {other.upper()}={words[other]} is not: "
+            f"expected two stored results, or two servers to measure; {_near(words[other] or '')}".rstrip("; ")
+        )
 
 
 def _refuse(options: Options, names: Sequence[str], reason: str) -> None:
@@ -224,15 +234,15 @@ def _server(options: Options, name: str) -> GivenTarget | str:
     if bool(word) == bool(given):
         found = f"both {word!r} and {given[1]}" if given else "neither"
         raise UsageError(
-            f"{name.upper()} must be a variant ({', '.join(VARIANTS)}) or your own server, given by --{name}-app, "
+            f"{name.upper()} must be a variant ({', '.join(MEANINGS)}) or your own server, given by --{name}-app, "
             f"--{name}-cmd or --{name}-address (for both sides: --app, --cmd or --address); got {found}"
         )
     if given:
         return GivenTarget(target_options.secured(given[0], options), given[1])
-    if word not in VARIANTS and is_registered(word):
+    if word not in MEANINGS and is_registered(word):
         return GivenTarget(Target(command=word), name.upper())
-    if word not in VARIANTS:
-        missing = f"{name.upper()}={word} is neither a variant ({', '.join(VARIANTS)}) nor the folder of a stored study"
+    if word not in MEANINGS:
+        missing = f"{name.upper()}={word} is neither a variant ({', '.join(MEANINGS)}) nor the folder of a stored study"
         raise UsageError(f"{missing}; {_near(word)}".rstrip("; "))
     return str(word)
 
@@ -244,7 +254,9 @@ def _near(word: str) -> str:
 
 def _sides_there() -> list[str]:
     """What a side of a comparison may be called: the variants, and the stored studies."""
-    return [*VARIANTS, *(f"results/{study}" for study in stored_studies())]
+    from grpclab.system.paths import stored_studies
+
+    return [*MEANINGS, *(f"results/{study}" for study in stored_studies())]
 
 
 def _side_options(side: str) -> list[Flag]:
@@ -313,7 +325,7 @@ COMMAND = LabCommand(
     summary="compare two servers or settings, with a verdict and an exit code",
     usage="grpclab compare [A B] [options]",
     description=DESCRIPTION,
-    terms=[HelpTable(title="variants", meanings=MEANINGS)],
+    terms=variant_terms,
     epilog=EPILOG,
     beats=BEATS | {"app": ("cmd", "address"), "cmd": ("app", "address"), "address": ("app", "cmd")},
     groups=_groups(),

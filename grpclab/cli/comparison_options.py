@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grpclab.cli.completion import offering
@@ -29,6 +28,8 @@ def revision_flag(name: str, help: str) -> Flag:
 
 
 def _revisions() -> list[str]:
+    from pathlib import Path
+
     from grpclab.system.repository import CHECKOUT, Repository
 
     try:

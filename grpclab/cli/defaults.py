@@ -14,7 +14,6 @@ taken from neither.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from grpclab.cli.parser import Flag
 from grpclab.errors import UsageError, did_you_mean, invalid
@@ -29,7 +28,8 @@ def of_file(command: str, flags: Iterable[Flag], commands: Iterable[str]) -> tup
     """The file that gives defaults, and those of a command by the names of its parameters. Raises UsageError."""
     for name, path in FILES.items():
         try:
-            text = Path(name).read_text(encoding="utf-8")
+            with open(name, encoding="utf-8") as file:
+                text = file.read()
         except (OSError, UnicodeDecodeError):
             continue
         if path and "tool.grpclab" not in text and "[tool]" not in text:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,6 +58,8 @@ def _paragraph(words: str) -> str:
 
 
 def _wrapped(words: str, indent: str = "") -> list[str]:
+    import textwrap  # here, as in width
+
     return textwrap.wrap(
         words,
         width(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +19,8 @@ from grpclab.system.inputs import STDIN, beside, read_text
 from grpclab.text import credentials
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from grpclab.factors.levels import Level
     from grpclab.load.output.config_file import BenchFile
 
@@ -75,6 +76,8 @@ def read_config(path: str | None, params: Sequence[click.Parameter]) -> BenchFil
         credentials.redact(names)
         credentials.learn_from(text)
     if path != STDIN:
+        from pathlib import Path  # here: a help has no use for it
+
         _look_beside(file.options, Path(path).parent)
     for name, allowed in choices.items():
         if name in file.options and not allowed.allows(file.options[name]):

@@ -17,7 +17,7 @@ import click
 from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.parser import LabCommand, Options, show_page
 from grpclab.errors import GrpclabError, MissingDependencyError, UsageError
-from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS
+from grpclab.factors.defaults import DEFAULT_PORTS, MEANINGS
 from grpclab.system import interrupts
 from grpclab.system.optional import needs_extra
 from grpclab.system.paths import project_root, stored_studies
@@ -250,6 +250,8 @@ COMMAND = LabCommand(
     usage="grpclab menu [options]",
     description="Choose a task and answer its questions; grpclab then shows the command and runs it. Ctrl-C stops a "
     "running command or cancels a question; at the menu itself, it exits. Options are passed on to the command.",
-    terms=[HelpTable(title="tasks", meanings={title: task.summary for title, task in TASKS.items()}, column=24)],
+    terms=lambda: [
+        HelpTable(title="tasks", meanings={title: task.summary for title, task in TASKS.items()}, column=24)
+    ],
     groups=[],
 )

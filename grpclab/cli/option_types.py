@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -75,7 +74,11 @@ class FileName(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
         """Return the path as it was given, or as a Path."""
-        return Path(value) if self.as_path else value
+        if not self.as_path:
+            return value
+        from pathlib import Path  # here: it takes long to import, and most options do without
+
+        return Path(value)
 
 
 PATHS = {"FILE": FileName(), "DIR": FileName(folder=True)}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.parser import Flag, OptionGroup, Options
 from grpclab.cli.several_calls import check_several
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import FACTORS, parse_settings, pool_settings, refuse_twice
+from grpclab.factors.defaults import MEANINGS
 from grpclab.factors.levels import Level, format_level
 from grpclab.load.calls.call_options import FORMATS, ORDERS
 from grpclab.quantities import time_option
@@ -236,6 +238,11 @@ def factor_option(
     default = format_level(level) + (" s" if factor.name.endswith("_s") and level is not None else "")
     name, words = option.replace("_", "-"), meaning or factor.meaning
     return Flag(*short, f"--{name}", metavar=metavar, help=f"{words} (default: {default})")
+
+
+def variant_terms() -> list[HelpTable]:
+    """The variants, for the help."""
+    return [HelpTable(title="variants", meanings=MEANINGS)]
 
 
 def build_options() -> list[Flag]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from grpclab.errors import UsageError
 from grpclab.system import terminal
@@ -40,11 +39,11 @@ def require_writable(where: str | None) -> None:
     """Raise UsageError before the measurement rather than lose it afterwards."""
     if where is None or where == "-":
         return
-    existed = Path(where).exists()
+    existed = os.path.exists(where)
     try:
-        Path(where).open("a").close()
+        open(where, "a").close()
         if not existed:
-            Path(where).unlink()
+            os.unlink(where)
     except OSError as error:
         raise UsageError(f"cannot write {where}: {error.strerror}") from None
 
@@ -56,7 +55,7 @@ def write(where: str, parts: Iterable[str]) -> None:
         sys.stdout.flush()
         return
     try:
-        with Path(where).open("w", encoding="utf-8") as file:
+        with open(where, "w", encoding="utf-8") as file:
             file.writelines(map(redaction.mask, parts))
     except OSError as error:
         raise UsageError(f"cannot write {where}: {error.strerror}") from None
@@ -105,6 +104,8 @@ def fitted(line: str, width: int) -> str:
     is_row = len(gaps) > 1 and line.count(" ", start) < PROSE  # a row of a table stays a row
     if len(line) <= width or is_row or start > width * 2 // 3:
         return line
+    import textwrap  # here, as shutil above
+
     wrapped = textwrap.wrap(line[start:], width - start, break_long_words=False, break_on_hyphens=False)
     return f"\n{' ' * start}".join([line[:start] + wrapped[0], *wrapped[1:]])
 

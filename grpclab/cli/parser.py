@@ -188,14 +188,17 @@ class LabCommand(click.Command):
         usage: str,
         description: str,
         groups: Sequence[OptionGroup],
-        terms: Sequence[HelpTable] = (),
-        closing: Sequence[HelpTable] = (),
+        terms: Callable[[], Sequence[HelpTable]] = tuple,
+        closing: Callable[[], Sequence[HelpTable]] = tuple,
         epilog: str = "",
         beats: Mapping[str, Sequence[str]] | None = None,
         hints: Mapping[str, str] | None = None,
         reword: Callable[[Sequence[str]], list[str]] = list,
     ) -> None:
-        """`reword` puts the command's own options in the place of those of another tool. It may raise UsageError."""
+        """`terms` and `closing` make tables for the help, to go before and after those of the options.
+
+        `reword` puts the command's own options in the place of those of another tool. It may raise UsageError.
+        """
         own = [member for group in groups if not group.title for member in group.members]
         self.groups = [
             *(group for group in groups if group.title),
@@ -279,7 +282,7 @@ class LabCommand(click.Command):
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002
         """The page of ``--help``."""
-        tables = [*self.terms, *(group.table() for group in self.groups), *self.closing]
+        tables = [*self.terms(), *(group.table() for group in self.groups), *self.closing()]
         return page(self.usage, self.help or "", tables, "\n\n".join(filter(None, (self.epilog, self._defaults))))
 
     @property

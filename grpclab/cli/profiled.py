@@ -247,7 +247,7 @@ def _lines(options: Options, figures: Figures) -> list[str]:
     some = f"{'process' if len(figures.pids) == 1 else 'processes'} {', '.join(map(str, figures.pids))}"
     kernel = 100 * whole.kernel_share if whole.cpu_s else 0
     cores = whole.cpu_s / options.duration
-    lines = [f"{some}, {options.duration} s: {cores:.2f} cores used, {kernel:.0f} % of that in the kernel"]
+    lines = [f"{some}, {options.duration} s: {cores:.2f} cores used, {kernel:.0f}% of that in the kernel"]
     if figures.gone:  # what it had used went with it
         lines = [
             f"{some}: {_some(figures.gone)} ended within {figures.took_s:.0f} s, so these figures cover only the time "
@@ -261,14 +261,14 @@ def _lines(options: Options, figures: Figures) -> list[str]:
         ("perf, every thread, afterwards", native.stacks, native.samples, native.note),
     ):
         work, wait = _work(stacks, options.handler)
-        lines += ["", f"{name}: {samples:,} samples, {100 * wait:.0f} % of them waiting" if samples else name]
-        lines += [f"  {family:<18}{100 * share:>5.1f} %" for family, share in work.items()]
+        lines += ["", f"{name}: {samples:,} samples, {100 * wait:.0f}% of them waiting" if samples else name]
+        lines += [f"  {family:<18}{100 * share:>5.1f}%" for family, share in work.items()]
         lines += [f"  {note}"] if note else []
     top = _self_shares(readable(at_work(python.stacks)))
     if top:
         lines += [
             "",
             "at the top of Python stacks:",
-            *(f"  {100 * share:>5.1f} %  {leaf}" for leaf, share in top.items()),
+            *(f"  {100 * share:>5.1f}%  {leaf}" for leaf, share in top.items()),
         ]
     return lines

@@ -9,10 +9,8 @@ from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.option_types import Decimal, Whole
 from grpclab.cli.parser import Flag, Options, is_given
 from grpclab.errors import UsageError
-from grpclab.servers.reference.faults import FAULTS
 from grpclab.servers.reference.spec import ReferenceSpec
 
-_DEFAULTS: Final = ReferenceSpec()
 _FIELDS: Final = {
     "service_time": "service_time",
     "pacing": "pacing",
@@ -35,12 +33,15 @@ EPILOG = """examples of serve reference:
 
 The trailer grpclab-residence-ns in each reply gives the time that the call spent in the server, in nanoseconds."""
 
-FAULT_TERMS = HelpTable(
-    title="faults for serve reference --fault (default of N in brackets)",
-    meanings={
+
+def fault_terms() -> list[HelpTable]:
+    """The faults, for the help."""
+    from grpclab.servers.reference.faults import FAULTS
+
+    meanings = {
         name: fault.meaning if fault.n is None else f"{fault.meaning} [{fault.n}]" for name, fault in FAULTS.items()
-    },
-)
+    }
+    return [HelpTable(title="faults for serve reference --fault (default of N in brackets)", meanings=meanings)]
 
 
 def reference_options() -> list[Flag]:
@@ -50,7 +51,7 @@ def reference_options() -> list[Flag]:
         text = f"{meaning} (default: {default})" if default is not None else meaning
         return Flag(name, metavar=metavar, help=text, **more)
 
-    unset = _DEFAULTS
+    unset = ReferenceSpec  # its fields have their defaults
     interval = f"{unset.stream_interval_ms:g}"
     return [
         flag("--service-time", "LAW", "constant:1ms, exponential:2ms, lognormal:2ms,0.5, uniform:1ms,3ms", "none"),

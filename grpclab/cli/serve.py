@@ -6,21 +6,18 @@ import os
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from grpclab.cli import reference
 from grpclab.cli.completion import offering
-from grpclab.cli.help_pages import HelpTable
 from grpclab.cli.option_types import Whole, either
-from grpclab.cli.options import set_option
+from grpclab.cli.options import set_option, variant_terms
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import target_flags, target_given
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.channel_args import cannot_act
 from grpclab.factors.config import ServerConfig, TrialConfig, from_environment, parse_settings, refuse_twice
+from grpclab.factors.defaults import DEFAULT_PORTS
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import PYTHON
-from grpclab.factors.variants import DEFAULT_PORTS, MEANINGS, variant
 
 APPLICATION_PORT = 50051
 PORTS = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
@@ -56,6 +53,7 @@ def run(options: Options) -> int:
 
 
 def _serve_greeter(options: Options, port: int) -> int:
+    from grpclab.factors.variants import variant
     from grpclab.servers.process.child import leave
     from grpclab.servers.process.exposure import listen_address
     from grpclab.servers.process.foreground import serve_in_foreground
@@ -86,6 +84,7 @@ def _serve_greeter(options: Options, port: int) -> int:
 
 
 def _serve_application(options: Options) -> int:
+    from grpclab.factors.channel_args import cannot_act
     from grpclab.servers.hosting.foreground import serve_application
     from grpclab.servers.placement import placed
     from grpclab.servers.process.child import leave
@@ -143,6 +142,8 @@ def _certs(options: Options, config: ServerConfig) -> str:
     """The absolute path of the folder of --certs; "" without it. Raises UsageError if it lacks a file."""
     if options.certs is None:
         return ""
+    from pathlib import Path
+
     from grpclab.servers import tls
 
     folder: str = os.path.abspath(options.certs)
@@ -152,6 +153,8 @@ def _certs(options: Options, config: ServerConfig) -> str:
 
 def _warn_of_no_effect(config: TrialConfig, given: Collection[str]) -> None:
     """Say on standard error which of the given factors of a server cannot act; it may be sent any call."""
+    from grpclab.factors.channel_args import cannot_act
+
     for name, reason in cannot_act(config.replace({"load.method": "SayHelloStream"})).items():
         if name in given:
             print(f"grpclab: {name} has no effect: {reason}", file=sys.stderr)
@@ -182,8 +185,8 @@ COMMAND = LabCommand(
     summary="run a server in the foreground",
     usage=f"grpclab serve {'|'.join(DEFAULT_PORTS)}|--app MODULE:NAME [options]",
     description="Run a server in the foreground.",
-    terms=[HelpTable(title="variants", meanings=MEANINGS)],
-    closing=[reference.FAULT_TERMS],
+    terms=variant_terms,
+    closing=reference.fault_terms,
     beats={"variant": ("app", "python", "app_dir", "cwd")},
     epilog=f"{SERVE_HELP}\n\n{reference.EPILOG}",
     groups=[

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.request_options import request_data
 from grpclab.errors import UsageError, invalid
 from grpclab.load.calls import call_options
-from grpclab.load.calls.mixed_call import MixedCall, named
+
+if TYPE_CHECKING:
+    from grpclab.load.calls.mixed_call import MixedCall
 
 OF_ONE_CALL = ("data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields")
 """Options of one call's requests and answers: a call of a mix has them in its table."""
@@ -36,6 +38,8 @@ def gathered(given: Mapping[str, Any], *, in_a_file: bool = False) -> Mapping[st
 
 def _mix(calls: Sequence[str], data: Any) -> tuple[MixedCall, ...]:
     """The calls as they take turns; `data` is a request for each of them, or one for all. Raises UsageError."""
+    from grpclab.load.calls.mixed_call import MixedCall, named
+
     each = data if isinstance(data, list) else [data]
     if len(each) not in (1, len(calls)):
         expected = "expected one --data for all calls, or one for each call in the same order"

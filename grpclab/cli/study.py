@@ -12,12 +12,10 @@ from grpclab.cli.option_types import FileName
 from grpclab.cli.options import allowance_given, remote_group
 from grpclab.cli.output import require_writable, show, trial_lines
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
-from grpclab.cli.report import show_result
 from grpclab.errors import UsageError
 from grpclab.study.parameters import DESIGNS, NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
-from grpclab.system.paths import project_root
 
 if TYPE_CHECKING:
     from grpclab.analysis.study_plan import StudyPlan
@@ -34,6 +32,7 @@ def run(options: Options) -> int:
     if options.file and str(options.file) != STDIN:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
     with needs_extra("study"):
+        from grpclab.cli.report import show_result
         from grpclab.report.publish import publish
         from grpclab.report.stored import load_original, runs_of
         from grpclab.servers.leave import RemoteLeave
@@ -41,6 +40,7 @@ def run(options: Options) -> int:
         from grpclab.study.joint_runs import join_runs
         from grpclab.study.pilot import estimate
         from grpclab.study.runner import Study
+        from grpclab.system.paths import project_root
     silent = options.quiet or options.json == "-"
     write: Callable[[str], None] = (lambda _: None) if silent else print
     original = load_original(options.repeat) if options.repeat else None

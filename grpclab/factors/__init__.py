@@ -8,6 +8,7 @@ Each line imports only from those above it::
     own              the factors that a user brings: arg.NAME, env.NAME, and those of the target
     config           the factors: every knob of the server, the client, the load and the link, in one table
     client_features  what a client does beside sending calls: retries, load balancing, a circuit breaker
+    defaults         the variants in words; load, ports and budget where nobody asks for others
     channel_args     the one table from factor to grpcio's channel argument
     tonic            the table "from tonic to grpcio"
     effective        factors that did not take effect

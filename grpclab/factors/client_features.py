@@ -13,7 +13,7 @@ from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.status import statuses_of
 
 BACKOFF_S = (0.1, 1.0)
-"""The pause before the first retry of a call, and the longest one; they double, and vary at random by 20 %."""
+"""The pause before the first retry of a call, and the longest one; they double, and vary at random by 20%."""
 THROTTLE_TOKENS, THROTTLE_RATIO = 10, 0.1
 """The tokens that a client's throttle has at first and at most, and what a success gives back. A failed attempt takes
 one; while at most half of them are left, nothing is retried."""

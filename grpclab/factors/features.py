@@ -35,7 +35,7 @@ OPENTELEMETRY = "opentelemetry.instrumentation.grpc"
 
 FEATURES: tuple[Feature, ...] = (
     Feature(name="metrics", title="calls counted for Prometheus", on={"server.metrics": True}),
-    Feature(name="access-log", title="access log of 1 % of the calls", on={"server.access_log_share": 0.01}),
+    Feature(name="access-log", title="access log of 1% of the calls", on={"server.access_log_share": 0.01}),
     Feature(
         name="rate-limit",
         title="rate limit that is never reached",
@@ -89,7 +89,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(name="interceptors", title="5 empty interceptors", on={"server.interceptors": 5}, in_production=False),
     Feature(
         name="tracing",
-        title="tracing of 1 % of the calls",
+        title="tracing of 1% of the calls",
         on={"server.tracing_share": 0.01},
         in_production=False,
         library=OPENTELEMETRY,

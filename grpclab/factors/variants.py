@@ -15,16 +15,6 @@ from grpclab.factors.config import ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.features import FEATURES
 from grpclab.factors.levels import Level
 
-DEFAULT_PORTS = {"optimized": 50051, "basic": 50052, "reference": 50053, "production": 50054}
-
-LOAD: dict[str, Level] = {
-    "load.requests": 2500,
-    "load.duration_s": 2.0,
-    "load.warmup_s": 0.4,
-    "load.concurrency": 64,
-}
-"""The load of a trial where nobody asks for another."""
-
 BASIC = TrialConfig(
     server=ServerConfig(threads=10),
     client=ClientConfig(pooling="per_call"),
@@ -139,16 +129,6 @@ PRODUCTION = OPTIMIZED.replace(
 ENDS: dict[str, TrialConfig] = {"basic": BASIC, "optimized": OPTIMIZED}
 """The ends of the ladder."""
 VARIANTS: dict[str, TrialConfig] = {**ENDS, "production": PRODUCTION}
-
-MEANINGS: dict[str, str] = {
-    "basic": "a typical first server and client: grpc.server with 10 threads, every setting at its default, and a "
-    "client that opens a channel for each call",
-    "optimized": "the same server with larger HTTP/2 windows, keepalive and spare threads, and a client that keeps a "
-    "pool of 4 connections",
-    "production": "optimized with features of a production service: limits, metrics, an access log of 1% of the calls, "
-    "and deadlines of 60 s",
-}
-"""Each variant in words, for readers who never heard of it."""
 
 
 def variant(name: str) -> TrialConfig:

@@ -198,7 +198,7 @@ def mean_ratio(ratios: pd.Series) -> float:
 
 
 def ratio_ends(ratios: pd.Series) -> tuple[float, float]:
-    """The ends of the 95 % t interval on the logarithms: an `errorbar` for seaborn, whose default is a bootstrap."""
+    """The ends of the 95% t interval on the logarithms: an `errorbar` for seaborn, whose default is a bootstrap."""
     interval = log_t_interval(ratios)
     return interval.low, interval.high
 

@@ -96,10 +96,10 @@ class FinishedStudy:
 
     @property
     def margin_words(self) -> str:
-        """The same in words: ``1 ± 5 %``, ``from 1 / 1.05 to 1.05``."""
+        """The same in words: ``1 ± 5%``, ``from 1 / 1.05 to 1.05``."""
         if rules_of(self.plan).mirrored:
             return f"from 1 / {1 + self.delta:g} to {1 + self.delta:g}"
-        return f"1 ± {100 * self.delta:g} %"
+        return f"1 ± {100 * self.delta:g}%"
 
     @property
     def metric(self) -> str:

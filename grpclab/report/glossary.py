@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from grpclab.errors import FactorError
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.defaults import MEANINGS
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import MEANINGS, VARIANTS
+from grpclab.factors.variants import VARIANTS
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.study.designs.scenario import SCENARIOS

@@ -15,7 +15,7 @@ Format = Callable[[float], str]
 
 def points(share: float) -> str:
     """A share as per cent, with one digit."""
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}%"
 
 
 def level(interval: Interval, text_of: Format) -> Cell:
@@ -37,7 +37,7 @@ def change(shift: Shift, text_of: Format) -> Cell:
 
     def signed(value: float) -> str:
         text = text_of(abs(value))  # the difference of two shares is in percentage points
-        return f"{'−' if value < 0 else '+'}{text.replace(' %', ' points')}"
+        return f"{'−' if value < 0 else '+'}{text.replace('%', ' points')}"
 
     mean = bold(signed(interval.mean)) if shift.clear else signed(interval.mean)
     if not math.isfinite(interval.low):

@@ -60,11 +60,11 @@ def interval_of(comparison: Comparison) -> str:
 
 
 def with_interval(comparison: Comparison) -> str:
-    """The same in a sentence: ``95 % interval 5.90 to 6.35``, ``too few blocks for an interval``."""
+    """The same in a sentence: ``95% interval 5.90 to 6.35``, ``too few blocks for an interval``."""
     between = interval_of(comparison)
     if between == TOO_FEW:
         return f"{TOO_FEW} for an interval"
-    return f"95 % interval {between}"
+    return f"95% interval {between}"
 
 
 def ratio_of(comparison: Comparison) -> str:
@@ -74,7 +74,7 @@ def ratio_of(comparison: Comparison) -> str:
 
 
 def estimate(comparison: Comparison) -> str:
-    """A ratio with its interval: ``6.12× (95 % interval 5.90 to 6.35)``, or that it could not be computed."""
+    """A ratio with its interval: ``6.12× (95% interval 5.90 to 6.35)``, or that it could not be computed."""
     if not comparison.computed:
         return "no ratio could be computed"
     return f"{ratio_of(comparison)} ({with_interval(comparison)})"
@@ -100,12 +100,16 @@ def as_sentence(text: str) -> str:
 
 
 def typeset(text: str) -> str:
-    """A sentence that was written for a terminal too, with the signs of a page: ``2.1x`` as 2.1×, ``us`` as µs."""
-    return _MICRO.sub(" µs", _TIMES.sub("×", text))
+    """A sentence that was written for a terminal too, with the signs of a page: ``2.1x`` as 2.1×, ``us`` as µs.
+
+    Earlier versions stored a space before the percent sign.
+    """
+    return _PERCENT.sub("%", _MICRO.sub(" µs", _TIMES.sub("×", text)))
 
 
 _TIMES = re.compile(r"(?<=\d)x(?![\w=.])")
 _MICRO = re.compile(r"(?<=\d) us\b")
+_PERCENT = re.compile(r"(?<=\d) %(?!\w)")
 
 _NAME = re.compile(r"[._=/:\\{}]\S|^p\d")
 """What no word of English has inside it, or the name of a percentile."""

@@ -65,10 +65,10 @@ class BisectStep:
 
     @property
     def figures(self) -> str:
-        """``0.86x in throughput (95 % interval 0.84 to 0.88), 12 blocks``."""
+        """``0.86x in throughput (95% interval 0.84 to 0.88), 12 blocks``."""
         one = self.comparison
         low, high = qty.interval_ends(one.ci_low, one.ci_high) if one.has_interval else ("", "")
-        between = f" (95 % interval {low} to {high})" if low else ""
+        between = f" (95% interval {low} to {high})" if low else ""
         return f"{qty.ratio(one.ratio, 'sentence')} in {metric_words(one.metric)}{between}, {one.blocks} blocks"
 
     def __str__(self) -> str:

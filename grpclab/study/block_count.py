@@ -28,8 +28,8 @@ PILOT_BLOCKS = 4
 MOST_BLOCKS = 60
 """No more are planned for the noise alone, however noisy the machine: about six minutes of a comparison.
 
-They decide at the noise that measurements show: 3 to 5 % one after the other at margins of 5 %, 2.4 % in slices at
-margins of 2 %. Whoever wants to wait longer says how many, or for how long.
+They decide at the noise that measurements show: 3 to 5% one after the other at margins of 5%, 2.4% in slices at
+margins of 2%. Whoever wants to wait longer says how many, or for how long.
 """
 
 
@@ -88,7 +88,7 @@ def by_noise(trials: pd.DataFrame, plan: StudyPlan, block_s: float, *, most: int
     delta, fewest = plan.smallest_effect, max(fewest_blocks(), PILOT_BLOCKS)
     needed = blocks_for(sd, degrees, delta=delta)
     lines = tuple(effect_lines(effect_table(sd, degrees, delta=delta, block_s=block_s), delta=delta))
-    noise = f"the ratio varies by {100 * sd:.1f} % from block to block"
+    noise = f"the ratio varies by {100 * sd:.1f}% from block to block"
     if not math.isfinite(sd):
         return BlockCount(
             blocks=most,

@@ -17,12 +17,13 @@ from grpclab.analysis.setup import described
 from grpclab.errors import MeasurementError, UsageError, invalid
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.defaults import LOAD
 from grpclab.factors.effective import unreached_processes
 from grpclab.factors.levels import Level
-from grpclab.factors.variants import LOAD
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.mixed_call import mixed_calls
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
+from grpclab.load.core.shapes import has_own_length
 from grpclab.load.reachability import await_listener
 from grpclab.quantities import rough_duration, share
 from grpclab.servers.leave import RemoteLeave, require_address
@@ -94,8 +95,10 @@ def prepare(
     if pilot and not (stored and stored.pilot and stored.pilot.fixed):
         what = "their noise determines the number of blocks"
         if budget_s is not None:
-            fitted = "counted time" if pilot.blocks_given else "counted time and blocks"
-            what = f"their noise and cost determine the {fitted} for a budget of {rough_duration(budget_s)}"
+            timed = not all(has_own_length(side.config.load) for side in sides.values())
+            fitted = [*(["counted time"] if timed else []), *([] if pilot.blocks_given else ["blocks"])]
+            found = f"determine the {' and '.join(fitted)} for" if fitted else "show whether all blocks fit into"
+            what = f"their noise and cost {found} a budget of {rough_duration(budget_s)}"
         write(f"the first {PILOT_BLOCKS} blocks count, and {what}")
     elif warning := no_verdict(stored.plan.blocks if stored else planned.blocks):
         write(warning)

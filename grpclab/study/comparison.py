@@ -76,7 +76,7 @@ class CompareResult:
             ]
         failed = [f"{int(trials_of(self.trials, name)['errors'].sum()):,}" for name in "ab"]
         rows["failed calls"] = [*failed, "", "", ""]
-        columns = ["A", "B", "B / A", "95 % interval", "verdict"]
+        columns = ["A", "B", "B / A", "95% interval", "verdict"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def levels(self, metric: str) -> tuple[float, float]:

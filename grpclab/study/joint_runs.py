@@ -55,9 +55,9 @@ class JointRuns:
             return f"{runs}, {spread}: a joint interval needs at least {FEWEST_RUNS} runs"
         limit = " (the load generator was the limit in at least one run)" if one.bound else ""
         return (
-            f"{count} runs together: {one.ratio:.3g}×, 95 % interval {one.interval[0]:.3g} to {one.interval[1]:.3g} "
+            f"{count} runs together: {one.ratio:.3g}×, 95% interval {one.interval[0]:.3g} to {one.interval[1]:.3g} "
             f"(Hartung-Knapp, {pooled.runs - 1} degrees of freedom; {spread}, "
-            f"{100 * pooled.tau:.2g} % between runs), {one.blocks} blocks: {one.verdict}{limit}"
+            f"{100 * pooled.tau:.2g}% between runs), {one.blocks} blocks: {one.verdict}{limit}"
         )
 
     def as_json(self) -> dict[str, Json]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpclab.errors import DesignError, FactorError, invalid
+from grpclab.errors import DesignError, FactorError, did_you_mean, invalid
 from grpclab.factors.config import FACTORS
+from grpclab.factors.defaults import COMPARISON_BUDGET_S
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ENGINES
 from grpclab.quantities import in_unit
@@ -19,6 +18,8 @@ from grpclab.study import values
 from grpclab.system.registry import Registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from grpclab.analysis.study_plan import StudyPlan
 
 SWEPT = ("stream_limits", "keepalive_s", "pool_sizes")
@@ -28,8 +29,6 @@ AUTO, NO_BUDGET = "auto", "none"
 DEFAULT_BUDGET_S = 720.0
 """Into which the designs in BUDGETED are fitted."""
 BUDGETED = ("default", "production")
-COMPARISON_BUDGET_S = 75.0
-"""Into which a comparison is fitted, so that its verdict is there after one minute and a half at most."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 TAKEN_WORDS = (
@@ -153,8 +152,7 @@ def plain_values(namespace: Mapping[str, Any], names: Sequence[str]) -> dict[str
     }
     for name in plain:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+            hint = did_you_mean(name, names) or f"expected one of {', '.join(names)}"
             raise DesignError(f"unknown parameter {name!r}: {hint}")
     return plain
 

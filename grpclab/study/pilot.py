@@ -11,6 +11,8 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis import effect_lines, effect_table, smallest_seen
 from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StudyPlan
+from grpclab.factors.config import LoadConfig
+from grpclab.load.core.shapes import has_own_length
 from grpclab.study.block_count import PILOT_BLOCKS, by_noise, noise_of
 from grpclab.study.comparing import pilot_of, require_listeners
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
@@ -119,8 +121,8 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     block_s = sum(group_s(plan, group) for group in plan.groups)
     least = smallest_seen(sd, blocks, degrees, delta=delta)
     write(
-        f"\nnoise of the ratio from block to block: {100 * sd:.1f} %, from {PILOT_BLOCKS} blocks; with {blocks} "
-        f"blocks, an effect of {100 * least:.1f} % is detected in four out of five studies (smallest effect of "
+        f"\nnoise of the ratio from block to block: {100 * sd:.1f}%, from {PILOT_BLOCKS} blocks; with {blocks} "
+        f"blocks, an effect of {100 * least:.1f}% is detected in four out of five studies (smallest effect of "
         f"interest: {delta:.0%})"
     )
     if pilot and pilot.budget_s is not None:
@@ -179,8 +181,8 @@ def estimate_comparison(
         write(by_noise(found.trials, found.plan, found.block_s).reason)
     else:
         least = smallest_seen(sd, blocks, degrees, delta=delta)
-        noise = f"the ratio varies by {100 * sd:.1f} % from block to block"
-        seen = f"{blocks} blocks detect an effect of {100 * least:.1f} % in four out of five comparisons"
+        noise = f"the ratio varies by {100 * sd:.1f}% from block to block"
+        seen = f"{blocks} blocks detect an effect of {100 * least:.1f}% in four out of five comparisons"
         write(f"{noise}: {no_verdict(blocks) or seen}")
     write("\nblocks needed to detect an effect in four out of five comparisons, and the time they take:")
     write("\n".join(effect_lines(effect_table(sd, degrees, delta=delta, block_s=found.block_s), delta=delta)))
@@ -190,7 +192,8 @@ def group_lines(plan: StudyPlan) -> list[str]:
     """The groups of a plan in lines: members, the hub first, the length of a pass, and memory."""
     lines = [f"{qty.count(len(plan.groups), 'group')} in each block, with the hub first:"]
     for number, group in enumerate(plan.groups):
-        words = [f"{group.counted_s:g} s counted for each"]
+        counted = [_counted(plan.configuration(name).config.load, group.counted_s) for name in group.members]
+        words = [f"{' or '.join(dict.fromkeys(counted))} counted for each"]
         if group.interleaved and len(group.members) > 1:
             words += [] if group.pass_s is None else [f"a pass of {qty.duration(group.pass_s)}"]
         else:
@@ -199,6 +202,19 @@ def group_lines(plan: StudyPlan) -> list[str]:
         words.append(f"about {qty.rough_duration(group_s(plan, group))}")
         lines.append(f"  {number:02d}  {', '.join(group.members)}  ({'; '.join(words)})")
     return lines
+
+
+def _counted(load: LoadConfig, least_s: float) -> str:
+    """The counted time of a trial: `least_s` and until its calls are made, unless its load has a length of its own."""
+    most_s = math.inf if load.duration_s is None else load.duration_s
+    if load.requests is None:
+        return qty.duration(most_s)
+    if load.rate_rps is not None:
+        own_s = load.requests / load.rate_rps
+        return qty.duration(min(own_s if has_own_length(load) else max(own_s, least_s), most_s))
+    if has_own_length(load):
+        return f"the time of {qty.count(load.requests, 'call')}"
+    return qty.duration(most_s) if most_s <= least_s else f"at least {qty.duration(least_s)}"
 
 
 def _side(study: Study, name: str) -> Side:

@@ -239,7 +239,7 @@ def estimate_words(c: Comparison) -> str:
         return "no ratio"
     between = " (no interval)"
     if c.has_interval:
-        between = f" (95 % interval {_figure(c.ci_low)} to {_figure(c.ci_high)})"
+        between = f" (95% interval {_figure(c.ci_low)} to {_figure(c.ci_high)})"
     return f"{_figure(c.ratio)}×{between}, {c.blocks} blocks: {c.verdict_words}"
 
 

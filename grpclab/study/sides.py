@@ -15,9 +15,10 @@ from typing import Any
 
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.defaults import LOAD
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import REQUIREMENTS, REVISION, OwnLevels, is_own
-from grpclab.factors.variants import LOAD, VARIANTS
+from grpclab.factors.variants import VARIANTS
 from grpclab.load.calls.call_options import IN_TURN, DataOptions
 from grpclab.load.calls.metadata import metadata_words, parse_metadata
 from grpclab.load.calls.mixed_call import MixedCall

@@ -187,7 +187,7 @@ def common_cores(readings: Sequence[SliceReading], apart: Mapping[str, Collectio
     """The share of a core that most servers of a group use while others are measured, at most BUSY_SHARE.
 
     It is the lower median. A runtime's own timers are not work: the wake-ups of an idle gRPC server, seven a second,
-    cost up to 2 % of a core on a virtual machine. Where only one server is known, all that it uses counts as work.
+    cost up to 2% of a core on a virtual machine. Where only one server is known, all that it uses counts as work.
     """
     shares = []
     for name in sorted({name for each in readings for name in each.after.cpu_s}):

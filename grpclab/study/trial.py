@@ -18,7 +18,7 @@ import psutil
 from grpclab.analysis.study_plan import StoredProgram
 from grpclab.errors import MeasurementError, ServerError
 from grpclab.factors.config import LoadConfig, TrialConfig
-from grpclab.load.core.shapes import of_calls
+from grpclab.load.core.shapes import has_own_length
 from grpclab.load.core.slices import WarmUp
 from grpclab.load.generator import DRAIN_S
 from grpclab.study import profile_window, window
@@ -94,8 +94,7 @@ def _measure(result: TrialResult, up: SetUp, *, profile: bool, counted_s: float 
     idle = _Idle(up) if until_idle else None
     warmup_s = window_s = None
     # The first call of a recording is the first of the window: nothing is sent before it.
-    replays = of_calls(result.config.load.arrival)
-    if counted_s is not None and not result.config.load.pause_s and not replays:
+    if counted_s is not None and not has_own_length(result.config.load):
         window_s = _length_s(result.config.load, counted_s, generator.warm_up())
         warmup_s = LEAD_S
     if idle is not None:

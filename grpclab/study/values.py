@@ -7,10 +7,12 @@ as they are. YAML (``-y``) makes dates, too.
 from __future__ import annotations
 
 import datetime
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpclab.quantities import in_unit
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -26,6 +28,8 @@ def text(value: Any) -> str:
 
 def number(value: Any, unit: str | None = None) -> Decimal:
     """The number that a value means; with a `unit` it may be a time, which counts in that. Raises ValueError."""
+    from decimal import Decimal, InvalidOperation  # here: an option's help has no use for them
+
     if isinstance(value, bool):
         raise ValueError("true and false are not numbers")
     word = text(value).strip()

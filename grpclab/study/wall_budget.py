@@ -16,7 +16,9 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import BlockCosts, PairNoise, blocks_for, fewest_blocks, fit_budget, smallest_seen
+from grpclab.analysis.inference.ratios import column, numbers
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
+from grpclab.load.core.shapes import replayed_file
 from grpclab.study.block_count import BlockCount, noise_of
 from grpclab.study.designs.design import blocks_with_profiles, profiled_in
 from grpclab.study.designs.grouping import can_be_sampled
@@ -175,7 +177,7 @@ def within_budget(
     over = exceeded if total_s > 1.02 * budget_s else ""
     reason = (
         f"budget {qty.rough_duration(budget_s)}: {words}{shorter}, about {qty.rough_duration(total_s)} in total; "
-        f"effects of {100 * seen:.0f} % are detected in four out of five cases{over}"
+        f"effects of {100 * seen:.0f}% are detected in four out of five cases{over}"
     )
     sampled = _given_back(plan, times, for_blocks_s - total_s, number)
     if sampled is not None and sampled < number:
@@ -252,14 +254,22 @@ def _longest_s(plan: StudyPlan) -> float:
 def _costs(trials: pd.DataFrame, plan: StudyPlan, counted_s: float, block_s: float) -> BlockCosts:
     """What a block costs, and how much of that the counted time does, which is that of the longest group.
 
-    Where differences are large, windows are as long as their calls take, whatever time is to be counted.
+    Where differences are large, windows are as long as their calls take, whatever time is to be counted. So are those
+    of replays, and of loads with a pause.
     """
     if plan.groups:
         shrinking = [at for at, group in enumerate(plan.groups) if not can_be_sampled(group)]
         trials = trials[(trials["group"] % len(plan.groups)).isin(shrinking)]
-    spent_s = float(trials["window_s"].sum()) / max(1, trials["block"].nunique())
+    shrinks = ~_have_own_length(trials)
+    spent_s = float(trials["window_s"][shrinks].sum()) / max(1, trials["block"].nunique())
     slices_s = min(SLICE_OVERHEAD * spent_s, (1 - LEAST_FIXED) * block_s)
     return BlockCosts(fixed_s=block_s - slices_s, per_counted_s=slices_s / counted_s)
+
+
+def _have_own_length(trials: pd.DataFrame) -> pd.Series:
+    """Which trials last as their load says, whatever time is to be counted: replays, and loads with a pause."""
+    replays = column(trials, "load.arrival").map(replayed_file).astype(bool)
+    return replays | (numbers(trials, "load.pause_s") > 0)
 
 
 def _counted_for(block_s: float, costs: BlockCosts, most_s: float) -> float:

@@ -6,13 +6,14 @@ It is taken where it can be meant; else one line says what was expected.
 from __future__ import annotations
 
 import codecs
-import numbers
 import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpclab.errors import UsageError, invalid
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LARGEST = 2**63 - 1
 STDIN = "-"
@@ -29,11 +30,15 @@ _MARKS = (
 
 def beside(name: str, folder: Path) -> str:
     """The path of a file that another file in `folder` names; standard input stays what it is."""
+    from pathlib import Path  # here, and below: a help has no use for it
+
     return name if name == STDIN else str(folder / Path(name).expanduser())
 
 
 def unreadable(option: str, name: str | Path, expected: str, error: OSError) -> UsageError:
     """The error for a file that cannot be read; it names the folder that was searched."""
+    from pathlib import Path
+
     return UsageError(invalid(option, name, f"{expected} in {Path(name).absolute().parent} ({error.strerror})"))
 
 
@@ -43,10 +48,15 @@ def read_text(option: str, name: str | Path) -> str:
     UTF-8, or what a byte order mark announces; the mark itself is no part of the text.
     """
     try:
-        content = _standard_input() if str(name) == STDIN else Path(name).read_bytes()
+        content = _standard_input() if str(name) == STDIN else _content(name)
     except OSError as error:
         raise unreadable(option, name, "a readable file", error) from None
     return content if isinstance(content, str) else decode(option, name, content)
+
+
+def _content(name: str | Path) -> bytes:
+    with open(name, "rb") as file:
+        return file.read()
 
 
 def decode(option: str, name: str | Path, content: bytes) -> str:
@@ -89,12 +99,14 @@ def plain(value: Any) -> Any:
 
 def whole(name: str, value: object, *, minimum: int = 0) -> int:
     """A whole number, also as numpy has it, as 2.0, or as the text "2". Raises UsageError."""
+    from numbers import Integral
+
     number = plain(value)
     if isinstance(number, str) and number.isascii() and number.strip().removeprefix("-").isdigit() and len(number) < 20:
         number = int(number)
     if isinstance(number, float) and number.is_integer():
         number = int(number)
-    if isinstance(number, bool) or not isinstance(number, numbers.Integral) or not minimum <= int(number) <= LARGEST:
+    if isinstance(number, bool) or not isinstance(number, Integral) or not minimum <= int(number) <= LARGEST:
         raise refusal(name, value, f"a whole number of {minimum} or more")
     return int(number)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import shlex
 from collections.abc import Iterator
-from urllib.parse import unquote, urlsplit
 
 from grpclab.errors import MissingDependencyError
 
@@ -16,7 +14,8 @@ NAME = "grpclab"
 
 def install_command(extra: str) -> str:
     """The command that adds an extra to this installation: from the clone, the wheel or the repository it came from."""
-    from importlib import metadata  # long to import, and every server's process imports this module
+    import json  # long to import, and every server's process imports this module
+    from importlib import metadata
 
     try:
         source = json.loads(metadata.distribution(NAME).read_text("direct_url.json") or "{}")
@@ -27,6 +26,8 @@ def install_command(extra: str) -> str:
 
 def _requirement(extra: str, source: dict[str, dict[str, object]] | dict[str, str]) -> str:
     """The requirement for pip; `source` is direct_url.json (PEP 610), empty for a package of an index."""
+    from urllib.parse import unquote, urlsplit
+
     url, folder = str(source.get("url") or ""), source.get("dir_info")
     if isinstance(folder, dict):
         editable = "-e " if folder.get("editable") else ""

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from grpclab.errors import StorageError
-from grpclab.system.temporary import TemporaryFolder, require_room
 
 ROOT_VARIABLE = "GRPCLAB_ROOT"
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
@@ -61,6 +60,8 @@ def require_writable(folder: Path) -> None:
 
 
 def _try_to_write(folder: Path) -> None:
+    from grpclab.system.temporary import require_room  # loads shutil and tempfile
+
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,6 +112,8 @@ def _notebook_folder() -> Path:
 
 def require_outputs(*folders: Path) -> None:
     """Raise StorageError where one of these folders, or that of temporary files, is full or cannot be written to."""
+    from grpclab.system.temporary import TemporaryFolder  # loads shutil and tempfile
+
     TemporaryFolder().remove()
     for folder in folders:
         require_writable(folder)

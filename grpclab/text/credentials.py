@@ -11,11 +11,9 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import json
 import os
 import re
 import shlex
-import urllib.parse
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -189,6 +187,8 @@ def learn_words(words: Sequence[str], *, files: Collection[str] = ()) -> None:
 def learn_request(data: Any) -> None:
     """Remember the secrets among the fields of a request: JSON as a text, or its values."""
     if isinstance(data, str):
+        import json  # here: an error of the command line has no use for it
+
         with contextlib.suppress(ValueError, RecursionError):
             learn_request(json.loads(data))
     elif isinstance(data, Mapping):
@@ -237,6 +237,9 @@ def _parts(value: str) -> Iterator[str]:
 
 
 def _spellings(value: str) -> Iterator[str]:
+    import json
+    import urllib.parse
+
     yield value
     yield json.dumps(value)[1:-1]
     yield urllib.parse.quote(value, safe="")

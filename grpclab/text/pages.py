@@ -42,7 +42,7 @@ _STYLES = {
 keeps attributes."""
 
 
-_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=(?:%|[nµm]?s|min|[KMG]i?B|kB)(?!\w))")
+_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=(?:[nµm]?s|min|[KMG]i?B|kB)(?!\w))")
 
 
 def rendered(folder: Path, template: str, *, in_cell: bool = False, **values: object) -> Markup:

@@ -10,13 +10,11 @@ that is passed on goes without it; then whether a credential is still the same c
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass, replace
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from grpclab.text.credentials import (
     ASSIGNED,
@@ -42,6 +40,9 @@ from grpclab.text.credentials import (
     snake_case,
     sounds_secret,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 Names = tuple[str, ...]
@@ -189,6 +190,8 @@ class Redactor:
 
     def request(self, data: str) -> str:
         """A request in JSON; as it was written, but for the secrets among its fields."""
+        import json  # here: an error of the command line has no use for it
+
         try:
             values = json.loads(data)
         except (ValueError, RecursionError):
@@ -232,6 +235,8 @@ class Redactor:
 
     def leaked(self, text: str, manifest: Any) -> bool:
         """True if a text holds a secret of this process, or one of those that were taken out of a manifest."""
+        import json
+
         if replace_known(text, lambda _: MASK) != text:
             return True
         taken_out = set(PLACEHOLDER.findall(json.dumps(manifest, default=str)))

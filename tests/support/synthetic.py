@@ -168,7 +168,7 @@ def waiting_study(*, name: str = "waiting", blocks: int = 6) -> MadeStudy:
 
 @made_once
 def production_study(*, name: str = "production", blocks: int = 6) -> MadeStudy:
-    """The design ``production`` as it is: an access log of every call takes 30 % of the throughput, all others none."""
+    """The design ``production`` as it is: an access log of every call takes 30% of the throughput, all others none."""
     maker = StudyMaker(blocks=blocks, engine="wire", noise=0.003)
     plan = plans.document(production_design.plan(StudyParameters(design="production", blocks=blocks, profile=False)))
     for row in plan["configurations"]:

@@ -37,7 +37,7 @@ KERNEL_FAMILIES = ("send", "receive", "locks", "other_kernel")
 
 
 def throughput(trials: pd.DataFrame, compared: Comparisons, planned: PlannedThroughput, delta: float) -> TestedClaim:
-    """Optimized gives 3.77 times the throughput of basic (+277 %). The places are the two engines.
+    """Optimized gives 3.77 times the throughput of basic (+277%). The places are the two engines.
 
     Confirmed where the whole interval lies above 3.77 (1 - delta), refuted where it lies below 3.77, else open. A
     ratio that the load generator bounded is set aside, unless the bound itself decides. What is confirmed holds under
@@ -62,7 +62,7 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, planned: PlannedThro
         verdict, condition = CONDITION, "only against a client that opens a channel for each call"
     return TestedClaim(
         claim="throughput",
-        claimed=f"{CLAIMED_RPS[0]:,.0f} to {CLAIMED_RPS[1]:,.0f} requests/s, optimized +277 % over basic",
+        claimed=f"{CLAIMED_RPS[0]:,.0f} to {CLAIMED_RPS[1]:,.0f} requests/s, optimized +277% over basic",
         done=(
             "basic and optimized were measured at 64 calls in flight with both engines, and so was the basic server "
             "with the optimized client"
@@ -82,17 +82,17 @@ def _reaches(c: Comparison | None, delta: float) -> Outcome:
 
 
 def _gain(c: Comparison) -> str:
-    """``+114 % (105 to 123 %), below the claimed``."""
+    """``+114% (105 to 123%), below the claimed``."""
     low, high = (100 * (end - 1) for end in (c.ci_low, c.ci_high))
     where = "below" if c.ci_high < CLAIMED_RATIO else "above" if c.ci_low > CLAIMED_RATIO else "around"
-    return f"{100 * (c.ratio - 1):+.0f} % ({low:+.0f} to {high:+.0f} %), {where} the claimed figure"
+    return f"{100 * (c.ratio - 1):+.0f}% ({low:+.0f} to {high:+.0f}%), {where} the claimed figure"
 
 
 def syscalls(trials: pd.DataFrame, planned: PlannedPair) -> TestedClaim:
-    """The share of system calls falls from 13.64 % to 3 to 5 %. The places are the tools: py-spy and perf.
+    """The share of system calls falls from 13.64% to 3 to 5%. The places are the tools: py-spy and perf.
 
-    Confirmed where the interval of the change lies below 0 and optimized's whole interval at or below 5 %; refuted
-    where the share does not fall (the change's interval at or above 0) or optimized's interval lies above 5 %.
+    Confirmed where the interval of the change lies below 0 and optimized's whole interval at or below 5%; refuted
+    where the share does not fall (the change's interval at or above 0) or optimized's interval lies above 5%.
     """
     pyspy = sum((work_shares(trials, PYSPY, family) for family in KERNEL_FAMILIES), pd.Series(0.0, index=trials.index))
     views: dict[str, pd.Series[float]] = {"py-spy": pyspy, "perf": numbers(trials, "perf_kernel_share")}
@@ -132,7 +132,7 @@ def _shift_words(s: Shift) -> str:
     between = ""
     if math.isfinite(s.change.low):
         between = f" (change {100 * s.change.low:+.1f} to {100 * s.change.high:+.1f} points, {s.change.blocks} blocks)"
-    return f"{100 * s.baseline.mean:.1f} % to {100 * s.candidate.mean:.1f} %{between}"
+    return f"{100 * s.baseline.mean:.1f}% to {100 * s.candidate.mean:.1f}%{between}"
 
 
 def streams(trials: pd.DataFrame, compared: Comparisons, planned: PlannedStreams) -> TestedClaim:

@@ -1,6 +1,6 @@
 """The claims of the Rust demo, each judged by the trials of the design ``replication``. Pure.
 
-The Rust demo is a gRPC server in Rust (tonic) whose README says what its optimized configuration gives, +277 % of
+The Rust demo is a gRPC server in Rust (tonic) whose README says what its optimized configuration gives, +277% of
 throughput among it.
 
 A claim that is made without a condition is tested at several places (with both engines, over several networks, under

@@ -42,7 +42,7 @@ _RESAMPLES = 1000
 class Narrowing:
     """The sd of ln ratio over groups with the slices interleaved and without, over half of the passes each.
 
-    `times` is without over with: so many times narrower is the interval. `low` and `high` are its 95 % interval by
+    `times` is without over with: so many times narrower is the interval. `low` and `high` are its 95% interval by
     the bootstrap over groups (percentiles, fixed seed).
     """
 

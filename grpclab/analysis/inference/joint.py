@@ -31,7 +31,7 @@ FEWEST_RUNS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Pooled:
-    """A random-effects mean with its 95 % interval and p, and the standard deviation tau between the runs."""
+    """A random-effects mean with its 95% interval and p, and the standard deviation tau between the runs."""
 
     mean: float
     low: float
@@ -58,7 +58,7 @@ class JointVerdict:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The ends of the 95 % interval of the ratio, NaN below FEWEST_RUNS."""
+        """The ends of the 95% interval of the ratio, NaN below FEWEST_RUNS."""
         if self.pooled is None:
             return math.nan, math.nan
         return math.exp(self.pooled.low), math.exp(self.pooled.high)

@@ -103,7 +103,7 @@ def t_quantile(share: float, degrees: int) -> float:
 
 
 def t_interval(values: npt.ArrayLike) -> Interval:
-    """The mean and its two-sided 95 % t interval, mean -/+ t(0.975, n - 1) s / sqrt(n).
+    """The mean and its two-sided 95% t interval, mean -/+ t(0.975, n - 1) s / sqrt(n).
 
     Values that are not finite are left out. With fewer than FEWEST_FOR_INTERVAL values there is no interval.
     """

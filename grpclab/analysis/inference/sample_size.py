@@ -1,10 +1,10 @@
 """How many blocks a comparison takes, from its noise alone, and what so many blocks can show.
 
 The noise is the standard deviation s of ln ratio over blocks, as a pilot saw it on few degrees of freedom. Its upper
-80 % bound is planned with, s sqrt(f / chi2(0.2, f)), so that four plans in five are not too small (Browne, Statist.
+80% bound is planned with, s sqrt(f / chi2(0.2, f)), so that four plans in five are not too small (Browne, Statist.
 Med. 14 (1995), 1933-1940). No effect that was seen enters: blocks that were measured before the number was fixed may
 then be counted. Power is 0.8 by the usual sum of two t quantiles (Julious, Statist. Med. 23 (2004), 1921-1986). Effects
-are shares (0.05: 5 %), times are in seconds.
+are shares (0.05: 5%), times are in seconds.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def effect_lines(rows: Sequence[EffectRow], *, delta: float) -> list[str]:
     """The table as lines of plain text."""
     lines = []
     for row in rows:
-        what = f"an effect of {100 * row.effect:g} %" if row.effect else f"no difference (within {100 * delta:g} %)"
+        what = f"an effect of {100 * row.effect:g}%" if row.effect else f"no difference (within {100 * delta:g}%)"
         if not row.promised:
             says = (
                 f"might not be detected: at most {PROMISED:g} times the smallest effect of interest ({100 * delta:g}%)"
@@ -303,7 +303,7 @@ def blocks_needed(
 
 
 def spread_of(*, ci_low: float, ci_high: float, blocks: int) -> float:
-    """The standard deviation of ln ratios over blocks, computed back from their 95 % interval: the block noise."""
+    """The standard deviation of ln ratios over blocks, computed back from their 95% interval: the block noise."""
     half = (math.log(ci_high) - math.log(ci_low)) / 2
     return half / t_quantile((1 + CONFIDENCE) / 2, blocks - 1) * math.sqrt(blocks)
 

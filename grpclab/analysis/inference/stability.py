@@ -28,7 +28,7 @@ APART = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """Throughput of the last block over that of the first, by a line through all of them, with its 95 % interval."""
+    """Throughput of the last block over that of the first, by a line through all of them, with its 95% interval."""
 
     ratio: float
     low: float
@@ -106,6 +106,6 @@ def drift_warning(trials: pd.DataFrame, delta: float) -> str:
     word = "slower" if trend.ratio < 1 else "faster"
     return (
         f"the machine became {word} during the study: throughput in the last block is {trend.ratio:.2f}× that of the "
-        f"first ({100 * CONFIDENCE:.0f} % interval {trend.low:.2f} to {trend.high:.2f}, {trend.blocks} blocks); the "
+        f"first ({100 * CONFIDENCE:.0f}% interval {trend.low:.2f} to {trend.high:.2f}, {trend.blocks} blocks); the "
         "change does not affect ratios, which are taken within blocks, but does affect absolute figures"
     )

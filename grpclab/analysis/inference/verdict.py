@@ -66,7 +66,7 @@ _AT_LEAST: dict[Verdict, SideName] = {"faster": "candidate", "slower": "baseline
 class Comparison:
     """A candidate compared with a baseline, in one metric and one scenario.
 
-    `ratio` is NaN below two valid blocks, `ci_low` and `ci_high` (95 %) below three, and the p values below the number
+    `ratio` is NaN below two valid blocks, `ci_low` and `ci_high` (95%) below three, and the p values below the number
     of blocks that a verdict needs. `p_adjusted` equals `p_value` if nothing was corrected; `family` is the name of the
     Holm family, "" if there is none. `blocks_needed` is None if there is a verdict, or if no number can be given.
 
@@ -267,7 +267,7 @@ def compare(
     Raises UsageError for an invalid delta.
     """
     if not 0 < delta < 1:
-        raise UsageError(invalid("delta", f"{delta:g}", "a fraction between 0 and 1, e.g. 0.05 for 5 %"))
+        raise UsageError(invalid("delta", f"{delta:g}", "a fraction between 0 and 1, e.g. 0.05 for 5%"))
     paired = pair_blocks(trials, scenario=scenario, metric=metric, baseline=baseline, candidate=candidate)
     interval = log_t_interval(paired.frame["ratio"])
     missing = list(paired.notes)

@@ -84,7 +84,7 @@ Rule = Callable[[Measured, Neighbours], Limit | None]
 def generator(m: Measured, _: Neighbours) -> Limit | None:
     """``generator-bound``, or ``client-cpu`` where the client is the factor: the trials' own label.
 
-    A trial is marked where a generator process was busy for more than 90 % of the window, or did not keep to
+    A trial is marked where a generator process was busy for more than 90% of the window, or did not keep to
     the schedule of an open loop (:mod:`grpclab.load.run`). More than half of the trials must be (MARKED), or
     the median of the busy share lie above the limit; the answer is certain where all trials are marked
     and the server was not full as well.

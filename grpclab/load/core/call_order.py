@@ -18,7 +18,7 @@ import numpy.typing as npt
 PIECE = 100
 """Cards that are shuffled at a time."""
 MOST_CARDS = 10_000
-"""A deck of weights that are no small whole numbers has so many cards: each weight is then off by 0.01 % at most."""
+"""A deck of weights that are no small whole numbers has so many cards: each weight is then off by 0.01% at most."""
 
 Cards = npt.NDArray[np.uint8]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.core.arrivals import CHUNK, MAX_STEPS, Change, LoadShape, Recording, ShapeFamily, count_between
@@ -302,6 +302,11 @@ def of_calls(arrival: Level) -> bool:
     """Return whether a load shape replays a recording of calls."""
     path = replayed_file(arrival)
     return bool(path) and is_recording(read_text("replay", path)[:RECORDING_BEGINS].encode())
+
+
+def has_own_length(load: LoadConfig) -> bool:
+    """Return whether a window lasts as its load says, whatever time is to be counted: calls of a recording, a pause."""
+    return bool(load.pause_s) or of_calls(load.arrival)
 
 
 def calls_within(rate_rps: float, arrival: str, duration_s: float) -> int:

@@ -282,8 +282,8 @@ def growing(slices: Sequence[Slice]) -> str:
     all of them by more than GREW of the calls and than STILL standard deviations of a queue that stands still. Where m
     calls are under way on average, that number varies by m (many threads) to m + m^2 (one after the other, M/M/1): the
     lesser of m + m^2 and 3 m is taken for it. Two calls are added to those that were counted at the beginnings, since a
-    few moments may all have found nobody. Simulated: 1 load of 100 at most is called growing at 40 % utilisation;
-    at 110 % four slices of 200 calls find 92 to 99 of 100.
+    few moments may all have found nobody. Simulated: 1 load of 100 at most is called growing at 40% utilisation;
+    at 110% four slices of 200 calls find 92 to 99 of 100.
     """
     valid = [each.stretch for each in slices if not each.invalid and each.stretch is not None]
     if not valid:

@@ -218,7 +218,7 @@ def _line(ax: Axes, line: Line, metric: str) -> None:
         (mark,) = ax.plot(point.x, point.mean, "o", ms=6, mfc=face, mec=line.colour, mew=1.6, zorder=4)
         ends = [value_text(metric, end) for end in (point.low, point.high)]
         limit = "; the load generator may be the limit" if point.limited else ""
-        between = TOO_FEW if qty.MISSING in ends else f"95 % interval {' to '.join(ends)}"
+        between = TOO_FEW if qty.MISSING in ends else f"95% interval {' to '.join(ends)}"
         theme.tip(
             mark,
             f"{line.name} at {point.label}: {value_text(metric, point.mean)}, {between}, "

@@ -141,7 +141,7 @@ def _thinned(shares: np.ndarray, most: int = 400) -> np.ndarray:
 
 
 def _percentile(share: float) -> str:
-    return f"{100 * share:.6g} %"
+    return f"{100 * share:.6g}%"
 
 
 def _shares(line: Latencies) -> list[float]:

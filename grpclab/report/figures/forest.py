@@ -174,7 +174,7 @@ def _words_beside(before: Axes, after: Axes, y: float, subject: str, comparison:
 
 def _forest_alt(shown: list[Comparison]) -> str:
     texts = [f"{words.title_of(c)} {words.ratio_of(c)} ({words.interval_of(c)}), {c.verdict}" for c in shown]
-    return f"Forest plot of {qty.count(len(shown), 'ratio')} with 95 % intervals: {'; '.join(texts)}."
+    return f"Forest plot of {qty.count(len(shown), 'ratio')} with 95% intervals: {'; '.join(texts)}."
 
 
 def _forest_caption(study: FinishedStudy, shown: Sequence[Comparison], every: Sequence[Comparison]) -> str:

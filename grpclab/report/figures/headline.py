@@ -85,7 +85,7 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
         draw=draw,
         wide_height_in=0.75 + 0.52 * len(rows),
         narrow_height_in=0.75 + 0.68 * len(rows),  # the ratio stands below the title
-        alt=f"Ratios with 95 % intervals over blocks: {'; '.join(texts)}.",
+        alt=f"Ratios with 95% intervals over blocks: {'; '.join(texts)}.",
         caption=_caption(study, first, rows),
         how_to_read=(
             f"Each small grey dot is one block: the candidate's {metric} divided by the baseline's. The large marker "

@@ -296,7 +296,7 @@ def _agreement(spots: Sequence[PastValue], borders: Sequence[Change]) -> str:
 
 def _between(spot: PastValue) -> str:
     between = qty.interval(spot.low, spot.high)
-    return f"95 % interval {between}" if between != qty.MISSING else "no interval"
+    return f"95% interval {between}" if between != qty.MISSING else "no interval"
 
 
 def _changes(borders: Sequence[Change]) -> str:

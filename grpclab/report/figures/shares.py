@@ -191,7 +191,7 @@ def _stack(ax: Axes, drawn: list[Profile], present: list[str], *, least: float) 
                 ax.text(
                     left + width / 2,
                     y,
-                    f"{100 * share:.0f} %",
+                    f"{100 * share:.0f}%",
                     ha="center",
                     va="center",
                     fontsize=8.5,

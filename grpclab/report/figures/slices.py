@@ -132,12 +132,12 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
         top.set_ylim(math.exp(-reach), math.exp(reach))
         beneath.set_ylim(centre * math.exp(-reach), centre * math.exp(reach))
         ticks = theme.ratio_ticks(math.exp(-reach), math.exp(reach), most=5)
-        theme.plain_ticks(top, "y", ticks, lambda v: f"{100 * (v - 1):+.0f} %" if v != 1 else "mean")
+        theme.plain_ticks(top, "y", ticks, lambda v: f"{100 * (v - 1):+.0f}%" if v != 1 else "mean")
         theme.plain_ticks(
             beneath,
             "y",
             [centre * tick for tick in ticks],
-            lambda v: qty.ratio(centre) if math.isclose(v, centre) else f"{100 * (v / centre - 1):+.0f} %",
+            lambda v: qty.ratio(centre) if math.isclose(v, centre) else f"{100 * (v / centre - 1):+.0f}%",
         )
         beneath.axhline(centre, color=theme.QUIET, lw=1, zorder=1)
         top.axhline(1, color=theme.QUIET, lw=1, zorder=1)
@@ -257,4 +257,4 @@ def _caption(scatter: Noise, names: dict[str, str]) -> str:
 
 
 def _share(deviation: float) -> str:
-    return f"{100 * math.expm1(deviation):.1f} %"
+    return f"{100 * math.expm1(deviation):.1f}%"

@@ -99,7 +99,7 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
             ax,
             "y",
             theme.ratio_ticks(math.exp(-reach), math.exp(reach), most=7),
-            lambda v: f"{100 * (v - 1):+.0f} %" if v != 1 else "mean",
+            lambda v: f"{100 * (v - 1):+.0f}%" if v != 1 else "mean",
         )
         ax.set_xlim(-0.8, len(table) - 0.2)
         theme.clean(ax)
@@ -136,7 +136,7 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
             "dots are the baseline of the headline, orange dots its candidate, and pale dots all other "
             "configurations. The black line is a running median, which is flat if the machine kept its speed and "
             "slopes if the speed drifted. Comparisons are made within blocks, so slow drift cancels out, but a step "
-            f"inside a block does not. The darker band is ± {100 * study.delta:g} %."
+            f"inside a block does not. The darker band is ± {100 * study.delta:g}%."
         ),
         engines=study.engines(study.trials["configuration"].unique()),
     )

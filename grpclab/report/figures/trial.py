@@ -83,7 +83,7 @@ def _percentiles(axes: Axes, latency: pd.DataFrame, *, label: str = "", color: s
     axes.set(xscale="log", yscale="log")
     most = max(len(values), axes.get_xlim()[1] / 2)
     ticks = [p for p in PERCENT_TICKS if 1 / (1 - p) <= most]
-    axes.set_xticks([1 / (1 - p) for p in ticks], [f"{p * 100:g} %" for p in ticks])
+    axes.set_xticks([1 / (1 - p) for p in ticks], [f"{p * 100:g}%" for p in ticks])
     axes.minorticks_off()
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter("{x:g}")

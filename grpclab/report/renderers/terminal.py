@@ -61,7 +61,7 @@ def table(study: FinishedStudy, width: int = WIDTH) -> str:
     every level that was compared. Below them, what was measured together and what was not.
     """
     width = max(LEAST, min(WIDTH, width))
-    cells = [["", "ratio", "95 % interval", "verdict"], *_rows(study)]
+    cells = [["", "ratio", "95% interval", "verdict"], *_rows(study)]
     widths = [max(len(row[at]) for row in cells) for at in range(4)]
     widths[0] = max(12, min(widths[0], width - sum(widths[1:]) - 6))
     lines = [

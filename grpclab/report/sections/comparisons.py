@@ -83,7 +83,7 @@ def table(study: FinishedStudy) -> Table | None:
             )
     if not rows:
         return None
-    header = ["comparison", "ratio", "95 % interval", "verdict", "adjusted p", "blocks"]
+    header = ["comparison", "ratio", "95% interval", "verdict", "adjusted p", "blocks"]
     return Table(header=header, rows=rows, label="Every comparison", numeric={1, 2, 4, 5})
 
 

@@ -59,7 +59,7 @@ def table(study: FinishedStudy, *, measured: bool = True) -> Table | None:
                     f"{int(tried['valid'].sum())} of {len(tried)}",
                 ]
             )
-    header = ["configuration", "settings", metric_words(study.metric), "95 % interval", "valid"]
+    header = ["configuration", "settings", metric_words(study.metric), "95% interval", "valid"]
     if not measured:
         return Table(header=header[:2], rows=rows, label="Configurations", widest=1)
     return Table(header=header, rows=rows, label="Configurations", numeric={2, 3, 4}, widest=1)

@@ -29,7 +29,7 @@ from grpclab.report.tables import (
 TITLE, ANCHOR, PLACE, FOLDED = "From tonic to grpcio", "mapping", 210, True
 
 LEAD = (
-    "tonic is the gRPC library of the Rust demo, whose README claims +277 % for these settings. For each "
+    "tonic is the gRPC library of the Rust demo, whose README claims +277% for these settings. For each "
     "setting, the table shows the grpcio counterpart, whether that took effect here, and how much it changed the "
     "result."
 )

@@ -61,7 +61,7 @@ class Procedure(Composed):
         """The unit of evidence, the tests, the verdicts."""
         rules: list[Cell] = [
             "The unit of evidence is the block, not the request: each block gives one ratio of the two sides of a "
-            "comparison, and the report shows the geometric mean of these ratios with a 95 % paired t interval on "
+            "comparison, and the report shows the geometric mean of these ratios with a 95% paired t interval on "
             "their logarithms. The p value of the headline comes from a sign-flip test (exact up to 16 blocks) and is "
             "not adjusted, since the headline is the one hypothesis stated before the run. All other comparisons are "
             "paired t tests with Holm's correction, one family per metric. The smallest effect of interest is "
@@ -104,7 +104,7 @@ class Procedure(Composed):
 _MARKS: tuple[Cell, ...] = (
     "A figure is marked ",
     italic("generator-bound"),
-    ", and its marker is hollow, if a process of the load generator was busy for more than 90 % of the window or, in "
+    ", and its marker is hollow, if a process of the load generator was busy for more than 90% of the window or, in "
     "an open loop, could not keep to its schedule. The mark ",
     italic("client-cpu"),
     " means the same for a client that opens a channel for each call, because such a client is part of what is tested.",
@@ -123,7 +123,7 @@ def section(study: FinishedStudy) -> Procedure:
         profiled=bool(plan.profiled),
         grouped=bool(plan.groups),
         aa=study.has_aa and not plan.without_aa,
-        delta=f"{100 * study.delta:g} %",
+        delta=f"{100 * study.delta:g}%",
         margins=study.margin_words.removeprefix("from ") if rules_of(plan).mirrored else "",
         engines=tuple((name, _ENGINES.get(name, "")) for name in names),
     )

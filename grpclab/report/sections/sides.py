@@ -81,7 +81,7 @@ def _table(study: FinishedStudy) -> Table:
     rows: list[Cells] = [
         [title, (bold(ratio(c)), *limits(c.limited_by)), interval(c), badge(c.verdict)] for title, c in parts
     ]
-    header = ["part", "ratio", "95 % interval", "verdict"]
+    header = ["part", "ratio", "95% interval", "verdict"]
     return Table(header=header, rows=rows, label=TITLE, numeric={1, 2})
 
 

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.service_time import ServiceTime, parse_service_time
 from grpclab.servers.reference.disturbances import Mishap, Stalls, check_shares, parse_mishap, parse_stall
-from grpclab.servers.reference.faults import parse_fault
 
 Pacing = Literal["auto", "spin", "timer"]
 MAX_WINDOW_KIB = 2**21 - 1
@@ -64,6 +63,8 @@ class ReferenceSpec:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _ = self.distribution, self.stall_times, self.mishaps
         if self.fault:
+            from grpclab.servers.reference.faults import parse_fault  # loads HTTP/2, which no option's help needs
+
             parse_fault(self.fault)
 
     @property

@@ -11,9 +11,10 @@ from typing import Any
 
 from grpclab.errors import DesignError, UsageError, invalid
 from grpclab.factors.config import TrialConfig, setting_word
+from grpclab.factors.defaults import LOAD
 from grpclab.factors.levels import Level
 from grpclab.factors.own import OF_THE_TARGET, PYTHON, is_own
-from grpclab.factors.variants import LOAD, VARIANTS
+from grpclab.factors.variants import VARIANTS
 from grpclab.load.calls.call_options import MARK, DataOptions
 from grpclab.load.calls.data_file import file_reference
 from grpclab.load.calls.metadata import metadata_words

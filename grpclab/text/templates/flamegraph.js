@@ -18,7 +18,7 @@ for(const home of document.querySelectorAll('.fg'))(async()=>{
  find.setAttribute('aria-label','search the frames');
  const told=made('span',{className:'fg-told'});
  told.setAttribute('role','status');bar.append(find,told);
- const percent=(a,b)=>(100*a/b).toFixed(1)+' %';
+ const percent=(a,b)=>(100*a/b).toFixed(1)+'%';
  const most=node=>[...node.f].sort((a,b)=>b[1]-a[1]);
  function paint(style,node){
   const [family,n]=most(node)[0],part=node===root?0:.25+.75*n/node.v;

@@ -184,7 +184,7 @@ def test_summaries_of_the_first_schema_are_listed_and_compared_with_none(tmp_pat
         put(tmp_path, f"{name}.html", older | {"study": name})
     page = page_of(tmp_path)
     assert page.text.count("It is faster.") == 2
-    assert "2.00× 95 % interval 1.90 to 2.10" in page.text
+    assert "2.00× 95% interval 1.90 to 2.10" in page.text
     assert page.pictures() == []
     assert "there is no history to show" in page.text
 

@@ -151,15 +151,15 @@ def test_looking_for_room_leaves_what_was_there_and_nothing_else(tmp_path: Path)
 def test_a_folder_that_another_study_removes_meanwhile_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, tries = tmp_path / "results" / "a", []
+    folder, tries, require_room = tmp_path / "results" / "a", [], temporary.require_room
 
     def look(path: Path, room_bytes: int) -> None:
         tries.append(path.is_dir())
         if len(tries) == 1:
             path.rmdir()
-        temporary.require_room(path, room_bytes)
+        require_room(path, room_bytes)
 
-    monkeypatch.setattr(paths, "require_room", look)
+    monkeypatch.setattr(temporary, "require_room", look)
     require_writable(folder)
     assert tries == [True, True]
     assert not list(tmp_path.iterdir())

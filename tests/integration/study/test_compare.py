@@ -252,7 +252,7 @@ def test_from_python_two_configurations_give_a_result_with_a_table() -> None:
     config = TrialConfig().replace({**load, "client.pooling": "shared"})
     found = grpclab.compare(config, grpclab.Side(label="<again>", config=config), blocks=2)
     assert set(found.to_frame()["configuration"]) == {"a", "b"}
-    assert list(found.table().columns) == ["A", "B", "B / A", "95 % interval", "verdict"]
+    assert list(found.table().columns) == ["A", "B", "B / A", "95% interval", "verdict"]
     assert found.judgement.sentence in str(found)
     assert "&lt;again&gt;" in found._repr_html_()
     assert "<again>" not in found._repr_html_()
@@ -271,7 +271,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     assert re.search(r"13 configurations in \d+ groups × 6 blocks = \d+ trials", out)
     assert "hub first" in out
     assert "pilot of 4 blocks with both sides, which do not count as evidence" in out
-    assert "no difference (within 5 %)" in out
+    assert "no difference (within 5%)" in out
     assert re.search(r"with 6 blocks, an effect of \d+\.\d % is detected in four out of five studies", out)
     assert not (tmp_path / "results").exists()
 

@@ -73,7 +73,7 @@ def test_a_file_plans_a_ratio_for_each_call_and_for_all(folder: Path) -> None:
     of_each -= {"latency_p99_s@Look"}  # a quarter of 2,000 calls carries no p99
     assert {metric for candidate, metric in compared if candidate == "connections-2"} == of_each
     assert {metric for candidate, metric in compared if candidate == "connections-4"} == {*of_each, "throughput_rps"}
-    assert call_words(plan, "baseline").startswith('75 % a.Shop/Buy {"id": 7}; 25 % a.Shop/Look @')
+    assert call_words(plan, "baseline").startswith('75% a.Shop/Buy {"id": 7}; 25% a.Shop/Look @')
 
 
 def test_what_a_plan_stores_of_a_mix_is_read_again(folder: Path) -> None:
@@ -190,7 +190,7 @@ def test_the_command_line_compares_a_mix(folder: Path, monkeypatch: pytest.Monke
     assert (code, document["exit_code"]) == (4, 4), "two blocks give no verdict"
     ratios = {one["metric"]: one["ratio"] for one in document["comparisons"]}
     assert all(ratios[f"throughput_rps@{call}"] > 0 for call in ("Buy", "Look"))
-    assert document["setup"]["call"].startswith("75 % a.Shop/Buy @")
+    assert document["setup"]["call"].startswith("75% a.Shop/Buy @")
     for shop in (one, other):
         assert {(call.method, call.request) for call in shop.came} == {
             ("Buy", b"\x08\x01"),

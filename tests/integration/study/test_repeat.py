@@ -392,7 +392,7 @@ def test_a_study_is_measured_once_more_and_held_against_the_original(
     assert "2 configurations × 1 blocks = 2 trials, order drawn from seed 7" in out
     results = [json.loads(p.read_text()) for p in (root / "results" / "tiny-repeat").glob("trials/*/result.json")]
     assert [result["valid"] for result in results] == [True, True]
-    assert "tiny (2026-11-20)  2.00× (95 % interval 1.90 to 2.10), 6 blocks: faster" in out
+    assert "tiny (2026-11-20)  2.00× (95% interval 1.90 to 2.10), 6 blocks: faster" in out
     assert "tiny-repeat (now)  no ratio" in out
     assert "so the two results cannot be combined" in out
     assert "host elsewhere and " in out
@@ -409,7 +409,7 @@ def test_a_study_is_measured_once_more_and_held_against_the_original(
     assert cli.main(["report", "results/tiny-repeat", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == told
     assert cli.main(["report", "results/tiny-repeat", "-q"]) == 0
-    assert "95 %" not in capsys.readouterr().out.partition("warning")[0]
+    assert "95%" not in capsys.readouterr().out.partition("warning")[0]
 
 
 # ---- the comparison of the two -----------------------------------------------------------------------------------
@@ -423,8 +423,8 @@ def held(after: dict[str, Any], *, identity: dict[str, Any] = IDENTITY, before: 
 
 def test_both_ratios_are_told_and_whether_their_intervals_overlap() -> None:
     told = held(HEADLINE | {"ratio": 2.05, "ci_low": 1.95, "ci_high": 2.15}, before=HEADLINE)
-    assert "2.00× (95 % interval 1.90 to 2.10), 6 blocks: faster" in told
-    assert "2.05× (95 % interval 1.95 to 2.15), 6 blocks: faster" in told
+    assert "2.00× (95% interval 1.90 to 2.10), 6 blocks: faster" in told
+    assert "2.05× (95% interval 1.95 to 2.15), 6 blocks: faster" in told
     assert "the intervals overlap, the verdict is the same" in told
     assert "both were measured on the same machine with the same versions" in told
     assert "from different commits" not in told

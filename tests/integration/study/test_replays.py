@@ -15,6 +15,8 @@ from grpclab.load.core.recording import RecordedCall, call_line, header_line
 from grpclab.servers.target import Address
 from grpclab.study import comparing
 from grpclab.study.designs.file_design import design
+from grpclab.study.designs.grouping import grouped
+from grpclab.study.pilot import group_lines
 from grpclab.study.sides import PairOptions, pair
 from tests.support.busy_shop import PROTO, busy_shop
 
@@ -125,3 +127,11 @@ def test_a_replay_is_not_compared_with_a_closed_loop(
     words = ["compare", "basic", "basic", "--b-set", "load.arrival=replay:day.calls"]
     assert commands.main(words) == 2
     assert "expected a rate on both sides or on neither" in capsys.readouterr().err
+
+
+def test_a_plan_counts_for_as_long_as_each_recording_lasts(folder: Path) -> None:
+    plan = grouped(design(tomllib.loads(FILE), folder).plan)
+    counted = [
+        line.partition(" counted for each")[0].rpartition("(")[2].split(" or ") for line in group_lines(plan)[1:]
+    ]
+    assert {word for words in counted for word in words} == {"2 s", "1 s", "500 ms"}

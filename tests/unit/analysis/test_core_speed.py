@@ -155,7 +155,7 @@ def test_too_little_that_is_known_gives_nothing() -> None:
 
 
 def trials(*, group: int | None = 0, even: bool = True) -> pd.DataFrame:
-    """Four blocks in which b seems 10 % slower, since its core was."""
+    """Four blocks in which b seems 10% slower, since its core was."""
     rows = []
     for block in range(4):
         for name, rps in (("a", 1000.0), ("b", 900.0)):

@@ -41,4 +41,4 @@ def test_the_simulation_of_the_calibration_tells_every_case_and_judges_it() -> N
     assert np.isfinite(frame["share"]).all()
     told = claims(frame.assign(share=[0.5, *frame["share"][1:]]))
     assert told[0].holds is False
-    assert "50 %" in told[0].measured
+    assert "50%" in told[0].measured

@@ -98,6 +98,6 @@ def test_without_perf_the_sentence_is_about_shares_and_says_of_what() -> None:
     )
     told = evidence.moved(frame, "a", "b", WORDS)
     assert told.startswith(
-        "Judging by the working samples of Python threads, the largest change is in sending, from 40 % to 10 %"
+        "Judging by the working samples of Python threads, the largest change is in sending, from 40% to 10%"
     )
     assert evidence.moved(trials(x=([1.0], [1.0])), "a", "b", WORDS) == ""

@@ -22,9 +22,9 @@ from tests.support.synthetic import small_study
 @pytest.mark.parametrize(
     ("changes", "cores", "resource", "certain", "told"),
     [
-        ({"limited_by": "generator-bound", "client_busy_share": 0.97}, ONE, "generator-bound", True, "busy for 97 %"),
+        ({"limited_by": "generator-bound", "client_busy_share": 0.97}, ONE, "generator-bound", True, "busy for 97%"),
         ({"limited_by": ["generator-bound", "generator-bound", ""]}, ONE, "generator-bound", False, "2 of 3 trials"),
-        ({"client_busy_share": 0.95}, ONE, "generator-bound", False, "limit 90 %"),
+        ({"client_busy_share": 0.95}, ONE, "generator-bound", False, "limit 90%"),
         ({"limited_by": "generator-bound", "server_cores": 0.97}, ONE, "generator-bound", False, "0.97 of 1 core"),
         (
             {"limited_by": "generator-bound", "load.rate_rps": 20_000.0, "offered_rps": 20_000.0},
@@ -34,7 +34,7 @@ from tests.support.synthetic import small_study
             "the load generator fell behind the open-loop schedule; 1,000 of 20,000 offered requests/s",
         ),
         ({"limited_by": "client-cpu", "client.pooling": "per_call"}, ONE, "client-cpu", True, "600 µs of CPU"),
-        ({"client_busy_share": 0.95, "client.pooling": "per_call"}, ONE, "client-cpu", False, "busy for 95 %"),
+        ({"client_busy_share": 0.95, "client.pooling": "per_call"}, ONE, "client-cpu", False, "busy for 95%"),
         (
             {"server_cores": 0.97},
             ONE,
@@ -60,13 +60,13 @@ from tests.support.synthetic import small_study
             False,
             "2 server processes used 1.9 cores",
         ),
-        ({**LINK, "throughput_rps": 19.0}, ONE, "link", True, "responses took 1.9 of the 2 MB/s (95 %)"),
+        ({**LINK, "throughput_rps": 19.0}, ONE, "link", True, "responses took 1.9 of the 2 MB/s (95%)"),
         (
             {"load.request_bytes": 50_000, "link.bandwidth_mbps": 8.0, "throughput_rps": 19.5},
             ONE,
             "link",
             True,
-            "requests took 0.975 of the 1 MB/s (98 %) that 1 connection can carry at 8 Mbit/s",
+            "requests took 0.975 of the 1 MB/s (98%) that 1 connection can carry at 8 Mbit/s",
         ),
         (
             {**LINK, "client.pooling": "per_call", "load.concurrency": 2, "throughput_rps": 19.0, "connections": 0.0},

@@ -56,7 +56,7 @@ def known(blocks: int | None) -> int:
 
 
 def test_the_upper_bound_of_a_spread_matches_a_table() -> None:
-    # chi-square with 3 degrees of freedom has 20 % of its mass below 1.005: sqrt(3 / 1.005) = 1.728
+    # chi-square with 3 degrees of freedom has 20% of its mass below 1.005: sqrt(3 / 1.005) = 1.728
     assert upper_spread(0.02, 3) == pytest.approx(0.02 * 1.728, rel=1e-3)
     assert math.isnan(upper_spread(0.02, 0))
 
@@ -136,7 +136,7 @@ def test_a_plan_says_what_each_effect_takes() -> None:
     ]
     assert all(row.seconds == 5.0 * row.blocks for row in rows if row.blocks is not None)
     lines = effect_lines(rows, delta=0.02)
-    assert lines[0].startswith("no difference (within 2 %)")
+    assert lines[0].startswith("no difference (within 2%)")
     assert "might not be detected" in lines[3]
     assert f"{rows[1].blocks} blocks" in lines[1]
 

@@ -57,7 +57,7 @@ def test_a_slower_headline_reads_naturally() -> None:
 def test_an_equivalent_headline_says_within_what() -> None:
     found = headline_only(1.0, noise=0.005)
     assert found.headline.verdict == "equivalent"
-    assert found.sentence.endswith("6 blocks): equivalent (the whole interval is within 5 % of 1).")
+    assert found.sentence.endswith("6 blocks): equivalent (the whole interval is within 5% of 1).")
 
 
 def test_parts_that_cancel_are_shown_under_an_equivalent_headline() -> None:

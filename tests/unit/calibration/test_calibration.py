@@ -347,7 +347,7 @@ def test_what_could_not_be_measured_is_said_with_its_reason(tmp_path: Path) -> N
     assert "the run ended before this part" in html
     assert "All 2 goals are met" in html
     assert "All durations were scaled by 0.5" in html
-    assert "Other programs used this machine at the same time (Memory 30 %" in html
+    assert "Other programs used this machine at the same time (Memory 30%" in html
     results.begin(Plan())
     assert results.frame("memory") is None
     assert results.about().notes == {}

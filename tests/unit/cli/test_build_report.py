@@ -114,7 +114,7 @@ def test_the_verdict_is_the_check_of_a_comparison(verdict: Verdict, allowed: boo
     found = build_report.of_comparison(compared(verdict), allow_inconclusive=allowed)
     assert outcomes(found) == {"new against old": outcome}
     assert (found.checks[0].kind, found.checks[0].text) == (verdict, "So it is.")
-    assert found.table[0] == ("", "A", "B", "B / A", "95 % interval", "verdict")
+    assert found.table[0] == ("", "A", "B", "B / A", "95% interval", "verdict")
     assert len({len(row) for row in found.table}) == 1
 
 

@@ -13,6 +13,16 @@ from grpclab.cli import commands
 
 HEAVY = ("numpy", "grpc", "google.protobuf", "pandas", "matplotlib", "scipy", "psutil", "rich", "asyncio", "ssl")
 """Packages that help and mistakes have no use for."""
+SLOW = (
+    *("decimal", "fractions", "hpack", "random", "shutil", "tempfile"),
+    *("grpclab.cli.build_report", "grpclab.factors.variants", "grpclab.load.calls.mixed_call"),
+    "grpclab.servers.reference.faults",
+)
+"""Modules that are loaded where they act, and not for a mistake or a TAB."""
+
+
+def loaded_by(done: subprocess.CompletedProcess[str]) -> set[str]:
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +35,9 @@ HEAVY = ("numpy", "grpc", "google.protobuf", "pandas", "matplotlib", "scipy", "p
         (["bench", "--rat", "5"], 2),
         (["compare", "--help"], 0),
         (["compare", "--rat", "5"], 2),
+        (["serve", "x", "--prt", "1"], 2),
+        (["study", "--x"], 2),
+        (["bisect", "--god", "HEAD"], 2),
         (["bisect", "--help"], 0),
         (["study", "--help"], 0),
         (["report", "--hlep"], 2),
@@ -36,21 +49,32 @@ HEAVY = ("numpy", "grpc", "google.protobuf", "pandas", "matplotlib", "scipy", "p
 def test_help_and_mistakes_start_without_the_heavy_packages(words: list[str], code: int) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "grpclab", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    loaded = loaded_by(done)
     assert "grpclab.cli.commands" in loaded
     assert done.returncode == code
-    assert [name for name in HEAVY if name in loaded] == []
+    assert [name for name in (*HEAVY, *(SLOW if code else ())) if name in loaded] == []
 
 
-def test_a_tab_loads_little_but_what_it_offers() -> None:
-    asked = {"_GRPCLAB_COMPLETE": "bash_complete", "COMP_WORDS": "grpclab bench --ra", "COMP_CWORD": "2"}
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("bench --ra", "--rate"),
+        ("compare --ra", "--rate"),
+        ("compare --a-set server.adaptive", "server.adaptive_window="),
+        ("compare opti", "optimized"),
+        ("serve opti", "optimized"),
+        ("study --desi", "--design"),
+    ],
+)
+def test_a_tab_loads_little_but_what_it_offers(line: str, offered: str) -> None:
+    words = f"grpclab {line}"
+    asked = {"_GRPCLAB_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     command = [sys.executable, "-X", "importtime", "-m", "grpclab"]
     done = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True)
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert done.stdout == "plain,--rate\n"
+    loaded = loaded_by(done)
+    assert done.stdout == f"plain,{offered}\n"
     assert "grpclab.factors.config" in loaded
-    slow = ("difflib", "fractions", "shutil", "grpclab.factors.variants", "grpclab.cli.build_report")
-    assert [name for name in (*HEAVY, *slow) if name in loaded] == []
+    assert [name for name in (*HEAVY, *SLOW, "difflib") if name in loaded] == []
 
 
 @pytest.mark.parametrize(("word", "ran"), [("--version", False), ("factors", True)])

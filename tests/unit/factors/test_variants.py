@@ -9,11 +9,11 @@ import pytest
 from grpclab.errors import FactorError
 from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.defaults import DEFAULT_PORTS, MEANINGS
 from grpclab.factors.features import FEATURES
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import (
     BASIC,
-    DEFAULT_PORTS,
     LADDER,
     OPTIMIZED,
     PRODUCTION,
@@ -112,6 +112,7 @@ def test_a_mix_is_the_server_of_one_and_the_client_of_the_other() -> None:
 def test_variants_are_found_by_name_and_have_ports_of_their_own() -> None:
     found = {name: variant(name) for name in VARIANTS}
     assert found == {"basic": BASIC, "optimized": OPTIMIZED, "production": PRODUCTION}
+    assert set(MEANINGS) == set(VARIANTS)
     assert DEFAULT_PORTS == {"optimized": 50051, "basic": 50052, "reference": 50053, "production": 50054}
 
 

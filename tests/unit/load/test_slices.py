@@ -268,7 +268,7 @@ def test_a_queue_that_stands_still_is_hardly_ever_called_growing(threads: int, e
     rng = np.random.default_rng(18)
     drawn = [queue(rng, threads=threads, use=0.4, exponential=exponential) for _ in range(400)]
     loads = [[drawn[at] for at in rng.integers(0, len(drawn), count)] for _ in range(2000)]
-    assert sum(bool(growing(load)) for load in loads) <= 20, "1 %"
+    assert sum(bool(growing(load)) for load in loads) <= 20, "1%"
 
 
 @pytest.mark.parametrize(("threads", "exponential"), [(1, True), (1, False), (2, False)])
@@ -276,7 +276,7 @@ def test_a_queue_that_grows_is_nearly_always_found(threads: int, exponential: bo
     rng = np.random.default_rng(18)
     drawn = [queue(rng, threads=threads, use=1.1, exponential=exponential) for _ in range(400)]
     loads = [[drawn[at] for at in rng.integers(0, len(drawn), 4)] for _ in range(2000)]
-    assert sum(bool(growing(load)) for load in loads) >= 1940, "97 %"
+    assert sum(bool(growing(load)) for load in loads) >= 1940, "97%"
 
 
 # ---- ports ---------------------------------------------------------------------------------------------------

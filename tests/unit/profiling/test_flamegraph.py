@@ -91,8 +91,8 @@ def test_in_a_browser_it_draws_zooms_and_searches(tmp_path: Path) -> None:
     assert found["zoomed"][-2:] == [["work (a.py:2)", "0%", "100%"], ["deep (libc.so.6)", "0%", "100%"]]
     assert found["focus"] == "work (a.py:2)", "the keyboard goes on from there"
     assert found["reset"] == found["drawn"]
-    assert found["search"] == "25.0 % of what is shown"
+    assert found["search"] == "25.0% of what is shown"
     assert found["marked"] == ["rest (a.py:3)"]
-    assert found["key"] == ["everything else 75.0 %", "Python interpreter 25.0 %"]
+    assert found["key"] == ["everything else 75.0%", "Python interpreter 25.0%"]
     assert found["colours"][0] == "rgb(228, 228, 228)", "the root is of no family"
     assert found["colours"][2] == "rgb(217, 138, 31)", "Python's, and nothing else"

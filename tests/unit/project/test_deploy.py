@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from grpclab.cli import commands, serve
-from grpclab.factors.variants import DEFAULT_PORTS
+from grpclab.factors.defaults import DEFAULT_PORTS
 from grpclab.servers.process import sidecar
 from tests.support import deploy
 from tests.support.deploy import DEPLOY, ROOT

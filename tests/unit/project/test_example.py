@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -37,10 +39,17 @@ def test_todays_code_comes_to_the_published_verdict(name: str) -> None:
     again = analysis.analyse(published.trials, manifest.plan, manifest.cores)
     expected = {"notices": [], **published.verdict}  # they were measured before there were notices
     here, there = (
-        substance(typeset(json.dumps(verdict, sort_keys=True, indent=1, ensure_ascii=False)))
+        substance(typeset(json.dumps(without_notices(verdict), sort_keys=True, indent=1, ensure_ascii=False)))
         for verdict in (again.as_dict(), expected)
     )
     assert as_rounded(here, there) == there
+
+
+def without_notices(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict without the texts of its notices, in which figures of one trial stood where ranges do today."""
+    texts = {f"{one['text']}: {one['remedy']}" if one["remedy"] else one["text"] for one in verdict["notices"]}
+    notices = [(one["kind"], one["severity"]) for one in verdict["notices"]]
+    return {**verdict, "notices": notices, "warnings": [text for text in verdict["warnings"] if text not in texts]}
 
 
 def facts_of(html: str) -> list[str]:

@@ -48,7 +48,7 @@ def test_a_ratio_has_as_many_digits_as_matter(numbers: tuple[float, float, float
     ("column", "numbers", "said"),
     [
         ("server_cpu_per_call_s", (535e-6, 485e-6, 586e-6), "535 µs (485 to 586)"),
-        ("server_kernel_share", (0.437, 0.396, 0.478), "44 % (40 to 48)"),
+        ("server_kernel_share", (0.437, 0.396, 0.478), "44% (40 to 48)"),
         ("throughput_rps", (1400.2, 1178.0, 1665.0), "1,400 requests/s (1,178 to 1,665)"),
         ("syscalls_per_call", (7.49, 7.37, 7.61), "7.5 (7.4 to 7.6)"),
         ("latency_p99_s", (0.0551, 0.05, 0.06), "55 ms (50 to 60)"),

@@ -58,11 +58,11 @@ def test_a_ratio_has_the_fewer_digits_the_larger_it_is(ratio: float, report: str
 
 def test_amounts_counts_and_shares_for_a_report_and_for_a_sentence() -> None:
     assert [qty.amount(12.0), qty.amount(12.0, "sentence"), qty.amount(12345.6)] == ["12.0", "12", "12,346"]
-    assert [qty.percent(0.042), qty.percent(0.042, "sentence"), qty.percent(0)] == ["4.2 %", "4 %", "0 %"]
+    assert [qty.percent(0.042), qty.percent(0.042, "sentence"), qty.percent(0)] == ["4.2%", "4%", "0%"]
     assert [qty.count(1, "block"), qty.count(1200, "block")] == ["1 block", "1,200 blocks"]
     assert [qty.count(n, "process", "processes") for n in (1, 2.5)] == ["1 process", "2.5 processes"]
     assert [qty.cores(n) for n in (1, 0.97)] == ["1 core", "0.97 cores"]
-    assert qty.percent_as_set(0.025) == "2.5 %"
+    assert qty.percent_as_set(0.025) == "2.5%"
 
 
 def scaled() -> Iterator[str]:

@@ -167,14 +167,14 @@ def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedS
             {"basic": 1.0, "optimized": 1.4},
             "With the wire engine, optimized reaches 1.40× the throughput that it reaches with a Python client. The "
             "client accounts for that difference in the figures above. The ratio of the wire engine to grpcio is "
-            "1.00× (95 % interval 0.99 to 1.01) for basic: both engines reach the same throughput, so the server is "
+            "1.00× (95% interval 0.99 to 1.01) for basic: both engines reach the same throughput, so the server is "
             "the limit, not the client.",
         ),
         (
             {"basic": 0.8, "optimized": 1.05},
-            "The ratio of the wire engine to grpcio is 0.80× (95 % interval 0.79 to 0.81) for basic: throughput is "
+            "The ratio of the wire engine to grpcio is 0.80× (95% interval 0.79 to 0.81) for basic: throughput is "
             "lower with the wire engine than with a Python client. The ratio of the wire engine to grpcio is 1.05× "
-            "(95 % interval 1.04 to 1.06) for optimized: whether the client costs throughput is undecided.",
+            "(95% interval 1.04 to 1.06) for optimized: whether the client costs throughput is undecided.",
         ),
     ],
     ids=["python dearer", "wire is the base", "one alike", "slower and undecided"],
@@ -310,7 +310,7 @@ def test_ticks_of_ratios_keep_their_distance(low: float, high: float) -> None:
         (qty.interval(None, 1), "–"),
         (qty.duration(0.00085), "850 µs"),
         (qty.duration(0.0123), "12.3 ms"),
-        (qty.percent(0.042), "4.2 %"),
+        (qty.percent(0.042), "4.2%"),
         (qty.amount(12345.6), "12,346"),
         (qty.level(10_000), "10,000"),
         (words.plain("a\x00b\n\tc"), "ab c"),

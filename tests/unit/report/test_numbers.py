@@ -27,7 +27,7 @@ NUMBER = re.compile(r"([+\-−]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?:\s?(µs|ms|s|%|poi
 
 
 def level(trials: pd.DataFrame, configuration: str, metric: str) -> tuple[float, float, float]:
-    """Geometric mean over blocks and its 95 % t interval."""
+    """Geometric mean over blocks and its 95% t interval."""
     logs = np.log(trials[(trials.configuration == configuration) & trials.valid][metric])
     return interval(logs)
 
@@ -188,7 +188,7 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     line = page.select_one(".gl-confidence")
     assert line
     agree = int((logs > 0).sum())
-    told = re.search(r"95 % interval ([\d.]+) to ([\d.]+); faster in (\d+) of (\d+) blocks", line.text)
+    told = re.search(r"95% interval ([\d.]+) to ([\d.]+); faster in (\d+) of (\d+) blocks", line.text)
     assert told
     assert_shows(" ".join(told.groups()), low, high, agree, len(logs))
     sure = page.select_one("#certainty .gl-reasons")
@@ -198,7 +198,7 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     assert_shows(" ".join(found.groups()), agree, len(logs), math.exp(logs.min()), math.exp(logs.max()))
     assert f"once in {round(1 / sign_flip(logs))} studies" in sure.text
     aa = interval(logs_of(trials, "throughput_rps", "basic-c64", "basic-c64-again"))
-    found = re.search(r"against itself, the baseline gave ([\d.]+)× \(95 % interval ([\d.]+) to ([\d.]+)\)", sure.text)
+    found = re.search(r"against itself, the baseline gave ([\d.]+)× \(95% interval ([\d.]+) to ([\d.]+)\)", sure.text)
     assert found
     assert_shows(" ".join(found.groups()), *aa)
 
@@ -261,7 +261,7 @@ def test_the_forest_and_the_sweeps(page: BeautifulSoup, trials: pd.DataFrame) ->
         assert_shows(numbers[0], values[0])
     sweep = alt(page, "Dot plot, pool size")
     for label in ("1", "2", "8", "16"):
-        one = re.search(rf"\b{label} ([\d.]+)× \(95 % interval ([\d.]+) to ([\d.]+)\)", sweep)
+        one = re.search(rf"\b{label} ([\d.]+)× \(95% interval ([\d.]+) to ([\d.]+)\)", sweep)
         assert one
         pair = ("optimized-c64", f"pool-{label}")
         assert_shows(" ".join(one.groups()), *interval(logs_of(trials, "throughput_rps", *pair)))

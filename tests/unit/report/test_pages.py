@@ -24,7 +24,7 @@ def rendered(tmp_path: Path, source: str, value: object) -> str:
         (" a\n  b ", " a b "),
         (Markup("<b>made</b>"), "<b>made</b>"),
         (3, "3"),
-        ("95 % of 12 ms", "95\N{NO-BREAK SPACE}% of 12\N{NO-BREAK SPACE}ms"),
+        ("95% of 12 ms", "95% of 12\N{NO-BREAK SPACE}ms"),
         ("2 servers, 3 msgs", "2 servers, 3 msgs"),
         ("", ""),
     ],

@@ -66,7 +66,7 @@ def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedS
     first, second, *_ = markdown(full).split("\n\n")
     assert first.startswith(f"**faster:** optimized has {c.ratio:.2f}× the throughput of basic")
     assert first.endswith(" (client-cpu)")
-    assert second == f"95 % interval {c.ci_low:.2f} to {c.ci_high:.2f}; faster in 6 of 6 blocks."
+    assert second == f"95% interval {c.ci_low:.2f} to {c.ci_high:.2f}; faster in 6 of 6 blocks."
 
 
 def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStudy) -> None:

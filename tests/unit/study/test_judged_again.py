@@ -155,7 +155,7 @@ def test_what_stands_as_at_least_has_changed_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("ratio", "changed"), [(1.2, 0), (1 / 1.051, 1)])
 def test_the_margins_of_today_change_what_lies_between(tmp_path: Path, ratio: float, changed: int) -> None:
-    # 1 / 1.051 = 0.9515: inside 1 - 5 %, beyond 1 / 1.05
+    # 1 / 1.051 = 0.9515: inside 1 - 5%, beyond 1 / 1.05
     assert len(rejudge(Study.stored(stored(tmp_path, "tiny", ratio))).changed) == changed
 
 

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.errors import DesignError
+from grpclab.factors.defaults import COMPARISON_BUDGET_S
 from grpclab.factors.registries import ENGINES
-from grpclab.study.parameters import COMPARISON_BUDGET_S, DESIGNS, StudyParameters, comparison_budget, plain_values
+from grpclab.study.parameters import DESIGNS, StudyParameters, comparison_budget, plain_values
 
 NAMES = [field.name for field in dataclasses.fields(StudyParameters)]
 

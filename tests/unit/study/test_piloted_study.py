@@ -95,7 +95,7 @@ def test_the_first_four_blocks_fix_how_many_there_are(tmp_path: Path) -> None:
     assert len(study.drawn) == study.plan.blocks
     assert fixed.reason in lines
     assert lines[-1].startswith(f"[{len(study.trials)}/{len(study.trials)}]")
-    assert sum("no difference (within 5 %)" in line for line in lines) == 1
+    assert sum("no difference (within 5%)" in line for line in lines) == 1
     again = drawn(tmp_path, StoredPilot())
     run(again)
     assert again.drawn == []
@@ -253,7 +253,7 @@ def test_the_plan_of_a_comparison_says_groups_seconds_and_effects(
     assert told in text
     assert "00  a, b" in text
     assert "a block takes 5 s" in text
-    assert "an effect of 10 %" in text
+    assert "an effect of 10%" in text
     assert [bool(reason) for reason in reasons] == [exclusive]
 
 

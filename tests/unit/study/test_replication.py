@@ -215,7 +215,7 @@ def test_277_per_cent_hold_where_both_engines_and_the_server_alone_reach_them() 
     verdict, told = outcome("throughput", rps(**FAST))
     assert verdict == HOLDS
     assert "above the claimed" in told
-    assert "+300 %" in told
+    assert "+300%" in told
 
 
 def test_277_per_cent_that_a_channel_for_each_call_gives_hold_against_such_a_client_only() -> None:
@@ -280,9 +280,9 @@ def test_system_calls_by_what_each_tool_sees() -> None:
     assert found((0.136, 0.136), (0.04, 0.04))[0] == HOLDS
     assert found((0.136, 0.44), (0.04, 0.38)) == (
         CONDITION,
-        "only according to py-spy; by py-spy: 13.6 % to 4.0 % (change -9.6 to -9.6 points, 3 "
-        "blocks); by perf: 44.0 % to 38.0 % (change -6.0 to -6.0 points, 3 blocks); for comparison, "
-        "the kernel's own accounting of the CPU time: 40.0 % to 40.0 % (change +0.0 to +0.0 points, "
+        "only according to py-spy; by py-spy: 13.6% to 4.0% (change -9.6 to -9.6 points, 3 "
+        "blocks); by perf: 44.0% to 38.0% (change -6.0 to -6.0 points, 3 blocks); for comparison, "
+        "the kernel's own accounting of the CPU time: 40.0% to 40.0% (change +0.0 to +0.0 points, "
         "6 blocks)",
     )
     assert found((0.40, 0.44), (0.36, 0.38))[0] == FAILS
@@ -323,7 +323,7 @@ def test_streams_that_one_block_does_not_carry_do_not_hold(fault: dict[str, Any]
 def test_errors_by_load() -> None:
     verdict, told = outcome("errors")
     assert verdict == HOLDS
-    assert "0 of 30,000 calls failed, in 0 of 6 blocks (with 95% confidence, in less than 39 % of such blocks)" in told
+    assert "0 of 30,000 calls failed, in 0 of 6 blocks (with 95% confidence, in less than 39% of such blocks)" in told
     once = {"errors": [0.0] * 5 + [1.0]}
     verdict, told = outcome("errors", {"optimized-c10000": once})
     assert verdict == CONDITION

@@ -11,7 +11,7 @@ import pytest
 import grpclab
 from grpclab import BASIC, OPTIMIZED, Side, TrialConfig
 from grpclab.errors import UsageError
-from grpclab.factors.variants import LOAD
+from grpclab.factors.defaults import LOAD
 from grpclab.study.sides import Given, GivenTarget, PairOptions, pair
 from grpclab.study.target import Subject
 

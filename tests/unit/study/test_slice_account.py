@@ -98,7 +98,7 @@ def test_the_busiest_of_the_others_is_found_by_its_share_of_a_core() -> None:
 
 
 def idling(**cores: float) -> list[SliceReading]:
-    """Four passes over servers that use so much of a core all the time, and 80 % more in their own slices of 0.1 s."""
+    """Four passes over servers that use so much of a core all the time, and 80% more in their own slices of 0.1 s."""
     found: list[SliceReading] = []
     at, used = 0.0, dict.fromkeys(cores, 0.0)
     for number in range(4):

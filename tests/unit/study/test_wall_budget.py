@@ -79,12 +79,21 @@ def test_a_slow_machine_counts_for_less_time_before_the_budget_is_exceeded() -> 
     assert within_budget(long, PLAN, times(130.0), 7200.0, blocks=5).blocks == 5, "as many as were asked for"
 
 
+@pytest.mark.parametrize("load", [{"load.arrival": "replay:day.calls@4"}, {"load.pause_s": 2.0}])
+def test_a_load_with_a_length_of_its_own_is_not_shortened(load: dict[str, str | float]) -> None:
+    long = trials(0.01, window_s=30.0).assign(**load)
+    fitted = within_budget(long, PLAN, times(130.0), 720.0)
+    assert (fitted.blocks, fitted.counted_s) == (6, None)
+    assert "counted time" not in fitted.reason
+    assert "6 blocks of 2 min each" in fitted.reason
+
+
 def test_noise_that_is_not_of_the_slices_does_not_grow_with_less_counted_time() -> None:
     def fitted(slices_sd: float) -> str:
         return within_budget(trials(0.05, window_s=30.0), PLAN, times(130.0), 720.0, slices_sd=slices_sd).reason
 
     def smallest(reason: str) -> float:
-        return float(reason.partition("effects of ")[2].partition(" %")[0])
+        return float(reason.partition("effects of ")[2].partition("%")[0])
 
     assert smallest(fitted(0.001)) < smallest(fitted(math.nan))
     assert fitted(0.05) == fitted(math.nan), "all of it from the slices is the worst that can be"

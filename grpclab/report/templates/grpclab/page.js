@@ -200,7 +200,7 @@ for (const table of all('.gl-scroll > table')) {
 
 // ---- the trials of a configuration
 const seconds = x => { if (x == null || Number.isNaN(x)) return '–'; const y = Number(x.toPrecision(3)); return Math.abs(y) >= 1 ? `${y} s` : Math.abs(y) >= 1e-3 ? `${Number((y * 1e3).toPrecision(3))} ms` : `${Number((y * 1e6).toPrecision(3))} µs`; };
-const share = x => x == null || Number.isNaN(x) ? '–' : `${(100 * x).toFixed(0)} %`;
+const share = x => x == null || Number.isNaN(x) ? '–' : `${(100 * x).toFixed(0)}%`;
 const whole = x => x == null || Number.isNaN(x) ? '–' : Number(x.toPrecision(4)).toLocaleString('en');
 const COLUMNS = [
   ['block', row => row.block], ['position', row => row.order], ['requests/s', row => whole(row.throughput_rps)],
