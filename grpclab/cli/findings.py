@@ -283,7 +283,7 @@ def _ports(facts: Facts) -> Finding:
     return _warn(
         "ports",
         value,
-        "with one channel per call, each port stays in TIME_WAIT for a minute, so ports run out: run `sudo sysctl "
+        "with one channel per call, each port stays in TIME_WAIT for a minute, so ports are used up: run `sudo sysctl "
         'net.ipv4.ip_local_port_range="15000 60999"`',
     )
 
