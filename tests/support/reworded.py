@@ -32,6 +32,7 @@ REWORDED = {
     "deadline of each call": "deadline for each call",
     "calls in the measured window": "number of calls in the measured window",
     "longest measured window": "maximum length of the measured window",
+    "Your own questions": "Explore a study",
     "calls in flight (closed loop)": "number of calls in flight (closed loop)",
     "Of these 21 of 27 comparisons:": "21 of 27 comparisons shown:",
     "Of these 6 of 27 comparisons:": "6 of 27 comparisons shown:",
