@@ -119,8 +119,10 @@ def requests_differ(trials: pd.DataFrame, baseline: str, candidate: str) -> str:
     if not before or not after or before.keys() & after.keys():
         return ""
     names = list(_apart(next(iter(before.values())), next(iter(after.values()))))
-    where = f"the first ones differ in {', '.join(printable(name, 60) for name in names[:MOST_NAMED])}" if names else ""
-    return f"the two did not receive the same requests{f': {where}' if where else ''}"
+    where = (
+        f"the first requests differ in {', '.join(printable(name, 60) for name in names[:MOST_NAMED])}" if names else ""
+    )
+    return f"the two sides did not receive the same requests{f': {where}' if where else ''}"
 
 
 def _apart(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[str]:
@@ -136,7 +138,7 @@ def answers_caution(trials: pd.DataFrame, headline: Comparison) -> str:
         return f"But {requests}."
     if found is None or not found.differing or not headline.computed:
         return ""
-    return f"But the two give different answers: {found}."
+    return f"But the two sides gave different answers: {found}."
 
 
 def answers_notes(trials: pd.DataFrame, comparisons: Iterable[Comparison]) -> list[str]:
@@ -149,7 +151,7 @@ def answers_notes(trials: pd.DataFrame, comparisons: Iterable[Comparison]) -> li
         found = answers_differ(trials, baseline, candidate)
         if found is not None and found.differing:
             notes.append(
-                f"{candidate} against {baseline}: {found}; a server that gives other answers may be faster because "
-                "of that (--ignore-fields excludes fields that always vary)"
+                f"{candidate} against {baseline}: {found}; a server that gives different answers may be faster for "
+                "that reason alone (exclude fields that always vary with --ignore-fields)"
             )
     return notes

@@ -27,7 +27,7 @@ def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> 
         measured = trials_of(trials, name, columns=block_columns(metric))
         values, reasons = block_values(measured, metric)
         interval = log_t_interval(list(values.values()))
-        notes = [f"block {block} left out: {reason}" for block, reason in sorted(reasons.items())]
+        notes = [f"block {block} was left out because the trial {reason}" for block, reason in sorted(reasons.items())]
         rows.append(
             {
                 "configuration": name,

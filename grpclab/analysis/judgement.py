@@ -265,8 +265,8 @@ def _reconnections(plan: StudyPlan, headline: Comparison) -> str:
         return ""
     servers, were = ("the server of", "was") if len(there) == 1 else ("the servers of", "were")
     return (
-        f"{servers} {' and '.join(there)} {were} already running, so each block is a new connection and not a fresh "
-        "server, and any peculiarity of the process affects every block"
+        f"{servers} {' and '.join(there)} {were} already running, so each block opens new connections but does not "
+        "start a fresh server, and any peculiarity of the process affects every block"
     )
 
 
@@ -294,10 +294,10 @@ def _aa_warning(aa: Comparison | None) -> str:
     if not aa.excludes_one:
         return ""
     return (
-        f"the A/A comparison shows a difference between two copies of the same configuration: {aa.candidate} "
-        f"against {aa.baseline} gives {qty.ratio(aa.ratio, 'sentence')} (95 % interval {aa.ci_low:.3f} to "
-        f"{aa.ci_high:.3f}, {aa.blocks} blocks). This happens by chance in one study in 20; otherwise the blocks "
-        "are not independent of what ran before, and every ratio in this study is in doubt"
+        f"the A/A comparison shows a difference between two copies of the same configuration: {aa.candidate} against "
+        f"{aa.baseline} gives {qty.ratio(aa.ratio, 'sentence')} (95 % interval {aa.ci_low:.3f} to {aa.ci_high:.3f}, "
+        f"{aa.blocks} blocks). This happens by chance in one study in 20. If it was not chance, the blocks are not "
+        "independent of what ran before, and every ratio in this study is in doubt"
     )
 
 
@@ -308,7 +308,7 @@ def _blocks_warning(plan: StudyPlan, headline: Comparison) -> str:
     have = f"the headline rests on {counted} of {planned} planned blocks" if counted < planned else ""
     if counted < fewest:
         have = have or f"the study has {counted} block{'' if counted == 1 else 's'}"
-        return f"{have}: too few for any verdict, which takes at least {fewest}{note}"
+        return f"{have}, too few for a verdict (at least {fewest} are needed){note}"
     return f"{have}{note}" if have else ""
 
 
@@ -317,8 +317,8 @@ def _bounds_warning(comparisons: Iterable[Comparison]) -> str:
     if not titles:
         return ""
     return (
-        f"the load generator limited one side of {_some(titles)}: these ratios are only bounds, and the note on "
-        "each says in which direction"
+        f"the load generator limited one side of {_some(titles)}, so these ratios are only bounds; the note on each "
+        "says in which direction"
     )
 
 

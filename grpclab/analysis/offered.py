@@ -63,24 +63,19 @@ class Series:
         """Where the knee is, in words."""
         first, last, knee = self.rates[0], self.rates[-1], self.knee
         if knee is last:
-            return f"no knee: the server kept up with every rate up to {last.offered_rps:,.0f}/s"
+            return f"there is no knee, because the server kept up with every rate up to {last.offered_rps:,.0f}/s"
         after = self.rates[self.rates.index(knee) + 1] if knee else first
+        rate = f"{after.offered_rps:,.0f}/s"
         if after.limited_by not in ("", HELD_BACK):
-            why = (
-                f"at {after.offered_rps:,.0f}/s, the load generator was the limit, so the server may be able to do more"
-            )
-        elif after.achieved_rps < KEPT_SHARE * after.offered_rps:
-            why = f"of {after.offered_rps:,.0f}/s, only {after.achieved_rps:,.0f}/s were answered"
+            where = f"is at {knee.offered_rps:,.0f}/s or above" if knee else "is not known"
+            return f"the knee {where}, because the load generator was the limit at {rate}"
+        if after.achieved_rps < KEPT_SHARE * after.offered_rps:
+            why = f"at {rate}, only {after.achieved_rps:,.0f}/s were answered"
         else:
-            why = (
-                f"at {after.offered_rps:,.0f}/s, calls queue: the tail is more than {KEPT_TAIL:g} times that of the "
-                "lowest rate"
-            )
-        return (
-            f"knee: it kept up with {knee.offered_rps:,.0f}/s; {why}"
-            if knee
-            else (f"no knee: it did not keep up with the lowest rate: {why}")
-        )
+            why = f"at {rate}, the tail latency was more than {KEPT_TAIL:g} times that at the lowest rate"
+        if knee is None:
+            return f"there is no knee, because the server did not keep up even with the lowest rate ({why})"
+        return f"the knee is at {knee.offered_rps:,.0f}/s: {why}"
 
 
 def series(trials: pd.DataFrame, configurations: Sequence[PlannedConfiguration]) -> list[Series]:

@@ -32,21 +32,21 @@ def sentence(headline: Comparison, planned: PlannedHeadline, parts: Sequence[Par
     metric = metric_words(headline.metric)
     if not headline.computed:
         return (
-            f"{candidate} against {baseline} in {metric}{where}: inconclusive, no ratio could be computed "
+            f"{candidate} against {baseline} in {metric}{where}: inconclusive, because no ratio could be computed "
             f"({headline.missing or headline.note}); run at least {fewest_blocks()} blocks."
         )
     between = ""
     if headline.has_interval:
         low, high = qty.interval_ends(headline.ci_low, headline.ci_high)
-        between = f", 95 % interval {low} to {high}"
-    direction = " (lower is better)" if lower_is_faster(headline.metric) else ""
+        between = f"95% interval {low} to {high}, "
+    direction = "lower is better; " if lower_is_faster(headline.metric) else ""
     bound = f"{headline.bound_word} " if headline.bound_word else ""
     text = (
-        f"{candidate} has {bound}{qty.ratio(headline.ratio, 'sentence')} the {metric} of {baseline}{where}{direction}"
-        f"{between}, {headline.blocks} blocks: {headline.verdict}"
+        f"{candidate} has {bound}{qty.ratio(headline.ratio, 'sentence')} the {metric} of {baseline}{where} "
+        f"({direction}{between}{headline.blocks} blocks): {headline.verdict}"
     )
     if headline.verdict == "equivalent":
-        text += f" (the whole interval lies within {qty.percent_as_set(headline.delta)} of 1)"
+        text += f" (the whole interval is within {qty.percent_as_set(headline.delta)} of 1)"
     if headline.verdict == "inconclusive":
         text += f"; {advice(headline)}"
     shares = _parts(headline, parts)
@@ -73,10 +73,11 @@ def advice(headline: Comparison) -> str:
     if headline.obstacles:
         return "; ".join(headline.obstacles)
     if headline.blocks_needed is not None:
-        return f"at this noise level, a new study needs about {headline.blocks_needed} blocks to decide"
+        return f"at this noise level, a new study would need about {headline.blocks_needed} blocks for a verdict"
     return (
-        f"at this noise level, not even {MOST_BLOCKS:,} blocks would decide, since the ratio is too close to the edge "
-        f"of 1 ± {qty.percent_as_set(headline.delta)}: choose another smallest effect, or use a quieter machine"
+        f"at this noise level, not even {MOST_BLOCKS:,} blocks would be enough for a verdict, because the ratio is "
+        f"too close to the edge of 1 ± {qty.percent_as_set(headline.delta)}: choose a different smallest effect of "
+        "interest, or use a quieter machine"
     )
 
 
@@ -100,7 +101,7 @@ def _already(parts: Sequence[Part]) -> list[str]:
             between = ""
             if part.has_interval:
                 low, high = qty.interval_ends(part.ci_low, part.ci_high)
-                between = f", 95 % interval {low} to {high}"
+                between = f" (95% interval {low} to {high})"
             sentences.append(
                 f"For {who[:1].lower()}{who[1:]}, the ratio is {qty.ratio(part.ratio, 'sentence')}{between}: "
                 f"{part.verdict}."

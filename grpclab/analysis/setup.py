@@ -142,7 +142,10 @@ def _server(plan: StudyPlan, name: str, servers: Mapping[str, StoredProgram]) ->
     if target.kind == "greeter":
         return f"{label}, grpclab's own server"
     if target.address:
-        return f"{label}; at {target.address}, already running: each block is a new connection, not a fresh server"
+        return (
+            f"{label}; already running at {target.address}: each block opens new connections but does not start a "
+            "fresh server"
+        )
     program = servers.get(name, StoredProgram())
     versions = [text] if (text := _versions(program)) else []
     if target.app:

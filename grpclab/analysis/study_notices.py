@@ -63,6 +63,6 @@ def _combined(kind: str, on: list[tuple[str, Notice]], trials: int) -> Notice:
     return Notice(
         kind=printable(kind, 40),
         severity="warning" if any(notice.severity == "warning" for _, notice in on) else "note",
-        text=f"in {'all valid trials' if len(on) == trials else some} {printable(on[0][1].text, 300)}",
+        text=f"in {'all valid trials' if len(on) == trials else some}, {printable(on[0][1].text, 300)}",
         remedy=printable(on[0][1].remedy, 300),
     )

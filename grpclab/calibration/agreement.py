@@ -120,7 +120,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     errors, calls = int(frame["errors"].sum()), int(frame["requests"].sum())
     return [
         Claim(
-            claim="verdicts of the two engines on the optimized against the basic server",
+            claim="verdicts of the two engines, optimized server against basic server",
             goal="never opposite",
             measured=", ".join(verdicts) if enough else "too few blocks for a verdict",
             holds=not disagreement(frame) if enough else None,
@@ -173,11 +173,12 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         wide_height_in=1.9,
         narrow_height_in=2.1,
         alt=f"Ratios with 95 % intervals: {ratios}.",
-        caption=f"Optimized server against basic: {ratios}. {words.sentence_case(note)}.",
+        caption=f"Optimized server against basic server: {ratios}. {words.sentence_case(note)}.",
         how_to_read=(
-            f"Both servers run all the time on the same core and take turns under load, {blocks} in random order. "
-            "The ratios may differ, since a slow client is part of what is measured, but the verdicts must not be "
-            "opposite. The bar is the 95 % interval over blocks; inside the band, the difference is below 5 %."
+            f"Both servers run all the time on the same core and are loaded in turn, {blocks} in random order. The "
+            "ratios can differ, because a slow client is part of what is measured, but the verdicts must not be "
+            "opposite. Each bar is a 95% interval over blocks; inside the grey band, the two servers differ by less "
+            "than 5%."
         ),
         engines="engines: grpcio and wire",
     )
@@ -204,8 +205,8 @@ EXPERIMENT = Experiment(
     title="Agreement of the engines",
     question=(
         "Does a verdict on a server depend on the engine that loads it? The basic server is grpc.server with 10 "
-        "threads and its defaults; the optimized server is the same with larger HTTP/2 windows, keepalive and "
-        "spare threads. The client keeps its connections to both open."
+        "threads and its defaults; the optimized server adds larger HTTP/2 windows, keepalive and spare threads. The "
+        "client keeps its connections to both servers open."
     ),
     sized=sized,
     claims=claims,

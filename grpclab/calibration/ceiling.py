@@ -147,7 +147,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     return [
         Claim(
             claim="requests/s of the wire engine against h2load",
-            goal=f"at least {RATE_GOAL:g}× (wish: {RATE_WISH:g}×)",
+            goal=f"at least {RATE_GOAL:g}× (ideally {RATE_WISH:g}×)",
             measured=qty.ratio(to_c),
             holds=to_c >= RATE_GOAL,
         ),
@@ -164,7 +164,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             holds=cpu <= CPU_GOAL,
         ),
         Claim(
-            claim="failed calls, all tools together",
+            claim="failed calls of all generators together",
             goal="0",
             measured=f"{errors:,} of {calls:,}",
             holds=errors == 0,
@@ -186,8 +186,8 @@ def body(frame: pd.DataFrame) -> FigureBlock:
     cpu = ratios(frame, "cpu_us_per_call", "grpcio", "wire")
     caption = (
         f"The wire engine sends {qty.ratio(to_c.median())} as many requests as h2load and "
-        f"{qty.ratio(to_grpcio.median())} as many as the grpcio engine, which uses {qty.ratio(cpu.median())} as "
-        "much CPU per call."
+        f"{qty.ratio(to_grpcio.median())} as many as the grpcio engine, which uses {qty.ratio(cpu.median())} as much "
+        "CPU per call."
     )
     words = "; ".join(
         f"{tool} {qty.amount(medians['rps'][tool])} requests/s at {medians['cpu_us_per_call'][tool]:.1f} µs of CPU "
@@ -202,11 +202,11 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         alt=f"Dots by generator, medians of {qty.count(frame['round'].nunique(), 'round')}: {words}.",
         caption=caption,
         how_to_read=(
-            "Each faint dot is one round; the bar and the figure are their median, and the median ratio to h2load "
-            f"within rounds is in brackets. All generators use one core and {CONNECTIONS} connections with "
-            f"{IN_FLIGHT_EACH} calls in flight each. h2load is written in C and does not check gRPC; the wire "
-            "engine checks the framing and status of every answer and records every latency. A server faster than "
-            "the grpcio engine's bar cannot be measured with that engine."
+            "Each faint dot is one round. The bar and the number beside it are the median of the rounds, and the "
+            "number in brackets is the median ratio to h2load within rounds. Each generator uses one core and "
+            f"{CONNECTIONS} connections with {IN_FLIGHT_EACH} calls in flight each. h2load is written in C and does "
+            "not check gRPC; the wire engine checks the framing and status of every answer and records every "
+            "latency. The grpcio engine cannot measure a server that is faster than the engine's own bar."
         ),
         engines="engines: grpcio and wire",
     )
@@ -247,8 +247,9 @@ def _figure(column: str, value: float) -> str:
 EXPERIMENT = Experiment(
     title="The ceiling of the generator",
     question=(
-        "How fast a server can be measured on this machine before the generator is the limit? Three generators "
-        "take turns with the same server, which is written in C: h2load, also in C, and both engines."
+        "How fast can a server be before the load generator becomes the limit on this machine? Three generators take "
+        "turns loading the same server, which is written in C: h2load, also written in C, and the two engines of "
+        "grpclab."
     ),
     sized=sized,
     claims=claims,

@@ -35,7 +35,7 @@ def verdict(claims: Sequence[Claim]) -> str:
     judged = [c for c in claims if c.holds is not None]
     failed = [c.claim for c in judged if not c.holds]
     if not judged:
-        return "Nothing with a goal was measured."
+        return "None of the goals was measured."
     if not failed:
         return f"All {len(judged)} goals are met on this machine."
     return f"{len(judged) - len(failed)} of {len(judged)} goals are met on this machine. Not met: {'; '.join(failed)}."

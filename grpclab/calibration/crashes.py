@@ -245,7 +245,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     moments = f"kill -9 at {qty.count(kills, 'random moment')}"
     return [
         Claim(
-            claim=f"{moments}, resumed each time: has every trial of an undisturbed run, complete and only once",
+            claim=f"{moments}, with the study resumed each time: trials that are complete and stored exactly once",
             goal=f"all {len(undisturbed)}",
             measured=f"{len(killed) - broken} of {len(undisturbed)}",
             holds=same and not broken,
@@ -258,13 +258,16 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             holds=not left,
         ),
         Claim(
-            claim="overhead per trial besides warm-up and window, including a fresh server and the notebook",
+            claim=(
+                "time per trial besides the warm-up and the window, including the start of a fresh server and the "
+                "notebook"
+            ),
             goal=f"at most {OVERHEAD_GOAL_S:g} s",
             measured=f"{overhead:.2f} s",
             holds=overhead <= OVERHEAD_GOAL_S,
         ),
         Claim(
-            claim="share of the time of these short trials: warm-up and window",
+            claim="warm-up and window as a share of the time of these short trials",
             measured=qty.percent(measuring_share(frame)),
         ),
         *_of_the_default(float(frame["default_wall_s"].iloc[0]), float(frame["default_share"].iloc[0])),
@@ -273,17 +276,19 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
 
 def _of_the_default(wall_s: float, share: float) -> list[Claim]:
     if math.isnan(wall_s):
-        return [Claim(claim="the default study: not stored", goal=f"within {DEFAULT_GOAL_S / 60:g} minutes")]
+        return [
+            Claim(claim=("the default study, which is not stored here"), goal=f"within {DEFAULT_GOAL_S / 60:g} minutes")
+        ]
     minutes, seconds = divmod(round(wall_s), 60)
     return [
         Claim(
-            claim="the newest stored default study, up to the start of its last trial",
+            claim="time of the newest stored default study, up to the start of its last trial",
             goal=f"within {DEFAULT_GOAL_S / 60:g} minutes",
             measured=f"{minutes} min {seconds} s",
             holds=wall_s <= DEFAULT_GOAL_S,
         ),
         Claim(
-            claim="share of its time: idle, warm-up, window, profile",
+            claim="share of that time spent in idle periods, warm-ups, windows and profiles",
             goal="at least 50 %",
             measured=qty.percent(share),
             holds=share >= 0.5,
@@ -311,8 +316,8 @@ def body(frame: pd.DataFrame) -> Table:
 EXPERIMENT = Experiment(
     title="Killing a study",
     question=(
-        "A study is killed at random moments and resumed: is anything lost? The same study, left alone, shows how "
-        "much a trial costs besides its window."
+        "Is anything lost if a study is killed at random moments and resumed? An undisturbed run of the same study "
+        "shows how much time a trial takes besides its window."
     ),
     sized=sized,
     claims=claims,

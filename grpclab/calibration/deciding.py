@@ -94,7 +94,7 @@ def compare_all(numbers: dict[str, int], *, seed: int, scale: float = 1.0) -> pd
             say(f"{KINDS[name].title}, {at + 1} of {numbers[name]}: {told}, {row['wall_s']:.0f} s")
     frame = pd.DataFrame(rows)
     if (frame["failed"] != "").all():
-        raise MeasurementError(f"no comparison could be measured: {frame['failed'].iloc[0]}")
+        raise MeasurementError(f"none of the comparisons could be measured: {frame['failed'].iloc[0]}")
     return frame
 
 
@@ -172,18 +172,18 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             holds=won == 0 if of else None,
         ),
         Claim(
-            claim="equivalent",
+            claim="optimized against itself: equivalent",
             goal=f"at least {qty.percent(LEAST_EQUIVALENT)}",
             measured=f"{equivalent} of {of}",
             holds=equivalent >= LEAST_EQUIVALENT * of if of else None,
         ),
         Claim(
-            claim="intervals that exclude 1",
+            claim="optimized against itself: intervals that exclude 1",
             goal=f"at most {MOST_EXCLUDED:.1%}",
             measured=f"{excluded} of {of}",
             holds=excluded <= MOST_EXCLUDED * of if of >= 1 / MOST_EXCLUDED else None,
         ),
-        *resampling.claims(pooled(frame), "their blocks"),
+        *resampling.claims(pooled(frame), "optimized against itself"),
     ]
     for kind in PLANTED:
         rows = measured(frame, kind)
@@ -245,10 +245,10 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         alt=f"Intervals of {qty.count(len(frame), 'comparison')}. {caption}",
         caption=caption,
         how_to_read=(
-            "Each line is one comparison with its 95 % interval, made by grpclab compare with its defaults: the "
-            "noise of the first four blocks determines the number of blocks. Effects inside the band around 1 are "
-            "smaller than the smallest effect of interest. The dashed line is the planted ratio, created by work "
-            "in the handler whose cost was measured beforehand."
+            "Each line is one comparison with a 95% interval. The comparisons were made by grpclab compare with its "
+            "default settings, in which the noise of the first four blocks determines the number of blocks. Effects "
+            "inside the band around 1 are smaller than the smallest effect of interest. The dashed line is the "
+            "planted ratio: the handler of B did extra work whose cost had been measured beforehand."
         ),
         engines="engine: wire",
     )
@@ -275,8 +275,9 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 EXPERIMENT = Experiment(
     title="Reaching a verdict",
     question=(
-        "Does a comparison end with an answer, is it right, and is it quick? The command is run as a user would "
-        "run it: on a server against itself, and on differences of 5 and 10 % that were planted in B's handler."
+        "Does a comparison reach a verdict, is that verdict right, and how long does it take? The command is run as "
+        "a user would run it: first on a server against itself, then on differences of 5% and 10% planted in B's "
+        "handler."
     ),
     sized=sized,
     claims=claims,

@@ -153,13 +153,13 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             holds=len(marked) == len(rows),
         ),
         Claim(
-            claim="stops of server, load worker and link that are marked with the process that was stopped",
+            claim="stops of the server, a load worker or the link that are marked with the process that was stopped",
             goal="all",
             measured=f"{len(right)} of {len(named)}",
             holds=len(right) == len(named),
         ),
         Claim(
-            claim="stops of the server that show in full in the slowest call of an open loop",
+            claim="stops of the server that appear with their full length in the slowest call of an open loop",
             goal="all",
             measured=f"{len(counted)} of {len(opened)}",
             holds=len(counted) == len(opened),
@@ -207,8 +207,8 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     """The table."""
     table = Table(header=HEADER, rows=rows(frame), label="What the results say about disturbances")
     text = (
-        "In brackets: throughput and p99 relative to undisturbed windows. A result reports a disturbance through "
-        "its limit and the kinds of its notices."
+        "The figures in brackets are throughput and p99 relative to undisturbed windows. A result reports a "
+        "disturbance through its limit and its notices."
     )
     return [table, Paragraph(text=text)]
 
@@ -216,8 +216,9 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 EXPERIMENT = Experiment(
     title="Disturbances inside the window",
     question=(
-        "Other programs keep the cores busy, or the server, the generator or the link is stopped for a while: does "
-        "the result say so? It passes if the disturbance is marked on it or does not matter."
+        "Does a result say so if other programs keep the cores busy, or if the server, the load generator or the "
+        "link is stopped for a while? A result passes if it is marked with the disturbance, or if the disturbance "
+        "does not matter."
     ),
     sized=sized,
     claims=claims,

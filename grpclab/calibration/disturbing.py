@@ -146,7 +146,7 @@ def disturbed(what: Disturbance, route: Route, hands: Hands, seconds: float) -> 
         window = run.windows[0]
         if all(at <= window.opened_at + MOST_LATE_SHARE * seconds for at in began):
             return run
-    raise MeasurementError(f"{what.name}: the machine is too busy to disturb it in time")
+    raise MeasurementError(f"{what.name} could not be tested: the machine is too busy to start the disturbance in time")
 
 
 def _attempt(what: Disturbance, route: Route, hands: Hands, seconds: float) -> tuple[LoadRun, list[float]]:

@@ -35,7 +35,7 @@ def measure(cores: CorePlan, *, seconds: float) -> pd.DataFrame:
     in all rows). Raises MeasurementError on a single core, where two processes cannot both spin.
     """
     if cores.shared:
-        raise MeasurementError("two spinning processes need a core each, but this machine has only one")
+        raise MeasurementError("each of the two spinning processes needs a core, but this machine has only one")
     with (
         TemporaryFolder() as folder,
         Child(PEER, name="the echo", cpus=cores.server[:1]) as answering,
@@ -70,7 +70,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     """There is no goal: it is told."""
     named = [f"{name} {qty.duration(trip_s(frame, q))}" for name, q in tails.PERCENTILES.items()]
     words = ", ".join([*named, f"longest {qty.duration(trip_s(frame, 1.0))}"])
-    return [Claim(claim="TCP echo between two cores of this machine, both polling all the time", measured=words)]
+    return [Claim(claim="TCP echo between two cores of this machine that poll all the time", measured=words)]
 
 
 def body(frame: pd.DataFrame) -> FigureBlock:
@@ -100,8 +100,8 @@ def body(frame: pd.DataFrame) -> FigureBlock:
 
     caption = (
         f"Half of {trips:,} echoes take at most {qty.duration(trip_s(frame, 0.5))}; p99.9 is "
-        f"{qty.duration(trip_s(frame, 0.999))}, and the longest is {qty.duration(longest)}. Compare every tail "
-        "measured on this machine with this one."
+        f"{qty.duration(trip_s(frame, 0.999))}, and the longest is {qty.duration(longest)}. Compare every latency "
+        "tail measured on this machine with this one."
     )
     return figure_block(
         title="A TCP echo between two polling cores",
@@ -111,10 +111,10 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         alt=f"Curve of echo round trips by percentile. {caption}",
         caption=caption,
         how_to_read=(
-            "Two processes, each on its own core, send 8 bytes back and forth over TCP on loopback and never "
-            "sleep, so they wait for no scheduler, and there is no gRPC and no load. What remains is the kernel's "
-            "TCP and the moments in which the machine, or the host of a virtual machine, does something else. A "
-            "server's tail that is no longer than this one says nothing about the server."
+            "Two processes, each on a core of its own, send 8 bytes back and forth over TCP on loopback. They never "
+            "sleep, so they never wait for the scheduler; no gRPC and no load are involved. What remains is the time "
+            "in the kernel's TCP stack and the moments in which the machine, or the host of a virtual machine, does "
+            "something else. A server's tail that is no longer than this one says nothing about the server."
         ),
         engines="",
     )
@@ -122,7 +122,7 @@ def body(frame: pd.DataFrame) -> FigureBlock:
 
 EXPERIMENT = Experiment(
     title="The tail of the machine",
-    question="How long is the latency tail of this machine, with no gRPC and no load at all?",
+    question="How long is the latency tail of this machine, without gRPC and without any load?",
     sized=sized,
     claims=claims,
     body=body,

@@ -170,8 +170,11 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             halved = sliced.sd <= SHARE_GOAL * other.sd or (other.sd < QUIET and sliced.sd <= SMALL)
             told.append(
                 Claim(
-                    claim=f"{engine}: sd of ln ratio per block in slices, against fresh servers {KINDS[kind]}",
-                    goal=f"at most half, or at most {SMALL:g} if the other is below {QUIET:g}",
+                    claim=(
+                        f"{engine}: standard deviation of ln ratio per block in slices, against fresh servers "
+                        f"{KINDS[kind]}"
+                    ),
+                    goal=f"at most half of the other, or at most {SMALL:g} if the other is below {QUIET:g}",
                     measured=f"{sliced} against {other}, {_times(other.sd, sliced.sd)}",
                     holds=halved if enough else None,
                 )
@@ -188,7 +191,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         known = math.isfinite(hand_over_s)
         told.append(
             Claim(
-                claim=f"{engine}: hand-over, from the end of one slice to the start of the next",
+                claim=f"{engine}: time from the end of one slice to the start of the next",
                 goal=f"at most {qty.milliseconds(HAND_OVER_S)} (median)",
                 measured=f"{qty.milliseconds(hand_over_s)} (median), {qty.milliseconds(p90_s)} (90th percentile)"
                 if known
@@ -208,7 +211,10 @@ def _yardstick_claim(frame: pd.DataFrame, engine: str, sliced: Spread) -> Claim:
     without = Spread.of(numbers(rows, "ln_whole"))
     known = min(sliced.blocks, without.blocks) >= FEWEST_BLOCKS
     return Claim(
-        claim=f"{engine}: sd of ln ratio per block in slices, corrected for core speed against uncorrected",
+        claim=(
+            f"{engine}: standard deviation of ln ratio per block in slices, corrected for core speed against "
+            "uncorrected"
+        ),
         goal="smaller, or both at most 0.015",
         measured=f"{sliced} against {without}",
         holds=sliced.sd < without.sd or max(sliced.sd, without.sd) <= SMALL if known else None,
@@ -251,7 +257,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     costs = {engine: hand_overs(frame, engine)[0] for engine in engines}
     paid = [f"{qty.milliseconds(cost_s)} with {engine}" for engine, cost_s in costs.items() if math.isfinite(cost_s)]
     if paid:
-        caption += f" A hand-over between slices took {' and '.join(paid)} (median)."
+        caption += f" The median time between two slices was {' and '.join(paid)}."
     block = figure_block(
         title="A server against itself, measured in three ways",
         draw=draw,
@@ -260,11 +266,11 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         alt=f"Ratios of {qty.count(frame['block'].nunique(), 'block')} of each kind. {caption}",
         caption=caption,
         how_to_read=(
-            "Each dot is one block: the same configuration measured twice, on fresh servers, and the ratio of the "
-            "two. Any deviation from 1 is noise. The bar is one standard deviation in both directions. The three "
-            "kinds took turns, so all saw the same machine. Servers measured one after the other were measured for "
-            "the same counted time, and again for as long as the sliced block took including the edges of its "
-            "slices."
+            "Each dot is one block, in which the same configuration was measured twice, on fresh servers; the dot is "
+            "the ratio of the two measurements, so any deviation from 1 is noise. The bar is one standard deviation "
+            "in both directions. The three methods took turns, so the machine was in the same state for all of them. "
+            "Servers measured one after the other were measured for the same counted time as in slices, and then "
+            "again for as long as the sliced block took, including the edges of the slices."
         ),
         engines=f"engines: {' and '.join(engines)}",
     )
@@ -291,8 +297,8 @@ EXPERIMENT = Experiment(
     title="Noise that cancels",
     question=(
         "How much does it help to measure two servers in interleaved slices? A server is compared with itself in "
-        "three ways that take turns: in slices, and with fresh servers one after the other, for the same counted "
-        "time and for the same wall-clock time."
+        "three ways, which take turns: in slices, with fresh servers one after the other for the same counted time, "
+        "and with fresh servers one after the other for the same wall-clock time."
     ),
     sized=sized,
     claims=claims,

@@ -123,13 +123,13 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     runs = f"{qty.count(len(held), 'run')} of {qty.duration(held['window_s'].median())}"
     return [
         Claim(
-            claim=f"sends at {qty.amount(HELD_RPS)}/s match the drawn schedule",
+            claim=f"calls sent at {qty.amount(HELD_RPS)}/s, compared with the planned schedule",
             goal="equal in every run",
             measured=f"{sent:,} of {planned:,}, {runs}",
             holds=bool((held["sent"] == held["planned"]).all()),
         ),
         Claim(
-            claim=f"delay of sends at {qty.amount(HELD_RPS)}/s, spinning: p99, median over runs",
+            claim=f"p99 delay of sends at {qty.amount(HELD_RPS)}/s with spinning, median over runs",
             goal=f"at most {qty.duration(P99_GOAL_S)}",
             measured=qty.duration(p99),
             holds=p99 <= P99_GOAL_S if math.isfinite(p99) else None,
@@ -137,7 +137,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         *(
             [
                 Claim(
-                    claim=f"delay of sends at {qty.amount(HELD_RPS)}/s in other load shapes: p99, median over runs",
+                    claim=f"p99 delay of sends at {qty.amount(HELD_RPS)}/s in other load shapes, median over runs",
                     goal=f"at most {qty.duration(SHAPED_GOAL_S)}",
                     measured=", ".join(f"{name} {qty.duration(late_s)}" for name, late_s in of_shapes.items()),
                     holds=slowest_s <= SHAPED_GOAL_S if all(map(math.isfinite, of_shapes.values())) else None,
@@ -162,15 +162,15 @@ def body(frame: pd.DataFrame) -> FigureBlock:
     top = table[table["rate_rps"] == table["rate_rps"].max()].set_index("pacing")
     caption = (
         f"At {qty.amount(HELD_RPS)}/s, half of the sends are at most {qty.duration(top['late_p50_s']['spin'])} late "
-        f"with spinning and {qty.duration(top['late_p50_s']['timer'])} with the timer alone; p99 "
+        f"with spinning and {qty.duration(top['late_p50_s']['timer'])} with the timer alone; p99 is "
         f"{qty.duration(top['late_p99_s']['spin'])} and {qty.duration(top['late_p99_s']['timer'])}. In "
         f"{qty.count(len(held), 'run')} of {qty.duration(held['window_s'].median())} at that rate, "
-        f"{int(held['sent'].sum()):,} of {int(held['planned'].sum()):,} planned calls were sent, p99 "
-        f"{qty.duration(held['late_p99_s'].min())} to {qty.duration(held['late_p99_s'].max())} late."
+        f"{int(held['sent'].sum()):,} of {int(held['planned'].sum()):,} planned calls were sent, with a p99 delay of "
+        f"{qty.duration(held['late_p99_s'].min())} to {qty.duration(held['late_p99_s'].max())}."
     )
     if of_shapes := shaped_p99_s(frame):
         late = " and ".join(f"{qty.duration(late_s)} with {name}" for name, late_s in of_shapes.items())
-        caption += f" In other load shapes of that rate, p99 is {late}."
+        caption += f" In other load shapes at that rate, p99 is {late}."
     medians = "; ".join(
         f"{row.pacing} at {qty.amount(row.rate_rps)}/s p50 {qty.duration(row.late_p50_s)}, p99 "
         f"{qty.duration(row.late_p99_s)}, largest {qty.duration(row.late_max_s)}, busy "
@@ -185,12 +185,13 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         alt=f"Delay and share of a core by rate: {medians}.",
         caption=caption,
         how_to_read=(
-            "Left: the time from the planned send of a call until it was handed to the connection; the thick lines "
-            "are p99, the thin lines p50. With the timer, the generator sleeps until a call is due, and the kernel "
-            "wakes it some tens of microseconds later. With spinning, it sleeps until shortly before and then "
-            "polls the clock. Right: the share of the generator's core. Spinning is counted separately from being "
-            "busy, since it gives way to work; only the busy share shows whether the generator is near its limit. "
-            "Every call is sent, late or not, and its latency counts from its planned time."
+            "Left: the time from the planned send of a call until the call was handed to the connection; thick lines "
+            "are p99, thin lines p50. With the timer, the generator sleeps until a call is due, and the kernel wakes "
+            "the generator some tens of microseconds later. With spinning, the generator sleeps until shortly before "
+            "the call is due and then polls the clock. Right: the share of the generator's core that was used. "
+            "Spinning is counted separately from real work, because spinning gives way to work; only the busy share "
+            "shows whether the generator is near its limit. Every call is sent, late or not, and latency is measured "
+            "from the planned time."
         ),
         engines="engine: wire",
     )
@@ -259,8 +260,8 @@ def _cost(ax: Axes, table: pd.DataFrame) -> None:
 EXPERIMENT = Experiment(
     title="Delay of sends",
     question=(
-        "An open loop promises to send each call on time. How late is it at which rate, and how much CPU does "
-        "punctuality cost?"
+        "An open loop promises to send each call on time. How late are calls sent at each rate, and how much CPU "
+        "does it take to be punctual?"
     ),
     sized=sized,
     claims=claims,

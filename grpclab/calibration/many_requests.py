@@ -99,7 +99,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         found = ratio(frame, count)
         told.append(
             Claim(
-                claim=f"CPU per call with {count:,} requests / with one request",
+                claim=f"CPU per call with {count:,} requests, divided by CPU per call with one request",
                 goal=f"at most {goal:.2f}×",
                 measured=f"{found.mean:.3f}×, {found.low:.3f} to {found.high:.3f}",
                 holds=True if found.high <= goal else False if found.low > goal else None,
@@ -120,9 +120,9 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         rows.append([f"{count:,}", f"{cpu.median():.2f} µs", f"{found.mean:.3f}×" if found else "", between])
     header = ["requests", "CPU per call", "ratio to one request", "95 % interval"]
     sentence = (
-        f"Requests of {SIZE} bytes, {qty.count(frame['round'].nunique(), 'round')}, interleaved. All requests are "
-        "in one file that each worker maps into memory; each call takes the next one and pays for the parts that "
-        "are not in a processor cache."
+        f"Requests of {SIZE} bytes were sent in {qty.count(frame['round'].nunique(), 'interleaved round')}. All "
+        "requests are in one file, which each worker maps into memory. Each call takes the next request from that "
+        "file and has to load whatever is not in a processor cache."
     )
     return [Paragraph(text=sentence), Table(header=header, rows=rows, label="Cost of many requests", numeric=range(4))]
 

@@ -87,13 +87,13 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     peak, growth, calls = float(frame["rss_bytes"].max()), growth_bytes(frame), int(frame["calls"].max())
     return [
         Claim(
-            claim=f"resident memory of a worker over {calls:,} calls",
+            claim=f"peak resident memory of a worker over {calls:,} calls",
             goal=f"below {GOAL_BYTES / 1e6:.0f} MB",
-            measured=f"at most {peak / 1e6:.1f} MB",
+            measured=f"{peak / 1e6:.1f} MB",
             holds=peak < GOAL_BYTES,
         ),
         Claim(
-            claim="its growth over the second half of the calls",
+            claim="growth of that memory over the second half of the calls",
             goal=f"below {GROWTH_BYTES / 1e6:.0f} MB",
             measured=f"{growth / 1e6:+.2f} MB",
             holds=growth < GROWTH_BYTES,
@@ -120,8 +120,8 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         ax.set_title("resident memory of the worker")
 
     caption = (
-        f"Over {calls:,} calls, the worker's resident memory is at most {peak / 1e6:.1f} MB; over the second half "
-        f"of them, it changes by {growth_bytes(frame) / 1e6:+.2f} MB."
+        f"Over {calls:,} calls, the worker's resident memory is at most {peak / 1e6:.1f} MB. Over the second half of "
+        f"the calls, memory changes by {growth_bytes(frame) / 1e6:+.2f} MB."
     )
     return figure_block(
         title="Memory over a long run",
@@ -131,9 +131,9 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         alt=f"Line chart of a worker's memory over calls, {qty.count(len(frame), 'sample')}. {caption}",
         caption=caption,
         how_to_read=(
-            "The worker makes calls as fast as one core allows and records each of them. Records are written to "
-            "disk in chunks, so memory contains one chunk at a time, no matter how long the run is. The line "
-            "should be flat; the limit applies to the whole process, including Python and its libraries."
+            "The worker makes calls as fast as one core allows and records each of them. Records are written to disk "
+            "in chunks, so only one chunk at a time is in memory, no matter how long the run is. The line should be "
+            "flat. The bound applies to the whole process, including Python and all libraries."
         ),
         engines="engine: wire",
     )
@@ -141,7 +141,7 @@ def body(frame: pd.DataFrame) -> FigureBlock:
 
 EXPERIMENT = Experiment(
     title="Memory",
-    question="Can a run be arbitrarily long?",
+    question="Does a worker's memory stay bounded in a long run?",
     sized=sized,
     claims=claims,
     body=body,

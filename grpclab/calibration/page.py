@@ -20,7 +20,8 @@ from grpclab.report.tables import FactList, Missing, Paragraph, Piece
 TITLE = "How well grpclab measures"
 QUESTION = (
     "How far can you trust figures from grpclab on this machine? Each part checks one instrument against a known "
-    "reference: a generator written in C, a server that reports its true latency, a link without delay."
+    "reference: a load generator written in C, a server that reports the true latency of each call, a link without "
+    "delay."
 )
 OTHERS_LIMIT = 0.05
 """What others may use of the machine before the report warns of it."""
@@ -131,18 +132,18 @@ def _warnings(about: About) -> tuple[str, ...]:
     """What makes these figures worth less than those of another run."""
     warnings = []
     if not about.parameters.full:
-        warnings.append("This was a short run; a full run (full = true) has longer windows.")
+        warnings.append("This was a short run. A full run (full = true) has longer windows.")
     if about.parameters.scale < 1:
         warnings.append(f"All durations were scaled by {about.parameters.scale:g}, so no figure here is a result.")
     busy = {name: share for name, share in about.others.items() if share > OTHERS_LIMIT}
     if busy:
         shares = words.listing([f"{EXPERIMENTS[name].title} {qty.percent(share)}" for name, share in busy.items()])
         warnings.append(
-            f"Other programs used this machine at the same time (share of all its cores): {shares}. "
-            "This shows in the tails."
+            f"Other programs used this machine at the same time ({shares}, as a share of all cores). That affects "
+            "the tails."
         )
     if len(about.machine.affinity) == 1:
-        warnings.append("This machine has one core, which generator and server compete for.")
+        warnings.append("This machine has only one core, so the load generator and the server compete for it.")
     return tuple(warnings)
 
 

@@ -124,5 +124,7 @@ def work_us(
             if len(slopes) == 1:  # it only says what to try
                 tried_us = max(0.5, slower - 1) / slopes[0]
     if not slopes:
-        raise MeasurementError(f"no difference could be planted: {failed or 'work in the handler has no effect'}")
+        raise MeasurementError(
+            f"no difference could be planted in the server: {failed or 'work in the handler has no effect'}"
+        )
     return round((slower - 1) / fmean(slopes[1:] or slopes), 2)

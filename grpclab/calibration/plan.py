@@ -35,20 +35,24 @@ class Plan:
     Raises DesignError, one line naming the parameter and the value, for anything it cannot be.
     """
 
-    name: str = _parameter(OWN, "folder under results/ and report under reports/; calibration is the published one")
-    full: bool = _parameter(False, "all rounds and sizes, about 3 hours; otherwise a short run, about 20 minutes")
-    rounds: int = _parameter(6, "interleaved rounds of each comparison; figures are medians over them")
-    seed: int = _parameter(1, "order within the rounds, and arrivals")
-    only: str = _parameter("", "names of the parts to run, separated by commas; empty: all")
-    scale: float = _parameter(1.0, "factor for every duration; below 1 for a trial run whose figures mean little")
+    name: str = _parameter(OWN, ("folder in results/ and report in reports/; calibration is the published report"))
+    full: bool = _parameter(
+        False, ("all rounds and sizes, which takes about 3 hours; a short run takes about 20 minutes")
+    )
+    rounds: int = _parameter(6, "number of interleaved rounds of each comparison; figures are medians over the rounds")
+    seed: int = _parameter(1, "seed for the order within rounds and for arrivals")
+    only: str = _parameter("", "names of the parts to run, separated by commas; if empty, all parts run")
+    scale: float = _parameter(
+        1.0, ("factor for every duration; below 1 gives a quick test run whose figures mean little")
+    )
 
     def __post_init__(self) -> None:
         checks = {
             "name": _name,
             "full": parameters.switch,
-            "rounds": parameters.number(int, minimum=1, maximum=1000, wanted="a whole number of rounds, 1 to 1000"),
+            "rounds": parameters.number(int, minimum=1, maximum=1000, wanted="a whole number of rounds from 1 to 1000"),
             "seed": parameters.CHECKS["seed"],
-            "scale": parameters.number(float, minimum=0.01, maximum=100, wanted="a factor, 0.01 to 100"),
+            "scale": parameters.number(float, minimum=0.01, maximum=100, wanted="a factor from 0.01 to 100"),
         }
         for name, check in checks.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))

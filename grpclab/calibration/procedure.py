@@ -168,8 +168,8 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     header = ["truth", "smallest effect", "block noise", "blocks, median", "share of comparisons"]
     text = (
         f"{int(frame['comparisons'].iloc[0]):,} simulated comparisons in each case, each with a pilot of "
-        f"{PILOT_BLOCKS} blocks that count. The number of blocks follows from the upper 80 % bound of their noise, "
-        f"is at most {MOST_BLOCKS}, and never depends on the effect."
+        f"{PILOT_BLOCKS} blocks, which count as well. The number of blocks follows from the upper 80% bound of the "
+        f"pilot's noise, is at most {MOST_BLOCKS}, and never depends on the effect."
     )
     table = Table(header=header, rows=rows, label="Simulated comparisons", numeric={0, 1, 2, 3, 4})
     return [Paragraph(text=text), table]
@@ -177,8 +177,10 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 
 EXPERIMENT = Experiment(
     title="A comparison from its pilot to its verdict, simulated",
-    question="What are the error rates of the whole procedure, in which the pilot's noise determines the number of "
-    "blocks?",
+    question=(
+        "What are the error rates of the whole procedure, from the pilot, whose noise determines the number of "
+        "blocks, to the verdict?"
+    ),
     sized=sized,
     claims=claims,
     body=body,

@@ -94,17 +94,16 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     header = ["mode", "CPU per call", "over the rounds", "bytes on disk"]
     disk = float(table["middle"][DISK])
     sentence = (
-        f"Recording a call costs {disk:.0f} ns of CPU, so a generator that sends 100,000 calls/s spends "
-        f"{qty.percent(disk * 1e-9 * 1e5)} of its core on recording the latency of every call, and a million calls "
-        f"take {float(table['size'][DISK]):.0f} MB on disk. Nothing is sampled, and nothing is averaged before it "
-        "is written."
+        f"Recording a call costs {disk:.0f} ns of CPU, so a load generator that sends 100,000 calls/s spends "
+        f"{qty.percent(disk * 1e-9 * 1e5)} of a core on recording the latency of every call. A million calls take "
+        f"{float(table['size'][DISK]):.0f} MB on disk. Every call is written; none is sampled or averaged beforehand."
     )
     return [Paragraph(text=sentence), Table(header=header, rows=rows, label="Cost of recording", numeric=range(1, 4))]
 
 
 EXPERIMENT = Experiment(
     title="The cost of recording",
-    question="Every call is recorded. How much does that cost the generator?",
+    question="The load generator records every call. How much does recording cost?",
     sized=sized,
     claims=claims,
     body=body,

@@ -113,10 +113,13 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
     added = qty.duration(added_s(frame))
     return [
         Claim(
-            claim=f"emulated link without delay against no link; latency with 1 in flight, requests/s with {MANY}",
+            claim=(
+                f"emulated link without delay against no link: latency with 1 call in flight, requests/s with {MANY} "
+                "in flight"
+            ),
             measured=f"{latency} p50 latency, {added} added, {rate} requests/s",
         ),
-        Claim(claim=f"median latency over a link of {RTT_MS:g} ms", measured=qty.duration(far_s(frame))),
+        Claim(claim=f"median latency over a {RTT_MS:g} ms link", measured=qty.duration(far_s(frame))),
     ]
 
 
@@ -149,8 +152,8 @@ def body(frame: pd.DataFrame) -> FigureBlock:
     one = of(frame, DIRECT, ONE, "p50_s").median()
     caption = (
         "Through a relay without delay, the median latency with one call at a time is "
-        f"{qty.duration(added_s(frame))} above the {qty.duration(one)} of a direct connection; through a link of "
-        f"{RTT_MS:g} ms, it is {qty.duration(far_s(frame))}."
+        f"{qty.duration(added_s(frame))} above the {qty.duration(one)} of a direct connection. Through a {RTT_MS:g} "
+        f"ms link, the median latency is {qty.duration(far_s(frame))}."
     )
     medians = "; ".join(f"{name} {qty.ratio(values.median())}" for name, values in by_name.items())
     return figure_block(
@@ -161,11 +164,12 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         alt=f"Ratio of the relay to a direct connection, one dot per round. Medians: {medians}.",
         caption=caption,
         how_to_read=(
-            "Each dot is one round and the bar is their median. The relay's cost shows to the right of 1 for "
-            "latency and to the left of 1 for requests/s; dots on both sides of 1 mean that it is smaller than the "
-            "variation between rounds. The relay is a separate process that copies every byte, so it has a "
-            "noticeable cost on a machine with few cores, but both sides of a comparison over a link pay the same. "
-            "Delays over a link are kept to a grid of one millisecond; they may be late but are never early."
+            "Each dot is one round, and the bar is the median of the rounds. The relay's cost shows to the right of "
+            "1 for latency and to the left of 1 for requests/s; dots on both sides of 1 mean that the cost is "
+            "smaller than the variation between rounds. The relay is a separate process that copies every byte, so "
+            "the cost is noticeable on a machine with few cores, but both sides of a comparison over a link pay the "
+            "same. Over a link, delays are rounded up to whole milliseconds, so a message can arrive late but never "
+            "early."
         ),
         engines="engine: wire",
     )
@@ -173,7 +177,7 @@ def body(frame: pd.DataFrame) -> FigureBlock:
 
 EXPERIMENT = Experiment(
     title="The emulated link",
-    question="How much does the relay that emulates a network cost when it has nothing to emulate?",
+    question="How much does the relay that emulates a network cost when there is nothing to emulate?",
     sized=sized,
     claims=claims,
     body=body,

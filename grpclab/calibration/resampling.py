@@ -90,13 +90,13 @@ def claims(ln_ratios: npt.ArrayLike, what: str, sizes: Sequence[int] = BLOCKS) -
     few = f"too few blocks: {len(values)}"
     return [
         Claim(
-            claim=f"{what}, blocks resampled with the sides swapped at random: the 95 % interval contains 1",
+            claim=f"{what}, with blocks resampled and sides swapped at random: 95% intervals that contain 1",
             goal=f"{qty.percent(GOAL[0])} to {qty.percent(GOAL[1])}",
             measured=", ".join(f"{share:.1%} from {blocks} blocks" for blocks, share in shares.items()) or few,
             holds=all(GOAL[0] <= share <= GOAL[1] for share in shares.values()) if enough else None,
         ),
         Claim(
-            claim=f"{what}, mean of ln ratio over all blocks, sides not swapped",
+            claim=f"{what}: mean of ln ratio over all blocks, with sides not swapped",
             goal=f"within {ERRORS:g} standard errors of 0",
             measured=f"{errors:+.1f} standard errors" if math.isfinite(errors) else few,
             holds=abs(errors) <= ERRORS if math.isfinite(errors) else None,

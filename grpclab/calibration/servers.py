@@ -75,7 +75,7 @@ def _require(keeper: Child, pid: int, port: int) -> None:
     last_line = ""
     with contextlib.suppress(WorkerError):
         last_line = keeper.receive(0.5, ProgramEnded).output.strip().rpartition("\n")[2]
-    raise ServerError(f"nghttpd does not listen on port {port}{f': {last_line}' if last_line else ''}")
+    raise ServerError(f"nghttpd did not start listening on port {port}{f': {last_line}' if last_line else ''}")
 
 
 def reference(service_time: str = "none", *, stall: str = "", cores: CorePlan, seed: int) -> ReferenceSpec:

@@ -135,9 +135,9 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     header = ["block noise", "blocks", "outliers", "share of studies"]
     text = (
         f"{studies:,} simulated studies in each case. Both sides of a block follow the speed of the machine, which "
-        f"drops by {qty.percent(1 - TREND)} over the study; with outliers, one side of {qty.percent(OUTLIERS)} of "
-        "the blocks loses four times the noise. Noise is the standard deviation of the logarithm of a block's "
-        "ratio; the next part shows its value on this machine."
+        f"drops by {qty.percent(1 - TREND)} over the study. In cases with outliers, one side of "
+        f"{qty.percent(OUTLIERS)} of the blocks is slower by four times the noise. Noise is the standard deviation "
+        "of the logarithm of a block's ratio; the next part shows the noise of this machine."
     )
     table = Table(header=header, rows=rows, label="Simulated studies", numeric={0, 1, 3})
     return [Paragraph(text=text), table]
@@ -145,7 +145,10 @@ def body(frame: pd.DataFrame) -> list[Piece]:
 
 EXPERIMENT = Experiment(
     title="Intervals and verdicts, simulated",
-    question="How often is an interval right and a verdict wrong? This simulates studies with a known truth.",
+    question=(
+        "How often is an interval right, and how often is a verdict wrong? This part simulates studies in which the "
+        "truth is known."
+    ),
     sized=sized,
     claims=claims,
     body=body,

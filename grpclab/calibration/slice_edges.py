@@ -58,10 +58,10 @@ class PlantedCase:
 
 
 CASES: dict[str, PlantedCase] = {
-    "small": PlantedCase(title="1.05× by work, 64 in flight", both={"load.concurrency": 64}, slower=1.05),
-    "large": PlantedCase(title="4× by work, 8 in flight", both={"load.concurrency": 8}, slower=4.0),
+    "small": PlantedCase(title="1.05× by extra work, 64 in flight", both={"load.concurrency": 64}, slower=1.05),
+    "large": PlantedCase(title="4× by extra work, 8 in flight", both={"load.concurrency": 8}, slower=4.0),
     "per-call": PlantedCase(
-        title="4× by work, one channel per call, 8 in flight",
+        title="4× by extra work, one channel per call, 8 in flight",
         both={"load.concurrency": 8, "client.pooling": "per_call"},
         slower=4.0,
     ),
@@ -255,8 +255,11 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             about = "" if what == "B over A" else f", or lies within {qty.percent(CLOSE)}"
             told.append(
                 Claim(
-                    claim=f"{CASES[case].title}: {what}, slices of 1, 2 and 4 times their length against one window",
-                    goal=f"each interval of the difference contains 0{about}",
+                    claim=(
+                        f"{CASES[case].title}: {what}, in slices of 1, 2 and 4 times the chosen length against one "
+                        "window"
+                    ),
+                    goal=f"every interval of the difference contains 0{about}",
                     measured=_worst(found[rows], agree[rows]),
                     holds=bool(agree[rows].all()) if rows.any() else None,
                 )
@@ -310,10 +313,10 @@ def _ratio(logs: Floats) -> Cell:
 EXPERIMENT = Experiment(
     title="The edges of slices",
     question=(
-        "A short slice consists mostly of its edges. Does it give the same result as one long window? Known "
-        "differences are measured on the same servers in turn, in slices of the chosen length, of twice and four times "
-        "that length, and in one window. In addition, an open loop measures a server that stalls, in slices and in "
-        "one window."
+        "Most of a short slice is taken up by its edges. Do slices still give the same result as one long window? "
+        "Known differences between two servers are measured in slices of the chosen length, of twice and of four "
+        "times that length, and in one window, in turn. In addition, an open loop measures a server that stalls, in "
+        "slices and in one window."
     ),
     sized=sized,
     claims=claims,

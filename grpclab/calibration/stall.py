@@ -88,7 +88,7 @@ def measure(cores: CorePlan, *, seconds: float, seed: int) -> pd.DataFrame:
                 )
         if not any(len(frame) and frame["mode"].iloc[0] == mode for frame in frames):
             raise MeasurementError(
-                f"no call of the {mode} loop began in its window of {seconds:g} s: the machine is too busy"
+                f"no call of the {mode} loop began in the window of {seconds:g} s: the machine is too busy"
             )
     return pd.concat(frames, ignore_index=True)
 
@@ -136,7 +136,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             holds=GOAL[0] * stall_s <= p99_s <= GOAL[1] * stall_s if np.isfinite(p99_s) else None,
         ),
         Claim(
-            claim=f"{what}, closed loop: not visible",
+            claim=f"{what}, closed loop (which does not see the stall)",
             goal=f"below {qty.duration(0.1 * stall_s)}",
             measured=qty.duration(missed),
             holds=missed < 0.1 * stall_s if np.isfinite(missed) else None,
@@ -183,25 +183,25 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         wide_height_in=4.0,
         narrow_height_in=6.6,
         alt=(
-            f"Latency by percentile, and over time, of a server that stops for {qty.duration(stall_s)}. p99: "
+            f"Latency by percentile and over time, for a server that stops for {qty.duration(stall_s)}. p99: "
             + "; ".join(f"{NAMES[mode]} {qty.duration(percentile(shown(frame, mode), 0.99))}" for mode in MODES)
             + "."
         ),
         caption=(
             f"The server stalled for {qty.duration(stall_s)} out of {qty.duration(stall_s / STALL_SHARE)}. The open "
-            f"loop's p99 is {qty.duration(p99_s)}; the closed loop's is {qty.duration(missed)}, since only {caught} "
-            f"of its {calls[CLOSED]:,} calls were affected by the stall."
+            f"loop's p99 is {qty.duration(p99_s)}; the closed loop's p99 is {qty.duration(missed)}, because only "
+            f"{caught} of its {calls[CLOSED]:,} calls were affected by the stall."
         ),
         how_to_read=(
-            "Users do not stop coming because a server has stalled. In an open loop, calls are due by a schedule: "
-            "a tenth of them fall into the stall and wait for the rest of it, so one call in a hundred waits for "
-            "nine tenths of the stall. A closed loop has few callers, and each waits for its answer before it "
-            "calls again. Each caller makes one slow call, and the calls that users would have made during the "
-            "stall are never made and never counted. This is called coordinated omission. A tool that has a "
-            "schedule but allows few calls in flight, and measures from the actual send, misses the same calls, "
-            "because they wait inside the tool (dashed). Measuring from the planned send includes them; adding "
-            "artificial samples afterwards would count them twice. Right: each call by the time at which it was "
-            "due, or made."
+            "Users do not stop coming because a server has stalled. In an open loop, calls are due according to a "
+            "schedule: a tenth of the calls fall into the stall and wait for the rest of it, so one call in a "
+            "hundred waits for at least nine tenths of the stall. A closed loop has few callers, and each of them "
+            "waits for an answer before calling again. Each caller makes one slow call, and the calls that users "
+            "would have made during the stall are never made and never counted. This effect is called coordinated "
+            "omission. A tool that follows a schedule but allows few calls in flight, and measures from the actual "
+            "send, misses the same calls, because they wait inside the tool (dashed). Measuring from the planned "
+            "send includes those calls; adding artificial samples afterwards would count them twice. Right: each "
+            "call at the time when it was due or, in a closed loop, made."
         ),
         engines="engine: wire",
     )
@@ -266,8 +266,8 @@ def _thinned(calls: pd.DataFrame, above_s: float) -> pd.DataFrame:
 EXPERIMENT = Experiment(
     title="A stall, and who notices it",
     question=(
-        "A server stalls for a tenth of the time. An open loop and a closed loop put the same load on it while it "
-        "runs: what latency does each report?"
+        "A server stalls for a tenth of the time. While the server runs, an open loop and a closed loop put the same "
+        "load on it. What latency does each loop report?"
     ),
     sized=sized,
     claims=claims,

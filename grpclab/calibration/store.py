@@ -91,7 +91,10 @@ class Results:
         except (FileNotFoundError, ValueError):
             raise DesignError(f"no calibration in {self.folder}: run notebooks/calibration.ipynb first") from None
         if (version := document.get("schema_version")) != SCHEMA_VERSION:
-            raise DesignError(f"{path} has schema version {version}; this grpclab reads version {SCHEMA_VERSION}")
+            raise DesignError(
+                f"{path} has schema version {version}, but this version of grpclab reads only schema version "
+                f"{SCHEMA_VERSION}"
+            )
         try:
             return read(About, document)
         except ValueError as error:

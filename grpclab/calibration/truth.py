@@ -97,7 +97,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             measured=qty.duration(middle),
             holds=middle <= MEDIAN_GOAL_S,
         ),
-        Claim(claim="the same, tail", measured=", ".join(tail)),
+        Claim(claim="measured minus true latency, tail", measured=", ".join(tail)),
     ]
 
 
@@ -144,7 +144,11 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     errors = percentile_errors(frame)
     middle = median_added_s(frame)
     worst = errors["error_share"].dropna()
-    off = f" Its percentiles are off by {_percent(worst.min())} to {_percent(worst.max())}." if len(worst) else ""
+    off = (
+        (f" The measured percentiles are off by {_percent(worst.min())} to {_percent(worst.max())}.")
+        if len(worst)
+        else ""
+    )
     block = figure_block(
         title="Measured and true latency",
         draw=draw,
@@ -152,16 +156,17 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         narrow_height_in=6.2,
         alt=f"Curves by percentile over {len(frame):,} calls. Measured and true latency: {_told(errors)}.",
         caption=(
-            f"For half of the calls, the measured latency is at most {qty.duration(middle)} above their time inside "
-            f"the server; the difference is the way there and back, and the generator.{off}"
+            f"For half of the calls, the measured latency is at most {qty.duration(middle)} longer than the time "
+            "inside the server; the difference is the way to the server and back, plus the load generator's own "
+            f"delay.{off}"
         ),
         how_to_read=(
             f"The reference server holds each call for a random time from {SERVICE_TIME} and then reports how long "
-            "the call was really inside, from reading its bytes to writing its answer. Left: the distribution of "
-            "that time and of the latency that the generator measured; where the lines coincide, grpclab measures "
-            "correctly. Right: the difference for each call. Its right end is the tail of this machine, mostly "
-            "time in which a process was not on its core. Latency counts from the planned send, so a late send is "
-            "part of it."
+            "the call was really inside the server, from reading the request to writing the answer. Left: the "
+            "distributions of that time and of the latency that the load generator measured; where the lines "
+            "coincide, grpclab measures correctly. Right: the difference for each call. The right end of that curve "
+            "is the tail of this machine, mostly time in which a process was not running on its core. Latency is "
+            "measured from the planned send, so it includes the delay of a late send."
         ),
         engines="engine: wire",
     )
@@ -194,8 +199,8 @@ def _told(errors: pd.DataFrame) -> str:
 EXPERIMENT = Experiment(
     title="Measured and true latency",
     question=(
-        "Is the latency that grpclab reports correct? The reference server reports for each call how long it was "
-        "really inside."
+        "Is the latency that grpclab reports correct? For each call, the reference server reports how long the call "
+        "was really inside the server."
     ),
     sized=sized,
     claims=claims,

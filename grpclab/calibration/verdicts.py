@@ -150,13 +150,16 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
             holds=slower >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
         ),
         Claim(
-            claim="their intervals contain the ratio of the true times inside the server",
+            claim="1.00 against 1.30 ms of work: intervals that contain the ratio of the true times inside the server",
             goal=f"at least {qty.percent(LEAST_FOUND_SHARE)}",
             measured=f"{holding} of {len(planted)}",
             holds=holding >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
         ),
         Claim(
-            claim="the same ratio with the round trip added to both sides, as it shows in throughput",
+            claim=(
+                "1.00 against 1.30 ms of work: intervals that contain that ratio with the round trip added to both "
+                "times"
+            ),
             goal=f"at least {qty.percent(LEAST_FOUND_SHARE)}",
             measured=f"{with_way} of {len(planted)}",
             holds=with_way >= LEAST_FOUND_SHARE * len(planted) if len(planted) else None,
@@ -198,8 +201,8 @@ def body(frame: pd.DataFrame) -> FigureBlock:
     caption = (
         f"Of {len(same)} comparisons of optimized with itself, {false} came out faster or slower; of {len(planted)} "
         f"planted differences, {slower} were detected, with {planted['blocks'].min():g} to "
-        f"{planted['blocks'].max():g} blocks. Block noise here is {qty.percent(noise(frame))}; a comparison took "
-        f"{frame['wall_s'].median():.0f} s."
+        f"{planted['blocks'].max():g} blocks. The block noise of this machine is {qty.percent(noise(frame))}, and "
+        f"the median comparison took {frame['wall_s'].median():.0f} s."
     )
     return figure_block(
         title="Verdicts with a known truth",
@@ -209,10 +212,10 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         alt=f"Intervals of {qty.count(len(frame), 'comparison')} with the truth of each. {caption}",
         caption=caption,
         how_to_read=(
-            "Each line is one comparison with its 95 % interval; coloured lines ended with the verdict faster or "
-            "slower. The small vertical mark is the truth: 1 on the left, and on the right the ratio of the times "
-            "that the reference servers reported for the measured calls. The blue mark is that ratio with the "
-            "round trip added to both times, which is what throughput can show. The grey band is 1 ± 5 %."
+            "Each line is one comparison with a 95% interval; coloured lines are comparisons with the verdict faster "
+            "or slower. The small vertical mark is the truth: 1 on the left, and on the right the ratio of the times "
+            "that the reference servers reported for the measured calls. The blue mark is that ratio with the round "
+            "trip added to both times, which is what throughput can show. The grey band is 1 ± 5%."
         ),
         engines="engines: grpcio (left), wire (right)",
     )
@@ -221,7 +224,7 @@ def body(frame: pd.DataFrame) -> FigureBlock:
 EXPERIMENT = Experiment(
     title="Verdicts with a known truth",
     question=(
-        "Are verdicts right on this machine, with its own noise? A server is compared with itself and with one "
+        "Are verdicts right despite the noise of this machine? A server is compared with itself, and with a server "
         "that takes 1.3 times as long."
     ),
     sized=sized,

@@ -149,7 +149,7 @@ class _Pages:
     async def _alone(self, look: Callable[[], Awaitable[Result]]) -> Result:
         """Look at the servers, unless someone does already: nobody is queued."""
         if self._profiling.locked():
-            raise web.HTTPConflict(text="another profile is being taken: try again when it has finished\n")
+            raise web.HTTPConflict(text="another profile is being taken: try again when that profile is finished\n")
         async with self._profiling:
             return await look()
 
@@ -171,7 +171,7 @@ async def _sample(pids: Sequence[int], seconds: int) -> pyspy.PySpyProfile:
 def _seconds(request: web.Request) -> int:
     text = request.query.get("seconds", str(DEFAULT_S))
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= LONGEST_S:
-        raise web.HTTPBadRequest(text=f"seconds={text[:40]!r}: expected a whole number from 1 to {LONGEST_S}\n")
+        raise web.HTTPBadRequest(text=f"invalid seconds={text[:40]!r}: expected a whole number from 1 to {LONGEST_S}\n")
     return int(text)
 
 
@@ -207,15 +207,17 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
         LinkedPage(
             path="/debug/pprof/flamegraph?seconds=5",
             title="Flamegraph",
-            text="What the Python threads are doing, sampled by py-spy, as a flamegraph: click a frame to zoom, "
-            "type to search.",
+            text=(
+                "A flamegraph of what the Python threads are doing, sampled by py-spy. Click a frame to zoom; type to "
+                "search."
+            ),
         ),
         LinkedPage(
             path="/debug/pprof/profile?seconds=30",
             title="CPU profile",
-            text="The same profile for ",
+            text="The same profile in the format that ",
             code="go tool pprof",
-            more=" and other tools that read the pprof format.",
+            more=" and similar tools read.",
         ),
     ]
     if whole:
@@ -223,14 +225,18 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
             LinkedPage(
                 path="/debug/pprof/heap?seconds=10",
                 title="Heap profile",
-                text="Memory allocated in this time and still held at the end, by tracemalloc, which slows the "
-                "server down while it runs.",
+                text=(
+                    "Memory allocated while the profile runs and still held at its end, recorded by tracemalloc, "
+                    "which slows the server down while recording."
+                ),
             ),
             LinkedPage(
                 path="/metrics",
                 title="Metrics",
-                text="Calls by method and status, their duration, processes and the garbage collector, in "
-                "Prometheus format.",
+                text=(
+                    "Metrics in Prometheus format: calls by method and status, call durations, processes, and the "
+                    "garbage collector."
+                ),
             ),
         ]
     entries.append(LinkedPage(path="/healthz", title="Health", text="A check that this server is running."))
@@ -309,8 +315,11 @@ class _Processes(Collector):
         """Python's garbage collector, by process; no sample for a process that does not answer."""
         described = {
             "collected": ("python_gc_objects_collected", "Objects collected by the garbage collector."),
-            "uncollectable": ("python_gc_objects_uncollectable", "Objects that it found and could not collect."),
-            "collections": ("python_gc_collections", "How often each generation was collected."),
+            "uncollectable": (
+                "python_gc_objects_uncollectable",
+                ("Objects that the garbage collector found but could not collect."),
+            ),
+            "collections": ("python_gc_collections", "Number of collections of each generation."),
         }
         metrics = {key: CounterMetricFamily(*words, labels=["pid", "generation"]) for key, words in described.items()}
         for pid in self._pids:

@@ -7,7 +7,7 @@ Each line imports only from those above it::
     levels           a factor, which levels it takes, how a word becomes one and how one is written
     own              the factors that a user brings: arg.NAME, env.NAME, and those of the target
     config           the factors: every knob of the server, the client, the load and the link, in one table
-    client_features  what a client does beside sending calls: retries, load balancing
+    client_features  what a client does beside sending calls: retries, load balancing, a circuit breaker
     channel_args     the one table from factor to grpcio's channel argument
     effective        factors that did not take effect
     features         the features of a production service

@@ -1,6 +1,7 @@
-"""What a client does beside sending calls: retries, and load balancing over the servers of a target. Pure.
+"""What a client does beside sending calls: retries, load balancing over several servers, a circuit breaker. Pure.
 
-They are C-core's own, and :func:`service_config` is what asks for them (grpc/grpc ``doc/service_config.md``, gRFC A6).
+The breaker is :mod:`grpclab.load.engines.circuit_breaker`. The others are C-core's own, and :func:`service_config` is
+what asks for them (grpc/grpc ``doc/service_config.md``, gRFC A6).
 Hedging, of the same gRFC, is no factor: C-core accepts the policy in Python, and sends one attempt.
 """
 
@@ -47,6 +48,10 @@ def idle_features(config: TrialConfig) -> dict[str, str]:
     if config.load.engine == "wire":
         reasons["client.retries"] = "the wire engine does not retry by status; set engine=grpcio"
         reasons["client.load_balancing"] = "a connection of the wire engine leads to one server; set engine=grpcio"
+        reasons["client.circuit_breaker"] = "the wire engine has none; set engine=grpcio"
     if "client.retries" in reasons or not config.client.retries:
         reasons["client.retry_statuses"] = "retries are off; set retries and engine=grpcio"
+    if "client.circuit_breaker" in reasons or config.client.circuit_breaker is None:
+        why = "the circuit breaker is off; set circuit_breaker and engine=grpcio"
+        reasons |= dict.fromkeys(("client.circuit_breaker_open_s", "client.circuit_breaker_statuses"), why)
     return reasons

@@ -114,5 +114,12 @@ FEATURES: tuple[Feature, ...] = (
         of_client=True,
         in_production=False,
     ),
+    Feature(
+        name="circuit-breaker",
+        title="circuit breaker that stays closed",
+        on={"client.circuit_breaker": 5},
+        of_client=True,
+        in_production=False,
+    ),
 )
 """Those of `production` first."""

@@ -65,7 +65,7 @@ class CalibrationNotebook:
             self.results.put(name, frame, others=others_share(began, ended, cores=os.cpu_count() or 1))
         except (MissingDependencyError, MeasurementError) as error:
             self.results.note(name, str(error))
-            say(f"{experiment.title}: not measured: {error}")
+            say(f"{experiment.title} was not measured: {error}")
         else:
             say(f"{experiment.title}: {ended.at_s - began.at_s:.0f} s")
         return self._shown(name)

@@ -174,7 +174,7 @@ def strongest(correlations: pd.DataFrame) -> str:
     known = correlations.dropna(axis="columns", how="all").dropna(how="all")
     unknown = [str(name) for name in correlations.columns if name not in known.columns]
     if known.empty:
-        return "No conclusion is possible: no block has three measured configurations."
+        return "No conclusion is possible, because no block has results for at least three configurations."
     middle = known.median().abs().sort_values(ascending=False)
     first = str(middle.index[0])
     leads = int(known.abs().idxmax(axis="columns").eq(first).sum())
@@ -188,7 +188,7 @@ def strongest(correlations: pd.DataFrame) -> str:
         second = str(middle.index[1])
         text += f" Next is {metric_words(second)} with {known[second].median():+.2f}."
     if unknown:
-        text += f" Too few calls to measure: {words.listing(map(metric_words, unknown))}."
+        text += f" There were too few calls to measure {words.listing(map(metric_words, unknown))}."
     return text
 
 
@@ -221,7 +221,11 @@ def ratios_sentence(ratios: pd.DataFrame, *, baseline: str, candidate: str) -> s
         certain = f", {between}" if between != qty.MISSING else ": no interval"
         blocks = qty.count(interval.blocks, "block")
         sentences.append(f"{metric_words(str(metric))} {qty.ratio(interval.mean)} ({blocks}{certain})")
-    return f"{candidate} against {baseline}: {words.listing(sentences)}." if sentences else "No block has both."
+    return (
+        f"{candidate} against {baseline}: {words.listing(sentences)}."
+        if sentences
+        else ("No block has results for both sides.")
+    )
 
 
 ratios_told = ratios_sentence

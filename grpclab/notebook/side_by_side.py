@@ -42,11 +42,14 @@ class Joined:
         shared = self.trials["configuration"].nunique()
         what = f"{qty.count(shared, 'configuration')} in common"
         if self.comparable:
-            return f"Same machine and versions, {what}: absolute figures can be compared as well."
+            return (
+                f"The two studies ran on the same machine with the same versions and have {what}, so absolute "
+                "figures can be compared as well."
+            )
         apart = words.listing([str(name) for name in self.differences.index])
         return (
-            f"Different {apart}; {what}. Absolute figures are not compared, only ratios, each taken within its own "
-            "study."
+            f"The two studies differ in {apart} and have {what}. Absolute figures are therefore not compared, only "
+            "ratios, each of which is taken within one study."
         )
 
     def levels(self, metric: str) -> pd.DataFrame:

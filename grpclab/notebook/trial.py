@@ -142,8 +142,8 @@ def key_figures(result: TrialResult) -> pd.DataFrame:
 
 def _passed(result: TrialResult) -> str:
     """The traffic on the connections beside calls; nothing where there was none."""
-    counted = [("client_pings", "ping of the client", "pings of the client")]
-    counted += [("server_pings", "ping of the server", "pings of the server")]
+    counted = [("client_pings", "ping from the client", "pings from the client")]
+    counted += [("server_pings", "ping from the server", "pings from the server")]
     passed = [
         f"{number:.0f} {one if number == 1 else many}"
         for name, one, many in counted
@@ -156,5 +156,5 @@ def _passed(result: TrialResult) -> str:
 def _load(load: LoadConfig) -> str:
     """The load generator and its schedule."""
     if load.rate_rps is None:
-        return f"engine {load.engine}, closed loop of {load.concurrency} in flight"
-    return f"engine {load.engine}, open loop of {qty.amount(load.rate_rps)} requests/s, {load.arrival} arrivals"
+        return f"engine {load.engine}, closed loop with {load.concurrency} calls in flight"
+    return f"engine {load.engine}, open loop at {qty.amount(load.rate_rps)} requests/s, {load.arrival} arrivals"

@@ -41,7 +41,7 @@ def sentence(study: FinishedStudy) -> str:
     ratio = words.ratio_of(c)
     ways = {
         "equivalent": f"No difference that matters: {candidate} has {ratio} the {metric} of {baseline}",
-        "inconclusive": f"Undecided: {candidate} measured {ratio} the {metric} of {baseline}",
+        "inconclusive": f"Undecided: {candidate} had {ratio} the {metric} of {baseline}",
     }
     text = ways.get(c.verdict, f"{candidate} has {ratio} the {metric} of {baseline}")
     full = f"{text} {at}" if at else text
@@ -55,7 +55,7 @@ def confidence(study: FinishedStudy) -> str:
         return ""
     where = f"{at}: " if at and at not in sentence(study) else ""
     if not c.computed:
-        why = words.plain(c.note) or "no block has both sides"
+        why = words.plain(c.note) or "no block has results for both sides"
         return words.typeset(words.sentence_case(f"{where}{why}; {advice(c)}."))
     less = lower_is_faster(study.metric_of_headline)
     ratios = ratios_of(study, c)

@@ -35,28 +35,29 @@ def sure(study: FinishedStudy) -> str:
     c = study.headline
     ratios = ratios_of(study, c)
     if len(ratios) < 2:
-        return "none: fewer than two blocks have both sides."
+        return "There is none, because fewer than two blocks have results for both sides."
     less = lower_is_faster(study.metric_of_headline)
     better = sum(ratio < 1 if less else ratio > 1 for ratio in ratios)
     worse = sum(ratio > 1 if less else ratio < 1 for ratio in ratios)
     agree, way = (better, "faster") if better >= worse else (worse, "slower")
-    spread = f"from {qty.ratio(min(ratios))} to {qty.ratio(max(ratios))}"
-    trend = f"{study.title(study.candidate)} was {way} in {agree} of {qty.count(len(ratios), 'block')}, {spread}"
+    spread = f"with ratios from {qty.ratio(min(ratios))} to {qty.ratio(max(ratios))}"
+    side = words.sentence_case(words.as_subject(study.title(study.candidate)))
+    trend = f"{side} was {way} in {agree} of {qty.count(len(ratios), 'block')}, {spread}"
     if len(ratios) < fewest_blocks():
         return (
-            f"{trend}; {qty.count(len(ratios), 'block')} cannot rule out chance; it takes at least {fewest_blocks()}."
+            f"{trend}. {qty.count(len(ratios), 'block')} cannot rule out chance: at least {fewest_blocks()} are needed."
         )
     p = c.p_value
     if not math.isfinite(p):
         return f"{trend}."
     least = (
-        ", the smallest that this number of blocks can give"
+        ", the smallest value possible with this number of blocks"
         if math.isclose(p, 2 / 2 ** len(ratios), rel_tol=1e-9)
         else ""
     )
     once = f"once in {round(1 / p):,} studies" if p < 0.5 else "in at least half of all studies"
     return (
-        f"{trend}. If there were no difference, a mean this far from 1 would occur {once} (sign-flip test, p "
+        f"{trend}. If there were no difference, a mean ratio this far from 1 would occur {once} (sign-flip test, p = "
         f"{p:.2g}{least})."
     )
 
@@ -67,15 +68,15 @@ def noise(study: FinishedStudy) -> str:
     if not (aa and aa.computed and math.isfinite(aa.ci_low) and math.isfinite(aa.ci_high)):
         return ""
     differs = aa.excludes_one
-    measured = f"the baseline against itself gave {words.estimate(aa)}"
+    measured = f"Measured against itself, the baseline gave {words.estimate(aa)}"
     if not differs and (aa.ci_low < study.margins[0] or aa.ci_high > study.margins[1]):
         return (
-            f"{measured}: with this number of blocks, anything inside that interval cannot be distinguished from noise."
+            f"{measured}. With this number of blocks, a ratio inside that interval cannot be distinguished from noise."
         )
     return (
-        f"{measured}: identical configurations differ, so doubt every ratio in this study."
+        f"{measured}. Identical configurations gave different results, so treat every ratio in this study with caution."
         if differs
-        else f"{measured}: identical configurations come out the same."
+        else f"{measured}, so the comparison found no difference where there is none."
     )
 
 
@@ -87,15 +88,15 @@ def seen(study: FinishedStudy) -> str:
     spread = spread_of(ci_low=c.ci_low, ci_high=c.ci_high, blocks=c.blocks)
     least = smallest_seen(spread, c.blocks, c.blocks - 1, delta=study.delta)
     return (
-        f"{qty.count(c.blocks, 'block')} with ratios that vary by {100 * spread:.1f} % detect an effect of "
-        f"{qty.percent_as_set(least)} or more in four out of five comparisons. The smallest effect of interest is "
-        f"{qty.percent_as_set(study.delta)}; an effect close to it may remain undecided."
+        f"With {qty.count(c.blocks, 'block')} whose ratios vary by {100 * spread:.1f}%, four out of five comparisons "
+        f"detect an effect of {qty.percent_as_set(least)} or more. The smallest effect of interest is "
+        f"{qty.percent_as_set(study.delta)}; an effect close to that size might remain undecided."
     )
 
 
 def _narrower(study: FinishedStudy) -> str:
     """How many times narrower the interval is for being interleaved; "" where that is not known."""
-    return f"{words.typeset(study.narrowing.sentence())}." if study.narrowing else ""
+    return f"{words.sentence_case(words.typeset(study.narrowing.sentence()))}." if study.narrowing else ""
 
 
 def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
@@ -108,7 +109,7 @@ def _limits(study: FinishedStudy) -> list[tuple[str, str]]:
             evidence = words.plain(limit.evidence or "no reason given")
             pairs.append(
                 (
-                    f"{words.sentence_case(study.title(side))} is limited by",
+                    f"{words.sentence_case(words.as_subject(study.title(side)))} is limited by",
                     f"{what}{unsure}: {words.typeset(evidence)}.",
                 )
             )

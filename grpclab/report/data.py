@@ -86,9 +86,7 @@ def read(path: Path | str) -> Packed:
     except OSError as error:
         raise DesignError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
-        raise DesignError(
-            f"{path} does not contain a study ({error}): it is not a report, or a version too old to read"
-        ) from None
+        raise DesignError(f"no study can be read from {path}: {error}; expected a report that grpclab wrote") from None
 
 
 def unpack(page: bytes | str) -> Packed:
@@ -98,7 +96,7 @@ def unpack(page: bytes | str) -> Packed:
     del page, content  # the largest of all that is in memory meanwhile
     about = _named(STUDY, json_object, _inflated(packed, STUDY, JSON_BYTES))
     if about.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"schema version {str(about.get('schema_version'))[:20]}, not {SCHEMA_VERSION}")
+        raise ValueError(f"its schema version is {str(about.get('schema_version'))[:20]}, not {SCHEMA_VERSION}")
     parts: dict[str, Any] = {name: about.get(name) for name in ("manifest", "verdict", "details", "markdown")}
     if not all(isinstance(part, str if name == "markdown" else dict) for name, part in parts.items()):
         raise ValueError("its parts have unexpected types")

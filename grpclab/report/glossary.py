@@ -15,11 +15,11 @@ from grpclab.study.designs.scenario import SCENARIOS
 
 _ENGINES = {
     "grpcio": "load from a Python client, grpc.aio",
-    "wire": "load from HTTP/2 frames encoded in advance, which costs the client almost nothing",
+    "wire": "load from HTTP/2 frames that are encoded in advance, which costs the client almost nothing",
 }
 _LIMITS = {
-    "generator-bound": "the load generator was at its limit, so the server can do more",
-    "client-cpu": "the client was at its limit, and the client is part of what is compared",
+    "generator-bound": "the load generator was at its limit, so the server may be capable of more",
+    "client-cpu": "the client was at its limit; the study compares clients as well as servers",
 }
 
 
@@ -33,7 +33,7 @@ def explained(study: FinishedStudy) -> Iterator[tuple[str, str]]:
     limits = {label for name in study.configurations for label in study.limits(name)}
     yield from ((name, meaning) for name, meaning in _LIMITS.items() if name in limits)
     if study.has_aa:
-        yield "A/A", "the baseline measured again under another name, which shows the noise"
+        yield "A/A", "the baseline measured a second time under another name, to show the noise"
 
 
 def variants(study: FinishedStudy) -> Iterator[tuple[str, str]]:

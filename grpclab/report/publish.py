@@ -79,12 +79,13 @@ def _refuse_secrets(path: Path, redactor: Redactor) -> None:
     except GrpclabError as error:
         for file in files:
             file.unlink()
-        raise StorageError(f"{path} was not written, because it could not be read back: {error}") from None
+        raise StorageError(f"{path} was not written, because the file could not be read back: {error}") from None
     inside = json.dumps([packed.manifest, packed.verdict, packed.details, packed.markdown], default=str)
     texts = [*(file.read_text(encoding="utf-8") for file in files), inside, packed.trials.to_csv()]
     if any(redactor.leaked(text, packed.manifest) for text in texts):
         for file in files:
             file.unlink()
         raise StorageError(
-            f"{path} was not written, because it would contain a secret of this study: name it with --redact NAME"
+            f"{path} was not written, because it would contain a secret of this study: pass the name of that secret "
+            "with --redact NAME"
         )

@@ -52,7 +52,7 @@ def build(root: Path, into: Path, *, repository: str = "") -> Path:
     """
     reports = sorted(path for path in (root / "reports").glob("*.html") if path.name != "index.html")
     if not reports:
-        raise DesignError(f"{root / 'reports'} has no report: create one with `grpclab report results/<study>`")
+        raise DesignError(f"{root / 'reports'} contains no reports: create one with `grpclab report results/<study>`")
     _empty(into)
     (into / ".nojekyll").touch()
     for report in reports:
@@ -72,7 +72,9 @@ def _empty(into: Path) -> None:
     """Make the folder, or take a site of before out of it; never anything else."""
     if into.exists() and any(into.iterdir()):
         if not (into / ".nojekyll").exists() or (into / ".git").exists():
-            raise DesignError(f"{into} is neither empty nor a site built earlier: remove it, or choose another folder")
+            raise DesignError(
+                f"{into} is neither empty nor a site that grpclab built: remove that folder, or choose another"
+            )
         shutil.rmtree(into)
     into.mkdir(parents=True, exist_ok=True)
 
@@ -158,7 +160,7 @@ def guide(name: str, text: str, resolve: Resolve) -> Guide:
     renderer.register("table", lambda _renderer, rows: str(macro("guide_pieces.html.j2", "table")(rows)))
     html = str(markdown(unmarked(text)))
     if not renderer.title:
-        raise DesignError(f"docs/{name}.md has no title: its first line must be `# ` and a title")
+        raise DesignError(f"docs/{name}.md has no title: start its first line with `# ` and the title")
     return Guide(name=name, title=renderer.title, html=html)
 
 

@@ -97,7 +97,7 @@ def load_study(source: Path | str) -> StoredStudy:
             trials = _read(path, PARTS[1], MOST_BYTES, from_parquet)
         except (OSError, ValueError) as error:
             reason = f"no {error.filename}" if isinstance(error, FileNotFoundError) else printable(str(error), 300)
-            raise DesignError(f"{where}: {reason}; finish it with `grpclab report {path}`") from None
+            raise DesignError(f"{where}: {reason}; finish the study with `grpclab report {path}`") from None
     try:
         read_manifest(manifest)
         read_verdict(verdict)
@@ -126,7 +126,7 @@ def load_original(source: Path | str) -> Original:
     if path.is_dir() or path.name == "manifest.json":
         manifest = Store(folder).manifest()
         if manifest is None:
-            raise DesignError(f"no study in {path}: there is no manifest.json")
+            raise DesignError(f"no study in {path}: manifest.json is missing")
         return Original(source=str(path), manifest=manifest, verdict=_verdict(folder))
     packed = data.read(path)
     try:

@@ -78,7 +78,10 @@ def _reasons(study: FinishedStudy, planned: PlannedGroup, measured: Sequence[Mea
             if each.alone and each.alone not in one.reasons:
                 alone.setdefault(each.alone, []).append(each.configuration)
         said = {f"{name} was measured alone: {why}" for why, names in alone.items() for name in names}
-        of_members = [f"{words.listing(map(study.title, names))} alone: {why}" for why, names in alone.items()]
+        of_members = [
+            f"{words.listing(map(study.title, names))} {'was' if len(names) == 1 else 'were'} measured alone: {why}"
+            for why, names in alone.items()
+        ]
         for reason in dict.fromkeys([*(reason for reason in one.reasons if reason not in said), *of_members]):
             times[words.plain(reason)] = times.get(words.plain(reason), 0) + 1
     for reason, count in times.items():
@@ -102,17 +105,16 @@ def line(study: FinishedStudy) -> str:
     sliced = [one for one in found if one.how.startswith(TOGETHER)]
     counted = [one.lengths.counted_s for one in study.groups if one.lengths is not None]
     passes = [len(one.passes) for one in study.groups if one.passes]
-    parts = [f"{qty.count(len(sliced), 'group')} of {len(found)} in slices"]
-    if counted:
-        parts.append(f"{_span(counted, _duration)} counted in each")
-    if passes:
-        parts.append(f"{_span(passes, _whole)} passes")
-    text = ", ".join(parts)
+    parts = [f"{_span(counted, _duration)} counted per slice"] if counted else []
+    parts += [f"{_span(passes, _whole)} passes"] if passes else []
+    were = "was" if len(sliced) == 1 else "were"
+    text = f"{len(sliced)} of {qty.count(len(found), 'group')} {were} measured in slices"
+    text += f", with {words.listing(parts)}" if parts else ""
     if study.narrowing and study.narrowing.low > 1:
-        text += f" (the headline's interval is {study.narrowing.times:.1f} times narrower than without slices)"
+        text += f" (which made the headline's interval {study.narrowing.times:.1f} times narrower)"
     others = [one for one in found if not one.how.startswith(TOGETHER)]
     why = dict.fromkeys(reason for one in others for reason in one.reasons)
-    return f"{text}; the others one after the other or alone ({'; '.join(why)})" if others else text
+    return f"{text}; the rest were measured in sequence or alone ({'; '.join(why)})" if others else text
 
 
 def _duration(seconds: float) -> str:

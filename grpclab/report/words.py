@@ -89,6 +89,11 @@ def sentence_case(text: str) -> str:
     return text if _NAME.search(first) else text[:1].upper() + text[1:]
 
 
+def as_subject(title: str) -> str:
+    """A title before its verb: a second comma after one like ``optimized, 64 in flight``."""
+    return f"{title}," if ", " in title else title
+
+
 def typeset(text: str) -> str:
     """A sentence that was written for a terminal too, with the signs of a page: ``2.1x`` as 2.1×, ``us`` as µs."""
     return _MICRO.sub(" µs", _TIMES.sub("×", text))

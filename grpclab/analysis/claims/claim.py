@@ -96,7 +96,7 @@ def bound_words(limited: set[str]) -> str:
     if not limited:
         return ""
     kind = "no" if len(limited) == 2 else "a lower" if "candidate" in limited else "an upper"
-    return f" ({kind} bound: the load generator was the limit)"
+    return f" ({kind} bound, because the load generator was the limit)"
 
 
 def counted(rows: pd.DataFrame) -> pd.DataFrame:
@@ -108,13 +108,18 @@ def ratio_words(c: Comparison | None) -> str:
     """``1.02 times (0.99 to 1.05)``; two digits that matter far below 1."""
     if c is None:
         return "no known ratio"
-    low, middle, high = (f"{x:.2f}" if x >= 0.1 else f"{x:.2g}" for x in (c.ci_low, c.ratio, c.ci_high))
-    return f"{middle} times ({low} to {high})"
+    ratio, interval = _figures(c)
+    return f"{ratio} times ({interval})"
 
 
 def in_brackets(c: Comparison | None) -> str:
     """The ratio at the end of a part of a sentence; "" for none."""
-    return f", {ratio_words(c)}" if c else ""
+    return ", a ratio of {} ({})".format(*_figures(c)) if c else ""
+
+
+def _figures(c: Comparison) -> tuple[str, str]:
+    low, middle, high = (f"{x:.2f}" if x >= 0.1 else f"{x:.2g}" for x in (c.ci_low, c.ratio, c.ci_high))
+    return middle, f"{low} to {high}"
 
 
 def listing(words: Sequence[str]) -> str:

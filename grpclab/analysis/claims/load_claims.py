@@ -63,8 +63,10 @@ def throughput(trials: pd.DataFrame, compared: Comparisons, planned: PlannedThro
     return TestedClaim(
         claim="throughput",
         claimed=f"{CLAIMED_RPS[0]:,.0f} to {CLAIMED_RPS[1]:,.0f} requests/s, optimized +277 % over basic",
-        done="measured basic and optimized at 64 calls in flight with both engines, and the basic server with the "
-        "optimized client",
+        done=(
+            "basic and optimized were measured at 64 calls in flight with both engines, and so was the basic server "
+            "with the optimized client"
+        ),
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -105,10 +107,12 @@ def syscalls(trials: pd.DataFrame, planned: PlannedPair) -> TestedClaim:
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="system calls",
-        claimed=f"their share falls from {100 * CLAIMED_SHARE:.2f} % to 3 to 5 %",
-        done="sampled both servers under load after the measured window: with py-spy, which sees only Python's "
-        "threads (samples at work that are sending, receiving, in locks or in other kernel work), and with "
-        "perf, which sees every thread (samples in the kernel)",
+        claimed=f"the share of system calls falls from {100 * CLAIMED_SHARE:.2f}% to between 3% and 5%",
+        done=(
+            "both servers were sampled under load after the measured window: with py-spy, which sees only Python "
+            "threads (the share of working samples that are sending, receiving, in locks or in other kernel work), "
+            "and with perf, which sees every thread (the share of samples in the kernel)"
+        ),
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -144,13 +148,15 @@ def streams(trials: pd.DataFrame, compared: Comparisons, planned: PlannedStreams
     parts = [f"optimized: {optimized.words}", f"the same with grpcio's default limits: {own.words}"]
     c = compared.get(planned.scenario, planned.few, planned.optimized)
     if c:
-        parts.append(f"throughput compared with 64 in flight: {ratio_words(c)}")
+        parts.append(f"{ratio_words(c)} the throughput with 64 calls in flight")
     return TestedClaim(
         claim="streams",
         claimed=f"{planned.in_flight:,} concurrent streams",
-        done=f"{planned.in_flight:,} unary calls in flight on four connections (engine wire), to the optimized "
-        "server and to the same server with grpcio's default limits on streams and on calls that have not "
-        "started",
+        done=(
+            f"{planned.in_flight:,} unary calls were kept in flight on four connections (engine wire), to the "
+            "optimized server and to the same server with grpcio's default limits on streams and on calls that have "
+            "not started"
+        ),
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -179,7 +185,7 @@ def _carried(trials: pd.DataFrame, configuration: str, in_flight: int) -> Carrie
         "blocks"
     )
     if succeeded == n:
-        words += f" (95 %: in more than {qty.percent(0.05 ** (1 / n), 'sentence')} of such blocks)"
+        words += f" (with 95% confidence, in more than {qty.percent(0.05 ** (1 / n), 'sentence')} of such blocks)"
     outcome = False if succeeded < n else True if n >= LEAST_BLOCKS else None
     return Carried(outcome=outcome, words=words)
 
@@ -202,13 +208,13 @@ def errors(trials: pd.DataFrame, planned: Sequence[PlannedLoads]) -> TestedClaim
             parts.append(f"{loads.place}: not measured")
             continue
         most = qty.percent(1 - 0.05 ** (1 / n), "sentence")
-        bound = f" (95 %: in less than {most} of such blocks)" if not hit else ""
+        bound = f" (with 95% confidence, in less than {most} of such blocks)" if not hit else ""
         parts.append(f"{loads.place}: {failed.sum():,.0f} of {made:,} calls failed, in {hit} of {n} blocks{bound}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="errors",
         claimed="zero errors",
-        done="counted every call to the optimized server by status, with retries off",
+        done="every call to the optimized server was counted by status, with retries off",
         result=joined(condition, *parts),
         verdict=verdict,
     )

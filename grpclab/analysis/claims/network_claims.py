@@ -45,25 +45,28 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, planned: PlannedHand
         lost = _never_back(trials, pair.baseline)
         outcomes[pair.place] = None if lost else decided(c, BETTER)
         why = (
-            (
-                ", undecided: without keepalive no call succeeded again before the window closed, so its next "
-                "connection was not seen"
-            )
+            ", undecided because without keepalive no call succeeded again before the window closed, so the next "
+            "connection was not seen"
             if lost
             else ""
         )
         opened = _opened(trials, pair)
-        parts.append(f"{pair.place}: {opened} connections without and with keepalive{in_brackets(c)}{why}")
+        parts.append(f"{pair.place}: {opened} connections opened without and with keepalive{in_brackets(c)}{why}")
     reuse = planned.reuse
     c = compared.get(reuse.scenario, reuse.baseline, reuse.candidate, reuse.metric)
-    parts.append(f"one channel per call and channels that are kept open: {_opened(trials, reuse)}{in_brackets(c)}")
+    parts.append(
+        "connections opened with one channel per call and with channels that are kept open: "
+        f"{_opened(trials, reuse)}{in_brackets(c)}"
+    )
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="keepalive",
         claimed="keep-alive reduces handshakes",
-        done="counted the connections that the same client opened with and without HTTP/2 keepalive, under load "
-        "(by the wire engine) and after an idle period (by the emulated link); for comparison, channels that "
-        "are kept open and one channel per call",
+        done=(
+            "the connections that a client opened were counted with and without HTTP/2 keepalive, under load (by the "
+            "wire engine) and after an idle period (by the emulated link), and for comparison with channels that are "
+            "kept open and with one channel per call"
+        ),
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -89,7 +92,7 @@ def no_delay(mapping: Sequence[ArgumentRow]) -> TestedClaim:
     return TestedClaim(
         claim="no-delay",
         claimed="TCP_NODELAY lowers latency",
-        done="looked for such a setting in grpcio",
+        done="grpcio was searched for such a setting",
         result=(row.note or "there is no such setting") if row and missing else "it was not measured",
         verdict=NOT_EXPRESSIBLE if missing else UNDECIDED,
     )
@@ -113,8 +116,10 @@ def large_windows(trials: pd.DataFrame, compared: Comparisons, networks: Sequenc
     return TestedClaim(
         claim="large windows",
         claimed="large HTTP/2 windows raise throughput",
-        done="measured 256 KiB downloads on one connection, 8 in flight, with fixed client windows, which limit "
-        "downloads (the Rust demo set the server's windows, which limit uploads)",
+        done=(
+            "256 KiB downloads were measured on one connection, 8 in flight, with fixed client windows, which limit "
+            "downloads (the Rust demo set the server's windows, which limit uploads)"
+        ),
         result=joined(condition, *parts),
         verdict=verdict,
     )
@@ -145,8 +150,8 @@ def adaptive(
         claim="adaptive windows",
         claimed="adaptive flow control adjusts to the network",
         done=(
-            "compared the same downloads with BDP probing, which is on by default, with every fixed window on "
-            "each network"
+            "on each network, the same downloads were measured with BDP probing, which is on by default, and "
+            "compared with every fixed window"
         ),
         result=joined(condition, *parts),
         verdict=verdict,

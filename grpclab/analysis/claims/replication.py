@@ -68,10 +68,10 @@ _WORDS = {
 
 
 def answer(table: pd.DataFrame) -> str:
-    """How many claims hold, in a sentence: ``Of 8 claims 1 holds, 3 hold under a condition, ...``; "" for none."""
+    """How many claims hold, in a sentence: ``Of 8 claims ..., 1 holds, 3 hold under a condition, ...``; "" for none."""
     counts = Counter(table["verdict"])
     counted = [
         f"{counts[verdict]} {words[counts[verdict] > 1]}" for verdict, words in _WORDS.items() if counts[verdict]
     ]
     claimed = "claim" if len(table) == 1 else "claims"
-    return f"Of {len(table)} {claimed} of the Rust demo's README {listing(counted)}." if counted else ""
+    return f"Of {len(table)} {claimed} in the Rust demo's README, {listing(counted)}." if counted else ""

@@ -112,15 +112,15 @@ def moved(trials: pd.DataFrame, baseline: str, candidate: str, families: Mapping
         return _whole(shift(trials, baseline, candidate, cost)) + _largest(costs, families, _time)
     shares = {name: shift(trials, baseline, candidate, work_shares(trials, PYSPY, name)) for name in families}
     text = _largest(shares, families, _percent)
-    return f"Judging by the samples at work in Python's threads, {text.removeprefix('; ')}" if text else ""
+    return f"Judging by the working samples of Python threads, {text.removeprefix('; ')}" if text else ""
 
 
 def _whole(cpu: Shift) -> str:
     if not math.isfinite(cpu.change.mean):
         return ""
-    way = "did not change clearly" if not cpu.clear else "fell" if cpu.change.mean < 0 else "rose"
+    way = "showed no clear change," if not cpu.clear else "fell" if cpu.change.mean < 0 else "rose"
     return (
-        f"The server's CPU time per request {way}: {_time(cpu.baseline.mean)} to "
+        f"The server's CPU time per request {way} from {_time(cpu.baseline.mean)} to "
         f"{_time(cpu.candidate.mean)}{_between(cpu, _time)}"
     )
 
@@ -132,8 +132,8 @@ def _largest(shifts: Mapping[str, Shift], words: Mapping[str, str], text_of: For
         return "; no kind of work changed clearly." if any(s.baseline.blocks for s in shifts.values()) else ""
     name = max(clear, key=lambda key: abs(shifts[key].change.mean))
     most = shifts[name]
-    ends = f"{text_of(most.baseline.mean)} to {text_of(most.candidate.mean)}"
-    return f"; the largest change is in {words[name]}: {ends}{_between(most, text_of)}."
+    ends = f"from {text_of(most.baseline.mean)} to {text_of(most.candidate.mean)}"
+    return f"; the largest change is in {words[name]}, {ends}{_between(most, text_of)}."
 
 
 def _between(one: Shift, text_of: Format) -> str:
@@ -142,4 +142,4 @@ def _between(one: Shift, text_of: Format) -> str:
     if not math.isfinite(change.low):
         return ""
     low, high = (f"{'-' if end < 0 else '+'}{text_of(abs(end))}" for end in (change.low, change.high))
-    return f" (change {low} to {high}, {change.blocks} blocks)"
+    return f" (interval of the change {low} to {high}, {change.blocks} blocks)"

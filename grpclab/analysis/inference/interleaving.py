@@ -59,12 +59,12 @@ class Narrowing:
 
     def sentence(self) -> str:
         """The number first, in a sentence about an interval, and what it rests on."""
-        doubt = "" if self.low > 1 else f", which {self.groups} groups cannot distinguish from 1"
-        known = f"95 % interval {self.low:.1f} to {self.high:.1f}, {self.groups} groups"
+        doubt = "" if self.low > 1 else f", a factor that {self.groups} groups cannot distinguish from 1"
+        known = f"95% interval {self.low:.1f} to {self.high:.1f}, {self.groups} groups"
         return (
-            f"{self.times:.1f} times narrower because the two sides take turns{doubt} ({known}); measured half a "
-            f"group apart, the ratio of the same servers would vary by {100 * self.apart:.1f} % instead of "
-            f"{100 * self.together:.1f} %"
+            f"because the two sides take turns, the interval is {self.times:.1f} times narrower ({known}){doubt}; if "
+            "the sides were measured half a group apart, the ratio of the same servers would vary by "
+            f"{100 * self.apart:.1f}% instead of {100 * self.together:.1f}%"
         )
 
 

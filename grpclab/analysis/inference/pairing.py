@@ -63,7 +63,7 @@ def block_values(trials: pd.DataFrame, metric: str) -> tuple[dict[int, float], d
 
 
 def _place_values(trials: pd.DataFrame, metric: str) -> tuple[dict[Place, float], dict[Place, str]]:
-    """The metric of one configuration in each group of each block, and why there is none in the others."""
+    """The metric of one configuration in each group of each block; for the others, what is said of the trial there."""
     measured: dict[Place, list[float]] = {}
     invalid: dict[Place, set[str]] = {}
     cells = zip(
@@ -85,15 +85,15 @@ def _place_values(trials: pd.DataFrame, metric: str) -> tuple[dict[Place, float]
 
     values: dict[Place, float] = {}
     reasons = {
-        place: "invalid" + (f": {', '.join(sorted(texts))}" if texts else "")
+        place: "is invalid" + (f" ({', '.join(sorted(texts))})" if texts else "")
         for place, texts in invalid.items()
         if place not in measured
     }
     for place, each in measured.items():
         if any(math.isnan(value) for value in each):
-            reasons[place] = f"{metric} was not measured"
+            reasons[place] = f"did not measure {metric}"
         elif min(each) <= 0:
-            reasons[place] = f"{metric} is {min(each):g}, so it has no logarithm"
+            reasons[place] = f"measured a {metric} of {min(each):g}, which has no logarithm"
         else:
             values[place] = _geometric_mean(each)
     return values, reasons
@@ -166,7 +166,7 @@ def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
     columns = block_columns(metric)
     sides = {name: trials_of(trials, name, scenario, columns=columns) for name in (baseline, candidate)}
     absent = [name for name, rows in sides.items() if rows.empty]
-    notes = [f"no trial of {name} in {scenario}" for name in absent]
+    notes = [f"no trial of {name} in scenario {scenario}" for name in absent]
     by_side = {name: _place_values(rows, metric) for name, rows in sides.items()}
     (base, base_reasons), (other, other_reasons) = by_side[baseline], by_side[candidate]
     places = base.keys() | base_reasons.keys() | other.keys() | other_reasons.keys()
@@ -201,19 +201,20 @@ def _left_out(
     known = [values.keys() | reasons.keys() for values, reasons in by_side.values()]
     shared = known[0] & known[-1]  # one alone where a configuration is compared with itself
     if not shared and any(group != UNGROUPED for _, group in places):
-        return [f"{' and '.join(by_side)} are not in the same group, and ratios are only taken within a group"]
+        return [f"{' and '.join(by_side)} are not in the same group, and ratios are taken only within a group"]
     lines = []
     for block in sorted({block for block, _ in places if block not in both}):
         there = [{place for place in of_side if place[0] == block} for of_side in known]
         ways = there[0] & there[-1] if all(there) else there[0] | there[-1]
         lines += [
-            f"block {block} left out: {name}, {reasons.get(place, 'no trial')}"
+            f"block {block} was left out because "
+            + (f"the trial of {name} {reasons[place]}" if place in reasons else f"there is no trial of {name}")
             for place in sorted(ways)
             for name, (values, reasons) in by_side.items()
             if place not in values
         ]
         if not ways:
-            lines.append(f"block {block} left out: {' and '.join(by_side)} are not in the same group in it")
+            lines.append(f"block {block} was left out because {' and '.join(by_side)} are not in the same group there")
     return list(dict.fromkeys(lines))
 
 

@@ -187,7 +187,9 @@ def effect_lines(rows: Sequence[EffectRow], *, delta: float) -> list[str]:
     for row in rows:
         what = f"an effect of {100 * row.effect:g} %" if row.effect else f"no difference (within {100 * delta:g} %)"
         if not row.promised:
-            says = f"not certain: within {PROMISED:g} times the smallest effect of interest ({100 * delta:g} %)"
+            says = (
+                f"might not be detected: at most {PROMISED:g} times the smallest effect of interest ({100 * delta:g}%)"
+            )
         elif row.blocks is None or row.seconds is None:
             says = f"more than {MOST_BLOCKS:,} blocks"
         else:

@@ -69,7 +69,7 @@ def fit(levels: Sequence[float], throughput_rps: Sequence[float]) -> Scalability
         )
     one, contention, coherency = (float(value) for value in values)
     miss = float(np.max(np.abs(_law(at, one, contention, coherency) / measured - 1)))
-    reason = f"it is off by {miss:.0%}" if miss > LARGEST_MISS else ""
+    reason = f"the curve misses one level by {miss:.0%}" if miss > LARGEST_MISS else ""
     return Scalability(one_rps=one, contention=contention, coherency=coherency, largest_miss=miss, reason=reason)
 
 

@@ -92,9 +92,9 @@ def block_apart(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
         return ""
     others = float(np.exp(np.log(np.delete(ratios, at)).mean()))
     return (
-        f"block {int(frame['block'].iloc[at])} is an outlier: {ratios[at]:.2f}×, while the other {len(ratios) - 1} "
-        f"give {others:.2f}×; it is included in the ratio and the interval, so check what else was running at that "
-        "time"
+        f"block {int(frame['block'].iloc[at])} is an outlier with {ratios[at]:.2f}×, while the other "
+        f"{len(ratios) - 1} blocks give {others:.2f}×; the outlier is included in the ratio and the interval, so "
+        "check what else was running at that time"
     )
 
 
@@ -105,7 +105,7 @@ def drift_warning(trials: pd.DataFrame, delta: float) -> str:
         return ""
     word = "slower" if trend.ratio < 1 else "faster"
     return (
-        f"the machine became {word} during the study: throughput in the last block is {trend.ratio:.2f}× that of "
-        f"the first ({100 * CONFIDENCE:.0f} % interval {trend.low:.2f} to {trend.high:.2f}, {trend.blocks} blocks); "
-        "this does not affect ratios, which are taken within blocks, but it does affect absolute figures"
+        f"the machine became {word} during the study: throughput in the last block is {trend.ratio:.2f}× that of the "
+        f"first ({100 * CONFIDENCE:.0f} % interval {trend.low:.2f} to {trend.high:.2f}, {trend.blocks} blocks); the "
+        "change does not affect ratios, which are taken within blocks, but does affect absolute figures"
     )

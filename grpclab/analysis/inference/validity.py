@@ -40,18 +40,18 @@ def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[
         return ""
     if len(named) == 2 or baseline == candidate:
         return (
-            f"the load generator was at its limit in trials of {baseline} and of {candidate}: the ratio may compare "
-            "the generator with itself, and is not a bound in either direction"
+            f"the load generator was at its limit in trials of {baseline} and of {candidate}, so the ratio may "
+            "compare the generator with itself and is not a bound in either direction"
         )
     text = f"the load generator was at its limit in trials of {named[0]}"
     words = metric_words(metric)
     if metric == "throughput_rps":
         bound = "a lower bound" if named[0] == candidate else "an upper bound"
-        return f"{text}: its true throughput is at least as high as measured, so the ratio is {bound}"
+        return f"{text}: the server's true throughput is at least as high as measured, so the ratio is {bound}"
     if is_latency(metric):
         bound = "an upper bound" if named[0] == candidate else "a lower bound"
-        return f"{text}: its true {words} is at most as high as measured, so the ratio is {bound}"
-    return f"{text}: its {words} was not measured at the highest load that it can take"
+        return f"{text}: the server's true {words} is at most as high as measured, so the ratio is {bound}"
+    return f"{text}: {words} was not measured at the highest load that the server can take"
 
 
 def generator_remedy(trials: pd.DataFrame, limited: Iterable[str]) -> str:
@@ -59,7 +59,9 @@ def generator_remedy(trials: pd.DataFrame, limited: Iterable[str]) -> str:
     rows = trials[column(trials, "configuration").isin(list(limited))]
     wire = column(rows, "load.engine").eq("wire").all() and "load.engine" in rows.columns
     engine = "" if wire else "use the wire engine (load.engine=wire), "
-    return f"{engine}give it more workers (load.workers), each on a separate core, or test a slower server"
+    return (
+        f"{engine}give the load generator more workers (load.workers), each on a separate core, or test a slower server"
+    )
 
 
 def client_note(configurations: Iterable[str]) -> str:
@@ -68,8 +70,8 @@ def client_note(configurations: Iterable[str]) -> str:
     if not names:
         return ""
     return (
-        f"in trials of {_listed(names)} the client used all of its CPU (client-cpu). That is a property of a client "
-        "that opens a channel for each call, which is what this study tests; the result is valid"
+        f"in trials of {_listed(names)}, the client used all of its CPU (client-cpu). This study tests such a "
+        "client, which opens a channel for each call, so the result is valid"
     )
 
 
@@ -81,7 +83,7 @@ def too_few_calls(trials: pd.DataFrame, metric: str, configurations: Iterable[st
         most = numbers(rows, "requests").max()
         if numbers(rows, metric).isna().all() and most < needed:
             made = f"there were at most {most:,.0f}"
-            return f"{metric_words(metric)} needs {needed:,} calls in each trial, but {made}: raise -n or -z"
+            return f"{metric_words(metric)} needs {needed:,} calls in each trial, but {made}: increase -n or -z"
     return ""
 
 
@@ -110,7 +112,7 @@ def errors_note(trials: pd.DataFrame, configurations: Iterable[str]) -> str:
             named = (f"{s} {n:,}" + (f' "{texts[s]}"' if s in texts else "") for s, n in statuses.most_common())
             listed = f" ({', '.join(named)})" if statuses else ""
             parts.append(f"{name} {failed:,} of {made:,}{listed}")
-    return f"calls failed in the configurations under comparison: {'; '.join(parts)}" if parts else ""
+    return f"calls failed in the compared configurations: {'; '.join(parts)}" if parts else ""
 
 
 def outages_note(trials: pd.DataFrame) -> str:

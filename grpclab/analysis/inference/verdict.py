@@ -238,7 +238,7 @@ def compare(
     p_value = math.nan
     if interval.blocks < 2:
         few = too_few_calls(trials, metric, (baseline, candidate))
-        counted = f"{_blocks(interval.blocks)} with both sides valid, and a ratio needs at least 2"
+        counted = f"both sides are valid in {_blocks(interval.blocks)}, and a ratio needs at least 2"
         missing = [few] if few else [counted, *missing]
         ratio = math.nan
     else:
@@ -253,7 +253,7 @@ def compare(
     clients = [name for name, limits in labels.items() if CLIENT in limits]
     notes = [*missing, *([bound] if bound else [])]
     if clients:
-        notes.append(f"{' and '.join(clients)}: the client, which is under test, was at its limit")
+        notes.append(f"in trials of {' and '.join(clients)}, the client under test was at its limit")
     return Comparison(
         title=title or f"{candidate} against {baseline}",
         scenario=scenario,

@@ -63,11 +63,16 @@ def _with_marks(limit: Limit, m: Measured) -> Limit:
 def _unknown(m: Measured, neighbours: Neighbours) -> Limit:
     """``unknown``: what is seen, and which measurement would tell."""
     if not m.trials:
-        return limit_from(m, "unknown", ["it has no valid trial"], certain=False)
+        return limit_from(m, "unknown", ["there is no valid trial"], certain=False)
     if m.number("link.idle_timeout_s") > 0:
-        reason = "the call rate is low on purpose, since this measures how soon a call succeeds after an idle period"
+        reason = (
+            "the call rate is low on purpose, because this configuration measures how soon a call succeeds after an "
+            "idle period"
+        )
         return limit_from(m, "unknown", [reason], certain=False)
-    return limit_from(m, "unknown", [f"no rule explains it: {cpu_words(m)}", _would_tell(m, neighbours)], certain=False)
+    return limit_from(
+        m, "unknown", [f"no rule explains the limit ({cpu_words(m)})", _would_tell(m, neighbours)], certain=False
+    )
 
 
 def _would_tell(m: Measured, neighbours: Neighbours) -> str:
@@ -79,14 +84,14 @@ def _would_tell(m: Measured, neighbours: Neighbours) -> str:
     elif m.in_flight > m.threads:
         factor, reason = (
             "server.threads",
-            f"more calls are in flight than its {qty.amount(m.threads, 'sentence')} threads; ",
+            f"more calls are in flight than the server's {qty.amount(m.threads, 'sentence')} threads can handle; ",
         )
     else:
         factor, reason = "load.concurrency", ""
     tried = [other.configuration for other in neighbours.raised(m, factor)]
     if tried:
         return (
-            f"{reason}a higher {factor} ({', '.join(tried)}) was not faster, so a profile of what it waits for "
-            "would show the limit"
+            f"{reason}a higher {factor} ({', '.join(tried)}) was not faster, so a profile of what the server waits "
+            "for would show the limit"
         )
     return f"{reason}the same configuration with a higher {factor} would show the limit"

@@ -3,9 +3,9 @@
 Each takes a configuration and its neighbours (:mod:`grpclab.analysis.configuration_summary`) and gives the limit with
 its evidence, or None. A rule whose numbers are missing is skipped, never guessed.
 
-Windows and stream limits are named only where a configuration that differs in nothing else, and has more of it,
-is faster: C-core widens a stream's window to fit the message that waits, so that throughput is not window /
-round trip, and a client that queues for streams does so silently.
+Windows and stream limits are named only where an otherwise equal configuration with a larger one is faster: C-core
+widens a stream's window to fit the message that waits, so throughput is not window / round trip, and a client that
+queues for streams does so silently.
 
 Little's law (Operations Research 9 (1961), 383-387): calls in flight = throughput x latency. In a closed loop it
 always holds, so by itself it says nothing; it names ``concurrency`` only where the latency is what a call waits
@@ -45,19 +45,19 @@ RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 MARKED = 0.5
 """More than this share of the valid trials must carry a label before the configuration does: a few bad windows are
-not its limit."""
+no limit."""
 NEAR = 0.85
-"""Share of its cores from which on a server counts as full: the scheduler and the window's edges take the rest."""
+"""Share of its cores at which a server counts as full: the scheduler and the window's edges take the rest."""
 IDLE = 0.5
 """Share below which a CPU counts as idle: at least twice the load would still fit."""
 LINK_NEAR = 0.8
 """Share of the bandwidth that payload takes on a full link: headers, frames and the window's edges take the rest."""
 THREADS_NEAR = 0.8
-"""Share of the handler threads in use from which on they count as all in use: handing over takes time too."""
+"""Share of busy handler threads from which all count as busy: handing over takes time too."""
 NO_LESS = 0.9
-"""Share of what a call is thought to wait for that its latency must reach, or the thought is wrong."""
+"""Share of a call's expected wait that its latency must reach, or the expectation is wrong."""
 NO_QUEUE = 1.5
-"""A latency up to so many times what a call waits for anyway has no queue in it worth the name."""
+"""A latency up to this many times a call's wait contains no queue worth the name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
         bound = f"of the window (limit {qty.percent(BUSY_LIMIT, 'sentence')})"
         reasons.append(f"the busiest {who} process was busy for {qty.percent(busy, 'sentence')} {bound}")
     elif not m.closed:
-        reasons.append("it fell behind the open-loop schedule")
+        reasons.append("the load generator fell behind the open-loop schedule")
     offered = m.median("offered_rps")
     if not math.isnan(offered):
         reasons.append(
@@ -111,7 +111,7 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
         )
     cost = m.median("client_cpu_per_call_s")
     if own and not math.isnan(cost):
-        reasons.append(f"each call costs it {qty.duration(cost)} of CPU")
+        reasons.append(f"each call costs the client {qty.duration(cost)} of CPU")
     server = m.median("server_cores_used")
     if not math.isnan(server):
         reasons.append(f"the server used {_of_cores(m)}")
@@ -119,11 +119,13 @@ def generator(m: Measured, _: Neighbours) -> Limit | None:
 
 
 def shared_core(m: Measured, _: Neighbours) -> Limit | None:
-    """``unknown`` where server and generator fill one core together: no number of it tells one from the other."""
+    """``unknown`` where server and generator fill one core together: no number shows which one is the limit."""
     server, client = m.median("server_cores_used"), m.median("client_cores_used")
     if not (m.shared and server + client >= NEAR):
         return None
-    reason = f"server ({server:.2f}) and generator ({client:.2f}) together saturate the one core that they share"
+    reason = (
+        f"the server ({server:.2f}) and the load generator ({client:.2f}) together saturate the one core they share"
+    )
     return limit_from(m, "unknown", [reason, "give each its own core to see which one is the limit"], certain=False)
 
 
@@ -140,12 +142,12 @@ def server_cpu(m: Measured, _: Neighbours) -> Limit | None:
     cost = m.median("server_cpu_per_call_s")
     per_call = [] if math.isnan(cost) else [f"each call costs {qty.duration(cost)} of CPU"]
     if capacity == m.cores:
-        reason = f"the server used {used:.2f} of the {qty.cores(m.cores)} it may use"
+        reason = f"the server used {used:.2f} of the {qty.cores(m.cores)} available"
         return limit_from(m, "server-cpu", [reason, *per_call])
-    free = "" if math.isnan(m.cores) else f" although it may use {qty.cores(m.cores)}"
+    free = "" if math.isnan(m.cores) else f" of the {qty.cores(m.cores)} available"
     reason = (
-        f"{qty.count(m.processes, 'server process', 'server processes')} used {qty.cores(used)}{free}: in each "
-        "process, Python runs one thread at a time (GIL)"
+        f"{qty.count(m.processes, 'server process', 'server processes')} used {qty.cores(used)}{free}, because "
+        "Python runs only one thread at a time in each process (GIL)"
     )
     return limit_from(m, "server-cpu", [reason, *per_call], certain=False)
 
@@ -168,7 +170,8 @@ def link(m: Measured, _: Neighbours) -> Limit | None:
     share = qty.percent(known[what] / limit, "sentence")
     reason = (
         f"{what} took {known[what] / 1e6:.3g} of the {limit / 1e6:.3g} MB/s ({share}) that "
-        f"{m.number('link.bandwidth_mbps'):g} Mbit/s allow {qty.count(_connections(m), 'connection', 'connections')}"
+        f"{qty.count(_connections(m), 'connection', 'connections')} can carry at {m.number('link.bandwidth_mbps'):g} "
+        "Mbit/s per connection"
     )
     return limit_from(m, "link", [reason])
 
@@ -201,32 +204,28 @@ def threads(m: Measured, neighbours: Neighbours) -> Limit | None:
 
     Threads in use are throughput x the time for which a handler keeps its thread (Little's law inside the
     server; the same as a latency of in flight / threads times that). That time is known where it is set: waits,
-    pauses between the messages of a stream, and handler work. Threads that are all in use by it are the limit of a
-    server that is not full, certainly of one whose CPU is idle. Where the time is not known, the CPU must be idle and
+    pauses between messages, and handler work. Threads that are all in use by it are the limit of a server that is not
+    full, certainly of one whose CPU is idle. Where the time is not known, the CPU must be idle and
     a pair with more threads be faster. Spare threads do not count where those that are always there are in use and
     still move: they are lent only while nothing does.
     """
     rps = m.median(METRIC)
     idle = m.median("server_cores_used") <= IDLE * m.capacity
     service = m.pause_s + m.number("server.handler_work_us") / 1e6
+    in_flight = f"{qty.amount(m.in_flight, 'sentence')} calls were in flight on"
     for have, kind in ((m.threads, "handler threads"), (m.own_threads, "permanent handler threads")):
-        reason = f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(have, 'sentence')} {kind}"
+        reason = f"{in_flight} {qty.amount(have, 'sentence')} {kind}"
         if m.in_flight > have and THREADS_NEAR * have <= rps * service <= have / THREADS_NEAR and not _server_full(m):
             in_use = (
                 f"{qty.amount(rps, 'sentence')} requests/s, each occupying a thread for "
                 f"{qty.duration(service)}, keep {rps * service:.1f} threads busy"
             )
-            spare = (
-                []
-                if have == m.threads
-                else [("spare threads are used only while no call makes progress, which was not the case")]
-            )
+            lent = ["spare threads are used only while no call makes progress, which was not the case"]
+            spare = [] if have == m.threads else lent
             return limit_from(m, "threads", [reason, in_use, *spare, cpu_words(m)], certain=idle)
     if not (idle and m.in_flight > m.threads):
         return None
-    reason = (
-        f"{qty.amount(m.in_flight, 'sentence')} calls in flight on {qty.amount(m.threads, 'sentence')} handler threads"
-    )
+    reason = f"{in_flight} {qty.amount(m.threads, 'sentence')} handler threads"
     for factor in ("server.threads", "server.spare_threads"):
         faster = neighbours.faster(m, factor)
         if faster:
@@ -252,10 +251,10 @@ def concurrency(m: Measured, neighbours: Neighbours) -> Limit | None:
         return None
     for_what = [word for word, seconds in (("round trip", m.travel_s), ("handler's waits", m.pause_s)) if seconds > 0]
     reason = (
-        f"of {qty.duration(latency)} latency, a call spends {qty.duration(waits)} waiting "
-        f"in any case ({', '.join(for_what)}), and {qty.amount(m.in_flight, 'sentence')} in flight / "
-        f"{qty.duration(latency)} is {qty.amount(m.in_flight / latency, 'sentence')} requests/s: more "
-        "calls in flight would give more throughput (Little's law)"
+        f"of {qty.duration(latency)} latency, a call spends at least {qty.duration(waits)} waiting "
+        f"({', '.join(for_what)}), and {qty.amount(m.in_flight, 'sentence')} in flight / {qty.duration(latency)} is "
+        f"{qty.amount(m.in_flight / latency, 'sentence')} requests/s, so more calls in flight would give more "
+        "throughput (Little's law)"
     )
     return limit_from(m, "concurrency", [reason, cpu_words(m)])
 
@@ -276,7 +275,7 @@ def own_factor(m: Measured, neighbours: Neighbours) -> Limit | None:
 
 def limit_from(m: Measured, resource: Resource, reasons: list[str], *, certain: bool = True) -> Limit:
     """The answer for a configuration, its evidence joined into a sentence."""
-    over = [] if m.trials < 2 else [f"medians of {m.trials} trials"]
+    over = [] if m.trials < 2 else [f"all figures are medians of {m.trials} trials"]
     evidence = "; ".join([*reasons, *over])
     return Limit(configuration=m.configuration, resource=resource, evidence=evidence, certain=certain)
 
@@ -294,8 +293,8 @@ def _raised(m: Measured, factor: str, pair: Comparison) -> str:
 
 def _faster(pair: Comparison) -> str:
     return (
-        f"{pair.candidate} has {qty.ratio(pair.ratio, 'sentence')} its throughput "
-        f"(95 % interval {pair.ci_low:.3g} to {pair.ci_high:.3g}, {pair.blocks} blocks)"
+        f"{pair.candidate} has {qty.ratio(pair.ratio, 'sentence')} the throughput of this configuration (95% "
+        f"interval {pair.ci_low:.3g} to {pair.ci_high:.3g}, {pair.blocks} blocks)"
     )
 
 
@@ -308,9 +307,11 @@ def cpu_words(m: Measured) -> str:
     client = m.median("client_busy_share")
     sides = [] if math.isnan(m.median("server_cores_used")) else [f"the server used {_of_cores(m)}"]
     sides += (
-        [] if math.isnan(client) else [f"the busiest generator process was busy for {qty.percent(client, 'sentence')}"]
+        []
+        if math.isnan(client)
+        else [(f"the busiest load generator process was busy for {qty.percent(client, 'sentence')} of the window")]
     )
-    return " and ".join(sides) or "the CPU of neither side was measured"
+    return " and ".join(sides) or "the CPU time of neither side was measured"
 
 
 def _of_cores(m: Measured) -> str:

@@ -4,6 +4,7 @@ Each line imports only from those above it::
 
     engine               what an engine is: its two loops, what it counts, and how a worker makes one
     backoff              how long a client without a connection waits between two attempts: the same in both engines
+    circuit_breaker      which calls may be sent to a server that fails
     loops                a closed and an open loop over calls that are awaited
     grpcio_messages      the messages of engine `grpcio`: our greeter's as objects, any other's as bytes
     grpcio_streams       streams of engine `grpcio`

@@ -30,11 +30,13 @@ from grpclab.load.core.traffic import (
     channelz_subchannels,
 )
 from grpclab.load.engines.backoff import Backoff
+from grpclab.load.engines.circuit_breaker import CircuitBreaker
 from grpclab.load.engines.engine import Counters
 from grpclab.load.engines.grpcio_calls import CallMaker, Next
 from grpclab.load.engines.loops import CallFunction, Clock, ClosedLoop, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
+from grpclab.status import STATUS_NAMES, statuses_of
 from grpclab.system.channels import ChannelRoute, open_aio_channel
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
@@ -44,6 +46,9 @@ TurnFunction = Callable[[Next, float, Recorder], Awaitable[tuple[int, float]]]
 
 COUNT_EVERY_S = 0.25
 """The shortest time between two counts of lost connections, while connections come and go."""
+REFUSED = "refused by the circuit breaker"
+REFUSED_PAUSE_S = 0.01
+"""The time that a caller of a closed loop takes for a call that is refused; else it would do nothing but try."""
 
 
 class _Line:
@@ -77,7 +82,13 @@ class GrpcioEngine:
         self._route = ChannelRoute.to(target, security) if security.verify else None
         self._maker = CallMaker(call, config.load, residence=residence, clock=clock)
         self._clock = clock
-        self._options = client_args(config.client)
+        client = config.client
+        self._options = client_args(client)
+        failures, open_s = client.circuit_breaker, client.circuit_breaker_open_s
+        self._breaker = None if failures is None else CircuitBreaker(failures, open_s)
+        self._broken = {STATUS_NAMES.index(name) for name in statuses_of(client.circuit_breaker_statuses)}
+        """The statuses that are failures to the breaker."""
+        self._refused_s = 0.0
         self._channels: list[grpc.aio.Channel] = []
         self._calls: list[CallFunction] = []
         self._watchers: list[asyncio.Task[None]] = []
@@ -202,6 +213,7 @@ class GrpcioEngine:
 
         self._under_way = lambda: loop.under_way
         self._give_up = give_up
+        self._refused_s = REFUSED_PAUSE_S
         try:
             await loop.run()
         finally:
@@ -252,10 +264,14 @@ class GrpcioEngine:
         """Handle a call while no window is running."""
         self._under_way = list
         self._give_up = _nothing
+        self._refused_s = 0.0
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
     def _in_turn(self, call: TurnFunction) -> CallFunction:
+        if self._breaker is not None:
+            call = self._guarded(call, self._breaker)
+
         async def make(start_s: float, recorder: Recorder) -> tuple[int, float]:
             """Make the next call; note which call of a mix it was just before it is recorded."""
             turn = self._maker.next()
@@ -263,6 +279,25 @@ class GrpcioEngine:
                 return await call(turn, start_s, recorder)
             finally:
                 recorder.call(turn.call)
+
+        return make
+
+    def _guarded(self, call: TurnFunction, breaker: CircuitBreaker) -> TurnFunction:
+        async def make(turn: Next, start_s: float, recorder: Recorder) -> tuple[int, float]:
+            """Make a call if the breaker lets it go."""
+            leave = breaker.admit(self._clock())
+            if leave is None:
+                recorder.failures.note(UNAVAILABLE, REFUSED, start_s, self._clock())
+                if self._refused_s:
+                    await asyncio.sleep(self._refused_s)
+                return UNAVAILABLE, math.nan
+            try:
+                status, residence_s = await call(turn, start_s, recorder)
+            except BaseException:
+                breaker.abandoned(leave)
+                raise
+            breaker.ended(leave, self._clock(), failed=status in self._broken)
+            return status, residence_s
 
         return make
 

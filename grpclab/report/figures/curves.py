@@ -84,8 +84,8 @@ def chosen(study: FinishedStudy, drawn: Sequence[Line]) -> tuple[list[Line], str
     kept = set(map(id, ranked[:MOST_SERIES]))
     return (
         [line for line in drawn if id(line) in kept],
-        f" This figure shows {MOST_SERIES} of {len(drawn)} series, the headline's first, then in the order of the "
-        "plan; the tables below have all of them.",
+        f" This figure shows {MOST_SERIES} of {len(drawn)} series: the headline's, then others in the order of the "
+        "plan. The tables below show all of them.",
     )
 
 
@@ -140,10 +140,10 @@ def throughput(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
         alt=_alt(f"Line chart of requests per second over {curve.factor}", drawn, "throughput_rps"),
         caption=caption,
         how_to_read=(
-            "The line connects the geometric means over blocks; the band around it is their 95 % interval (t "
+            "Each line connects geometric means over blocks, and the band around the line is their 95% interval (a t "
             "interval on logarithms). Each faint dot is one trial. A hollow marker means that the load generator, "
-            "not the server, may have been the limit: read it as a lower bound on what the server can do. The "
-            "horizontal axis is logarithmic if all of its levels are above zero; the vertical axis starts at 0."
+            "not the server, may have been the limit, so the server may be capable of more. The horizontal axis is "
+            "logarithmic if all levels are above zero; the vertical axis starts at 0."
         ),
         engines=_engines(study, drawn),
     )
@@ -194,12 +194,12 @@ def latency(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
         alt=" ".join(_alt(f"Line chart of {metric_words(metric)}", drawn, metric) for metric, drawn in panels.items()),
         caption=_latency_caption(study, panels, missing + partial) + not_drawn,
         how_to_read=(
-            "There is one panel per percentile, all on the same logarithmic axis: equal distances are equal "
-            "ratios, and lower is better. The load is a closed loop: each caller waits for its reply before it "
-            "sends the next request, so latency grows with the number of callers. Each point is the geometric mean "
-            "over blocks of the percentile in each block, with its 95 % interval; percentiles are never pooled or "
-            "averaged within a block. A percentile is omitted if a trial has fewer than 10 requests beyond it. "
-            "Hollow markers: the load generator may have been the limit."
+            "Each panel shows one percentile. All panels have the same logarithmic axis, on which equal distances "
+            "are equal ratios; lower is better. The load is a closed loop: each caller waits for a reply before "
+            "sending the next request, so latency grows with the number of callers. Each point is the geometric mean "
+            "over blocks of the percentile in each block, with a 95% interval; percentiles are never pooled or "
+            "averaged within a block. A percentile is omitted if a trial has fewer than 10 requests beyond it. A "
+            "hollow marker means that the load generator may have been the limit."
         ),
         engines=_engines(study, [ln for drawn in panels.values() for ln in drawn]),
     )
@@ -217,11 +217,12 @@ def _line(ax: Axes, line: Line, metric: str) -> None:
         face = theme.PAPER if point.limited else line.colour
         (mark,) = ax.plot(point.x, point.mean, "o", ms=6, mfc=face, mec=line.colour, mew=1.6, zorder=4)
         ends = [value_text(metric, end) for end in (point.low, point.high)]
+        limit = "; the load generator may be the limit" if point.limited else ""
         between = TOO_FEW if qty.MISSING in ends else f"95 % interval {' to '.join(ends)}"
         theme.tip(
             mark,
             f"{line.name} at {point.label}: {value_text(metric, point.mean)}, {between}, "
-            f"{qty.count(point.blocks, 'block')}{'; the load generator may be the limit' if point.limited else ''}",
+            f"{qty.count(point.blocks, 'block')}{limit}",
         )
 
 
@@ -291,22 +292,22 @@ def _limited(study: FinishedStudy, drawn: Sequence[Line]) -> str:
     names = list(dict.fromkeys(name for name, _ in hollow))
     places = [f"{name} at {words.listing([p.label for n, p in hollow if n == name])}" for name in names]
     where = f"{'; '.join(places)}: {words.plain(reasons)}"
-    return f" Hollow markers: the load generator may have been the limit ({where})."
+    return f" Where markers are hollow, the load generator may have been the limit ({where})."
 
 
 def _throughput_caption(study: FinishedStudy, drawn: Sequence[Line]) -> str:
     best = []
     for line in drawn:
         top = max(line.points, key=lambda p: p.mean)
-        best.append(f"{line.name} {qty.amount(top.mean)} requests/s at {top.label}")
-    return f"Highest level: {words.listing(best)}.{_limited(study, drawn)}"
+        best.append(f"{qty.amount(top.mean)} requests/s for {line.name} (at {top.label})")
+    return f"The highest throughput is {words.listing(best)}.{_limited(study, drawn)}"
 
 
 def _latency_caption(study: FinishedStudy, panels: Mapping[str, list[Line]], left_out: Sequence[str]) -> str:
     metric, drawn = list(panels.items())[-1]
     spans = []
     for line in drawn:
-        first, last = (f"{qty.duration(p.mean)} at {p.label}" for p in (line.points[0], line.points[-1]))
-        spans.append(f"{line.name} {first}" if len(line.points) == 1 else f"{line.name} from {first} to {last}")
+        ends = dict.fromkeys(f"{qty.duration(p.mean)} (at {p.label})" for p in (line.points[0], line.points[-1]))
+        spans.append(f"{' to '.join(ends)} for {line.name}")
     lacking = f" Some or all trials have too few requests for {words.listing(left_out)}." if left_out else ""
-    return f"{metric_words(metric)}: {words.listing(spans)}.{lacking}{_limited(study, drawn)}"
+    return f"The {metric_words(metric)} is {words.listing(spans)}.{lacking}{_limited(study, drawn)}"

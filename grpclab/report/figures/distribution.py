@@ -79,7 +79,7 @@ def latency_distribution(study: FinishedStudy) -> FigureBlock | None:
         )
 
     return figure_block(
-        title="Latency by percentile and its distribution",
+        title="Latency by percentile and as a distribution",
         draw=draw,
         wide_height_in=3.9,
         narrow_height_in=6.6,
@@ -87,12 +87,12 @@ def latency_distribution(study: FinishedStudy) -> FigureBlock | None:
         caption=_caption(study, drawn),
         how_to_read=(
             "Left: the latency at each percentile. Both axes are logarithmic, so the far right shows the slowest "
-            "call in a thousand and rarer ones. Each thick line is the sum of the histograms of all valid trials "
-            f"of a configuration; the thin lines are single blocks, at most {MOST_BLOCKS}. Where they fan out, the "
-            "tail differs from block to block. A line ends where fewer than 10 calls are beyond it. Right: the "
-            "share of calls that took no longer than the time on the axis. Failed calls are included. In a closed "
-            "loop, callers wait for their replies, so latency grows with the number of callers; in an open loop, "
-            "latency counts from the planned send time."
+            "call in a thousand and even rarer calls. Each thick line is the sum of the histograms of all valid "
+            f"trials of a configuration; the thin lines are single blocks, {MOST_BLOCKS} at most. Where the thin "
+            "lines fan out, the tail differs from block to block. Each line ends at the last percentile that has at "
+            "least 10 calls beyond it. Right: the share of calls that took no longer than the time on the axis. "
+            "Failed calls are included. In a closed loop, callers wait for their replies, so latency grows with the "
+            "number of callers; in an open loop, latency is measured from the planned send time."
         ),
         engines=study.engines(line.configuration for line in drawn),
     )
@@ -151,7 +151,7 @@ def _shares(line: Latencies) -> list[float]:
 def _alt(line: Latencies) -> str:
     percentiles = ", ".join(f"p{100 * share:.6g} {qty.duration(line.whole.at(share))}" for share in _shares(line))
     measured = qty.count(line.whole.count, "call")
-    return f"{line.name}: {percentiles or 'too few calls for a percentile'}, of {measured}."
+    return f"{line.name}: {percentiles or 'too few calls for a percentile'} ({measured})."
 
 
 def _caption(study: FinishedStudy, drawn: list[Latencies]) -> str:
@@ -167,9 +167,5 @@ def _caption(study: FinishedStudy, drawn: list[Latencies]) -> str:
         ]
         compared = f"{words.sentence_case(first.name)} and {second.name}: {'; '.join(pairs)}." if pairs else ""
     others = len(study.configurations) - len(drawn)
-    rest = (
-        f" The figure shows the two sides of the headline and of its parts; {others} more are not shown."
-        if others > 0
-        else ""
-    )
-    return f"{compared or _alt(drawn[0])}{rest}".strip()
+    left_out = f" The figure leaves out {qty.count(others, 'other configuration')}." if others > 0 else ""
+    return f"{compared or _alt(drawn[0])}{left_out}".strip()

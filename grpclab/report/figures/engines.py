@@ -105,11 +105,12 @@ def engines(study: FinishedStudy) -> FigureBlock | None:
         alt=_alt(drawn),
         caption=_caption(study),
         how_to_read=(
-            "First panel: requests per second with 95 % intervals (an arrow marks one that extends beyond the "
-            "panel). The ratio in brackets is wire divided by grpcio, measured within blocks. A hollow bar was "
-            "limited by the client, so the server can do at least that much. Second panel: CPU time per call in "
-            "the server and in the client. The server's cost should hardly depend on the client. The client's cost "
-            "does, and for a client with one core it caps the throughput."
+            "First panel: requests per second with 95% intervals (an arrow marks an interval that extends beyond the "
+            "panel). The ratio in brackets is the throughput with wire divided by the throughput with grpcio, taken "
+            "within blocks. A hollow bar means that the client was the limit, so the server can do at least that "
+            "much. Second panel: CPU time per call in the server and in the client. The server's cost should hardly "
+            "depend on the client; the client's own cost does, and it caps the throughput of a client that has one "
+            "core."
         ),
         engines=study.engines(row.configuration for client in drawn for row in client.rows),
     )
@@ -127,32 +128,32 @@ def sentence(study: FinishedStudy) -> str:
     parts = []
     if more := by_verdict.get("faster"):
         first, *others = [f"{'at least ' if c.at_least else ''}{qty.ratio(c.ratio)}" for c in more]
-        gains = [f"{more[0].variant} serves {first}"]
+        gains = [f"{more[0].variant} reaches {first}"]
         gains += [f"{c.variant} {ratio}" for c, ratio in zip(more[1:], others, strict=True)]
         base = study.plan.engines.base if study.plan.engines else ""
-        meaning = (
-            "that factor in the figures above is due to the client"
-            if base == "grpcio"
-            else "with a Python client, you would see that much less than in the figures above"
-        )
+        reached = "it reaches" if len(more) == 1 else "they reach"
+        parts.append(f"With the wire engine, {words.listing(gains)} the throughput that {reached} with a Python client")
         parts.append(
-            f"with the wire engine, {words.listing(gains)} the throughput that a Python client gets: {meaning}"
+            "The client accounts for that difference in the figures above"
+            if base == "grpcio"
+            else "With a Python client, throughput would be lower than in the figures above by that factor"
         )
     if same := by_verdict.get("equivalent"):
         parts.append(
-            f"{_ratios(same)}: both engines get the same throughput, so the server is the limit and not the client"
+            f"{_ratios(same)}: both engines reach the same throughput, so the server is the limit, not the client"
         )
     if less := by_verdict.get("slower"):
-        parts.append(f"{_ratios(less)}: less with the wire engine than with a Python client")
+        parts.append(f"{_ratios(less)}: throughput is lower with the wire engine than with a Python client")
     if open_ := by_verdict.get("inconclusive"):
-        parts.append(f"{_ratios(open_)}: the cost of the client is undecided")
+        parts.append(f"{_ratios(open_)}: whether the client costs throughput is undecided")
     if none := by_verdict.get("none"):
-        parts.append(f"{words.listing(c.variant for c in none)}: no block has both engines")
-    return f"{words.sentence_case('; '.join(parts))}."
+        parts.append(f"No block has results with both engines for {words.listing(c.variant for c in none)}")
+    return f"{'. '.join(parts)}."
 
 
 def _ratios(alike: list[Client]) -> str:
-    return words.listing([f"{c.variant} {words.estimate(c.comparison)}" for c in alike])
+    ratios = words.listing([f"{words.estimate(c.comparison)} for {c.variant}" for c in alike])
+    return f"The ratio of the wire engine to grpcio is {ratios}"
 
 
 def variants(study: FinishedStudy) -> tuple[str, str]:

@@ -80,12 +80,12 @@ def _forest_sheet(study: FinishedStudy, groups: Groups, every: Sequence[Comparis
         alt=_forest_alt(shown),
         caption=_forest_caption(study, shown, every),
         how_to_read=(
-            "Each marker is the ratio of candidate to baseline, and the line through it is the 95 % interval. The "
-            f"grey band is {study.margin_words}: this study treats an effect inside it as too small to matter. "
-            "Upward triangles are faster, downward triangles slower, squares equivalent, and circles inconclusive. "
-            "For latencies, a ratio below 1 is faster. All comparisons except the headline are corrected for "
-            "multiple testing (Holm, one family per metric). Groups with effects beyond a factor of 2, or beyond a "
-            "factor of 20, have their own scale. Hollow markers: the load generator may have been the limit on one "
+            "Each marker is the ratio of candidate to baseline, and the line through the marker is the 95% interval. "
+            f"An effect inside the grey band ({study.margin_words}) is too small to matter in this study. Upward "
+            "triangles are faster, downward triangles slower, squares equivalent, and circles inconclusive. For "
+            "latencies, a ratio below 1 is faster. All comparisons except the headline are corrected for multiple "
+            "testing (Holm, one family per metric). Groups with effects beyond a factor of 2, or beyond a factor of "
+            "20, have their own scale. A hollow marker means that the load generator may have been the limit on one "
             "side."
         ),
         engines=_engines(study, shown),
@@ -181,8 +181,8 @@ def _forest_caption(study: FinishedStudy, shown: Sequence[Comparison], every: Se
     counts = {v: sum(c.verdict == v for c in shown) for v in theme.VERDICT}
     counted = words.listing([f"{n} {verdict}" for verdict, n in counts.items() if n])
     if len(shown) < len(every):
-        return f"{len(shown)} of {qty.count(len(every), 'comparison')} shown: {counted}."
+        return f"This figure shows {len(shown)} of {qty.count(len(every), 'comparison')}: {counted}."
     aa, noise = study.verdict.aa, ""
     if aa and known(aa):
         noise = f" The baseline against itself (A/A) gives {words.estimate(aa)}."
-    return f"Of {qty.count(len(shown), 'comparison')}: {counted}.{noise}"
+    return f"This figure shows {qty.count(len(shown), 'comparison')}: {counted}.{noise}"

@@ -88,9 +88,9 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
         alt=f"Ratios with 95 % intervals over blocks: {'; '.join(texts)}.",
         caption=_caption(study, first, rows),
         how_to_read=(
-            f"Each small grey dot is one block: the candidate's {metric} divided by the baseline's. The large "
-            "marker is their geometric mean, and the line through it is the 95 % interval. The grey band is "
-            f"{study.margin_words}: this study treats an effect inside it as too small to matter.{less} The "
+            f"Each small grey dot is one block: the candidate's {metric} divided by the baseline's. The large marker "
+            "is the geometric mean of the dots, and the line through that marker is the 95% confidence interval. An "
+            f"effect inside the grey band ({study.margin_words}) is too small to matter in this study.{less} The "
             "baseline against itself (A/A) shows how noisy this machine is."
         ),
         engines=study.engines(side for c in shown for side in (c.baseline, c.candidate)),
@@ -124,11 +124,11 @@ def _row(study: FinishedStudy, title: str, c: Comparison) -> _Row:
 def _caption(study: FinishedStudy, first: Comparison, rows: Sequence[_Row]) -> str:
     """The headline's blocks, and the noise beside them."""
     ratios = rows[0].ratios
-    spread = f"{qty.ratio(min(ratios))} to {qty.ratio(max(ratios))}" if ratios else qty.ratio(first.ratio)
-    text = f"{qty.count(len(ratios), 'block')} of {words.title_of(first, 'the headline')}: {spread}"
+    spread = f"ratios from {qty.ratio(min(ratios))} to {qty.ratio(max(ratios))}" if ratios else qty.ratio(first.ratio)
+    text = f"{words.title_of(first, 'the headline')}: {spread} in {qty.count(len(ratios), 'block')}"
     aa = study.verdict.aa
-    noise = f"; the baseline against itself (A/A): {qty.ratio(aa.ratio)}" if aa and known(aa) else ""
-    return f"{words.sentence_case(text)}{noise}. The grey band is what this study treats as no difference."
+    noise = f" The baseline against itself (A/A) gives {qty.ratio(aa.ratio)}." if aa and known(aa) else ""
+    return f"{words.sentence_case(text)}.{noise} The grey band marks differences too small to matter in this study."
 
 
 def _verdict(c: Comparison) -> str:

@@ -69,9 +69,8 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
     ]
     borders = recurrence.borders(drawn)
     caption = (
-        f"{words.sentence_case(metric_words(metric))} in {len(drawn)} studies"
-        f" of {drawn[0].when} to {drawn[-1].when}: {_choice(len(lines), len(recurring))}. "
-        f"{_moves(lines, borders)}{_changes(borders)}"
+        f"{words.sentence_case(metric_words(metric))} in {len(drawn)} studies, from {drawn[0].when} to "
+        f"{drawn[-1].when}, for {_choice(len(lines), len(recurring))}. {_moves(lines, borders)}{_changes(borders)}"
     )
     return figure_block(
         title="The same configuration, study by study",
@@ -85,12 +84,12 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
         + f".{_changes(borders)}",
         caption=caption,
         how_to_read=(
-            "Studies are shown in chronological order at equal distances, with their dates below. Each point is "
-            "the geometric mean over the blocks of one study, with its 95 % interval; the axis is logarithmic, so "
-            "equal distances are equal ratios. Configurations count as the same only if they have the same name, "
-            "scenario and settings. A dashed line marks where the machine or a version changed, and says what "
-            "changed. Points are connected only where nothing changed, since absolute figures from two machines "
-            "are not comparable."
+            "Studies are shown in chronological order, evenly spaced, with their dates below. Each point is the "
+            "geometric mean over the blocks of one study, with a 95% interval; the axis is logarithmic, so equal "
+            "distances are equal ratios. Configurations count as the same only if they have the same name, scenario "
+            "and settings. A dashed line marks a change of the machine or of a version; the label says what changed. "
+            "Points are connected only where nothing changed, since absolute figures from two machines are not "
+            "comparable."
         ),
         engines="",
     )
@@ -116,7 +115,7 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
     borders = recurrence.borders(drawn)
     title = f"{last.candidate} against {last.baseline}"
     others = len(shared) - 1
-    more = f" Other headlines that at least two studies share, not shown: {others}." if others else ""
+    more = f" Not shown: {qty.count(others, 'other headline')} shared by at least two studies." if others else ""
     return figure_block(
         title="The same headline, study by study",
         draw=_draw([line], borders, drawn, unit=f"ratio, {title}", text=qty.ratio_tick, delta=last.delta),
@@ -128,18 +127,18 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
         )
         + f".{_changes(borders)}",
         caption=(
-            f"{title} in {metric_words(last.metric)}, {len(drawn)} studies of the design {last.design}: from "
-            f"{qty.ratio(min(s.mean for s in spots))} to {qty.ratio(max(s.mean for s in spots))}, last "
-            f"{qty.ratio(last.ratio)} ({_between(spots[-1])}). {_agreement(spots, borders)}{more}"
-            f"{_changes(borders)}"
+            f"{title} in {metric_words(last.metric)}: the ratio was {qty.ratio(min(s.mean for s in spots))} to "
+            f"{qty.ratio(max(s.mean for s in spots))} in {len(drawn)} studies with the design {last.design}, and "
+            f"{qty.ratio(last.ratio)} ({_between(spots[-1])}) in the last one. "
+            f"{_agreement(spots, borders)}{more}{_changes(borders)}"
         ),
         how_to_read=(
-            "Each marker is the headline's ratio in one study, with its 95 % interval; its shape and colour show "
-            "the verdict (upward triangle: faster, downward triangle: slower, square: equivalent, circle: "
-            "inconclusive). The line at 1 means no difference, and an effect inside the band around it is too "
-            "small to matter. Only studies of the same design with the same settings on both sides are shown. If "
-            "the intervals of two studies do not overlap, the studies differ by more than the noise within each; "
-            "if a dashed line is between them, they also differ in what that line names."
+            "Each marker is the headline's ratio in one study, with a 95% interval; the marker's shape and colour "
+            "show the verdict (upward triangle: faster, downward triangle: slower, square: equivalent, circle: "
+            "inconclusive). The line at 1 means no difference; an effect inside the band around that line is too "
+            "small to matter. Only studies of the same design with the same settings on both sides are shown. If the "
+            "intervals of two studies do not overlap, the studies differ by more than the noise within each; if "
+            "there is a dashed line between them, they also differ in the machine or version named there."
         ),
         engines="",
     )
@@ -149,8 +148,8 @@ def _choice(drawn: int, recurring: int) -> str:
     """The number of configurations that are drawn, of how many."""
     if recurring == 1:
         return "the one configuration that appears in at least two studies"
-    how = ", starting with the two of the newest headline, then those in most studies" if recurring > drawn else ""
-    return f"{qty.count(drawn, 'configuration')} of {recurring} that appear in at least two studies{how}"
+    how = ", the two of the newest headline first, then those in the most studies" if recurring > drawn else ""
+    return f"{drawn} of {qty.count(recurring, 'configuration')} that appear in at least two studies{how}"
 
 
 def _colour(newest: Past, level: PastLevel, place: int) -> str:
@@ -277,10 +276,10 @@ def _moves(lines: Sequence[Track], borders: Sequence[Change]) -> str:
     for line in lines:
         piece = recurrence.runs(line.spots, borders)[-1]
         if len(piece) > 1:
-            moves.append(f"{line.title} {qty.ratio(piece[-1].mean / piece[0].mean)}")
+            moves.append(f"{qty.ratio(piece[-1].mean / piece[0].mean)} for {line.title}")
     if not moves:
-        return "Nothing was measured twice on the most recent machine."
-    return f"Last study against first on the most recent machine: {'; '.join(moves)}."
+        return "No configuration was measured twice on the most recent machine."
+    return f"On the most recent machine, the ratio of the last study to the first is {words.listing(moves)}."
 
 
 def _agreement(spots: Sequence[PastValue], borders: Sequence[Change]) -> str:
@@ -290,9 +289,9 @@ def _agreement(spots: Sequence[PastValue], borders: Sequence[Change]) -> str:
         return "No other study has the same machine and versions as the last one."
     before, last = piece[-2], piece[-1]
     if not all(math.isfinite(end) for spot in (before, last) for end in (spot.low, spot.high)):
-        return "An interval is missing, so the last two cannot be compared."
+        return "An interval is missing, so the last two studies cannot be compared."
     overlap = before.low <= last.high and last.low <= before.high
-    return f"The intervals of the last two studies on one machine {'overlap' if overlap else 'do not overlap'}."
+    return f"On the same machine, the intervals of the last two studies {'overlap' if overlap else 'do not overlap'}."
 
 
 def _between(spot: PastValue) -> str:

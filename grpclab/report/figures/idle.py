@@ -106,14 +106,16 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
         wide_height_in=0.62 * len(drawn) + 0.9,
         narrow_height_in=0.95 * len(drawn) + 0.9,
         alt=f"One dot per trial. {_outcomes(drawn)}",
-        caption=f"After an idle period of {qty.duration(pause)} on a link that drops idle connections after "
-        f"{qty.duration(forgotten)}: {_outcomes(drawn)}",
+        caption=(
+            f"The connections were idle for {qty.duration(pause)} on a link that drops idle connections after "
+            f"{qty.duration(forgotten)}. {_outcomes(drawn)}"
+        ),
         how_to_read=(
-            "Each marker is one trial: connections are used, then left idle until the emulated link drops them, "
-            "then calls resume. A dot is the time from the first of these calls until one succeeded. An open arrow "
-            "at the dashed line is a trial that ended before any call succeeded, so its time is longer than that. "
-            "On the right are the median and the number of failed calls over all trials. Ratios of such times are "
-            "bounds."
+            "Each marker is one trial. In a trial, connections are used, then left idle until the emulated link "
+            "drops them; then calls resume. A dot shows the time from the first of these calls until one succeeded. "
+            "An open arrow at the dashed line marks a trial that ended before any call succeeded, so the true time "
+            "is longer. The median time and the number of failed calls over all trials are on the right. A ratio of "
+            "such times is only a bound."
         ),
         engines=study.engines([one.configuration for one in drawn]),
     )
@@ -128,4 +130,4 @@ def _outcomes(drawn: list[Silence]) -> str:
         if one.goaways:
             facts.append(qty.count(one.goaways, "GOAWAY"))
         parts.append(f"{one.title}: {', '.join(facts)}")
-    return f"{'; '.join(parts)}."
+    return f"{words.sentence_case('; '.join(parts))}."

@@ -137,12 +137,13 @@ def ladder(study: FinishedStudy) -> FigureBlock | None:
         alt=_alt(study, rungs, whole),
         caption=_caption(rungs, whole),
         how_to_read=(
-            "Read from top to bottom. Each bar starts where the bar of the rung that it builds on ends, and its "
-            "length is the ratio between the two: on a logarithmic axis, equal lengths are equal ratios. The thin "
-            "line is the 95 % interval of that ratio. Coloured bars are rungs that were kept, and the next rung "
-            "builds on them; grey hatched bars are rungs that were tried and rejected. A dashed empty slot is a "
-            "rung that cannot be tested on this machine, which does not mean that it has no effect. The last bar "
-            "compares the two ends directly. Hollow bars: the client may have been the limit on one side."
+            "Read from top to bottom. Each rung builds on the last rung that was kept: its bar starts where that bar "
+            "ends, and the length of the bar is the ratio between the two rungs. On a logarithmic axis, equal "
+            "lengths are equal ratios. The thin line is the 95% interval of that ratio. Coloured bars are rungs that "
+            "were kept; grey hatched bars are rungs that were tried and rejected. A dashed empty slot is a rung that "
+            "cannot be tested on this machine, which does not mean that the rung has no effect. The last bar "
+            "compares the two ends of the ladder directly. A hollow bar means that the client may have been the "
+            "limit on one side."
         ),
         engines=study.engines(rung.configuration for rung in study.plan.ladder),
     )
@@ -254,11 +255,11 @@ def _caption(rungs: list[Step], whole: float) -> str:
         best = max(kept, key=lambda s: s.ratio)
         product = math.prod(s.ratio for s in kept)
         parts.append(
-            f"The largest single step is {best.title} with {qty.ratio(best.ratio)}; together, the kept rungs "
-            f"multiply to {qty.ratio(product)}"
+            f"The largest single step is {best.title}, with {qty.ratio(best.ratio)}. Multiplied together, the kept "
+            f"rungs give {qty.ratio(product)}"
         )
         if math.isfinite(whole):
-            parts[-1] += f", measured directly {qty.ratio(whole)}"
+            parts[-1] += f"; measured directly, they give {qty.ratio(whole)}"
     rejected = [s.title for s in rungs if not s.kept]
     if rejected:
         parts.append(f"Rejected: {words.listing(rejected)}")

@@ -48,12 +48,12 @@ def offered_rates(study: FinishedStudy) -> FigureBlock | None:
         theme.end_labels(ax, [(x, y, f"{name} {which}", c) for name, c, end in ends for which, (x, y) in end.items()])
 
     sentences = [
-        f"{words.sentence_case(name)}, {one.sentence()}."
+        f"{words.sentence_case(name)}: {one.sentence()}."
         if len(drawn) > 1
         else f"{words.sentence_case(one.sentence())}."
         for name, one in zip(names, drawn, strict=True)
     ]
-    left_out = f" {len(every) - len(drawn)} more series are not shown." if len(every) > len(drawn) else ""
+    left_out = f" The figure leaves out {len(every) - len(drawn)} more series." if len(every) > len(drawn) else ""
     return figure_block(
         title="Latency against the offered rate",
         draw=draw,
@@ -62,12 +62,13 @@ def offered_rates(study: FinishedStudy) -> FigureBlock | None:
         alt=" ".join(_alt(name, one) for name, one in zip(names, drawn, strict=True)),
         caption=" ".join(sentences) + left_out,
         how_to_read=(
-            "Calls are sent when they are due, whether or not earlier ones have finished, and latency counts from "
-            "the time they are due, so a server that cannot keep up builds a queue that shows here. The solid line "
-            "is p99 with its 95 % interval over blocks; the dotted line is p50. The vertical line is the knee: the "
-            f"highest rate at which at least {qty.percent(KEPT_SHARE)} of the offered rate was answered and the "
-            f"tail was no more than {KEPT_TAIL:g} times that at the lowest rate (the median if there are too few "
-            "calls for p99). Hollow markers: the load generator may have been the limit."
+            "Calls are sent when they are due, whether or not earlier calls have finished, and latency is measured "
+            "from the time when a call is due. If a server cannot keep up, the waiting time in its queue is "
+            "therefore part of the latency. The solid line is p99 with a 95% interval over blocks; the dotted line "
+            f"is p50. The vertical line is the knee: the highest rate at which at least {qty.percent(KEPT_SHARE)} of "
+            "the calls were answered and the tail latency (the median if there are too few calls for p99) was no "
+            f"more than {KEPT_TAIL:g} times the tail latency at the lowest rate. A hollow marker means that the load "
+            "generator may have been the limit."
         ),
         engines=study.engines(r.configuration for one in drawn for r in one.rates),
     )

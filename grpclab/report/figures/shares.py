@@ -41,10 +41,10 @@ VIEWS = (
         samples="perf_samples",
         note="perf_note",
         name="perf",
-        title="Where the server's CPU time goes: every thread, by perf",
+        title="Where the server's CPU time goes: every thread, sampled by perf",
         sees=(
-            "perf samples every thread while it runs on a CPU, including gRPC core's own I/O threads and the "
-            "kernel; it cannot name Python functions, so the handler counts as part of the interpreter here"
+            "perf samples every thread while it runs on a CPU, including gRPC core's own I/O threads and code in the "
+            "kernel; perf cannot name Python functions, so the handler counts as part of the interpreter here"
         ),
     ),
     View(
@@ -52,10 +52,10 @@ VIEWS = (
         samples="profile_samples",
         note="profile_note",
         name="py-spy",
-        title="What the Python threads do, by py-spy",
+        title="What the Python threads do, sampled by py-spy",
         sees=(
-            "py-spy can name Python functions, and therefore the handler, but it only samples Python threads: gRPC "
-            "core's I/O threads, which do much of the sending and receiving, are not included"
+            "py-spy can name Python functions, including the handler, but samples only Python threads, so gRPC "
+            "core's I/O threads, which do much of the sending and receiving, are missing"
         ),
     ),
 )
@@ -117,7 +117,7 @@ def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
     present = [f for f in FAMILIES if any(p.families[f].mean > 0.0005 for p in drawn)]
     beside = ("kernel, by perf", [p.kernel for p in drawn])
     if view.prefix == evidence.PYSPY:
-        beside = ("waiting, of all samples", [p.wait for p in drawn])
+        beside = ("waiting, share of all samples", [p.wait for p in drawn])
 
     def draw(figure: Figure, narrow: bool) -> None:
         if narrow:
@@ -126,8 +126,8 @@ def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
             axes = figure.subplots(1, 3, gridspec_kw={"width_ratios": [3.6, 1, 1]}, sharey=True)
         busy, left, right = axes
         _stack(busy, drawn, present, least=0.09 if narrow else 0.05)
-        busy.set_title("activity in the samples at work")
-        _bars(left, drawn, beside[1], beside[0] if narrow else beside[0].removesuffix(", of all samples"))
+        busy.set_title("share of working samples by activity")
+        _bars(left, drawn, beside[1], beside[0] if narrow else beside[0].removesuffix(", share of all samples"))
         _bars(right, drawn, [p.accounted for p in drawn], "kernel, by /proc")
         for ax in axes:
             ax.set_yticks(range(len(drawn)), [_wrapped(p.title, 14 if narrow else 20) for p in drawn], color=theme.INK)
@@ -151,7 +151,9 @@ def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
             columnspacing=1.4,
         )
 
-    samples = "; ".join(f"{p.title}: {qty.count(p.samples, 'sample')} in {qty.count(p.blocks, 'block')}" for p in drawn)
+    samples = "; ".join(
+        f"{qty.count(p.samples, 'sample')} in {qty.count(p.blocks, 'block')} for {p.title}" for p in drawn
+    )
     waited = ", most of them waiting" if all(p.wait.mean > 0.5 for p in drawn) else ""
     return figure_block(
         title=view.title,
@@ -159,13 +161,13 @@ def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
         wide_height_in=0.62 * len(drawn) + 1.5,
         narrow_height_in=1.45 * len(drawn) + 0.35 * ((len(present) + 1) // 2) + 1.1,
         alt=_alt(drawn, present, beside),
-        caption=f"{_caption(drawn)} ({samples}{waited}.)",
+        caption=f"{_caption(drawn)} There are {samples}{waited}.",
         how_to_read=(
-            f"{view.sees[0].upper()}{view.sees[1:]}. Samples are taken right after the measured window under the "
-            "same load, never inside the window. The long bar divides the samples in which a thread was working by "
-            "activity; waiting for work costs nothing and is left out. The kernel's share of the CPU time in /proc "
-            "is the kernel's own accounting of all threads during the measured window, so it serves as a check on "
-            "the samples. Figures are means over blocks; the tables below have their intervals."
+            f"{view.sees[0].upper()}{view.sees[1:]}. Samples are taken under the same load right after the measured "
+            "window, never during it. The long bar divides the samples in which a thread was working by activity; "
+            "waiting for work costs no CPU time and is left out. As a check on the samples, the last bar shows the "
+            "kernel's share of the CPU time of all threads during the measured window, according to /proc. All "
+            "figures are means over blocks; the tables below show their intervals."
         ),
         engines=study.engines(p.configuration for p in drawn),
     )
@@ -213,8 +215,8 @@ def _alt(drawn: list[Profile], present: list[str], beside: tuple[str, list[Inter
     for p, other in zip(drawn, beside[1], strict=True):
         parts = [f"{FAMILIES[f][0]} {qty.percent(p.families[f].mean)}" for f in present]
         texts.append(
-            f"{p.title}: {', '.join(parts)} of the samples that worked; {beside[0]} {qty.percent(other.mean)}; "
-            f"kernel, by /proc, {qty.percent(p.accounted.mean)} of CPU time"
+            f"{p.title}: {', '.join(parts)} of the samples at work; {beside[0]} {qty.percent(other.mean)}; kernel, "
+            f"by /proc, {qty.percent(p.accounted.mean)} of CPU time"
         )
     return f"Stacked bars of profile shares. {'; '.join(texts)}."
 
@@ -223,5 +225,5 @@ def _caption(drawn: list[Profile]) -> str:
     largest = []
     for p in drawn:
         family = max(FAMILIES, key=lambda f: p.families[f].mean if math.isfinite(p.families[f].mean) else -1)
-        largest.append(f"in {p.title} it is {FAMILIES[family][0]} ({qty.percent(p.families[family].mean)})")
-    return f"The largest part of the work: {'; '.join(largest)}."
+        largest.append(f"{FAMILIES[family][0]} for {p.title} ({qty.percent(p.families[family].mean)})")
+    return f"Largest share of the work: {'; '.join(largest)}."

@@ -158,7 +158,7 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
     metric = metric_words(study.metric_of_headline)
     caption = _caption(scatter, names)
     if study.narrowing:
-        caption += f" The interval is {study.narrowing.sentence()}."
+        caption += f" {words.sentence_case(study.narrowing.sentence())}."
     left_out = "" if len(blocks) <= MOST_BLOCKS else f" The figure shows {MOST_BLOCKS} of {len(blocks)} blocks."
     return figure_block(
         title="Both sides over time, and their ratio",
@@ -172,13 +172,13 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
         ),
         caption=caption + left_out,
         how_to_read=(
-            "Top: each point is one slice, about a tenth of a second of load, relative to the mean of its side. "
-            "Both servers are up at the same time and take turns in random order. Where the two lines rise and "
-            "fall together, the speed of the machine changed, which affected both sides. Bottom: their ratio in "
-            "each pass, on the same scale, and the ratio of the speeds of their cores, if that was measured. What "
-            "affected both sides cancels, and the comparison corrects for a core that was slow for one side only; the "
-            "rest is noise. A step in the ratio from one block to the next comes from the server processes, which "
-            "are fresh in each block. That is why the block, not the slice, is the unit of evidence."
+            "Top: each point is one slice, about a tenth of a second of load, relative to the mean of its side. Both "
+            "servers are up at the same time and take turns in random order. Where the two lines rise and fall "
+            "together, a change in the machine's speed affected both sides. Bottom: the ratio of the two sides in "
+            "each pass, on the same scale, and the ratio of the speeds of their cores, if those were measured. "
+            "Whatever affected both sides cancels out, and the comparison corrects for a core that was slow for one "
+            "side only; the rest is noise. A step in the ratio from one block to the next comes from the server "
+            "processes, which are fresh in each block. That is why the block, not the slice, is the unit of evidence."
         ),
         engines=study.engines([study.baseline, study.candidate]),
     )
@@ -239,9 +239,9 @@ def _legend(ax: Axes, names: dict[str, str], *, narrow: bool) -> None:
 def _caption(scatter: Noise, names: dict[str, str]) -> str:
     """What is to be seen, in numbers: how much of the noise both sides share."""
     if scatter.shared > 0.5:
-        gist = "Both sides rise and fall together: most of the noise is the machine's, and cancels"
+        gist = "Both sides rise and fall together, so most of the noise comes from the machine and cancels out"
     elif scatter.shared > 0.2:
-        gist = "The two sides share part of the noise, which cancels"
+        gist = "The two sides share part of the noise, and that part cancels out"
     else:
         gist = "The two sides share hardly any noise"
     text = (
@@ -252,7 +252,7 @@ def _caption(scatter: Noise, names: dict[str, str]) -> str:
     if math.isfinite(scatter.speeds):
         part = "follows" if scatter.speeds > 0.6 else "partly follows" if scatter.speeds > 0.3 else "hardly follows"
         speeds = f"the speeds of the cores (correlation {scatter.speeds:.2f})"
-        text += f". The ratio {part} {speeds}, for which the verdict is corrected"
+        text += f". The ratio {part} {speeds}; the verdict is corrected for them"
     return f"{text}."
 
 

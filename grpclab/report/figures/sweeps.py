@@ -25,7 +25,7 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
         return None
     levels, shown = (sum(len(points) for _, points in of) for of in (every, drawn))
     left_out = (
-        "" if shown == levels else (f" The figure shows {shown} of {levels} levels; the tables below have all of them.")
+        "" if shown == levels else (f" The figure shows {shown} of {levels} levels; the tables below show all of them.")
     )
     rows = [len(points) for _, points in drawn]
     columns = min(len(drawn), 3)
@@ -87,8 +87,9 @@ def sweeps(study: FinishedStudy) -> FigureBlock | None:
         caption=" ".join(_sweep_caption(entry, points) for entry, points in drawn) + left_out,
         how_to_read=(
             "Each panel changes one factor and leaves all others as they are in the base (hollow diamond). Markers "
-            "are ratios to the base with their 95 % intervals: triangles are faster or slower, squares equivalent, "
-            f"and circles inconclusive. The grey band is {study.margin_words}."
+            "are ratios to the base with 95% intervals: triangles are faster or slower, squares equivalent, and "
+            f"circles inconclusive. An effect inside the grey band ({study.margin_words}) is too small to matter in "
+            "this study."
         ),
         engines=study.engines(side for _, points in drawn for _, c in points for side in (c.baseline, c.candidate)),
     )

@@ -115,10 +115,10 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
     half = len(good) // 2
     drift = float(np.exp(np.log(good["relative"]).iloc[half:].mean() - np.log(good["relative"]).iloc[:half].mean()))
     spread = float(np.exp(np.log(good["relative"]).std(ddof=1)) - 1)
-    invalid = f" {qty.count(len(bad), 'trial')} invalid (red crosses)." if len(bad) else ""
+    invalid = f" Red crosses mark {qty.count(len(bad), 'invalid trial')}." if len(bad) else ""
     caption = (
-        f"From the first half of the study to the second, throughput changed by {100 * (drift - 1):+.1f} %; single "
-        f"trials vary by about {100 * spread:.1f} % around the mean of their configuration.{invalid}"
+        f"From the first half of the study to the second, throughput changed by {100 * (drift - 1):+.1f}%; single "
+        f"trials vary by about {100 * spread:.1f}% around the mean of their configuration.{invalid}"
     )
     return figure_block(
         title="Every trial, in order",
@@ -134,9 +134,9 @@ def timeline(study: FinishedStudy) -> FigureBlock | None:
         how_to_read=(
             "Each dot is one trial, in the order in which the trials ran; the shaded stripes are blocks. Grey-blue "
             "dots are the baseline of the headline, orange dots its candidate, and pale dots all other "
-            "configurations. The black line is a running median: it is flat if the machine stayed the same, and "
-            "slopes if it drifted. Comparisons are made within blocks, so slow drift cancels, but a step inside a "
-            f"block does not. The darker band is ± {100 * study.delta:g} %."
+            "configurations. The black line is a running median, which is flat if the machine kept its speed and "
+            "slopes if the speed drifted. Comparisons are made within blocks, so slow drift cancels out, but a step "
+            f"inside a block does not. The darker band is ± {100 * study.delta:g} %."
         ),
         engines=study.engines(study.trials["configuration"].unique()),
     )

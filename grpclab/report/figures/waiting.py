@@ -99,7 +99,8 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
         ax.set_xlabel("requests per second")
         if marks:
             place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
-            ax.legend(marks[:1], ["the most that its threads allow"], frameon=False, fontsize=8.5, **place)
+            label = "the highest throughput that the threads allow"
+            ax.legend(marks[:1], [label], frameon=False, fontsize=8.5, **place)
 
     return figure_block(
         title="Handlers that wait",
@@ -109,11 +110,11 @@ def waiting(study: FinishedStudy) -> FigureBlock | None:
         alt=f"Bar chart. {'; '.join(_text(one) for one in drawn)}.",
         caption=_caption(study),
         how_to_read=(
-            "Each bar is a server whose handlers wait without using the CPU, with its 95 % interval. The vertical "
-            "mark is the most that its threads allow: a waiting thread serves no other call, so the maximum is the "
-            "number of threads divided by the wait. An asyncio server has no such mark. If a bar reaches its mark, "
-            "more threads give more throughput; if it ends before the mark, something else is the limit, usually "
-            "the server's CPU. Hollow bars: the load generator was the limit."
+            "Each bar is a server whose handlers wait without using the CPU, with a 95% interval. The vertical mark "
+            "is the highest throughput that the server's threads allow: a waiting thread serves no other call, so "
+            "the maximum is the number of threads divided by the wait. An asyncio server has no such mark. If a bar "
+            "reaches the mark, more threads would give more throughput; if the bar ends before the mark, something "
+            "else is the limit, usually the server's CPU. A hollow bar means that the load generator was the limit."
         ),
         engines=study.engines(one.configuration for one in drawn),
     )
@@ -147,5 +148,5 @@ def pair(comparison: Comparison) -> str:
 
 
 def _caption(study: FinishedStudy) -> str:
-    ratios = [f"{pair(c)} {qty.ratio(c.ratio)} ({c.verdict})" for c in comparisons(study)]
+    ratios = [f"{pair(c)}: {qty.ratio(c.ratio)} ({c.verdict})" for c in comparisons(study)]
     return f"{words.sentence_case('; '.join(ratios))}." if ratios else "Requests per second, by server."

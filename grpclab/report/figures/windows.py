@@ -84,11 +84,11 @@ def windows(study: FinishedStudy) -> FigureBlock | None:
         alt=" ".join(_alt(p) for p in drawn),
         caption=" ".join(_caption(p) for p in drawn),
         how_to_read=(
-            "Each point is the geometric mean over blocks at one size, with its 95 % interval; faint dots are "
-            "single trials. The size axis is logarithmic. The separate point on the right, with a dashed line "
-            "across, is the setting without a fixed size: a curve that stays below the line never reaches its "
-            "throughput, and where a curve meets the line, that fixed size does equally well. MB/s means 10^6 "
-            "bytes of payload per second. Hollow markers: the load generator may have been the limit."
+            "Each point is the geometric mean over blocks at one size, with a 95% interval; faint dots are single "
+            "trials. The size axis is logarithmic. The separate point on the right, extended by a dashed line, is "
+            "the setting without a fixed size. A curve that stays below that line never reaches the throughput of "
+            "that setting; where a curve meets the line, the fixed size does equally well. MB/s means 10^6 bytes of "
+            "payload per second. A hollow marker means that the load generator may have been the limit."
         ),
         engines=study.engines(point.configuration for entry in study.plan.windows for point in entry.points),
     )
@@ -193,10 +193,13 @@ def _alt(panel: Panel) -> str:
 
 def _caption(panel: Panel) -> str:
     best = max(_all(panel), key=lambda s: s.mean)
-    text = f"{words.sentence_case(panel.title)}: highest with {best.label}, {qty.amount(best.mean)} {panel.unit}"
+    text = (
+        f"{words.sentence_case(panel.title)}: throughput is highest with {best.label}, at {qty.amount(best.mean)} "
+        f"{panel.unit}"
+    )
     least = min(_all(panel), key=lambda s: s.mean)
     if least is not best:
-        text += f", against {qty.amount(least.mean)} with {least.label}"
+        text += f", and lowest with {least.label}, at {qty.amount(least.mean)}"
     adaptive = [s for s in panel.apart if s is not best and s is not least]
-    text += "".join(f"; {s.label} gives {qty.amount(s.mean)}" for s in adaptive)
+    text += "".join(f"; {s.label} reaches {qty.amount(s.mean)}" for s in adaptive)
     return f"{text}."

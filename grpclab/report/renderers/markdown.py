@@ -34,7 +34,7 @@ def markdown(study: FinishedStudy) -> str:
     parts += [*map(escape, answer.more), escape(glossary.line(study)), _parts(study), _reasons(study)]
     parts += [_warnings(study), _setup(study), _all_comparisons(study), _machine(study)]
     parts.append(
-        f"The full report is a single file that opens offline: {escape(f'{study.name}.html')}, next to this one."
+        f"The full report is {escape(f'{study.name}.html')}, a single file next to this one that opens offline."
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -59,7 +59,7 @@ def _reasons(study: FinishedStudy) -> str:
         return ""
     items = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
     if not (study.verdict.aa or study.plan.without_aa):
-        items.append("- **Noise on this machine:** not checked, since there is no A/A comparison.")
+        items.append("- **Noise on this machine:** not checked, because there is no A/A comparison.")
     return "\n".join(items)
 
 
@@ -85,7 +85,7 @@ def _all_comparisons(study: FinishedStudy) -> str:
     header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "adjusted p", "blocks"]
     summary = f"<details><summary>All {qty.count(len(rows), 'comparison')}</summary>"
     left_out = len(rows) - MOST_ROWS
-    more = f"\n\n{left_out:,} more are in the report." if left_out > 0 else ""
+    more = f"\n\nThe report lists {left_out:,} more." if left_out > 0 else ""
     return f"{summary}\n\n{table(header, rows[:MOST_ROWS], RIGHT)}{more}\n\n</details>"
 
 

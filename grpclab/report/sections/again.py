@@ -34,11 +34,11 @@ def section(study: FinishedStudy) -> Repetition:
     elif manifest.again:
         commands.append(manifest.again)
     commands.append(
-        "# the same plan with the same seed as a new study, compared with this one\ngrpclab study --repeat "
+        "# run the same plan with the same seed as a new study, and compare it with this one\ngrpclab study --repeat "
         f"{shlex.quote(f'results/{study.name}/manifest.json')}"
     )
     commands.append(
-        f"# this page again, from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
+        f"# rebuild this page from the stored results\ngrpclab report {shlex.quote(f'results/{study.name}')}"
     )
     return Repetition(
         seed="not recorded" if manifest.seed is None else str(manifest.seed),

@@ -69,10 +69,10 @@ def _level_card(study: FinishedStudy) -> Card:
 def _errors_card(study: FinishedStudy) -> Card:
     failed, made, by_status = failed_calls(study, [study.baseline, study.candidate])
     everywhere, all_made, _ = failed_calls(study, list(study.trials["configuration"].unique()))
-    whole = f"{everywhere:,} of {all_made:,} calls in the whole study{_on_purpose(study, everywhere)}"
+    whole = f"{everywhere:,} of {all_made:,} calls failed in the whole study{_on_purpose(study, everywhere)}"
     return Card(
         value=f"{failed:,}",
-        what=f"failed of {made:,} calls in the headline's trials",
+        what=f"of {made:,} calls failed in the headline's trials",
         more=[by_status, BREAK, whole] if by_status else whole,
     )
 

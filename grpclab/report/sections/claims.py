@@ -39,11 +39,11 @@ def section(study: FinishedStudy) -> ClaimsTested | None:
         for claim, claimed, done, result, verdict in claims.itertuples(index=False)
     ]
     counts = Counter(claims["verdict"])
-    counted = ", ".join(f"{verdict}: {counts[verdict]}" for verdict in rules.VERDICTS if counts[verdict])
+    counted = ", ".join(f"{verdict} ({counts[verdict]})" for verdict in rules.VERDICTS if counts[verdict])
     header = ["claim and verdict", "test and result"]
     table = Table(header=header, rows=rows, label="The claims of the Rust demo", widest=1)
     number = qty.count(len(claims), "claim")
-    return ClaimsTested(number=number, counted=words.sentence_case(counted), table=table)
+    return ClaimsTested(number=number, counted=counted, table=table)
 
 
 def _lines(result: str) -> list[Cell]:

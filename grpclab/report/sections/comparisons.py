@@ -32,7 +32,7 @@ class EveryComparison:
 
 def section(study: FinishedStudy) -> EveryComparison:
     """The forest plots, and the table."""
-    lacking = Missing(text="No comparison has two blocks with both sides valid.")
+    lacking = Missing(text="No comparison has two blocks in which both sides are valid.")
     often = _often([c for _, members in grouped(study) for c in members])
     return EveryComparison(drawn=tuple(figures.forest(study)) or (lacking,), table=table(study), often=tuple(often))
 
@@ -71,11 +71,11 @@ def _notes(c: Comparison) -> list[str]:
     """What there is to know about a comparison, each thing apart."""
     notes = _together(words.plain(c.note).split("; "))
     if c.verdict == "inconclusive" and c.blocks_needed:
-        notes.append(f"{c.blocks_needed} blocks would decide")
+        notes.append(f"{c.blocks_needed} blocks would be enough for a verdict")
     return [note for note in dict.fromkeys((*notes, *map(words.plain, c.obstacles))) if note]
 
 
-_LEFT_OUT = re.compile(r"block (\d+) left out: (.+)")
+_LEFT_OUT = re.compile(r"block (\d+) was left out because (.+)")
 
 
 def _together(notes: Iterable[str]) -> list[str]:
@@ -88,7 +88,8 @@ def _together(notes: Iterable[str]) -> list[str]:
 
 
 def _left_out(numbers: list[str], why: str) -> str:
-    return f"block{'s' if len(numbers) > 1 else ''} {words.listing(numbers)} left out: {why}"
+    blocks = f"blocks {words.listing(numbers)} were" if len(numbers) > 1 else f"block {numbers[0]} was"
+    return f"{blocks} left out because {why}"
 
 
 def _often(comparisons: list[Comparison]) -> list[str]:

@@ -31,7 +31,7 @@ def section(study: FinishedStudy) -> list[Piece] | None:
         return None
     block = figures.engines(study)
     if not block:
-        return [Missing(text="No configuration that both engines measure has a valid trial.")]
+        return [Missing(text="No configuration measured with both engines has a valid trial.")]
     listed = table(study)
     return [Paragraph(text=sentence(study)), block, *([listed] if listed else [])]
 

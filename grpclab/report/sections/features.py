@@ -13,14 +13,16 @@ from grpclab.report.tables import BREAK, Cell, Cells, Paragraph, Piece, Table, b
 
 TITLE, ANCHOR, PLACE, FOLDED = "What each feature costs", "features", 45, False
 HOW = (
-    "Each ratio compares a service that has the feature with the same service without it: 0.90× of the throughput is a "
-    "cost of 10 %."
+    "Each ratio compares a service that has the feature with the same service without it, so 0.90× means that the "
+    "feature costs 10% of the throughput."
 )
 HEADINGS = {
     "alone": "alone: added to optimized",
-    "in production": "in production: removed from the variant production, which keeps the others",
-    "in the client": "in the client: added to a Python client (engine grpcio) of optimized; CPU and verdict are the "
-    "client's",
+    "in production": "in production: removed from the production variant, which keeps all other features",
+    "in the client": (
+        "in the client: added to the Python client (engine grpcio) of optimized; the CPU time and the verdict are the "
+        "client's"
+    ),
 }
 
 
@@ -35,14 +37,11 @@ def summary(study: FinishedStudy) -> str:
     """The features that change throughput, or the client's CPU time, the most expensive first, and the others."""
     of_server = [feature for feature in study.plan.features if not feature.of_client]
     of_client = [feature for feature in study.plan.features if feature.of_client]
-    told = _costs(study, of_server, "Alone, these cost throughput")
-    if of_client:
-        told += ["In the client:", *_costs(study, of_client, "These cost CPU time")]
-    return " ".join(told)
+    return " ".join([*_costs(study, of_server, "throughput"), *_costs(study, of_client, "CPU time in the client")])
 
 
-def _costs(study: FinishedStudy, features: Iterable[PlannedFeature], cost: str) -> list[str]:
-    """A sentence for each kind of verdict on the features."""
+def _costs(study: FinishedStudy, features: Iterable[PlannedFeature], what: str) -> list[str]:
+    """A sentence for each kind of verdict on what the features cost."""
     verdicts: dict[str, list[str]] = {}
     slower = []
     for feature in features:
@@ -53,13 +52,13 @@ def _costs(study: FinishedStudy, features: Iterable[PlannedFeature], cost: str) 
             slower.append((-abs(math.log(c.ratio)), f"{title} ({words.ratio_of(c)})"))
     told = []
     if slower:
-        told.append(f"{cost}: {words.listing(text for _, text in sorted(slower))}.")
+        told.append(f"Features that cost {what}: {words.listing(text for _, text in sorted(slower))}.")
     if faster := verdicts.get("faster"):
-        told.append(f"Faster with it: {words.listing(faster)}.")
+        told.append(f"Features that improve {what}: {words.listing(faster)}.")
     if same := verdicts.get("equivalent"):
-        told.append(f"No cost of {100 * study.delta:g} % or more: {words.listing(same)}.")
+        told.append(f"Features that cost less than {100 * study.delta:g}% in {what}: {words.listing(same)}.")
     if open_ := verdicts.get("inconclusive"):
-        told.append(f"Undecided: {words.listing(open_)}.")
+        told.append(f"Features whose cost in {what} is undecided: {words.listing(open_)}.")
     return told
 
 

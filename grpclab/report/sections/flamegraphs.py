@@ -20,7 +20,7 @@ from grpclab.report.tables import Cells, Table, code
 TITLE, ANCHOR, PLACE, FOLDED = "Flamegraphs", "flamegraphs", 170, True
 
 LOOKS = {
-    "stacks": ("py-spy", "Python's threads, by py-spy"),
+    "stacks": ("py-spy", "Python threads, sampled by py-spy"),
     "perf": ("perf", "every thread while on the CPU, sampled by perf, with the thread's name at the root"),
 }
 """The files of stacks that a trial holds: the tool, and what it looks at."""
@@ -101,5 +101,5 @@ def _differences(
     if not rows:
         return None
     header = ["on the stack", study.title(study.baseline), study.title(study.candidate), "change"]
-    label = f"Functions whose share of the samples changed most, by {tool}"
+    label = f"Functions whose share of the {tool} samples changed most"
     return Table(header=header, rows=rows, label=label, numeric={1, 2, 3})

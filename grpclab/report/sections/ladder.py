@@ -53,7 +53,7 @@ def section(study: FinishedStudy) -> LadderShown | None:
         return None
     block = figures.ladder(study)
     if not block:
-        return LadderShown(picture=Missing(text="No rung of the ladder has two blocks with both sides valid."))
+        return LadderShown(picture=Missing(text="No rung of the ladder has two blocks in which both sides are valid."))
     return LadderShown(picture=block, reasons=_reasons(study), top=from_the_top(study))
 
 
@@ -84,7 +84,7 @@ class Decision:
             return "this study agrees" if (verdict == "faster") == self.kept else "this study says the opposite"
         if verdict == "equivalent":
             return "this study finds no difference"
-        return "here the opposite, but within the noise" if self.against else "undecided in this study"
+        return "this study points the other way, but within the noise" if self.against else "undecided in this study"
 
     @property
     def against(self) -> bool:
@@ -109,13 +109,14 @@ def decisions(study: FinishedStudy) -> Iterator[Decision]:
 def lead(decided: list[Decision]) -> str:
     """The origin of the decisions, and the rungs that this study sees otherwise, in plain text."""
     text = (
-        "Earlier studies with 18 blocks in total decided which rungs are kept in the optimized preset, with the "
-        "ratios below, so that every study measures the same ladder. This study only shows whether it agrees."
+        "Earlier studies, with 18 blocks in total, decided which rungs the optimized variant keeps, so that every "
+        "study measures the same ladder; the table shows the ratios found then. This study only shows whether its "
+        "own results agree."
     )
     against = [
         f"{d.title} ({'kept' if d.kept else 'rejected'}, here {qty.ratio(d.ratio)})" for d in decided if d.against
     ]
-    return f"{text} Its ratio points the other way for {words.listing(against)}." if against else text
+    return f"{text} In this study, the ratio points the other way for {words.listing(against)}." if against else text
 
 
 def _reasons(study: FinishedStudy) -> LadderReasons | None:

@@ -14,7 +14,7 @@ def section(study: FinishedStudy) -> list[Piece] | None:
     drawn: list[Piece] = []
     for curve in study.plan.curves:
         block = figures.latency(study, curve)
-        lacking = "it has no valid trial, or no trial with enough requests for a percentile."
+        lacking = "no valid trial has enough requests for a percentile."
         drawn.append(block or Missing(text=f"{curve.title or 'A curve'}: {lacking}"))
     if block := figures.latency_distribution(study):
         drawn.append(block)

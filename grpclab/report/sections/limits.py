@@ -13,14 +13,14 @@ TITLE, ANCHOR, PLACE, FOLDED = "What limited each configuration", "limits", 200,
 
 _REMEDIES = {
     "server-cpu": "remedy: more server cores and processes, or less CPU per call",
-    "client-cpu": "remedy: a client that costs less, or more cores for it",
+    "client-cpu": "remedy: a client that costs less, or more cores for the client",
     "link": "remedy: more bandwidth",
     "window": "remedy: a larger HTTP/2 window",
     "stream-limit": "remedy: more streams per connection",
     "concurrency": "remedy: more calls in flight",
     "threads": "remedy: more handler threads",
-    "own-factor": "remedy: the other level of the factor",
-    "generator-bound": "remedy: more load; the server can do more",
+    "own-factor": "remedy: the better level of the factor",
+    "generator-bound": "remedy: a stronger load generator, since the server may be capable of more",
 }
 """What raises the throughput, by resource."""
 

@@ -12,8 +12,8 @@ TITLE, ANCHOR, PLACE, FOLDED = "Method", "method", 250, True
 
 
 _ENGINES = {
-    "grpcio": "grpc.aio, with the real cost of a Python client",
-    "wire": "its own HTTP/2 frames, so the client is hardly ever the limit",
+    "grpcio": "grpc.aio, with the full cost of a Python client",
+    "wire": "HTTP/2 frames encoded in advance, so the client is rarely the limit",
 }
 
 

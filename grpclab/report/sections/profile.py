@@ -91,7 +91,7 @@ def _families(study: FinishedStudy) -> Table | None:
                 rows.append([name, *_cells(study, trials, shares, points)])
         if view.prefix == evidence.PYSPY:
             waits = numbers(trials, f"{view.prefix}{evidence.WAIT}")
-            rows.append(["waiting, of all samples", *_cells(study, trials, waits, points)])
+            rows.append(["waiting, share of all samples", *_cells(study, trials, waits, points)])
         rows.append([f"samples of {view.name}", *_samples(study, view)])
     return _table(study, "share of the samples at work", rows, "Profile shares")
 
@@ -111,8 +111,8 @@ def _accounts(study: FinishedStudy) -> Table | None:
             (
                 "/proc ",
                 small(
-                    "the kernel's own accounting of every thread during the measured window, without disturbing "
-                    "it; it does not show what the time was spent on"
+                    "the kernel's own accounting of every thread during the measured window, which disturbs nothing, "
+                    "but does not show what the time was spent on"
                 ),
             )
         ],
@@ -128,7 +128,7 @@ def _accounts(study: FinishedStudy) -> Table | None:
                     small(
                         "every system call by name, in a separate pass. Tracing makes the server several times "
                         "slower, and a slower server waits and wakes up more often, so compare the two sides with "
-                        "each other, not with the counts of another tool"
+                        "each other, not with counts from another tool"
                     ),
                 )
             ]

@@ -58,5 +58,6 @@ def _product(parts: Sequence[Comparison], whole: Comparison) -> str:
     if not product > 0 or not whole.ratio > 0 or abs(math.log(product / whole.ratio)) <= APART:
         return ""
     return (
-        f"The parts multiply to {qty.ratio(product)}; measured directly, they give {qty.ratio(whole.ratio)} together."
+        f"Multiplied together, the parts give {qty.ratio(product)}; measured directly, the combination gives "
+        f"{qty.ratio(whole.ratio)}."
     )

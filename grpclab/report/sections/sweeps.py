@@ -14,4 +14,4 @@ def section(study: FinishedStudy) -> Piece | None:
     if not study.plan.sweeps:
         return None
     block = figures.sweeps(study)
-    return block or Missing(text="No level of a sweep has two blocks in which both it and the base are valid.")
+    return block or Missing(text="No level of a sweep has two blocks in which both that level and the base are valid.")

@@ -37,7 +37,7 @@ def section(study: FinishedStudy) -> Throughput | None:
 
 
 def _drawn(curve: PlannedCurve, block: FigureBlock | None) -> Piece:
-    return block or Missing(text=f"{curve.title or 'A curve'}: it has no valid trial.")
+    return block or Missing(text=f"{curve.title or 'A curve'}: there is no valid trial.")
 
 
 def scalability(study: FinishedStudy, curve: PlannedCurve) -> list[tuple[str, str]]:
@@ -55,8 +55,12 @@ def sentence(model: Scalability) -> str:
     """The fit in words, or that there is none and why."""
     if not model.fits:
         return f"no fit: {model.reason}."
-    peak = f"highest throughput near {model.peak:,.0f} in flight" if math.isfinite(model.peak) else "no peak in the fit"
+    peak = (
+        f"highest throughput near {model.peak:,.0f} calls in flight"
+        if math.isfinite(model.peak)
+        else ("the fit has no peak")
+    )
     return (
         f"λ {qty.amount(model.one_rps)} requests/s, σ {model.contention:.3f}, κ {model.coherency:.2g}; {peak}; the "
-        f"fit is within {qty.percent(model.largest_miss)}."
+        f"fit is within {qty.percent(model.largest_miss)} of every level."
     )

@@ -27,13 +27,14 @@ def lead(study: FinishedStudy) -> str:
     wait = words.plain(waiting.handler_wait_ms)
     wait = f"{wait} ms" if wait.replace(".", "").isdigit() else f"for {wait} (ms)"
     ladder = (
-        " In the ladder, handlers never wait, so another thread only competes for the same CPU."
+        " In the ladder, handlers never wait, so additional threads only compete for the same CPU."
         if study.plan.ladder
         else ""
     )
     return (
         f"Threads help handlers that wait, not handlers that compute. Here, each handler waits {wait} without using "
-        f"the CPU, as it would for a database, with {waiting.in_flight} calls in flight.{results(study)}{ladder}"
+        f"the CPU, as it would when it calls a database, with {waiting.in_flight} calls in "
+        f"flight.{results(study)}{ladder}"
     )
 
 

@@ -283,5 +283,5 @@ def test_without_scripts_the_page_is_complete_but_for_its_controls(
     with chromium.visit(browser, reports / "nightly.html", java_script_enabled=False) as found:
         text = found.page.locator("main").text_content() or ""
         assert answer.section(made.finished()).sentence in text
-        assert "A script in this page draws this flamegraph." in text
+        assert "Turn on JavaScript to see this flamegraph." in text
         assert found.page.get_by_role("button").count() == 0

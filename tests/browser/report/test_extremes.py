@@ -81,7 +81,7 @@ def many_errors_and_no_profiles(made: synthetic.MadeStudy) -> synthetic.MadeStud
 EXTREMES = {
     "one": (one_configuration, ("1 configuration in 6 blocks",)),
     "invalid": (all_invalid, ("the server died",)),
-    "block": (one_block, ("fewer than two blocks have both sides",)),
+    "block": (one_block, ("fewer than two blocks have results for both sides",)),
     "errors": (many_errors_and_no_profiles, ("STATUS_16", "There is no profile")),
 }
 

@@ -249,12 +249,12 @@ def test_what_recurs_is_drawn_and_the_caption_says_how_many_of_how_many(about: d
     assert block is not None
     recurring = len(about["levels"])
     assert (
-        f"in 2 studies of 1 November 2026, 09:00 UTC to 2 November 2026, 09:00 UTC: 6 configurations of {recurring}"
-        in (block.caption)
+        f"in 2 studies, from 1 November 2026, 09:00 UTC to 2 November 2026, 09:00 UTC, for 6 of {recurring} "
+        "configurations" in (block.caption)
     )
-    assert "starting with the two of the newest headline" in block.caption
+    assert "the two of the newest headline first" in block.caption
     assert block.caption.index("basic, 64 in flight") < block.caption.index("optimized, 64 in flight")
-    assert "basic, 64 in flight 1.10×" in block.caption
+    assert "1.10× for basic, 64 in flight" in block.caption
     assert "The machine" not in block.caption
     shown = text_of(block.svg_wide)
     assert "2026-11-01" in shown
@@ -277,7 +277,7 @@ def test_a_change_of_machine_is_a_line_that_says_what_changed_and_joins_nothing(
     assert "grpcio 1.85.1 → 1.86.0" in shown
     assert "host" in shown
     assert "changed 2 times, most recently: host." in block.caption
-    assert "Nothing was measured twice on the most recent machine." in block.caption
+    assert "No configuration was measured twice on the most recent machine." in block.caption
     borders = recurrence.borders(studies)
     assert [border.place for border in borders] == [1, 2]
     spots = [recurrence.PastValue(place=at, mean=1.0, low=0.9, high=1.1) for at in range(4)]
@@ -301,8 +301,8 @@ def test_the_headlines_ratio_is_drawn_where_design_and_settings_agree(about: dic
     studies = [study(about, 1), study(about, 2, factor=1.01), study(about, 3, design="quick")]
     block = history.ratios(pasts(*studies))
     assert block is not None
-    assert "2 studies of the design default" in block.caption
-    assert "The intervals of the last two studies on one machine overlap." in block.caption
+    assert "in 2 studies with the design default" in block.caption
+    assert "On the same machine, the intervals of the last two studies overlap." in block.caption
     assert text_of(block.svg_wide).count("2026-11-0") == 2
     moved = history.ratios(pasts(study(about, 1), study(about, 2, factor=2.0)))
     assert moved is not None

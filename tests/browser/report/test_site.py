@@ -168,7 +168,7 @@ def test_a_site_is_built_anew_and_nothing_else_is_ever_removed(project: Path, tm
     foreign = tmp_path / "home"
     foreign.mkdir()
     (foreign / "letter.txt").write_text("dear")
-    with pytest.raises(DesignError, match="is neither empty nor a site built earlier"):
+    with pytest.raises(DesignError, match="is neither empty nor a site that grpclab built"):
         site.build(project, foreign)
     assert (foreign / "letter.txt").exists()
 

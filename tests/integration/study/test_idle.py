@@ -119,8 +119,10 @@ def test_a_time_that_is_only_known_to_be_longer_is_told_as_such() -> None:
 def test_the_figure_says_who_came_back_when_and_what_failed() -> None:
     block = figures.idle(study())
     assert block is not None
-    assert block.caption.startswith("After an idle period of 6 s on a link that drops idle connections after 2 s: ")
-    assert "keepalive off: no success within 4 s, 120 of 160 calls failed" in block.caption
+    assert block.caption.startswith(
+        "The connections were idle for 6 s on a link that drops idle connections after 2 s. "
+    )
+    assert "Keepalive off: no success within 4 s, 120 of 160 calls failed" in block.caption
     assert "shorter than the timeout: first success after 4 ms, 0 of 160 calls failed" in block.caption
     assert "2 GOAWAYs" in block.caption
 

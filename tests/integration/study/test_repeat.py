@@ -317,8 +317,8 @@ def test_what_is_no_plan_is_refused_in_one_line(changed: dict[str, Any], told: s
     ("words", "told"),
     [
         (["--repeat", "nowhere"], "no study at nowhere: expected results/STUDY, its manifest.json, or a report"),
-        (["--repeat", "."], "no study in .: there is no manifest.json"),
-        (["--repeat", "x.html"], "x.html does not contain a study"),
+        (["--repeat", "."], "no study in .: manifest.json is missing"),
+        (["--repeat", "x.html"], "no study can be read from x.html"),
         (
             ["--repeat", "x.html", "--blocks", "9"],
             "--blocks cannot be combined with --repeat, which measures the plan of x.html",

@@ -77,6 +77,6 @@ def test_other_requests_on_both_sides_are_told_with_their_field() -> None:
         return requests_differ(frame, "a", "b")
 
     assert sent("x1", "x1") == ""
-    assert sent("x1", "x2") == "the two did not receive the same requests: the first ones differ in total"
+    assert sent("x1", "x2") == "the two sides did not receive the same requests: the first requests differ in total"
     assert requests_differ(trials(("a", {"0": {"x1": 1}}), ("b", {"0": {"x1": 1}})), "a", "b") == ""
     assert told(trials(("a", {"requests": {"x1": 1}}), ("b", {"requests": {"x1": 1}}))) == "None"

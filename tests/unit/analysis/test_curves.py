@@ -21,7 +21,7 @@ def test_levels_keep_the_order_given_and_say_what_is_missing() -> None:
     assert found["blocks"].tolist() == [2, 0, 3]
     assert found["mean"].tolist() == pytest.approx([400.0, math.nan, 100.0], nan_ok=True)
     assert found["limited_by"].tolist() == ["generator-bound", "", ""]
-    assert "block 1 left out" in found["note"][0]
+    assert "block 1 was left out" in found["note"][0]
     assert found["note"].tolist()[1:] == ["no trial of absent", ""]
 
 

@@ -73,8 +73,10 @@ def test_the_sentence_names_the_family_whose_cost_moved_most() -> None:
         perf_share_python=([0.5, 0.5, 0.5], [0.75, 0.75, 0.75]),
     )
     told = evidence.moved(frame, "a", "b", WORDS)
-    assert told.startswith("The server's CPU time per request fell: 400 µs to 200 µs (change -200 µs to -200 µs")
-    assert "the largest change is in sending: 200 µs to 50 µs" in told
+    assert told.startswith(
+        "The server's CPU time per request fell from 400 µs to 200 µs (interval of the change -200 µs to -200 µs"
+    )
+    assert "the largest change is in sending, from 200 µs to 50 µs" in told
 
 
 def test_nothing_that_moved_clearly_is_said_as_such() -> None:
@@ -84,7 +86,7 @@ def test_nothing_that_moved_clearly_is_said_as_such() -> None:
         perf_share_send=([0.5, 0.6], [0.6, 0.5]),
     )
     told = evidence.moved(frame, "a", "b", WORDS)
-    assert "did not change clearly" in told
+    assert "showed no clear change" in told
     assert told.endswith("no kind of work changed clearly.")
 
 
@@ -96,6 +98,6 @@ def test_without_perf_the_sentence_is_about_shares_and_says_of_what() -> None:
     )
     told = evidence.moved(frame, "a", "b", WORDS)
     assert told.startswith(
-        "Judging by the samples at work in Python's threads, the largest change is in sending: 40 % to 10 %"
+        "Judging by the working samples of Python threads, the largest change is in sending, from 40 % to 10 %"
     )
     assert evidence.moved(trials(x=([1.0], [1.0])), "a", "b", WORDS) == ""

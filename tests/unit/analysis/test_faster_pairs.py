@@ -29,7 +29,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         "900 calls waited for a stream during the window",
     ),
     ({"server.max_concurrent_streams": 2}, {"server.max_concurrent_streams": None}, "stream-limit", "6 blocks"),
-    (IDLE, {"server.threads": 1000}, "threads", "50 calls in flight on 10 handler threads"),
+    (IDLE, {"server.threads": 1000}, "threads", "50 calls were in flight on 10 handler threads"),
     (IDLE, {"server.spare_threads": 1000}, "threads", "server.spare_threads"),
     ({}, {"load.concurrency": 200}, "concurrency", "with a higher load.concurrency than 50"),
 ]

@@ -142,8 +142,8 @@ def test_a_block_without_a_shared_group_is_left_out_with_its_reason() -> None:
     paired = pair_blocks(trials, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     assert list(paired.frame["block"]) == [0, 2, 4, 5]
     assert paired.notes == (
-        "block 1 left out: left, no trial",
-        "block 3 left out: hub and left are not in the same group in it",
+        "block 1 was left out because there is no trial of left",
+        "block 3 was left out because hub and left are not in the same group there",
     )
 
 
@@ -308,7 +308,7 @@ def test_too_few_blocks_are_mended_before_the_generator() -> None:
     whole = compare(trials, scenario="chatter", metric=THROUGHPUT, baseline="hub", candidate="left")
     assert whole.obstacles == (second,)
     said = sentence(found, PlannedHeadline(title="left against hub"), [])
-    assert said.endswith(f"2 blocks: inconclusive; {first}; {second}.")
+    assert said.endswith(f"(2 blocks): inconclusive; {first}; {second}.")
 
 
 def test_a_client_that_is_the_factor_is_judged_at_its_limit() -> None:

@@ -21,7 +21,7 @@ def test_the_names_of_the_room_are_there() -> None:
 def test_without_trials_nothing_is_claimed_and_nothing_raises() -> None:
     for frame in (pd.DataFrame(), trials().iloc[:0]):
         found = judged(frame)
-        assert "inconclusive, no ratio could be computed" in found.sentence
+        assert "inconclusive, because no ratio could be computed" in found.sentence
         assert found.headline.missing in found.sentence
         assert "has not been checked" in warning(found, "A/A comparison could not be computed")
         assert "no ratio could be computed for" in warning(found, "reuse over basic")
@@ -32,7 +32,7 @@ def test_a_headline_with_one_valid_block_is_inconclusive() -> None:
     frame.loc[frame["block"] > 0, "valid"] = False
     found = judged(frame)
     assert found.headline.blocks == 1
-    assert "the headline rests on 1 of 6 planned blocks: too few for any verdict" in warning(found, "headline")
+    assert "the headline rests on 1 of 6 planned blocks, too few for a verdict" in warning(found, "headline")
 
 
 def test_comparisons_without_a_ratio_are_named_once_each_with_their_reason() -> None:
@@ -50,7 +50,7 @@ def test_failed_blocks_are_warned_of_even_when_enough_remain() -> None:
     found = judged(frame, blocks=8)
     assert found.headline.blocks == 7
     assert warning(found, "7 of 8 planned blocks").endswith(
-        "block 2 left out: basic, throughput_rps is 0, so it has no logarithm"
+        "block 2 was left out because the trial of basic measured a throughput_rps of 0, which has no logarithm"
     )
 
 
@@ -148,8 +148,8 @@ def test_a_generator_bound_candidate_makes_the_headline_a_lower_bound() -> None:
     frame.loc[frame["configuration"].eq("optimized"), "limited_by"] = "generator-bound"
     found = judged(frame)
     bound = (
-        "the load generator was at its limit in trials of optimized: its true throughput is at least "
-        "as high as measured, so the ratio is a lower bound"
+        "the load generator was at its limit in trials of optimized: the server's true throughput is "
+        "at least as high as measured, so the ratio is a lower bound"
     )
     assert bound in found.warnings
     assert found.sentence.endswith(f"But {bound}.")

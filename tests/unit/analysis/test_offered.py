@@ -64,21 +64,21 @@ ALL = {rate: rate for rate in RATES}
 @pytest.mark.parametrize(
     ("answered", "p99_s", "limited", "told"),
     [
-        (ALL, FLAT, 0, "no knee: the server kept up with every rate up to 800/s"),
-        (ALL | {800.0: 610.0}, FLAT, 0, "knee: it kept up with 400/s; of 800/s, only 610/s were answered"),
-        (ALL, FLAT | {400.0: 0.5, 800.0: 0.9}, 0, "knee: it kept up with 200/s; at 400/s, calls queue"),
+        (ALL, FLAT, 0, "there is no knee, because the server kept up with every rate up to 800/s"),
+        (ALL | {800.0: 610.0}, FLAT, 0, "the knee is at 400/s: at 800/s, only 610/s were answered"),
+        (ALL, FLAT | {400.0: 0.5, 800.0: 0.9}, 0, "the knee is at 200/s: at 400/s, the tail latency was more than "),
         (
             ALL,
             FLAT,
             800.0,
-            "knee: it kept up with 400/s; at 800/s, the load generator was the limit, so the server may "
-            "be able to do more",
+            "the knee is at 400/s or above, because the load generator was the limit at 800/s",
         ),
         (
             dict.fromkeys(RATES, 50.0),
             FLAT,
             0,
-            "no knee: it did not keep up with the lowest rate: of 100/s, only 50/s were answered",
+            "there is no knee, because the server did not keep up even with the lowest rate (at 100/s, only 50/s "
+            "were answered)",
         ),
     ],
 )
@@ -105,7 +105,7 @@ def test_the_figure_says_where_the_knee_is() -> None:
     manifest = {"study": "rates", "plan": {"configurations": [written(one) for one in plan()], "delta": 0.05}}
     block = figures.offered_rates(finished(manifest, frame, {}))
     assert block is not None
-    assert block.caption.startswith("Knee: it kept up with 400/s")
+    assert block.caption.startswith("The knee is at 400/s")
     assert re.search(r"at 800/s p50 1 ms, p99 (2|1.99|2.01) ms, 610/s answered", block.alt)
     assert "offered rate, requests per second" in block.svg_wide
 

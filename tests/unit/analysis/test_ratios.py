@@ -56,31 +56,34 @@ def test_an_invalid_trial_takes_its_block_out_with_the_reason() -> None:
     frame.loc[1, "valid"] = False
     frame.loc[1, "invalid_reason"] = "server died"
     assert ratios(frame)["block"].tolist() == [0, 2]
-    assert notes(frame) == "block 1 left out: old, invalid: server died"
+    assert notes(frame) == "block 1 was left out because the trial of old is invalid (server died)"
 
 
 def test_a_trial_whose_calls_all_failed_is_excluded_and_said_so() -> None:
     frame = trials_of({"old": [100, 200, 300], "new": [200, 0, 900]})
     assert ratios(frame)["block"].tolist() == [0, 2]
-    assert notes(frame) == "block 1 left out: new, throughput_rps is 0, so it has no logarithm"
+    assert (
+        notes(frame)
+        == "block 1 was left out because the trial of new measured a throughput_rps of 0, which has no logarithm"
+    )
 
 
 def test_a_value_that_was_not_measured_is_excluded_and_said_so() -> None:
     frame = trials_of({"old": [100, math.nan], "new": [200, 300]})
     assert ratios(frame)["block"].tolist() == [0]
-    assert "block 1 left out: old, throughput_rps was not measured" in notes(frame)
+    assert "block 1 was left out because the trial of old did not measure throughput_rps" in notes(frame)
 
 
 def test_a_block_with_one_side_only_is_excluded_and_said_so() -> None:
     frame = trials_of({"old": [100, 200], "new": [200]})
     assert ratios(frame)["block"].tolist() == [0]
-    assert notes(frame) == "block 1 left out: new, no trial"
+    assert notes(frame) == "block 1 was left out because there is no trial of new"
 
 
 def test_a_configuration_without_trials_gives_no_ratios_and_one_note() -> None:
     frame = trials_of({"old": [100, 200]})
     assert ratios(frame).empty
-    assert notes(frame) == "no trial of new in chatter"
+    assert notes(frame) == "no trial of new in scenario chatter"
 
 
 def test_frames_without_rows_or_columns_give_no_ratios() -> None:

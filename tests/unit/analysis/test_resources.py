@@ -31,14 +31,20 @@ from tests.support.synthetic import small_study
             ONE,
             "generator-bound",
             True,
-            "it fell behind the open-loop schedule; 1,000 of 20,000 offered requests/s",
+            "the load generator fell behind the open-loop schedule; 1,000 of 20,000 offered requests/s",
         ),
         ({"limited_by": "client-cpu", "client.pooling": "per_call"}, ONE, "client-cpu", True, "600 µs of CPU"),
         ({"client_busy_share": 0.95, "client.pooling": "per_call"}, ONE, "client-cpu", False, "busy for 95 %"),
-        ({"server_cores": 0.97}, ONE, "server-cpu", True, "0.97 of the 1 core it may use; each call costs 700 µs"),
+        (
+            {"server_cores": 0.97},
+            ONE,
+            "server-cpu",
+            True,
+            "0.97 of the 1 core available; each call costs 700 µs",
+        ),
         ({"server_cores": 0.49, "requests": 2000.0, "errors": 1000.0}, ONE, "server-cpu", True, "0.98 of the 1 core"),
         ({"server_cores": 2.5}, ONE, "server-cpu", True, "1.00 of the 1 core"),  # a backlog after the window
-        ({"server_cores": 0.97}, FOUR, "server-cpu", False, "although it may use 4 cores"),
+        ({"server_cores": 0.97}, FOUR, "server-cpu", False, "of the 4 cores available, because Python"),
         ({"server_cores": 0.97}, None, "server-cpu", False, "GIL"),
         (
             {"server_cores": 3.75, "server.processes": 0, "connections_by_process": "[1, 2, 1, 1]"},
@@ -60,7 +66,7 @@ from tests.support.synthetic import small_study
             ONE,
             "link",
             True,
-            "requests took 0.975 of the 1 MB/s (98 %) that 8 Mbit/s allow 1 connection",
+            "requests took 0.975 of the 1 MB/s (98 %) that 1 connection can carry at 8 Mbit/s",
         ),
         (
             {**LINK, "client.pooling": "per_call", "load.concurrency": 2, "throughput_rps": 19.0, "connections": 0.0},
@@ -81,7 +87,7 @@ from tests.support.synthetic import small_study
             ONE,
             "threads",
             True,
-            "50 calls in flight on 8 handler threads",
+            "50 calls were in flight on 8 handler threads",
         ),
         (
             {**WAITING, "throughput_rps": 1900.0},
@@ -99,28 +105,28 @@ from tests.support.synthetic import small_study
             ONE,
             "concurrency",
             True,
-            "spends 5 ms waiting in any case (handler's waits)",
+            "spends at least 5 ms waiting (handler's waits)",
         ),
         (
             ROUND_TRIP,
             ONE,
             "concurrency",
             True,
-            "of 22 ms latency, a call spends 20 ms waiting in any case (round trip)",
+            "of 22 ms latency, a call spends at least 20 ms waiting (round trip)",
         ),
         (
             {**ROUND_TRIP, "client.pooling": "per_call", "latency_p50_s": 0.065},
             ONE,
             "concurrency",
             True,
-            "spends 60 ms waiting",
+            "spends at least 60 ms waiting",
         ),
         (
             {**ROUND_TRIP, "client.pooling": "per_call", "server.tls": True, "latency_p50_s": 0.085},
             ONE,
             "concurrency",
             True,
-            "spends 80 ms waiting",
+            "spends at least 80 ms waiting",
         ),
         (
             {**IDLE, **STREAM, "load.concurrency": 8, "latency_p50_s": 0.11},
@@ -138,7 +144,7 @@ def test_each_rule_names_its_resource_with_the_numbers(
     found = judged(rows(**changes), cores=cores)
     assert (found.resource, found.certain) == (resource, certain), found.evidence
     assert told in found.evidence
-    assert found.evidence.endswith("; medians of 3 trials")
+    assert found.evidence.endswith("; all figures are medians of 3 trials")
 
 
 def test_what_the_generator_limited_now_and_then_is_said_beside_the_limit_which_is_then_not_certain() -> None:
@@ -186,7 +192,7 @@ def test_on_one_core_for_both_no_cpu_is_named() -> None:
     shared = StoredCores(server=(0,), generator=(0,), shared=True)
     found = judged(rows(client_cpu_s=1.215), cores=shared)
     assert (found.resource, found.certain) == ("unknown", False)
-    assert found.evidence.startswith("server (0.70) and generator (0.30) together saturate the one core")
+    assert found.evidence.startswith("the server (0.70) and the load generator (0.30) together saturate the one core")
 
 
 @pytest.mark.parametrize(
@@ -197,11 +203,11 @@ def test_on_one_core_for_both_no_cpu_is_named() -> None:
         ({"server.threads": 60}, "a higher load.concurrency"),
         (
             {"load.concurrency": 60, "load.method": "SayHelloStream", "server.threads": 20},
-            "more calls are in flight than its 20 threads",
+            "more calls are in flight than the server's 20 threads can handle",
         ),
         ({"load.rate_rps": 1000.0, "offered_rps": 1000.0}, "1,000 of 1,000 offered requests/s were answered"),
-        ({"valid": False}, "it has no valid trial"),
-        ({"server_cores": math.nan, "client_busy_share": math.nan}, "the CPU of neither side was measured"),
+        ({"valid": False}, "there is no valid trial"),
+        ({"server_cores": math.nan, "client_busy_share": math.nan}, "the CPU time of neither side was measured"),
     ],
 )
 def test_what_is_unknown_says_what_would_tell(changes: dict[str, Any], told: str) -> None:
@@ -242,7 +248,7 @@ def test_a_configuration_without_trials_and_one_that_nobody_knows_are_unknown() 
     plan = StudyPlan(configurations=(PlannedConfiguration(name="planned", scenario="chatter"),))
     frame = pd.DataFrame(rows())
     assert [limit.configuration for limit in limiting_resources(frame, plan, ONE)] == ["planned", "it"]
-    assert limit_of("planned", frame, plan, ONE).evidence == "it has no valid trial"
+    assert limit_of("planned", frame, plan, ONE).evidence == "there is no valid trial"
     assert limit_of("other", frame, plan, ONE).resource == "unknown"
     assert limiting_resources(pd.DataFrame(), StudyPlan(), None) == []
 

@@ -137,7 +137,7 @@ def test_a_plan_says_what_each_effect_takes() -> None:
     assert all(row.seconds == 5.0 * row.blocks for row in rows if row.blocks is not None)
     lines = effect_lines(rows, delta=0.02)
     assert lines[0].startswith("no difference (within 2 %)")
-    assert "not certain" in lines[3]
+    assert "might not be detected" in lines[3]
     assert f"{rows[1].blocks} blocks" in lines[1]
 
 

@@ -39,7 +39,7 @@ def test_the_peak_is_where_throughput_falls_again() -> None:
     found = fit(LEVELS, [law(n, 1000, 0.1, 0.001) for n in LEVELS])
     assert found is not None
     assert found.peak == pytest.approx(math.sqrt(0.9 / 0.001), rel=0.02)
-    assert "highest throughput near 30 in flight" in throughput.sentence(found)
+    assert "highest throughput near 30 calls in flight" in throughput.sentence(found)
 
 
 def test_too_few_levels_give_no_law_and_a_curve_that_does_not_follow_it_says_no_fit() -> None:
@@ -47,7 +47,7 @@ def test_too_few_levels_give_no_law_and_a_curve_that_does_not_follow_it_says_no_
     found = fit(LEVELS, [100, 900, 50, 900, 50, 900, 50])
     assert found is not None
     assert not found.fits
-    assert throughput.sentence(found).startswith("no fit: it is off by")
+    assert throughput.sentence(found).startswith("no fit: the curve misses one level by")
 
 
 def test_without_a_rung_its_factors_are_back_below_it_and_all_others_stay() -> None:

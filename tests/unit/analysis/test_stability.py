@@ -62,8 +62,8 @@ def test_a_missing_trial_is_no_drift() -> None:
 
 def test_a_block_that_stands_apart_is_named() -> None:
     told = block_apart(study(6, {4: 0.5}), scenario="s", metric="throughput_rps", baseline="a", candidate="b")
-    assert told.startswith("block 4 is an outlier: 1.5")
-    assert "while the other 5 give 3.0" in told
+    assert told.startswith("block 4 is an outlier with 1.5")
+    assert "while the other 5 blocks give 3.0" in told
     assert block_apart(study(6), scenario="s", metric="throughput_rps", baseline="a", candidate="b") == ""
 
 

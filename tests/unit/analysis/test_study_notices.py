@@ -33,14 +33,14 @@ def test_a_kind_is_told_once_with_the_trials_that_carry_it_and_warnings_come_fir
         )
     )
     assert [(one.kind, one.severity) for one in found] == [("others", "warning"), ("clock-set", "note")]
-    assert found[0].text.startswith("in 2 of 3 valid trials (a 1, b 1) ")
+    assert found[0].text.startswith("in 2 of 3 valid trials (a 1, b 1), ")
     assert found[0].remedy == "mend it"
 
 
 def test_a_trial_that_carries_a_kind_twice_counts_once() -> None:
     of_both = [notice("throttled", "note"), notice("throttled", text="the server was")]
     (found,) = study_notices(frame(("a", True, of_both), ("a", True, [])))
-    assert (found.severity, found.text) == ("warning", "in 1 of 2 valid trials (a 1) the server was")
+    assert (found.severity, found.text) == ("warning", "in 1 of 2 valid trials (a 1), the server was")
 
 
 @pytest.mark.parametrize("stored", [None, float("nan"), "", "{", "7", "[7]", '[{"kind": "others"}]'])

@@ -166,7 +166,7 @@ def test_below_two_blocks_there_is_no_ratio_and_the_note_says_why(blocks: int) -
     assert (found.verdict, found.blocks, found.blocks_needed) == ("inconclusive", blocks, None)
     assert not found.computed
     assert "a ratio needs at least 2" in found.note
-    assert "block 1 left out: old, invalid" in found.note
+    assert "block 1 was left out because the trial of old is invalid" in found.note
 
 
 def test_a_comparison_becomes_plain_json() -> None:
@@ -193,14 +193,16 @@ def test_an_impossible_delta_is_refused(delta: float) -> None:
 @pytest.mark.parametrize(
     ("metric", "limited", "words"),
     [
-        (THROUGHPUT, ["new"], "limit in trials of new: its true throughput is at least as high as measured, "
+        (THROUGHPUT, ["new"], "limit in trials of new: the server's true throughput is at least as high as measured, "
          "so the ratio is a lower bound"),
-        (THROUGHPUT, ["old"], "limit in trials of old: its true throughput is at least as high as measured, "
+        (THROUGHPUT, ["old"], "limit in trials of old: the server's true throughput is at least as high as measured, "
          "so the ratio is an upper bound"),
-        (LATENCY, ["new"], "its true p99 latency is at most as high as measured, so the ratio is an upper bound"),
-        (LATENCY, ["old"], "its true p99 latency is at most as high as measured, so the ratio is a lower bound"),
+        (LATENCY, ["new"], "the server's true p99 latency is at most as high as measured, "
+         "so the ratio is an upper bound"),
+        (LATENCY, ["old"], "the server's true p99 latency is at most as high as measured, "
+         "so the ratio is a lower bound"),
         (THROUGHPUT, ["new", "old"], "not a bound in either direction"),
-        ("server_cpu_s", ["new"], "was not measured at the highest load that it can take"),
+        ("server_cpu_s", ["new"], "was not measured at the highest load that the server can take"),
     ],
 )  # fmt: skip
 def test_a_limited_generator_bounds_the_ratio_in_the_right_direction(
@@ -220,7 +222,7 @@ def test_a_comparison_carries_the_limits_of_both_sides() -> None:
     found = against(frame)
     assert found.limited_by == ("client-cpu", "generator-bound")
     assert "so the ratio is a lower bound" in found.note
-    assert "old: the client, which is under test, was at its limit" in found.note
+    assert "in trials of old, the client under test was at its limit" in found.note
     assert found.verdict == "faster"
 
 

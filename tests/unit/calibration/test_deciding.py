@@ -64,10 +64,10 @@ def test_a_hand_over_costs_at_most_5_ms_in_the_median() -> None:
     sliced = frame["kind"] == SLICED
     for median_s, holds in ((0.004, True), (0.006, False)):
         stored = frame.assign(hand_over_s=np.where(sliced, median_s, math.nan), hand_over_p90_s=0.008)
-        (told,) = (claim for claim in interleaved_noise.claims(stored) if "hand-over" in claim.claim)
+        (told,) = (claim for claim in interleaved_noise.claims(stored) if "from the end of one slice" in claim.claim)
         assert told.holds == holds
         assert told.measured == f"{1000 * median_s:.2f} ms (median), 8.00 ms (90th percentile)"
-        assert f"A hand-over between slices took {1000 * median_s:.2f} ms with wire (median)." in (
+        assert f"The median time between two slices was {1000 * median_s:.2f} ms with wire." in (
             html_of(interleaved_noise.body(stored))
         )
 
@@ -172,7 +172,7 @@ def test_slices_of_every_length_must_show_what_the_window_shows() -> None:
 def test_a_case_is_told_by_length_of_slice() -> None:
     html = html_of(slice_edges.body(edges()))
     assert html.count("slices, 2×") == 1
-    assert "4× by work, 8 in flight" in html
+    assert "4× by extra work, 8 in flight" in html
 
 
 def test_the_cases_differ_in_what_is_planted_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Retries and load balancing of a client: the service config that asks for them, and when they cannot act."""
+"""The features of a client: the service config that asks for some of them, and when they cannot act."""
 
 from __future__ import annotations
 
@@ -41,14 +41,22 @@ def test_a_call_counts_as_often_as_it_may_be_sent(levels: dict[str, Any], times:
     assert most_sends(ClientConfig(**levels)) == times
 
 
+NAMES = ("client.retries", "client.load_balancing", "client.circuit_breaker")
+OF_RETRIES = ("client.retry_statuses",)
+OF_BREAKER = ("client.circuit_breaker_open_s", "client.circuit_breaker_statuses")
+
+
 @pytest.mark.parametrize(
     ("levels", "idle"),
     [
-        ({}, {"client.retries", "client.retry_statuses", "client.load_balancing"}),
-        ({"client.retries": 2}, {"client.retries", "client.retry_statuses", "client.load_balancing"}),
-        ({"load.engine": "grpcio"}, {"client.retry_statuses"}),
-        ({"load.engine": "grpcio", "client.retries": 2}, set()),
+        ({}, {*NAMES, *OF_RETRIES, *OF_BREAKER}),
+        ({"client.retries": 2, "client.circuit_breaker": 2}, {*NAMES, *OF_RETRIES, *OF_BREAKER}),
+        ({"load.engine": "grpcio"}, {*OF_RETRIES, *OF_BREAKER}),
+        ({"load.engine": "grpcio", "client.retries": 2}, {*OF_BREAKER}),
+        ({"load.engine": "grpcio", "client.circuit_breaker": 2}, {*OF_RETRIES}),
     ],
 )
-def test_these_features_need_engine_grpcio_and_statuses_need_retries(levels: dict[str, Level], idle: set[str]) -> None:
+def test_these_features_need_engine_grpcio_and_their_details_need_them(
+    levels: dict[str, Level], idle: set[str]
+) -> None:
     assert set(idle_features(TrialConfig().replace(levels))) == idle

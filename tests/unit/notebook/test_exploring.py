@@ -138,7 +138,7 @@ def test_rank_correlations_are_taken_inside_each_block() -> None:
     said = explore.strongest(found)
     assert "most strongly with cpu: rank correlation -1.00" in said
     assert "the strongest in 2" in said
-    assert "Too few calls to measure: none and even" in said
+    assert "There were too few calls to measure none and even" in said
     assert "No conclusion is possible" in explore.strongest(found[["none"]])
 
 
@@ -151,7 +151,9 @@ def test_the_ratios_sentence_has_the_interval_of_analysis() -> None:
     assert said == f"b against a: throughput 2.00× (3 blocks, {interval.low:.2f} to {interval.high:.2f})."
     one = explore.ratios_sentence(ratios.head(1), baseline="a", candidate="b")
     assert one == "b against a: throughput 2.00× (1 block: no interval)."
-    assert explore.ratios_sentence(ratios.head(0), baseline="a", candidate="b") == "No block has both."
+    assert (
+        explore.ratios_sentence(ratios.head(0), baseline="a", candidate="b") == "No block has results for both sides."
+    )
 
 
 def test_axes_of_ratios_have_ticks_that_read_as_ratios() -> None:
@@ -194,7 +196,7 @@ def test_another_machine_is_told_and_absolute_numbers_are_withheld(
     assert joined.differences.to_dict("index") == {"grpcio": {"monday": "1.85.1", "tuesday": "1.90.0"}}
     assert not joined.comparable
     assert joined.levels("throughput_rps").empty
-    assert joined.sentence.startswith("Different grpcio;")
+    assert joined.sentence.startswith("The two studies differ in grpcio and ")
     assert len(joined.comparisons) > 0
 
 

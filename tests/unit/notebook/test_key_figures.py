@@ -40,14 +40,14 @@ def figures(settings: dict[str, Level], **metrics: float) -> dict[str, Any]:
 
 def test_a_closed_loop_says_its_engine_and_has_no_late_sends() -> None:
     shown = figures({"load.engine": "grpcio", "load.concurrency": 64})
-    assert shown["load"] == "engine grpcio, closed loop of 64 in flight"
+    assert shown["load"] == "engine grpcio, closed loop with 64 calls in flight"
     assert not {"late sends", "connections lost"} & set(shown)
 
 
 def test_an_open_loop_says_its_rate_and_how_late_it_sent() -> None:
     settings: dict[str, Level] = {"load.rate_rps": 2500.0, "load.arrival": "poisson"}
     shown = figures(settings, late_p50_s=12e-6, late_p99_s=80e-6, late_max_s=0.0013)
-    assert shown["load"] == "engine wire, open loop of 2,500 requests/s, poisson arrivals"
+    assert shown["load"] == "engine wire, open loop at 2,500 requests/s, poisson arrivals"
     assert shown["late sends"] == "p50 12 µs, p99 80 µs, max 1.3 ms"
 
 

@@ -15,8 +15,10 @@ def study(made: synthetic.MadeStudy) -> FinishedStudy:
 
 def test_all_blocks_agree() -> None:
     told = confidence.sure(study(synthetic.small_study()))
-    assert told.startswith("the fast one was faster in 6 of 6 blocks, from ")
-    assert "once in 32 studies (sign-flip test, p 0.031, the smallest that this number of blocks can give)" in told
+    assert told.startswith("The fast one was faster in 6 of 6 blocks, with ratios from ")
+    assert (
+        "once in 32 studies (sign-flip test, p = 0.031, the smallest value possible with this number of blocks)" in told
+    )
 
 
 def test_a_slower_candidate_is_slower() -> None:
@@ -24,13 +26,16 @@ def test_a_slower_candidate_is_slower() -> None:
     headline = made.verdict["headline"]
     turned = {**headline, "baseline": headline["candidate"], "candidate": headline["baseline"]}
     assert confidence.sure(study(synthetic.MadeStudy(made.manifest, made.trials, {"headline": turned}))).startswith(
-        "the basic one was slower in 6 of 6 blocks"
+        "The basic one was slower in 6 of 6 blocks"
     )
 
 
 @pytest.mark.parametrize(
     ("blocks", "told"),
-    [(1, "none: fewer than two blocks have both sides."), (3, "3 blocks cannot rule out chance; it takes at least 6.")],
+    [
+        (1, "There is none, because fewer than two blocks have results for both sides."),
+        (3, "3 blocks cannot rule out chance: at least 6 are needed."),
+    ],
 )
 def test_few_blocks_are_said_to_be_few(blocks: int, told: str) -> None:
     assert told in confidence.sure(study(synthetic.small_study(blocks=blocks)))
@@ -43,18 +48,20 @@ def test_noise_is_told_by_the_arm_that_is_the_baseline_twice() -> None:
         aa = {**made.verdict["aa"], "ratio": (low * high) ** 0.5, "ci_low": low, "ci_high": high}
         return confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, made.verdict | {"aa": aa})))
 
-    assert told(0.98, 1.03).endswith("identical configurations come out the same.")
+    assert told(0.98, 1.03).endswith("so the comparison found no difference where there is none.")
     assert told(0.8, 1.3).endswith(
-        "with this number of blocks, anything inside that interval cannot be distinguished from noise."
+        "With this number of blocks, a ratio inside that interval cannot be distinguished from noise."
     )
-    assert told(1.1, 1.3).endswith("identical configurations differ, so doubt every ratio in this study.")
+    assert told(1.1, 1.3).endswith(
+        "Identical configurations gave different results, so treat every ratio in this study with caution."
+    )
     assert confidence.noise(study(synthetic.MadeStudy(made.manifest, made.trials, {}))) == ""
 
 
 def test_each_side_says_what_limits_it() -> None:
     pairs = dict(confidence.reasons(study(synthetic.full_study())))
-    assert pairs["Basic, 64 in flight is limited by"].startswith("client-cpu: ")
-    assert "Optimized, 64 in flight is limited by" in pairs
+    assert pairs["Basic, 64 in flight, is limited by"].startswith("client-cpu: ")
+    assert "Optimized, 64 in flight, is limited by" in pairs
 
 
 def test_a_study_with_groups_says_what_its_blocks_can_show() -> None:
@@ -64,7 +71,7 @@ def test_a_study_with_groups_says_what_its_blocks_can_show() -> None:
     plan = {**made.manifest["plan"], "groups": [{"hub": names[0], "members": names}]}
     grouped = study(synthetic.MadeStudy({**made.manifest, "plan": plan}, made.trials, made.verdict))
     told = confidence.seen(grouped)
-    assert told.startswith("6 blocks with ratios that vary by ")
+    assert told.startswith("With 6 blocks whose ratios vary by ")
     assert "detect an effect of " in told
     assert ("What these blocks can detect", told) in confidence.reasons(grouped)
     assert grouped.margins == (1 / (1 + grouped.delta), 1 + grouped.delta)

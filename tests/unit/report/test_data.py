@@ -78,5 +78,5 @@ def test_what_is_not_there_is_refused_in_a_line(tmp_path: Path) -> None:
 def test_a_study_of_another_schema_is_refused(made: synthetic.MadeStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     page = data.Packed(manifest=made.manifest, trials=made.trials, verdict=made.verdict).elements()
     monkeypatch.setattr(data, "SCHEMA_VERSION", 2)
-    with pytest.raises(ValueError, match="schema version 1, not 2"):
+    with pytest.raises(ValueError, match="schema version is 1, not 2"):
         data.unpack(page)

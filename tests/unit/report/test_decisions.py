@@ -34,8 +34,8 @@ def test_every_rung_says_on_what_evidence_it_was_decided() -> None:
         (False, 0.6, "slower", "this study agrees", False),
         (True, 0.8, "slower", "this study says the opposite", True),
         (False, 1.2, "faster", "this study says the opposite", True),
-        (True, 0.92, "inconclusive", "here the opposite, but within the noise", True),
-        (False, 1.11, "inconclusive", "here the opposite, but within the noise", True),
+        (True, 0.92, "inconclusive", "this study points the other way, but within the noise", True),
+        (False, 1.11, "inconclusive", "this study points the other way, but within the noise", True),
         (True, 1.1, "inconclusive", "undecided in this study", False),
         (False, 0.99, "equivalent", "this study finds no difference", False),
         (False, 1.01, "equivalent", "this study finds no difference", False),
@@ -53,9 +53,11 @@ def test_a_study_is_held_against_the_decision(
 def test_the_ladder_names_the_rungs_that_point_the_other_way(study: FinishedStudy) -> None:
     found = list(ladder.decisions(study))
     assert [d.title for d in found] == [rung.title for rung in study.plan.ladder[1:]]
-    assert ladder.lead(found).endswith("This study only shows whether it agrees.")
+    assert ladder.lead(found).endswith("This study only shows whether its own results agree.")
     odd = ladder.Decision(title="pool", kept=True, why="", comparison=Comparison(ratio=0.92))
-    assert ladder.lead([*found, odd]).endswith("Its ratio points the other way for pool (kept, here 0.92×).")
+    assert ladder.lead([*found, odd]).endswith(
+        "In this study, the ratio points the other way for pool (kept, here 0.92×)."
+    )
     assert "ladder: asyncio server (rejected)" in table(study)
 
 

@@ -154,24 +154,27 @@ def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedS
     [
         (
             {"basic": 1.5, "optimized": 1.4},
-            "With the wire engine, optimized serves 1.40× and basic 1.50× the throughput that a "
-            "Python client gets: that factor in the figures above is due to the client.",
+            "With the wire engine, optimized reaches 1.40× and basic 1.50× the throughput that they reach with a "
+            "Python client. The client accounts for that difference in the figures above.",
         ),
         (
             {"basic": 1.5, "optimized": 1.4, "base": "wire", "limits": "generator-bound"},
-            "With the wire engine, optimized serves at least 1.40× and basic at least 1.50× the throughput that a "
-            "Python client gets: with a Python client, you would see that much less than in the figures above.",
+            "With the wire engine, optimized reaches at least 1.40× and basic at least 1.50× the throughput that they "
+            "reach with a Python client. With a Python client, throughput would be lower than in the figures above by "
+            "that factor.",
         ),
         (
             {"basic": 1.0, "optimized": 1.4},
-            "With the wire engine, optimized serves 1.40× the throughput that a Python client gets: that factor in the "
-            "figures above is due to the client; basic 1.00× (95 % interval 0.99 to 1.01): both engines get the "
-            "same throughput, so the server is the limit and not the client.",
+            "With the wire engine, optimized reaches 1.40× the throughput that it reaches with a Python client. The "
+            "client accounts for that difference in the figures above. The ratio of the wire engine to grpcio is "
+            "1.00× (95 % interval 0.99 to 1.01) for basic: both engines reach the same throughput, so the server is "
+            "the limit, not the client.",
         ),
         (
             {"basic": 0.8, "optimized": 1.05},
-            "Basic 0.80× (95 % interval 0.79 to 0.81): less with the wire engine than with a Python client; "
-            "optimized 1.05× (95 % interval 1.04 to 1.06): the cost of the client is undecided.",
+            "The ratio of the wire engine to grpcio is 0.80× (95 % interval 0.79 to 0.81) for basic: throughput is "
+            "lower with the wire engine than with a Python client. The ratio of the wire engine to grpcio is 1.05× "
+            "(95 % interval 1.04 to 1.06) for optimized: whether the client costs throughput is undecided.",
         ),
     ],
     ids=["python dearer", "wire is the base", "one alike", "slower and undecided"],
@@ -183,7 +186,7 @@ def test_the_cost_of_the_client_is_one_sentence_whatever_it_is(measured: dict[st
 def test_a_variant_without_a_common_block_says_so(study: FinishedStudy) -> None:
     kept = study.trials[study.trials["configuration"] != "basic-c64-wire"]
     found = FinishedStudy.of(study.manifest, kept, analysis.analyse(kept, study.plan))
-    assert client_cost(found).endswith("; basic: no block has both engines.")
+    assert client_cost(found).endswith(". No block has results with both engines for basic.")
     assert figures.engines(found) is not None
 
 

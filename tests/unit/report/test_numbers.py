@@ -178,8 +178,8 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     pair = trials[trials.valid & trials.configuration.isin(["basic-c64", "optimized-c64"])]
     good = trials[trials.valid]
     assert_shows(errors.find("div").text, pair.errors.sum())  # type: ignore[union-attr]
-    assert f"failed of {int(pair.requests.sum()):,} calls" in errors.text
-    assert f"{int(good.errors.sum()):,} of {int(good.requests.sum()):,} calls in the whole study" in errors.text
+    assert f"of {int(pair.requests.sum()):,} calls failed" in errors.text
+    assert f"{int(good.errors.sum()):,} of {int(good.requests.sum()):,} calls failed in the whole study" in errors.text
     sentence = page.select_one(".gl-verdict")
     assert sentence
     told = re.search(r"optimized has ([\d.]+)× the throughput of basic", sentence.text)
@@ -193,7 +193,7 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     assert_shows(" ".join(told.groups()), low, high, agree, len(logs))
     sure = page.select_one("#certainty .gl-reasons")
     assert sure
-    found = re.search(r"faster in (\d+) of (\d+) blocks, from ([\d.]+)× to ([\d.]+)×", sure.text)
+    found = re.search(r"faster in (\d+) of (\d+) blocks, with ratios from ([\d.]+)× to ([\d.]+)×", sure.text)
     assert found
     assert_shows(" ".join(found.groups()), agree, len(logs), math.exp(logs.min()), math.exp(logs.max()))
     assert f"once in {round(1 / sign_flip(logs))} studies" in sure.text
@@ -303,7 +303,7 @@ def test_the_timeline(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     relative = logs - logs.groupby(good.configuration).transform("mean")
     half = len(good) // 2
     (told,) = [f.text for f in page.select("#timeline figcaption")]
-    found = re.search(r"changed by ([+\-−\d.]+) %; single trials vary by about ([\d.]+) %", told)
+    found = re.search(r"changed by ([+\-−\d.]+)%; single trials vary by about ([\d.]+)%", told)
     assert found
     drift = math.exp(relative.iloc[half:].mean() - relative.iloc[:half].mean()) - 1
     assert_shows(found[1].replace("+", ""), 100 * drift)

@@ -132,7 +132,7 @@ def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -
         assert f">engine{said.removesuffix('.')}<" in svg
     answer = page.text.partition("The effect of each side")[0]
     assert "engine: grpcio" in answer
-    assert "The load comes from the engines grpcio (grpc.aio, with the real cost of a Python client) and wire" in (
+    assert "The load comes from the engines grpcio (grpc.aio, with the full cost of a Python client) and wire" in (
         page.text
     )
 
@@ -152,17 +152,18 @@ def test_what_is_said_of_many_comparisons_is_said_once_beneath_their_table(made:
 
 def test_blocks_that_are_left_out_for_one_reason_are_named_together(made: synthetic.MadeStudy) -> None:
     study = made.finished()
-    note = "measured alone; block 1 left out: a, no trial; block 2 left out: b, died; block 4 left out: a, no trial"
+    why = "left out because there is no trial of a"
+    note = f"measured alone; block 1 was {why}; block 2 was left out because b died; block 4 was {why}"
     headline = dataclasses.replace(study.headline, note=note)
     noted = dataclasses.replace(study, verdict=dataclasses.replace(study.verdict, headline=headline))
     shown = Page(html_of(comparisons.section(noted), "comparisons")).text
-    assert "measured alone; blocks 1 and 4 left out: a, no trial; block 2 left out: b, died" in shown
+    assert f"measured alone; blocks 1 and 4 were {why}; block 2 was left out because b died" in shown
 
 
 @pytest.mark.parametrize(
     ("ratios", "said"),
     [
-        ((3.97, 1.04), "The parts multiply to 4.13×; measured directly, they give 3.67× together."),
+        ((3.97, 1.04), "Multiplied together, the parts give 4.13×; measured directly, the combination gives 3.67×."),
         ((3.5, 1.05), ""),
         ((3.97, math.nan), ""),
     ],
@@ -188,8 +189,8 @@ def test_what_the_client_costs_is_told_in_a_sentence_a_figure_and_a_table(made: 
     ratios = {c["title"]: f"{c['ratio']:.2f}×" for c in made.verdict["comparisons"]}
     basic, optimized = (ratios[f"{variant}: engine wire against grpcio"] for variant in ("basic", "optimized"))
     assert found.text.startswith(
-        f"With the wire engine, optimized serves {optimized} and basic {basic} the throughput that a "
-        "Python client gets: that factor in the figures above is due to the client."
+        f"With the wire engine, optimized reaches {optimized} and basic {basic} the throughput that they "
+        "reach with a Python client. The client accounts for that difference in the figures above."
     )
     both = f"{made.verdict['headline']['ratio']:.2f}× with grpcio (faster) and "
     both += f"{ratios['optimized against basic with engine wire']} with wire (faster)."
@@ -218,7 +219,7 @@ def test_configurations_of_the_other_engine_differ_by_that_alone(made: synthetic
 
 def test_each_configuration_is_told_what_limited_it_and_why(made: synthetic.MadeStudy) -> None:
     text = section(made, "limits").text
-    remedy = "remedy: a client that costs less, or more cores for it"
+    remedy = "remedy: a client that costs less, or more cores for the client"
     assert f"basic, 64 in flight basic-c64 client-cpu {remedy} 6 of 6 trials are marked client-cpu" in text
     assert "not certain" not in text
     assert "chatter basic, 1 in flight" in text
@@ -367,8 +368,8 @@ def nothing_at_all(made: synthetic.MadeStudy) -> synthetic.MadeStudy:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (no_trials, "it has no valid trial"),
-        (no_columns, "it has no valid trial"),
+        (no_trials, "there is no valid trial"),
+        (no_columns, "there is no valid trial"),
         (all_invalid, "the server fell over"),
         (one_block, "There is no profile: the profiler is not asked for in this configuration."),
         (one_configuration, "No comparison has two blocks"),

@@ -84,9 +84,9 @@ def test_the_sides_of_each_comparison_are_measured_together_within_the_budget(pl
 def test_the_report_says_what_costs_throughput_and_what_does_not() -> None:
     study = synthetic.production_study().finished()
     summary = features.summary(study)
-    assert summary.startswith("Alone, these cost throughput: access log of every call (0.7")
-    assert "No cost of 5 % or more: calls counted for Prometheus, " in summary
-    assert " In the client: " in summary
+    assert summary.startswith("Features that cost throughput: access log of every call (0.7")
+    assert "Features that cost less than 5% in throughput: calls counted for Prometheus, " in summary
+    assert " in CPU time in the client: " in summary
     alone, inside, client = features.table(study).groups
     verdicts = {text_of(row[0]): text_of(row[3]) for row in alone[1:]}
     server = [one for one in FEATURES if not one.of_client]

@@ -225,7 +225,7 @@ def test_what_the_generator_bounded_refutes_nothing() -> None:
     slow["optimized"]["limited_by"] = "generator-bound"
     verdict, told = outcome("throughput", slow)
     assert verdict == FAILS, "the other engine decides"
-    assert "a lower bound: the load generator was the limit" in told
+    assert "a lower bound, because the load generator was the limit" in told
     slow["optimized-wire"]["limited_by"] = "generator-bound"
     assert outcome("throughput", slow)[0] == UNDECIDED
 
@@ -306,7 +306,7 @@ def test_streams_that_one_block_does_not_carry_do_not_hold(fault: dict[str, Any]
 def test_errors_by_load() -> None:
     verdict, told = outcome("errors")
     assert verdict == HOLDS
-    assert "0 of 30,000 calls failed, in 0 of 6 blocks (95 %: in less than 39 % of such blocks)" in told
+    assert "0 of 30,000 calls failed, in 0 of 6 blocks (with 95% confidence, in less than 39 % of such blocks)" in told
     once = {"errors": [0.0] * 5 + [1.0]}
     verdict, told = outcome("errors", {"optimized-c10000": once})
     assert verdict == CONDITION
@@ -318,7 +318,7 @@ def test_errors_by_load() -> None:
 def test_keepalive_that_changes_no_count_of_connections_does_not_hold() -> None:
     verdict, told = outcome("keepalive")
     assert verdict == FAILS
-    assert "one channel per call and channels that are kept open: 2,600 and 4" in told
+    assert "one channel per call and with channels that are kept open: 2,600 and 4" in told
 
 
 def test_keepalive_that_saves_connections_after_silence_holds_then() -> None:
@@ -426,7 +426,7 @@ def test_the_question_is_answered_by_how_many_claims_hold() -> None:
     verdict = analyse(made, PLANNED)
     counts = Counter(claims(made, verdict.judged, PLANNED)["verdict"])
     first = verdict.sentence.partition(". ")[0]
-    assert first.startswith("Of 8 claims of the Rust demo's README ")
+    assert first.startswith("Of 8 claims in the Rust demo's README, ")
     assert f"{counts[HOLDS]} hold" in first
     assert sum(int(number) for number in re.findall(r"\b(\d+) (?:hold|do|is|are|can)", first)) == 8
     study = finished(manifest_of("replication", PLAN), made, as_json(verdict.as_dict()))
