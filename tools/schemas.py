@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from grpclab.analysis import Judgement, fewest_blocks
 from grpclab.factors.config import FACTORS, SECTIONS
-from grpclab.factors.levels import Factor, Level
+from grpclab.factors.levels import NAME_PATTERNS, Factor, Level
 from grpclab.factors.own import OF_THE_TARGET, is_own, own_factor
 from grpclab.factors.variants import VARIANTS
 from grpclab.study import model, stored_values
@@ -178,6 +178,8 @@ def _level(factor: Factor) -> dict[str, Any]:
         kind = {"type": "string"}
     elif is_own(factor.dotted):
         kind = {"type": ["string", "number", "boolean"]}
+    elif factor.naming:
+        kind = {"type": "string", "pattern": f"^{NAME_PATTERNS[factor.naming].pattern}$"}
     elif factor.kind is bool:
         kind = {"type": ["boolean", "string", "integer"]}
     else:

@@ -15,7 +15,7 @@ from grpclab.factors.levels import format_level
 def run(options: Options) -> int:
     """List the factors; returns the exit code."""
     if options.tonic:
-        from grpclab.factors.channel_args import mapping_markdown
+        from grpclab.factors.tonic import mapping_markdown
 
         if options.json:
             raise UsageError("--json cannot be combined with --tonic, which prints its table as Markdown")

@@ -9,6 +9,7 @@ Each line imports only from those above it::
     config           the factors: every knob of the server, the client, the load and the link, in one table
     client_features  what a client does beside sending calls: retries, load balancing, a circuit breaker
     channel_args     the one table from factor to grpcio's channel argument
+    tonic            the table "from tonic to grpcio"
     effective        factors that did not take effect
     features         the features of a production service
     variants         the named configurations

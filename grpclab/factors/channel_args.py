@@ -2,7 +2,7 @@
 
 A row says which side's factor it reads, which arguments it sets, and what people should know. The servers and
 the engine build their argument lists from it (:func:`server_args`, :func:`client_args`); the report and
-docs/from-tonic.md print it (:func:`mapping_rows`). Facts about the arguments: grpc/grpc,
+docs/from-tonic.md print it (:mod:`grpclab.factors.tonic`). Facts about the arguments: grpc/grpc,
 ``include/grpc/impl/channel_arg_names.h`` and ``doc/keepalive.md``.
 """
 
@@ -63,13 +63,17 @@ def _fixed(factor: str, arguments: ChannelArgs, note: str) -> Rule:
     )
 
 
+PENDING = ("grpc.server.max_pending_requests", "grpc.server.max_pending_requests_hard_limit")
+"""How many calls of a method may wait until Python takes them in: some of the others are refused, or all."""
+
+
 def _streams(level: Level) -> ChannelArgs:
     assert isinstance(level, int)
     pending = max(MAX_PENDING_REQUESTS, 2 * level)
     return [
         ("grpc.max_concurrent_streams", level),
-        ("grpc.server.max_pending_requests", min(pending, MAX_INT)),
-        ("grpc.server.max_pending_requests_hard_limit", min(2 * pending, MAX_INT)),
+        (PENDING[0], min(pending, MAX_INT)),
+        (PENDING[1], min(2 * pending, MAX_INT)),
         # At its default of 1 the server resets streams beyond the limit, since a client counts a stream as
         # closed a moment earlier than the server does: calls then fail UNAVAILABLE instead of waiting.
         ("grpc.http.overload_protection", 0),
@@ -144,12 +148,7 @@ def _window_rules(section: str, receives: str) -> tuple[Rule, Rule]:
 RULES: tuple[Rule, ...] = (
     Rule(
         factor="server.max_concurrent_streams",
-        arguments=(
-            "grpc.max_concurrent_streams",
-            "grpc.server.max_pending_requests",
-            "grpc.server.max_pending_requests_hard_limit",
-            "grpc.http.overload_protection",
-        ),
+        arguments=("grpc.max_concurrent_streams", *PENDING, "grpc.http.overload_protection"),
         build=_streams,
         note="unlimited by default; clients queue the excess silently, so it shows as latency; with overload"
         " protection left on, calls at the limit fail UNAVAILABLE",
@@ -213,21 +212,6 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
-NOT_CHANNEL_ARGUMENTS: dict[str, tuple[str, str]] = {
-    "server.max_concurrent_rpcs": (
-        "grpc.server(maximum_concurrent_rpcs=)",
-        "per server, and it rejects calls; grpcio has no limit per connection",
-    ),
-    "client.deadline_s": ("timeout= of each call", "grpcio has no server-side deadline"),
-}
-"""Factors with a tonic name that grpcio takes elsewhere: where, and what to know."""
-
-NO_COUNTERPART: dict[str, str] = {
-    "tcp_keepalive": "no argument sets SO_KEEPALIVE; use HTTP/2 pings (server.keepalive_s) instead",
-    "tcp_nodelay": "C-core sets TCP_NODELAY on every socket: always on, not a factor",
-}
-"""Settings of tonic that cannot be expressed in grpcio."""
-
 
 def _args(section: str, config: ServerConfig | ClientConfig) -> ChannelArgs:
     args: dict[str, int] = {}
@@ -247,7 +231,10 @@ def server_args(config: ServerConfig) -> ChannelArgs:
     (``load.request_bytes``), where grpcio's default refuses those above 4 MiB.
     """
     reuse = [] if config.processes != 1 else [("grpc.so_reuseport", 0)]
-    return [*_args("server", config), *reuse, ("grpc.max_receive_message_length", -1)]
+    args = dict(_args("server", config))
+    if config.admission is not None and config.implementation == "asyncio":
+        args |= dict.fromkeys(PENDING, config.admission - 1)  # refused are calls that find more than these
+    return [*args.items(), *reuse, ("grpc.max_receive_message_length", -1)]
 
 
 def client_args(config: ClientConfig) -> list[tuple[str, int | str]]:
@@ -309,6 +296,8 @@ def _idle_on_server(config: TrialConfig) -> dict[str, str]:
         reasons |= dict.fromkeys(("server.mutual_tls", "server.tls_reload"), "TLS is off; set tls=true")
     if server.rate_limit_rps is None:
         reasons["server.rate_limit_burst"] = "no rate limit is set; set rate_limit_rps"
+    if server.quota_rps is None:
+        reasons |= dict.fromkeys(("server.quota_burst", "server.quota_key"), "no quota is set; set quota_rps")
     if server.implementation == "sync":
         reasons["server.event_loop"] = "a sync server has no event loop; set implementation=asyncio"
     else:
@@ -345,39 +334,3 @@ def _idle_in_load(config: TrialConfig) -> dict[str, str]:
     if arrival == "constant" or ARRIVALS.resolve(arrival).callers is None:  # else the calls in flight follow it
         names.append("load.arrival")
     return dict.fromkeys(names, "a closed loop has no schedule; set a rate")
-
-
-def mapping_rows() -> list[dict[str, str]]:
-    """The table "from tonic to grpcio": columns tonic, factor, grpcio, note; all strings."""
-    rows = [
-        {
-            "tonic": FACTORS[rule.factor].tonic or "",
-            "factor": rule.factor,
-            "grpcio": ", ".join(rule.arguments),
-            "note": rule.note,
-        }
-        for rule in RULES
-    ]
-    rows += [
-        {
-            "tonic": FACTORS[factor].tonic or "",
-            "factor": factor,
-            "grpcio": where,
-            "note": note,
-        }
-        for factor, (where, note) in NOT_CHANNEL_ARGUMENTS.items()
-    ]
-    rows += [{"tonic": name, "factor": "", "grpcio": "none", "note": why} for name, why in NO_COUNTERPART.items()]
-    return sorted(rows, key=lambda row: (not row["tonic"], row["tonic"], row["factor"]))
-
-
-def mapping_markdown() -> str:
-    """The rows of :func:`mapping_rows` that have a tonic name, as a table in Markdown (docs/from-tonic.md)."""
-    lines = ["| tonic | factor | grpcio | notes |", "| --- | --- | --- | --- |"]
-    for row in mapping_rows():
-        if row["tonic"]:
-            names = ", ".join(f"`{name}`" for name in row["tonic"].split(", "))
-            factor = f"`{row['factor']}`" if row["factor"] else ""
-            arguments = [f"`{word}`" if word.startswith("grpc.") else word for word in row["grpcio"].split(", ")]
-            lines.append(f"| {names} | {factor} | {', '.join(arguments)} | {row['note']} |")
-    return "\n".join(lines) + "\n"

@@ -36,11 +36,12 @@ def _factor(
     tonic: str | None = None,
     env: str | None = None,
     distribution: bool = False,
+    naming: str | None = None,
     statuses: bool = False,
     registry: Registry[Any] | None = None,
 ) -> Any:
     metadata = {"meaning": meaning, "minimum": minimum, "maximum": maximum, "tonic": tonic, "env": env}
-    words = {"distribution": distribution, "statuses": statuses, "registry": registry}
+    words = {"distribution": distribution, "naming": naming, "statuses": statuses, "registry": registry}
     return field(default=default, metadata=metadata | words)
 
 
@@ -74,6 +75,12 @@ class ServerConfig:
         maximum=2**31 - 1,
         tonic="concurrency_limit_per_connection",
         env="GRPC_CONCURRENCY_LIMIT",
+    )
+    admission: int | None = _factor(
+        None,
+        "calls that may wait for a thread, or for the event loop (each method's apart); the rest fail at once",
+        minimum=1,
+        maximum=1_000_000,
     )
     window_kib: int | None = _factor(
         None,
@@ -129,6 +136,18 @@ class ServerConfig:
     )
     rate_limit_burst: int = _factor(
         100, "number of calls accepted in a burst after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
+    )
+    quota_rps: float | None = _factor(
+        None,
+        "calls per second that a server process accepts from each client; the rest fail with RESOURCE_EXHAUSTED",
+        minimum=0.01,
+        maximum=10_000_000,
+    )
+    quota_burst: int = _factor(
+        100, "calls accepted from a client in a burst after a pause; needs quota_rps", minimum=1, maximum=10_000_000
+    )
+    quota_key: str = _factor(
+        "authorization", "metadata by whose value clients are told apart; needs quota_rps", naming="metadata key"
     )
     interceptors: int = _factor(
         0, "number of interceptors that do nothing, to measure the cost of one", minimum=0, maximum=100

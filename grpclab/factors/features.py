@@ -61,6 +61,18 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(name="reflection", title="reflection service", without={"server.reflection": False}),
     Feature(
+        name="quota",
+        title="quota per client that is never reached",
+        on={"server.quota_rps": 50_000.0, "server.quota_burst": 10_000},
+        in_production=False,
+    ),
+    Feature(
+        name="admission",
+        title="admission of 1,000 waiting calls",
+        on={"server.admission": 1_000},
+        in_production=False,
+    ),
+    Feature(
         name="access-log-all",
         title="access log of every call",
         on={"server.access_log_share": 1.0},

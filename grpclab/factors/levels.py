@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from grpclab.system.registry import Registry
 Level = bool | int | float | str | None
 """One value of a factor. None means "not set": the library's default, unlimited or off."""
 
+NAME_PATTERNS = {"metadata key": re.compile(r"[0-9a-z_.-]+")}
+"""The kinds of names that a level can be, and how they are written."""
 _NONE_WORDS = {"none", "off", "unlimited"}
 _TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -38,6 +41,8 @@ class Factor:
     distribution: bool
     """Whether its levels are words for a distribution of times (:func:`.service_time.parse_milliseconds`); `minimum`
     and `maximum` are then those of the mean."""
+    naming: str | None
+    """The kind of name, of :data:`NAME_PATTERNS`, that its levels are."""
     statuses: bool
     """Whether its levels are names of gRPC's statuses, joined by commas (:func:`grpclab.status.statuses_of`)."""
     registry: Registry[Any] | None
@@ -66,6 +71,8 @@ class Factor:
             text = "names of gRPC statuses, e.g. UNAVAILABLE,ABORTED"
         elif self.kind is bool:
             text = "true|false"
+        elif self.naming:
+            text = self.naming
         else:
             word = "integer" if self.kind is int else "number"
             low = "" if self.minimum is None else f" from {self.minimum:,}"
@@ -124,6 +131,8 @@ class Factor:
             fits = low <= level <= high and (isinstance(level, int) or math.isfinite(level))
         if fits and self.distribution:
             fits = self._has_mean(str(level))
+        if fits and self.naming:
+            fits = NAME_PATTERNS[self.naming].fullmatch(str(level)) is not None
         if fits and self.statuses:
             fits = _are_statuses(str(level))
         if not fits or (self.choices and level not in self.choices and self.registry is None):

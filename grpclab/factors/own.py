@@ -146,6 +146,7 @@ def own_factor(name: str) -> OwnFactor:
         tonic=None,
         env=None,
         distribution=False,
+        naming=None,
         statuses=False,
         registry=None,
     )

@@ -6,6 +6,7 @@ Each line imports only from those above it::
     elastic          a thread pool that stays small under load and grows only while all of its threads are blocked
     greeter          the greeter, the built-in service, and the servers that are built for it
     interceptors     what a server does around each call: an access log, a rate limit, empty interceptors
+    admission        a bound on the calls that wait for a thread of a sync server
     tracing          calls traced with OpenTelemetry, and sent to a collector
     prometheus       calls counted inside the server, under the names that gRPC's Prometheus libraries share
     instrumentation  the interceptors of a server, and the agent for the diagnostics server

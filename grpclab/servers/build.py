@@ -52,6 +52,20 @@ def _listen(server: Any, address: str, credentials: grpc.ServerCredentials | Non
         raise ServerError(f"cannot listen on {address}: {error}") from None
 
 
+def _pool(config: ServerConfig) -> Any:
+    """The threads of a sync server."""
+    pool: Any = (
+        ElasticThreadPool(config.threads, config.spare_threads)
+        if config.spare_threads
+        else ThreadPoolExecutor(max_workers=config.threads, thread_name_prefix="handler")
+    )
+    if config.admission is None:
+        return pool
+    from grpclab.servers.admission import CountedPool
+
+    return CountedPool(pool, config.threads + config.spare_threads)
+
+
 def sync_server(
     config: ServerConfig,
     address: str,
@@ -62,15 +76,11 @@ def sync_server(
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.Server, health.HealthServicer, int]:
     """A bound, not yet started ``grpc.server``; its health servicer (SERVING); its port."""
-    pool: Any = (
-        ElasticThreadPool(config.threads, config.spare_threads)
-        if config.spare_threads
-        else ThreadPoolExecutor(max_workers=config.threads, thread_name_prefix="handler")
-    )
+    pool = _pool(config)
     server = grpc.server(
         pool,
         options=server_args(config),
-        interceptors=interceptors(config),
+        interceptors=interceptors(config, pool),
         maximum_concurrent_rpcs=config.max_concurrent_rpcs,
     )
     status = health.HealthServicer()

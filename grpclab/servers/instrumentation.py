@@ -16,10 +16,11 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The folder in which all server processes keep their counters; prometheus_client reads it when it is imported."""
 
 
-def interceptors(config: ServerConfig) -> list[Any]:
+def interceptors(config: ServerConfig, pool: Any = None) -> list[Any]:
     """The server's interceptors, the outermost first: what refuses a call is inside what counts it.
 
-    Raises MissingDependencyError where prometheus_client or OpenTelemetry is asked for and missing.
+    `pool` are the threads of a sync server: a CountedPool where the factor `admission` asks for it. Raises
+    MissingDependencyError where prometheus_client or OpenTelemetry is asked for and missing.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder and config.desk:
@@ -29,6 +30,7 @@ def interceptors(config: ServerConfig) -> list[Any]:
     asynchronous = config.implementation == "asyncio"
     return [
         *_metrics(config, AsyncInterceptor if asynchronous else SyncInterceptor),
+        *_admission(config, pool),
         *_tracing(config, asynchronous=asynchronous),
         *chosen(asynchronous=asynchronous, **{name: getattr(config, name) for name in SETTINGS}),
     ]
@@ -42,6 +44,14 @@ def _metrics(config: ServerConfig, kind: type[AsyncInterceptor | SyncInterceptor
     except ImportError:
         raise needs("server.metrics", "prometheus_client", "desk") from None
     return [kind(counted)]
+
+
+def _admission(config: ServerConfig, pool: Any) -> list[Any]:
+    if config.admission is None or config.implementation == "asyncio":
+        return []
+    from grpclab.servers.admission import Admission
+
+    return [Admission(config.admission, pool)]
 
 
 def _tracing(config: ServerConfig, *, asynchronous: bool) -> list[Any]:

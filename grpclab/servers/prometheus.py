@@ -35,8 +35,8 @@ class _Call:
         HANDLED.labels(*self._labels, code_name(self._context.code(), error)).inc()
 
 
-def counted(handler: Any, method: str) -> Any:
+def counted(handler: Any, details: Any) -> Any:
     """The handler, whose calls are counted."""
-    service, _, name = method.lstrip("/").rpartition("/")
+    service, _, name = details.method.lstrip("/").rpartition("/")
     labels = (_TYPES.get(kind_of(handler), "bidi_stream"), service, name)
     return around(handler, lambda context: _Call(labels, context).end)

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import DesignError, invalid
-from grpclab.study.designs.design import ScheduledGroup, scheduled_group
+from grpclab.study.designs.design import ScheduledGroup, blocks_with_profiles, profiled_in, scheduled_group
 from grpclab.study.documents import write_json
 from grpclab.study.group import run_group
 from grpclab.study.group_result import GROUP_SCHEMA_VERSION, GroupMember
@@ -95,11 +95,11 @@ def identity_of(group: ScheduledGroup, name: str, manifest: Manifest) -> TrialId
 def is_profiled(group: ScheduledGroup, name: str, manifest: Manifest) -> bool:
     """Whether a configuration is looked into in a group: in the first blocks, and of several groups in the first."""
     plan = manifest.plan
-    blocks = plan.blocks if plan.profiled_blocks is None else plan.profiled_blocks
-    if name not in plan.profiled or group.block >= blocks:
-        return False
-    first = next((at for at, planned in enumerate(plan.groups) if name in planned.members), None)
-    return group.number is None or first is None or group.number % len(plan.groups) == first
+    if group.number is None or not plan.groups:
+        profiled = list(plan.profiled)
+    else:
+        profiled = profiled_in(plan, group.number % len(plan.groups))
+    return name in profiled and group.block < blocks_with_profiles(plan)
 
 
 # ---- as the variables of a notebook ------------------------------------------------------------------------------

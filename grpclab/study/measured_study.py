@@ -179,14 +179,18 @@ class MeasuredStudy:
         known = pilot.reason or self.manifest.pilot != pilot
         if known or pilot.budget_s is None or trials.empty or trials["block"].nunique() > 1:
             return
-        profile_s = profile_window.length_s()
-        if found := trimmed(trials, self.plan, self._group_times(1), pilot.budget_s, profile_s=profile_s):
+        if found := trimmed(trials, self.plan, self._group_times(1), pilot.budget_s):
             self._take(self.store.trim(found))
             progress.expect(len(self.trials))
             progress.say(found.reason)
 
     def _group_times(self, blocks: int) -> GroupTimes:
-        return GroupTimes.of(self.plan, self.store.seconds_of_groups(blocks), beside_s=BESIDE_GROUP_S)
+        return GroupTimes.of(
+            self.plan,
+            self.store.seconds_of_groups(blocks),
+            beside_s=BESIDE_GROUP_S,
+            profile_s=profile_window.length_s(),
+        )
 
     def _fix_blocks(self, pilot: StoredPilot, progress: Progress) -> None:
         """Fix the number of blocks, and where there is a budget the counted time, by the pilot's noise and costs."""
@@ -272,8 +276,9 @@ class MeasuredStudy:
 
         A trial of our greeter is a notebook. One of another target is not: notebooks would keep the secrets of a call.
         """
-        profiled_blocks = self.plan.blocks if self.plan.profiled_blocks is None else self.plan.profiled_blocks
-        profile = identity.configuration in self.plan.profiled and identity.block < profiled_blocks
+        profile = identity.configuration in self.plan.profiled and identity.block < design.blocks_with_profiles(
+            self.plan
+        )
         if subject := self.subjects.get(identity.configuration):
             known = (self.manifest.servers or {}).get(identity.configuration)
             run_trial(

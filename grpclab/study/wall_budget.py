@@ -1,7 +1,7 @@
 """How much of a study fits into a budget of wall time, by the costs and the noise of its first blocks. Pure.
 
 Two looks are taken, neither of them at an effect. After the first block, what it cost says whether the fewest blocks
-can be afforded at all: if not, less time is counted, then the profiles end with that block, and then the groups that
+can be afforded at all: if not, the profiles end with that block, then less time is counted, and then the groups that
 carry no small difference are measured in a few blocks only. After the pilot, noise and costs fix the number of blocks
 and the counted time, and what is left of the budget gives those groups back as many blocks as it pays for.
 """
@@ -18,14 +18,16 @@ from grpclab import quantities as qty
 from grpclab.analysis import BlockCosts, PairNoise, blocks_for, fewest_blocks, fit_budget, smallest_seen
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.study.block_count import BlockCount, noise_of
+from grpclab.study.designs.design import blocks_with_profiles, profiled_in
 from grpclab.study.designs.grouping import can_be_sampled
 
-SLICE_OVERHEAD = 1.6
-"""The wall time of a second of counted time: ramp, tail, drain, hand-over."""
+SLICE_OVERHEAD = 1.8
+"""The wall time of a second that is counted in slices: ramp, tail, drain, hand-over."""
 LEAST_COUNTED_S = 0.4
 """Counted time is not fitted to less."""
-BESIDE_SHARE = 0.05
-"""The part of a budget that blocks do not get: the start of the first kernel, the verdict, the report."""
+BESIDE_SHARE, REPORT_BLOCKS = 0.05, 0.25
+"""What blocks do not get, for the start of the first kernel, the verdict and the report: that part of a budget, and at
+least as long as that part of a block takes, which is longer on a slow machine."""
 ROUNDING_S = 1e-6
 LEAST_FIXED = 0.2
 """At least this share of a block's time does not depend on the counted time: the servers' starts, warm-ups."""
@@ -33,26 +35,47 @@ LEAST_FIXED = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class GroupTimes:
-    """The wall time of the groups that were measured, in seconds, by block and place in the plan."""
+    """The wall time of the groups that were measured, in seconds, by block and place in the plan.
+
+    It is without the profiles, which took `profiles_s` in each of the first `profiled_blocks` blocks.
+    """
 
     seconds: Mapping[tuple[int, int], float]
+    profiles_s: float = 0.0
+    profiled_blocks: int = 0
 
     @classmethod
-    def of(cls, plan: StudyPlan, seconds: Mapping[tuple[int, int], float], *, beside_s: float) -> GroupTimes:
+    def of(
+        cls, plan: StudyPlan, seconds: Mapping[tuple[int, int], float], *, beside_s: float, profile_s: float = 0.0
+    ) -> GroupTimes:
         """Those of a plan, of what is stored by block and number; each group takes `beside_s` more.
 
-        A group that was measured again has a number beyond the plan's, and adds to the time of its place.
+        A group that was measured again has a number beyond the plan's, and adds to the time of its place. The profiles
+        of one configuration take `profile_s`.
         """
         found: dict[tuple[int, int], float] = {}
         for (block, number), value in seconds.items():
             place = (block, number % max(1, len(plan.groups)))
             found[place] = found.get(place, 0.0) + value + beside_s
-        return cls(seconds=found)
+        blocks = blocks_with_profiles(plan)
+        for block, at in found:
+            if block < blocks:
+                found[block, at] -= profile_s * len(profiled_in(plan, at))
+        return cls(seconds=found, profiles_s=profile_s * len(plan.profiled), profiled_blocks=blocks)
+
+    @property
+    def measured(self) -> int:
+        """The number of blocks."""
+        return 1 + max((block for block, _ in self.seconds), default=-1)
 
     @property
     def spent_s(self) -> float:
-        """What all of them took."""
-        return math.fsum(self.seconds.values())
+        """What all of them took, with the profiles."""
+        return math.fsum(self.seconds.values()) + self.profiles_within_s(0, self.measured)
+
+    def profiles_within_s(self, begin: int, end: int) -> float:
+        """What profiles take in the blocks from `begin` to before `end`."""
+        return self.profiles_s * max(0, min(self.profiled_blocks, end) - begin)
 
     def block_s(self, places: Collection[int]) -> float:
         """What a block with the groups at these places takes, by the mean of the blocks in which each was measured."""
@@ -72,35 +95,28 @@ class Trimmed:
     counted_s: float | None = None
 
 
-def trimmed(
-    trials: pd.DataFrame, plan: StudyPlan, times: GroupTimes, budget_s: float, *, profile_s: float
-) -> Trimmed | None:
-    """The plan with which the fewest blocks fit into a budget, by the costs of the first one; None for this one.
-
-    `profile_s` is what the profiles of one configuration take.
-    """
+def trimmed(trials: pd.DataFrame, plan: StudyPlan, times: GroupTimes, budget_s: float) -> Trimmed | None:
+    """The plan with which the fewest blocks fit into a budget, by the costs of the first one; None for this one."""
     everything = range(len(plan.groups))
     block_s, blocks = times.block_s(everything), max(fewest_blocks(), plan.blocks)
-    for_blocks_s = (1 - BESIDE_SHARE) * budget_s
-    if fewest_blocks() * block_s <= for_blocks_s:
+    left_s = (for_blocks(budget_s, block_s) - times.spent_s) / (fewest_blocks() - 1) + ROUNDING_S
+    profiles_s = times.profiles_within_s(1, fewest_blocks())
+    if block_s + profiles_s / (fewest_blocks() - 1) <= left_s:
         return None
-    counted_s = _longest_s(plan)
-    costs = _costs(trials, counted_s, block_s)
-    left_s = (for_blocks_s - times.spent_s) / (fewest_blocks() - 1) + ROUNDING_S
-    fitted_s = _counted_for(left_s, costs, counted_s)
     words = [f"a block takes {qty.rough_duration(block_s)}"]
-    if fitted_s < counted_s:
-        words.append(f"counted time is shortened to {fitted_s:g} s")
-    plan = replace(plan, groups=counted_for(plan.groups, fitted_s))
-    short_s = costs.block_s(fitted_s)
-    profiled = len(plan.profiled) if plan.profiled_blocks is None or plan.profiled_blocks > 1 else 0
-    if short_s > left_s and profiled:
-        plan, short_s = replace(plan, profiled_blocks=1), short_s - profiled * profile_s
+    if profiles_s > 0:
+        plan = replace(plan, profiled_blocks=1)
         words.append("servers are only profiled in the first block")
+    counted_s = _longest_s(plan)
+    costs = _costs(trials, plan, counted_s, block_s)
+    fitted_s = _counted_for(left_s, costs, counted_s) if block_s > left_s else counted_s
+    if fitted_s < counted_s:
+        plan = replace(plan, groups=counted_for(plan.groups, fitted_s))
+        words.append(f"counted time is shortened to {fitted_s:g} s")
+    short_s = costs.block_s(fitted_s)
     sampled = [at for at in everything if can_be_sampled(plan.groups[at])]
     if short_s > left_s and sampled:
-        # Their part of a block shrinks like the whole of it.
-        sampled_s = times.block_s(sampled) * min(1.0, short_s / block_s)
+        sampled_s = times.block_s(sampled)
         over_s = (fewest_blocks() - 1) * (short_s - left_s)
         kept = max(0, math.floor((fewest_blocks() - 1) - over_s / sampled_s)) if sampled_s > 0 else 0
         plan = replace(plan, groups=sampled_in(plan.groups, 1 + kept, blocks))
@@ -128,18 +144,18 @@ def within_budget(
     block_s, spent_s = times.block_s(everywhere), times.spent_s
     counted_s = _longest_s(plan)
     of_them = trials[(trials["group"] % max(1, len(plan.groups))).isin(everywhere)] if plan.groups else trials
-    costs = _costs(of_them, counted_s, block_s)
+    costs = _costs(of_them, plan, counted_s, block_s)
     sd, degrees = noise_of(trials, plan)
     noise = PairNoise(
         sd=sd if math.isfinite(sd) else 0.05, degrees=max(degrees, 1), counted_s=counted_s, slices_sd=slices_sd
     )
     fewest = max(measured, fewest_blocks() if blocks is None else blocks)
-    for_blocks_s = (1 - BESIDE_SHARE) * budget_s
-    left_s = for_blocks_s - spent_s
+    for_blocks_s = for_blocks(budget_s, block_s)
+    left_s = for_blocks_s - spent_s - times.profiles_within_s(measured, fewest)
     fit = fit_budget(
         costs,
         noise,
-        for_blocks_s - (spent_s - measured * block_s),
+        left_s + measured * block_s,
         delta=plan.smallest_effect,
         least_counted_s=min(LEAST_COUNTED_S, counted_s),
         most_counted_s=counted_s,
@@ -151,7 +167,7 @@ def within_budget(
         number -= 1
         fitted_s = _counted_for(left_s / max(number - measured, 1), costs, counted_s)
     each_s = costs.block_s(fitted_s)
-    total_s = spent_s + (number - measured) * each_s
+    total_s = for_blocks_s - left_s + (number - measured) * each_s
     seen = smallest_seen(noise.at(fitted_s), number, noise.degrees, delta=plan.smallest_effect)
     words = f"{number} blocks of {qty.rough_duration(each_s)} each"
     shorter = "" if fitted_s >= counted_s else f", {fitted_s:g} s of counted time instead of {counted_s:g} s"
@@ -193,6 +209,11 @@ def _given_back(plan: StudyPlan, times: GroupTimes, left_s: float, blocks: int) 
     return min(blocks, so_far + more)
 
 
+def for_blocks(budget_s: float, block_s: float) -> float:
+    """What blocks that take so long each get of a budget."""
+    return budget_s - max(BESIDE_SHARE * budget_s, REPORT_BLOCKS * block_s)
+
+
 def counted_for(groups: tuple[PlannedGroup, ...], counted_s: float | None) -> tuple[PlannedGroup, ...]:
     """Groups whose counted times are scaled so that the longest is that; as they are for None."""
     if counted_s is None or not groups:
@@ -217,8 +238,14 @@ def _longest_s(plan: StudyPlan) -> float:
     return max((group.counted_s for group in plan.groups), default=1.0)
 
 
-def _costs(trials: pd.DataFrame, counted_s: float, block_s: float) -> BlockCosts:
-    """What a block costs, and how much of that the counted time does, which is that of the longest group."""
+def _costs(trials: pd.DataFrame, plan: StudyPlan, counted_s: float, block_s: float) -> BlockCosts:
+    """What a block costs, and how much of that the counted time does, which is that of the longest group.
+
+    Where differences are large, windows are as long as their calls take, whatever time is to be counted.
+    """
+    if plan.groups:
+        shrinking = [at for at, group in enumerate(plan.groups) if not can_be_sampled(group)]
+        trials = trials[(trials["group"] % len(plan.groups)).isin(shrinking)]
     spent_s = float(trials["window_s"].sum()) / max(1, trials["block"].nunique())
     slices_s = min(SLICE_OVERHEAD * spent_s, (1 - LEAST_FIXED) * block_s)
     return BlockCosts(fixed_s=block_s - slices_s, per_counted_s=slices_s / counted_s)

@@ -48,7 +48,8 @@ REFUSED = {
     "cpus": "use workers, the number of generator processes",
     "duration-stop": "calls in progress at the end of the window get 3 s more",
     "max-recv-message-size": "use --set client.max_message_mib=N, or [set] in a configuration",
-    **dict.fromkeys(("lb-strategy", "debug", "max-send-message-size"), _ANY),
+    "lb-strategy": "use --set client.load_balancing=round_robin, or [set] in a configuration",
+    **dict.fromkeys(("debug", "max-send-message-size"), _ANY),
     **dict.fromkeys(("disable-template-functions", "disable-template-data"), "templates in data are always filled in"),
 }
 """Keys of ghz that cannot act, and why."""

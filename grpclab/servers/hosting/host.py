@@ -49,7 +49,7 @@ OLDEST_GRPCIO = (1, 60)
 HEALTH = "grpc.health.v1.Health"
 REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
 CHANNELZ = "grpc.channelz.v1.Channelz"
-NO_INTERCEPTORS = {"access_log_share": 0, "rate_limit_rps": None, "interceptors": 0}
+NO_INTERCEPTORS = {"access_log_share": 0, "rate_limit_rps": None, "quota_rps": None, "interceptors": 0}
 """The levels of the server's factors at which there is no interceptor."""
 PR_SET_CHILD_SUBREAPER = 36
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
@@ -572,6 +572,8 @@ class _Server:
         self._own_health = False
         self._tracing: Any = None
         """The module that traces calls, where a factor asks for it."""
+        self._admission: Any = None
+        """The interceptor that refuses calls while too many wait for a thread, where a factor asks for it."""
         self._added: _Registration | None = None
         self._closing: Any = None
         """What `register` returned."""
@@ -598,13 +600,20 @@ class _Server:
     def pool(self) -> Any:
         """The threads in which handlers run that are not ``async def``."""
         threads, spare = self.order.settings["threads"], self.order.settings["spare_threads"]
-        if not spare:
-            return ThreadPoolExecutor(max_workers=threads, thread_name_prefix="handler")
-        return self._part("elastic", "spare_threads", 0).ElasticThreadPool(threads, spare)
+        pool: Any = (
+            self._part("elastic", "spare_threads", 0).ElasticThreadPool(threads, spare)
+            if spare
+            else ThreadPoolExecutor(max_workers=threads, thread_name_prefix="handler")
+        )
+        if self.sync and (most := self.order.settings["admission"]) is not None:
+            module = self._part("admission", "admission", None)
+            pool = module.CountedPool(pool, threads + spare)
+            self._admission = module.Admission(most, pool)
+        return pool
 
     def interceptors(self) -> list[Any]:
-        """The interceptors that factors ask for; without any, their modules are not imported."""
-        found: list[Any] = []
+        """The interceptors that factors ask for, once the pool is made; without any, their modules are not imported."""
+        found: list[Any] = [] if self._admission is None else [self._admission]
         settings, asynchronous = self.order.settings, not self.sync
         if settings["tracing_share"] is not None:
             self._tracing = self._part("tracing", "tracing_share", None)

@@ -44,7 +44,8 @@ QUESTION = (
 OTHER_METRICS = ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
 """What else the headline's two are compared in; each metric is a family of its own."""
 LIGHT_SHARE, LARGE_SHARE = 0.5, 0.3
-"""Handlers that wait, and what differs by several times, are measured for these shares of the time."""
+"""Windows are at most so long, as shares of the longest: at one number of calls in flight, and where sides differ by
+several times."""
 QUICK_PROFILED_BLOCKS, QUICK_LONGEST_S = 3, 1.0
 """The design quick looks less often, and its windows are shorter, so that it ends within 5 minutes."""
 
@@ -61,11 +62,11 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
         "load.requests": parameters.requests,
         "load.duration_s": min(parameters.max_trial_s, QUICK_LONGEST_S) if quick else parameters.max_trial_s,
     }
-    chatter = load | {"load.warmup_s": CHATTER_WARMUP_S, "load.concurrency": main}
     light, large = (
         load if quick else load | {"load.duration_s": share * parameters.max_trial_s}
         for share in (LIGHT_SHARE, LARGE_SHARE)
     )
+    chatter = light | {"load.warmup_s": CHATTER_WARMUP_S, "load.concurrency": main}
 
     def at_main(name: str, title: str, config: TrialConfig, *, engine: str = parameters.engine) -> str:
         end, words = ("", "") if engine == parameters.engine else (f"-{engine}", f", engine {engine}")

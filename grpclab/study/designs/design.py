@@ -24,9 +24,10 @@ from grpclab.analysis.study_plan import (
     StudyPlan,
 )
 from grpclab.errors import DesignError, invalid
-from grpclab.factors.channel_args import mapping_rows, without_effect
+from grpclab.factors.channel_args import without_effect
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.registries import ENGINES
+from grpclab.factors.tonic import mapping_rows
 from grpclab.metrics import metric_named, of_call
 
 DELTA = 0.05
@@ -204,6 +205,17 @@ def other_engine(engine: str) -> str:
         )
     (other,) = (name for name in ENGINES.builtin if name != engine)
     return other
+
+
+def blocks_with_profiles(plan: StudyPlan) -> int:
+    """The number of blocks in which the configurations to profile are profiled."""
+    return plan.blocks if plan.profiled_blocks is None else plan.profiled_blocks
+
+
+def profiled_in(plan: StudyPlan, place: int) -> list[str]:
+    """The configurations that are profiled in the group at a place: each in the first of its groups."""
+    firsts = {name: at for at, group in reversed([*enumerate(plan.groups)]) for name in group.members}
+    return [name for name in plan.profiled if firsts.get(name) == place]
 
 
 def schedule_groups(plan: StudyPlan, seed: int) -> list[ScheduledGroup]:

@@ -15,7 +15,7 @@ PAUSE_S = 6.0
 """Long enough for a server to see more pings than it takes: its third without data is one too many."""
 LIMIT_S = 4.0
 """Calls are made for so long after the silence; what has not succeeded by then is `> limit`."""
-IDLE_PAUSE_S, IDLE_LIMIT_S = 3.0, 2.0
+IDLE_PAUSE_S, IDLE_LIMIT_S = 2.5, 1.0
 """The same, shorter, where another design borrows a pair of this scenario."""
 IDLE_TIMEOUT_S = 2.0
 RATE_RPS = 20.0

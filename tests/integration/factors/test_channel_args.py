@@ -10,16 +10,14 @@ import grpc
 import pytest
 
 from grpclab.factors.channel_args import (
-    NO_COUNTERPART,
-    NOT_CHANNEL_ARGUMENTS,
     RULES,
     client_args,
-    mapping_rows,
     server_args,
     without_effect,
 )
 from grpclab.factors.config import FACTORS, ClientConfig, ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
+from grpclab.factors.tonic import NO_COUNTERPART, NOT_CHANNEL_ARGUMENTS, mapping_rows
 from grpclab.factors.variants import BASIC, OPTIMIZED, VARIANTS
 from grpclab.http2.frames import MAX_LIST_BYTES
 from grpclab.load.engines.backoff import BACKOFF_S

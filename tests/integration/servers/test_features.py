@@ -102,6 +102,33 @@ def test_calls_beyond_the_rate_limit_are_refused_with_the_time_to_wait(start: St
         assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+@pytest.mark.parametrize("callers", [1, 8, 64])
+def test_each_client_has_a_quota_of_its_own(start: Start, callers: int) -> None:
+    rate, burst = 0.05, 5
+    clients = [(("tenant", "a"),), (("tenant", "b"),), (("other", "c"),), ()]
+    begin = time.monotonic()
+    with start(quota_rps=rate, quota_burst=burst, quota_key="tenant") as server, greeter_at(server.target) as stub:
+
+        def call(number: int) -> grpc.RpcError | None:
+            try:
+                stub.SayHello(hello(), metadata=clients[number % len(clients)], timeout=60)
+            except grpc.RpcError as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(callers) as pool:
+            errors = list(pool.map(call, range(16 * len(clients))))
+        most = burst + rate * (time.monotonic() - begin)
+    a, b, without, nothing = (errors[first :: len(clients)].count(None) for first in range(len(clients)))
+    assert burst <= a <= most
+    assert burst <= b <= most
+    assert burst <= without + nothing <= most
+    refused = [error for error in errors if error is not None]
+    assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    waits_ms = [int({one.key: one.value for one in error.trailing_metadata()}[PUSHBACK]) for error in refused]
+    assert all(0 < wait_ms <= 1000 / rate for wait_ms in waits_ms)
+
+
 @pytest.mark.parametrize("number", [0, 5])
 def test_empty_interceptors_are_installed_and_calls_go_through_them(start: Start, number: int, tmp_path: Path) -> None:
     count = tmp_path / "interceptors"

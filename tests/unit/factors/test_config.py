@@ -25,7 +25,7 @@ from grpclab.factors.config import (
     parse_settings,
     pool_settings,
 )
-from grpclab.factors.levels import Factor, Level, format_level
+from grpclab.factors.levels import NAME_PATTERNS, Factor, Level, format_level
 from grpclab.quantities import TIMES
 from grpclab.status import STATUS_NAMES, statuses_of
 
@@ -40,6 +40,8 @@ def levels_of(factor: Factor) -> st.SearchStrategy[Level]:
         kind = st.sampled_from(factor.choices)
     elif factor.distribution:
         kind = st.sampled_from(["0", "0.25", "5", "exponential:5", "uniform:1,9.5", "lognormal:5,0.5"])
+    elif factor.naming:
+        kind = st.from_regex(NAME_PATTERNS[factor.naming], fullmatch=True)
     elif factor.statuses:
         some = st.sets(st.sampled_from(STATUS_NAMES[1:]), min_size=1)
         kind = some.map(lambda names: ",".join(statuses_of(",".join(names))))

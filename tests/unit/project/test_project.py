@@ -20,7 +20,7 @@ import yaml
 
 import grpclab
 from grpclab import analysis, errors
-from grpclab.factors.channel_args import mapping_markdown
+from grpclab.factors.tonic import mapping_markdown
 from grpclab.notebook.trial import TrialNotebook
 from grpclab.study.parameters import StudyParameters
 from grpclab.system.paths import notebook, project_root

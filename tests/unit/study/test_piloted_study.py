@@ -134,14 +134,14 @@ def test_a_budget_shortens_the_counted_time_of_a_slow_machine_after_its_first_bl
 def test_a_budget_takes_blocks_from_what_carries_no_small_difference_and_the_study_goes_on_so(tmp_path: Path) -> None:
     pilot = StoredPilot(budget_s=60.0)
     study = drawn(tmp_path, pilot, large=True)
-    study.seconds, study.stop_at = 14.0, "02-00"
+    study.seconds, study.stop_at = 18.0, "02-00"
     with pytest.raises(StudyInterruptedError):
         run(study)
     assert (
         "comparisons with large differences are measured in 1 block" in (study.manifest.pilot or StoredPilot()).reason
     )
     again = drawn(tmp_path, pilot, large=True)
-    again.seconds = 14.0
+    again.seconds = 18.0
     lines = run(again)
     assert sorted({*study.drawn, *again.drawn}) == ["00-00", "00-01", "01-00", "02-00", "03-00", "04-00", "05-00"]
     assert lines[-1].startswith("[21/21]"), "7 groups of 3"
