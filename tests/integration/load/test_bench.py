@@ -184,9 +184,9 @@ def test_a_step_that_the_generator_limited_is_never_the_servers_limit() -> None:
     knee = schedule(*steps(100.0, 200.0), *bound, *steps(400.0)).knee
     assert knee is not None
     assert knee.rate_rps == 200.0
-    assert (
-        knee.sentence
-        == "knee: the server kept up with 200/s; at 300/s, the generator was the limit, so the server may be able to do more"
+    assert knee.sentence == (
+        "knee: the server kept up with 200/s; at 300/s, the generator was the limit, so the server may be able "
+        "to do more"
     )
     first = schedule(*bound, *steps(400.0)).knee
     assert first is not None
