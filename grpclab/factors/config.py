@@ -78,7 +78,7 @@ class ServerConfig:
     )
     admission: int | None = _factor(
         None,
-        "calls that may wait for a thread, or for the event loop (each method's apart); the rest fail at once",
+        "maximum calls that wait for a thread, or, per method, for the event loop; further calls fail at once",
         minimum=1,
         maximum=1_000_000,
     )
@@ -144,10 +144,13 @@ class ServerConfig:
         maximum=10_000_000,
     )
     quota_burst: int = _factor(
-        100, "calls accepted from a client in a burst after a pause; needs quota_rps", minimum=1, maximum=10_000_000
+        100,
+        "number of calls accepted from a client in a burst after a pause; needs quota_rps",
+        minimum=1,
+        maximum=10_000_000,
     )
     quota_key: str = _factor(
-        "authorization", "metadata by whose value clients are told apart; needs quota_rps", naming="metadata key"
+        "authorization", "metadata key whose value identifies a client; needs quota_rps", naming="metadata key"
     )
     interceptors: int = _factor(
         0, "number of interceptors that do nothing, to measure the cost of one", minimum=0, maximum=100
