@@ -78,7 +78,7 @@ class ServerConfig:
     )
     admission: int | None = _factor(
         None,
-        "maximum calls that wait for a thread, or, per method, for the event loop; further calls fail at once",
+        "maximum number of calls waiting for a thread or, per method, for the event loop; further calls fail at once",
         minimum=1,
         maximum=1_000_000,
     )
