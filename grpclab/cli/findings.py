@@ -360,7 +360,8 @@ def _grpc_environment(facts: Facts) -> Finding:
     acting = [name for name in variables if name not in harmless]
     if not acting:
         return _ok("GRPC_ variables", ", ".join(variables))
-    advice = f"these variables change how grpcio behaves in every trial: run `unset {' '.join(acting)}` unless that is intended"
+    unset = f"`unset {' '.join(acting)}`"
+    advice = f"these variables change how grpcio behaves in every trial: run {unset} unless that is intended"
     return _warn("GRPC_ variables", ", ".join(variables), advice)
 
 
