@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from markupsafe import Markup
-
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim, claims_table, verdict
 from grpclab.calibration.experiments import EXPERIMENTS
@@ -37,6 +35,15 @@ class GoalsMet(Piece):
     TEMPLATE = "calibration/goals.html.j2"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnHtml(Piece):
+    """What an experiment of another package shows, as HTML."""
+
+    html: str
+
+    TEMPLATE = "calibration/own_html.html.j2"
+
+
 def sections(results: Results, made: Mapping[str, Section] | None = None) -> list[Section]:
     """The report, section by section: the claims, an experiment each, the machine.
 
@@ -45,9 +52,9 @@ def sections(results: Results, made: Mapping[str, Section] | None = None) -> lis
     made = made or {}
     about = results.about()
     return [
-        Section(title="Goals", anchor="answer", data=_answered(results), template="calibration/answer.html.j2"),
+        Section(title="Goals", anchor="answer", data=_answered(results)),
         *(made.get(name) or section(results, name) for name in asked_for(results)),
-        Section(title="Machine and versions", anchor="machine", data=_facts(about)),
+        Section(title="Machine and versions", anchor="machine", data=tables.titled_facts(_facts(about))),
     ]
 
 
@@ -73,7 +80,7 @@ def _answered(results: Results) -> list[Piece]:
 
 def claims(results: Results) -> Section:
     """Every claim with its goal and what was measured."""
-    return Section(title="Goals", data=claims_table(_claims(results)), template="pieces_in_order.html.j2")
+    return Section(title="Goals", data=claims_table(_claims(results)))
 
 
 def _claims(results: Results) -> dict[str, list[Claim]]:
@@ -99,12 +106,11 @@ def section(results: Results, name: str) -> Section:
     experiment = EXPERIMENTS[name]
     frame = results.frame(name)
     if frame is None:
-        body: object = Missing(text=f"Not measured: {_why_not(results, name)}")
+        body: tables.Contents = Missing(text=f"Not measured: {_why_not(results, name)}")
     else:
-        body = experiment.body(frame)
-        body = Markup(body) if isinstance(body, str) else body
-    parts = [Paragraph(text=experiment.question), body]
-    return Section(title=experiment.title, anchor=name, data=parts, template="pieces_in_order.html.j2")
+        made = experiment.body(frame)
+        body = OwnHtml(html=made) if isinstance(made, str) else made
+    return Section(title=experiment.title, anchor=name, data=[Paragraph(text=experiment.question), body])
 
 
 def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
@@ -165,11 +171,11 @@ def _load(averages: Sequence[float] | None) -> str:
     return f"{averages[0]:g}" if averages else "unknown"
 
 
-def _facts(about: About) -> list[tuple[str, FactList]]:
+def _facts(about: About) -> dict[str, list[tuple[str, str]]]:
     parts = {
         "Machine": vars(about.machine),
         "Versions": about.versions,
         "Source": vars(about.git),
         "Parameters": dataclasses.asdict(about.parameters),
     }
-    return [(title, FactList(pairs=tables.flat(facts))) for title, facts in parts.items()]
+    return {title: tables.flat(facts) for title, facts in parts.items()}

@@ -14,7 +14,7 @@ from grpclab.cli.completion import offering
 from grpclab.cli.option_types import FileName
 from grpclab.cli.output import require_writable, show, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
-from grpclab.errors import DesignError, UsageError, did_you_mean
+from grpclab.errors import DesignError, UsageError, did_you_mean, invalid
 from grpclab.study.documents import plain
 from grpclab.system import terminal
 from grpclab.system.optional import needs_extra
@@ -32,7 +32,7 @@ def run(options: Options) -> int:
         _judge_again(options)
     elif options.study or not options.site:
         _rebuild(options)
-    elif option := next(filter(options.insists_on, ("allow_mixed", "figures", "json")), ""):
+    elif option := next(filter(options.insists_on, ("allow_mixed", "figures", "section", "json")), ""):
         raise UsageError(f"no study given: --{option.replace('_', '-')} works only with grpclab report STUDY")
     if options.site:
         with needs_extra("study"):
@@ -45,7 +45,7 @@ def run(options: Options) -> int:
 
 def _judge_again(options: Options) -> None:
     """Print a study by today's rules, or a joint verdict over several; no report is written."""
-    if unfit := next(filter(options.insists_on, ("site", "figures")), ""):
+    if unfit := next(filter(options.insists_on, ("site", "figures", "section")), ""):
         raise UsageError(
             f"--{unfit} cannot be combined with --{'joint' if options.joint else 'rejudge'}, which writes no report"
         )
@@ -85,26 +85,60 @@ def _rebuild(options: Options) -> None:
         from grpclab.report.renderers.figure_files import write_figures
         from grpclab.study.runner import Study
         from grpclab.study.stored_values import evaluating
+
+        _check_sections(options.section)
     with evaluating(folder):
         study = Study.stored(folder)
         published = publish(study, allow_mixed=options.allow_mixed)
     show_result(published, options)
+    if options.section and options.json != "-":
+        _show_sections(published, options.section)
     if options.figures:
         written = write_figures(options.figures, published.study)
         if options.json != "-":
             print(f"figures: {len(written)} in {options.figures}")
 
 
+_ALL = "all"
+"""The name of every section."""
+
+
+def _check_sections(names: Sequence[str]) -> None:
+    """Raise UsageError for a name that no section of a report has."""
+    from grpclab.report.content import ORDER
+
+    known = [*(part.ANCHOR for part in ORDER), _ALL]
+    for name in names:
+        if name not in known:
+            raise UsageError(invalid("--section", name, f"one of {', '.join(known)}", known))
+
+
+def _show_sections(published: Published, names: Sequence[str]) -> None:
+    """Print the sections of these names, and which of them the report does not have."""
+    from grpclab.report.renderers.terminal import sections_text
+
+    chosen = [part for part in published.sections if _ALL in names or part.anchor in names]
+    missing = set(names) - {_ALL, *(part.anchor for part in chosen)}
+    lines = [f"no section {name} in this report: the study has nothing to show there" for name in sorted(missing)]
+    show("\n".join(["", *lines, *([sections_text(chosen, _width())] if chosen else [])]))
+
+
+def _width() -> int:
+    """The columns of the terminal, as far as a table needs them."""
+    from grpclab.report.renderers.terminal import WIDTH
+
+    return min(WIDTH, terminal.columns(sys.stdout) or WIDTH)
+
+
 def show_result(published: Published, options: Options) -> Judgement:
     """Print the answer of a study, and write it as JSON where that is asked for; returns its verdict."""
     from grpclab.report import glossary
     from grpclab.report.renderers.json import as_json
-    from grpclab.report.renderers.terminal import WIDTH, table
+    from grpclab.report.renderers.terminal import table
 
-    study, path = published.study, published.path
-    width = min(WIDTH, terminal.columns(sys.stdout) or WIDTH)
+    study, path, width = published.study, published.path, _width()
     if options.json:  # first: standard output may be read by `head`
-        write(options.json, [json.dumps(as_json(study), indent=1, allow_nan=False), "\n"])
+        write(options.json, [json.dumps(as_json(study, published.sections), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
             show(f"\n{table(study, width)}\n")
@@ -172,6 +206,12 @@ COMMAND = LabCommand(
                         "give a joint verdict on this study and others with the same plan, each as results/STUDY or a "
                         "report"
                     ),
+                ),
+                Flag(
+                    "--section",
+                    several=True,
+                    metavar="NAME...",
+                    help="also print these sections of the report, e.g. certainty or limits; all prints every one",
                 ),
                 Flag(
                     "--figures",

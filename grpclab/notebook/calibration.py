@@ -46,7 +46,7 @@ class CalibrationNotebook:
         self.results = Results(project_root(), self.plan.name)
         self.results.begin(self.plan)
         facts = tables.flat(vars(self.results.about().machine))
-        section = Section(title="The machine", data=tables.FactList(pairs=facts), template="pieces_in_order.html.j2")
+        section = Section(title="The machine", data=tables.FactList(pairs=facts))
         return Shown(parts=[Folded(sections=[section])], text="\n".join(f"{term}: {text}" for term, text in facts))
 
     def measure(self, name: str) -> Section:

@@ -13,6 +13,7 @@ from grpclab.analysis import Judgement
 from grpclab.notebook.live import LineList, Output, TrialProgress, note, report_link
 from grpclab.report import Section, sections
 from grpclab.report.blocks import Folded, Shown
+from grpclab.report.content import VERDICT
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.publish import publish
 from grpclab.report.sections import configurations
@@ -21,9 +22,8 @@ from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import Study
 from grpclab.study.trial_progress import tell_terminal
 
-VERDICT = ("answer", "warnings", "sides", "claims", "certainty")
 LAST = ("question", "method", "machine", "terms", "again")
-"""Sections of a report by their anchors: what a notebook of a study shows on top, and what it leaves to the report."""
+"""The sections, by their anchors, that a notebook of a study leaves to the report."""
 
 
 class SweepNotebook:
@@ -48,9 +48,7 @@ class SweepNotebook:
         self.study = Study.prepare(self.parameters(namespace))
         planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), Judgement())
         title = qty.count(len(planned.configurations), "configuration")
-        section = Section(
-            title=title, data=configurations.table(planned, measured=False), template="pieces_in_order.html.j2"
-        )
+        section = Section(title=title, data=configurations.table(planned, measured=False))
         renamed = values.note("study", namespace.get("study", ""))
         summary = "\n".join(line for line in (self.study.summary(), renamed) if line)
         return Shown(parts=[LineList(lines=tuple(summary.splitlines())), Folded(sections=[section])], text=summary)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import functools
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from grpclab.load.output.notebook_html import in_cell
 from grpclab.report import assets, svg, theme, words
-from grpclab.report.tables import Piece
+from grpclab.report.tables import Composed, Contents, Piece, plain_pieces
 from grpclab.text import pages
 
 
@@ -66,6 +65,11 @@ class FigureBlock(Piece):
         encoded = base64.b64encode(svg.themed(self.wide).encode()).decode("ascii")
         return f"data:image/svg+xml;base64,{encoded}"
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What the figure shows, in sentences: the caption, unless `alt` repeats it, and `alt`."""
+        return (self.alt,) if self.caption in self.alt else (self.caption, self.alt)
+
     def html(self) -> str:
         """A ``<figure>`` whose picture is chosen by the width of the window and follows the theme of the page."""
         return str(self.rendered())
@@ -76,39 +80,42 @@ class FigureBlock(Piece):
 
 @dataclass(frozen=True, kw_only=True)
 class Section(Piece):
-    """A part of the page: a title, and the data that a template shows as `it`.
+    """A part of the report: a title, and what stands below it.
 
-    `anchor` names it within the page, and its template, ``sections/<anchor>.html.j2``, unless `template` does. One
-    that is `folded` shows its title alone until it is opened.
+    `anchor` names it within the page. `data` is a piece, or several of them one after the other. A section that is
+    `folded` shows its title alone until it is opened.
     """
 
     title: str
     anchor: str = ""
-    data: object = None
-    template: str = ""
+    data: Contents = None
     folded: bool = False
 
     def rendered(self, *, in_cell: bool = False) -> Markup:
         """All below the title."""
-        template = self.template or f"sections/{self.anchor}.html.j2"
-        return assets.rendered(template, in_cell=in_cell, it=self.data).strip()
+        return assets.rendered("pieces_in_order.html.j2", in_cell=in_cell, it=self.data).strip()
 
     @functools.cached_property
     def html(self) -> Markup:
         """All below the title, for a page."""
         return self.rendered()
 
+    @functools.cached_property
+    def plain_pieces(self) -> list[Piece]:
+        """All below the title as plain pieces, for media other than HTML."""
+        return list(plain_pieces(self.data))
+
     @property
     def figures(self) -> list[FigureBlock]:
         """Its figures, in their order."""
-        return list(figures_in(self.data))
+        return [piece for piece in self.plain_pieces if isinstance(piece, FigureBlock)]
 
     @property
     def gist(self) -> str:
         """What stands beside the title while the section is folded: the caption of its first figure, or a count."""
         if self.figures:
             return words.opening(self.figures[0].caption, _GIST)
-        return str(getattr(self.data, "gist", ""))
+        return self.data.gist if isinstance(self.data, Composed) else ""
 
     def _repr_html_(self) -> str:
         return in_notebook(TitledPart(title=self.title, part=self))
@@ -116,18 +123,6 @@ class Section(Piece):
 
 _GIST = 170
 """So many letters of a caption stand beside a folded section's title."""
-
-
-def figures_in(data: object) -> Iterator[FigureBlock]:
-    """The figures that some data hold, at any depth."""
-    if isinstance(data, FigureBlock):
-        yield data
-    elif dataclasses.is_dataclass(data):
-        for each in dataclasses.fields(data):
-            yield from figures_in(getattr(data, each.name))
-    elif isinstance(data, list | tuple):
-        for part in data:
-            yield from figures_in(part)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ def reasons(study: FinishedStudy) -> list[tuple[str, str]]:
     can show, and what limits each side."""
     pairs = [
         ("Confidence", sure(study)),
-        ("Noise on this machine", noise(study)),
+        ("Noise on this machine", noise(study) or _unchecked(study)),
         ("Measured together", _narrower(study)),
         ("What these blocks can detect", seen(study)),
     ]
@@ -78,6 +78,12 @@ def noise(study: FinishedStudy) -> str:
         if differs
         else f"{measured}, so the comparison found no difference where there is none."
     )
+
+
+def _unchecked(study: FinishedStudy) -> str:
+    """That nobody knows the noise of the machine; "" where it is known, or there is nothing to doubt."""
+    lacking = not (study.verdict.aa or study.plan.without_aa) and (study.headline.computed or study.resources)
+    return "It was not checked, because there is no A/A comparison." if lacking else ""
 
 
 def seen(study: FinishedStudy) -> str:

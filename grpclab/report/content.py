@@ -6,20 +6,24 @@ import importlib
 import pkgutil
 from typing import Protocol, cast
 
-from grpclab.report import sections as room
+import grpclab.report.sections as room
 from grpclab.report.blocks import Section
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Contents
+
+VERDICT = ("answer", "warnings", "sides", "claims", "certainty")
+"""The sections, by their anchors, that a reader of a short form sees in full; the others fold or are left out."""
 
 
 class Part(Protocol):
-    """A module of `sections/`: see there. Its `section` is None where the study has nothing that it is about."""
+    """A module of `sections/`: see there. Its `section` returns None if the study has nothing to show."""
 
     TITLE: str
     ANCHOR: str
     PLACE: int
     FOLDED: bool
 
-    def section(self, study: FinishedStudy) -> object: ...
+    def section(self, study: FinishedStudy) -> Contents: ...
 
 
 def _found() -> tuple[Part, ...]:

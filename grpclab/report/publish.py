@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from grpclab.errors import GrpclabError, StorageError
-from grpclab.report import data, write_index, write_report
+from grpclab.report import data, sections, write_index, write_report
+from grpclab.report.blocks import Section
 from grpclab.report.data import Packed
 from grpclab.report.files import replace
 from grpclab.report.finished import FinishedStudy
@@ -28,6 +30,7 @@ class Published:
 
     path: Path
     study: FinishedStudy
+    sections: Sequence[Section]
 
 
 def publish(study: Study, *, allow_mixed: bool = False) -> Published:
@@ -44,22 +47,23 @@ def publish(study: Study, *, allow_mixed: bool = False) -> Published:
     path = study.root / "reports" / f"{study.name}.html"
     finished = FinishedStudy.of(read_manifest(manifest), trials, judgement, artifacts.histograms, artifacts.profiles)
     finished = finished.with_groups_of(study.store.folder)
+    parts = sections(finished)
     packed = Packed(
         manifest=manifest,
         trials=trials,
         verdict=judgement.as_dict(),
         details=masked(artifacts.details),
-        markdown=markdown(finished),
+        markdown=markdown(finished, parts),
     )
     solved = f"the results are stored; once this is fixed, run `grpclab report {study.name}`"
     with written_to(path.parent, solved):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_report(path, finished, packed)
+        write_report(path, finished, packed, parts)
         replace(path.with_suffix(".md"), packed.markdown)
-        replace(path.with_suffix(".json"), f"{json.dumps(as_json(finished), indent=1, allow_nan=False)}\n")
+        replace(path.with_suffix(".json"), f"{json.dumps(as_json(finished, parts), indent=1, allow_nan=False)}\n")
         _refuse_secrets(path, redactor)
         write_index(path.parent)
-    return Published(path=path, study=finished)
+    return Published(path=path, study=finished, sections=parts)
 
 
 def _masked_frame(trials: pd.DataFrame) -> pd.DataFrame:

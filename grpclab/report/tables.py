@@ -1,9 +1,13 @@
-"""Pieces that sections are made of, as data: tables, facts, cards, spans of text. Their templates write the HTML."""
+"""Pieces that sections are made of, as data: paragraphs, tables, facts, cards, spans of text.
+
+The template of a piece writes its HTML. The other media know the plain pieces of this module and figures, and take
+everything else apart into these (:func:`plain_pieces`).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,15 +15,20 @@ import pandas as pd
 from markupsafe import Markup
 
 from grpclab import quantities as qty
+from grpclab.analysis import Comparison
 from grpclab.report import assets, words
 
 
 @dataclass(frozen=True)
 class Span:
-    """Text that is shown as its kind says: ``bold``, ``small``, ``code``; see ``pieces.html.j2`` for all."""
+    """Text that is shown as its kind says: ``bold``, ``small``, ``code``; see ``pieces.html.j2`` for all.
+
+    `values` are the numbers that the text shows, for a machine.
+    """
 
     kind: str
     parts: tuple[Cell, ...] = ()
+    values: tuple[float, ...] = ()
 
 
 Cell: TypeAlias = "str | Span | Sequence[Cell]"
@@ -56,6 +65,11 @@ def name(text: object) -> Span:
     return Span("code", (words.plain(text),))
 
 
+def italic(text: str) -> Span:
+    """A term in italics."""
+    return Span("italic", (text,))
+
+
 def badge(verdict: str, colour: str = "") -> Span:
     """A verdict on its colour, or a word on that of another verdict."""
     word = words.plain(verdict)
@@ -65,19 +79,78 @@ def badge(verdict: str, colour: str = "") -> Span:
 
 def limits(labels: Iterable[object]) -> tuple[Span, ...]:
     """The marks of what limited a number, to stand beside it."""
-    return tuple(Span("limit", (words.plain(label),)) for label in labels if label)
+    known = tuple(words.plain(label) for label in labels if label)
+    return (Span("limit", known),) if known else ()
+
+
+def number(text: str, *values: float) -> Span:
+    """Numbers as a reader sees them, and as they are."""
+    return Span("number", (text,), values)
+
+
+def ratio(c: Comparison) -> Span:
+    """The ratio of a comparison."""
+    return number(words.ratio_of(c), c.ratio)
+
+
+def interval(c: Comparison) -> Span:
+    """The interval of a comparison."""
+    return number(words.interval_of(c), c.ci_low, c.ci_high)
+
+
+def link(text: str, anchor: str) -> Span:
+    """The title of another section, which a page links to."""
+    return Span("link", (text, anchor))
 
 
 def text_of(cell: Cell) -> str:
-    """A cell as plain text, for media without marks."""
+    """A cell as plain text, for media without marks; what begins a line on a page begins one here."""
     if isinstance(cell, str):
-        return cell
+        return _spaced(cell)
+    if not isinstance(cell, Span):
+        return "".join(map(text_of, cell))
+    inside = [text_of(part) for part in cell.parts]
+    match cell.kind:
+        case "trials":
+            text = ""
+        case "badge" | "link":
+            text = inside[0]
+        case "limit":
+            text = f" ({', '.join(inside)})"
+        case "settings":
+            text = f"\n{' '.join(part.strip() for part in inside)}"
+        case "small" | "idle":
+            text = f"({''.join(inside)})"
+        case "break" | "below":
+            text = f"\n{''.join(inside)}"
+        case _:
+            text = "".join(inside)
+    return text
+
+
+def lines_of(cell: Cell) -> list[str]:
+    """The lines of a cell as plain text, without empty ones."""
+    return [line for part in text_of(cell).split("\n") if (line := part.strip())]
+
+
+def line_of(cell: Cell) -> str:
+    """A cell as plain text on one line."""
+    return " ".join(lines_of(cell))
+
+
+def values_of(cell: Cell) -> list[float]:
+    """The numbers that a cell shows, in their order."""
+    if isinstance(cell, str):
+        return []
     if isinstance(cell, Span):
-        if cell.kind == "badge":
-            return str(cell.parts[0])
-        apart = "" if cell.kind in ("bold", "code", "small", "quiet", "idle", "unbroken") else " "
-        return "" if cell.kind == "trials" else apart + "".join(map(text_of, cell.parts))
-    return "".join(map(text_of, cell))
+        return [*cell.values, *values_of(cell.parts)]
+    return [value for part in cell for value in values_of(part)]
+
+
+def _spaced(text: str) -> str:
+    """Text on one line, with a blank at an end where it had some there."""
+    before, after = (" " if end.isspace() else "" for end in (text[:1], text[-1:]))
+    return f"{before}{words.plain(text)}{after if text.strip() else ''}"
 
 
 class Piece:
@@ -88,6 +161,37 @@ class Piece:
     def rendered(self, *, in_cell: bool = False) -> Markup:
         """The piece as HTML: for a page, or for the output of a notebook cell."""
         return assets.rendered(self.TEMPLATE, in_cell=in_cell, it=self)
+
+
+Contents: TypeAlias = "Piece | Sequence[Contents] | None"
+"""What a section holds: a piece, or several of them one after the other."""
+
+
+class Composed(Piece):
+    """A value that consists of pieces. A page shows them one after the other, unless it has a template of its own."""
+
+    TEMPLATE = "composed.html.j2"
+
+    @property
+    def pieces(self) -> Contents:
+        """What it consists of, in the order of reading."""
+        raise NotImplementedError
+
+    @property
+    def gist(self) -> str:
+        """What stands beside the title of its section while that is folded; "" for nothing."""
+        return ""
+
+
+def plain_pieces(contents: Contents) -> Iterator[Piece]:
+    """The pieces that contents consist of, in the order of reading, none of which consists of others."""
+    if isinstance(contents, Composed):
+        yield from plain_pieces(contents.pieces)
+    elif isinstance(contents, Piece):
+        yield contents
+    elif contents is not None:
+        for part in contents:
+            yield from plain_pieces(part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +230,15 @@ class FactList(Piece):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Definitions(Piece):
+    """Terms, each with a sentence or more on it."""
+
+    pairs: Sequence[tuple[str, Cell]]
+
+    TEMPLATE = "definitions.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card(Piece):
     """A number in large type, what it is, and what there is to know about it."""
 
@@ -134,6 +247,15 @@ class Card(Piece):
     more: Cell
 
     TEMPLATE = "card.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardRow(Piece):
+    """Cards side by side."""
+
+    cards: Sequence[Card]
+
+    TEMPLATE = "card_row.html.j2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,12 +268,93 @@ class Missing(Piece):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paragraph(Piece):
-    """A paragraph of plain text."""
+class VerdictLine(Piece):
+    """The verdict in large type: its word, "" for none, a sentence, and the marks of what limited it."""
+
+    verdict: str
+    sentence: str
+    limits: Sequence[str] = ()
+
+    TEMPLATE = "verdict_line.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading(Piece):
+    """A heading inside a section."""
 
     text: str
 
+    TEMPLATE = "heading.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paragraph(Piece):
+    """A paragraph; its `look` is ``note`` for small type, ``confidence`` for the line below the verdict."""
+
+    text: Cell
+    look: str = ""
+
     TEMPLATE = "paragraph.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemList(Piece):
+    """A list, numbered if it is `ordered`."""
+
+    items: Sequence[Cell]
+    ordered: bool = False
+
+    TEMPLATE = "item_list.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningList(Piece):
+    """Sentences to read before a number is used; commands in them stand between backticks."""
+
+    texts: Sequence[str]
+
+    TEMPLATE = "warning_list.html.j2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeLines(Piece):
+    """Commands as one types them; a line that begins with a blank is indented."""
+
+    lines: Sequence[str]
+
+    TEMPLATE = "code_lines.html.j2"
+
+    @property
+    def typed(self) -> list[str]:
+        """The lines as plain text."""
+        return [f"{'    ' if line[:1] == ' ' else ''}{words.plain(line)}" for line in self.lines]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aside(Composed):
+    """Pieces that a page shows only when a reader opens them."""
+
+    title: str
+    contents: Sequence[Piece]
+
+    TEMPLATE = "aside.html.j2"
+
+    @property
+    def pieces(self) -> Contents:
+        """The same below a heading."""
+        return [Heading(text=self.title), *self.contents]
+
+
+def explained(pairs: Iterable[tuple[str, str]]) -> Paragraph:
+    """Words and what they mean, in small type."""
+    entries: list[Cell] = [(bold(word), ": ", meaning) for word, meaning in pairs]
+    ends = [*["; "] * (len(entries) - 1), "."]
+    return Paragraph(text=list(zip(entries, ends, strict=True)), look="note")
+
+
+def titled_facts(named: Mapping[str, Sequence[tuple[str, str]]]) -> list[Piece]:
+    """Lists of facts, each below its title; without those that are empty."""
+    return [piece for title, pairs in named.items() if pairs for piece in (Heading(text=title), FactList(pairs=pairs))]
 
 
 def frame(values: pd.DataFrame, *, label: str) -> Table:

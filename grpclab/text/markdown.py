@@ -33,3 +33,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
         return ""
     rule = ["---:" if name in right else "---" for name in header]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+
+
+def fenced(lines: Sequence[str]) -> str:
+    """Lines as a block of code, which shows them as they are; "" without any."""
+    if not lines:
+        return ""
+    longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([fence, *lines, fence])

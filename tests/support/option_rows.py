@@ -772,6 +772,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--joint y", proof="joint", after="x"),
             Refused(words="x --joint y --rejudge", where="--rejudge cannot be combined with --joint"),
         ],
+        "section": [
+            Acts(words="--section limits", proof="sections", after="x"),
+            Refused(words="x --section limts", where="invalid --section=limts: expected one of answer, warnings"),
+        ],
         "figures": [Acts(words="--figures drawn", proof="figures", after="x")],
         "site": [
             Acts(words="--site www", proof="site", after="x"),

@@ -7,17 +7,23 @@ from html.parser import HTMLParser
 
 from grpclab.report.blocks import Section
 from grpclab.report.svg import alone
+from grpclab.report.tables import Contents
 
 EVIL = (
     " <script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)>"
     " $x_1^2$ $\\frac{1}$ & </script><!-- \x00\x1b \N{SNOWMAN WITHOUT SNOW}\N{GOTHIC LETTER AHSA}"
 )
 
+PINGS = (
+    " @octocat @org/team #123 GH-7 org/repo#9 https://github.com/o/r/issues/1 www.evil.example a|b `code` *bold* _it_"
+    " [link](javascript:alert(1)) ![image](http://evil.example/x.png) <img src=x onerror=alert(1)> <!-- --> ~~no~~ $x$"
+)
+"""Text that would act in Markdown."""
 
-def html_of(data: object, anchor: str = "") -> str:
-    """What the section of that anchor shows of its data, or pieces one after the other; "" for None."""
-    template = f"sections/{anchor}.html.j2" if anchor else "pieces_in_order.html.j2"
-    return "" if data is None else plain_spaces(str(Section(title="", data=data, template=template).html))
+
+def html_of(data: Contents) -> str:
+    """What a page shows of pieces one after the other; "" for None."""
+    return plain_spaces(str(Section(title="", data=data).html))
 
 
 def plain_spaces(html: str) -> str:

@@ -194,14 +194,17 @@ class Watched:
         self.patch.setattr(pilot, "estimate", lambda *_, **__: self.note(foretold=True))
         self.patch.setattr(pilot, "estimate_comparison", lambda *_, **more: self.note(foretold=True, **more))
 
+        from grpclab.report.blocks import Section
+
         def published(study: Any, allow_mixed: bool = False) -> Any:
             self.note(allow_mixed=allow_mixed)
             found = SimpleNamespace(verdict=Judgement(sentence="It is so."), configurations={})
-            return SimpleNamespace(path=Path("reports/x.html"), study=found)
+            parts = [Section(title="Limits", anchor="limits")]
+            return SimpleNamespace(path=Path("reports/x.html"), study=found, sections=parts)
 
         self.patch.setattr(publish, "publish", published)
         for name, told in (("terminal.table", "a table"), ("json.as_json", {})):
-            self.patch.setattr(f"grpclab.report.renderers.{name}", lambda _, told=told: told)
+            self.patch.setattr(f"grpclab.report.renderers.{name}", lambda *_, told=told: told)
 
     def _again(self) -> None:
         """Runs that are joined, and studies that are judged by today's rules."""
@@ -268,7 +271,8 @@ class Watched:
 
     def _report(self) -> None:
         from grpclab.report import site
-        from grpclab.report.renderers import figure_files
+        from grpclab.report.blocks import Section
+        from grpclab.report.renderers import figure_files, terminal
         from grpclab.study.runner import Study
 
         self.patch.setattr(Study, "stored", lambda folder: self.note(folder=folder))
@@ -281,6 +285,11 @@ class Watched:
             self.note(site=where.name)
             return where
 
+        def tell(parts: Sequence[Section], *_: int) -> str:
+            self.note(sections=[part.anchor for part in parts])
+            return ""
+
+        self.patch.setattr(terminal, "sections_text", tell)
         self.patch.setattr(figure_files, "write_figures", draw)
         self.patch.setattr(site, "build", build)
 

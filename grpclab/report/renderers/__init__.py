@@ -2,7 +2,7 @@
 
 Each line imports only from those above it::
 
-    terminal      a table for a terminal
+    terminal      plain text for a terminal
     markdown      Markdown for a pull request
     json          plain values for a machine
     html          one page that loads nothing, with the study inside

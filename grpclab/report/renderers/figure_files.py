@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from grpclab.report import files
-from grpclab.report.blocks import figures_in
 from grpclab.report.content import sections
 from grpclab.report.finished import FinishedStudy
 
@@ -17,7 +16,8 @@ def write_figures(folder: Path | str, study: FinishedStudy) -> list[Path]:
     Returns the paths of the SVG files. Files of the same names are replaced.
     """
     written = []
-    for number, block in enumerate(figures_in(sections(study)), start=1):
+    blocks = [block for part in sections(study) for block in part.figures]
+    for number, block in enumerate(blocks, start=1):
         slug = re.sub(r"[^a-z0-9]+", "-", block.title.lower()).strip("-")[:60] or "figure"
         path = files.replace(Path(folder) / f"{number:02d}-{slug}.svg", block.svg_wide)
         files.replace(path.with_suffix(".png"), block.png())

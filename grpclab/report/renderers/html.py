@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grpclab.report import answering, assets, files
-from grpclab.report.blocks import Section, figures_in
+from grpclab.report.blocks import Section
 from grpclab.report.content import sections
 from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
@@ -15,11 +15,12 @@ from grpclab.report.past import summary
 from grpclab.report.svg import palette
 
 
-def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path:
+def write_report(path: Path | str, study: FinishedStudy, packed: Packed, made: Sequence[Section] | None = None) -> Path:
     """Write the report of a study to `path`, whole or not at all, and return that path.
 
     `packed` is the study as the page embeds it. The page is complete in itself: pictures, style, data and a summary for
-    the index are inside. Without the study's `profiles` there are no flamegraphs in it.
+    the index are inside. Without the study's `profiles` there are no flamegraphs in it. `made` are
+    the sections, if they exist already.
     """
     past = summary(study)
     head = Head(
@@ -30,7 +31,7 @@ def write_report(path: Path | str, study: FinishedStudy, packed: Packed) -> Path
         summary=past.embedded(),
         data=packed.elements(),
     )
-    return files.replace(Path(path), page(sections(study), head))
+    return files.replace(Path(path), page(sections(study) if made is None else made, head))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ def page(parts: Sequence[Section], head: Head) -> str:
         sections=parts,
         when=files.when(head.created_at),
         palette=palette(
-            "".join(picture for part in parts for one in figures_in(part) for picture in (one.wide, one.narrow))
+            "".join(picture for part in parts for one in part.figures for picture in (one.wide, one.narrow))
         ),
         policy=assets.POLICY,
         scripts=assets.ELEMENTS if head.data else assets.WITHOUT_DATA,

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from grpclab.analysis.setup import described
 from grpclab.report import answering, glossary
-from grpclab.report.blocks import FigureBlock
+from grpclab.report.blocks import FigureBlock, Section
 from grpclab.report.content import sections
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import Card, Table, text_of
+from grpclab.report.tables import (
+    Card,
+    CardRow,
+    Cell,
+    CodeLines,
+    Definitions,
+    FactList,
+    Heading,
+    ItemList,
+    Missing,
+    Paragraph,
+    Piece,
+    Table,
+    VerdictLine,
+    WarningList,
+    line_of,
+    values_of,
+)
 from grpclab.study.documents import plain
 from grpclab.study.stored_values import written
 
@@ -18,10 +35,12 @@ SCHEMA_VERSION = 1
 """Of :func:`as_json`. 1: the first."""
 
 
-def as_json(study: FinishedStudy) -> dict[str, Any]:
+def as_json(study: FinishedStudy, made: Sequence[Section] | None = None) -> dict[str, Any]:
     """The study for a machine: plain values, None for what is no finite number; `report` is relative to the file.
 
-    Ratios are candidate / baseline, levels in the unit of their metric. See verdict.json for the comparisons.
+    Ratios are candidate / baseline, levels in the unit of their metric. See verdict.json for the comparisons. The
+    content of a section is a list of pieces, each under the name of its kind. `made` are the sections, if they exist
+    already.
     """
     verdict, manifest = study.verdict.as_dict(), study.manifest
     levels = study.levels(list(study.configurations), study.metric)
@@ -65,28 +84,54 @@ def as_json(study: FinishedStudy) -> dict[str, Any]:
         "git": written(manifest.git),
         "repeats": written(manifest.repeats),
         "sections": [
-            {"anchor": part.anchor, "title": part.title, "content": _content(part.data)} for part in sections(study)
+            {"anchor": part.anchor, "title": part.title, "content": [_piece(piece) for piece in part.plain_pieces]}
+            for part in (sections(study) if made is None else made)
         ],
         "report": f"{study.name}.html",
     }
     return dict(plain(values))
 
 
-def _content(data: object) -> object:
-    """What a section shows, for a machine: of a figure its words, of a table its cells as text."""
-    if isinstance(data, FigureBlock):
-        return {"figure": data.title, "caption": data.caption, "shows": data.alt}
-    if isinstance(data, Table):
-        rows = [[" ".join(text_of(cell).split()) for cell in row] for row in data.rows]
-        return {"table": data.label, "header": list(data.header), "rows": rows}
-    if isinstance(data, Card):
-        return {name: " ".join(text_of(getattr(data, name)).split()) for name in ("value", "what", "more")}
-    if dataclasses.is_dataclass(data) and not isinstance(data, type):
-        fields = [each.name for each in dataclasses.fields(data) if each.metadata.get("read", True)]
-        return {name: _content(getattr(data, name)) for name in fields}
-    if isinstance(data, list | tuple):
-        return [_content(part) for part in data]
-    return data
+def _piece(piece: Piece) -> dict[str, Any]:
+    """A piece of a section under the name of its kind: of a figure its words, of a table its cells."""
+    shown: dict[str, Any]
+    match piece:
+        case FigureBlock():
+            shown = {"figure": piece.title, "caption": piece.caption, "shows": piece.alt}
+        case Table():
+            rows = [[_cell(cell) for cell in row] for row in piece.rows]
+            shown = {"table": piece.label, "header": list(piece.header), "rows": rows}
+        case VerdictLine():
+            shown = {"verdict": piece.verdict, "sentence": piece.sentence, "limits": list(piece.limits)}
+        case CardRow():
+            shown = {"cards": [_card(card) for card in piece.cards]}
+        case Card():
+            shown = {"cards": [_card(piece)]}
+        case FactList() | Definitions():
+            shown = {"facts": [[line_of(term), line_of(text)] for term, text in piece.pairs]}
+        case ItemList():
+            shown = {"list": [_cell(item) for item in piece.items]}
+        case WarningList():
+            shown = {"list": [line_of(text) for text in piece.texts]}
+        case CodeLines():
+            shown = {"commands": piece.typed}
+        case Heading():
+            shown = {"heading": line_of(piece.text)}
+        case Paragraph() | Missing():
+            shown = {"text": line_of(piece.text)}
+        case _:
+            raise TypeError(f"{type(piece).__name__} is no plain piece")
+    return shown
+
+
+def _card(card: Card) -> dict[str, Any]:
+    return {name: _cell(getattr(card, name)) for name in ("value", "what", "more")}
+
+
+def _cell(cell: Cell) -> object:
+    """A cell as text; with the numbers that the text shows where they are known."""
+    text, values = line_of(cell), values_of(cell)
+    return {"text": text, "values": values} if values else text
 
 
 def _narrowing(study: FinishedStudy) -> dict[str, float] | None:

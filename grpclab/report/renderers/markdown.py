@@ -1,92 +1,137 @@
-"""A study in a few lines of Markdown, for a pull request."""
+"""A study as Markdown, for a pull request."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from grpclab import quantities as qty
-from grpclab.analysis import Comparison
-from grpclab.analysis.setup import described, foreign, lab_words
-from grpclab.metrics import metric_words
-from grpclab.report import confidence, glossary, together, words
+from grpclab.analysis.setup import foreign, lab_words
+from grpclab.report import words
+from grpclab.report.blocks import FigureBlock, Section
+from grpclab.report.content import VERDICT, sections
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.grouping import grouped
-from grpclab.report.sections import answer as verdict_section
-from grpclab.text.markdown import escape, table
+from grpclab.report.tables import (
+    Card,
+    CardRow,
+    Cell,
+    Cells,
+    CodeLines,
+    Definitions,
+    FactList,
+    Heading,
+    ItemList,
+    Missing,
+    Paragraph,
+    Piece,
+    Table,
+    VerdictLine,
+    WarningList,
+    line_of,
+    lines_of,
+)
+from grpclab.text.markdown import escape, fenced, table
 
-MOST_ROWS = 200
-"""So many comparisons at most stand in the Markdown: a comment may have 65,536 characters."""
-RIGHT = frozenset({"ratio", "95 % interval", "adjusted p", "blocks"})
-"""The columns of figures."""
+MOST_CHARACTERS = 60_000
+"""The length of the Markdown at most: a comment may have 65,536 characters."""
+MOST_ROWS = 150
+"""So many rows of a table at most."""
 _VERSIONS = ("python", "grpcio", "protobuf", "uvloop")
 _FACTS = ("host", "cpu_model", "cores", "kernel", *_VERSIONS)
 
 
-def markdown(study: FinishedStudy) -> str:
-    """The study as GitHub-flavoured Markdown: the verdict first, what makes it sure or unsure, all comparisons folded.
+def markdown(study: FinishedStudy, made: Sequence[Section] | None = None) -> str:
+    """The study as GitHub-flavoured Markdown: the verdict and what it rests on, then the other sections, folded.
 
-    Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue.
+    Whatever text is in the study: it adds no markup, loads nothing, mentions nobody and refers to no issue. Sections
+    that would make it longer than MOST_CHARACTERS are named instead. `made` are the sections, if they exist already.
     """
-    answer = verdict_section.section(study)
-    word = f"**{escape(answer.verdict)}:** " if answer.verdict else ""
-    bound = f" ({', '.join(map(escape, answer.limits))})" if answer.limits else ""
-    parts = [f"{word}{escape(answer.sentence)}{bound}", escape(answer.confidence)]
-    parts += [*map(escape, answer.more), escape(glossary.line(study)), _parts(study), _reasons(study)]
-    parts += [_warnings(study), _setup(study), _all_comparisons(study), _machine(study)]
-    parts.append(
-        f"The full report is {escape(f'{study.name}.html')}, a single file next to this one that opens offline."
-    )
-    return "\n\n".join(part for part in parts if part) + "\n"
+    shown = sections(study) if made is None else made
+    parts = [_section(part) for part in shown if part.anchor in VERDICT]
+    report = f"The full report is {escape(f'{study.name}.html')}, a single file next to this one that opens offline."
+    last = [_machine(study), report]
+    room = MOST_CHARACTERS - sum(len(part) + 2 for part in (*parts, *last))
+    left_out = []
+    for part in shown:
+        if part.anchor in VERDICT:
+            continue
+        folded = f"<details><summary>{escape(part.title)}</summary>\n\n{_pieces(part)}\n\n</details>"
+        if len(folded) + 2 > room:
+            left_out.append(part.title)
+            continue
+        room -= len(folded) + 2
+        parts.append(folded)
+    if left_out:
+        parts.append(f"Too long for a comment, and only in the report: {escape(words.listing(left_out))}.")
+    return "\n\n".join(part for part in (*parts, *last) if part) + "\n"
 
 
-def _setup(study: FinishedStudy) -> str:
-    """The call of a comparison, its load, and the servers."""
-    setup = described(study.plan, study.manifest.servers, study.manifest.versions)
-    if shown := together.line(study):
-        setup.append(("measured together", shown))
-    listed = "\n".join(f"- **{escape(term)}:** {escape(text)}" for term, text in setup)
-    return f"<details><summary>What was compared</summary>\n\n{listed}\n\n</details>" if listed else ""
+def _section(part: Section) -> str:
+    """A section that is not folded; the verdict needs no heading."""
+    heading = "" if part.anchor == VERDICT[0] else f"**{escape(part.title)}**\n\n"
+    return f"{heading}{_pieces(part)}"
 
 
-def _parts(study: FinishedStudy) -> str:
-    rows = [[escape(title), *_cells(c)] for title, c in study.parts()]
-    return table(["part", "ratio", "95 % interval", "verdict"], rows, RIGHT)
+def _pieces(part: Section) -> str:
+    return "\n\n".join(text for piece in part.plain_pieces if (text := _piece(piece)))
 
 
-def _reasons(study: FinishedStudy) -> str:
-    """The confidence, the noise, and the limit of each side."""
-    if not study.headline.computed and not study.resources:
-        return ""
-    items = [f"- **{escape(term)}:** {escape(text)}" for term, text in confidence.reasons(study)]
-    if not (study.verdict.aa or study.plan.without_aa):
-        items.append("- **Noise on this machine:** not checked, because there is no A/A comparison.")
-    return "\n".join(items)
+def _piece(piece: Piece) -> str:
+    match piece:
+        case VerdictLine():
+            word = f"**{escape(piece.verdict)}:** " if piece.verdict else ""
+            bound = f" ({', '.join(map(escape, piece.limits))})" if piece.limits else ""
+            shown = f"{word}{_line(piece.sentence, begins=not word)}{bound}"
+        case FigureBlock():
+            shown = f"*{_line(piece.title)}.* {' '.join(map(_line, piece.told))}"
+        case Table():
+            shown = _table(piece)
+        case CardRow():
+            shown = "\n".join(map(_card, piece.cards))
+        case Card():
+            shown = _card(piece)
+        case FactList() | Definitions():
+            shown = "\n".join(f"- **{_line(term)}:** {_line(text)}" for term, text in piece.pairs)
+        case ItemList():
+            marks = [f"{at}." if piece.ordered else "-" for at in range(1, len(piece.items) + 1)]
+            items = zip(marks, piece.items, strict=True)
+            shown = "\n".join(f"{mark} {_line(item, begins=True)}" for mark, item in items)
+        case WarningList():
+            shown = "\n".join(f"- {_line(text, begins=True)}" for text in piece.texts)
+        case CodeLines():
+            shown = fenced(piece.typed)
+        case Heading():
+            shown = f"**{_line(piece.text)}**"
+        case Paragraph() | Missing():
+            shown = _line(piece.text, begins=True)
+        case _:
+            raise TypeError(f"{type(piece).__name__} is no plain piece")
+    return shown
 
 
-def _warnings(study: FinishedStudy) -> str:
-    texts = study.warnings
-    return "**Warnings**\n\n" + "\n".join(f"- {escape(text)}" for text in texts) if texts else ""
+def _line(cell: Cell, *, begins: bool = False) -> str:
+    return escape(line_of(cell), begins=begins)
 
 
-def _all_comparisons(study: FinishedStudy) -> str:
-    rows = [
-        [
-            escape(words.title_of(c)),
-            escape(metric_words(c.metric)),
-            *_cells(c),
-            qty.p_value(c.p_adjusted).replace("<", "&lt;"),
-            str(c.blocks),
-        ]
-        for _, group in grouped(study)
-        for c in group
-    ]
-    if not rows:
-        return ""
-    header = ["comparison", "metric", "ratio", "95 % interval", "verdict", "adjusted p", "blocks"]
-    summary = f"<details><summary>All {qty.count(len(rows), 'comparison')}</summary>"
-    left_out = len(rows) - MOST_ROWS
+def _card(card: Card) -> str:
+    more = "; ".join(escape(line, begins=False) for line in lines_of(card.more))
+    return f"- **{_line(card.value)}** {_line(card.what)}" + (f": {more}" if more else "")
+
+
+def _table(piece: Table) -> str:
+    """The table; a row that heads others has its other cells empty."""
+    header = [_line(name) for name in piece.header]
+    rows = [_row(row, len(header)) for row in piece.rows[:MOST_ROWS]]
+    left_out = len(piece.rows) - len(rows)
     more = f"\n\nThe report lists {left_out:,} more." if left_out > 0 else ""
-    return f"{summary}\n\n{table(header, rows[:MOST_ROWS], RIGHT)}{more}\n\n</details>"
+    return f"{table(header, rows, {header[at] for at in piece.numeric})}{more}"
+
+
+def _row(row: Cells, columns: int) -> list[str]:
+    cells = ["<br>".join(escape(line, begins=False) for line in lines_of(cell)) for cell in row]
+    if len(cells) > 1 or columns == 1:
+        return cells
+    first, more, others = cells[0].partition("<br>")
+    return [f"**{first}**{more}{others}", *[""] * (columns - 1)]
 
 
 def _machine(study: FinishedStudy) -> str:
@@ -102,13 +147,3 @@ def _machine(study: FinishedStudy) -> str:
     parts.append(f"seed {manifest.seed}" if manifest.seed is not None else "")
     text = ", ".join(escape(text) for text in parts if text)
     return f"Measured: {text}." if text else ""
-
-
-def _cells(c: Comparison) -> list[str]:
-    return [f"{words.ratio_of(c)}{_bound(c)}", words.interval_of(c), escape(c.verdict)]
-
-
-def _bound(c: Comparison) -> str:
-    """The labels of what limited the number, to stand beside it."""
-    labels = [escape(label) for label in c.limited_by if label]
-    return f" ({', '.join(labels)})" if labels else ""

@@ -7,19 +7,39 @@ from dataclasses import dataclass
 
 from grpclab import quantities as qty
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import CodeLines, Composed, Paragraph, Piece
 
 TITLE, ANCHOR, PLACE, FOLDED = "Run it again", "again", 280, True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repetition:
-    """The lines of the commands, each with whether it is indented, and the names of the downloads."""
+class Repetition(Composed):
+    """The lines of the commands, and the names of the downloads."""
 
     seed: str
-    lines: tuple[tuple[bool, str], ...]
+    lines: tuple[str, ...]
     dirty: bool
     trials: str
     file: str
+
+    TEMPLATE = "sections/again.html.j2"
+
+    @property
+    def order(self) -> str:
+        """The seed, in a sentence."""
+        return f"Seed for the random order of the trials: {self.seed}."
+
+    @property
+    def commands(self) -> list[Piece]:
+        """The commands, and what they leave out."""
+        dirty = "The working tree contained changes that are not in that commit."
+        return [CodeLines(lines=self.lines), *([Paragraph(text=dirty)] if self.dirty else [])]
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """All but the buttons of a page."""
+        inside = f"The HTML report contains all {self.trials} of the study, with one column per factor and metric."
+        return [Paragraph(text=self.order), *self.commands, Paragraph(text=inside)]
 
 
 def section(study: FinishedStudy) -> Repetition:
@@ -42,7 +62,7 @@ def section(study: FinishedStudy) -> Repetition:
     )
     return Repetition(
         seed="not recorded" if manifest.seed is None else str(manifest.seed),
-        lines=tuple((line.startswith(" "), line) for command in commands for line in command.split("\n")),
+        lines=tuple(line for command in commands for line in command.split("\n")),
         dirty=bool(manifest.git.dirty),
         trials=qty.count(len(study.trials), "trial"),
         file=f"{_file_name(study.name)}-trials",

@@ -13,13 +13,13 @@ from grpclab.metrics import metric_words, value_text
 from grpclab.report import answering, figures, glossary, words
 from grpclab.report.blocks import FigureBlock
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import BREAK, Card, Cell
+from grpclab.report.tables import BREAK, Card, CardRow, Cell, Composed, Contents, Paragraph, VerdictLine, explained
 
 TITLE, ANCHOR, PLACE, FOLDED = "The answer", "answer", 10, False
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerdictShown:
+class VerdictShown(Composed):
     """The verdict, its confidence, the figure that shows both, what the named configurations are, and two numbers.
 
     `verdict` is "" where claims are the answer: a word on one ratio would not be. `more` are what else the sentence of
@@ -34,6 +34,18 @@ class VerdictShown:
     variants: tuple[tuple[str, str], ...]
     picture: FigureBlock | None
     cards: tuple[Card, ...]
+
+    @property
+    def pieces(self) -> Contents:
+        """The verdict first, the numbers behind it last."""
+        return [
+            VerdictLine(verdict=self.verdict, sentence=self.sentence, limits=self.limits),
+            Paragraph(text=self.confidence, look="confidence") if self.confidence else None,
+            [Paragraph(text=text, look="note") for text in self.more],
+            self.picture,
+            explained(self.variants) if self.variants else None,
+            CardRow(cards=self.cards),
+        ]
 
 
 def section(study: FinishedStudy) -> VerdictShown:

@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 from grpclab.report import confidence
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Composed, Definitions
 
 TITLE, ANCHOR, PLACE, FOLDED = "Confidence, and what limits each side", "certainty", 50, True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reasons:
+class Reasons(Composed):
     """Questions and their answers."""
 
     pairs: tuple[tuple[str, str], ...]
+
+    @property
+    def pieces(self) -> Definitions:
+        """Each question with its answer."""
+        return Definitions(pairs=self.pairs)
 
     @property
     def gist(self) -> str:

@@ -10,7 +10,7 @@ from grpclab.analysis.claims import claim as rules
 from grpclab.analysis.claims import replication
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import BREAK, Cell, Cells, Table, badge, below, small
+from grpclab.report.tables import BREAK, Cell, Cells, Composed, Contents, Paragraph, Table, badge, below, small
 
 TITLE, ANCHOR, PLACE, FOLDED = "The claims", "claims", 40, False
 
@@ -18,12 +18,23 @@ _COLOURS = {rules.HOLDS: "faster", rules.CONDITION: "equivalent", rules.FAILS: "
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimsTested:
+class ClaimsTested(Composed):
     """How many claims have which verdict, and the table of all."""
 
     number: str
     counted: str
     table: Table
+
+    @property
+    def pieces(self) -> Contents:
+        """The origin of the claims, and the table."""
+        text = (
+            f"This study tests {self.number} from the README of the Rust demo, a gRPC server written in Rust (tonic); "
+            f"the README states how much the server gains from its settings. Verdicts: {self.counted}. Intervals are "
+            "95% intervals over blocks. A claim made without conditions is tested under several conditions; if only "
+            "some of them confirm the claim, it holds under a condition."
+        )
+        return [Paragraph(text=text), self.table]
 
 
 def section(study: FinishedStudy) -> ClaimsTested | None:

@@ -14,7 +14,22 @@ from grpclab.metrics import metric_words
 from grpclab.report import figures, words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.grouping import grouped
-from grpclab.report.tables import Cells, Missing, Piece, Table, badge, below, bold, limits
+from grpclab.report.tables import (
+    Cells,
+    Composed,
+    Contents,
+    ItemList,
+    Missing,
+    Piece,
+    Table,
+    badge,
+    below,
+    bold,
+    interval,
+    limits,
+    number,
+    ratio,
+)
 
 TITLE, ANCHOR, PLACE, FOLDED = "All comparisons", "comparisons", 180, True
 OFTEN = 3
@@ -22,12 +37,17 @@ OFTEN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class EveryComparison:
+class EveryComparison(Composed):
     """The forest plots, the table, and what it refers to by number, since it is to be said of many."""
 
     drawn: tuple[Piece, ...]
     table: Table | None
     often: tuple[str, ...]
+
+    @property
+    def pieces(self) -> Contents:
+        """The figures, the table, the list that it refers to."""
+        return [self.drawn, self.table, ItemList(items=self.often, ordered=True) if self.often else None]
 
 
 def section(study: FinishedStudy) -> EveryComparison:
@@ -54,11 +74,11 @@ def table(study: FinishedStudy) -> Table | None:
             rows.append(
                 [
                     (title, below(sides), below(note) if note else ""),
-                    (bold(words.ratio_of(c)), *limits(c.limited_by)),
-                    words.interval_of(c),
+                    (bold(ratio(c)), *limits(c.limited_by)),
+                    interval(c),
                     badge(c.verdict),
-                    qty.p_value(c.p_adjusted),
-                    str(c.blocks),
+                    number(qty.p_value(c.p_adjusted), c.p_adjusted),
+                    number(str(c.blocks), c.blocks),
                 ]
             )
     if not rows:

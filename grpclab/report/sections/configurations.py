@@ -13,7 +13,7 @@ from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level, format_level
 from grpclab.metrics import metric_words, value_text
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import Cell, Cells, Missing, Piece, Span, Table, below, bold, code, limits
+from grpclab.report.tables import Cell, Cells, Missing, Piece, Span, Table, below, bold, code, limits, number
 from grpclab.report.tables import name as name_of
 
 TITLE, ANCHOR, PLACE, FOLDED = "Configurations", "configurations", 190, True
@@ -44,7 +44,7 @@ def table(study: FinishedStudy, *, measured: bool = True) -> Table | None:
             if levels is None:
                 rows.append([(c.title or name, below(name_of(name))), _settings(study, c, everywhere)])
                 continue
-            level = levels.loc[name]
+            mean, low, high = map(float, levels.loc[name, ["mean", "ci_low", "ci_high"]])
             tried = study.rows(name, valid=False)
             rows.append(
                 [
@@ -54,8 +54,8 @@ def table(study: FinishedStudy, *, measured: bool = True) -> Table | None:
                         _traffic(study.rows(name)),
                     ),
                     _settings(study, c, everywhere),
-                    (bold(value_text(study.metric, level["mean"])), *limits(study.limits(name))),
-                    qty.interval(level["ci_low"], level["ci_high"]),
+                    (bold(number(value_text(study.metric, mean), mean)), *limits(study.limits(name))),
+                    number(qty.interval(low, high), low, high),
                     f"{int(tried['valid'].sum())} of {len(tried)}",
                 ]
             )

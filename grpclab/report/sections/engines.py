@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison
-from grpclab.report import figures, words
+from grpclab.report import figures
 from grpclab.report.figures.engines import by_engine, clients, sentence, variants
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import (
@@ -18,7 +18,10 @@ from grpclab.report.tables import (
     badge,
     below,
     bold,
+    interval,
     limits,
+    number,
+    ratio,
     small,
 )
 
@@ -48,14 +51,14 @@ def table(study: FinishedStudy) -> Table | None:
                 [
                     (row.engine, below("against grpcio") if c else ""),
                     (
-                        bold(qty.amount(level.mean)),
+                        bold(number(qty.amount(level.mean), level.mean)),
                         BREAK,
-                        small(qty.interval(level.low, level.high)),
+                        small(number(qty.interval(level.low, level.high), level.low, level.high)),
                         *limits(row.limits),
                     ),
                     *_judged(c),
-                    qty.duration(row.server_cpu_s.mean),
-                    qty.duration(row.client_cpu_s.mean),
+                    number(qty.duration(row.server_cpu_s.mean), row.server_cpu_s.mean),
+                    number(qty.duration(row.client_cpu_s.mean), row.client_cpu_s.mean),
                 ]
             )
     if compared := by_engine(study):
@@ -72,5 +75,4 @@ def _judged(comparison: Comparison | None) -> tuple[Cell, Cell]:
         return "", ""
     if not comparison.computed:
         return qty.MISSING, comparison.note
-    between = words.interval_of(comparison)
-    return (bold(words.ratio_of(comparison)), BREAK, small(between)), badge(comparison.verdict)
+    return (bold(ratio(comparison)), BREAK, small(interval(comparison))), badge(comparison.verdict)

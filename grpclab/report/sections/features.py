@@ -9,7 +9,20 @@ from grpclab.analysis import Comparison
 from grpclab.analysis.study_plan import PlannedFeature
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import BREAK, Cell, Cells, Paragraph, Piece, Table, badge, bold, limits, small
+from grpclab.report.tables import (
+    BREAK,
+    Cell,
+    Cells,
+    Paragraph,
+    Piece,
+    Table,
+    badge,
+    bold,
+    interval,
+    limits,
+    ratio,
+    small,
+)
 
 TITLE, ANCHOR, PLACE, FOLDED = "What each feature costs", "features", 45, False
 HOW = (
@@ -91,4 +104,4 @@ def _compared(study: FinishedStudy, feature: PlannedFeature, where: str, metric:
 
 def _estimated(c: Comparison) -> Cell:
     """A ratio with its interval."""
-    return bold(words.ratio_of(c)), *limits(c.limited_by), BREAK, small(words.interval_of(c))
+    return bold(ratio(c)), *limits(c.limited_by), BREAK, small(interval(c))

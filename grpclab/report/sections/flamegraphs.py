@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -15,7 +15,7 @@ from grpclab.profiling.stacks import at_work, readable
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.shifts import change, level, points
-from grpclab.report.tables import Cells, Table, code
+from grpclab.report.tables import Cells, Composed, Contents, Heading, ItemList, Paragraph, Table, code
 
 TITLE, ANCHOR, PLACE, FOLDED = "Flamegraphs", "flamegraphs", 170, True
 
@@ -31,7 +31,7 @@ class Stacks:
     """The flamegraph of a configuration: its heading, and its stacks as the page's script takes them."""
 
     heading: str
-    packed: str = field(metadata={"read": False})
+    packed: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,31 @@ class LookAtStacks:
     differences: Table | None
 
 
-def section(study: FinishedStudy) -> list[LookAtStacks] | None:
+@dataclass(frozen=True, kw_only=True)
+class Flamegraphs(Composed):
+    """What each tool saw; a page draws the stacks by a script of its own."""
+
+    looks: tuple[LookAtStacks, ...]
+
+    TEMPLATE = "sections/flamegraphs.html.j2"
+
+    @property
+    def pieces(self) -> Contents:
+        """Of each tool its samples, and the functions whose shares differ most."""
+        return [
+            (
+                Heading(text=look.title),
+                ItemList(items=[one.heading for one in look.graphs]),
+                (Paragraph(text=f"{look.differences.label}:"), look.differences) if look.differences else None,
+            )
+            for look in self.looks
+        ]
+
+
+def section(study: FinishedStudy) -> Flamegraphs | None:
     """What each tool saw; None where there are no stacks."""
     looks = [_look(study, key, looked) for key in LOOKS if (looked := _at_work(study.profiles.get(key, {})))]
-    return looks or None
+    return Flamegraphs(looks=tuple(looks)) if looks else None
 
 
 def _at_work(by_configuration: Mapping[str, Mapping[int, Mapping[str, int]]]) -> dict[str, dict[int, dict[str, int]]]:

@@ -8,19 +8,42 @@ from dataclasses import dataclass
 from grpclab import quantities as qty
 from grpclab.report import figures, together, words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import BREAK, Cell, Cells, Missing, Piece, Table, small
+from grpclab.report.tables import (
+    BREAK,
+    Cell,
+    Cells,
+    Composed,
+    Contents,
+    Heading,
+    Missing,
+    Paragraph,
+    Piece,
+    Table,
+    small,
+)
 from grpclab.report.together import GroupFacts
 
 TITLE, ANCHOR, PLACE, FOLDED = "Measured together", "groups", 220, True
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasuredTogether:
+class MeasuredTogether(Composed):
     """The figure of the slices, the groups, and a sentence on them."""
 
     picture: Piece
     line: str
     groups: Table
+
+    @property
+    def pieces(self) -> Contents:
+        """The figure, then the groups with the rules by which they are measured."""
+        text = (
+            "In each block, the servers of a group are started fresh and run at the same time, and the load generator "
+            "switches between them in random order, slice by slice, until each server has been measured for long "
+            "enough. A configuration that is in several groups is measured once in each of them, and comparisons are "
+            f"made only within a group. {self.line}."
+        )
+        return [self.picture, Heading(text="Groups"), Paragraph(text=text), self.groups]
 
 
 def section(study: FinishedStudy) -> MeasuredTogether | None:

@@ -12,7 +12,21 @@ from grpclab.analysis.inference.interaction import MeasuredRung, rungs
 from grpclab.factors.variants import LADDER
 from grpclab.report import figures, words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import Cell, Cells, Missing, Piece, Table, bold, small
+from grpclab.report.tables import (
+    Cell,
+    Cells,
+    Composed,
+    Contents,
+    Heading,
+    Missing,
+    Paragraph,
+    Piece,
+    Table,
+    bold,
+    link,
+    number,
+    small,
+)
 
 TITLE, ANCHOR, PLACE, FOLDED = "The ladder", "ladder", 130, False
 
@@ -22,29 +36,55 @@ _WHY = {rung.title: rung.why for rung in LADDER}
 
 
 @dataclass(frozen=True, kw_only=True)
-class LadderReasons:
+class LadderReasons(Composed):
     """Why each rung is kept or rejected: a sentence, a table, and whether handlers that wait are another case."""
 
     lead: str
     waiting: bool
     table: Table
 
+    @property
+    def pieces(self) -> Contents:
+        """The sentence and the table below their heading."""
+        waiting = (
+            " Handlers in the ladder do not wait, so threads and asyncio do not help them. For handlers that do wait, "
+            "see ",
+            link("Handlers that wait", "waiting"),
+            ".",
+        )
+        lead = Paragraph(text=(self.lead, *(waiting if self.waiting else ())))
+        return [Heading(text="Why each rung is kept or rejected"), lead, self.table]
+
 
 @dataclass(frozen=True, kw_only=True)
-class LadderFromTop:
+class LadderFromTop(Composed):
     """The rungs taken away from the top one at a time: a sentence and a table."""
 
     sentence: str
     table: Table
 
+    @property
+    def pieces(self) -> Contents:
+        """The sentence and the table below their heading."""
+        text = (
+            f"{self.sentence} In each of these comparisons, the factors of one rung are reset to their values below "
+            "that rung, and all other factors stay as they are."
+        )
+        return [Heading(text="The same rungs from the top"), Paragraph(text=text), self.table]
+
 
 @dataclass(frozen=True, kw_only=True)
-class LadderShown:
+class LadderShown(Composed):
     """The figure, the reasons and the ladder from its top, as far as there are any."""
 
     picture: Piece
     reasons: LadderReasons | None = None
     top: LadderFromTop | None = None
+
+    @property
+    def pieces(self) -> Contents:
+        """All three, in this order."""
+        return [self.picture, self.reasons, self.top]
 
 
 def section(study: FinishedStudy) -> LadderShown | None:
@@ -143,7 +183,7 @@ def _estimated(ratio: float, low: float, high: float) -> Cell:
     """A ratio with its interval; a dash for none."""
     if not math.isfinite(ratio):
         return qty.MISSING
-    return bold(qty.ratio(ratio)), " ", small(qty.interval(low, high))
+    return bold(number(qty.ratio(ratio), ratio)), " ", small(number(qty.interval(low, high), low, high))
 
 
 # ---- the ladder from its top ----------------------------------------------------------------------------------------
@@ -183,4 +223,6 @@ def _apart(rung: MeasuredRung) -> Cell:
     if rung.apart.blocks == 0:
         return "the same comparison" if rung.step == rung.top else qty.MISSING
     mark = (" ", bold("(differs)")) if rung.disagree else ""
-    return qty.ratio(rung.apart.mean), mark, " ", small(qty.interval(rung.apart.low, rung.apart.high))
+    apart = rung.apart
+    between = number(qty.interval(apart.low, apart.high), apart.low, apart.high)
+    return number(qty.ratio(apart.mean), apart.mean), mark, " ", small(between)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import BREAK, Cells, Table, below, bold, name, small
+from grpclab.report.tables import BREAK, Cells, Composed, Contents, Paragraph, Table, below, bold, name, small
 
 TITLE, ANCHOR, PLACE, FOLDED = "What limited each configuration", "limits", 200, True
 
@@ -26,11 +26,22 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class LimitsFound:
+class LimitsFound(Composed):
     """The table, and whether a factor of the user's own is among the limits."""
 
     table: Table
     own: bool
+
+    @property
+    def pieces(self) -> Contents:
+        """The rules, and the table."""
+        own = ", and a factor of your own only if another level is faster" if self.own else ""
+        text = (
+            "The table names the resource that limited each configuration, according to the first rule that matches "
+            "the measurements. A window or a stream limit is named only if a configuration with a larger value, but "
+            f"otherwise equal, is faster{own}."
+        )
+        return [Paragraph(text=text), self.table]
 
 
 def section(study: FinishedStudy) -> LimitsFound | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from grpclab.analysis.setup import foreign, server_versions
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import FactList, flat
+from grpclab.report.tables import Missing, Piece, flat, titled_facts
 from grpclab.system.environment import GitState, Machine
 
 TITLE, ANCHOR, PLACE, FOLDED = "Machine and versions", "machine", 260, True
 
 
-def section(study: FinishedStudy) -> list[tuple[str, FactList]]:
+def section(study: FinishedStudy) -> list[Piece]:
     """Machine, versions, source and the check of the emulated link, as the manifest has them.
 
     The versions are those of the lab, and of the servers whose applications it hosts.
@@ -25,4 +25,4 @@ def section(study: FinishedStudy) -> list[tuple[str, FactList]]:
         "Source": flat(vars(manifest.git)) if recorded else [],
         "Check of the emulated link": flat(manifest.link_check),
     }
-    return [(title, FactList(pairs=facts)) for title, facts in named.items() if facts]
+    return titled_facts(named) or [Missing(text="The manifest has no information about the machine.")]

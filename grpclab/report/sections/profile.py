@@ -16,7 +16,7 @@ from grpclab.report.blocks import FigureBlock
 from grpclab.report.figures.shares import VIEWS, View
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.shifts import Format, change, level, points
-from grpclab.report.tables import BREAK, Cell, Cells, Table, code, small
+from grpclab.report.tables import BREAK, Cell, Cells, Composed, Contents, Missing, Paragraph, Table, code, small
 
 TITLE, ANCHOR, PLACE, FOLDED = "Profile", "profile", 160, True
 
@@ -28,7 +28,7 @@ _TO_US = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profiled:
+class Profiled(Composed):
     """What changed most, the pictures, the profilers that gave none and why, and the tables; or why there is nothing.
 
     `nothing` is "" where there are pictures.
@@ -39,6 +39,18 @@ class Profiled:
     pictures: tuple[FigureBlock, ...] = ()
     lacking: tuple[tuple[str, str], ...] = ()
     tables: tuple[Table, ...] = ()
+
+    @property
+    def pieces(self) -> Contents:
+        """What changed most, the figures, the tables; or that there is nothing."""
+        if self.nothing:
+            return Missing(text=f"There is no profile: {self.nothing}.")
+        return [
+            Paragraph(text=self.lead) if self.lead else None,
+            self.pictures,
+            [Paragraph(text=f"There is no figure from {name}: {note}") for name, note in self.lacking],
+            self.tables,
+        ]
 
 
 def section(study: FinishedStudy) -> Profiled | None:

@@ -10,7 +10,19 @@ from grpclab import quantities as qty
 from grpclab.analysis import Comparison
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import Card, badge, bold, limits
+from grpclab.report.tables import (
+    Card,
+    Cells,
+    Composed,
+    Contents,
+    Paragraph,
+    Table,
+    badge,
+    bold,
+    interval,
+    limits,
+    ratio,
+)
 
 TITLE, ANCHOR, PLACE, FOLDED = "The effect of each side", "sides", 30, False
 
@@ -20,11 +32,22 @@ APART = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sides:
-    """A card for each part of the headline and one for the whole, and what is to be said if they do not multiply."""
+class Sides(Composed):
+    """A card for each part of the headline and one for the whole, and what is to be said if they do not multiply.
+
+    The table has the same parts, for media without cards.
+    """
 
     cards: tuple[Card, ...]
     sentence: str
+    table: Table
+
+    TEMPLATE = "sections/sides.html.j2"
+
+    @property
+    def pieces(self) -> Contents:
+        """The sentence and the table."""
+        return [Paragraph(text=self.sentence) if self.sentence else None, self.table]
 
 
 def section(study: FinishedStudy) -> Sides | None:
@@ -38,7 +61,7 @@ def section(study: FinishedStudy) -> Sides | None:
         more = (f"{words.with_interval(c)} ", badge(c.verdict)) if c.computed else c.note or "no ratio"
         cards.append(
             Card(
-                value=(words.ratio_of(c), *limits(c.limited_by)),
+                value=(ratio(c), *limits(c.limited_by)),
                 what=(
                     bold(part.side or part.title),
                     f": {study.title(part.candidate)} against {study.title(part.baseline)}",
@@ -49,7 +72,17 @@ def section(study: FinishedStudy) -> Sides | None:
     whole = study.headline
     together = (bold("both together"), ", the headline")
     cards.append(Card(value=qty.ratio(whole.ratio), what=together, more=words.with_interval(whole)))
-    return Sides(cards=tuple(cards), sentence=_product(parts, whole))
+    return Sides(cards=tuple(cards), sentence=_product(parts, whole), table=_table(study))
+
+
+def _table(study: FinishedStudy) -> Table:
+    """A row for each part that could be tested, and one for both together."""
+    parts = [*study.parts(), ("both together, the headline", study.headline)]
+    rows: list[Cells] = [
+        [title, (bold(ratio(c)), *limits(c.limited_by)), interval(c), badge(c.verdict)] for title, c in parts
+    ]
+    header = ["part", "ratio", "95 % interval", "verdict"]
+    return Table(header=header, rows=rows, label=TITLE, numeric={1, 2})
 
 
 def _product(parts: Sequence[Comparison], whole: Comparison) -> str:

@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 from grpclab.report import glossary
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Composed, Paragraph, explained
 
 TITLE, ANCHOR, PLACE, FOLDED = "Terms used here", "terms", 270, True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explained:
+class Explained(Composed):
     """Words and what they mean; the named configurations are not among them: the answer has those."""
 
     words: tuple[tuple[str, str], ...]
+
+    @property
+    def pieces(self) -> Paragraph:
+        """All words in one paragraph."""
+        return explained(self.words)
 
     @property
     def gist(self) -> str:

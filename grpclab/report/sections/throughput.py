@@ -12,18 +12,22 @@ from grpclab.report import figures
 from grpclab.report.blocks import FigureBlock
 from grpclab.report.figures.curves import lines
 from grpclab.report.finished import FinishedStudy
-from grpclab.report.tables import Missing, Piece
+from grpclab.report.tables import Aside, Composed, Contents, ItemList, Missing, Paragraph, Piece, bold
 
 TITLE, ANCHOR, PLACE, FOLDED = "Throughput", "throughput", 80, False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Throughput:
+class Throughput(Composed):
     """A figure for each curve, and what the law says of each series of a curve, where it has levels enough."""
 
     curves: tuple[Piece, ...]
     laws: tuple[list[tuple[str, str]], ...]
-    fewest: int
+
+    @property
+    def pieces(self) -> Contents:
+        """The figures, and the law beneath them."""
+        return [self.curves, [_law(fits) for fits in self.laws]]
 
 
 def section(study: FinishedStudy) -> Throughput | None:
@@ -33,7 +37,18 @@ def section(study: FinishedStudy) -> Throughput | None:
         return None
     laws = [fits for curve in curves if (fits := scalability(study, curve))]
     drawn = tuple(_drawn(curve, figures.throughput(study, curve)) for curve in curves)
-    return Throughput(curves=drawn, laws=tuple(laws), fewest=FEWEST_LEVELS)
+    return Throughput(curves=drawn, laws=tuple(laws))
+
+
+def _law(fits: list[tuple[str, str]]) -> Aside:
+    """The law, and what it says of each series."""
+    text = (
+        "Throughput as a function of concurrency N: λN / (1 + σ(N − 1) + κN(N − 1)), where σ is the serial share of "
+        "the work and κ is the cost of coordination between callers. The law is fitted to the means over blocks if "
+        f"there are at least {FEWEST_LEVELS} levels."
+    )
+    items = [(bold(series), ": ", told) for series, told in fits]
+    return Aside(title="The Universal Scalability Law", contents=[Paragraph(text=text), ItemList(items=items)])
 
 
 def _drawn(curve: PlannedCurve, block: FigureBlock | None) -> Piece:

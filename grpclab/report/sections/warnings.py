@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
+from grpclab.report.tables import Composed, WarningList
 
 TITLE, ANCHOR, PLACE, FOLDED = "Warnings", "warnings", 20, False
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListedWarnings:
+class ListedWarnings(Composed):
     """The warnings, the most serious first."""
 
     texts: tuple[str, ...]
+
+    @property
+    def pieces(self) -> WarningList:
+        """The list."""
+        return WarningList(texts=self.texts)
 
     @property
     def gist(self) -> str:

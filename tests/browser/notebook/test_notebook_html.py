@@ -49,7 +49,7 @@ def shown() -> list[str]:
     assert figure
     reasons = Section(title="", anchor="certainty", data=certainty.section(study))
     tables = [comparisons.table(study), configurations.table(study), limits.table(study)]
-    parts = [reasons, *tables, mapping.section(study), engines.table(study), figure]
+    parts = [reasons, *tables, *(mapping.section(study) or []), engines.table(study), figure]
     card = open_loop(1000.0, np.linspace(0.001, 0.1, 2000))
     return [card._repr_html_(), *(in_notebook(part) for part in parts if part)]
 

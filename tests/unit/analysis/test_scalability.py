@@ -102,6 +102,6 @@ def test_the_report_shows_the_ladder_from_its_top_and_leaves_it_out_where_the_pl
     entry = {"name": rung["name"], "title": "<i>a rung", "scenario": scenario}
     entry |= {"without": plan["headline"]["baseline"], "top": plan["headline"]["candidate"]}
     with_top = {**made.manifest, "plan": {**plan, "leave_one_out": [entry]}}
-    html = html_of(ladder.section(finished(with_top, made.trials, made.verdict)), "ladder")
+    html = html_of(ladder.section(finished(with_top, made.trials, made.verdict)))
     assert "&lt;i&gt;a rung" in html
     assert "at the top" in html

@@ -116,7 +116,7 @@ def test_folded_sections_tell_their_title_and_their_first_caption() -> None:
         sections=[
             Section(title="Latency", anchor="latency", data=[figure("A < B, twice."), figure("second")]),
             Section(title="Warnings", anchor="warnings", data=ListedWarnings(texts=("one", "two"))),
-            Section(title="<b>", data=Paragraph(text="plain"), template="pieces_in_order.html.j2"),
+            Section(title="<b>", data=Paragraph(text="plain")),
         ],
         unfolded=("latency",),
     )

@@ -78,5 +78,5 @@ def test_the_named_configurations_are_explained_where_they_are_what_they_are_cal
 
 def test_the_words_stand_under_the_verdict_and_in_the_markdown(study: FinishedStudy) -> None:
     assert [name for name, _ in answer.section(study).variants][:1] == ["basic"]
-    assert "<b>chatter</b>: small unary calls" in html_of(terms.section(study), "terms")
+    assert "<b>chatter</b>: small unary calls" in html_of(terms.section(study))
     assert "basic: a typical first server and client" in markdown(study)

@@ -36,7 +36,7 @@ def profiles(first: str, second: str) -> Profiles:
 def test_both_sides_are_drawn_once_and_what_changed_most_is_listed() -> None:
     made = synthetic.full_study()
     study = made.finished()
-    html = html_of(section(made.finished(profiles=profiles(study.baseline, study.candidate))), "flamegraphs")
+    html = html_of(section(made.finished(profiles=profiles(study.baseline, study.candidate))))
     packed = re.findall(r'data-stacks="([^"]*)"', html)
     assert [sum(flamegraph.unpack(text).values()) for text in packed] == [20, 8], "what waited is left out"
     assert "8 samples at work in 2 blocks" in html

@@ -140,7 +140,7 @@ def test_every_picture_and_the_headline_say_which_engine_they_used(page: Page) -
 def section(made: synthetic.MadeStudy, anchor: str) -> Page:
     """One section alone: a whole report takes seconds to draw."""
     (part,) = (part for part in content.ORDER if anchor == part.ANCHOR)
-    return Page(html_of(part.section(made.finished()), anchor))
+    return Page(html_of(part.section(made.finished())))
 
 
 def test_what_is_said_of_many_comparisons_is_said_once_beneath_their_table(made: synthetic.MadeStudy) -> None:
@@ -156,7 +156,7 @@ def test_blocks_that_are_left_out_for_one_reason_are_named_together(made: synthe
     note = f"measured alone; block 1 was {why}; block 2 was left out because b died; block 4 was {why}"
     headline = dataclasses.replace(study.headline, note=note)
     noted = dataclasses.replace(study, verdict=dataclasses.replace(study.verdict, headline=headline))
-    shown = Page(html_of(comparisons.section(noted), "comparisons")).text
+    shown = Page(html_of(comparisons.section(noted))).text
     assert f"measured alone; blocks 1 and 4 were {why}; block 2 was left out because b died" in shown
 
 
@@ -340,7 +340,7 @@ def test_the_versions_of_hosted_servers_are_beside_those_of_the_lab(
     made = synthetic.small_study()
     programs = {name: {"app": "shop:register", "versions": versions} for name, versions in servers.items()}
     study = finished({**made.manifest, "servers": programs}, made.trials, made.verdict)
-    html = html_of(machine.section(study), "machine")
+    html = html_of(machine.section(study))
     assert ("<h3>Versions of the servers</h3>" in html) == bool(told)
     for term, text in told:
         assert f"<dt>{term}</dt><dd>{text}</dd>" in html
@@ -399,7 +399,7 @@ def test_what_the_plan_does_not_ask_has_no_section() -> None:
 
 
 def test_a_section_shows_itself_in_a_notebook() -> None:
-    html = Section(title="a < b", data=Paragraph(text="text"), template="pieces_in_order.html.j2")._repr_html_()
+    html = Section(title="a < b", data=Paragraph(text="text"))._repr_html_()
     page = Page(html)
     assert page.open == []
     assert page.text.endswith("a < b text")

@@ -67,7 +67,7 @@ def test_a_setting_is_told_by_the_comparison_that_changes_least_in_each_scenario
 
 
 def test_the_table_says_what_acted_and_what_moved(study: FinishedStudy) -> None:
-    html = html_of(section(study), "mapping")
+    html = html_of(section(study))
     assert "set, but without effect in 1 configuration: BDP probing overrides it" in html
     assert "<b>2.00×</b> 1.90 to 2.10" in html
     assert "chatter: all against adaptive, with 2 other settings" in html

@@ -138,7 +138,7 @@ def test_without_slices_of_both_sides_there_is_no_figure_and_a_line_says_so(
     study: FinishedStudy, frame: pd.DataFrame
 ) -> None:
     assert figures.slices(replace(study, slices=frame)) is None
-    assert "were not measured in slices" in html_of(interleaving.section(replace(study, slices=frame)), "groups")
+    assert "were not measured in slices" in html_of(interleaving.section(replace(study, slices=frame)))
 
 
 # ---- the groups -----------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def test_the_groups_are_told_with_hub_members_slices_and_passes(study: FinishedS
     assert (first.how, first.slices, first.passes) == (together.TOGETHER, "80 ms", "14")
     assert set(first.others) == set(study.plan.groups[0].members) - {first.hub}
     assert {one.reasons for one in found if one.how == together.ALONE} == {(NOT_COMPARED,)}
-    page = html_of(interleaving.section(study), "groups")
+    page = html_of(interleaving.section(study))
     assert study.title(first.hub) in page
     assert page.count(NOT_COMPARED) == 2, "once in the sentence, once in the table"
 

@@ -440,10 +440,10 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
     made = trials(asked, blocks=2)
     study = finished(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
     assert study.failing_on_purpose == ["own-limits-c10000", "idle-off", "idle-working"]
-    assert "all of them in configurations that measure failure" in html_of(answer.section(study), "answer")
+    assert "all of them in configurations that measure failure" in html_of(answer.section(study))
     made = trials(asked | {"optimized-c10000": {"errors": 3.0}}, blocks=2)
     study = FinishedStudy.of(study.manifest, made, study.verdict)
-    told = html_of(answer.section(study), "answer")
+    told = html_of(answer.section(study))
     assert "486 of " in told
     assert "480 of them in configurations that measure failure" in told
 
@@ -451,7 +451,7 @@ def test_failures_that_are_what_is_measured_are_said_to_be() -> None:
 def test_the_report_has_a_section_of_claims_where_the_plan_tests_some() -> None:
     made = trials(rps(**FAST))
     study = finished(manifest_of("replication", PLAN), made, as_json(analyse(made, PLANNED).as_dict()))
-    drawn = html_of(claims_section.section(study), "claims")
+    drawn = html_of(claims_section.section(study))
     assert drawn.count("<tr>") == 9
     assert '<span class="gl-badge gl-faster">holds</span>' in drawn
     assert '<span class="gl-badge gl-inconclusive">cannot be expressed in grpcio</span>' in drawn
