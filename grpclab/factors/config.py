@@ -257,7 +257,7 @@ class LoadConfig:
     pause_s: float = _factor(
         0.0, "idle time between the warm-up and the window, with connections open", minimum=0, maximum=3600
     )
-    concurrency: int = _factor(50, "number of calls in flight (closed loop)", minimum=1, maximum=100_000)
+    concurrency: int = _factor(50, "calls in flight (closed loop)", minimum=1, maximum=100_000)
     rate_rps: float | None = _factor(
         None, "calls sent per second (open loop); none means a closed loop", minimum=0.01, maximum=10_000_000
     )

@@ -33,7 +33,6 @@ REWORDED = {
     "calls in the measured window": "number of calls in the measured window",
     "longest measured window": "maximum length of the measured window",
     "Your own questions": "Explore a study",
-    "calls in flight (closed loop)": "number of calls in flight (closed loop)",
     "Of these 21 of 27 comparisons:": "This figure shows 21 of 27 comparisons:",
     "Of these 6 of 27 comparisons:": "This figure shows 6 of 27 comparisons:",
     "Python's threads, by py-spy": "Python threads, sampled by py-spy",
