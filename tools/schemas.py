@@ -109,7 +109,7 @@ def _study_file() -> dict[str, Any]:
     return {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "title": StudyFile.__name__,
-        "description": "A study of one's own: grpclab study --file FILE",
+        "description": "A study of your own, for grpclab study --file FILE",
         "type": "object",
         "required": ["factors"],
         "not": {"required": ["variant", "target"]},

@@ -45,7 +45,7 @@ def service_lines(schema: Schema) -> Iterator[str]:
     for name in own:
         service = schema.service(name)
         yield name
-        yield from _method_lines(service) if service is not None else ["  (the server does not describe it)"]
+        yield from _method_lines(service) if service is not None else ["  (the server does not describe this service)"]
         yield ""
     if not own:
         yield from ("no services except gRPC's own", "")

@@ -283,7 +283,7 @@ def _ports(facts: Facts) -> Finding:
     return _warn(
         "ports",
         value,
-        "with one channel per call, each port stays in TIME_WAIT for a minute, so ports run out: run `sudo sysctl "
+        "with one channel per call, each port stays in TIME_WAIT for a minute, so ports are used up: run `sudo sysctl "
         'net.ipv4.ip_local_port_range="15000 60999"`',
     )
 
@@ -360,7 +360,8 @@ def _grpc_environment(facts: Facts) -> Finding:
     acting = [name for name in variables if name not in harmless]
     if not acting:
         return _ok("GRPC_ variables", ", ".join(variables))
-    advice = f"they change how grpcio behaves in every trial: run `unset {' '.join(acting)}` unless that is intended"
+    unset = f"`unset {' '.join(acting)}`"
+    advice = f"these variables change how grpcio behaves in every trial: run {unset} unless that is intended"
     return _warn("GRPC_ variables", ", ".join(variables), advice)
 
 

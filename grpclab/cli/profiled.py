@@ -268,7 +268,7 @@ def _lines(options: Options, figures: Figures) -> list[str]:
     if top:
         lines += [
             "",
-            "at the top of Python stacks:",
+            "functions at the top of Python stacks:",
             *(f"  {100 * share:>5.1f}%  {leaf}" for leaf, share in top.items()),
         ]
     return lines

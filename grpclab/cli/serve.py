@@ -197,7 +197,7 @@ COMMAND = LabCommand(
                 Flag(
                     "--port",
                     kind=Whole(),
-                    help=f"TCP port, 0 for any free one (default: {PORTS}, --app {APPLICATION_PORT})",
+                    help=f"TCP port, or 0 for any free port (default: {PORTS}, --app {APPLICATION_PORT})",
                 ),
                 Flag("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"),
                 Flag("--desk-host", metavar="HOST", help="address of the diagnostics server (default: 127.0.0.1)"),

@@ -53,13 +53,13 @@ class ServerConfig:
     event_loop: Literal["asyncio", "uvloop"] = _factor("asyncio", "event loop of an asyncio server")
     processes: int = _factor(
         1,
-        "server processes on one port (SO_REUSEPORT); 0 means one per core available to the server",
+        "number of server processes on one port (SO_REUSEPORT); 0 means one per core available to the server",
         minimum=0,
         maximum=256,
     )
-    threads: int = _factor(10, "handler threads of a sync server", minimum=1, maximum=20_000)
+    threads: int = _factor(10, "number of handler threads in a sync server", minimum=1, maximum=20_000)
     spare_threads: int = _factor(
-        0, "additional handler threads, used only while all others are blocked", minimum=0, maximum=20_000
+        0, "number of additional handler threads, used only while all others are blocked", minimum=0, maximum=20_000
     )
     max_concurrent_streams: int | None = _factor(
         None,
@@ -78,7 +78,7 @@ class ServerConfig:
     )
     admission: int | None = _factor(
         None,
-        "calls that may wait for a thread, or for the event loop (each method's apart); the rest fail at once",
+        "maximum number of calls waiting for a thread or, per method, for the event loop; further calls fail at once",
         minimum=1,
         maximum=1_000_000,
     )
@@ -90,11 +90,11 @@ class ServerConfig:
         tonic="initial_stream_window_size, initial_connection_window_size",
     )
     adaptive_window: bool = _factor(
-        True, "windows follow the bandwidth-delay product (BDP probing)", tonic="http2_adaptive_window"
+        True, "adapt windows to the bandwidth-delay product (BDP probing)", tonic="http2_adaptive_window"
     )
     max_frame_kib: int | None = _factor(
         None,
-        "largest HTTP/2 frame the server accepts; needs adaptive_window off",
+        "largest HTTP/2 frame that the server accepts; needs adaptive_window off",
         minimum=16,
         maximum=16_383,
         tonic="max_frame_size",
@@ -108,7 +108,7 @@ class ServerConfig:
     )
     keepalive_timeout_s: float | None = _factor(
         None,
-        "a ping unanswered for this long closes the connection",
+        "how long to wait for the reply to a ping before closing the connection",
         minimum=0.01,
         maximum=MAX_KEEPALIVE_S,
         tonic="http2_keepalive_timeout",
@@ -116,17 +116,17 @@ class ServerConfig:
     )
     keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
     tls: bool = _factor(False, "TLS with a temporary certificate")
-    mutual_tls: bool = _factor(False, "clients must present a certificate as well; needs tls")
+    mutual_tls: bool = _factor(False, "require a certificate from clients as well; needs tls")
     tls_reload: bool = _factor(False, "reload the certificate when its files change; needs tls")
     compression: Literal["none", "gzip"] = _factor(
         "none", "compression of answers; gzip skips answers that it would not shorten"
     )
     metrics: bool = _factor(False, "count calls for Prometheus, in an interceptor")
     access_log_share: float = _factor(
-        0.0, "share of calls that are logged to standard error, as one line of JSON per call", minimum=0, maximum=1
+        0.0, "share of calls to log to standard error, as one line of JSON per call", minimum=0, maximum=1
     )
     tracing_share: float | None = _factor(
-        None, "share of the calls that are traced with OpenTelemetry; none: no tracing", minimum=0, maximum=1
+        None, "share of calls to trace with OpenTelemetry; none means no tracing", minimum=0, maximum=1
     )
     rate_limit_rps: float | None = _factor(
         None,
@@ -135,7 +135,7 @@ class ServerConfig:
         maximum=10_000_000,
     )
     rate_limit_burst: int = _factor(
-        100, "calls accepted in a burst after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
+        100, "number of calls accepted in a burst after a pause; needs rate_limit_rps", minimum=1, maximum=10_000_000
     )
     quota_rps: float | None = _factor(
         None,
@@ -144,17 +144,20 @@ class ServerConfig:
         maximum=10_000_000,
     )
     quota_burst: int = _factor(
-        100, "calls accepted from a client in a burst after a pause; needs quota_rps", minimum=1, maximum=10_000_000
+        100,
+        "number of calls accepted from a client in a burst after a pause; needs quota_rps",
+        minimum=1,
+        maximum=10_000_000,
     )
     quota_key: str = _factor(
-        "authorization", "metadata by whose value clients are told apart; needs quota_rps", naming="metadata key"
+        "authorization", "metadata key whose value identifies a client; needs quota_rps", naming="metadata key"
     )
     interceptors: int = _factor(
         0, "number of interceptors that do nothing, to measure the cost of one", minimum=0, maximum=100
     )
-    channelz: bool = _factor(False, "the channelz service, by which clients inspect the server's connections")
-    reflection: bool = _factor(True, "the reflection service, by which clients learn the server's methods")
-    desk: bool = _factor(False, "a diagnostics server next to the server; /metrics also needs metrics")
+    channelz: bool = _factor(False, "offer the channelz service, which lets clients inspect the server's connections")
+    reflection: bool = _factor(True, "offer the reflection service, which tells clients the server's methods")
+    desk: bool = _factor(False, "run a diagnostics server next to the server; its page /metrics also needs metrics")
     handler_work_us: float = _factor(0.0, "CPU time used in the handler", minimum=0, maximum=60e6)
     handler_wait_ms: str = _factor(
         "0",
@@ -173,7 +176,7 @@ class ClientConfig:
     """The client's channels, inside the load generator."""
 
     pooling: Literal["per_call", "shared", "pool"] = _factor(
-        "shared", "one channel per call, one for all calls, or a pool of `connections`"
+        "shared", "one channel per call, one channel for all calls, or a pool of `connections` channels"
     )
     connections: int = _factor(4, "number of channels (TCP connections) in a pool", minimum=1, maximum=10_000)
     window_kib: int | None = _factor(
@@ -182,29 +185,32 @@ class ClientConfig:
         minimum=1,
         maximum=2**21 - 1,
     )
-    adaptive_window: bool = _factor(True, "windows follow the bandwidth-delay product (BDP probing)")
+    adaptive_window: bool = _factor(True, "adapt windows to the bandwidth-delay product (BDP probing)")
     keepalive_s: float | None = _factor(
         None, "idle time after which the client pings a connection", minimum=0.01, maximum=MAX_KEEPALIVE_S
     )
     keepalive_timeout_s: float | None = _factor(
-        None, "a ping unanswered for this long closes the connection", minimum=0.01, maximum=MAX_KEEPALIVE_S
+        None,
+        "how long to wait for the reply to a ping before closing the connection",
+        minimum=0.01,
+        maximum=MAX_KEEPALIVE_S,
     )
     max_pings_without_data: int | None = _factor(
         None,
-        "pings sent with no data between them; none means no limit, grpcio's own default is 2",
+        "number of pings sent without data in between; none means no limit (grpcio's own default is 2)",
         minimum=0,
         maximum=1_000_000,
     )
     max_message_mib: int | None = _factor(
         None,
-        "largest answer message accepted; none means no limit, grpcio's own default is 4",
+        "largest answer message that the client accepts; none means no limit (grpcio's own default is 4)",
         minimum=1,
         maximum=2047,
     )
     compression: Literal["none", "gzip"] = _factor(
         "none", "compression of requests; gzip skips requests that it would not shorten"
     )
-    deadline_s: float | None = _factor(20.0, "deadline of each call", minimum=0.001, tonic="timeout")
+    deadline_s: float | None = _factor(20.0, "deadline for each call", minimum=0.001, tonic="timeout")
     resend: bool = _factor(False, "retry calls that the server certainly did not process (GOAWAY, REFUSED_STREAM)")
     retries: int = _factor(
         0, "maximum retries of a call that fails with one of retry_statuses; needs engine grpcio", minimum=0, maximum=4
@@ -218,15 +224,18 @@ class ClientConfig:
     )
     circuit_breaker: int | None = _factor(
         None,
-        "failures in a row after which calls are refused for circuit_breaker_open_s; needs engine grpcio",
+        "number of failures in a row after which calls are refused for circuit_breaker_open_s; needs engine grpcio",
         minimum=1,
         maximum=1_000_000,
     )
     circuit_breaker_open_s: float = _factor(
-        1.0, "time until one call at a time tries the server again; needs circuit_breaker", minimum=0.001, maximum=3600
+        1.0,
+        "how long calls are refused before single calls try the server again; needs circuit_breaker",
+        minimum=0.001,
+        maximum=3600,
     )
     circuit_breaker_statuses: str = _factor(
-        "UNAVAILABLE", "statuses that are failures to the circuit breaker; needs circuit_breaker", statuses=True
+        "UNAVAILABLE", "statuses that the circuit breaker counts as failures; needs circuit_breaker", statuses=True
     )
 
 
@@ -239,19 +248,21 @@ class LoadConfig:
     """
 
     engine: str = _factor(
-        "wire", "HTTP/2 frames encoded in advance, or grpc.aio with the real cost of a Python client", registry=ENGINES
+        "wire",
+        "wire sends HTTP/2 frames encoded in advance; grpcio uses grpc.aio, at the real cost of a Python client",
+        registry=ENGINES,
     )
     requests: int | None = _factor(500, "number of calls in the measured window", minimum=1, maximum=100_000_000)
     duration_s: float | None = _factor(None, "maximum length of the measured window", minimum=0.01, maximum=86_400)
     warmup_s: float = _factor(
-        0.5, "duration of the load before the window, which is not counted", minimum=0, maximum=3600
+        0.5, "how long to send load before the window, without counting it", minimum=0, maximum=3600
     )
     pause_s: float = _factor(
-        0.0, "idle time between warm-up and window, with connections open", minimum=0, maximum=3600
+        0.0, "idle time between the warm-up and the window, with connections open", minimum=0, maximum=3600
     )
     concurrency: int = _factor(50, "calls in flight (closed loop)", minimum=1, maximum=100_000)
     rate_rps: float | None = _factor(
-        None, "calls sent per second (open loop); none is a closed loop", minimum=0.01, maximum=10_000_000
+        None, "calls sent per second (open loop); none means a closed loop", minimum=0.01, maximum=10_000_000
     )
     arrival: str = _factor("constant", "spacing of calls in an open loop", registry=ARRIVALS)
     pacing: Literal["auto", "spin", "timer"] = _factor(
@@ -264,13 +275,14 @@ class LoadConfig:
         maximum=1_000_000,
     )
     workers: int = _factor(
-        1, "generator processes; 0 means one per core available to the generator", minimum=0, maximum=256
+        1, "number of generator processes; 0 means one per core available to the generator", minimum=0, maximum=256
     )
     request_bytes: int = _factor(0, "length of the request text; 0 means a name", minimum=0, maximum=2**26)
     method: Literal["SayHello", "SayHelloStream"] = _factor("SayHello", "the method that is called")
     stream_messages: int | None = _factor(
         None,
-        "number of messages after which the client ends a stream; none: all in the data, or all that the server sends",
+        "number of messages after which the client ends a stream; none means all in the data, or all that the server "
+        "sends",
         minimum=1,
         maximum=10_000_000,
     )
@@ -285,10 +297,8 @@ class LoadConfig:
         "what a streaming client does after its last message: close its side, close it at stream_duration_s, or "
         "cancel the call at that time",
     )
-    stream_ping_pong: bool = _factor(
-        False, "the client waits for an answer to each message before it sends the next one"
-    )
-    stream_dynamic: bool = _factor(False, "templates are filled in again for each message that the client streams")
+    stream_ping_pong: bool = _factor(False, "wait for an answer to each message before sending the next one")
+    stream_dynamic: bool = _factor(False, "fill in templates again for each message that the client streams")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -172,18 +172,15 @@ def not_of(target: Described, factor: str) -> str:
     """
     section = factor.partition(".")[0]
     if target.address and section in ("server", "arg", "env", "target"):
-        return f"{factor} is a factor of a server that grpclab starts, and {{who}} is already running"
+        return f"{factor} is a factor of a server that grpclab starts, but {{who}} is already running"
     if target.command and section == "server":
         return f"{factor} is a factor of grpclab's own servers, but a command starts {{who}}; set it in that command"
     if section == "target" and not target.app and (factor != REVISION or not target.command):
-        return f"{factor} is {_PART_OF_A_TARGET[factor]}, and {{who}} has none"
+        return f"{factor} is {_PART_OF_A_TARGET[factor]}, but {{who}} has none"
     if target.app and factor in (*OF_OUR_HANDLER, *OF_OUR_CALL):
-        return f"{factor} is a factor of grpclab's own greeter, and {{who}} is an application"
+        return f"{factor} is a factor of grpclab's own greeter, but {{who}} is an application"
     if section == "arg" and not (target.app or target.command):
-        return (
-            f"{factor} fills in part of a command or a parameter of an application, and {{who}} is grpclab's own "
-            "greeter"
-        )
+        return f"{factor} sets part of a command or a parameter of an application, but {{who}} is grpclab's own greeter"
     return ""
 
 

@@ -64,13 +64,15 @@ def find_knee(steps: Sequence[RateStep]) -> Knee:
     first, last_kept = ordered[0], None
     for step in ordered:
         if step.limited_by not in ("", HELD_BACK):
-            ended = f"at {_rate(step)}, the generator was the limit"
             if last_kept is None:
-                return Knee(rate_rps=None, sentence=f"no knee: even at the lowest rate, {ended}")
+                return Knee(
+                    rate_rps=None,
+                    sentence=f"no knee: the generator was the limit even at the lowest rate, {_rate(step)}",
+                )
             return Knee(
                 rate_rps=last_kept.rate_rps,
-                sentence=f"knee: the server kept up with {_rate(last_kept)}; {ended}, so the server may be "
-                "able to do more",
+                sentence=f"knee: the server kept up with {_rate(last_kept)}; at {_rate(step)}, the generator was the "
+                "limit, so the server may be able to do more",
             )
         why = _why_not(step, first)
         if why and last_kept is None:

@@ -57,7 +57,7 @@ class Admission(grpc.ServerInterceptor):
 
     def __init__(self, most: int, pool: CountedPool) -> None:
         self._most, self._pool = most, pool
-        text = f"{most:,} calls are waiting for a thread already"
+        text = f"{most:,} calls are already waiting for a thread"
 
         def refuse(_request: Any, context: Any) -> Any:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)

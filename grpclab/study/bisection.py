@@ -216,11 +216,11 @@ def _found_sentence(good: Commit, own: BisectStep) -> str:
     if own.baseline == good:
         return f"{found}: {own.figures}"
     if own.trouble:
-        return f"{found}; it cannot be compared with {parent}: {own.trouble}"
+        return f"{found}; this commit could not be compared with {parent}: {own.trouble}"
     if own.verdict == "slower":
         return f"{found}: {own.figures}, against {parent}"
     if own.verdict == "inconclusive":
-        return f"{found}; against {parent} it is inconclusive: {own.figures}"
+        return f"{found}; the comparison with {parent} is inconclusive: {own.figures}"
     return (
         f"{found}, but it is not slower than {parent} ({own.verdict}, {own.figures}): the slowdown comes from several"
         " commits"

@@ -43,7 +43,7 @@ class ComparingStudy(Study):
         """How many blocks are measured, as far as that is known, and where they are stored."""
         pilot = self.manifest.pilot
         blocks = "blocks" if pilot and not pilot.fixed else f"{self.plan.blocks} blocks"
-        return f"{blocks} of {len(self.plan.configurations)} trials, stored in results/{self.name}:"
+        return f"{blocks} of {len(self.plan.configurations)} trials each, stored in results/{self.name}:"
 
     @property
     def outputs(self) -> list[Path]:
@@ -74,7 +74,7 @@ class ComparingStudy(Study):
             data_files=self.manifest.data_files,
         )
         if not result.valid and side not in self._measured:
-            raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
+            raise MeasurementError(f"{side.upper()} could not be measured: {result.invalid_reason}")
         self._measured.add(side)
         return ""
 
@@ -83,7 +83,7 @@ class ComparingStudy(Study):
         results = measure_group(group, folder, folders, manifest=self.manifest, subjects=self.subjects)
         for side, result in results.items():
             if not result.valid and side not in self._measured:
-                raise MeasurementError(f"{side.upper()} cannot be measured: {result.invalid_reason}")
+                raise MeasurementError(f"{side.upper()} could not be measured: {result.invalid_reason}")
         self._measured.update(side for side, result in results.items() if result.valid)
         return ""
 

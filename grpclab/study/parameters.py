@@ -65,9 +65,9 @@ class StudyParameters:
     pool_sizes: tuple[int, ...] = _parameter((1, 4, 16), "sizes of the client's connection pool")
     rtt_ms: float = _parameter(20.0, "round-trip time of the emulated link in the bulk scenario, milliseconds")
     engine: str = _parameter(
-        "grpcio", "load generator: grpcio or wire; basic and optimized are also measured with the other one"
+        "grpcio", "load generator, grpcio or wire; basic and optimized are also measured with the other engine"
     )
-    profile: bool = _parameter(True, "sample basic and optimized with py-spy, after their windows")
+    profile: bool = _parameter(True, "profile basic and optimized with py-spy after their windows")
     seed: int = _parameter(1, "seed for the order of the trials")
     max_trial_s: float = _parameter(2.0, "maximum length of the measured window, seconds")
     budget: str = _parameter(

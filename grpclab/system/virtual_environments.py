@@ -164,7 +164,7 @@ def environment(
     with written_to(folder.parent, "set XDG_CACHE_HOME to another folder"), _locked(folder):
         if (kept := _kept(folder)) is not None:  # another process made it meanwhile
             return kept
-        tell(f"creating an environment with {requirements_text(requirements)}; it is kept in {folder}")
+        tell(f"creating an environment with {requirements_text(requirements)}, which is kept in {folder}")
         remove_abandoned(folder.parent)
         with TemporaryFolder(folder.parent) as temporary:
             made = temporary / "environment"

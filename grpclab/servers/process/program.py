@@ -100,10 +100,12 @@ def words_of(
     words = plain_words(command, name)
     places = [place for place in (PORT, SOCKET) if place in command]
     if not places or not words:
-        raise _refusal(command, name, f"it has no port; write {PORT} where the server takes its port{_unix(command)}")
+        raise _refusal(
+            command, name, f"the command has no port; write {PORT} in place of the server's port{_unix(command)}"
+        )
     if len(places) > 1:
         raise _refusal(
-            command, name, f"it has both {PORT} and {SOCKET}; keep the one on which the server answers calls"
+            command, name, f"the command has both {PORT} and {SOCKET}; keep the one on which the server answers calls"
         )
     if not (built and "/" in program_words(words)[0]):
         require_program(command, name, arguments=arguments, cwd=cwd)
@@ -116,7 +118,7 @@ def require_program(command: str, name: str, *, arguments: Mapping[str, str] | N
     if cwd and not Path(cwd).is_dir():
         raise UsageError(invalid("cwd", cwd, "an existing folder"))
     if not words:
-        raise _refusal(command, name, "it has no program")
+        raise _refusal(command, name, "the command has no program")
     _require_program(command, name, program_words(words)[0], cwd)
 
 
@@ -126,7 +128,7 @@ def plain_words(command: str, name: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError:
-        fault = "it has an unclosed quote or ends with a backslash"
+        fault = "the command has an unclosed quote or ends with a backslash"
         raise _refusal(command, name, fault) from None
 
 
@@ -141,20 +143,22 @@ def _refuse_shell(command: str, name: str) -> None:
     first = command.partition(" ")[0]
     if _ASSIGNMENT.match(first):
         raise _refusal(
-            command, name, f"it is not run in a shell, so {first} cannot be set like this; write env {command}"
+            command, name, f"the command is not run in a shell, so {first} cannot be set like this; write env {command}"
         )
     match = _OPERATOR.search(plain) or _EXPANSION.search(expanded)
     if match or first in _BUILTINS:
         word = match[0] if match else first
         whole = command if first in _BUILTINS or _OPERATOR.search(plain) else f"exec {command}"
         raise _refusal(
-            command, name, f"it is not run in a shell, which would interpret {word!r}; write sh -c {shlex.quote(whole)}"
+            command,
+            name,
+            f"the command is not run in a shell, which would interpret {word!r}; write sh -c {shlex.quote(whole)}",
         )
 
 
 def _unix(command: str) -> str:
     if re.search(r"unix:|\.sock\b", command):
-        return f", or {SOCKET} where it takes the path of its Unix socket"
+        return f", or {SOCKET} in place of the path of its Unix socket"
     return ""
 
 

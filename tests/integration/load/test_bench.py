@@ -176,7 +176,7 @@ def test_where_not_even_the_lowest_was_no_rate_is_named() -> None:
     knee = schedule(overloaded(300.0, 250.0), overloaded(400.0, 250.0)).knee
     assert knee is not None
     assert knee.rate_rps is None
-    assert knee.sentence.startswith("no knee: it did not keep up with the lowest rate, 300/s: it achieved")
+    assert knee.sentence.startswith("no knee: the server did not keep up even with the lowest rate, 300/s, since only")
 
 
 def test_a_step_that_the_generator_limited_is_never_the_servers_limit() -> None:
@@ -184,14 +184,14 @@ def test_a_step_that_the_generator_limited_is_never_the_servers_limit() -> None:
     knee = schedule(*steps(100.0, 200.0), *bound, *steps(400.0)).knee
     assert knee is not None
     assert knee.rate_rps == 200.0
-    assert (
-        knee.sentence
-        == "kept up with 200/s; at 300/s, the generator was the limit, so the server may be able to do more"
+    assert knee.sentence == (
+        "knee: the server kept up with 200/s; at 300/s, the generator was the limit, so the server may be able "
+        "to do more"
     )
     first = schedule(*bound, *steps(400.0)).knee
     assert first is not None
     assert first.rate_rps is None
-    assert first.sentence == "no knee: even at the lowest rate, at 300/s, the generator was the limit"
+    assert first.sentence == "no knee: the generator was the limit even at the lowest rate, 300/s"
 
 
 def test_steps_are_taken_by_rate_whatever_order_they_were_measured_in() -> None:

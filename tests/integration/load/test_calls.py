@@ -224,14 +224,17 @@ def test_a_name_that_is_none_is_refused_before_anyone_is_asked(name: str) -> Non
     [
         (
             "greet.GreterService/SayHello",
-            r"has no service greet.GreterService; .*: did you mean greet.GreeterService\?",
+            r"has no service greet.GreterService \(.*; did you mean greet.GreeterService\?",
         ),
-        ("GreeterService/SayHello", r"no service GreeterService; it has .*: did you mean greet.GreeterService\?"),
-        ("health/Check", r"it has .*grpc.health.v1.Health, .*: did you mean grpc.health.v1.Health\?"),
-        ("x.Y/Z", r"it has greet.GreeterService, grpc.health.v1.Health, grpc.reflection.v1alpha.ServerReflection$"),
+        ("GreeterService/SayHello", r"no service GreeterService \(available: .*; did you mean greet.GreeterService\?"),
+        ("health/Check", r"available: .*grpc.health.v1.Health, .*; did you mean grpc.health.v1.Health\?"),
+        (
+            "x.Y/Z",
+            r"\(available: greet.GreeterService, grpc.health.v1.Health, grpc.reflection.v1alpha.ServerReflection\)$",
+        ),
         (
             "greet.GreeterService/sayhello",
-            r"has no method sayhello; it has SayHello, SayHelloStream: did you mean SayHello\?",
+            r"has no method sayhello \(available: SayHello, SayHelloStream; did you mean SayHello\?",
         ),
         (
             "greet.GreeterService",
@@ -289,7 +292,7 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
         (None, "invalid data=null: expected an object for shop.v1.Order"),
         (
             {"items": [{}, {"cuont": 1}]},
-            "invalid data.items[1].cuont: expected a field of shop.v1.Order.Item; it has name, count, price, tags:"
+            "invalid data.items[1].cuont: expected a field of shop.v1.Order.Item, which has name, count, price, tags;"
             " did you mean count?",
         ),
         ({"extras": {"a\nb": {"price": {"cents": 1}}}}, 'invalid data.extras["a\\nb"].price.cents: expected a field'),

@@ -192,7 +192,7 @@ def test_the_requests_of_a_study_are_encoded_once(proto: Path, sale: Any, tmp_pa
         ("r.json", '[{"id": 1}, {"idd": 1}]', ["data[1].idd", "r.json)"]),
         ("r.json", '{"id": 1,}', ["expected JSON; line 1", "r.json)"]),
         ("r.json", '{"id": {{.UUID}}}', ["request number 0, ", "r.json)"]),
-        ("r.csv", "id\n1\n2,3\n", ["1 cells in line 3", "it has 2"]),
+        ("r.csv", "id\n1\n2,3\n", ["1 cells in line 3", "there are 2"]),
         ("r.csv", "", ["header"]),
         ("r.csv", "id,id\n1,2\n", ["header"]),
         ("r.csv", "idd\n1\n", ["data.idd", "line 2 of", "r.csv)"]),

@@ -98,7 +98,7 @@ def test_a_file_that_is_no_schema_is_told(tmp_path: Path) -> None:
     file.write_bytes(b"no schema")
     assert "expected a .proto file or a descriptor set; create one with" in refusal(UsageError, "", proto=file)
     file.write_bytes(b"")
-    assert f"--proto {file} has no service {SERVICE}; it has none" in refusal(UsageError, "", proto=file)
+    assert f"--proto {file} has no service {SERVICE} (available: none)" in refusal(UsageError, "", proto=file)
 
 
 def test_what_protoc_says_first_is_told(tmp_path: Path) -> None:
@@ -303,9 +303,11 @@ def test_a_warning_of_protoc_is_none_of_its_errors(tmp_path: Path) -> None:
 
 def test_a_file_without_the_service_is_told_with_those_it_has(tmp_path: Path) -> None:
     proto = write(tmp_path)
-    with pytest.raises(UsageError, match=r"orders.proto has no service shop.Orders; it has shop.v1.Orders: did you"):
+    with pytest.raises(
+        UsageError, match=r"orders.proto has no service shop.Orders \(available: shop.v1.Orders; did you"
+    ):
         find_call("", "shop.Orders/Place", proto=proto, proto_paths=[tmp_path])
-    with pytest.raises(UsageError, match=r"has no method Pay; it has Place, Watch, Upload, Chat$"):
+    with pytest.raises(UsageError, match=r"has no method Pay \(available: Place, Watch, Upload, Chat\)$"):
         find_call("", "shop.v1.Orders/Pay", proto=proto, proto_paths=[tmp_path])
 
 

@@ -101,7 +101,7 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
     words = ["compare", "optimized", "optimized", "--b-set", "server.handler_work_us=3000", *SMALL, "--blocks", "2"]
     assert commands.main([*words, "--allow-inconclusive"]) in (0, 1)
     out = capsys.readouterr().out
-    assert "2 blocks of 2 trials, stored in results/compare-" in out
+    assert "2 blocks of 2 trials each, stored in results/compare-" in out
     for told in (
         "throughput",
         "p99 latency",
@@ -122,8 +122,8 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
             "B must be a variant (basic, optimized, production) or your own server, given by --b-app, --b-cmd or",
         ),
         (["basic", "basic", "--b-cmd", "x {port}"], 2, "got both 'basic' and --b-cmd"),
-        (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: it has no port; write {port}"),
-        (["basic", "--b-cmd", "./server '{port}"], 2, "it has an unclosed quote"),
+        (["basic", "--b-cmd", "./server"], 2, "invalid --b-cmd=./server: the command has no port; write {port}"),
+        (["basic", "--b-cmd", "./server '{port}"], 2, "the command has an unclosed quote"),
         (
             ["basic", "--b-cmd", "sh {port}", "--b-set", "server.threads=3"],
             2,
@@ -132,7 +132,7 @@ def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pyt
         (["basic", "--b-cmd", "THREADS=4 ./srv {port}"], 2, "write env THREADS=4 ./srv {port}"),
         (["basic", "--b-cmd", "cd x && ./srv {port}"], 2, "write sh -c 'cd x && ./srv {port}'"),
         (["basic", "--b-cmd", "$HOME/srv {port}"], 2, "write sh -c 'exec $HOME/srv {port}'"),
-        (["basic", "--b-cmd", "./srv --unix /tmp/x.sock"], 2, "or {socket} where it takes the path of its Unix"),
+        (["basic", "--b-cmd", "./srv --unix /tmp/x.sock"], 2, "or {socket} in place of the path of its Unix"),
         (["basic", "--b-cmd", "sh {port}", "--start-timeout", "soon"], 2, "invalid --start-timeout=soon: expected"),
         (["basic", "--b-cmd", "sh {port}", "--start-timeout", "0"], 2, "invalid --start-timeout=0: expected"),
         (["basic", "basic", "--b-set", "load.rate_rps=9"], 2, "invalid load.rate_rps: none for A and 9 for B"),

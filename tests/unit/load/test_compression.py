@@ -62,7 +62,7 @@ def test_nothing_is_said_where_fewer_bytes_were_sent_and_answers_came_compressed
 def test_a_request_that_does_not_get_shorter_is_sent_as_it_is() -> None:
     found = said(CallSpec(path=SAY_HELLO.path, payload=b"\n\x05world"), encodings={"gzip": 10})
     assert list(found) == ["client.compression"]
-    assert "the request of 7 bytes" in found["client.compression"]
+    assert "the 7-byte request" in found["client.compression"]
 
 
 def test_a_request_that_was_sent_in_full_was_not_compressed() -> None:

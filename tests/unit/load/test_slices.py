@@ -77,8 +77,8 @@ def test_what_needs_long_slices_is_measured_alone_and_says_why() -> None:
     }
     reasons = alone(members, {"quick": None, "slow": None, "hung": None, "open": 500.0, "rare": 20.0})
     assert set(reasons) == {"slow", "hung", "rare"}
-    assert f"above {CLOSED_MOST_S:g} s" in reasons["slow"]
-    assert f"above {OPEN_MOST_S:g} s" in reasons["rare"]
+    assert f"the limit of {CLOSED_MOST_S:g} s" in reasons["slow"]
+    assert f"the limit of {OPEN_MOST_S:g} s" in reasons["rare"]
     with pytest.raises(ValueError, match="calls completed"):
         closed_lengths([members["hung"]])
 

@@ -97,7 +97,7 @@ def test_what_a_revision_does_not_have_is_refused_in_one_line(
 
 def test_a_target_in_no_repository_is_refused(tmp_path: Path) -> None:
     app = App("shop.server:register", app_dir=tmp_path)
-    with pytest.raises(UsageError, match=r"^invalid target.rev=v1: expected a target in a git repository: "):
+    with pytest.raises(UsageError, match=r"^invalid target.rev=v1: expected a target in a git repository; "):
         settled(app, {REVISION: "v1"})
     with pytest.raises(UsageError, match="is not in a git repository"):
         repository_of_target(app)

@@ -145,7 +145,7 @@ def test_the_result_is_json_and_every_step_a_line() -> None:
     assert (broken["candidate"], broken["verdict"], broken["ratio"]) == (COMMITS[4].id, None, None)
     for step in found.steps:
         assert str(step) in lines
-    assert any("cannot be measured: boom" in line for line in lines)
+    assert any("could not be measured (boom)" in line for line in lines)
     assert not any("\n" in line for line in lines)
 
 

@@ -52,7 +52,7 @@ def test_a_quiet_pilot_plans_the_fewest_blocks_and_a_noisy_one_the_most() -> Non
     assert "would be needed" in most.reason
     named = by_noise(trials(0.1), PLAN, 3.0)
     assert named.blocks == MOST_BLOCKS
-    assert re.search(r"--blocks (\d+) takes about \d+ min", named.reason), "how to lift the cap"
+    assert re.search(r"\(--blocks (\d+), about \d+ min\)", named.reason), "how to lift the cap"
     assert len(most.lines) == 6
 
 

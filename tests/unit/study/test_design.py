@@ -94,7 +94,7 @@ def test_the_default_design_is_the_quick_one_and_the_ladder_sweeps_and_uploads()
 
 def test_the_parameters_help_says_how_many_configurations_quick_has() -> None:
     meaning = StudyParameters.__dataclass_fields__["design"].metadata["meaning"]
-    said = re.search(r"quick: (\d+)", meaning)
+    said = re.search(r"quick \((\d+) configurations", meaning)
     assert said is not None
     assert int(said[1]) == len(names(planned(design="quick")))
 

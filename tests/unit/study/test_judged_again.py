@@ -161,7 +161,7 @@ def test_the_margins_of_today_change_what_lies_between(tmp_path: Path, ratio: fl
 
 def test_a_study_of_today_says_that_nothing_changed() -> None:
     found = Rejudged(study="tiny", measured=TODAY, judgement=Judgement(), changed=(), rows=1)
-    assert found.lines() == ["tiny by current rules, the rules that it was measured under: 0 of 1 row changed"]
+    assert found.lines() == ["tiny by current rules, the rules under which it was measured: 0 of 1 row changed"]
 
 
 def test_a_study_without_a_trial_cannot_be_rejudged(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ arg.mode = ["", "very fast", "very-fast"]""")
         ('address = "localhost:1"', "env.X = [4]", "is already running"),
         ('app = "m:f"', "server.handler_work_us = [4]", "invalid server.handler_work_us="),
         ('app = "m:f"', "load.request_bytes = [4]", "invalid load.request_bytes="),
-        ('variant = "basic"', "arg.x = [1]", "invalid arg.x=1: arg.x fills in part of a command"),
+        ('variant = "basic"', "arg.x = [1]", "invalid arg.x=1: arg.x sets part of a command"),
     ],
 )
 def test_a_factor_that_the_target_does_not_have_is_refused(target: str, factor: str, told: str) -> None:
