@@ -46,6 +46,10 @@ def test_there_are_no_more_ticks_than_fit(low: float, high: float, most: int) ->
     assert all(span >= math.log(high / low) * 0.4 / most for span in spans)
 
 
+def test_a_narrow_axis_has_more_ticks_than_the_one_at_1() -> None:
+    assert theme.ratio_ticks(0.85, 4.3, most=4) == [1.0, 2.0, 4.0]
+
+
 def test_an_interval_that_goes_on_beyond_the_picture_ends_in_arrowheads() -> None:
     ax = Figure().subplots()
     theme.ratio_axis(ax, reach([HUGE, TIGHT]), most=6)
