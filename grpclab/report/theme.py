@@ -144,6 +144,12 @@ def drawn(draw: Draw, *, narrow: bool, height_in: float, above: str) -> Iterator
         yield figure
 
 
+def lay_out(figure: Figure) -> None:
+    """Give the axes the places that they will have, for what is set by the space of the screen."""
+    layout: Any = figure.get_layout_engine()
+    layout.execute(figure)
+
+
 def _numbered(svg: str) -> str:
     """The same picture with its clip paths counted.
 
@@ -215,7 +221,6 @@ _STEPS: tuple[tuple[float, ...], ...] = (
     *(tuple(round(1 + k * step, 2) for k in range(round(-0.8 / step), round(2 / step) + 1)) for step in _FINE),
     (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5),
     (0.2, 0.5, 1, 1.5, 2, 3, 5, 7, 10),
-    tuple(2.0**e for e in range(-4, 5)),
     tuple(10.0**e * m for e in range(-4, 6) for m in (1, 2, 5)),
     tuple(10.0**e * m for e in range(-4, 6) for m in (1, 3)),
     tuple(10.0**e for e in range(-9, 10)),
@@ -225,12 +230,12 @@ _STEPS: tuple[tuple[float, ...], ...] = (
 def ratio_ticks(low: float, high: float, *, most: int = 7) -> list[float]:
     """Ratios worth a tick between two ends of a log axis, 1 always among them."""
     apart = math.log(high / low) * (0.85 / most)
-    for fewest, steps in itertools.product((3, 2), _STEPS):
+    for steps in _STEPS:
         inside = [s for s in steps if low * 0.999 <= s <= high * 1.001]
         gaps = [math.log(b / a) for a, b in itertools.pairwise(inside)]
         length = max((len(qty.ratio_tick(s)) for s in inside), default=0)
         far = apart * max(1.0, length / 5)  # `most` is meant for labels like 0.95×
-        if steps[0] <= low * 1.5 and steps[-1] >= high / 1.5 and len(inside) >= fewest and min(gaps) >= far:
+        if steps[0] <= low * 1.5 and steps[-1] >= high / 1.5 and len(inside) >= 3 and min(gaps) >= far:
             return inside
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = max(1, math.ceil((last - first + 1) / most))
