@@ -31,7 +31,7 @@ from grpclab.report.tables import (
 )
 from grpclab.text.markdown import escape, fenced, table
 
-MOST_CHARACTERS = 60_000
+MOST_CHARACTERS = 64_000
 """The length of the Markdown at most: a comment may have 65,536 characters."""
 MOST_ROWS = 150
 """So many rows of a table at most."""

@@ -71,7 +71,7 @@ def section(study: FinishedStudy) -> Sides | None:
         )
     whole = study.headline
     together = (bold("both together"), ", the headline")
-    cards.append(Card(value=qty.ratio(whole.ratio), what=together, more=words.with_interval(whole)))
+    cards.append(Card(value=ratio(whole), what=together, more=words.with_interval(whole)))
     return Sides(cards=tuple(cards), sentence=_product(parts, whole), table=_table(study))
 
 

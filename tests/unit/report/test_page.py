@@ -102,11 +102,12 @@ def test_the_verdict_stands_first(page: Page, made: synthetic.MadeStudy) -> None
 
 def test_sections_come_in_the_order_of_reading(made: synthetic.MadeStudy, page: Page) -> None:
     anchors = [section["id"] for section in page.all("section")]
-    assert anchors == [
+    order = [
         *("answer", "warnings", "sides", "certainty", "engines", "throughput", "latency", "ladder", "windows"),
         *("sweeps", "profile", "comparisons", "configurations", "limits", "mapping", "timeline", "invalid", "method"),
         *("machine", "terms", "again"),
     ]
+    assert [anchor for anchor in anchors if anchor in order] == order, "others may stand between them"
     links = {a["href"] for a in page.all("a") if a["href"].startswith("#")}
     assert links <= {f"#{anchor}" for anchor in anchors}
 
