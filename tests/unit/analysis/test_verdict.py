@@ -275,4 +275,4 @@ def test_what_others_have_nothing_to_do_with_is_inconclusive_as_ever() -> None:
 @pytest.mark.parametrize("stored", [None, "", "null", "[]", "3", '{"kind": "others"}', "[1]", "[{}]"])
 def test_notices_that_are_none_disturb_nothing(stored: str | None) -> None:
     frame = trials([100.0] * 6, [90.0, 91.0] * 3)
-    assert not against(frame.assign(notices=[stored] * len(frame))).disturbed
+    assert not against(frame.assign(notices=pd.Series([stored] * len(frame), dtype=object))).disturbed
