@@ -186,14 +186,18 @@ def _trials(pair: pd.DataFrame, name: str) -> int:
 def judge_family(
     trials: pd.DataFrame, family: Sequence[PlannedComparison], plan: StudyPlan, *, rules: Rules | None = None
 ) -> list[Comparison]:
-    """Compare all of them by the paired t test, in the order given, adjusted by Holm in one family per
-    metric.
+    """Compare all of them by the paired t test, in the order given, adjusted by :func:`adjust_family`."""
+    rules = rules or rules_of(plan)
+    raw = [compare_planned(trials, planned, plan, family=planned.metric, rules=rules) for planned in family]
+    return adjust_family(raw, family, rules)
+
+
+def adjust_family(raw: Sequence[Comparison], family: Sequence[PlannedComparison], rules: Rules) -> list[Comparison]:
+    """The comparisons of planned ones, in their order, adjusted by Holm in one family per metric.
 
     The family carries the metric's name. A comparison that is listed twice, or once in each direction,
     counts once; one without a ratio has no p and does not count.
     """
-    rules = rules or rules_of(plan)
-    raw = [compare_planned(trials, planned, plan, family=planned.metric, rules=rules) for planned in family]
     keys = [planned.key for planned in family]
     p_values = {key: c.p_value for key, c in zip(keys, raw, strict=True)}
     adjusted: dict[tuple[str, str, frozenset[str]], float] = {}
@@ -210,7 +214,9 @@ def judge_family(
 
 def _bound(headline: Comparison, trials: pd.DataFrame) -> str:
     sides = (headline.baseline, headline.candidate)
-    pair = trials_of_pair(trials, scenario=headline.scenario, baseline=sides[0], candidate=sides[1])
+    pair = trials_of_pair(
+        trials, scenario=headline.scenario, baseline=sides[0], candidate=sides[1], columns=("limited_by",)
+    )
     limited = [name for name in sides if GENERATOR in limits_of(pair, name, headline.scenario)]
     return bound_note(headline.metric, baseline=headline.baseline, candidate=headline.candidate, limited=limited)
 
