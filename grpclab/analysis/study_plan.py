@@ -377,8 +377,8 @@ class PlannedGroup:
     If `interleaved`, their servers run at the same time and their slices interleave. Otherwise, the members are
     measured one after the other in random order, each alone in one window; `reason` says why. A group of one is
     measured alone in one window. Each member is measured for `counted_s` seconds, and in slices no longer if a budget
-    has `shortened` them. `pass_s` is the expected length of a pass, and `memory_bytes` the expected
-    memory of their servers. If `blocks` is set, the group is only measured in so many blocks.
+    has `shortened` them. `pass_s` is the expected length of a pass, `memory_bytes` the expected memory. If `blocks` is
+    set, it is measured in so many.
     """
 
     hub: str = ""
