@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from grpclab.analysis import analyse, ladder_steps, levels
@@ -72,9 +73,15 @@ def test_the_ladder_agrees_with_the_judgement() -> None:
     steps = [entry("basic", "reuse"), entry("reuse", "optimized"), entry("reuse", "asyncio")]
     frame = trials(LEVELS | {"asyncio": 310.0}, noise=0.05)
     whole = plan(ladder=LADDER, comparisons=steps, parts=[])
-    by_name = ladder_steps(frame, whole, METRIC).set_index("name")["verdict"]
-    for comparison in analyse(frame, whole).comparisons:
+    judged = analyse(frame, whole).comparisons
+    found = ladder_steps(frame, whole, METRIC)
+    by_name = found.set_index("name")["verdict"]
+    for comparison in judged:
         assert by_name[comparison.candidate] == comparison.verdict
+    pd.testing.assert_frame_equal(ladder_steps(frame, whole, METRIC, judged), found)
+    pd.testing.assert_frame_equal(ladder_steps(frame, whole, METRIC, judged[1:]), found)
+    taken_over = ladder_steps(frame.iloc[:0], whole, METRIC, judged)
+    assert taken_over["verdict"].tolist() == found["verdict"].tolist(), "without a look at the trials"
 
 
 def test_a_rung_without_trials_breaks_the_product_instead_of_counting_as_one() -> None:
