@@ -150,17 +150,18 @@ def measure(trials: pd.DataFrame, plan: StudyPlan, cores: StoredCores | None) ->
     planned = {configuration.name: configuration for configuration in plan.configurations}
     measured = [str(name) for name in column(trials, "configuration").dropna().unique()]
     names = dict.fromkeys([*planned, *measured])
-    return [_one(trials, name, planned.get(name), cores, plan.subjects.get(name)) for name in names]
+    valid = valid_trials(trials)
+    return [_one(trials_of(valid, name), name, planned.get(name), cores, plan.subjects.get(name)) for name in names]
 
 
 def _one(
-    trials: pd.DataFrame,
+    rows: pd.DataFrame,
     name: str,
     planned: PlannedConfiguration | None,
     cores: StoredCores | None,
     target: StoredTarget | None,
 ) -> Measured:
-    rows = valid_trials(trials_of(trials, name))
+    """A configuration by its valid trials."""
     settings = planned.settings if planned else None
     scenarios = [*column(rows, "scenario").dropna().unique(), planned.scenario if planned else ""]
     labels = [str(label) for label in column(rows, "limited_by").dropna() if label]
@@ -184,15 +185,15 @@ def _one(
 def _levels(rows: pd.DataFrame, settings: Mapping[str, Level] | None) -> dict[str, Level]:
     """The levels as measured; where a trial does not tell, as planned (a plan leaves out what is at its default)."""
     levels: dict[str, Level] = {}
+    first = {} if rows.empty else {str(name): _plain(cell) for name, cell in rows.iloc[0].items()}
     for name, factor in FACTORS.items():
-        known = name in rows.columns and not rows.empty
-        level = _plain(rows[name].iloc[0]) if known else None
-        if level is not None or (known and factor.optional):
+        level = first.get(name)
+        if level is not None or (name in first and factor.optional):
             levels[name] = level
         elif settings is not None:
             levels[name] = _plain(settings.get(name, factor.default))
     for name in sorted(filter(is_own, {*map(str, rows.columns), *(settings or {})})):
-        level = _plain(rows[name].iloc[0]) if name in rows.columns and not rows.empty else (settings or {}).get(name)
+        level = first.get(name, (settings or {}).get(name))
         if level is not None:
             levels[name] = level
     return levels

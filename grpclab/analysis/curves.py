@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -43,22 +43,25 @@ def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> 
     return pd.DataFrame(rows, columns=names)
 
 
-def ladder_steps(trials: pd.DataFrame, plan: StudyPlan, metric: str) -> pd.DataFrame:
+def ladder_steps(trials: pd.DataFrame, plan: StudyPlan, metric: str, judged: Iterable[Comparison] = ()) -> pd.DataFrame:
     """The rungs of the plan's ladder, each compared with the rung that it builds on.
 
     Columns: name, title, configuration, baseline, kept (bool), not_testable (reason or ""), ratio, ci_low, ci_high,
     verdict, cumulative. Verdicts are adjusted within the family of all the plan's comparisons on that metric, so they
-    agree with verdict.json. `cumulative` is the product of the ratios along the kept rungs: 1 for the first rung, NaN
-    for rejected ones. A rung that could not be tested or measured has NaN, never 1; its verdict is "" if it was not
-    tried.
+    agree with verdict.json; `judged` are those that it holds, which are not judged again. `cumulative` is the product
+    of the ratios along the kept rungs: 1 for the first rung, NaN for rejected ones. A rung that could not be tested or
+    measured has NaN, never 1; its verdict is "" if it was not tried.
     """
     steps = [_step(rung, plan, metric) for rung in plan.ladder]
-    judged = _judged(trials, plan, metric, [step for step in steps if step])
+    tried = [step for step in steps if step]
+    known = {_sides(comparison): comparison for comparison in judged if comparison.metric == metric}
+    if not all(_sides(step) in known for step in tried):
+        known = _judged(trials, plan, metric, tried)
 
     product: dict[str, float] = {}
     rows = []
     for rung, step in zip(plan.ladder, steps, strict=True):
-        comparison = judged.get((step.scenario, step.baseline, step.candidate)) if step else None
+        comparison = known.get(_sides(step)) if step else None
         ratio = comparison.ratio if comparison else math.nan
         cumulative = math.nan
         if rung.kept and rung.configuration:
@@ -115,14 +118,18 @@ def _judged(
     """Every comparison on that metric by scenario, baseline and candidate, as `analyse` judges it."""
     headline = headline_of(plan)
     family = [planned for planned in other_comparisons(plan) if planned.metric == metric]
-    listed = {(planned.scenario, planned.baseline, planned.candidate) for planned in family}
-    alone = (headline.scenario, headline.baseline, headline.candidate) if headline.metric == metric else None
+    listed = {_sides(planned) for planned in family}
+    alone = _sides(headline) if headline.metric == metric else None
     for step in steps:
-        sides = (step.scenario, step.baseline, step.candidate)
-        if sides not in listed and sides != alone:
+        if _sides(step) not in listed and _sides(step) != alone:
             family.append(step)
-            listed.add(sides)
+            listed.add(_sides(step))
     judged = judge_family(trials, family, plan)
     if alone:
         judged.append(compare_planned(trials, headline, plan, exact=True))
-    return {(c.scenario, c.baseline, c.candidate): c for c in judged}
+    return {_sides(comparison): comparison for comparison in judged}
+
+
+def _sides(comparison: Comparison | PlannedComparison) -> tuple[str, str, str]:
+    """Scenario, baseline and candidate."""
+    return comparison.scenario, comparison.baseline, comparison.candidate

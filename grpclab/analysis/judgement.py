@@ -17,6 +17,7 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis.answer_comparison import answers_caution, answers_notes
 from grpclab.analysis.claims import replication
+from grpclab.analysis.claims.claim import listing
 from grpclab.analysis.disagreement import Judged, disagreement_note
 from grpclab.analysis.inference.edition import Rules, rules_of
 from grpclab.analysis.inference.pairing import trials_of_pair
@@ -186,14 +187,18 @@ def _trials(pair: pd.DataFrame, name: str) -> int:
 def judge_family(
     trials: pd.DataFrame, family: Sequence[PlannedComparison], plan: StudyPlan, *, rules: Rules | None = None
 ) -> list[Comparison]:
-    """Compare all of them by the paired t test, in the order given, adjusted by Holm in one family per
-    metric.
+    """Compare all of them by the paired t test, in the order given, adjusted by :func:`adjust_family`."""
+    rules = rules or rules_of(plan)
+    raw = [compare_planned(trials, planned, plan, family=planned.metric, rules=rules) for planned in family]
+    return adjust_family(raw, family, rules)
+
+
+def adjust_family(raw: Sequence[Comparison], family: Sequence[PlannedComparison], rules: Rules) -> list[Comparison]:
+    """The comparisons of planned ones, in their order, adjusted by Holm in one family per metric.
 
     The family carries the metric's name. A comparison that is listed twice, or once in each direction,
     counts once; one without a ratio has no p and does not count.
     """
-    rules = rules or rules_of(plan)
-    raw = [compare_planned(trials, planned, plan, family=planned.metric, rules=rules) for planned in family]
     keys = [planned.key for planned in family]
     p_values = {key: c.p_value for key, c in zip(keys, raw, strict=True)}
     adjusted: dict[tuple[str, str, frozenset[str]], float] = {}
@@ -210,7 +215,9 @@ def judge_family(
 
 def _bound(headline: Comparison, trials: pd.DataFrame) -> str:
     sides = (headline.baseline, headline.candidate)
-    pair = trials_of_pair(trials, scenario=headline.scenario, baseline=sides[0], candidate=sides[1])
+    pair = trials_of_pair(
+        trials, scenario=headline.scenario, baseline=sides[0], candidate=sides[1], columns=("limited_by",)
+    )
     limited = [name for name in sides if GENERATOR in limits_of(pair, name, headline.scenario)]
     return bound_note(headline.metric, baseline=headline.baseline, candidate=headline.candidate, limited=limited)
 
@@ -336,6 +343,5 @@ def _gaps_warnings(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _some(titles: Sequence[str]) -> str:
-    distinct = list(dict.fromkeys(titles))
-    more = f" and {len(distinct) - 4} more" if len(distinct) > 4 else ""
-    return ", ".join(f"'{title}'" for title in distinct[:4]) + more
+    distinct = [f"'{title}'" for title in dict.fromkeys(titles)]
+    return listing([*distinct[:4], f"{len(distinct) - 4} more"] if len(distinct) > 4 else distinct)

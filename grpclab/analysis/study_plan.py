@@ -6,6 +6,7 @@ stands for anything that is unknown, so a field has a default unless every versi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -21,8 +22,8 @@ from grpclab.system.transport import SecurityOptions
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedConfiguration:
-    """A configuration of a plan: the factors that are not at their defaults, and those that cannot have an effect, with
-    the reason."""
+    """A configuration of a plan: the factors not at their defaults, and those that cannot have an effect, with the
+    reason."""
 
     name: str = ""
     title: str = ""
@@ -30,7 +31,7 @@ class PlannedConfiguration:
     settings: Mapping[str, Level] = always({})
     without_effect: Mapping[str, str] = always({})
 
-    @property
+    @functools.cached_property
     def config(self) -> TrialConfig:
         """Every factor at its level. Raises FactorError for unknown settings."""
         return TrialConfig().replace(self.settings)

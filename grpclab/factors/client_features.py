@@ -1,8 +1,8 @@
 """What a client does beside sending calls: retries, load balancing over several servers, a circuit breaker. Pure.
 
 The breaker is :mod:`grpclab.load.engines.circuit_breaker`. The others are C-core's own, and :func:`service_config` is
-what asks for them (grpc/grpc ``doc/service_config.md``, gRFC A6).
-Hedging, of the same gRFC, is no factor: C-core accepts the policy in Python, and sends one attempt.
+what asks for them (grpc/grpc ``doc/service_config.md``, gRFC A6). Hedging, of the same gRFC, is no factor: C-core
+accepts the policy in Python, and sends one attempt.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from grpclab.status import statuses_of
 BACKOFF_S = (0.1, 1.0)
 """The pause before the first retry of a call, and the longest one; they double, and vary at random by 20 %."""
 THROTTLE_TOKENS, THROTTLE_RATIO = 10, 0.1
-"""The tokens that a channel's throttle has at first and at most, and what a success gives back. A failed attempt takes
+"""The tokens that a client's throttle has at first and at most, and what a success gives back. A failed attempt takes
 one; while at most half of them are left, nothing is retried."""
 
 
@@ -24,6 +24,8 @@ def service_config(client: ClientConfig) -> str:
     parts: dict[str, object] = {}
     if client.load_balancing != "pick_first":
         parts["loadBalancingConfig"] = [{client.load_balancing: {}}]
+        if client.health_checks:
+            parts["healthCheckConfig"] = {"serviceName": ""}
     if client.retries:
         policy = {
             "maxAttempts": 1 + client.retries,
@@ -49,6 +51,10 @@ def idle_features(config: TrialConfig) -> dict[str, str]:
         reasons["client.retries"] = "the wire engine does not retry by status; set engine=grpcio"
         reasons["client.load_balancing"] = "a connection of the wire engine leads to one server; set engine=grpcio"
         reasons["client.circuit_breaker"] = "the wire engine has no circuit breaker; set engine=grpcio"
+    if "client.load_balancing" in reasons or config.client.load_balancing == "pick_first":
+        reasons["client.health_checks"] = (
+            "health checks need round robin; set load_balancing=round_robin and engine=grpcio"
+        )
     if "client.retries" in reasons or not config.client.retries:
         reasons["client.retry_statuses"] = "retries are off; set retries and engine=grpcio"
     if "client.circuit_breaker" in reasons or config.client.circuit_breaker is None:

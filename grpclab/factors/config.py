@@ -219,6 +219,9 @@ class ClientConfig:
     load_balancing: Literal["pick_first", "round_robin"] = _factor(
         "pick_first", "whether the calls of a channel go to the first server that answers, or to all servers in turn"
     )
+    health_checks: bool = _factor(
+        False, "no calls go to a server whose health service reports NOT_SERVING; needs load_balancing=round_robin"
+    )
     circuit_breaker: int | None = _factor(
         None,
         "number of failures in a row after which calls are refused for circuit_breaker_open_s; needs engine grpcio",

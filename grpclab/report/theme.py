@@ -144,6 +144,12 @@ def drawn(draw: Draw, *, narrow: bool, height_in: float, above: str) -> Iterator
         yield figure
 
 
+def lay_out(figure: Figure) -> None:
+    """Give the axes the places that they will have, for what is set by the space of the screen."""
+    layout: Any = figure.get_layout_engine()
+    layout.execute(figure)
+
+
 def _numbered(svg: str) -> str:
     """The same picture with its clip paths counted.
 

@@ -1,4 +1,7 @@
-"""A server, sync or asyncio, in this process: it notes each attempt at a call, and fails those that a test chooses."""
+"""A server, sync or asyncio, in this process: it notes each attempt at a call, and fails those that a test chooses.
+
+Its health service reports what a test sets.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,17 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from grpclab.load.calls.method import CallSpec
 
 BUY = CallSpec(path="/a.Shop/Buy", payload=b"\x0a\x03tea")
 """The call that it answers."""
 KINDS = ("sync", "asyncio")
+STATES = {
+    True: health_pb2.HealthCheckResponse.SERVING,
+    False: health_pb2.HealthCheckResponse.NOT_SERVING,
+}
 
 Decide = Callable[[int, int], grpc.StatusCode]
 """What becomes of an attempt, given how many came before it, and how many of the same call."""
@@ -29,6 +37,8 @@ class FailingServer:
 
     address: str
     decide: Decide
+    report: Callable[[bool], None] = lambda _: None
+    """Have its health service report SERVING, or NOT_SERVING."""
     attempts: list[int] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -41,11 +51,13 @@ class FailingServer:
 
 
 @contextlib.contextmanager
-def failing_server(kind: str, decide: Decide) -> Iterator[FailingServer]:
+def failing_server(
+    kind: str, decide: Decide = lambda _, __: grpc.StatusCode.OK, *, address: str = "127.0.0.1:0"
+) -> Iterator[FailingServer]:
     """Serve on loopback until the block is left."""
-    server = FailingServer(address="", decide=decide)
+    server = FailingServer(address=address, decide=decide)
     with _sync(server) if kind == "sync" else _asyncio(server) as port:
-        server.address = f"127.0.0.1:{port}"
+        server.address = f"{address.partition(':')[0]}:{port}"
         yield server
 
 
@@ -60,8 +72,11 @@ def _sync(server: FailingServer) -> Iterator[int]:
             context.abort(code, "as asked")
         return request
 
-    running = grpc.server(ThreadPoolExecutor(8), handlers=[_handlers(answer)])
-    port = running.add_insecure_port("127.0.0.1:0")
+    running, state = grpc.server(ThreadPoolExecutor(16), handlers=[_handlers(answer)]), health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(state, running)
+    server.report = lambda serving: state.set("", STATES[serving])
+    server.report(True)
+    port = running.add_insecure_port(server.address)
     running.start()
     try:
         yield port
@@ -76,11 +91,18 @@ def _asyncio(server: FailingServer) -> Iterator[int]:
             await context.abort(code, "as asked")
         return request
 
-    loop, over = asyncio.new_event_loop(), asyncio.Event()
+    loop, over, state = asyncio.new_event_loop(), asyncio.Event(), health.aio.HealthServicer()
+
+    def report(serving: bool) -> None:
+        asyncio.run_coroutine_threadsafe(state.set("", STATES[serving]), loop).result(60)
+
+    server.report = report
 
     async def start() -> tuple[grpc.aio.Server, int]:
         running = grpc.aio.server(handlers=[_handlers(answer)])
-        port = running.add_insecure_port("127.0.0.1:0")
+        health_pb2_grpc.add_HealthServicer_to_server(state, running)
+        await state.set("", STATES[True])
+        port = running.add_insecure_port(server.address)
         await running.start()
         return running, port
 

@@ -13,10 +13,10 @@ from typing import Any
 from grpclab.system.paths import notebook
 
 SMALL: dict[str, dict[str, Any]] = {
-    "trial": {"requests": 60, "duration_s": 2.0, "profile": False},
+    "trial": {"requests": 60, "duration_s": 0.5, "profile": False},
     "sweep": {
-        **{"requests": 60, "blocks": 1, "design": "quick", "max_trial_s": 2.0},
-        **{"rtt_ms": 5.0, "concurrency": "64"},
+        **{"requests": 60, "blocks": 1, "design": "quick", "max_trial_s": 0.5},
+        **{"rtt_ms": 5.0, "concurrency": "8"},
     },
     "replication": {"requests": 60, "blocks": 1, "max_trial_s": 1.0, "rtt_ms": 5.0, "profile": False},
     "explore": {},

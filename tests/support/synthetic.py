@@ -92,12 +92,18 @@ def made_once(make: Callable[P, MadeStudy]) -> Callable[P, MadeStudy]:
     return made
 
 
-@made_once
 def full_study(*, name: str = "synthetic", blocks: int = 6, seed: int = 20261123) -> MadeStudy:
     """A whole default study: curves, ladder, windows, sweeps, profiles, an invalid and a limited trial."""
+    made = _full_study(blocks=blocks, seed=seed)
+    manifest = manifest_of(name, made.manifest["plan"], seed=seed, blocks=blocks)
+    return MadeStudy(manifest, made.trials.assign(study=name), made.verdict)
+
+
+@made_once
+def _full_study(*, blocks: int, seed: int) -> MadeStudy:
     maker = StudyMaker(blocks=blocks, seed=seed)
     plan = full_plan(maker)
-    trials = maker.trials(study=name, profiled=("basic-c64", "optimized-c64"))
+    trials = maker.trials(study="", profiled=("basic-c64", "optimized-c64"))
     if blocks > 2:
         spoilt = trials.index[(trials["configuration"] == "pool-1") & (trials["block"] == 2)]
         trials.loc[spoilt, "valid"] = False
@@ -105,8 +111,7 @@ def full_study(*, name: str = "synthetic", blocks: int = 6, seed: int = 20261123
         failed = trials.index[(trials["configuration"] == "basic-c64") & (trials["block"] == 1)]
         trials.loc[failed, "errors"] = 3.0
         trials.loc[failed, "errors_by_status"] = json.dumps({"UNAVAILABLE": 3})
-    manifest = manifest_of(name, plan, seed=seed, blocks=blocks)
-    return MadeStudy(manifest, trials, as_json(analysis.analyse(trials, plans.value(plan)).as_dict()))
+    return MadeStudy({"plan": plan}, trials, as_json(analysis.analyse(trials, plans.value(plan)).as_dict()))
 
 
 def manifest_of(name: str, plan: dict[str, Any], *, seed: int = 1, blocks: int = 6) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from grpclab import quantities as qty
-from grpclab.analysis.inference.pairing import groups_of
+from grpclab.analysis.inference.pairing import Place, groups_of
 from grpclab.analysis.inference.ratios import Interval, column, numbers, t_interval, trials_of, valid_trials
 
 PYSPY, PERF = "share_", "perf_share_"
@@ -41,23 +42,33 @@ class Shift:
 
 def level(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> Interval:
     """The mean over blocks. `values` has one value a trial, with the index of `trials`; NaN where there is none."""
-    return t_interval(_by_group(trials, configuration, values).groupby(level="block").mean().to_numpy())
+    return t_interval(_by_block(_by_place(trials, configuration, values)))
 
 
 def shift(trials: pd.DataFrame, baseline: str, candidate: str, values: pd.Series[float]) -> Shift:
     """What changed from one configuration to the other; `values` as in :func:`level`."""
-    change = _by_group(trials, candidate, values) - _by_group(trials, baseline, values)
-    return Shift(
-        baseline=level(trials, baseline, values),
-        candidate=level(trials, candidate, values),
-        change=t_interval(change.groupby(level="block").mean().to_numpy()),
-    )
+    before, after = (_by_place(trials, name, values) for name in (baseline, candidate))
+    change = {place: after[place] - before[place] for place in before.keys() & after.keys()}
+    one, other, moved_by = (t_interval(_by_block(each)) for each in (before, after, change))
+    return Shift(baseline=one, candidate=other, change=moved_by)
 
 
-def _by_group(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> pd.Series[float]:
+def _by_place(trials: pd.DataFrame, configuration: str, values: pd.Series[float]) -> dict[Place, float]:
     """The mean in each group of each block: what is compared was measured in one group."""
     rows = valid_trials(trials_of(trials, configuration, columns=("valid", "block", "group")))
-    return values.loc[rows.index].groupby([column(rows, "block").rename("block"), groups_of(rows)]).mean()
+    found: dict[Place, list[float]] = {}
+    for block, group, value in zip(numbers(rows, "block"), groups_of(rows), values.loc[rows.index], strict=True):
+        if not (math.isnan(block) or math.isnan(value)):
+            found.setdefault((int(block), int(group)), []).append(value)
+    return {place: float(np.mean(each)) for place, each in found.items()}
+
+
+def _by_block(values: Mapping[Place, float]) -> list[float]:
+    """The mean of each block over its groups, in the order of the blocks."""
+    found: dict[int, list[float]] = {}
+    for (block, _), value in sorted(values.items()):
+        found.setdefault(block, []).append(value)
+    return [float(np.mean(each)) for each in found.values()]
 
 
 def work_shares(trials: pd.DataFrame, prefix: str, family: str) -> pd.Series[float]:

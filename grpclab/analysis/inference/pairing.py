@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 
 from grpclab.analysis.inference.core_speed import EVEN
-from grpclab.analysis.inference.ratios import Interval, column, log_t_interval, numbers, trials_of
+from grpclab.analysis.inference.ratios import Interval, column, log_t_interval, numbers, rows_of, trials_of
 
 Place = tuple[int, int]
 """A block and a group in it."""
 UNGROUPED = -1
 """Stands for the group of a trial that was measured without."""
+_PLACE = ("block", "group", "valid", "pass_count")
+"""The columns that say where a trial belongs, and whether it was interleaved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +119,16 @@ def without_groups(trials: pd.DataFrame) -> pd.DataFrame:
     return trials.drop(columns="group", errors="ignore")
 
 
-def trials_of_pair(trials: pd.DataFrame, *, scenario: str, baseline: str, candidate: str) -> pd.DataFrame:
+def trials_of_pair(
+    trials: pd.DataFrame, *, scenario: str, baseline: str, candidate: str, columns: Sequence[str] = ()
+) -> pd.DataFrame:
     """The trials that a comparison of the two rests on: those in the groups that hold both.
 
     Of a block in which some of these groups interleaved them, those alone. All of their trials where none was measured
-    in a group.
+    in a group. They have these `columns`, and those by which they were found.
     """
     keep = column(trials, "configuration").isin([baseline, candidate]) & column(trials, "scenario").eq(scenario)
-    rows = trials[keep]
+    rows = rows_of(trials, keep, ("configuration", "scenario", *_PLACE, *columns))
     groups = groups_of(rows)
     if groups.eq(UNGROUPED).all():
         return rows
@@ -134,8 +138,7 @@ def trials_of_pair(trials: pd.DataFrame, *, scenario: str, baseline: str, candid
 
 
 def _shared(trials: pd.DataFrame, scenario: str, baseline: str, candidate: str) -> set[Place]:
-    columns = ("block", "group", "valid", "pass_count")
-    sides = [trials_of(trials, name, scenario, columns=columns) for name in (baseline, candidate)]
+    sides = [trials_of(trials, name, scenario, columns=_PLACE) for name in (baseline, candidate)]
     sides = [rows[numbers(rows, "block").notna()] for rows in sides]
     return _preferred(set.intersection(*map(_places, sides)), sides)
 

@@ -63,8 +63,10 @@ def column(trials: pd.DataFrame, name: str) -> pd.Series:
 
 def numbers(trials: pd.DataFrame, name: str) -> pd.Series:
     """That column as float64, NaN where it holds no finite number."""
-    values = pd.to_numeric(column(trials, name), errors="coerce").astype(float)
-    return values.where(np.isfinite(values))
+    values = column(trials, name)
+    if values.dtype != np.float64:
+        values = pd.to_numeric(values, errors="coerce").astype(float)
+    return values.where(np.isfinite(values)) if np.isinf(values.to_numpy()).any() else values
 
 
 def trials_of(
@@ -78,9 +80,14 @@ def trials_of(
     keep = column(trials, "configuration").eq(configuration)
     if scenario is not None:
         keep &= column(trials, "scenario").eq(scenario)
-    if columns is not None:
-        trials = trials[[name for name in dict.fromkeys(columns) if name in trials.columns]]
-    return trials[keep]
+    return rows_of(trials, keep, columns)
+
+
+def rows_of(trials: pd.DataFrame, keep: pd.Series[bool], columns: Sequence[str] | None) -> pd.DataFrame:
+    """The rows to keep; with `columns` only those of them that the frame has."""
+    if columns is None:
+        return trials[keep]
+    return trials.loc[keep, [name for name in dict.fromkeys(columns) if name in trials.columns]]
 
 
 def valid_trials(trials: pd.DataFrame) -> pd.DataFrame:

@@ -246,7 +246,9 @@ def compare(
         if interval.blocks >= fewest_blocks():
             p_value = sign_flip_p(ln_ratios) if exact else paired_t_p(ln_ratios)
 
-    pair = trials_of_pair(trials, scenario=scenario, baseline=baseline, candidate=candidate)
+    pair = trials_of_pair(
+        trials, scenario=scenario, baseline=baseline, candidate=candidate, columns=("limited_by", "load.engine")
+    )
     labels = {name: limits_of(pair, name, scenario) for name in (baseline, candidate)}
     limited = [name for name, limits in labels.items() if GENERATOR in limits]
     bound = bound_note(metric, baseline=baseline, candidate=candidate, limited=limited)

@@ -128,7 +128,7 @@ def throughput(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
         ax.set_title("requests per second", color=theme.QUIET, fontweight="normal", fontsize=9.5)
         _headline_gap(ax, study, drawn)
         ends = [(ln.points[-1].x, ln.points[-1].mean, ln.name, ln.colour) for ln in drawn]
-        figure.draw_without_rendering()
+        theme.lay_out(figure)
         theme.end_labels(ax, ends)
 
     caption = _throughput_caption(study, drawn) + not_drawn
@@ -175,7 +175,7 @@ def latency(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
             if narrow and not last:
                 ax.tick_params(labelbottom=False)
         figure.supxlabel(_factor_words(curve), fontsize=9.5, color=theme.QUIET)
-        figure.draw_without_rendering()
+        theme.lay_out(figure)
         for ax, drawn in zip(axes, panels.values(), strict=True):
             if narrow or ax is axes[-1]:
                 theme.end_labels(ax, [(ln.points[-1].x, ln.points[-1].mean, ln.name, ln.colour) for ln in drawn])

@@ -187,7 +187,7 @@ def _draw(
         _draw_borders(ax, borders, most=6 if narrow else 14)
         if is_ratio:
             return
-        figure.draw_without_rendering()
+        theme.lay_out(figure)
         last = len(drawn) - 1
         names = [line.name if narrow and len(line.title) > 16 else line.title for line in lines]
         ends = [(last, line.spots[-1].mean, name, line.colour) for line, name in zip(lines, names, strict=True)]

@@ -44,7 +44,7 @@ class Step:
 
 def steps(study: FinishedStudy) -> list[Step]:
     """The rungs after the first, each placed where its baseline stands."""
-    table = analysis.ladder_steps(study.trials, study.plan, study.metric)
+    table = analysis.ladder_steps(study.trials, study.plan, study.metric, study.comparisons.values())
     reached: dict[str, float] = {}
     here = 1.0
     placed = []

@@ -43,7 +43,7 @@ def offered_rates(study: FinishedStudy) -> FigureBlock | None:
         theme.clean(ax)
         ax.set_xlabel("offered rate, requests per second")
         ax.set_title("latency from the planned send time", fontweight="normal", color=theme.QUIET, fontsize=9.5)
-        figure.draw_without_rendering()
+        theme.lay_out(figure)
         ends = [(name, colour, _last(one)) for name, colour, one in zip(names, colours, drawn, strict=True)]
         theme.end_labels(ax, [(x, y, f"{name} {which}", c) for name, c, end in ends for which, (x, y) in end.items()])
 

@@ -108,7 +108,13 @@ def assert_can_be_read(browser: Browser, path: Path, *told: str) -> None:
         assert found.trouble == []
 
 
-@pytest.mark.parametrize("name", EXTREMES)
+LONG = ("block", "errors")
+"""Reports with almost every figure, as those of the controls' tests, which are read on a phone as well."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in EXTREMES]
+)
 def test_an_extreme_study_can_be_read(name: str, full: synthetic.MadeStudy, browser: Browser, tmp_path: Path) -> None:
     change, told = EXTREMES[name]
     made = change(full)

@@ -102,11 +102,12 @@ def test_options_of_streams_are_refused_where_the_method_has_none(server: Stream
     assert "expected a call" in bench(server, "One", *words, code=2)
 
 
+@pytest.mark.long
 def test_servers_are_compared_by_calls_whose_client_streams(tmp_path: Path) -> None:
     (tmp_path / "streaming.py").write_text(STREAMS)
     (tmp_path / "calls.jsonl").write_text('[{"answers": 1}, {"answers": 2}]\n[{"answers": 3}]\n')
     words = ["--app", "streaming:register", "--call", f"{SERVICE}/Upload", "--proto", str(PROTO), "--blocks", "2"]
-    words += ["--data-file", "calls.jsonl", "-n", "200", "-z", "1", "-c", "4", "--b-set", "server.threads=4", "-q"]
+    words += ["--data-file", "calls.jsonl", "-n", "200", "-z", "0.3", "-c", "4", "--b-set", "server.threads=4", "-q"]
     command = [*GRPCLAB, "compare", *words, "--allow-inconclusive", "--json", "verdict.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

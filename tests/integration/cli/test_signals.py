@@ -39,6 +39,8 @@ BISECT = ["bisect", "--good", "main~1", "--bad", "main", "--app", "shop.server:r
 BISECT += ["--call", CALL]
 HANDLED = "its signals are handled"
 """The first moment of a command: it still loads what it needs."""
+LOOK_EVERY_S = 0.1
+"""Looking at every process of the machine takes CPU that the command needs."""
 
 
 def marked(mark: str) -> list[psutil.Process]:
@@ -80,7 +82,7 @@ class Running:
             self.process.send_signal(number)
             time.sleep(0.05 if len(numbers) > 1 else 0)
         out, err = self.process.communicate(timeout=120)
-        assert until(lambda: not self.family()), [process.cmdline() for process in self.family()]
+        assert until(lambda: not self.family(), every_s=LOOK_EVERY_S), [process.cmdline() for process in self.family()]
         for folder in ("tmp", "home"):
             left = [path for path in (self.root / folder).rglob("*") if not path.is_dir() or "grpclab" in path.name]
             assert not left
@@ -153,7 +155,8 @@ def test_a_signal_ends_a_command_with_a_line_and_its_exit_code_and_leaves_nothin
         application_history(tmp_path / "shop", [0.002, 0.002])
     given = {"target": quick_server.target, "pid": quick_server.pids[0], "root": tmp_path}
     with running(tmp_path, *(word.format(**given) for word in words)) as command:
-        assert until(lambda: command.reaches(phase) or command.process.poll() is not None, 180)
+        every_s = 0.02 if phase == HANDLED else LOOK_EVERY_S
+        assert until(lambda: command.reaches(phase) or command.process.poll() is not None, 180, every_s=every_s)
         code, out, err = command.ends(number)
     assert code == 128 + number, err
     told = [line for line in err.splitlines() if "interrupted" in line or "stopped" in line]
@@ -179,7 +182,7 @@ def test_a_second_signal_while_ending_changes_nothing_of_what_is_left(
     quick_server: RunningServer, tmp_path: Path
 ) -> None:
     with running(tmp_path, "bench", quick_server.target, "-z", "60") as command:
-        assert until(lambda: command.reaches("grpclab.load.worker"), 180)
+        assert until(lambda: command.reaches("grpclab.load.worker"), 180, every_s=LOOK_EVERY_S)
         code, _, _ = command.ends(signal.SIGTERM, signal.SIGINT)
     assert code == 143
 
@@ -232,11 +235,11 @@ def test_workers_in_sessions_of_their_own_do_not_survive(how: dict[str, str], ki
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE) as launcher:
             assert launcher.stdout is not None
             assert launcher.stdout.readline()
-            assert until(lambda: len(family()) == many)
+            assert until(lambda: len(family()) == many, every_s=LOOK_EVERY_S)
             launcher.kill()
     else:
         with launch_command(command) as server:
-            assert until(lambda: len(family()) == many)
+            assert until(lambda: len(family()) == many, every_s=LOOK_EVERY_S)
             if killed == "keeper":
                 server.child.popen.kill()
-    assert until(lambda: not family())
+    assert until(lambda: not family(), every_s=LOOK_EVERY_S)

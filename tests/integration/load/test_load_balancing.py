@@ -12,6 +12,8 @@ from grpclab.factors.config import ClientConfig, TrialConfig
 from grpclab.load.generator import Generator
 from grpclab.load.run import LoadProgress
 from grpclab.status import STATUS_NAMES
+from grpclab.testing import fake_target
+from tests.support.failing_server import BUY, KINDS, failing_server
 from tests.support.generator_help import by_status, load
 from tests.support.processes import until
 from tests.support.replicas import HOSTS, Replica, replicas
@@ -91,6 +93,48 @@ def test_calls_move_on_when_a_server_dies_and_use_it_again_when_it_is_back(
         assert run.traffic.attempts >= run.summary.requests
     assert run.connections_lost == 1
     assert run.outage_s == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_reports_not_serving_gets_no_calls_until_it_serves_again(kind: str) -> None:
+    client = ClientConfig(load_balancing="round_robin", health_checks=True)
+    config = load(client, engine="grpcio", requests=None, duration_s=300.0, concurrency=4)
+    some = 200
+    marks: list[tuple[int, int]] = []
+    """The calls of both servers when it had reported NOT_SERVING, when that had been noticed, and some calls later."""
+
+    def act() -> None:
+        counts = (len(first.attempts), len(second.attempts))
+        if not marks:
+            if min(counts) > some:
+                second.report(False)
+                marks.append(counts)
+        elif len(marks) < 3 and counts[0] > marks[-1][0] + some:
+            marks.append(counts)
+            if len(marks) == 3:
+                second.report(True)
+
+    def is_back(_: LoadProgress) -> str | None:
+        return "it is back" if len(marks) == 3 and len(second.attempts) > marks[-1][1] else None
+
+    with failing_server(kind) as first:
+        port = first.address.partition(":")[2]
+        with (
+            failing_server(kind, address=f"127.0.0.2:{port}") as second,
+            Generator(config, f"127.0.0.1,127.0.0.2:{port}", call=BUY) as generator,
+        ):
+            run = generator.measure(tick=act, stop_when=is_back)
+    assert run.stopped_because == "it is back"
+    assert set(run.summary.errors_by_status) <= {"NOT_ENDED"}
+    assert marks[1][1] == marks[2][1]
+
+
+def test_a_server_without_a_health_service_counts_as_healthy() -> None:
+    client = ClientConfig(load_balancing="round_robin", health_checks=True)
+    config = load(client, engine="grpcio", requests=20, concurrency=2)
+    with fake_target(services=()) as fake, Generator(config, fake.address) as generator:
+        assert by_status(generator.measure()) == {"OK": 20}
+    assert len(fake.calls) == 20
 
 
 def test_a_target_of_several_servers_needs_only_one_that_listens(servers: list[Replica]) -> None:

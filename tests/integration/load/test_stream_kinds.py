@@ -258,7 +258,7 @@ def test_a_client_may_cancel_its_stream_when_its_time_is_over(
 ) -> None:
     levels: dict[str, Level] = {"load.stream_end": "cancel", "load.stream_duration_s": 0.1}
     data = {"pause_ms": 500}  # to a handler of grpcio, the client seems to have closed its side until it is told
-    records, texts = made(server, engine, method, data, tmp_path, calls=6, concurrency=3, levels=levels)
+    records, texts = made(server, engine, method, data, tmp_path, calls=6, concurrency=6, levels=levels)
     served = server.take(6)
     planned_end(records, served)
     assert texts == []
@@ -275,7 +275,7 @@ def test_a_call_beyond_its_deadline_is_counted_once_on_both_sides(
     races = (request.node.callspec.params["server"], engine) == ("go", "grpcio")
     data = {"pause_ms": 60_000}
     levels: dict[str, Level] = {"client.deadline_s": 0.2}
-    records, _ = made(server, engine, method, data, tmp_path, calls=6, concurrency=3, levels=levels)
+    records, _ = made(server, engine, method, data, tmp_path, calls=6, concurrency=6, levels=levels)
     served = server.take(6)
     ended = statuses(records)
     assert sum(ended.values()) == 6

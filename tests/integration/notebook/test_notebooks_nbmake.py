@@ -83,7 +83,7 @@ def test_every_figure_of_explore_is_followed_by_a_sentence_out_of_the_data(
     cells = nbformat.read(run("explore"), as_version=4).cells
     said = "".join(o.get("text", "") for cell in cells for o in cell.get("outputs", []) if o.output_type == "stream")
     assert "Throughput correlates most strongly with " in said
-    assert "optimized-c64 against basic-c64: throughput " in said
+    assert "optimized-c8 against basic-c8: throughput " in said
     assert "absolute figures can be compared" in said
     for cell in cells:
         kinds = [list(o.get("data", {})) or ["text"] for o in cell.get("outputs", [])]

@@ -30,7 +30,7 @@ SMALL = """
 headline = "server.threads=4"
 profile = false
 [set]
-load = {requests = 40, duration_s = 2.0, warmup_s = 0.05, concurrency = 4, engine = "wire"}
+load = {requests = 40, duration_s = 0.3, warmup_s = 0.05, concurrency = 4, engine = "wire"}
 client.pooling = "shared"
 [factors]
 server.threads = [4]
@@ -237,7 +237,7 @@ app-dir = "code"
 method = "greet.GreeterService/Tell"
 data = {id = 1}
 [set]
-load = {requests = 30, duration_s = 2.0, warmup_s = 0.05, concurrency = 4}
+load = {requests = 30, duration_s = 0.3, warmup_s = 0.05, concurrency = 4}
 [factors]
 arg.shelf = [4, "the top"]
 env.SHOP = ["open", "none"]

@@ -270,12 +270,12 @@ def test_killing_any_process_leaves_nothing_behind_and_loses_no_finished_group(
 def test_a_second_run_is_refused_and_ctrl_c_stops_the_first_with_one_line(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [sys.executable, "-m", "grpclab", *STUDY]
+    command = [sys.executable, "-m", "grpclab", *STUDY, "--profile=false"]
     study = subprocess.Popen(
         command, cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     wait_for("worker")
-    assert commands.main(STUDY) == 2
+    assert commands.main([*STUDY, "--profile=false"]) == 2
     assert "is being measured by another process" in capsys.readouterr().err
     assert until(lambda: len(groups_of(root)) >= 1, 180)
     wait_for("worker")

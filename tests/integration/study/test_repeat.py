@@ -49,7 +49,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def plan(*, blocks: int = 1) -> dict[str, Any]:
     """Two configurations, 50 calls or 2 s each."""
-    load: dict[str, Level] = {"load.engine": "wire", "load.requests": 50, "load.duration_s": 2.0, "load.warmup_s": 0.05}
+    load: dict[str, Level] = {"load.engine": "wire", "load.requests": 50, "load.duration_s": 0.3, "load.warmup_s": 0.05}
     return plan_of_two({**load, "client.pooling": "shared"}, blocks=blocks)
 
 
@@ -144,7 +144,7 @@ def test_a_long_name_stays_a_name(root: Path) -> None:
 
 def commands(a: str, b: str, **subject: Any) -> dict[str, Any]:
     """A manifest of `grpclab compare` with two commands."""
-    config = TrialConfig().replace({"load.requests": 50, "load.duration_s": 2.0, "load.warmup_s": 0.05})
+    config = TrialConfig().replace({"load.requests": 50, "load.duration_s": 0.3, "load.warmup_s": 0.05})
     sides = {
         name: Side(label=name, config=config, subject=Subject(target=Target(command=command), **subject))
         for name, command in (("a", a), ("b", b))

@@ -88,7 +88,7 @@ def test_what_cannot_be_replayed_is_one_line(folder: Path, before: str, after: s
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("engine", ["wire", "grpcio"])
+@pytest.mark.parametrize("engine", ["wire", pytest.param("grpcio", marks=pytest.mark.long)])  # its: test_record.py
 def test_both_sides_of_a_comparison_get_the_recorded_calls_at_their_times(engine: str, folder: Path) -> None:
     path = folder / "day.calls"
     settings: dict[str, Any] = {"load.arrival": f"replay:{path}@4", "load.engine": engine}

@@ -21,7 +21,7 @@ from tests.support.histories import CALL, WORKS, History, application, applicati
 from tests.unit.system.test_virtual_environments import wheel
 
 APP = ["--app", "shop.server:register", "--call", CALL, "--data", '{"name": "x"}']
-SMALL = ["-n", "60", "-z", "60", "--warmup", "0.05", "-c", "2", "--blocks", "6"]
+SMALL = ["-n", "60", "-z", "0.4", "--warmup", "0.05", "-c", "2", "--blocks", "6"]
 SLOW, QUICK = 0.02, 0.002
 
 

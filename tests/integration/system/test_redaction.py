@@ -430,7 +430,7 @@ def test_planted_secrets_are_in_no_file_and_on_no_stream(
     variables = {"GRPCLAB_ROOT": str(tmp_path), "DB_PASSWORD": f"{TOKEN}-inherited", "APP": f"{TOKEN}-app"}
     words = ["compare", "--a-cmd", command, "--b-cmd", f"{command} again", "--blocks", "2", "--study", "mine"]
     words += ["--call", "greet.GreeterService/SayHello", "--proto", str(PROTO)]
-    words += ["-n", "40", "--warmup", "0", "--metadata-file", str(tmp_path / "metadata")]
+    words += ["-n", "40", "-z", "0.3", "--warmup", "0", "--metadata-file", str(tmp_path / "metadata")]
     words += ["--metadata", f"authorization=Bearer {TOKEN}-given", "--metadata", "x-app=env:APP"]
     monkeypatch.chdir(tmp_path)
 

@@ -30,7 +30,7 @@ def _plan(parameters: StudyParameters, _: int) -> StudyPlan:
     return replace(
         planned.plan(blocks=parameters.blocks),
         headline=headline("many threads against few", "chatter", "few", "many", labels=("few", "many")),
-        profiled=("many",),
+        profiled=("many",) if parameters.profile else (),
         without_aa=True,
     )
 

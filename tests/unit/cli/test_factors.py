@@ -90,6 +90,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "client.circuit_breaker": ("4", "load.engine=grpcio"),
     "client.circuit_breaker_open_s": ("4", "client.circuit_breaker=5 load.engine=grpcio"),
     "client.circuit_breaker_statuses": ("ABORTED", "client.circuit_breaker=5 load.engine=grpcio"),
+    "client.health_checks": ("true", "client.load_balancing=round_robin load.engine=grpcio"),
     "client.load_balancing": ("round_robin", "load.engine=grpcio"),
     "client.retry_statuses": ("ABORTED", "client.retries=2 load.engine=grpcio"),
     "load.engine": ("grpcio", ""),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from grpclab.cli import commands
 from grpclab.study.parameters import DESIGNS, StudyParameters
 from tests.support.option_rows import OPTIONS, Acts, Refused, Row
-from tests.support.watched import Watched
+from tests.support.watched import Observed, Watched
 
 
 def options_of(command: str) -> set[str]:
@@ -25,6 +26,18 @@ def options_of(command: str) -> set[str]:
 def observe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with pytest.MonkeyPatch.context() as patch:
         yield Watched(patch, tmp_path_factory.mktemp("options"))
+
+
+@pytest.fixture(scope="module")
+def without(observe: Watched) -> Callable[[str, str], Observed]:
+    """What a command does with these words, seen once for all rows to which an option is added."""
+    return functools.cache(lambda command, words: dict(observe(command, words)))
+
+
+@pytest.fixture(scope="module")
+def without_in_a_file(observe: Watched) -> Callable[[str], Observed]:
+    """The same of `bench` with these words in a file."""
+    return functools.cache(lambda words: dict(observe("bench", as_file(words))))
 
 
 # ---- options -----------------------------------------------------------------------------------------------------
@@ -44,12 +57,14 @@ ROWS = [(command, option, row) for command, rows in OPTIONS.items() for option, 
 @pytest.mark.parametrize(
     ("command", "option", "row"), ROWS, ids=[f"{c}-{o}-{type(r).__name__}-{r.words}" for c, o, r in ROWS]
 )
-def test_an_option_does_what_its_row_says(observe: Watched, command: str, option: str, row: Row) -> None:
+def test_an_option_does_what_its_row_says(
+    observe: Watched, without: Callable[[str, str], Observed], command: str, option: str, row: Row
+) -> None:
     if isinstance(row, Acts):
-        without = dict(observe(command, row.after)).get(row.proof)
+        before = without(command, row.after).get(row.proof)
         seen = observe(command, f"{row.after} {row.words}")
         assert seen["code"] != 2 or row.proof == "code", seen["stderr"]
-        assert seen.get(row.proof) != without
+        assert seen.get(row.proof) != before
         assert not re.search("no effect( on A and B)?: ", seen["stderr"] + seen["stdout"])
     elif isinstance(row, Refused):
         seen = observe(command, row.words)
@@ -83,12 +98,14 @@ IN_FILE = [
 
 
 @pytest.mark.parametrize(("option", "row"), IN_FILE, ids=[f"{o}-{type(r).__name__}-{r.words}" for o, r in IN_FILE])
-def test_an_option_in_a_file_does_what_its_flag_does(observe: Watched, option: str, row: Row) -> None:
+def test_an_option_in_a_file_does_what_its_flag_does(
+    observe: Watched, without_in_a_file: Callable[[str], Observed], option: str, row: Row
+) -> None:
     after = row.after if isinstance(row, Acts) else ""
     seen = dict(observe("bench", as_file(f"{after} {row.words}")))
     if isinstance(row, Acts):
         assert seen["code"] != 2, seen["stderr"]
-        assert seen.get(row.proof) != observe("bench", as_file(after)).get(row.proof)
+        assert seen.get(row.proof) != without_in_a_file(after).get(row.proof)
     elif isinstance(row, Refused):
         assert seen["code"] == 2
         assert row.where in seen["stderr"]

@@ -30,6 +30,9 @@ def test_a_policy_names_the_attempts_and_the_statuses_and_has_a_throttle() -> No
 def test_load_balancing_is_asked_for_beside_retries_or_alone() -> None:
     alone = json.loads(service_config(ClientConfig(load_balancing="round_robin")))
     assert alone == {"loadBalancingConfig": [{"round_robin": {}}]}
+    checked = json.loads(service_config(ClientConfig(load_balancing="round_robin", health_checks=True)))
+    assert checked == {**alone, "healthCheckConfig": {"serviceName": ""}}
+    assert service_config(ClientConfig(health_checks=True)) == ""
     both = json.loads(service_config(ClientConfig(load_balancing="round_robin", retries=1)))
     assert both.items() > alone.items()
 
@@ -42,6 +45,7 @@ def test_a_call_counts_as_often_as_it_may_be_sent(levels: dict[str, Any], times:
 
 
 NAMES = ("client.retries", "client.load_balancing", "client.circuit_breaker")
+OF_BALANCING = ("client.health_checks",)
 OF_RETRIES = ("client.retry_statuses",)
 OF_BREAKER = ("client.circuit_breaker_open_s", "client.circuit_breaker_statuses")
 
@@ -49,11 +53,12 @@ OF_BREAKER = ("client.circuit_breaker_open_s", "client.circuit_breaker_statuses"
 @pytest.mark.parametrize(
     ("levels", "idle"),
     [
-        ({}, {*NAMES, *OF_RETRIES, *OF_BREAKER}),
-        ({"client.retries": 2, "client.circuit_breaker": 2}, {*NAMES, *OF_RETRIES, *OF_BREAKER}),
-        ({"load.engine": "grpcio"}, {*OF_RETRIES, *OF_BREAKER}),
-        ({"load.engine": "grpcio", "client.retries": 2}, {*OF_BREAKER}),
-        ({"load.engine": "grpcio", "client.circuit_breaker": 2}, {*OF_RETRIES}),
+        ({}, {*NAMES, *OF_BALANCING, *OF_RETRIES, *OF_BREAKER}),
+        ({"client.retries": 2, "client.circuit_breaker": 2}, {*NAMES, *OF_BALANCING, *OF_RETRIES, *OF_BREAKER}),
+        ({"load.engine": "grpcio"}, {*OF_BALANCING, *OF_RETRIES, *OF_BREAKER}),
+        ({"load.engine": "grpcio", "client.retries": 2}, {*OF_BALANCING, *OF_BREAKER}),
+        ({"load.engine": "grpcio", "client.circuit_breaker": 2}, {*OF_BALANCING, *OF_RETRIES}),
+        ({"load.engine": "grpcio", "client.load_balancing": "round_robin"}, {*OF_RETRIES, *OF_BREAKER}),
     ],
 )
 def test_these_features_need_engine_grpcio_and_their_details_need_them(

@@ -249,9 +249,14 @@ def test_without_trials_there_is_no_figure(
     assert not draw(empty.finished())
 
 
+@pytest.fixture(scope="module")
+def blocks(study: FinishedStudy) -> list[FigureBlock]:
+    """Every figure of a report."""
+    return [block for section in sections(study) for block in section.figures]
+
+
 @pytest.mark.parametrize("narrow", [False, True])
-def test_no_words_in_a_picture_are_cut_off_or_lie_on_others(study: FinishedStudy, narrow: bool) -> None:
-    blocks = [block for section in sections(study) for block in section.figures]
+def test_no_words_in_a_picture_are_cut_off_or_lie_on_others(blocks: list[FigureBlock], narrow: bool) -> None:
     assert len(blocks) > 10
     assert [f"{block.title}: {fault}" for block in blocks for fault in words_out_of_place(block, narrow)] == []
 

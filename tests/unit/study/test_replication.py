@@ -19,9 +19,10 @@ from grpclab.analysis import Judgement, analyse
 from grpclab.analysis.claims.claim import CONDITION, FAILS, HOLDS, NOT_EXPRESSIBLE, UNDECIDED, VERDICTS, combined
 from grpclab.analysis.claims.load_claims import CLAIMED_RATIO
 from grpclab.analysis.claims.replication import COLUMNS, claims
+from grpclab.analysis.inference.edition import rules_of
 from grpclab.analysis.inference.verdict import Comparison
-from grpclab.analysis.judgement import compare_planned, headline_of, judge_family, other_comparisons
-from grpclab.analysis.study_plan import ArgumentRow, StudyPlan
+from grpclab.analysis.judgement import adjust_family, compare_planned, headline_of, other_comparisons
+from grpclab.analysis.study_plan import ArgumentRow, PlannedComparison, StudyPlan
 from grpclab.factors.config import TrialConfig
 from grpclab.metrics import MEASURED
 from grpclab.report.finished import FinishedStudy
@@ -74,19 +75,34 @@ def trials(changes: Changes | None = None, *, blocks: int = 6, noise: float = 0.
     return pd.DataFrame(rows)
 
 
-def compared(made: pd.DataFrame) -> list[Comparison]:
+KNOWN: dict[tuple[object, ...], Comparison] = {}
+"""Comparisons by what they are of: the trials of a configuration depend on no change but its own."""
+
+
+def compared(changes: Changes | None = None, *, blocks: int = 6, noise: float = 0.005) -> list[Comparison]:
     """The headline and the other comparisons, as `analyse` makes them, without the rest of its work."""
-    headline = compare_planned(made, headline_of(PLANNED), PLANNED, exact=True)
-    return [headline, *judge_family(made, other_comparisons(PLANNED), PLANNED)]
+    made = trials(changes, blocks=blocks, noise=noise)
+
+    def one(planned: PlannedComparison, *, family: str = "", exact: bool = False) -> Comparison:
+        changed = [repr((changes or {}).get(name)) for name in (planned.baseline, planned.candidate)]
+        key = (planned.directed, blocks, noise, *changed)
+        if key not in KNOWN:
+            KNOWN[key] = compare_planned(made, planned, PLANNED, family=family, exact=exact)
+        return KNOWN[key]
+
+    family = other_comparisons(PLANNED)
+    others = [one(planned, family=planned.metric) for planned in family]
+    return [one(headline_of(PLANNED), exact=True), *adjust_family(others, family, rules_of(PLANNED))]
 
 
 def judged(changes: Changes | None = None, *, blocks: int = 6, noise: float = 0.005) -> pd.DataFrame:
     """The claims of such a study, by their names."""
     made = trials(changes, blocks=blocks, noise=noise)
-    return claims(made, compared(made), PLANNED).set_index("claim")
+    return claims(made, compared(changes, blocks=blocks, noise=noise), PLANNED).set_index("claim")
 
 
 def test_the_comparisons_of_these_tests_are_those_of_a_study() -> None:
+    compared()  # of which the next ones take over what has not changed
     made = trials({"optimized": {"throughput_rps": 1500.0}})
     pd.testing.assert_frame_equal(
         judged({"optimized": {"throughput_rps": 1500.0}}),
@@ -237,8 +253,9 @@ def test_277_per_cent_within_a_wide_interval_are_not_decided() -> None:
 @settings(max_examples=6)
 @given(ratio=st.floats(0.5, 12), noise=st.floats(0.001, 0.3), blocks=st.integers(1, 8))
 def test_a_verdict_on_throughput_never_contradicts_its_interval(ratio: float, noise: float, blocks: int) -> None:
-    made = trials(rps(optimized=1000 * ratio, optimized_wire=1000 * ratio), blocks=blocks, noise=noise)
-    headline, *others = compared(made)
+    changes = rps(optimized=1000 * ratio, optimized_wire=1000 * ratio)
+    made = trials(changes, blocks=blocks, noise=noise)
+    headline, *others = compared(changes, blocks=blocks, noise=noise)
     found = claims(made, [headline, *others], PLANNED).set_index("claim").loc["throughput", "verdict"]
     high = headline.ci_high
     if blocks < 3:

@@ -141,6 +141,7 @@ def test_packages_are_found_before_those_of_the_other_interpreter_and_the_others
     assert kept == {Path(made.python).parent.parent.name}, "nothing else is left"
 
 
+@pytest.mark.long
 def test_what_cannot_be_installed_is_told_in_one_line_and_leaves_nothing(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(UsageError) as caught:
         environment(sys.executable, ["no-such-package-of-ours==7"])
