@@ -52,7 +52,9 @@ def idle_features(config: TrialConfig) -> dict[str, str]:
         reasons["client.load_balancing"] = "a connection of the wire engine leads to one server; set engine=grpcio"
         reasons["client.circuit_breaker"] = "the wire engine has no circuit breaker; set engine=grpcio"
     if "client.load_balancing" in reasons or config.client.load_balancing == "pick_first":
-        reasons["client.health_checks"] = "this needs round robin; set load_balancing=round_robin and engine=grpcio"
+        reasons["client.health_checks"] = (
+            "health checks need round robin; set load_balancing=round_robin and engine=grpcio"
+        )
     if "client.retries" in reasons or not config.client.retries:
         reasons["client.retry_statuses"] = "retries are off; set retries and engine=grpcio"
     if "client.circuit_breaker" in reasons or config.client.circuit_breaker is None:
