@@ -22,8 +22,6 @@ from grpclab.report.finished import FinishedStudy
 
 MOST_OTHERS = 8
 """So many other comparisons stand below the headline."""
-NARROW_TICKS = 5
-"""So many ticks at most on a phone."""
 _LONGEST_TITLE = {"wide": 58, "narrow": 46}
 
 
@@ -44,7 +42,7 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
 
     def draw(figure: Figure, narrow: bool) -> None:
         ax = figure.subplots()
-        theme.ratio_axis(ax, [*reach(shown), *study.margins], most=NARROW_TICKS if narrow else 7, pad=0.06)
+        theme.ratio_axis(ax, [*reach(shown), *study.margins], most=4 if narrow else 7, pad=0.06)
         band(ax, study.margins)
         low, high = ax.get_xlim()
         across = ax.get_yaxis_transform()

@@ -15,7 +15,6 @@ from grpclab import quantities as qty
 from grpclab.analysis import Comparison
 from grpclab.report import theme, words
 from grpclab.report.figures import forest
-from grpclab.report.figures.headline import NARROW_TICKS
 from grpclab.report.figures.history import history
 from grpclab.report.figures.ratio_marks import dot, reach
 from grpclab.report.grouping import grouped
@@ -45,11 +44,6 @@ def test_there_are_no_more_ticks_than_fit(low: float, high: float, most: int) ->
     assert 1.0 in ticks
     spans = [math.log(b / a) for a, b in itertools.pairwise(ticks)]
     assert all(span >= math.log(high / low) * 0.4 / most for span in spans)
-
-
-@pytest.mark.parametrize("ends", [(0.85, 4.3), (0.9, 3.2), (0.8, 7.0), (0.97, 1.06)])
-def test_the_headline_has_more_ticks_on_a_phone_than_the_one_at_1(ends: tuple[float, float]) -> None:
-    assert len(theme.ratio_ticks(*ends, most=NARROW_TICKS)) >= 3
 
 
 def test_an_interval_that_goes_on_beyond_the_picture_ends_in_arrowheads() -> None:
