@@ -17,6 +17,7 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis.answer_comparison import answers_caution, answers_notes
 from grpclab.analysis.claims import replication
+from grpclab.analysis.claims.claim import listing
 from grpclab.analysis.disagreement import Judged, disagreement_note
 from grpclab.analysis.inference.edition import Rules, rules_of
 from grpclab.analysis.inference.pairing import trials_of_pair
@@ -342,6 +343,5 @@ def _gaps_warnings(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _some(titles: Sequence[str]) -> str:
-    distinct = list(dict.fromkeys(titles))
-    more = f" and {len(distinct) - 4} more" if len(distinct) > 4 else ""
-    return ", ".join(f"'{title}'" for title in distinct[:4]) + more
+    distinct = [f"'{title}'" for title in dict.fromkeys(titles)]
+    return listing([*distinct[:4], f"{len(distinct) - 4} more"] if len(distinct) > 4 else distinct)

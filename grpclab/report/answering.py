@@ -78,7 +78,7 @@ def more(study: FinishedStudy) -> Iterator[str]:
     for text in texts:
         said = text.removeprefix("But ").rstrip(".")
         if said and not any(said in warning for warning in study.warnings):
-            yield words.typeset(text)
+            yield words.as_sentence(words.typeset(text))
 
 
 def _names(study: FinishedStudy) -> tuple[str, str, str]:

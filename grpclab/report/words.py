@@ -94,6 +94,11 @@ def as_subject(title: str) -> str:
     return f"{title}," if ", " in title else title
 
 
+def as_sentence(text: str) -> str:
+    """A note as a sentence of its own, with a capital and a full stop."""
+    return f"{sentence_case(text).rstrip('.')}."
+
+
 def typeset(text: str) -> str:
     """A sentence that was written for a terminal too, with the signs of a page: ``2.1x`` as 2.1×, ``us`` as µs.
 
@@ -106,8 +111,8 @@ _TIMES = re.compile(r"(?<=\d)x(?![\w=.])")
 _MICRO = re.compile(r"(?<=\d) us\b")
 _PERCENT = re.compile(r"(?<=\d) %(?!\w)")
 
-_NAME = re.compile(r"[._=/:\\{}]\S")
-"""What no word of English has inside it."""
+_NAME = re.compile(r"[._=/:\\{}]\S|^p\d")
+"""What no word of English has inside it, or the name of a percentile."""
 
 
 def listing(words: Iterable[str]) -> str:

@@ -92,7 +92,7 @@ def no_delay(mapping: Sequence[ArgumentRow]) -> TestedClaim:
     return TestedClaim(
         claim="no-delay",
         claimed="TCP_NODELAY lowers latency",
-        done="grpcio was searched for such a setting",
+        done="the settings of grpcio were searched for an equivalent",
         result=(row.note or "there is no such setting") if row and missing else "it was not measured",
         verdict=NOT_EXPRESSIBLE if missing else UNDECIDED,
     )

@@ -68,7 +68,7 @@ def table(study: FinishedStudy) -> Table | None:
             [
                 (study.title(configuration), below(name(configuration))),
                 (bold(resource), *more),
-                words.typeset(words.sentence_case(words.plain(limit.evidence or "no reason given"))),
+                words.typeset(words.as_sentence(words.plain(limit.evidence or "no reason given"))),
             ]
         )
     header = ["configuration", "limited by", "evidence"]

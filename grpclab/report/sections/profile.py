@@ -123,8 +123,8 @@ def _accounts(study: FinishedStudy) -> Table | None:
             (
                 "/proc ",
                 small(
-                    "the kernel's own accounting of every thread during the measured window, which disturbs nothing, "
-                    "but does not show what the time was spent on"
+                    "the kernel's own accounting of every thread during the measured window. The accounting disturbs "
+                    "nothing, but does not show what the time was spent on"
                 ),
             )
         ],

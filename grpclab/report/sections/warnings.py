@@ -30,4 +30,8 @@ class ListedWarnings(Composed):
 
 def section(study: FinishedStudy) -> ListedWarnings | None:
     """The warnings; None without any."""
-    return ListedWarnings(texts=tuple(map(words.typeset, study.warnings))) if study.warnings else None
+    return (
+        ListedWarnings(texts=tuple(words.as_sentence(words.typeset(text)) for text in study.warnings))
+        if study.warnings
+        else None
+    )

@@ -174,7 +174,7 @@ def test_a_site_is_built_anew_and_nothing_else_is_ever_removed(project: Path, tm
 
 
 def test_nothing_to_publish_and_a_guide_without_a_title_are_told(tmp_path: Path) -> None:
-    with pytest.raises(DesignError, match="has no report"):
+    with pytest.raises(DesignError, match="contains no reports"):
         site.build(tmp_path, tmp_path / "site")
     with pytest.raises(DesignError, match=r"docs/a\.md has no title"):
         site.guide("a", "words\n", lambda href: href)

@@ -198,7 +198,7 @@ def test_the_first_screen(page: BeautifulSoup, trials: pd.DataFrame) -> None:
     assert_shows(" ".join(found.groups()), agree, len(logs), math.exp(logs.min()), math.exp(logs.max()))
     assert f"once in {round(1 / sign_flip(logs))} studies" in sure.text
     aa = interval(logs_of(trials, "throughput_rps", "basic-c64", "basic-c64-again"))
-    found = re.search(r"against itself gave ([\d.]+)× \(95% interval ([\d.]+) to ([\d.]+)\)", sure.text)
+    found = re.search(r"against itself, the baseline gave ([\d.]+)× \(95% interval ([\d.]+) to ([\d.]+)\)", sure.text)
     assert found
     assert_shows(" ".join(found.groups()), *aa)
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from grpclab.report import Section, answering, assets, content, sections
+from grpclab.report import Section, answering, assets, content, sections, words
 from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
 from grpclab.report.sections import answer, comparisons, machine, sides
@@ -97,7 +97,7 @@ def test_the_verdict_stands_first(page: Page, made: synthetic.MadeStudy) -> None
     assert after.index(shown.confidence) < after.index("block by block") < after.index("The effect of each side")
     assert text.index(made.manifest["question"]) < text.index(shown.sentence)
     for warning in made.verdict["warnings"]:
-        assert warning in text
+        assert words.as_sentence(words.typeset(warning)) in text
 
 
 def test_sections_come_in_the_order_of_reading(made: synthetic.MadeStudy, page: Page) -> None:
