@@ -57,5 +57,5 @@ def idle_features(config: TrialConfig) -> dict[str, str]:
         reasons["client.retry_statuses"] = "retries are off; set retries and engine=grpcio"
     if "client.circuit_breaker" in reasons or config.client.circuit_breaker is None:
         why = "the circuit breaker is off; set circuit_breaker and engine=grpcio"
-        reasons |= dict.fromkeys(("client.circuit_breaker_open_s", "client.circuit_breaker_statuses"), why)
+        reasons |= dict.fromkeys(("client.breaker_open_s", "client.breaker_statuses"), why)
     return reasons

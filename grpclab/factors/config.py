@@ -218,14 +218,14 @@ class ClientConfig:
     )
     circuit_breaker: int | None = _factor(
         None,
-        "failures in a row after which calls are refused for circuit_breaker_open_s; needs engine grpcio",
+        "failures in a row after which calls are refused for breaker_open_s; needs engine grpcio",
         minimum=1,
         maximum=1_000_000,
     )
-    circuit_breaker_open_s: float = _factor(
+    breaker_open_s: float = _factor(
         1.0, "time until one call at a time tries the server again; needs circuit_breaker", minimum=0.001, maximum=3600
     )
-    circuit_breaker_statuses: str = _factor(
+    breaker_statuses: str = _factor(
         "UNAVAILABLE", "statuses that are failures to the circuit breaker; needs circuit_breaker", statuses=True
     )
 

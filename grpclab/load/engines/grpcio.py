@@ -84,9 +84,9 @@ class GrpcioEngine:
         self._clock = clock
         client = config.client
         self._options = client_args(client)
-        failures, open_s = client.circuit_breaker, client.circuit_breaker_open_s
+        failures, open_s = client.circuit_breaker, client.breaker_open_s
         self._breaker = None if failures is None else CircuitBreaker(failures, open_s)
-        self._broken = {STATUS_NAMES.index(name) for name in statuses_of(client.circuit_breaker_statuses)}
+        self._broken = {STATUS_NAMES.index(name) for name in statuses_of(client.breaker_statuses)}
         """The statuses that are failures to the breaker."""
         self._refused_s = 0.0
         self._channels: list[grpc.aio.Channel] = []

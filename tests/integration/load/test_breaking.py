@@ -17,7 +17,7 @@ from tests.support.generator_help import Pooling, by_status, load
 
 OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 FAILURES, OPEN_S, CALLERS = 5, 0.25, 8
-BREAKER = ClientConfig(circuit_breaker=FAILURES, circuit_breaker_open_s=OPEN_S)
+BREAKER = ClientConfig(circuit_breaker=FAILURES, breaker_open_s=OPEN_S)
 
 
 def refused(run: LoadRun) -> int:
@@ -75,7 +75,7 @@ def test_a_status_that_is_not_chosen_does_not_open_it(kind: str) -> None:
 @pytest.mark.parametrize("pooling", ["shared", "per_call"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_an_open_loop_refused_calls_are_counted_and_end_at_once(kind: str, pooling: Pooling) -> None:
-    client = ClientConfig(circuit_breaker=1, circuit_breaker_open_s=3600.0, pooling=pooling)
+    client = ClientConfig(circuit_breaker=1, breaker_open_s=3600.0, pooling=pooling)
     config = load(client, engine="grpcio", requests=60, rate_rps=100.0)
     with (
         failing_server(kind, lambda _, __: UNAVAILABLE) as server,

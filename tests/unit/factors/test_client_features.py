@@ -47,7 +47,7 @@ def test_a_call_counts_as_often_as_it_may_be_sent(levels: dict[str, Any], times:
 NAMES = ("client.retries", "client.load_balancing", "client.circuit_breaker")
 OF_BALANCING = ("client.health_checks",)
 OF_RETRIES = ("client.retry_statuses",)
-OF_BREAKER = ("client.circuit_breaker_open_s", "client.circuit_breaker_statuses")
+OF_BREAKER = ("client.breaker_open_s", "client.breaker_statuses")
 
 
 @pytest.mark.parametrize(
