@@ -107,7 +107,7 @@ def test_sections_that_no_comment_holds_are_named(full: FinishedStudy) -> None:
     made = sections(full)
     text = markdown(full, [*made[:-1], large, made[-1]])
     assert len(text) <= MOST_CHARACTERS
-    assert "Too long for a comment, and only in the report: Large." in text
+    assert "These parts are too long for a comment and are only in the report: Large." in text
     assert f"<summary>{made[-1].title}</summary>" in text
 
 
