@@ -76,7 +76,7 @@ def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStud
     assert len(reasons) >= 3
     assert all(f"- **{escape(term)}:** {escape(told, begins=False)}" in text for term, told in reasons)
     assert full.verdict.warnings
-    assert all(f"- {escape(w)}" in text for w in full.verdict.warnings)
+    assert all(f"- {escape(words.as_sentence(words.typeset(w)))}" in text for w in full.verdict.warnings)
     assert "host lab-1, cpu AMD EPYC 7B13" in text
     assert "grpcio 1.85.1" in text
     assert "commit 0123456789ab with changes, seed 20261123" in text
