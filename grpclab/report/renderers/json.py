@@ -120,7 +120,7 @@ def _piece(piece: Piece) -> dict[str, Any]:
         case Paragraph() | Missing():
             shown = {"text": line_of(piece.text)}
         case _:
-            raise TypeError(f"{type(piece).__name__} is no plain piece")
+            raise TypeError(f"{type(piece).__name__} is not a plain piece")
     return shown
 
 

@@ -61,7 +61,9 @@ def markdown(study: FinishedStudy, made: Sequence[Section] | None = None) -> str
         room -= len(folded) + 2
         parts.append(folded)
     if left_out:
-        parts.append(f"Too long for a comment, and only in the report: {escape(words.listing(left_out))}.")
+        parts.append(
+            f"These parts are too long for a comment and are only in the report: {escape(words.listing(left_out))}."
+        )
     return "\n\n".join(part for part in (*parts, *last) if part) + "\n"
 
 
@@ -104,7 +106,7 @@ def _piece(piece: Piece) -> str:
         case Paragraph() | Missing():
             shown = _line(piece.text, begins=True)
         case _:
-            raise TypeError(f"{type(piece).__name__} is no plain piece")
+            raise TypeError(f"{type(piece).__name__} is not a plain piece")
     return shown
 
 

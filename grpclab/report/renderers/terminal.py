@@ -176,7 +176,7 @@ def _piece(piece: Piece, width: int) -> str:
         case Heading() | Paragraph() | Missing():
             shown = _wrapped(piece.text, width)
         case _:
-            raise TypeError(f"{type(piece).__name__} is no plain piece")
+            raise TypeError(f"{type(piece).__name__} is not a plain piece")
     return shown
 
 

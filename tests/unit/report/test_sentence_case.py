@@ -17,6 +17,7 @@ from grpclab.report.words import sentence_case
         "shop.server:register with threads",
         "./srv",
         "env.gomaxprocs",
+        "p99: 3 ms",
         "",
     ],
 )
@@ -24,6 +25,6 @@ def test_a_name_keeps_its_case(text: str) -> None:
     assert sentence_case(text) == text
 
 
-@pytest.mark.parametrize(("text", "told"), [("the baseline", "The baseline"), ("p99: 3 ms", "P99: 3 ms"), ("a", "A")])
+@pytest.mark.parametrize(("text", "told"), [("the baseline", "The baseline"), ("a", "A")])
 def test_a_word_gets_a_capital(text: str, told: str) -> None:
     assert sentence_case(text) == told

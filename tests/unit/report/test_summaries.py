@@ -76,7 +76,7 @@ def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStud
     assert len(reasons) >= 3
     assert all(f"- **{escape(term)}:** {escape(told, begins=False)}" in text for term, told in reasons)
     assert full.verdict.warnings
-    assert all(f"- {escape(w)}" in text for w in full.verdict.warnings)
+    assert all(f"- {escape(words.as_sentence(words.typeset(w)))}" in text for w in full.verdict.warnings)
     assert "host lab-1, cpu AMD EPYC 7B13" in text
     assert "grpcio 1.85.1" in text
     assert "commit 0123456789ab with changes, seed 20261123" in text
@@ -107,7 +107,7 @@ def test_sections_that_no_comment_holds_are_named(full: FinishedStudy) -> None:
     made = sections(full)
     text = markdown(full, [*made[:-1], large, made[-1]])
     assert len(text) <= MOST_CHARACTERS
-    assert "Too long for a comment, and only in the report: Large." in text
+    assert "These parts are too long for a comment and are only in the report: Large." in text
     assert f"<summary>{made[-1].title}</summary>" in text
 
 
