@@ -23,6 +23,7 @@ from grpclab.report.renderers.terminal import WIDTH, table
 from grpclab.report.sections import interleaving
 from grpclab.study.designs.grouping import NOT_COMPARED, grouped
 from grpclab.study.stored_groups import slices_of, stored_groups
+from grpclab.text.markdown import escape
 from tests.support import synthetic
 from tests.support.interleaved import interleaved, slices
 from tests.support.pages import html_of
@@ -189,7 +190,7 @@ def test_terminal_and_markdown_say_the_same_in_a_line(study: FinishedStudy) -> N
     shown = table(study)
     assert line.replace("µ", "u") in " ".join(shown[shown.index("measured together: ") :].splitlines())
     assert all(len(row) <= WIDTH for row in shown.splitlines())
-    assert "**measured together:**" in markdown(study)
+    assert escape(line, begins=False) in markdown(study)
 
 
 def test_a_comparison_whose_sides_are_measured_in_turn_says_so_with_its_reason(made: FinishedStudy) -> None:
