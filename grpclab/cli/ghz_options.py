@@ -153,4 +153,4 @@ def _check_together(words: Sequence[str]) -> None:
     if "--load-schedule" in names and _RATES & set(names) and not {"const", "--load-schedule=const"} & set(words):
         raise UsageError("--load-schedule and --rate both set the rate: remove one of them")
     if "--async" in names and not (_RATES | {"--load-schedule"}) & set(names):
-        raise UsageError("--async needs a rate, so that calls are sent when they are due: add --rps")
+        raise UsageError("--async requires a rate, so that calls are sent when they are due: add --rps")

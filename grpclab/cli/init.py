@@ -32,9 +32,8 @@ def run(options: Options) -> int:
     """Write the file; returns the exit code."""
     path = Path(options.file)
     if path.exists():
-        raise UsageError(
-            invalid("--file", options.file, "a file that does not exist yet; remove this one, or choose another name")
-        )
+        expected = "the name of a new file, but this file already exists; remove it or choose another name"
+        raise UsageError(invalid("--file", options.file, expected))
     if bool(options.target) == bool(options.app):
         raise UsageError("expected either grpclab init ADDRESS or grpclab init --app MODULE:NAME")
     from grpclab.servers.target import Address, App

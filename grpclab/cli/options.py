@@ -121,7 +121,7 @@ def security_group(title: str) -> OptionGroup:
         ),
         Flag("--cacert", metavar="FILE", help="root certificates to trust, in PEM; implies --tls"),
         Flag("--cert", metavar="FILE", help="the client's certificate, in PEM, if the server requires one"),
-        Flag("--key", metavar="FILE", help="the key of --cert, in PEM, without a passphrase"),
+        Flag("--key", metavar="FILE", help="private key for the certificate in --cert, in PEM, without a passphrase"),
         Flag(
             "--server-name",
             metavar="NAME",

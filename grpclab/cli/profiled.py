@@ -172,9 +172,9 @@ def _writer(path: Path) -> Writer:
 
 
 def _html(stacks: Mapping[str, int], options: Options) -> bytes:
-    note = f"{_name(options)}, {options.duration} s at {options.rate} Hz by py-spy, Python threads at work."
+    note = f"{_name(options)}: active Python threads, sampled by py-spy at {options.rate} Hz for {options.duration} s."
     return flamegraph.page(
-        stacks, heading=f"{sum(stacks.values()):,} samples of threads at work", note=note, handler=options.handler
+        stacks, heading=f"{sum(stacks.values()):,} samples of active threads", note=note, handler=options.handler
     ).encode()
 
 

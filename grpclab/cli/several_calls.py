@@ -98,8 +98,8 @@ def check_several(given: Mapping[str, Any], levels: Collection[str], parts: Mapp
         return False
     if mix and (idle := next((part.replace("_", "-") for part in OF_ONE_CALL if parts.get(part) is not None), None)):
         raise UsageError(
-            f"--{idle} applies to a single call, but several are given: set {idle} in that call's [[call]] table in a "
-            "file"
+            f"--{idle} applies to a single call, but several calls are given; in a configuration file, set {idle} in "
+            "the [[call]] table of each call it applies to"
         )
     shared = {name: part for name, part in parts.items() if name not in OF_ONE_CALL}
     plan.check_call(called(given), levels, **shared)

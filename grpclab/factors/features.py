@@ -1,6 +1,6 @@
 """The features of a production service, each with the levels of the factors that it takes.
 
-The variant `production` is `optimized` with those of them that are in it. The design ``production`` measures what each
+The `production` variant is `optimized` with those of them that are in it. The design ``production`` measures what each
 one costs; docs/production.md says what they are for.
 """
 
@@ -25,7 +25,7 @@ class Feature:
     of_client: bool = False
     """Whether it is the client's. It is then tried with engine `grpcio`, and what it costs is the client's CPU time."""
     in_production: bool = True
-    """Whether the variant `production` has it."""
+    """Whether the `production` variant has it."""
     library: str = ""
     """The module that it needs, and that only the `extra` installs; "" for none."""
     extra: str = ""

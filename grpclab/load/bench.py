@@ -330,7 +330,7 @@ async def bench(
     plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1 and not mix)
     pairs, calls = metadata_words(metadata), mixed_calls(mix) if mix else ()
     if calls and (name or data is not None):
-        raise UsageError("mix and call (or data) both specify what to call: use only one of them")
+        raise UsageError("mix cannot be combined with call or data")
     allowance = allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s)
 
     options = data_options or DataOptions()

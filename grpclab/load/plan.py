@@ -139,10 +139,7 @@ def load_plan(
             notes.append(f"the load lasts {shape.length_s:g} s, as long as the concurrency schedule")
         idle = next((one for one in OF_A_RATE if one in levels and not (shape.callers and one == "load.arrival")), None)
         if idle is not None:
-            raise UsageError(
-                f"invalid {idle}={format_level(levels[idle])}: expected a rate as well, since it applies only to an "
-                "open loop; add --rate"
-            )
+            raise UsageError(f"{idle}={format_level(levels[idle])} applies only to an open loop: add --rate")
     if levels.get("load.duration_s") is not None and levels.get("load.requests") is None:
         levels["load.requests"] = None  # a duration alone is a bound of its own
     config = TrialConfig().replace(levels)

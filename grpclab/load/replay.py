@@ -129,8 +129,10 @@ def _fixed(calls: Sequence[RecordedCall], given: Pairs, file: DataFile) -> Pairs
     for call in calls:
         for key, value in call.metadata:
             if value == credentials.MASK and key not in keys:
-                expected = f"--metadata {key}=... as well, since its value is secret and was not recorded"
-                raise UsageError(invalid("--data-file", str(file.path), expected))
+                raise UsageError(
+                    f"the recording {file.path} requires --metadata {key}=..., because the value is secret and was not "
+                    "recorded"
+                )
     first = _own(calls[0], keys)
     same = all(_own(call, keys) == first for call in calls)
     return (*given, *(literal_pair(*pair) for pair in (first if same else ())))

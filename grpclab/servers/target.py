@@ -90,7 +90,7 @@ class Target:
                     raise UsageError(
                         f"TLS options apply only to {wanted}; for a server that grpclab hosts, set server.tls"
                     )
-                raise UsageError(invalid(_written(name), value, f"{wanted} as well"))
+                raise UsageError(f"{_written(name)} requires {wanted}")
         if self.ready:
             _check_ready(self.ready)
         if self.ready_timeout_s is not None and not 0 < self.ready_timeout_s <= MOST_START_S:

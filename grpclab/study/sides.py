@@ -242,10 +242,10 @@ def _check(options: PairOptions) -> None:
     levels = set(options.settings).union(*options.own.values())
     check_call(options.called or None, levels, data=options.data, proto=options.proto, proto_path=options.proto_path)
     if options.mix and (options.call or options.data is not None):
-        raise UsageError("mix and call (or data) both specify what to call: use only one of them")
+        raise UsageError("mix cannot be combined with call or data")
     idle = next((name for name in ("check", "ignore_fields") if getattr(options, name)), "")
     if options.mix and idle:
-        raise UsageError(f"{idle} applies to a single call of a mix: set it in the table of that call")
+        raise UsageError(f"{idle} applies to a single call: set it in the table of each call it applies to")
     parse_metadata(metadata_words(options.metadata))
 
 

@@ -220,7 +220,7 @@ class SlicedPasses:
         name = disturber(readings, shared)
         if name in self._running:
             cores = ServerAccount.of(name, readings).outside_cores
-            return name, f"its server uses {cores:.1%} of a core when it has no calls"
+            return name, f"its server uses {cores:.1%} of a core even while no calls are in progress"
         common = common_cores(readings, shared)
         for each in self._up() if last or passed >= WORKS_ON_PASSES else ():
             account = ServerAccount.of(each.name, readings)

@@ -100,7 +100,7 @@ class EncodingProgress:
         if self._told or elapsed_s < SILENT_S:
             return
         self._told = True
-        text = f"encoding requests, once for the study: {encoded:,}"
+        text = f"encoding requests (once per study): {encoded:,}"
         if planned:
             text += f" of {planned:,}, about {qty.rough_duration(elapsed_s * (planned - encoded) / encoded)} left"
         self._write(text)

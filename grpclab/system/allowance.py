@@ -60,7 +60,7 @@ def allowed(
     ceilings = {"--max-rate": rate_rps, "--max-calls": calls, "--max-time": time_s}
     if not remote:
         if given := next((name for name, value in ceilings.items() if value is not None), None):
-            raise UsageError(invalid(given, f"{ceilings[given]:g}", "--allow-remote as well"))
+            raise UsageError(f"{given} requires --allow-remote")
         return None
     if rate_rps is None or calls is None or time_s is None:
         missing = ", ".join(name for name, value in ceilings.items() if value is None)

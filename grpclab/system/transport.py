@@ -136,9 +136,7 @@ def security_of(
     cacert, cert, key = str(cacert), str(cert), str(key)
     if bool(cert) != bool(key):
         one, other = ("cert", "key") if cert else ("key", "cert")
-        raise UsageError(
-            invalid(f"{dashes}{one}", cert or key, f"{dashes}{other} as well, since the two belong together")
-        )
+        raise UsageError(f"{dashes}{one} requires {dashes}{other}")
     if cacert and insecure_skip_verify:
         expected = f"no {dashes}insecure-skip-verify, which would not check anything against it"
         raise UsageError(invalid(f"{dashes}cacert", cacert, expected))
@@ -146,8 +144,7 @@ def security_of(
         if text and (not text.isascii() or not text.isprintable() or " " in text or "/" in text):
             raise UsageError(invalid(f"{dashes}{name}", text, "a host name, e.g. shop.example.org"))
     if server_name and not (tls or cacert or cert or insecure_skip_verify):
-        expected = f"{dashes}tls as well; {dashes}authority does not need it"
-        raise UsageError(invalid(f"{dashes}server-name", server_name, expected))
+        raise UsageError(f"{dashes}server-name requires {dashes}tls; {dashes}authority does not")
     security = Security(
         tls=bool(tls or cacert or cert or insecure_skip_verify),
         roots=_certificates(f"{dashes}cacert", cacert) if cacert else None,

@@ -133,7 +133,7 @@ CALL_ROWS: dict[str, list[Row]] = {
         Acts(words=CALL, proof="call.name"),
         Acts(words=MIXED, proof="call.mix"),
         Refused(words="--call a.B/C=none --call a.B/D", where="expected METHOD or METHOD=WEIGHT"),
-        Refused(words=f"{MIXED} --check reply.x>0", where="applies to a single call, but several are given"),
+        Refused(words=f"{MIXED} --check reply.x>0", where="applies to a single call, but several calls are given"),
         Refused(words=f"{CALL} --set load.method=SayHello", where="load.method applies only to grpclab's own greeter"),
     ],
     "data": [
@@ -196,16 +196,16 @@ SECURITY_ROWS: dict[str, list[Row]] = {
     ],
     "cert": [
         Acts(words="--cert client.pem --key client.key", proof="security.certificate"),
-        Refused(words="--cert client.pem", where="expected --key as well"),
+        Refused(words="--cert client.pem", where="--cert requires --key"),
     ],
     "key": [
         Acts(words="--cert client.pem --key client.key", proof="security.key"),
-        Refused(words="--key client.key", where="expected --cert as well"),
+        Refused(words="--key client.key", where="--key requires --cert"),
         Refused(words="--cert client.pem --key client.pem", where="expected a private key in PEM"),
     ],
     "server_name": [
         Acts(words="--server-name shop", proof="security.server_name", after="--tls"),
-        Refused(words="--server-name shop", where="expected --tls as well"),
+        Refused(words="--server-name shop", where="--server-name requires --tls"),
         Refused(words="--tls --server-name a/b", where="expected a host name"),
     ],
     "authority": [Acts(words="--authority shop", proof="security.authority")],
@@ -224,7 +224,7 @@ REMOTE_ROWS: dict[str, list[Row]] = {
     **{
         option.replace("-", "_"): [
             Acts(words=f"--{option} 8", proof=f"allowance.{field}", after=f"--allow-remote {CEILINGS}"),
-            Refused(words=f"--{option} 9", where=f"invalid --{option}=9: expected --allow-remote as well"),
+            Refused(words=f"--{option} 9", where=f"--{option} requires --allow-remote"),
             Refused(words=f"--{option} 0 --allow-remote", where="invalid" if option == "max-calls" else "add"),
         ]
         for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
@@ -603,7 +603,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                     proof=f"allowance.{field}",
                     after=f"--file study.toml --allow-remote {CEILINGS}",
                 ),
-                Refused(words=f"--file study.toml --{option} 9", where="expected --allow-remote as well"),
+                Refused(words=f"--file study.toml --{option} 9", where=f"--{option} requires --allow-remote"),
             ]
             for option, field in (("max-rate", "rate_rps"), ("max-calls", "calls"), ("max-time", "time_s"))
         },
@@ -698,7 +698,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         **{
             option.replace("-", "_"): [
                 Acts(words=f"--{option} 8", proof="b.allowance", after=f"{ELSEWHERE} --allow-remote {CEILINGS}"),
-                Refused(words=f"{ELSEWHERE} --{option} 9", where="expected --allow-remote as well"),
+                Refused(words=f"{ELSEWHERE} --{option} 9", where=f"--{option} requires --allow-remote"),
                 Refused(words=f"{STORED} --{option} 9", where=NOT_STORED),
             ]
             for option in ("max-rate", "max-calls", "max-time")
@@ -708,7 +708,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="basic optimized --ignore-fields time", where="add --call"),
             Refused(
                 words=f"basic optimized {MIXED} --ignore-fields time",
-                where="applies to a single call, but several are given",
+                where="applies to a single call, but several calls are given",
             ),
             Refused(words=f"basic optimized {CALL} --ignore-fields time,,", where="separated by commas"),
             Refused(words=f"{STORED} --ignore-fields time", where=NOT_STORED),
@@ -897,7 +897,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "file": [
             Acts(words="--file my.toml", proof="files", after="localhost:1"),
-            Refused(words="localhost:1 --file study.toml", where="a file that does not exist yet"),
+            Refused(words="localhost:1 --file study.toml", where="this file already exists; remove it"),
         ],
     },
     "notebook": {

@@ -50,7 +50,8 @@ class MixedCall:
         if not 0 < self.weight < math.inf:
             raise UsageError(invalid("weight", f"{self.weight:g}", "a number above 0"))
         if self.name and not _NAME.fullmatch(self.name):
-            raise UsageError(invalid("name", self.name, "at most 40 letters, digits, '_', '-' and '.'"))
+            expected = "at most 40 characters: letters, digits, '_', '-', or '.', not starting with '-' or '.'"
+            raise UsageError(invalid("name", self.name, expected))
         if self.options().is_recorded(self.data):
             raise UsageError(
                 invalid("data-file", self.data[1:], "requests for one call, since a mix cannot contain a recording")

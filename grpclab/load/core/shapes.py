@@ -261,16 +261,14 @@ def complete(levels: dict[str, Level], speed: float | None = None, folder: Path 
     shape: LoadShape = ARRIVALS.resolve(str(levels["load.arrival"]))
     if shape.recording is None:
         if speed is not None:
-            raise UsageError(invalid("--speed", f"{speed:g}", "a replay as well, e.g. --arrival replay:FILE"))
+            raise UsageError("--speed requires a replay, e.g. --arrival replay:FILE")
         return []
     own, notes = shape.recording(), []
     if with_speed and (speed is not None or levels.get("load.rate_rps") not in (None, own.rate_rps)):
         raise UsageError(invalid("load.arrival", word, "no @SPEED, since --speed or a rate already sets it"))
     if speed is not None:
         if levels.get("load.rate_rps") is not None:
-            raise UsageError(
-                invalid("--speed", f"{speed:g}", "no rate as well, since both set the speed of the replay")
-            )
+            raise UsageError("--speed cannot be combined with a rate, because both set the speed of the replay")
         levels["load.rate_rps"] = own.rate_rps * speed
     if of_calls(levels["load.arrival"]) and levels.setdefault("load.warmup_s", 0.0):
         expected = "0 with a replay of calls, since a warm-up would use up the first calls"

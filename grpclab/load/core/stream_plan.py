@@ -83,9 +83,7 @@ def check_streams(load: LoadConfig, name: str, *, sends: bool, receives: bool) -
             if not acts and level != getattr(_UNSET, factor):
                 raise UsageError(invalid(f"load.{factor}", format_level(level), f"{expected}; {name} is {kind}"))
     if load.stream_end == CANCEL and load.stream_duration_s is None:
-        raise UsageError(
-            invalid("load.stream_end", CANCEL, "load.stream_duration_s as well, the time at which to cancel")
-        )
+        raise UsageError(f"load.stream_end={CANCEL} requires load.stream_duration_s, the time at which to cancel")
 
 
 _UNSET: Final = LoadConfig()

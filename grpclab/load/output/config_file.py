@@ -74,7 +74,8 @@ def read_bench_file(
             names = sorted(option_name.replace("_", "-") for option_name in {*options_known, SET})
             near = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0)
             raise UsageError(
-                f"{name}: unknown key {key!r}; did you mean {near[0]!r}? Keys are named like the options of bench"
+                f"{name}: unknown key {key!r}; did you mean {near[0]!r}? Keys have the same names as the "
+                "`grpclab bench` options"
             )
         elif option in options:
             raise UsageError(f"{where} is given twice, with a dash and with an underscore: keep one")

@@ -116,7 +116,7 @@ def _translate(out: dict[str, Any], tables: Mapping[str, Any], key: str, value: 
     elif key in (*OF_SCHEDULE, *OF_CONCURRENCY):
         _translate_schedule(out, tables, key, value, name)
     elif key == "async" and not {"rps", "rate", "load-schedule"} & tables.keys():
-        raise _refused(name, key, value, "a rate as well, so that calls are sent when they are due")
+        raise UsageError(f"{name}: async requires a rate, so that calls are sent when they are due: add rps")
     elif key == "insecure":
         if not isinstance(value, bool):
             raise _refused(name, key, value, "true or false")
@@ -132,13 +132,15 @@ def _translate_schedule(out: dict[str, Any], tables: Mapping[str, Any], key: str
     rated = {"rps", "rate"} & tables.keys()
     of, _, rest = key.partition("-")
     if f"{of}-schedule" not in tables:
-        raise _refused(name, key, value, f"{of}-schedule=step or {of}-schedule=line as well")
+        raise UsageError(f"{name}: {key} requires {of}-schedule=step or {of}-schedule=line")
     if rest != "schedule":
         return
     if of == "load" and rated:
         raise _refused(name, key, value, "either a schedule or a single rate")
     if of == "concurrency" and (rated or "load-schedule" in tables):
-        raise _refused(name, key, value, "no rate as well; to limit the calls in flight at a rate, use max-in-flight")
+        raise UsageError(
+            f"{name}: {key} cannot be combined with a rate: use max-in-flight to limit the calls in flight"
+        )
     if of == "load":
         out["rate"] = schedule(tables, f"{name}: ")
     else:
@@ -159,7 +161,7 @@ def schedule(tables: Mapping[str, Any], where: str, dashes: str = "") -> str:
     if kind == "step":
         for key in ("load-start", "load-end", "load-step", "load-step-duration"):
             if not tables.get(key):
-                raise UsageError(f"{where}{dashes}load-schedule=step needs {dashes}{key} as well")
+                raise UsageError(f"{where}{dashes}load-schedule=step requires {dashes}{key}")
         if tables.get("load-max-duration"):
             expected = "no such key, since a schedule of steps ends with its last rate"
             raise UsageError(where + invalid(f"{dashes}load-max-duration", tables["load-max-duration"], expected))
@@ -189,7 +191,7 @@ def concurrency_schedule(tables: Mapping[str, Any], where: str, dashes: str = ""
     missing = [key for key in needed if not tables.get(key)]
     if missing or not any(tables.get(key) for key in ends):
         wanted = missing[0] if missing else f"{ends[0]} or {dashes}{ends[1]}"
-        raise UsageError(f"{where}{dashes}concurrency-schedule={kind} needs {dashes}{wanted} as well")
+        raise UsageError(f"{where}{dashes}concurrency-schedule={kind} requires {dashes}{wanted}")
     start, step, end = (
         round(_number(tables, f"concurrency-{key}", where, dashes, "calls in flight"))
         for key in ("start", "step", "end")
@@ -215,7 +217,8 @@ def _line(tables: Mapping[str, Any], where: str, dashes: str) -> str:
         time_s = (end - start) / step
     else:
         raise UsageError(
-            f"{where}{dashes}load-schedule=line needs load-step, and load-end or load-max-duration, as well"
+            f"{where}{dashes}load-schedule=line requires {dashes}load-step and either {dashes}load-end or "
+            f"{dashes}load-max-duration"
         )
     if time_s <= 0 or end <= 0:
         raise UsageError(

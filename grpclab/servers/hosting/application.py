@@ -266,7 +266,7 @@ def launch_application(
             more = len(server.from_checkout) - MOST_MODULES
             names += f" and {more} more" if more > 0 else ""
             text = f"{app} imported {names} from {checkout}, not from the revision"
-            _note(server, "revision", text, "set app-dir to a folder from which they can be imported as well")
+            _note(server, "revision", text, "set app-dir to a folder from which they can also be imported")
         yield server
         server.stop()
         if server.trouble:

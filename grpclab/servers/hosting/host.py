@@ -693,10 +693,13 @@ class _Server:
         self._closing = returned
         assert self._added is not None
         if self.sync and (wrong := self._added.asynchronous()):
-            more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            more = len(wrong) - 1
+            handlers = f"the handler for {wrong[0]} is async, and its calls"
+            if more:
+                methods = "1 more method" if more == 1 else f"{more} more methods"
+                handlers = f"the handlers for {wrong[0]} and {methods} are async, and their calls"
             raise _RefusedError(
-                f"invalid server.implementation=sync: expected asyncio, since the handler of {wrong[0]}{more} is "
-                "async def, so its calls would hang"
+                f"invalid server.implementation=sync: expected asyncio: {handlers} would hang on a sync server"
             )
         if not self._added.generic and not self._added.methods:
             tell(f"{self.order.app} registered no service")

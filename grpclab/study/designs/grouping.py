@@ -35,7 +35,7 @@ CERTAINLY = 2.0
 """What is expected to last so many times as long as a slice may is not tried."""
 COUNTED_S, COUNTED_LARGE_S, COUNTED_ALONE_S = 1.0, 0.5, 0.5
 """Counted time of a member, where differences are large, and of a configuration that is in no comparison."""
-EXCLUSIVE = "its servers cannot run at the same time (exclusive)"
+EXCLUSIVE = "the servers cannot run at the same time (`exclusive` is set)"
 NOT_COMPARED, NOT_COMPARED_ONCE = "it is not part of a comparison", "it is in no comparison"
 """The reason today, and as earlier versions stored it: a stored study goes on with its own groups."""
 APART, LARGE = "apart", "large"

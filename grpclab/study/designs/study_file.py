@@ -125,13 +125,7 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
     if target is not None:
         given = [f"{name}={getattr(target, name)}" for name in KINDS_OF_TARGETS if getattr(target, name)]
         if file.variant is not None:
-            raise DesignError(
-                invalid(
-                    "variant",
-                    file.variant,
-                    "no [target] as well, since both specify what is measured",
-                )
-            )
+            raise DesignError("variant cannot be combined with [target], because both specify what is measured")
         if len(given) != 1:
             expected = f"exactly one of {', '.join(KINDS_OF_TARGETS)}"
             raise DesignError(invalid("target", " and ".join(given) or "{}", expected))

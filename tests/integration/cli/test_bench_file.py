@@ -67,7 +67,7 @@ def test_a_file_is_the_words_of_a_command_line() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("duratoin = 3", r"unknown key 'duratoin'; did you mean 'duration'\? Keys are named like the options"),
+        ("duratoin = 3", r"unknown key 'duratoin'; did you mean 'duration'\? Keys have the same names as"),
         ("abort-on-sol = true", r"unknown key 'abort-on-sol'; did you mean 'abort-on-slo'\?"),
         ("[sets]\na = 1", r"unknown key 'sets'; did you mean 'set'\?"),
         ("abort-on-slo = 1", r"bench.toml: invalid abort-on-slo=1: expected true or false"),

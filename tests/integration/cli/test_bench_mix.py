@@ -88,7 +88,7 @@ def test_the_command_line_takes_precedence_over_the_mix(file: Path, bench: Bench
 def test_what_belongs_to_one_call_is_refused_beside_a_mix(file: Path, words: list[str], bench: Bench) -> None:
     code, _, err = bench("127.0.0.1:1", "--config", str(file), *words)
     assert code == 2
-    assert f"{words[0]} applies to a single call, but several are given" in err
+    assert f"{words[0]} applies to a single call, but several calls are given" in err
     assert err.count("\n") == 1
 
 

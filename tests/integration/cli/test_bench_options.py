@@ -126,7 +126,7 @@ def assert_refused(done: tuple[int, str, str], code: int, pattern: str) -> None:
         (["--seed", "x"], "invalid --seed=x: expected a whole number"),
         (["--engine", "rust"], r"invalid --engine=rust: expected wire\|grpcio"),
         (["--rate", "fast"], "invalid --rate=fast: expected"),
-        (["--arrival", "poisson"], r"load\.arrival=poisson: expected a rate as well.*add --rate"),
+        (["--arrival", "poisson"], r"load\.arrival=poisson applies only to an open loop: add --rate"),
         (["-n", "9", "--set", "load.requests=4"], r"load\.requests=4: another option already sets load\.requests"),
         (["--rate", "9", "--set", "load.rate_rps=4"], r"--rate and load\.rate_rps both set the rate"),
         (["--format", "csv", "--json", "-"], "--format csv and --json both write to -"),

@@ -128,7 +128,7 @@ def test_a_secret_that_was_not_recorded_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "shop.proto").write_text(PROTO)
     with busy_shop() as shop:
         record(shop, path, CALLED)
-        with pytest.raises(UsageError, match=r"--metadata authorization=\.\.\. as well"):
+        with pytest.raises(UsageError, match=r"requires --metadata authorization=\.\.\."):
             asyncio.run(grpclab.bench(shop.address, data=f"@{path}", proto=tmp_path / "shop.proto"))
 
 

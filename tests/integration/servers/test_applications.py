@@ -208,7 +208,7 @@ def refusal(kind: type[GrpclabError], app: str, folder: Path, config: ServerConf
     [
         ("with_a_port", SYNC, "it adds a port (telling.py, line "),
         ("with_a_start", ASYNCIO, "it starts the server (telling.py, line "),
-        ("with_async_handlers", SYNC, "the handler of /greet.GreeterService/Tell is async def"),
+        ("with_async_handlers", SYNC, "the handler for /greet.GreeterService/Tell is async"),
         ("with_a_number", SYNC, "got int"),
         ("register_async", SYNC, "async def; set server.implementation=asyncio"),
         ("registr", SYNC, "did you mean register or "),

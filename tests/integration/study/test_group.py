@@ -133,13 +133,16 @@ def test_two_servers_with_one_fixed_port_are_measured_one_after_the_other_and_sa
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("option", "why"),
-    [("--burn 0.6", "of a core when it has no calls"), ("--late-work 1000", "of its work after its calls have ended")],
+    [
+        ("--burn 0.6", "of a core even while no calls are in progress"),
+        ("--late-work 1000", "of its work after its calls have ended"),
+    ],
 )
 def test_a_server_that_works_outside_its_slices_is_measured_alone(tmp_path: Path, option: str, why: str) -> None:
     subjects = {"a": command(), "b": command(), "busy": command(option)}
     found = measured(tmp_path, dict.fromkeys(subjects, TrialConfig()), subjects, counted_s=1.0)
     assert list(found.alone) == ["busy"]
-    assert why in found.alone["busy"] or "of a core when it has no calls" in found.alone["busy"]
+    assert why in found.alone["busy"] or "of a core even while no calls are in progress" in found.alone["busy"]
     assert all(result.valid for result in found.trials.values()), [r.invalid_reason for r in found.trials.values()]
     quiet, busy = (found.trials[name].metrics["server_cpu_per_call_s"] for name in ("a", "busy"))
     assert busy > quiet

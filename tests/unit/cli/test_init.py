@@ -46,7 +46,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path, capsys: pytest.CaptureFixtur
     path.write_text("mine")
     assert main(["init", "--app", "shop:register", "--file", str(path)]) == 2
     assert path.read_text() == "mine"
-    assert "expected a file that does not exist yet" in capsys.readouterr().err
+    assert "expected the name of a new file, but this file already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["init"], ["init", "localhost:1", "--app", "shop:register"]])

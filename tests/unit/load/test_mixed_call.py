@@ -72,7 +72,7 @@ def test_one_call_is_a_word_as_before() -> None:
         ([{"method": "a.B/C", "weight": True}], r"invalid call\[1\].weight=True: expected a number"),
         ([{"method": "a.B/C", "weight": 0}], "invalid weight=0: expected a number above 0"),
         ([{"method": "a.B/C", "weight": float("inf")}], "invalid weight=inf: expected a number above 0"),
-        ([{"method": "a.B/C", "name": "a b"}], "invalid name=a b: expected at most 40 letters, digits"),
+        ([{"method": "a.B/C", "name": "a b"}], "invalid name=a b: expected at most 40 characters: letters, digits"),
         ([{"method": "a.B/C", "name": "x"}, {"method": "a.B/D", "name": "x"}], "invalid call.name=x: expected a diff"),
         ([{"method": "a.B/C", "data": {}, "data-file": "x"}], r"call\[1\]: data and data-file both specify"),
         ([{"method": f"a.B/C{number}"} for number in range(101)], "invalid call=101 tables: expected 1 to 100 calls"),

@@ -148,5 +148,5 @@ def test_without_a_factor_every_kind_passes() -> None:
 
 
 def test_who_cancels_says_when() -> None:
-    with pytest.raises(UsageError, match=r"^invalid load\.stream_end=cancel: expected load\.stream_duration_s"):
+    with pytest.raises(UsageError, match=r"^load\.stream_end=cancel requires load\.stream_duration_s"):
         check_streams(LoadConfig(stream_end=CANCEL), "a.B/C", sends=True, receives=True)

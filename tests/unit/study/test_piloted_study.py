@@ -229,7 +229,7 @@ def sided(monkeypatch: pytest.MonkeyPatch, noise: float = 0.02) -> list[str]:
     [
         (None, None, False, "blocks are planned, enough to decide in four out of five cases"),
         (None, 60.0, False, "budget 60 s: "),
-        (None, None, True, "one after the other: its servers cannot run at the same time"),
+        (None, None, True, "one after the other: the servers cannot run at the same time"),
         (20, None, False, "20 blocks detect an effect of"),
         (5, None, False, "but 5 are planned"),
     ],

@@ -120,7 +120,7 @@ def test_compare_takes_the_leave_and_says_what_is_sent_where(
     [
         (grpclab.Address(ELSEWHERE), {}, "any other address needs"),
         (grpclab.Address(ELSEWHERE), {"allow_remote": True}, "add --max-rate, --max-calls, --max-time"),
-        (grpclab.Address(ELSEWHERE), CEILINGS, "--allow-remote as well"),
+        (grpclab.Address(ELSEWHERE), CEILINGS, "requires --allow-remote"),
         ("basic", {"allow_remote": True, **CEILINGS}, "applies only to an Address"),
         (
             grpclab.Address(ELSEWHERE),

@@ -104,13 +104,13 @@ def test_a_target_of_ones_own_needs_a_method(target: str, told: str) -> None:
 
 def test_a_target_is_exactly_one_thing() -> None:
     wrong = {
-        'variant = "basic"\n[target]\napp = "m:f"': "invalid variant=basic: expected no [target] as well",
+        'variant = "basic"\n[target]\napp = "m:f"': "variant cannot be combined with [target]",
         "[target]": "expected exactly one of variant, app, command, address",
         '[target]\napp = "m:f"\ncommand = "true {port}"': "expected exactly one of",
         '[target]\nap = "m:f"': "unknown key 'target.ap': did you mean app?",
         "[target]\napp = 7": "invalid target.app=7: expected a quoted string",
         '[target]\napp = "m"': "invalid app=m: expected MODULE:NAME",
-        '[target]\naddress = "localhost:1"\npython = "python3"': "target: invalid python=python3: expected an",
+        '[target]\naddress = "localhost:1"\npython = "python3"': "target: python requires an",
         '[target]\ncommand = "true {port}"\nready-timeout = "soon"': "invalid target.ready-timeout=soon",
     }
     for table, told in wrong.items():

@@ -100,7 +100,7 @@ def test_requests_that_take_long_to_encode_are_told_once_and_how_long_they_took(
         encoding.show(encoded, 10_000)
     encoding.end()
     assert lines == [
-        "encoding requests, once for the study: 2,000 of 10,000, about 4 s left",
+        "encoding requests (once per study): 2,000 of 10,000, about 4 s left",
         "requests encoded in 3 s",
     ]
 
