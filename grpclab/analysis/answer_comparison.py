@@ -152,6 +152,6 @@ def answers_notes(trials: pd.DataFrame, comparisons: Iterable[Comparison]) -> li
         if found is not None and found.differing:
             notes.append(
                 f"{candidate} against {baseline}: {found}; a server that gives different answers may be faster for "
-                "that reason alone (exclude fields that always vary with --ignore-fields)"
+                "that reason alone (use --ignore-fields to exclude fields that always vary)"
             )
     return notes

@@ -128,7 +128,7 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         draw=draw,
         wide_height_in=2.5,
         narrow_height_in=2.6,
-        alt=f"Line chart of a worker's memory over calls, {qty.count(len(frame), 'sample')}. {caption}",
+        alt=f"Line chart of a worker's memory against calls, {qty.count(len(frame), 'sample')}. {caption}",
         caption=caption,
         how_to_read=(
             "The worker makes calls as fast as one core allows and records each of them. Records are written to disk "

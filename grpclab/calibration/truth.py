@@ -154,7 +154,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         draw=draw,
         wide_height_in=3.4,
         narrow_height_in=6.2,
-        alt=f"Curves by percentile over {len(frame):,} calls. Measured and true latency: {_told(errors)}.",
+        alt=f"Curves by percentile for {len(frame):,} calls. Measured and true latency: {_told(errors)}.",
         caption=(
             f"For half of the calls, the measured latency is at most {qty.duration(middle)} longer than the time "
             "inside the server; the difference is the way to the server and back, plus the load generator's own "

@@ -122,7 +122,7 @@ class _Pages:
         return _html(
             flamegraph.page(
                 working,
-                heading=f"{samples:,} samples at work in {seconds} s",
+                heading=f"{samples:,} active samples in {seconds} s",
                 note=f"Python threads, sampled by py-spy; {profile.samples - samples:,} waiting samples are not shown.",
             )
         )

@@ -32,7 +32,7 @@ PERMISSION_ADVICE = (
     "py-spy has no permission to attach to the server: run as root, give it CAP_SYS_PTRACE (sudo setcap "
     "cap_sys_ptrace=ep $(which py-spy)), or allow it with sysctl kernel.yama.ptrace_scope=0"
 )
-IDLE_NOTE = "py-spy found no thread at work"
+IDLE_NOTE = "py-spy found no active threads"
 MISSING_ADVICE = "py-spy is not installed: pip install py-spy"
 LOOK_S = 0.1
 """So often at least it is asked whether to end early."""

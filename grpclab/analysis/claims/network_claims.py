@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from grpclab import quantities as qty
 from grpclab.analysis.claims.claim import (
     BETTER,
     LEAST_BLOCKS,
@@ -50,14 +51,12 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, planned: PlannedHand
             if lost
             else ""
         )
-        opened = _opened(trials, pair)
-        parts.append(f"{pair.place}: {opened} connections opened without and with keepalive{in_brackets(c)}{why}")
+        before, after = _opened(trials, pair)
+        parts.append(f"{pair.place}: {before} opened without keepalive, {after} with it{in_brackets(c)}{why}")
     reuse = planned.reuse
     c = compared.get(reuse.scenario, reuse.baseline, reuse.candidate, reuse.metric)
-    parts.append(
-        "connections opened with one channel per call and with channels that are kept open: "
-        f"{_opened(trials, reuse)}{in_brackets(c)}"
-    )
+    before, after = _opened(trials, reuse)
+    parts.append(f"{before} opened with one channel per call, {after} with channels that are kept open{in_brackets(c)}")
     verdict, condition = combined(outcomes)
     return TestedClaim(
         claim="keepalive",
@@ -78,11 +77,14 @@ def _never_back(trials: pd.DataFrame, configuration: str) -> bool:
     return bool(numbers(rows, "first_success_censored").median() > 0.5)
 
 
-def _opened(trials: pd.DataFrame, pair: PlannedPair) -> str:
-    """The median numbers of connections of both sides: ``2,950 and 4``."""
+def _opened(trials: pd.DataFrame, pair: PlannedPair) -> tuple[str, str]:
+    """The median numbers of connections of both sides: ``2,950 connections`` and ``4``."""
     sides = [valid_trials(trials_of(trials, name)) for name in (pair.baseline, pair.candidate)]
-    medians = [numbers(rows, pair.metric).median() for rows in sides]
-    return " and ".join("unknown" if math.isnan(value) else f"{value:,.0f}" for value in medians)
+    before, after = (numbers(rows, pair.metric).median() for rows in sides)
+    return (
+        "an unknown number of connections" if math.isnan(before) else qty.count(round(before), "connection"),
+        "an unknown number" if math.isnan(after) else f"{after:,.0f}",
+    )
 
 
 def no_delay(mapping: Sequence[ArgumentRow]) -> TestedClaim:

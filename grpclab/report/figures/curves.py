@@ -137,7 +137,7 @@ def throughput(study: FinishedStudy, curve: PlannedCurve) -> FigureBlock | None:
         draw=draw,
         wide_height_in=4.3,
         narrow_height_in=3.9,
-        alt=_alt(f"Line chart of requests per second over {curve.factor}", drawn, "throughput_rps"),
+        alt=_alt(f"Line chart of requests per second against {curve.factor}", drawn, "throughput_rps"),
         caption=caption,
         how_to_read=(
             "Each line connects geometric means over blocks, and the band around the line is their 95% interval (a t "

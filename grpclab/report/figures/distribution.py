@@ -87,10 +87,10 @@ def latency_distribution(study: FinishedStudy) -> FigureBlock | None:
         caption=_caption(study, drawn),
         how_to_read=(
             "Left: the latency at each percentile. Both axes are logarithmic, so the far right shows the slowest "
-            "call in a thousand and even rarer calls. Each thick line is the sum of the histograms of all valid "
-            f"trials of a configuration; the thin lines are single blocks, {MOST_BLOCKS} at most. Where the thin "
-            "lines fan out, the tail differs from block to block. Each line ends at the last percentile that has at "
-            "least 10 calls beyond it. Right: the share of calls that took no longer than the time on the axis. "
+            "0.1% of calls and beyond. Each thick line combines the histograms of all valid trials of a "
+            f"configuration; each thin line is one block (at most {MOST_BLOCKS} are shown). Where the thin lines fan "
+            "out, the tail differs from block to block. Each line ends at the last percentile that has at least 10 "
+            "calls beyond it. Right: the share of calls that took no longer than the time on the axis. "
             "Failed calls are included. In a closed loop, callers wait for their replies, so latency grows with the "
             "number of callers; in an open loop, latency is measured from the planned send time."
         ),

@@ -77,7 +77,7 @@ def levels(studies: Sequence[Past]) -> FigureBlock | None:
         draw=_draw(lines, borders, drawn, unit=metric_words(metric), text=_scale(metric)),
         wide_height_in=4.4,
         narrow_height_in=4.6,
-        alt=f"Line chart of {metric_words(metric)} over {len(drawn)} studies. "
+        alt=f"Line chart of {metric_words(metric)} across {len(drawn)} studies. "
         + "; ".join(
             f"{line.title}: {', '.join(value_text(metric, spot.mean) for spot in line.spots)}" for line in lines
         )
@@ -121,7 +121,7 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
         draw=_draw([line], borders, drawn, unit=f"ratio, {title}", text=qty.ratio_tick, delta=last.delta),
         wide_height_in=3.6,
         narrow_height_in=4.0,
-        alt=f"Dot plot of the ratio of {title} in {metric_words(last.metric)} over {len(drawn)} studies: "
+        alt=f"Dot plot of the ratio of {title} in {metric_words(last.metric)} across {len(drawn)} studies: "
         + "; ".join(
             f"{one.when} {qty.ratio(one.ratio)} ({qty.interval(one.low, one.high)}), {one.verdict}" for one in drawn
         )

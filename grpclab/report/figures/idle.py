@@ -114,7 +114,7 @@ def idle(study: FinishedStudy) -> FigureBlock | None:
             "Each marker is one trial. In a trial, connections are used, then left idle until the emulated link "
             "drops them; then calls resume. A dot shows the time from the first of these calls until one succeeded. "
             "An open arrow at the dashed line marks a trial that ended before any call succeeded, so the true time "
-            "is longer. The median time and the number of failed calls over all trials are on the right. A ratio of "
+            "is longer. The median time and the number of failed calls across all trials are on the right. A ratio of "
             "such times is only a bound."
         ),
         engines=study.engines([one.configuration for one in drawn]),

@@ -215,7 +215,7 @@ def _alt(drawn: list[Profile], present: list[str], beside: tuple[str, list[Inter
     for p, other in zip(drawn, beside[1], strict=True):
         parts = [f"{FAMILIES[f][0]} {qty.percent(p.families[f].mean)}" for f in present]
         texts.append(
-            f"{p.title}: {', '.join(parts)} of the samples at work; {beside[0]} {qty.percent(other.mean)}; kernel, "
+            f"{p.title}: {', '.join(parts)} of active samples; {beside[0]} {qty.percent(other.mean)}; kernel, "
             f"by /proc, {qty.percent(p.accounted.mean)} of CPU time"
         )
     return f"Stacked bars of profile shares. {'; '.join(texts)}."

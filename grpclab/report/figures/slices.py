@@ -166,7 +166,7 @@ def slices(study: FinishedStudy) -> FigureBlock | None:
         wide_height_in=4.1,
         narrow_height_in=4.1,
         alt=(
-            f"Two line charts over {qty.count(len(table), 'pass', 'passes')} in {qty.count(len(blocks), 'block')}, on "
+            f"Two line charts of {qty.count(len(table), 'pass', 'passes')} in {qty.count(len(blocks), 'block')}, on "
             f"one scale: above, the {metric} of {names['baseline']} and {names['candidate']}, each relative to its own "
             f"mean; below, their ratio, {qty.ratio(centre)} on average. {caption}"
         ),

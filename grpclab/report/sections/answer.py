@@ -84,7 +84,7 @@ def _errors_card(study: FinishedStudy) -> Card:
     whole = f"{everywhere:,} of {all_made:,} calls failed in the whole study{_on_purpose(study, everywhere)}"
     return Card(
         value=f"{failed:,}",
-        what=f"of {made:,} calls failed in the headline's trials",
+        what=f"of {made:,} calls failed in the headline comparison",
         more=[by_status, BREAK, whole] if by_status else whole,
     )
 

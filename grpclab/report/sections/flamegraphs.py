@@ -93,8 +93,8 @@ def _look(
         whole: Counter[str] = Counter()
         for stacks in blocks.values():
             whole.update(stacks)
-        samples = qty.count(sum(whole.values()), "sample")
-        heading = f"{study.title(name)}: {samples} at work in {qty.count(len(blocks), 'block')}"
+        samples = qty.count(sum(whole.values()), "active sample")
+        heading = f"{study.title(name)}: {samples} in {qty.count(len(blocks), 'block')}"
         graphs.append(Stacks(heading=heading, packed=Markup(flamegraph.pack(whole))))
     return LookAtStacks(
         title=words.sentence_case(title),

@@ -70,7 +70,7 @@ class LadderFromTop(Composed):
             f"{self.sentence} In each of these comparisons, the factors of one rung are reset to their values below "
             "that rung, and all other factors stay as they are."
         )
-        return [Heading(text="The same rungs from the top"), Paragraph(text=text), self.table]
+        return [Heading(text="Removing one rung at a time"), Paragraph(text=text), self.table]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ def _families(study: FinishedStudy) -> Table | None:
             waits = numbers(trials, f"{view.prefix}{evidence.WAIT}")
             rows.append(["waiting, share of all samples", *_cells(study, trials, waits, points)])
         rows.append([f"samples of {view.name}", *_samples(study, view)])
-    return _table(study, "share of the samples at work", rows, "Profile shares")
+    return _table(study, "share of active samples", rows, "Profile shares")
 
 
 def _accounts(study: FinishedStudy) -> Table | None:
@@ -172,7 +172,7 @@ def _samples(study: FinishedStudy, view: View) -> list[Cell]:
         counts = numbers(trials, view.samples)
         work = (counts * (1 - numbers(trials, f"{view.prefix}{evidence.WAIT}"))).sum()
         blocks = qty.count(int((counts > 0).sum()), "block")
-        cells.append((f"{counts.sum():,.0f} in {blocks}", BREAK, small(f"{work:,.0f} of them at work")))
+        cells.append((f"{counts.sum():,.0f} in {blocks}", BREAK, small(f"{work:,.0f} of them active")))
     return [*cells, *[""] * (_sides(study) is not None)]
 
 

@@ -49,5 +49,5 @@ for(const home of document.querySelectorAll('.fg'))(async()=>{
    path.length>1?`${percent(top.v,root.v)} of all samples; click a frame above to zoom out`:
    `${root.v.toLocaleString('en')} samples; click a frame to zoom`;
   find.oninput=()=>draw(path)}
- if(root.v)draw([root]);else told.textContent='No thread was at work.';
+ if(root.v)draw([root]);else told.textContent='No thread was active.';
 })().catch(e=>home.append(`This browser cannot draw the flamegraph: ${e.message}.`));

@@ -39,7 +39,7 @@ def test_both_sides_are_drawn_once_and_what_changed_most_is_listed() -> None:
     html = html_of(section(made.finished(profiles=profiles(study.baseline, study.candidate))))
     packed = re.findall(r'data-stacks="([^"]*)"', html)
     assert [sum(flamegraph.unpack(text).values()) for text in packed] == [20, 8], "what waited is left out"
-    assert "8 samples at work in 2 blocks" in html
+    assert "8 active samples in 2 blocks" in html
     assert "−60.0 points" in html
     assert "+60.0 points" in html
     assert section(made.finished(profiles={"stacks": {study.baseline: {0: {WAITING: 5}}}})) is None

@@ -214,7 +214,7 @@ def test_the_parts(page: BeautifulSoup, trials: pd.DataFrame) -> None:
 @pytest.mark.parametrize(("metric", "what"), [(metric, what) for what, metric in METRICS.items()])
 def test_the_curves(page: BeautifulSoup, trials: pd.DataFrame, metric: str, what: str) -> None:
     # One picture for the throughput, one with a panel for each percentile.
-    over = "requests per second over load.concurrency"
+    over = "requests per second against load.concurrency"
     first, mine = (over, over) if what == "throughput" else ("p50 latency", what)
     told = alt(page, f"Line chart of {first}. ").partition(f"Line chart of {mine}. ")[2].partition("Line chart")[0]
     found = 0

@@ -335,7 +335,7 @@ def test_errors_by_load() -> None:
 def test_keepalive_that_changes_no_count_of_connections_does_not_hold() -> None:
     verdict, told = outcome("keepalive")
     assert verdict == FAILS
-    assert "one channel per call and with channels that are kept open: 2,600 and 4" in told
+    assert "2,600 connections opened with one channel per call, 4 with channels that are kept open" in told
 
 
 def test_keepalive_that_saves_connections_after_silence_holds_then() -> None:
