@@ -49,8 +49,8 @@ EPILOG = """examples:
   grpclab call shop.Orders/Place localhost:50051 --data @order.json --repeat 10
   grpclab call shop.Orders/Watch localhost:50051 -q | jq .total
 
-Fields are named as in the .proto file, in answers as well. Fields that have their default value are left out, as usual
-in protobuf's JSON. With -q, only the answers are printed, one message per line.
+Fields have the same names as in the .proto file, both in requests and in answers. Fields that have their default value
+are left out, as usual in protobuf's JSON. With -q, only the answers are printed, one message per line.
 
 Exit codes: 0 every call ended with OK, 1 a call ended with another status, 2 invalid option or unknown name, 3 no
 server responded, 130 Ctrl-C."""

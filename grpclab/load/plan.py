@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grpclab.errors import UsageError, invalid
+from grpclab.errors import UsageError
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.registries import ARRIVALS
@@ -260,8 +260,10 @@ def choose_call(
         if request.mix:
             return mix_of(request.mix, lambda one, share: again(request.of(one, share)))
         if request.name or request.check or request.options.order != IN_TURN:
-            expected = "no --call, --check or --data-order, since a recording determines the calls and their order"
-            raise UsageError(invalid("--data-file", str(request.data)[1:], expected))
+            raise UsageError(
+                "--data-file with a recording cannot be combined with --call, --check or --data-order, because the "
+                "recording determines the calls and their order"
+            )
         return replayed(str(request.data), request.metadata, lambda method: again(request.of(MixedCall(method=method))))
     target = host_port(target, remote=bool(security.remote))
     varying = VaryingMetadata(parse_metadata(request.metadata))

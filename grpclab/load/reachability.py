@@ -115,7 +115,7 @@ def _fault_after_handshake(connection: ssl.SSLSocket, security: Security) -> str
         offer = f"negotiated {agreed}" if agreed else "negotiated no protocol"
         return f"{offer} in the TLS handshake (ALPN), but gRPC needs h2: use its gRPC port, or enable HTTP/2"
     fault = "closed the connection after the TLS handshake: "
-    fault += DEMANDS if security.certificate is None else "it might have rejected the certificate of --cert"
+    fault += DEMANDS if security.certificate is None else "it might have rejected the certificate in --cert"
     try:  # with TLS 1.3 the server judges the client's certificate when the client's handshake is over
         connection.sendall(frames.PREFACE + frames.settings({}))
         return "" if connection.recv(256) else fault

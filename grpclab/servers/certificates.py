@@ -91,7 +91,7 @@ def explained(error: OSError) -> str:
     """Why the files of a certificate cannot be used, as a clause."""
     if isinstance(error, ssl.SSLError):
         if "MISMATCH" in (error.reason or ""):
-            return f"{KEY} is not the key of {CERTIFICATE}"
+            return f"{KEY} is not the private key for {CERTIFICATE}"
         return "OpenSSL cannot read it"
     return f"{os.path.basename(error.filename or '')}: {error.strerror}"
 

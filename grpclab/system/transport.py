@@ -186,7 +186,7 @@ def handshake_fault(error: OSError, security: Security) -> str:
     if security.certificate is None and any(word in reason for word in ("certificate", "handshake failure")):
         return f"refused the TLS handshake ({reason}): {DEMANDS}"
     if any(word in reason for word in ("certificate", "unknown ca")):
-        return f"did not accept the certificate of --cert ({reason}): use one signed by an authority that it trusts"
+        return f"did not accept the certificate in --cert ({reason}): use one signed by an authority that it trusts"
     if reason == "protocol version":
         return (
             f"refused the TLS handshake ({reason}): it may only support older versions of TLS, but gRPC needs TLS 1.2"
@@ -247,7 +247,7 @@ def _check(security: Security, dashes: str) -> None:
         security.context()
     except ssl.SSLError as error:
         if "MISMATCH" in (error.reason or ""):
-            expected = f"the key of the certificate {files.cert}; this is a different key"
+            expected = f"the private key for the certificate {files.cert}; this is a different key"
             raise UsageError(invalid(f"{dashes}key", files.key, expected)) from None
         expected = f"a certificate and its key ({files.key}) in PEM that OpenSSL can read"
         raise UsageError(invalid(f"{dashes}cert", files.cert, expected)) from None

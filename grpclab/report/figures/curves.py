@@ -84,8 +84,8 @@ def chosen(study: FinishedStudy, drawn: Sequence[Line]) -> tuple[list[Line], str
     kept = set(map(id, ranked[:MOST_SERIES]))
     return (
         [line for line in drawn if id(line) in kept],
-        f" This figure shows {MOST_SERIES} of {len(drawn)} series: the headline's, then others in the order of the "
-        "plan. The tables below show all of them.",
+        f" This figure shows {MOST_SERIES} of {len(drawn)} series: those of the headline comparison, then others in "
+        "the order of the plan. The tables below show all of them.",
     )
 
 

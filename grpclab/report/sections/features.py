@@ -71,7 +71,7 @@ def _costs(study: FinishedStudy, features: Iterable[PlannedFeature], what: str) 
     if same := verdicts.get("equivalent"):
         told.append(f"Features that cost less than {100 * study.delta:g}% in {what}: {words.listing(same)}.")
     if open_ := verdicts.get("inconclusive"):
-        told.append(f"Features whose cost in {what} is undecided: {words.listing(open_)}.")
+        told.append(f"Features with an inconclusive cost in {what}: {words.listing(open_)}.")
     return told
 
 

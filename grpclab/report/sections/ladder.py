@@ -204,7 +204,7 @@ def from_the_top(study: FinishedStudy) -> LadderFromTop | None:
         for rung in measured
     ]
     header = ["rung", "on the way up", "at the top", "way up / top"]
-    table = Table(header=header, rows=rows, label="The ladder from the top", numeric={1, 2, 3})
+    table = Table(header=header, rows=rows, label="Removing one rung at a time", numeric={1, 2, 3})
     return LadderFromTop(sentence=order_sentence(measured), table=table)
 
 

@@ -183,7 +183,7 @@ def test_a_certificate_of_a_stranger_is_called_one(
 ) -> None:
     theirs = stranger.issue("client", "client@example.org")
     security = security_of(cacert=authority.ca, cert=theirs.cert, key=theirs.key)
-    assert "accept the certificate of --cert" in refusal(engine, mutual_server, security)
+    assert "accept the certificate in --cert" in refusal(engine, mutual_server, security)
 
 
 @engines
@@ -236,7 +236,7 @@ def test_a_server_without_http_2_in_the_handshake_is_called_one(
 
 
 def test_a_key_of_another_certificate_is_refused(client: Pair, pair: Pair) -> None:
-    with pytest.raises(UsageError, match=r"^invalid --key=.*server.key: expected the key of the certificate"):
+    with pytest.raises(UsageError, match=r"^invalid --key=.*server.key: expected the private key for the certificate"):
         security_of(cert=client.cert, key=pair.key)
 
 

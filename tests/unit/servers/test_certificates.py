@@ -124,7 +124,7 @@ def test_a_pair_is_not_used_before_both_of_its_files_are_replaced(folder: Path, 
     shutil.copy(other / "server.key", folder)
     assert [files.changed(), files.changed()] == [None, None]
     (line,) = told
-    assert "server.key is not the key of server.pem" in line
+    assert "server.key is not the private key for server.pem" in line
     shutil.copy(other / "server.pem", folder)
     assert files.changed() is not None
     assert files.changed() is None
