@@ -135,9 +135,9 @@ def ratios(studies: Sequence[Past]) -> FigureBlock | None:
         how_to_read=(
             "Each marker is the ratio of the headline comparison in one study, with a 95% interval; the marker's shape "
             "and colour show the verdict (upward triangle: faster, downward triangle: slower, square: equivalent, "
-            "circle: inconclusive). The line at 1 means no difference; an effect inside the band around that line is too "
-            "small to matter. Only studies of the same design with the same settings on both sides are shown. If the "
-            "intervals of two studies do not overlap, the studies differ by more than the noise within each; if "
+            "circle: inconclusive). The line at 1 means no difference; an effect inside the band around that line is "
+            "too small to matter. Only studies of the same design with the same settings on both sides are shown. If "
+            "the intervals of two studies do not overlap, the studies differ by more than the noise within each; if "
             "there is a dashed line between them, they also differ in the machine or version named there."
         ),
         engines="",
