@@ -106,7 +106,7 @@ def claims(frame: pd.DataFrame) -> list[Claim]:
         shares = frame.loc[frame["what"] == what, "share"]
         goal = f"{qty.percent(low)} to {qty.percent(high)}" if low and high < 1 else ""
         goal = goal or (f"at least {qty.percent(low)}" if low else f"at most {qty.percent(high)}")
-        span = sorted({qty.percent(shares.min()), qty.percent(shares.max())}, key=lambda text: float(text.split()[0]))
+        span = sorted({qty.percent(shares.min()), qty.percent(shares.max())}, key=lambda text: float(text.rstrip("%")))
         drawn.append(
             Claim(
                 claim=f"simulated studies: {_SHOWN.get(what, what)}, {qty.count(len(shares), 'case')}",

@@ -134,7 +134,7 @@ def test_sigterm_ends_serve_like_ctrl_c() -> None:
         (["serve", "basic", "--port", "-1"], "--port=-1 is not a port"),
         (
             ["serve", "basic", "--set", "client.pooling=shared"],
-            "client.pooling=shared: expected a factor of the",
+            "client.pooling=shared: expected a server factor",
         ),
         (["serve", "basic", "--set", "server.threads=0"], r"invalid server\.threads=0: expected integer from 1"),
     ],

@@ -161,7 +161,7 @@ def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        ("", "a recording of calls"),
+        ("", "expected a recording made by"),
         ('{"grpclab": "calls", "version": 2}', "version 1"),
         ('{"grpclab": "calls", "version": 1}', "at least one call"),
         ('{"grpclab": "calls", "version": 1}\n{"at_s": -1, "method": "a.B/C", "messages": []}', "line 2 is not a call"),

@@ -183,7 +183,7 @@ def test_a_certificate_of_a_stranger_is_called_one(
 ) -> None:
     theirs = stranger.issue("client", "client@example.org")
     security = security_of(cacert=authority.ca, cert=theirs.cert, key=theirs.key)
-    assert "accept the certificate in --cert" in refusal(engine, mutual_server, security)
+    assert "rejected the certificate in --cert" in refusal(engine, mutual_server, security)
 
 
 @engines

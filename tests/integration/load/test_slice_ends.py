@@ -151,7 +151,7 @@ def test_a_warm_up_in_which_calls_last_tells_how_long_they_do(slow_server: Runni
         warmup = generator.warm_up()
     assert warmup.latency_p50_s > 0.2
     assert warmup.throughput_rps > 1
-    assert "above 2 s" in alone({"slow": dataclasses.replace(warmup, latency_p99_s=1.0)}, {})["slow"]
+    assert "more than the limit of 2 s" in alone({"slow": dataclasses.replace(warmup, latency_p99_s=1.0)}, {})["slow"]
 
 
 # ---- nothing left to send ------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ def test_the_command_misbehaves_where_it_is_asked_to() -> None:
     [
         (["reference", "--service-time", "soon"], "invalid --service-time=soon: expected constant:1ms"),
         (["reference", "--set", "server.threads=3"], "--set server.threads=3: serve reference has its own options"),
-        (["basic", "--service-time", "constant:1ms"], "--service-time is an option of `serve reference`"),
+        (["basic", "--service-time", "constant:1ms"], "--service-time works only with `serve reference`"),
     ],
 )
 def test_the_command_refuses_in_one_line(words: list[str], pattern: str) -> None:

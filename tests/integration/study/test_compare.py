@@ -272,7 +272,7 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     assert "hub first" in out
     assert "pilot of 4 blocks with both sides, which do not count as evidence" in out
     assert "no difference (within 5%)" in out
-    assert re.search(r"with 6 blocks, an effect of \d+\.\d % is detected in four out of five studies", out)
+    assert re.search(r"with 6 blocks, an effect of \d+\.\d% is detected in four out of five studies", out)
     assert not (tmp_path / "results").exists()
 
 

@@ -98,7 +98,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
             "ptrace",
             {"ptrace_scope": None, "cap_sys_ptrace": None, "system": "Darwin", "root": True},
             "ok",
-            "may",
+            "can attach",
         ),
         ("py-spy", {"py_spy": None}, "warn", "pip install py-spy"),
         ("open files", {"nofile_soft": 256, "nofile_hard": None}, "warn", "ulimit -n 20200"),

@@ -328,5 +328,5 @@ def test_the_templates_are_part_of_the_package() -> None:
     from grpclab.report.content import ORDER
 
     written = {path.name for path in (TEMPLATES / "grpclab" / "sections").iterdir()}
-    assert written == {f"{part.ANCHOR}.html.j2" for part in ORDER}, "one section, one template"
+    assert written <= {f"{part.ANCHOR}.html.j2" for part in ORDER}, "a template belongs to a section"
     assert len({part.PLACE for part in ORDER}) == len(ORDER), "one section, one place"

@@ -185,7 +185,7 @@ def test_poor_studies_are_json_without_nan(kind: str) -> None:
 
 def test_the_table_has_what_matters_aligned(full: FinishedStudy) -> None:
     lines = table(full).splitlines()
-    assert lines[0].split() == ["ratio", "95", "%", "interval", "verdict"]
+    assert lines[0].split() == ["ratio", "95%", "interval", "verdict"]
     assert lines[1].startswith("optimized against basic  ")
     assert lines[-1].startswith("A/A: basic against itself")
     shown = "\n".join(lines)
