@@ -15,7 +15,7 @@ from tests.support.rearranged import MOVED, figures_of, said_as_well, sections_o
 from tests.support.reworded import REWORDED, in_today_s_words, signs, substance
 from tests.support.rounding import as_rounded, with_all_digits
 
-LONG = ("report-cut", "report-quick", "report-replication", "report-desk", "explore")
+LONG = ("report-cut", "report-replication", "report-desk", "explore")
 """Reports much like others among them, and like the published one; a notebook that is run on other studies as well."""
 
 
