@@ -13,6 +13,7 @@ PROSE = 6
 VERDICTS = frozenset({"faster", "slower", "equivalent", "inconclusive", "client-cpu", "generator-bound"})
 
 REWORDED = {
+    " 95 % interval  verdict": "  95% interval  verdict",
     "moved the result by": "effect on the result",
     "CPU time for a request": "CPU time per request",
     "kernel, of the CPU time": "kernel, share of the CPU time",
