@@ -217,7 +217,7 @@ def _timer(facts: Facts) -> Finding:
         "timers",
         value,
         "the machine itself causes this delay (other work, or a busy host), so tail latencies below "
-        f"{math.ceil(timer.p99_ms)} ms cannot be told apart from it",
+        f"{math.ceil(timer.p99_ms)} ms cannot be separated from it",
     )
 
 

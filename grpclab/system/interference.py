@@ -212,7 +212,7 @@ def _shared_core(s: Interference) -> Iterator[Notice]:
         yield Notice(
             kind="shared-core",
             severity="warning",
-            text=f"server and generator shared core {s.cores[0]}, so their costs cannot be told apart",
+            text=f"server and generator shared core {s.cores[0]}, so their costs cannot be separated",
             remedy="give each its own core",
         )
 

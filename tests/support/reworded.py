@@ -14,6 +14,16 @@ VERDICTS = frozenset({"faster", "slower", "equivalent", "inconclusive", "client-
 
 REWORDED = {
     " 95 % interval  verdict": "  95% interval  verdict",
+    "b 2, a 1) other processes used 0.85 of": "b 2, a 1) other processes used 0.85 to 1.7 of",
+    "b 2, a 1) other processes used 1.6 of": "b 2, a 1) other processes used 0.85 to 1.7 of",
+    "16384kib 3 and 3 more) other processes used 0.85 of": "16384kib 3 and 3 more) other processes used 0.45 to 1.4 of",
+    "basic-c8 1) processes of this machine waited for storage for 29%": (
+        "basic-c8 1) processes of this machine waited for storage for 23 to 29%"
+    ),
+    "down-5ms-1024kib 1) processes of this machine waited for storage for 23%": (
+        "down-5ms-1024kib 1) processes of this machine waited for storage for 12 to 23%"
+    ),
+    "Of 1 comparison:": "This figure shows 1 comparison:",
     "moved the result by": "effect on the result",
     "CPU time for a request": "CPU time per request",
     "kernel, of the CPU time": "kernel, share of the CPU time",

@@ -306,7 +306,10 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
         ({"extras": []}, 'invalid data.extras=[]: expected an object, e.g. {"key": {"name": "hello"}}'),
         ({"items": [{"count": 2**31}]}, "invalid data.items[0].count=2147483648: expected a whole number from"),
         ({"items": [{"count": 1.5}]}, "invalid data.items[0].count=1.5: expected a whole number from"),
-        ({"speed": "WARP"}, 'invalid data.speed="WARP": expected a name or number of shop.v1.Speed, which has SPEED_UNKNOWN, S'),
+        (
+            {"speed": "WARP"},
+            'invalid data.speed="WARP": expected a name or number of shop.v1.Speed, which has SPEED_UNKNOWN, S',
+        ),
         ({"by_day": {"1": "WARP"}}, 'invalid data.by_day["1"]="WARP": expected a name or number of shop.v1.Speed'),
         ({"by_day": {"x": "SLOW"}}, 'invalid data.by_day["x"]: expected a key that is a whole number'),
         ({"placed_at": "today"}, 'invalid data.placed_at="today": expected a time'),
@@ -314,7 +317,10 @@ def test_broken_json_is_told_with_its_place(proto: Path, text: str, line: str) -
         ({"token": "###"}, 'invalid data.token="###": expected bytes in base64, e.g. "aGVsbG8="'),
         ({"token": 1}, "invalid data.token=1: expected bytes in base64"),
         ({"wrapped": "yes"}, 'invalid data.wrapped="yes": expected true or false, without quotes'),
-        ({"gift": {"@type": "x/shop.v1.None"}}, 'invalid data.gift.@type="x/shop.v1.None": expected a message type in the schema'),
+        (
+            {"gift": {"@type": "x/shop.v1.None"}},
+            'invalid data.gift.@type="x/shop.v1.None": expected a message type in the schema',
+        ),
         ({"card": "1", "cash": {}}, "invalid data.cash={}: expected card or cash, not both"),
         ({"customer": ["x" * 500]}, 'invalid data.customer=["' + "x" * 38 + "...: expected"),
     ],
