@@ -149,6 +149,6 @@ def test_where_no_file_can_be_opened_nobody_says_that_nothing_listens(
         raise OSError(number, "full")
 
     monkeypatch.setattr(socket, "create_connection", full)
-    with pytest.raises(TargetError, match="cannot open a connection to 127.0.0.1:1, since") as caught:
+    with pytest.raises(TargetError, match=r"cannot open a connection to 127\.0\.0\.1:1, since") as caught:
         await_listener("localhost:1")
     assert ("ulimit" in str(caught.value)) == (number == errno.EMFILE)
