@@ -145,7 +145,7 @@ def sentence(study: FinishedStudy) -> str:
     if less := by_verdict.get("slower"):
         parts.append(f"{_ratios(less)}: throughput is lower with the wire engine than with a Python client")
     if open_ := by_verdict.get("inconclusive"):
-        parts.append(f"{_ratios(open_)}: inconclusive; the client may or may not reduce throughput")
+        parts.append(f"{_ratios(open_)}: undecided; the client may or may not reduce throughput")
     if none := by_verdict.get("none"):
         parts.append(f"No block has results with both engines for {words.listing(c.variant for c in none)}")
     return f"{'. '.join(parts)}."

@@ -174,7 +174,7 @@ def test_several_engines_are_said_together_and_none_is_not_said(study: FinishedS
             {"basic": 0.8, "optimized": 1.05},
             "The ratio of the wire engine to grpcio is 0.80× (95% interval 0.79 to 0.81) for basic: throughput is "
             "lower with the wire engine than with a Python client. The ratio of the wire engine to grpcio is 1.05× "
-            "(95% interval 1.04 to 1.06) for optimized: inconclusive; the client may or may not reduce throughput.",
+            "(95% interval 1.04 to 1.06) for optimized: undecided; the client may or may not reduce throughput.",
         ),
     ],
     ids=["python dearer", "wire is the base", "one alike", "slower and inconclusive"],
