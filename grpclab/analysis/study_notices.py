@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import collections
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from grpclab.analysis.inference.ratios import column, valid_trials
-from grpclab.system.json_fields import Json
-from grpclab.system.notices import Notice
+from grpclab.system.notices import Notice, stored_notices
 from grpclab.text.printable import printable
 
 MOST_NAMED = 4
@@ -27,19 +25,10 @@ def study_notices(trials: pd.DataFrame) -> tuple[Notice, ...]:
     rows = valid_trials(trials)
     marked: dict[str, list[tuple[str, Notice]]] = {}
     for configuration, stored in zip(column(rows, "configuration"), column(rows, "notices"), strict=True):
-        for notice in _gravest(_read(stored)):
+        for notice in _gravest(stored_notices(stored)):
             marked.setdefault(notice.kind, []).append((str(configuration), notice))
     combined = [_combined(kind, on, len(rows)) for kind, on in marked.items()]
     return tuple(sorted(combined, key=lambda notice: notice.severity != "warning"))
-
-
-def _read(stored: object) -> list[Notice]:
-    """The notices of a trial; none where an earlier version, or somebody else, wrote what is no list of them."""
-    try:
-        entries = json.loads(stored) if isinstance(stored, str) else []
-        return [_notice(entry) for entry in entries if {"kind", "severity", "text"} <= set(entry)]
-    except (ValueError, TypeError):
-        return []
 
 
 def _gravest(notices: list[Notice]) -> Iterable[Notice]:
@@ -48,15 +37,6 @@ def _gravest(notices: list[Notice]) -> Iterable[Notice]:
     for notice in sorted(notices, key=lambda notice: notice.severity != "warning"):
         kept.setdefault(notice.kind, notice)
     return kept.values()
-
-
-def _notice(entry: Mapping[str, Json]) -> Notice:
-    return Notice(
-        kind=str(entry["kind"]),
-        severity="warning" if entry["severity"] == "warning" else "note",
-        text=str(entry["text"]),
-        remedy=str(entry.get("remedy") or ""),
-    )
 
 
 def _combined(kind: str, on: list[tuple[str, Notice]], trials: int) -> Notice:

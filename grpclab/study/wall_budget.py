@@ -145,8 +145,7 @@ def within_budget(
     everywhere = [at for at, group in enumerate(plan.groups) if group.blocks is None or group.blocks > measured]
     block_s, spent_s = times.block_s(everywhere), times.spent_s
     counted_s = _longest_s(plan)
-    of_them = trials[(trials["group"] % max(1, len(plan.groups))).isin(everywhere)] if plan.groups else trials
-    costs = _costs(of_them, plan, counted_s, block_s)
+    costs = _costs(trials, plan, counted_s, block_s)
     sd, degrees = noise_of(trials, plan)
     noise = PairNoise(
         sd=sd if math.isfinite(sd) else 0.05, degrees=max(degrees, 1), counted_s=counted_s, slices_sd=slices_sd

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -30,6 +31,24 @@ class Notice:
     def to_json(self) -> dict[str, Any]:
         """The four fields."""
         return asdict(self)
+
+
+def stored_notices(stored: object) -> list[Notice]:
+    """The notices of a trial, as trials.parquet holds them; none where somebody wrote what is no list of them."""
+    try:
+        entries = json.loads(stored) if isinstance(stored, str) else []
+        return [_notice(entry) for entry in entries if {"kind", "severity", "text"} <= set(entry)]
+    except (ValueError, TypeError):
+        return []
+
+
+def _notice(entry: Mapping[str, Any]) -> Notice:
+    return Notice(
+        kind=str(entry["kind"]),
+        severity="warning" if entry["severity"] == "warning" else "note",
+        text=str(entry["text"]),
+        remedy=str(entry.get("remedy") or ""),
+    )
 
 
 def kinds(notices: Iterable[Notice]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis.inference.ratios import column, numbers, trials_of, valid_trials
 from grpclab.metrics import is_latency, metric_named, metric_words
+from grpclab.system.notices import kinds, stored_notices
 from grpclab.text.printable import printable
 
 GENERATOR = "generator-bound"
@@ -32,16 +33,8 @@ def limits_of(trials: pd.DataFrame, configuration: str, scenario: str | None = N
 def disturbed(trials: pd.DataFrame) -> bool:
     """Whether something else used the cores in most of the valid trials."""
     rows = valid_trials(trials)
-    taken = sum(bool(TAKEN & _kinds(stored)) for stored in column(rows, "notices"))
+    taken = sum(not TAKEN.isdisjoint(kinds(stored_notices(stored))) for stored in column(rows, "notices"))
     return 2 * taken > len(rows)
-
-
-def _kinds(stored: object) -> set[str]:
-    """The kinds of the notices of a trial; none where an earlier version, or somebody else, wrote what is no list."""
-    try:
-        return {str(entry["kind"]) for entry in json.loads(stored)} if isinstance(stored, str) else set()
-    except (ValueError, TypeError, KeyError):
-        return set()
 
 
 def bound_note(metric: str, *, baseline: str, candidate: str, limited: Iterable[str]) -> str:
