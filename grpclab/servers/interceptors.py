@@ -6,6 +6,7 @@ Health checks are neither logged nor limited.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import hashlib
 import inspect
@@ -323,6 +324,12 @@ def _alike(handler: Any, behaviour: Callable[..., Any]) -> Any:
     return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
+def _once(end: End) -> End:
+    """The same, of which only the first call counts."""
+    left = [end]
+    return lambda error: left.pop()(error) if left else None
+
+
 def _wrapped(inner: Callable[..., Any], begin: Begin, many_out: bool) -> Callable[..., Any]:
     """`inner` between begin and end, of the same kind as it: grpc.aio asks what kind a handler is."""
 
@@ -360,7 +367,9 @@ def _wrapped(inner: Callable[..., Any], begin: Begin, many_out: bool) -> Callabl
             end(error)
 
     async def async_generator(request: Any, context: Any) -> AsyncIterator[Any]:
-        end = begin(context)
+        end = _once(begin(context))
+        # A stream that its client leaves stands at a `yield` until it is collected, which may be long after.
+        context.add_done_callback(lambda _: end(asyncio.CancelledError()))
         error: BaseException | None = None
         try:
             async for answer in inner(request, context):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -184,3 +185,37 @@ def test_a_rate_limit_leaves_health_checks_alone() -> None:
     assert limit(plain, METHOD) is plain
     assert limit(plain, METHOD) is not plain
     assert limit(plain, call(f"{HEALTH}Check")) is plain
+
+
+class LeftContext:
+    """The context of a call whose client leaves."""
+
+    def __init__(self) -> None:
+        self.callbacks: list[Callable[[Any], object]] = []
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        self.callbacks.append(callback)
+
+
+def test_a_stream_that_its_client_leaves_ends_with_its_call_and_once() -> None:
+    """Its generator is still there, at a `yield`, when the call is over."""
+    ended: list[str] = []
+
+    async def endless(_request: object, _context: object) -> AsyncIterator[int]:
+        while True:
+            yield 1
+
+    async def leave() -> None:
+        handler = grpc.unary_stream_rpc_method_handler(endless)
+        wrapped = around(handler, lambda _context: lambda error: ended.append(type(error).__name__))
+        context = LeftContext()
+        answers = wrapped.unary_stream(None, context)
+        assert await anext(answers) == 1
+        assert ended == []
+        for callback in context.callbacks:
+            callback(context)
+        assert ended == ["CancelledError"]
+        await answers.aclose()
+
+    asyncio.run(leave())
+    assert ended == ["CancelledError"]
