@@ -206,7 +206,7 @@ def test_a_stream_that_its_client_leaves_ends_with_its_call_and_once() -> None:
             yield 1
 
     async def leave() -> None:
-        handler = grpc.unary_stream_rpc_method_handler(endless)
+        handler: Any = grpc.unary_stream_rpc_method_handler(endless)
         wrapped = around(handler, lambda _context: lambda error: ended.append(type(error).__name__))
         context = LeftContext()
         answers = wrapped.unary_stream(None, context)
