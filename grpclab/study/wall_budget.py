@@ -16,6 +16,7 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import BlockCosts, PairNoise, blocks_for, fewest_blocks, fit_budget, smallest_seen
+from grpclab.analysis.inference.edition import TODAY
 from grpclab.analysis.inference.ratios import column, numbers
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.load.core.shapes import replayed_file
@@ -27,8 +28,9 @@ SLICE_OVERHEAD = 1.8
 """The wall time of a second that is counted in slices: ramp, tail, drain, hand-over."""
 LEAST_COUNTED_S = 0.4
 """Counted time is not fitted to less."""
-SAMPLED_BLOCKS = 3
-"""Groups that carry no small difference are measured in so many blocks before less time is counted."""
+SAMPLED_BLOCKS = TODAY.fewest_for_t
+"""Groups that carry no small difference are measured in so many blocks before less time is counted: enough for a
+verdict."""
 BESIDE_SHARE, REPORT_BLOCKS = 0.05, 0.25
 """What blocks do not get, for the start of the first kernel, the verdict and the report: that part of a budget, and at
 least as long as that part of a block takes, which is longer on a slow machine."""
@@ -116,18 +118,18 @@ def trimmed(trials: pd.DataFrame, plan: StudyPlan, times: GroupTimes, budget_s: 
     counted_s = _longest_s(plan)
     costs = _costs(trials, plan, counted_s, block_s)
 
-    def kept(each_s: float, most: int, least: int) -> int:
+    def kept(each_s: float, least: int) -> int:
         """In how many further blocks the sampled groups can be, if a block with them takes so long."""
         if sampled_s <= 0 or each_s <= left_s:
             return more
-        return min(most, max(least, math.floor(more - more * (each_s - left_s) / sampled_s)))
+        return max(least, math.floor(more - more * (each_s - left_s) / sampled_s))
 
-    some = kept(block_s, more, SAMPLED_BLOCKS - 1)
+    some = kept(block_s, SAMPLED_BLOCKS - 1)
     fitted_s = _counted_for(left_s + (more - some) * sampled_s / more, costs, counted_s)
     if fitted_s < counted_s:
         plan = replace(plan, groups=counted_for(plan.groups, fitted_s))
         words.append(f"counted time is shortened to {fitted_s:g} s")
-        some = kept(costs.block_s(fitted_s), some, 0)
+    some = min(some, kept(costs.block_s(fitted_s), 0))
     if some < more:
         plan = replace(plan, groups=sampled_in(plan.groups, 1 + some, blocks))
         words.append(f"comparisons with large differences are measured in {qty.count(1 + some, 'block')}")

@@ -44,8 +44,8 @@ QUESTION = (
 OTHER_METRICS = ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
 """What else the headline's two are compared in; each metric is a family of its own."""
 MAIN_SHARE, LIGHT_SHARE, LARGE_SHARE = 0.75, 0.5, 0.3
-"""Windows are at most so long, as shares of the longest: at the main number of calls in flight, with handlers that wait,
-and where sides differ by several times."""
+"""Windows are at most so long, as shares of the longest: at the main concurrency, with handlers that wait, and where
+sides differ by several times."""
 SMALL_STEP_S = 1.5
 """The counted time of configurations that differ in one setting, in seconds."""
 QUICK_PROFILED_BLOCKS, QUICK_LONGEST_S = 3, 1.0
