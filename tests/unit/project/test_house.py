@@ -24,6 +24,7 @@ ROOMS = [name for name, path in MODULES.items() if path.name == "__init__.py" an
 
 DOORS = {
     *("cli", "notebook", "calibration", "testing", "report", "study", "analysis", "diagnostics", "profiling", "load"),
+    "cluster",
     *("servers", "link", "factors", "http2", "system", "text"),
     *("metrics", "quantities", "errors", "status", "generated"),
 }
