@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytest.importorskip("distributed")
+pytest.importorskip("distributed", reason="distributed is not installed: pip install 'grpclab[cluster]'")
 
 from distributed import Client, LocalCluster
 
