@@ -38,7 +38,7 @@ Each line imports only from those above it::
     cluster_collection  the parts of a window collected from the processes of a cluster
     cluster_load        one load from the machines of a cluster, which begin at the same moment
     result              the result of loading one server: its figures, its grade, and what became of the objectives
-    bench_result        the result of a load test, as text, in a notebook or as a frame
     output/             the output of a load test, printed and written, and the files that configure one
+    bench_result        the result of a load test, as text, in a notebook or as a frame
     bench               ``grpclab bench``: load one running server
 """

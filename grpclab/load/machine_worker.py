@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -219,7 +220,7 @@ class MachineWorker:
     def records(self) -> Records:
         """Return the records of the last part."""
         assert self._part is not None
-        columns = {
+        columns: Mapping[str, Any] = {
             name: np.array(column) if isinstance(column, np.ndarray) else column
             for name, column in vars(self._part.records).items()
         }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from grpclab.load.core.call_figures import summaries_by_call
 from grpclab.load.core.failures import Failure, merge
 from grpclab.load.core.kept_answers import AnswerSample, merged_samples
-from grpclab.load.core.merging import Distribution
+from grpclab.load.core.merging import SlotCounts
 from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import Window
@@ -65,7 +65,7 @@ class LoadRun:
 
     windows: list[Window]
     """Empty where the records stayed on the machines of a cluster."""
-    distributions: Mapping[str, Distribution] = field(default_factory=dict, repr=False)
+    distributions: Mapping[str, SlotCounts] = field(default_factory=dict, repr=False)
     """Then the distributions of :mod:`grpclab.load.core.merging`, by name."""
     summary: Summary
     by_call: tuple[Summary, ...] = ()
@@ -244,7 +244,7 @@ class MergedWindow:
     held_back: str
     silence: tuple[float, float]
     windows: list[Window] = field(default_factory=list)
-    distributions: Mapping[str, Distribution] = field(default_factory=dict)
+    distributions: Mapping[str, SlotCounts] = field(default_factory=dict)
 
 
 def run_of(

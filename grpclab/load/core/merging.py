@@ -56,7 +56,7 @@ def slots_of(values: Floats) -> Integers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distribution:
+class SlotCounts:
     """A histogram of non-negative numbers. Slots follow one another, so that two are added as arrays."""
 
     zeros: int
@@ -67,7 +67,7 @@ class Distribution:
     """(k,) Observations by slot, from `first` on."""
 
     @classmethod
-    def of(cls, values: Floats) -> Distribution:
+    def of(cls, values: Floats) -> SlotCounts:
         """Count observations."""
         slots = slots_of(values)
         slots = slots[slots > 0]
@@ -75,13 +75,13 @@ class Distribution:
         counts = np.bincount(slots - first) if len(slots) else np.zeros(0, np.int64)
         return cls(zeros=len(values) - len(slots), first=first, counts=counts.astype(np.int64))
 
-    def __add__(self, other: Distribution) -> Distribution:
+    def __add__(self, other: SlotCounts) -> SlotCounts:
         filled = [one for one in (self, other) if len(one.counts)]
         first = min((one.first for one in filled), default=0)
         counts = np.zeros(max((one.first + len(one.counts) for one in filled), default=0) - first, np.int64)
         for one in filled:
             counts[one.first - first : one.first - first + len(one.counts)] += one.counts
-        return Distribution(zeros=self.zeros + other.zeros, first=first, counts=counts)
+        return SlotCounts(zeros=self.zeros + other.zeros, first=first, counts=counts)
 
     @property
     def total(self) -> int:
@@ -140,9 +140,9 @@ class Distribution:
 class WindowCounts:
     """The counts of one part of a window, or the sum of several. Seconds."""
 
-    distributions: Mapping[str, Distribution]
+    distributions: Mapping[str, SlotCounts]
     """By the names of NAMES."""
-    hdr: Distribution
+    hdr: SlotCounts
     """The slots of the HdrHistogram by their lowest values in microseconds; each has one slot here."""
     errors_by_status: Mapping[str, int]
     window_s: float
@@ -170,8 +170,8 @@ class WindowCounts:
         latency, judged = values["latency"], values["judged"]
         slots, times = histogram_slots(latency)
         return cls(
-            distributions={name: Distribution.of(values[name]) for name in NAMES},
-            hdr=Distribution.of(np.repeat(np.array(slots, np.float64), times)),
+            distributions={name: SlotCounts.of(values[name]) for name in NAMES},
+            hdr=SlotCounts.of(np.repeat(np.array(slots, np.float64), times)),
             errors_by_status={RECORDED_NAMES[code]: int(n) for code, n in zip(codes, counts, strict=True)},
             window_s=window.length_s,
             throughput_rps=window.throughput_rps,
@@ -230,7 +230,7 @@ class WindowCounts:
         return {name: wanted for name, wanted in slots.items() if len(wanted)}
 
     def percentiles(self, name: str, known: Values) -> dict[str, float]:
-        """Return the percentiles of one distribution; `known` as in :meth:`Distribution.percentiles`."""
+        """Return the percentiles of one distribution; `known` as in :meth:`SlotCounts.percentiles`."""
         return self.distributions[name].percentiles(known.get(name, np.zeros(0)))
 
     def summary(self, known: Values) -> Summary:

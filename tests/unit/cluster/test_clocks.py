@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 
 import numpy as np
 import pytest
@@ -31,7 +30,8 @@ def test_the_shortest_exchange_counts() -> None:
         return next(there)
 
     clock = asyncio.run(exchanged(ask, lambda: next(readings), times=3))
-    assert (clock.offset_s, clock.bound_s) == (pytest.approx(10.0), pytest.approx(0.001))
+    assert clock.offset_s == pytest.approx(10.0)
+    assert clock.bound_s == pytest.approx(0.001)
 
 
 def test_a_moment_travels_there_and_back() -> None:
@@ -49,4 +49,3 @@ def test_a_drift_widens_the_bound() -> None:
 def test_the_spread_is_from_the_first_to_the_last() -> None:
     assert spread([3.0, 1.0, 2.0]) == 2.0
     assert spread([]) == 0.0
-    assert not math.isnan(spread([]))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from grpclab.load.core.call_figures import summaries_by_call, windows_of
-from grpclab.load.core.merging import CountsSum, Distribution, WindowCounts, inside, joined, observations, slots_of
+from grpclab.load.core.merging import CountsSum, SlotCounts, WindowCounts, inside, joined, observations, slots_of
 from grpclab.load.core.recorder import Floats, Records
 from grpclab.load.core.summary import Summary, lateness, percentiles, summarise
 from grpclab.load.core.worker_window import Window
@@ -114,7 +114,7 @@ def test_a_window_without_calls_has_no_figures() -> None:
 
 
 def test_observations_of_zero_are_counted_and_never_travel() -> None:
-    distribution = Distribution.of(np.concatenate([np.zeros(5000), np.full(100, 0.003)]))
+    distribution = SlotCounts.of(np.concatenate([np.zeros(5000), np.full(100, 0.003)]))
     assert (distribution.zeros, distribution.total) == (5000, 5100)
     assert distribution.percentiles(np.full(100, 0.003))["p50"] == 0.0
     assert distribution.percentiles(np.full(100, 0.003))["p99"] == 0.003
@@ -123,7 +123,7 @@ def test_observations_of_zero_are_counted_and_never_travel() -> None:
 
 def test_a_slot_is_as_narrow_as_it_is_said_to_be() -> None:
     values: Floats = np.geomspace(1e-6, 3600, 10_000)
-    middles = Distribution.of(values).expanded()
+    middles = SlotCounts.of(values).expanded()
     assert np.abs(middles / values - 1).max() < 0.00025
     assert (np.diff(slots_of(values)) >= 0).all()
 
@@ -131,7 +131,7 @@ def test_a_slot_is_as_narrow_as_it_is_said_to_be() -> None:
 def test_where_a_slot_is_too_full_to_travel_its_middle_stands_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("grpclab.load.core.merging.LARGEST_SLOT", 10)
     latency: Floats = np.full(5000, 0.00123)
-    distribution = Distribution.of(latency)
+    distribution = SlotCounts.of(latency)
     assert len(distribution.wanted()) == 0
     assert distribution.percentiles(np.zeros(0))["p50"] == pytest.approx(0.00123, rel=0.00025)
 
