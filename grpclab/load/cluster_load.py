@@ -45,8 +45,8 @@ from grpclab.system.allowance import Allowance
 from grpclab.system.interrupts import hurried, raised
 from grpclab.system.transport import PLAINTEXT, Security
 
-START_DELAY_S = 0.5
-"""The time until the common start: the orders pass through the scheduler meanwhile."""
+START_DELAY_S, ROUND_TRIPS = 0.5, 50
+"""The time until the common start, and the round trips of the slowest process that are added to it."""
 
 
 class ClusterGenerator:
@@ -135,7 +135,7 @@ class ClusterGenerator:
         self._processes.compare_clocks()
         bounds = plan_bounds(
             self.config.load,
-            time.perf_counter() + START_DELAY_S + self._processes.every_s,
+            time.perf_counter() + self._start_delay_s(),
             self._seed,
             rate_rps=rate_rps,
         )
@@ -156,7 +156,7 @@ class ClusterGenerator:
                 stopped = reason
                 self._end(bounds, CUT_DRAIN_S)
 
-        patience_s = bounds.patience_s(self.config, DRAIN_S) + START_DELAY_S
+        patience_s = bounds.patience_s(self.config, DRAIN_S) + self._start_delay_s()
         try:
             with raised():
                 ended = self._collect(bounds, patience_s, step)
@@ -173,6 +173,11 @@ class ClusterGenerator:
             except KeyboardInterrupt:
                 self._cut(bounds, 0.0)
         return self._run(bounds, stopped=stopped, interrupted=interrupted)
+
+    def _start_delay_s(self) -> float:
+        """The time until the common start: every process has its order by then, however slow the network."""
+        slowest = max(process.clock.bound_s for process in self._processes)
+        return START_DELAY_S + self._processes.every_s + ROUND_TRIPS * 2 * slowest
 
     def _begin(self, bounds: Bounds, watch_s: Sequence[float]) -> None:
         """Order the window from every process. Raises WorkerError where an order came too late."""
@@ -260,15 +265,21 @@ class ClusterGenerator:
         """End the load of the others. Returns the error with what each had done, as far as that is known."""
         self._end(bounds, 0.0)
         calls = {process.name: process.progress.calls if process.progress else 0 for process in self._processes}
-        lost = next((process for process in self._processes if str(error).startswith(f"{process.name} ")), None)
         after_s = max(0.0, time.perf_counter() - bounds.opens_at)
+        ended = f"The load was ended after {after_s:.1f} s, as its rate would be lower than planned"
+        if self._cluster.client.status != "running":
+            done = f"by their last answers, the processes had completed {sum(calls.values()):,} calls"
+            return WorkerError(f"the Dask scheduler at {self._cluster.address} was lost; {done}. {ended}")
         known = ""
+        lost = next((process for process in self._processes if str(error).startswith(f"{process.name} ")), None)
         if lost is not None:
-            heard_s = lost.heard_at - bounds.opens_at
-            heard = f"it had completed {calls[lost.name]:,} calls {max(0.0, heard_s):.1f} s into the window"
+            heard_s = max(0.0, lost.heard_at - bounds.opens_at)
             others = sum(count for name, count in calls.items() if name != lost.name)
-            known = f"; when it last answered, {heard}, and the others had completed {others:,}"
-        return WorkerError(f"{error}{known}. The load was ended after {after_s:.1f} s: without it the rate is lower")
+            known = (
+                f"; when it last answered, {heard_s:.1f} s into the window, it had completed {calls[lost.name]:,} "
+                f"calls, and the others {others:,}"
+            )
+        return WorkerError(f"{error}{known}. {ended}")
 
     # ---- figures -------------------------------------------------------------------------------------------------
 

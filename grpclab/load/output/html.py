@@ -118,7 +118,9 @@ def _latencies(result: LoadResult) -> CardBody:
         rows.append([f"{call.name}, p99", p99, *blank])
     rows.append(["connections", f"{result.connections:,}", *blank])
     rows.append(["generator", f"{run.busy_share:.0%} of a core", *blank])
-    rows += [[cells[0], ", ".join(filter(None, cells[1:4])), *blank, *cells[4:]] for cells in cluster_rows(result)]
+    for name, calls, rate, late, busy, offset, mark in cluster_rows(result):
+        note = f"{rate} calls/s, late p99 {late}, busy {busy}, clock {offset}"
+        rows.append([name, f"{calls} calls", *blank, f"{note}; {mark}" if mark else note])
     return CardBody(titles=titles, rows=rows, picture=_percentile_chart(result))
 
 

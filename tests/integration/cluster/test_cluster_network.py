@@ -101,9 +101,9 @@ def kill_scheduler(network: ClusterNetwork) -> None:
     os.killpg(network.processes["scheduler"].pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("fault", [cut, kill, kill_scheduler])
+@pytest.mark.parametrize(("fault", "lost"), [(cut, "w2"), (kill, "w2"), (kill_scheduler, "the Dask scheduler at tcp")])
 def test_a_machine_that_is_lost_ends_the_load_with_a_clear_error(
-    network: ClusterNetwork, fault: Callable[[ClusterNetwork], None]
+    network: ClusterNetwork, fault: Callable[[ClusterNetwork], None], lost: str
 ) -> None:
     at: list[float] = []
 
@@ -114,7 +114,7 @@ def test_a_machine_that_is_lost_ends_the_load_with_a_clear_error(
 
     plan = planned({"load.duration_s": 60.0, "load.warmup_s": 0.0}, "100")
     with opened(network.scheduler, allow_remote=True) as cluster:
-        with pytest.raises(MeasurementError, match=r"was lost.*had completed"):
+        with pytest.raises(MeasurementError, match=rf"{lost}.* was lost.*had completed"):
             run_bench(network.target, plan, cluster=cluster, allowance=ALLOWANCE, watcher=break_once)
         assert time.monotonic() - at[0] < END_S
     assert until(lambda: not network.generators(), END_S)
