@@ -400,9 +400,9 @@ class PlannedGroup:
 class StudyPlan:
     """What a study measures and compares.
 
-    `metric` is that of the headline, and `delta` the smallest effect of interest, as a share. The configurations
-    in `profiled` are profiled after their windows, in the first `profiled_blocks` blocks. Without `groups`, trials
-    run one after the other (first edition). With `on_machines`, each block runs on one of a cluster.
+    `metric` is that of the headline, and `delta` the smallest effect of interest, as a share. Those in
+    `profiled` are profiled after their windows, in the first `profiled_blocks` blocks. Without `groups`, trials
+    run one after the other (first edition). `on_machines`: on a cluster.
     """
 
     blocks: int = always(0)

@@ -50,6 +50,12 @@ class BlockSteps:
         """The blocks, in their order."""
         return list(self._by_block)
 
+    @property
+    def waiting(self) -> list[int]:
+        """The blocks of which something is missing, in their order."""
+        waiting = {block for block, _, _ in self._left}
+        return [block for block in self._by_block if block in waiting]
+
     def of(self, block: int) -> Steps:
         """The groups of a block that are missing."""
         if self._remaining is None:

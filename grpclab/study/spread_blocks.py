@@ -125,17 +125,18 @@ class _Run:
     ) -> None:
         self._client, self._study, self._steps, self._say, self._carried = client, study, steps, say, carried_
         self._done = threading.Event()
-        self._waiting: deque[int] = deque(steps.blocks)
+        self._waiting: deque[int] = deque(steps.waiting)
         self._bound = _machines_of_blocks(study)
         """By block the machine that has measured a part of it."""
         self._counts = Counter(self._bound.values())
         """By machine the blocks that it has measured or begun."""
+        self._there: set[str] = set()
+        """The machines that are there."""
         self._share = 0
         """So many blocks are for each machine: the machines are compared, too."""
 
     def measure(self, lanes: list[_Lane]) -> None:
         """Measure all blocks."""
-        self._free({lane.machine.name for lane in lanes})
         looked = time.monotonic()
         self._share_out(lanes)
         try:
@@ -158,20 +159,19 @@ class _Run:
 
     def _share_out(self, lanes: Sequence[_Lane]) -> None:
         """Fix how many blocks each machine measures: as many as any other one, as far as that goes."""
-        gone = sum(self._counts.values()) - sum(self._counts[lane.machine.name] for lane in lanes)
-        self._share = math.ceil((len(self._steps.blocks) - gone) / len(lanes))
+        self._there = {lane.machine.name for lane in lanes}
+        left = {block for block in self._waiting if self._bound.get(block) not in self._there}
+        done = sum(self._counts[name] for name in self._there)
+        self._share = math.ceil((done + len(left)) / len(lanes))
 
-    def _free(self, names: set[str]) -> None:
-        """Set the blocks aside that a machine has begun which is not there, so that another one measures them."""
-        for block, name in sorted(self._bound.items()):
-            if name not in names and next(self._steps.of(block), None) is not None:
-                self._set_aside(block, f"{name}, which has measured a part of it, is not in the cluster")
-
-    def _set_aside(self, block: int, why: str) -> None:
+    def _set_aside(self, block: int) -> None:
+        """Measure a block anew, of which a machine that is no longer there has measured a part."""
         self._study.store.set_block_aside(block)
         self._steps.forget(block)
-        self._counts[self._bound.pop(block)] -= 1
-        self._say(f"block {block} is measured anew: {why}; its trials are in {self._study.store.folder / 'damaged'}")
+        before = self._bound.pop(block)
+        self._counts[before] -= 1
+        aside = self._study.store.folder / "damaged"
+        self._say(f"block {block} is measured anew: {before}, which had begun it, is not there; moved to {aside}")
 
     def _advance(self, lane: _Lane) -> None:
         """Take what a machine has measured, and give it what comes next."""
@@ -198,10 +198,15 @@ class _Run:
         """Give the next block to a machine, those first that it has begun; whether there is one."""
         name = lane.machine.name
         own = [block for block in self._waiting if self._bound.get(block) == name]
-        free = [block for block in self._waiting if block not in self._bound]
-        if not own and (not free or self._counts[name] >= self._share):
+        if not own and self._counts[name] >= self._share:
             return False
-        lane.block = (own or free)[0]
+        free = [block for block in self._waiting if block not in self._bound]
+        left = [block for block in self._waiting if self._bound.get(block) not in self._there]
+        if not (ready := own or free or left):
+            return False
+        lane.block = ready[0]
+        if lane.block in left and lane.block in self._bound:
+            self._set_aside(lane.block)
         self._counts[name] += not own
         self._waiting.remove(lane.block)
         lane.steps = self._steps.of(lane.block)
@@ -281,19 +286,11 @@ class _Run:
                 self._waiting.appendleft(block)
                 if block not in self._bound:
                     self._counts[lane.machine.name] -= 1
-                else:
-                    self._set_aside(block, f"{lane.machine.name}, which has measured a part of it, is lost")
         if not left:
             raise MeasurementError("no worker of the cluster is left; the trials that are complete are stored")
         if len(left) < len(lanes):
-            self._free_waiting({lane.machine.name for lane in left})
             self._share_out(left)
         return left
-
-    def _free_waiting(self, names: set[str]) -> None:
-        for block in list(self._waiting):
-            if (name := self._bound.get(block)) is not None and name not in names:
-                self._set_aside(block, f"{name}, which has measured a part of it, is lost")
 
     def _heartbeats(self) -> dict[str, float]:
         """The last heartbeat of each worker that the scheduler has, by address, on the scheduler's clock."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from grpclab.analysis import analyse
 from grpclab.analysis.inference.edition import FIRST_EDITION, TODAY
-from grpclab.analysis.inference.pairing import share_a_group, without_groups
+from grpclab.analysis.inference.pairing import MACHINE, share_a_group, without_groups
 from grpclab.analysis.setup import described
 from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StoredTarget
 from grpclab.errors import DesignError, MeasurementError
@@ -54,6 +54,13 @@ def _compared_stored(
         frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
     warnings = list(dict.fromkeys(damaged for study in studies.values() if (damaged := study.damaged_warning())))
     first, second = (studies[name].manifest.identity for name in (A, B))
+    apart = studies[A].store.folder != studies[B].store.folder
+    if apart:  # a block of one has nothing in common with that of the other, its machine least of all
+        frames = [frame.drop(columns=MACHINE, errors="ignore") for frame in frames]
+        first, second = (
+            {**facts, "machines": ", ".join(one.name for one in studies[name].manifest.machines)}
+            for name, facts in ((A, first), (B, second))
+        )
     different = sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
     if different:
         facts = ", ".join(f"{key}={first.get(key)} and {second.get(key)}" for key in different)
@@ -61,7 +68,6 @@ def _compared_stored(
             raise DesignError(f"measured in different environments ({facts}): measure again, or add --allow-mixed")
         warnings.append(f"mixed: measured in different environments ({facts})")
     trials = pd.concat(frames, ignore_index=True)
-    apart = studies[A].store.folder != studies[B].store.folder
     if apart:
         warnings.append(
             "the two were not interleaved, so the ratio includes whatever changed on the machine in between"
