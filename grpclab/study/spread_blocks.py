@@ -82,9 +82,8 @@ class ClusterMachines:
             shared = ", shared by server and load generator" if one.cores.shared else ""
             cores = sorted({*one.cores.server, *one.cores.generator})
             texts.append(f"{one.name} (core{'' if len(cores) == 1 else 's'} {','.join(map(str, cores))}{shared})")
-        return f"each block is measured on one of {len(texts)} machine{'' if len(texts) == 1 else 's'}: " + "; ".join(
-            texts
-        )
+        where = f"one of {len(texts)} machines: " if len(texts) > 1 else ""
+        return f"each block is measured on {where}{'; '.join(texts)}"
 
     def measure(self, study: MeasuredStudy, steps: BlockSteps, say: Callable[[str], None]) -> None:
         """Measure what is missing of a study, and store it. Raises MeasurementError where no machine is left."""

@@ -86,16 +86,23 @@ class AcrossMachines:
     @property
     def note(self) -> str:
         """What is to be said of the machines; "" for one."""
-        if len(self.machines) < 2:
-            return ""
-        least, most = (pick(one.ratio for one in self.machines) for pick in (min, max))
-        spread = (
-            f"from {qty.ratio(least, 'sentence')} to {qty.ratio(most, 'sentence')} on {len(self.machines)} machines"
-        )
-        if self.pooled is None:
-            return f"{spread}; with fewer than {FEWEST_MACHINES} machines, the interval holds for these machines only"
-        between = "" if math.isnan(self.pooled.tau) else f", {100 * self.pooled.tau:.2g}% between them"
-        return f"{spread}{between}; the interval is that of the mean over machines"
+        return "" if len(self.machines) < 2 else self.spread(self.pooled.tau if self.pooled else None)
+
+    def spread(self, tau: float | None) -> str:
+        """How far the machines lie apart, and what that means for the interval. `tau` is None without their mean."""
+        texts = [qty.ratio(one.ratio, "sentence") for one in sorted(self.machines, key=lambda one: one.ratio)]
+        if len(texts) == 1:
+            return f"the ratio is {texts[0]} on the only machine, and the interval holds for it alone"
+        apart = f"the ratio is {texts[0]} to {texts[-1]} on {len(texts)} machines"
+        if tau is None:
+            return f"{apart}; with fewer than {FEWEST_MACHINES}, the interval holds for these machines only"
+        between = "" if math.isnan(tau) else f", with a standard deviation of {100 * tau:.2g}% between them"
+        return f"{apart}{between}; the interval is that of the mean over machines"
+
+
+def machines_note(machines: tuple[MachineRatio, ...], tau: float | None) -> str:
+    """How far the machines of a headline lie apart, for its warnings; "" for one. `tau` is None without their mean."""
+    return f"in the headline, {AcrossMachines(machines=machines).spread(tau)}" if len(machines) > 1 else ""
 
 
 def across(ratios: Floats, machines: Sequence[str]) -> AcrossMachines:
