@@ -72,8 +72,7 @@ class StudyParameters:
     max_trial_s: float = _parameter(2.0, "maximum length of the measured window, seconds")
     cluster: str = _parameter(
         "",
-        "machines that measure the blocks: local:N, or the address of a Dask scheduler (docs/cluster.md); empty: this "
-        "machine",
+        "Dask cluster that measures the blocks: local:N, or its scheduler's address; empty: this machine",
     )
     budget: str = _parameter(
         "auto",
