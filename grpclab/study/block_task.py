@@ -23,7 +23,7 @@ from grpclab.study.carried import (
     packed,
     unpacked,
 )
-from grpclab.system.subprocesses import Child, receive_all
+from grpclab.system.subprocesses import STUDY_VARIABLE, Child, receive_all
 from grpclab.system.temporary import TemporaryFolder
 
 LONGEST_GROUP_S = 3600.0
@@ -89,7 +89,7 @@ def _measured(order: BlockOrder, wanted: Callable[[], bool]) -> BlockAnswer:
                 str(folder),
                 name="the process that measures the group",
                 cpus=order.cores,
-                env=_environment(folder),
+                env=_environment(folder, order.manifest.study),
                 log=log,
             ) as child,
         ):
@@ -97,6 +97,7 @@ def _measured(order: BlockOrder, wanted: Callable[[], bool]) -> BlockAnswer:
             def look() -> None:
                 if not wanted():
                     child.abandon()
+                    raise WorkerError("the group is no longer wanted")
 
             (answer,) = receive_all([child], LONGEST_GROUP_S, GroupMeasured, every_s=LOOK_S, tick=look)
         if answer.error:
@@ -107,11 +108,11 @@ def _measured(order: BlockOrder, wanted: Callable[[], bool]) -> BlockAnswer:
             return BlockAnswer(error=f"the files of the group cannot be carried back: {excess}")
 
 
-def _environment(folder: Path) -> dict[str, str | None]:
+def _environment(folder: Path, study: str) -> dict[str, str | None]:
     """The environment of the child: its temporary files in `folder`, and without what Dask sets for its own tasks."""
     import dask
 
-    own: dict[str, str | None] = {"TMPDIR": str(folder)}
+    own: dict[str, str | None] = {"TMPDIR": str(folder), STUDY_VARIABLE: study}
     for name, value in dask.config.get("distributed.nanny.pre-spawn-environ", {}).items():
         if os.environ.get(name) == str(value):
             own[name] = None
