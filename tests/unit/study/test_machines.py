@@ -10,6 +10,7 @@ import pytest
 
 from grpclab.analysis.study_plan import StoredCores
 from grpclab.errors import DesignError, UsageError
+from grpclab.factors.levels import Level
 from grpclab.study import collection
 from grpclab.study.machines import WorkerFacts, on_machines, stored_machines, with_machines
 from grpclab.study.model import Manifest, StoredMachine
@@ -19,7 +20,7 @@ VERSIONS = {"python": "3.12.1", "grpcio": "1.85.3", "protobuf": "7.0", "uvloop":
 
 
 def facts(host: str, cores: tuple[int, ...], *, boot: str = "", **versions: str) -> WorkerFacts:
-    identity = {"host": host, "cores": len(cores), **VERSIONS, **versions}
+    identity: dict[str, Level] = {"host": host, "cores": len(cores), **VERSIONS, **versions}
     return WorkerFacts(boot=boot or host, machine=Machine(host=host, affinity=cores), identity=identity)
 
 
