@@ -118,7 +118,8 @@ def hostile(made: MadeStudy, text: str) -> MadeStudy:
     manifest["versions"] = {name: f"{version}{text}" for name, version in manifest["versions"].items()}
     trials = made.trials.copy()
     spoilt = trials.index[trials["block"] == 0][:1]
-    trials.loc[spoilt, ["valid", "invalid_reason"]] = [False, f"the server died{text}"]
+    trials.loc[spoilt, "valid"] = False
+    trials.loc[spoilt, "invalid_reason"] = f"the server died{text}"
     limited = trials["configuration"] == trials["configuration"].iloc[-1]
     trials.loc[limited, "limited_by"] = f"server-cpu{text}"
     return _finished(manifest, trials)
