@@ -184,7 +184,7 @@ class SendQueue(Generic[Sender]):
         if increment == 0:
             raise StreamError(ErrorCode.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0", stream.stream_id)
         if self._windows.stream + flow.granted - flow.sent > MAX_WINDOW:
-            raise StreamError(ErrorCode.FLOW_CONTROL_ERROR, "a window beyond 2^31 - 1", stream.stream_id)
+            raise StreamError(ErrorCode.FLOW_CONTROL_ERROR, "the window exceeds 2^31 - 1 bytes", stream.stream_id)
         self._queue(stream, flow)
 
     def windows_moved(self) -> None:

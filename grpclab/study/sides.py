@@ -245,7 +245,7 @@ def _check(options: PairOptions) -> None:
         raise UsageError("mix cannot be combined with call or data")
     idle = next((name for name in ("check", "ignore_fields") if getattr(options, name)), "")
     if options.mix and idle:
-        raise UsageError(f"{idle} applies to a single call: set it in the table of each call it applies to")
+        raise UsageError(f"{idle} is a setting of each call: set it in the table of the call")
     parse_metadata(metadata_words(options.metadata))
 
 

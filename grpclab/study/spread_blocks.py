@@ -286,7 +286,7 @@ class _Run:
                 if block not in self._bound:
                     self._counts[lane.machine.name] -= 1
         if not left:
-            raise MeasurementError("no worker of the cluster is left; the trials that are complete are stored")
+            raise MeasurementError("no worker of the cluster is left; completed trials are stored")
         if len(left) < len(lanes):
             self._share_out(left)
         return left
@@ -294,9 +294,7 @@ class _Run:
     def _heartbeats(self) -> dict[str, float]:
         """The last heartbeat of each worker that the scheduler has, by address, on the scheduler's clock."""
         if self._client.status != "running":
-            raise MeasurementError(
-                "the connection to the Dask scheduler is lost; the trials that are complete are stored"
-            )
+            raise MeasurementError("the connection to the Dask scheduler is lost; completed trials are stored")
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
         except (OSError, TimeoutError) as error:

@@ -210,7 +210,7 @@ def _certificates(option: str, path: str) -> bytes:
     content = _read(option, path)
     if _CERTIFICATE not in content:
         what = "this file contains a key" if b"PRIVATE KEY-----" in content else "this file contains no certificate"
-        raise UsageError(invalid(option, path, f"a certificate in PEM ({_CERTIFICATE.decode()}): {what}"))
+        raise UsageError(invalid(option, path, f"a PEM certificate ({_CERTIFICATE.decode()}): {what}"))
     if not content.isascii():
         content = _blocks(content)  # comments between certificates may be in any encoding
     return content

@@ -191,7 +191,7 @@ SECURITY_ROWS: dict[str, list[Row]] = {
         Acts(words="--cacert ca.pem", proof="security.tls"),
         Acts(words="--cacert ca.pem", proof="security.options"),
         Refused(words="--cacert nothing.pem", where="invalid --cacert=nothing.pem: expected a readable PEM file"),
-        Refused(words="--cacert metadata.txt", where="expected a certificate in PEM"),
+        Refused(words="--cacert metadata.txt", where="expected a PEM certificate"),
         Refused(words="--cacert ca.pem --insecure-skip-verify", where="expected no --insecure-skip-verify"),
     ],
     "cert": [

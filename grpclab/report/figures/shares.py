@@ -154,7 +154,7 @@ def profile(study: FinishedStudy, view: View) -> FigureBlock | None:
     samples = "; ".join(
         f"{qty.count(p.samples, 'sample')} in {qty.count(p.blocks, 'block')} for {p.title}" for p in drawn
     )
-    waited = ", most of them waiting" if all(p.wait.mean > 0.5 for p in drawn) else ""
+    waited = "; most samples are of waiting threads" if all(p.wait.mean > 0.5 for p in drawn) else ""
     return figure_block(
         title=view.title,
         draw=draw,

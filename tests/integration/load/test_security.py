@@ -250,9 +250,9 @@ def test_a_key_is_part_of_no_text(client: Pair) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "a certificate in PEM"),
+        (b"", "a PEM certificate"),
         (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "certificates in PEM; this file has none"),
-        (b"\xff\xfe", "a certificate in PEM"),
+        (b"\xff\xfe", "a PEM certificate"),
     ],
 )
 def test_roots_that_are_none_are_refused_in_one_line(content: bytes, expected: str, tmp_path: Path) -> None:

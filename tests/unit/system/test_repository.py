@@ -146,7 +146,7 @@ def test_the_identity_of_a_checkout_is_that_of_its_files_and_nothing_is_written(
     changed = repository.revision("worktree", "--b-rev")
     assert changed.dirty
     assert repository.revision(changed.label, "--b-rev") == changed
-    with pytest.raises(UsageError, match="as they were then"):
+    with pytest.raises(UsageError, match="as they were when the study was stored"):
         repository.revision(clean.label, "--b-rev")
     history.commit("all of it", {})
     assert repository.files_id() in ids, "a commit changes no file"
