@@ -23,6 +23,7 @@ from grpclab.errors import DesignError, MeasurementError
 from grpclab.factors.effective import unknown_factors
 from grpclab.servers.leave import RemoteLeave
 from grpclab.study import collection
+from grpclab.study.carried import require_carriable
 from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
 from grpclab.study.designs.grouping import group_s
@@ -75,6 +76,8 @@ class Study(MeasuredStudy):
         """
         root = root or project_root()
         own = file_design.read(path, leave, exclusive=exclusive)
+        if machines is not None:
+            require_carriable(own.plan, own.subjects)
         manifest = manifest_of_file(
             path, own, name, root, budget_s=budget_s, machines=machines.stored if machines else ()
         )
