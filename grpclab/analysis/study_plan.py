@@ -165,6 +165,8 @@ class PlannedFeature:
     """A feature of a service: `alone` has it and `plain` does not, with nothing else between them.
 
     `whole` has it with all other features, and `without` has all but it; both are "" where it is none of these.
+    `steady_plain` and `steady_alone` are the same pair as `plain` and `alone`, in an open loop at the same rate; both
+    are "" if latency is not measured.
     """
 
     name: str = ""
@@ -175,12 +177,19 @@ class PlannedFeature:
     without: str = ""
     whole: str = ""
     of_client: bool = False
+    steady_plain: str = ""
+    steady_alone: str = ""
 
     @property
     def pairs(self) -> dict[str, tuple[str, str]]:
         """What it is measured by, the baseline first: alone, and where it is one of them, with all other features."""
         together = {"in production": (self.without, self.whole)} if self.without and self.whole else {}
         return {"in the client" if self.of_client else "alone": (self.plain, self.alone), **together}
+
+    @property
+    def steady_pair(self) -> tuple[str, str] | None:
+        """The open loops in which its latency is compared, the baseline first; None if it is not measured."""
+        return (self.steady_plain, self.steady_alone) if self.steady_plain and self.steady_alone else None
 
     @property
     def cpu_metric(self) -> str:
@@ -377,8 +386,9 @@ class PlannedGroup:
     If `interleaved`, their servers run at the same time and their slices interleave. Otherwise, the members are
     measured one after the other in random order, each alone in one window; `reason` says why. A group of one is
     measured alone in one window. Each member is measured for `counted_s` seconds, and in slices no longer if a budget
-    has `shortened` them. `pass_s` is the expected length of a pass, `memory_bytes` the expected memory. If `blocks` is
-    set, it is measured in so many.
+    has `shortened` them. With `until_idle`, no budget shortens its windows, and the CPU time of a server counts until
+    the server is idle again. `pass_s` is the expected length of a pass, `memory_bytes` the expected memory. If `blocks`
+    is set, it is measured in so many.
     """
 
     hub: str = ""
@@ -387,6 +397,7 @@ class PlannedGroup:
     reason: str = ""
     counted_s: float = 1.0
     shortened: bool = False
+    until_idle: bool = False
     pass_s: float | None = None
     memory_bytes: int | None = None
     blocks: int | None = None

@@ -40,6 +40,7 @@ Each line imports only from those above it::
     sliced_passes  the slices of the members of a group, pass by pass
     group          one group measured
     remaining      what of a study with groups is still to be measured
+    rates          the rate of a design's open loops, measured before the plan
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
     group_order    a group as it is ordered: by a study, or as the variables of ``trial.ipynb``
     manifests      the manifest of a study that is about to begin

@@ -30,6 +30,7 @@ from grpclab.study.documents import write_json
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.measured_study import MeasuredStudy
 from grpclab.study.parameters import StudyParameters
+from grpclab.study.rates import with_rate
 from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
 from grpclab.system.paths import project_root, require_outputs, written_to
@@ -44,10 +45,11 @@ class Study(MeasuredStudy):
 
     @classmethod
     def prepare(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
-        """Plan the study, and create its folder or resume the one that exists. Raises DesignError."""
-        root = root or project_root()
-        manifest = manifest_for(parameters, root)
-        return cls(Store(root / "results" / manifest.study), manifest, root).begin()
+        """Plan the study, and create its folder or resume the one that exists.
+
+        Raises DesignError, and MeasurementError if a rate that the plan depends on cannot be measured.
+        """
+        return cls.planned(parameters, root).begin()
 
     @classmethod
     def described(
@@ -90,9 +92,12 @@ class Study(MeasuredStudy):
 
     @classmethod
     def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
-        """The study as it would be run, without creating its folder. Raises DesignError."""
+        """The study as it would be run, without creating its folder. Raises the errors of :meth:`prepare`."""
         root = root or project_root()
         manifest = manifest_for(parameters, root)
+        chosen = with_rate(parameters, root / "results" / manifest.study)
+        if chosen != parameters:
+            manifest = manifest_for(replace(chosen, study=manifest.study), root)
         return cls(Store(root / "results" / manifest.study), manifest, root)
 
     @classmethod

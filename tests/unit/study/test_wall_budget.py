@@ -57,6 +57,16 @@ def test_the_effect_of_the_pilot_changes_nothing() -> None:
     assert budgets[0] == budgets[1]
 
 
+def test_a_group_that_is_measured_until_its_servers_are_idle_keeps_its_windows() -> None:
+    long = PlannedGroup(hub="a", members=("a", "b"), interleaved=False, counted_s=10.0, until_idle=True)
+    plan = replace(PLAN, groups=(PlannedGroup(hub="a", members=("a", "b")), long))
+    found = after_first(plan, first(100.0, 40.0))
+    assert found is not None
+    assert found.counted_s is not None
+    assert found.counted_s < 1.0
+    assert [group.counted_s for group in found.plan.groups] == [found.counted_s, 10.0]
+
+
 def test_a_budget_takes_the_blocks_that_fit() -> None:
     noisy = trials(0.2)
     assert (
