@@ -1,8 +1,8 @@
 """How much of a study fits into a budget of wall time, by the costs and the noise of its first blocks. Pure.
 
 Two looks are taken, neither of them at an effect. After the first block, what it cost says whether the fewest blocks
-can be afforded at all: if not, the profiles end with that block, then less time is counted, and then the groups that
-carry no small difference are measured in a few blocks only. After the pilot, noise and costs fix the number of blocks
+can be afforded at all: if not, the profiles end with that block, then the groups that carry no small difference are
+measured in a few blocks only, and then less time is counted. After the pilot, noise and costs fix the number of blocks
 and the counted time, and what is left of the budget gives those groups back as many blocks as it pays for.
 """
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from grpclab import quantities as qty
 from grpclab.analysis import BlockCosts, PairNoise, blocks_for, fewest_blocks, fit_budget, smallest_seen
+from grpclab.analysis.inference.edition import TODAY
 from grpclab.analysis.inference.ratios import column, numbers
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.load.core.shapes import replayed_file
@@ -27,6 +28,9 @@ SLICE_OVERHEAD = 1.8
 """The wall time of a second that is counted in slices: ramp, tail, drain, hand-over."""
 LEAST_COUNTED_S = 0.4
 """Counted time is not fitted to less."""
+SAMPLED_BLOCKS = TODAY.fewest_for_t
+"""Groups that carry no small difference are measured in so many blocks before less time is counted: enough for a
+verdict."""
 BESIDE_SHARE, REPORT_BLOCKS = 0.05, 0.25
 """What blocks do not get, for the start of the first kernel, the verdict and the report: that part of a budget, and at
 least as long as that part of a block takes, which is longer on a slow machine."""
@@ -109,20 +113,26 @@ def trimmed(trials: pd.DataFrame, plan: StudyPlan, times: GroupTimes, budget_s: 
     if profiles_s > 0:
         plan = replace(plan, profiled_blocks=1)
         words.append("servers are only profiled in the first block")
+    more = fewest_blocks() - 1
+    sampled_s = times.block_s([at for at in everything if can_be_sampled(plan.groups[at])])
     counted_s = _longest_s(plan.groups)
     costs = _costs(trials, plan, counted_s, block_s)
-    fitted_s = _counted_for(left_s, costs, counted_s) if block_s > left_s else counted_s
+
+    def kept(each_s: float, least: int) -> int:
+        """In how many further blocks the sampled groups can be, if a block with them takes so long."""
+        if sampled_s <= 0 or each_s <= left_s:
+            return more
+        return max(least, math.floor(more - more * (each_s - left_s) / sampled_s))
+
+    some = kept(block_s, SAMPLED_BLOCKS - 1)
+    fitted_s = _counted_for(left_s + (more - some) * sampled_s / more, costs, counted_s)
     if fitted_s < counted_s:
         plan = replace(plan, groups=counted_for(plan.groups, fitted_s))
         words.append(f"counted time is shortened to {fitted_s:g} s")
-    short_s = costs.block_s(fitted_s)
-    sampled = [at for at in everything if can_be_sampled(plan.groups[at])]
-    if short_s > left_s and sampled:
-        sampled_s = times.block_s(sampled)
-        over_s = (fewest_blocks() - 1) * (short_s - left_s)
-        kept = max(0, math.floor((fewest_blocks() - 1) - over_s / sampled_s)) if sampled_s > 0 else 0
-        plan = replace(plan, groups=sampled_in(plan.groups, 1 + kept, blocks))
-        words.append(f"comparisons with large differences are measured in {qty.count(1 + kept, 'block')}")
+    some = min(some, kept(costs.block_s(fitted_s), 0))
+    if some < more:
+        plan = replace(plan, groups=sampled_in(plan.groups, 1 + some, blocks))
+        words.append(f"comparisons with large differences are measured in {qty.count(1 + some, 'block')}")
     return Trimmed(plan=plan, reason=", ".join(words), counted_s=fitted_s if fitted_s < counted_s else None)
 
 
@@ -259,7 +269,7 @@ def _costs(trials: pd.DataFrame, plan: StudyPlan, counted_s: float, block_s: flo
     of replays and of loads with a pause, and those that end when a server is idle.
     """
     if plan.groups:
-        shrinking = [at for at, group in enumerate(plan.groups) if not (group.until_idle or can_be_sampled(group))]
+        shrinking = [at for at, group in enumerate(plan.groups) if not can_be_sampled(group)]
         trials = trials[(trials["group"] % len(plan.groups)).isin(shrinking)]
     shrinks = ~_have_own_length(trials)
     spent_s = float(trials["window_s"][shrinks].sum()) / max(1, trials["block"].nunique())

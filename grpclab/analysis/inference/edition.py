@@ -18,12 +18,13 @@ class Rules:
     """The rules of a verdict. `mirrored`: the margins are 1 / (1 + delta) and 1 + delta, so that exchanging the sides
     mirrors the verdict; else 1 - delta and 1 + delta. `free_generator`: a verdict about a server needs both sides free
     of ``generator-bound``. `free_cores`: where something else used the cores in most trials, a difference counts only
-    if the 99.9% interval excludes 1."""
+    if the 99.9% interval excludes 1. `fewest_for_t`: the fewest blocks for which a paired t test gives a verdict."""
 
     edition: int
     mirrored: bool
     free_generator: bool
     free_cores: bool
+    fewest_for_t: int
 
     def margins(self, delta: float) -> tuple[float, float]:
         """The ratios between which a difference is too small to matter."""
@@ -34,8 +35,8 @@ class Rules:
         return self.free_generator and (metric == "throughput_rps" or is_latency(metric))
 
 
-FIRST_EDITION = Rules(edition=1, mirrored=False, free_generator=False, free_cores=False)
-TODAY = Rules(edition=2, mirrored=True, free_generator=True, free_cores=True)
+FIRST_EDITION = Rules(edition=1, mirrored=False, free_generator=False, free_cores=False, fewest_for_t=6)
+TODAY = Rules(edition=2, mirrored=True, free_generator=True, free_cores=True, fewest_for_t=4)
 
 
 def rules_of(plan: StudyPlan) -> Rules:

@@ -9,7 +9,7 @@ The ratio of throughputs is that at an even speed of the servers' cores (:mod:`.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -198,14 +198,14 @@ def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
 
 
 def _left_out(
-    by_side: Mapping[str, tuple[dict[Place, float], dict[Place, str]]], places: Set[Place], both: Container[int]
+    by_side: Mapping[str, tuple[dict[Place, float], dict[Place, str]]], places: Set[Place], both: Mapping[int, object]
 ) -> list[str]:
     """Why blocks are left out, a line for each side that lacks a value in a block without a pair."""
     known = [values.keys() | reasons.keys() for values, reasons in by_side.values()]
     shared = known[0] & known[-1]  # one alone where a configuration is compared with itself
     if not shared and any(group != UNGROUPED for _, group in places):
         return [f"{' and '.join(by_side)} are not in the same group, and ratios are taken only within a group"]
-    lines = []
+    lines, apart = [], 0
     for block in sorted({block for block, _ in places if block not in both}):
         there = [{place for place in of_side if place[0] == block} for of_side in known]
         ways = there[0] & there[-1] if all(there) else there[0] | there[-1]
@@ -216,8 +216,9 @@ def _left_out(
             for name, (values, reasons) in by_side.items()
             if place not in values
         ]
-        if not ways:
-            lines.append(f"block {block} was left out because {' and '.join(by_side)} are not in the same group there")
+        apart += not ways
+    if apart:
+        lines.append(f"{' and '.join(by_side)} are in the same group in {len(both)} of {len(both) + apart} blocks")
     return list(dict.fromkeys(lines))
 
 

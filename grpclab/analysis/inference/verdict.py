@@ -6,8 +6,8 @@ the ratio is beyond the margins, 1 / (1 + delta) and 1 + delta: exchanging the s
 ``generator-bound``; where one side alone is bound, and is truly at least as good as the verdict says, it stands as "at
 least". Where something else used the cores in most trials, ``faster`` and ``slower`` need the 99.9% interval beyond 1:
 what disturbs a few blocks only makes a 95% interval too narrow. Anything else is ``inconclusive``, with the number of
-blocks that would decide it at the noise seen, and so is everything below the number of blocks that can carry a verdict
-(:func:`.ratios.fewest_blocks`), which has no p either.
+blocks that would decide it at the noise seen. So is everything without a p: the sign-flip test needs
+:func:`.ratios.fewest_blocks`, the paired t test 4.
 The ratio is always candidate / baseline of the raw metric; where less is better (latency), a ratio below 1 is faster.
 What the first edition measured is judged by its own rules: see :mod:`.edition`.
 """
@@ -67,7 +67,7 @@ class Comparison:
     """A candidate compared with a baseline, in one metric and one scenario.
 
     `ratio` is NaN below two valid blocks, `ci_low` and `ci_high` (95%) below three, and the p values below the number
-    of blocks that a verdict needs. `p_adjusted` equals `p_value` if nothing was corrected; `family` is the name of the
+    of blocks that their test needs. `p_adjusted` equals `p_value` if nothing was corrected; `family` is the name of the
     Holm family, "" if there is none. `blocks_needed` is None if there is a verdict, or if no number can be given.
 
     `limited_by` contains the distinct labels of either side. `bound_sides` are the sides for which the load generator
@@ -134,7 +134,7 @@ class Comparison:
             return ()
         few = f"{qty.count(self.blocks, 'block')} {'is' if self.blocks == 1 else 'are'} too few for a verdict"
         return (
-            *((f"{few}: run at least {fewest_blocks()}",) if self.blocks < fewest_blocks() else ()),
+            *((f"{few}: run at least {fewest_blocks()}",) if math.isnan(self.p_value) else ()),
             *((f"the load generator was the limit: {self.remedy}",) if self.generator_limited else ()),
             *((HELD_BACK,) if self.held_back else ()),
         )
@@ -219,12 +219,12 @@ def judge(
 ) -> Verdict:
     """The verdict on a ratio candidate / baseline, from its interval, its adjusted p, delta and the number of blocks.
 
-    NaN, or fewer blocks than :func:`.ratios.fewest_blocks`, gives no verdict. `bound` contains the sides for which the
+    NaN gives no verdict. `bound` contains the sides for which the
     load generator was the limit. `disturbed`: something else used the cores in most trials.
     """
     low, high = rules.margins(delta)
     verdict: Verdict = "inconclusive"
-    if blocks < fewest_blocks():
+    if math.isnan(p_value):
         return verdict
     least, most = _wary_interval(ci_low, ci_high, blocks) if disturbed and rules.free_cores else (ci_low, ci_high)
     if least > 1 and ratio > high and p_value < ALPHA:
@@ -280,7 +280,7 @@ def compare(
         ratio = math.nan
     else:
         ln_ratios = np.log(paired.frame["ratio"].to_numpy())
-        if interval.blocks >= fewest_blocks():
+        if interval.blocks >= (fewest_blocks() if exact else rules.fewest_for_t):
             p_value = sign_flip_p(ln_ratios) if exact else paired_t_p(ln_ratios)
 
     columns = ("limited_by", "load.engine", "notices")

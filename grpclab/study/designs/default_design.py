@@ -34,7 +34,7 @@ from grpclab.study.designs.design import (
 )
 from grpclab.study.designs.grouping import COUNTED_S, grouped
 from grpclab.study.designs.idle_scenario import IDLE_LIMIT_S, IDLE_PAUSE_S
-from grpclab.study.designs.single_steps import SingleSteps, Steps
+from grpclab.study.designs.single_steps import WIRE, SingleSteps, Steps
 from grpclab.study.parameters import OF_FEATURES, SWEPT, Design, StudyParameters
 
 QUESTION = (
@@ -43,9 +43,11 @@ QUESTION = (
 )
 OTHER_METRICS = ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
 """What else the headline's two are compared in; each metric is a family of its own."""
-LIGHT_SHARE, LARGE_SHARE = 0.5, 0.3
-"""Windows are at most so long, as shares of the longest: at one number of calls in flight, and where sides differ by
-several times."""
+MAIN_SHARE, LIGHT_SHARE, LARGE_SHARE = 0.75, 0.5, 0.3
+"""Windows are at most so long, as shares of the longest: at the main concurrency, with handlers that wait, and where
+sides differ by several times."""
+SMALL_STEP_S = 1.5
+"""The counted time of configurations that differ in one setting, in seconds."""
 QUICK_PROFILED_BLOCKS, QUICK_LONGEST_S = 3, 1.0
 """The design quick looks less often, and its windows are shorter, so that it ends within 5 minutes."""
 
@@ -62,11 +64,11 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
         "load.requests": parameters.requests,
         "load.duration_s": min(parameters.max_trial_s, QUICK_LONGEST_S) if quick else parameters.max_trial_s,
     }
-    light, large = (
+    at_most, light, large = (
         load if quick else load | {"load.duration_s": share * parameters.max_trial_s}
-        for share in (LIGHT_SHARE, LARGE_SHARE)
+        for share in (MAIN_SHARE, LIGHT_SHARE, LARGE_SHARE)
     )
-    chatter = light | {"load.warmup_s": CHATTER_WARMUP_S, "load.concurrency": main}
+    chatter = at_most | {"load.warmup_s": CHATTER_WARMUP_S, "load.concurrency": main}
 
     def at_main(name: str, title: str, config: TrialConfig, *, engine: str = parameters.engine) -> str:
         end, words = ("", "") if engine == parameters.engine else (f"-{engine}", f", engine {engine}")
@@ -146,18 +148,27 @@ def plan(parameters: StudyParameters, server_cores: int, *, quick: bool = False)
 
 
 def _in_groups(plan: StudyPlan, main: int) -> StudyPlan:
-    """The plan with its groups: what differs by much needs no slices, and what is not small half the counted time."""
-    found = grouped(plan, large={frozenset((row.baseline, row.candidate)) for row in _large(plan, main)})
-    scenario = {configuration.name: configuration.scenario for configuration in plan.configurations}
-    return replace(
-        found,
-        groups=tuple(
-            replace(group, counted_s=LIGHT_SHARE * COUNTED_S)
-            if {scenario[name] for name in group.members} == {waiting_scenario.WAITING}
-            else group
-            for group in found.groups
-        ),
+    """The plan with its groups: the smaller a difference is expected to be, the more time is counted."""
+    return grouped(
+        plan,
+        large={frozenset((row.baseline, row.candidate)) for row in _large(plan, main)},
+        counted=dict(_counted(plan)),
     )
+
+
+def _counted(plan: StudyPlan) -> Iterator[tuple[frozenset[str], float]]:
+    """The counted time of pairs that need more or less of it than others, in seconds.
+
+    More: steps of the server and of its client with engine `wire`, which change little. Less: handlers that wait, and
+    another kind of server.
+    """
+    configs = {configuration.name: configuration.config for configuration in plan.configurations}
+    for row in (*plan.parts, *plan.comparisons):
+        sides = [configs[row.baseline], configs[row.candidate]]
+        if row.scenario == waiting_scenario.WAITING or len({side.server.implementation for side in sides}) > 1:
+            yield frozenset((row.baseline, row.candidate)), LIGHT_SHARE * COUNTED_S
+        elif row.scenario == CHATTER and {side.load.engine for side in sides} == {WIRE}:
+            yield frozenset((row.baseline, row.candidate)), SMALL_STEP_S
 
 
 def _large(plan: StudyPlan, main: int) -> Iterator[PlannedComparison]:

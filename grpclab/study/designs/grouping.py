@@ -40,20 +40,29 @@ NOT_COMPARED, NOT_COMPARED_ONCE = "it is not part of a comparison", "it is in no
 """The reason today, and as earlier versions stored it: a stored study goes on with its own groups."""
 APART, LARGE = "apart", "large"
 NO_SLICES_NEEDED = "the differences between them are large"
+LATER = "some of these servers are still busy when their calls have ended"
 SILENT, SILENT_ONCE = "this measures an idle period", "its silence is what is measured"
 NOBODY: Mapping[str, str] = MappingProxyType({})
+NO_PAIRS: Mapping[frozenset[str], float] = MappingProxyType({})
 
 Pair = tuple[str, str]
 """Two configurations that are compared, in the order of the plan."""
 
 
-def grouped(plan: StudyPlan, *, apart: Mapping[str, str] = NOBODY, large: Collection[frozenset[str]] = ()) -> StudyPlan:
+def grouped(
+    plan: StudyPlan,
+    *,
+    apart: Mapping[str, str] = NOBODY,
+    large: Collection[frozenset[str]] = (),
+    counted: Mapping[frozenset[str], float] = NO_PAIRS,
+) -> StudyPlan:
     """The plan with its groups; the headline's comes first, those of one configuration come last.
 
     `apart`: why a configuration cannot be interleaved with others, by its name. Those that go silent, those whose link
     forgets silent connections, and those whose slices would be far too long are found here. `large`: pairs that
     differ by much; they are measured one after the other for half the time, where no interleaved group has them anyway.
-    A plan that has groups keeps them, unless some are to be `apart`.
+    `counted`: the counted time of pairs that need more or less than COUNTED_S, in seconds; pairs with the same counted
+    time share groups. A plan that has groups keeps them, unless some are to be `apart`.
     """
     if plan.groups and not apart:
         return plan
@@ -73,10 +82,13 @@ def grouped(plan: StudyPlan, *, apart: Mapping[str, str] = NOBODY, large: Collec
         slow |= set(arms) & set(together)
     groups: list[PlannedGroup] = []
     sliced = _Kind(times=times)
+    kinds: dict[tuple[float, bool], list[Pair]] = {}
+    for pair in together:
+        seconds = COUNTED_S if pair in arms else counted.get(frozenset(pair), COUNTED_S)
+        kinds.setdefault((-seconds, pair not in slow), []).append(pair)
     for kind, some in (
-        (sliced, [pair for pair in together if pair in slow]),
-        (sliced, [pair for pair in together if pair not in slow]),
-        (replace(sliced, why=LARGE), [pair for pair in pairs if frozenset(pair) in large]),
+        *((replace(sliced, counted_s=-key[0]), kinds[key]) for key in sorted(kinds)),
+        (replace(sliced, why=LARGE, counted_s=COUNTED_LARGE_S), [pair for pair in pairs if frozenset(pair) in large]),
         (replace(sliced, why=APART), [pair for pair in pairs if reasons.keys() & set(pair)]),
     ):
         left = [pair for pair in some if not any(kind.holds(group, pair) for group in groups)]
@@ -131,8 +143,8 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
 
 
 def can_be_sampled(group: PlannedGroup) -> bool:
-    """Whether a few blocks of a group say what it is measured for: it carries no small difference."""
-    reasons = (NO_SLICES_NEEDED, NOT_COMPARED, NOT_COMPARED_ONCE, SILENT, SILENT_ONCE)
+    """Whether a few blocks of a group say what it is measured for: it carries no small difference, or takes long."""
+    reasons = (NO_SLICES_NEEDED, NOT_COMPARED, NOT_COMPARED_ONCE, LATER, SILENT, SILENT_ONCE)
     return not group.interleaved and group.reason.endswith(reasons)
 
 
@@ -217,16 +229,13 @@ class _Kind:
 
     times: Mapping[str, ExpectedTimes]
     why: str = ""
+    counted_s: float = COUNTED_S
+    """Counted time of a member, in seconds."""
 
     @property
     def interleaved(self) -> bool:
         """Whether their servers are up together."""
         return not self.why
-
-    @property
-    def counted_s(self) -> float:
-        """Counted time of a member, in seconds."""
-        return COUNTED_LARGE_S if self.why == LARGE else COUNTED_S
 
     def grown(self, start: tuple[str, ...], left: Mapping[Pair, None]) -> _Cover:
         """A group around the first of `start`: whoever adds most pairs of those that are left joins, while it fits."""

@@ -20,7 +20,7 @@ from grpclab.factors.variants import OPTIMIZED, PRODUCTION
 from grpclab.metrics import metric_named
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import METRIC, PREFERRED_CONCURRENCY, Configurations, comparison, headline
-from grpclab.study.designs.grouping import grouped
+from grpclab.study.designs.grouping import LATER, grouped
 from grpclab.study.parameters import ASYNCIO, NO_BULK, Design, StudyParameters
 from grpclab.system.optional import is_installed, needs
 
@@ -33,7 +33,6 @@ LONG_NAME, STEADY_NAME = "optimized-long", "optimized-half"
 """`optimized` in long windows, and in an open loop."""
 LONG_S = 10.0
 """The windows of features that put work off, and of what they are compared with."""
-LATER = "some of these servers are still busy when their calls have ended"
 LATENCY = "latency_p99_s"
 STEADY_SHARE = 0.5
 """The rate of the open loops, as a share of the throughput of `optimized`."""

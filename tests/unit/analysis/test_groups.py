@@ -143,7 +143,7 @@ def test_a_block_without_a_shared_group_is_left_out_with_its_reason() -> None:
     assert list(paired.frame["block"]) == [0, 2, 4, 5]
     assert paired.notes == (
         "block 1 was left out because there is no trial of left",
-        "block 3 was left out because hub and left are not in the same group there",
+        "hub and left are in the same group in 4 of 5 blocks",
     )
 
 

@@ -185,7 +185,7 @@ def test_a_configuration_comes_back_from_the_plan_as_it_went_in() -> None:
     basic = trial_config(found, "basic-c8")
     assert (basic.server, basic.client) == (BASIC.server, BASIC.client)
     assert (basic.load.concurrency, basic.load.requests, basic.load.duration_s) == (8, 2500, 0.6)
-    assert trial_config(found, "basic-c64").load.duration_s == 1.0, "no small difference is at stake at other loads"
+    assert trial_config(found, "basic-c64").load.duration_s == 1.5, "no small difference is at stake at other loads"
     optimized = trial_config(found, "optimized-c64")
     assert (optimized.server, optimized.client) == (OPTIMIZED.server, OPTIMIZED.client)
     for row in found["configurations"]:
@@ -493,18 +493,23 @@ SMALL_STEPS = (
     *("pool size 16 instead of optimized's", "stream limit 8 instead of optimized's"),
     "keepalive off instead of optimized's",
 )
+OTHER_SERVERS = ("ladder: asyncio server (rejected)", "ladder: asyncio on uvloop (rejected)")
+"""They differ by much, but are measured in slices: it takes less time to be sure of them."""
 
 
 def holding(found: Plan, row: dict[str, Any]) -> list[dict[str, Any]]:
     return [group for group in found["groups"] if {row["baseline"], row["candidate"]} <= set(group["members"])]
 
 
-def test_small_steps_are_measured_in_short_slices_for_a_second_each() -> None:
+def test_small_steps_are_measured_in_short_slices_and_for_the_longest_time() -> None:
     found = planned()
     rows = {row["title"]: row for row in found["comparisons"]}
     for title in SMALL_STEPS:
         (group,) = holding(found, rows[title])
-        assert (group.get("interleaved", True), group.get("counted_s", 1.0)) == (True, 1.0)
+        counted_s = 0.5 if title in OTHER_SERVERS else 1.5
+        assert (group.get("interleaved", True), group.get("counted_s", 1.0)) == (True, counted_s)
+        windows = [trial_config(found, name).load.duration_s for name in group["members"]]
+        assert all(window_s is not None and window_s >= counted_s for window_s in windows)
         assert group["pass_s"] < 1.0
         assert {trial_config(found, name).load.engine for name in group["members"]} <= {"wire", "grpcio"}
         assert {trial_config(found, rows[title][side]).load.engine for side in ("baseline", "candidate")} == {"wire"}

@@ -13,9 +13,17 @@ from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.quantities import rough_duration
 from grpclab.study.block_count import by_noise
 from grpclab.study.designs.design import schedule_groups
-from grpclab.study.designs.grouping import EXCLUSIVE, NO_SLICES_NEEDED
+from grpclab.study.designs.grouping import EXCLUSIVE, LATER, NO_SLICES_NEEDED
 from grpclab.study.remaining import Remaining
-from grpclab.study.wall_budget import GroupTimes, Trimmed, for_blocks, sampled_in, trimmed, within_budget
+from grpclab.study.wall_budget import (
+    SAMPLED_BLOCKS,
+    GroupTimes,
+    Trimmed,
+    for_blocks,
+    sampled_in,
+    trimmed,
+    within_budget,
+)
 from tests.unit.study.test_block_count import PLAN, trials
 
 BUDGET_S = 720.0
@@ -58,13 +66,14 @@ def test_the_effect_of_the_pilot_changes_nothing() -> None:
 
 
 def test_a_group_that_is_measured_until_its_servers_are_idle_keeps_its_windows() -> None:
-    long = PlannedGroup(hub="a", members=("a", "b"), interleaved=False, counted_s=10.0, until_idle=True)
+    long = PlannedGroup(hub="a", members=("a", "b"), interleaved=False, reason=LATER, counted_s=10.0, until_idle=True)
     plan = replace(PLAN, groups=(PlannedGroup(hub="a", members=("a", "b")), long))
-    found = after_first(plan, first(100.0, 40.0))
+    found = after_first(plan, first(95.0, 40.0), window_s=20.0)
     assert found is not None
     assert found.counted_s is not None
     assert found.counted_s < 1.0
     assert [group.counted_s for group in found.plan.groups] == [found.counted_s, 10.0]
+    assert [group.blocks for group in found.plan.groups] == [None, SAMPLED_BLOCKS]
 
 
 def test_a_budget_takes_the_blocks_that_fit() -> None:
@@ -128,16 +137,6 @@ def test_the_profiles_end_with_the_first_block_first() -> None:
     assert found.plan.groups == MIXED.groups
 
 
-def test_then_counted_time_is_shortened() -> None:
-    found = after_first(MIXED, first(70.0, 50.0, 30.0), window_s=30.0)
-    assert found is not None
-    assert found.counted_s is not None
-    shares = [group.counted_s / found.counted_s for group in found.plan.groups]
-    assert shares == pytest.approx([1, 0.5, 1], abs=0.01)
-    assert found.plan.profiled_blocks == 1
-    assert all(group.blocks is None for group in found.plan.groups)
-
-
 def test_then_what_carries_no_small_difference_is_measured_in_fewer_blocks() -> None:
     found = after_first(MIXED, first(80.0, 70.0, 20.0))
     assert found is not None
@@ -147,6 +146,16 @@ def test_then_what_carries_no_small_difference_is_measured_in_fewer_blocks() -> 
     assert found.plan.groups[SLICED].blocks is None
     assert found.plan.groups[APART].blocks is None, "its servers cannot be up together, so its differences may be small"
     assert f"{few} block" in found.reason
+
+
+def test_then_counted_time_is_shortened() -> None:
+    found = after_first(MIXED, first(90.0, 50.0, 30.0), window_s=30.0)
+    assert found is not None
+    assert found.counted_s is not None
+    shares = [group.counted_s / found.counted_s for group in found.plan.groups]
+    assert shares == pytest.approx([1, 0.5, 1], abs=0.01)
+    assert found.plan.profiled_blocks == 1
+    assert [group.blocks for group in found.plan.groups] == [None, SAMPLED_BLOCKS, None]
 
 
 @given(st.floats(10, 200), st.floats(10, 200), st.floats(0, 5))
