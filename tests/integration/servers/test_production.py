@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -39,7 +40,7 @@ def production(implementation: str, *words: str, diagnostics: bool = False) -> I
 def test_it_answers_health_checks_and_serves_metrics(implementation: str) -> None:
     with production(implementation, "--port", "0", diagnostics=True) as server:
         with grpc.insecure_channel(server.target) as channel:
-            health = health_pb2_grpc.HealthStub(channel)
+            health: Any = health_pb2_grpc.HealthStub(channel)
             answer = health.Check(health_pb2.HealthCheckRequest(), timeout=60)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         with greeter_at(server.target) as stub:
