@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison
-from grpclab.analysis.study_plan import PlannedFeature
+from grpclab.analysis.planned_feature import PlannedFeature
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import (

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from grpclab import quantities as qty
-from grpclab.analysis.study_plan import PlannedFeature, PlannedGroup, StudyPlan
+from grpclab.analysis.planned_feature import PlannedFeature
+from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.features import FEATURES, Feature
 from grpclab.factors.levels import Level
