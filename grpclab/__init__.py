@@ -16,6 +16,7 @@ The rooms of the house, top to bottom; each floor imports only from floors below
     link          the emulated network path
     factors       the table of factors, channel arguments, variants, which factors took effect
     http2         HTTP/2 and gRPC framing without I/O, client and server side
+    cluster       processes on many machines, on Dask: the workers of a cluster, and who measures there
     system        child processes, files, the terminal, the kernel's accounting, signals
     metrics       the table of metrics: what every column of a trial means that is no factor
     quantities    times and shares read from text, and every number as text: for a terminal, a page, an axis

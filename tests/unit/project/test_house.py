@@ -24,6 +24,7 @@ ROOMS = [name for name, path in MODULES.items() if path.name == "__init__.py" an
 
 DOORS = {
     *("cli", "notebook", "calibration", "testing", "report", "study", "analysis", "diagnostics", "profiling", "load"),
+    "cluster",
     *("servers", "link", "factors", "http2", "system", "text"),
     *("metrics", "quantities", "errors", "status", "generated"),
 }
@@ -103,6 +104,7 @@ ONE_USER: dict[str, str] = {
 """Modules that one other module imports, and why they are modules of their own."""
 
 FILE_NAMES: dict[str, str] = {
+    "connection": "a connection of HTTP/2, and the one to a Dask cluster: both are what their fields call so",
     "child": "the same part of both servers, the greeter's and the reference server's",
     "foreground": "the same part of both servers, the greeter's and the reference server's",
     "launcher": "the same part of both servers, the greeter's and the reference server's",

@@ -1,0 +1,8 @@
+"""Processes on many machines, on Dask ``distributed`` (extra ``cluster``): who the workers are, and who measures there.
+
+Each line imports only from those above it::
+
+    slot          the one measurement that a Dask worker process does at a time
+    connection    a Dask cluster: opened or joined, its workers checked
+    local_worker  a Dask worker as a child process of this one
+"""
