@@ -40,6 +40,8 @@ T = TypeVar("T", bound=WorkerAnswer)
 
 CONNECT_TIMEOUT_S = 5.0
 """The time in which a server has to accept connections."""
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""How many threads numpy's linear algebra has, which no worker uses: by default, one for each core of the machine."""
 OPENING_GRID_S = 0.01
 """The precision with which the coordinator, which sleeps meanwhile, meets the window's opening."""
 
@@ -164,7 +166,8 @@ class Workers:
                 raise answer.error
 
     def _worker(self, name: str, index: int) -> Child:
-        cpus, env = self._cores_of(index), dict(self._env or {})
+        one_thread = {name: "1" for name in BLAS_THREADS if name not in os.environ}
+        cpus, env = self._cores_of(index), {**one_thread, **(self._env or {})}
         engine = self.config.load.engine
         log = None
         if engine != "grpcio":

@@ -202,6 +202,9 @@ class FinishedStudy:
     def levels_of_pair(self, metric: str, baseline: str, candidate: str) -> pd.DataFrame:
         """The levels of two configurations beside their ratio, as :meth:`levels`: over the blocks that make the ratio,
         so that it is the ratio of the two."""
+        known = self._levels_of_pairs
+        if (key := (metric, baseline, candidate)) in known:
+            return known[key].copy()
         table = analysis.levels(self.trials, [baseline, candidate], metric)
         scenario = self.configuration(candidate).scenario or self.headline.scenario
         sides = analysis.paired_levels(
@@ -210,7 +213,12 @@ class FinishedStudy:
         if sides[0].blocks:
             for column, name in (("mean", "mean"), ("ci_low", "low"), ("ci_high", "high"), ("blocks", "blocks")):
                 table[column] = [getattr(side, name) for side in sides]
-        return table
+        known[key] = table
+        return table.copy()
+
+    @functools.cached_property
+    def _levels_of_pairs(self) -> dict[tuple[str, str, str], pd.DataFrame]:
+        return {}
 
     def unknown_factors(self, configuration: str) -> frozenset[str]:
         """The factors that say nothing of a configuration, since a command started its server."""

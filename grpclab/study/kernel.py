@@ -132,12 +132,16 @@ class WarmKernel:
         """End the kernel; what it had started ends with it. Safe to call twice."""
         with interrupts.deferred():
             manager, client, self._manager, self._client = self._manager, self._client, None, None
+            process = getattr(getattr(manager, "provisioner", None), "process", None)
             run_sync(_end_tasks)()
             if client is not None:
                 client.stop_channels()
             if manager is not None:
                 with contextlib.suppress(Exception):
                     run_sync(manager.shutdown_kernel)(now=True)
+            if process is not None:  # on a busy machine, its manager gives up waiting for its end
+                with process:
+                    process.kill()
             self._files.close()
 
     def kill(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from grpclab.report import write_report
+from grpclab.report.content import sections
 from grpclab.report.data import Packed
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.markdown import markdown
@@ -28,11 +29,12 @@ def written_report(
 ) -> Path:
     """The report of the study, with `histograms`, `profiles` and `details` where there are any."""
     study = finished(manifest, trials, verdict, **material)
+    made = sections(study)
     packed = Packed(
         manifest=manifest,
         trials=trials,
         verdict=verdict,
         details=material.get("details", {}),
-        markdown=markdown(study),
+        markdown=markdown(study, made),
     )
-    return write_report(path, study, packed)
+    return write_report(path, study, packed, made)

@@ -48,8 +48,12 @@ SPARED = Path(__file__).parent / "spared"
 
 
 def spare_children() -> None:
-    """Let the thousand Python processes of a run begin quickly: each compiles nothing that another has compiled."""
+    """Let the thousand Python processes of a run begin quickly.
+
+    Each compiles nothing that another has compiled, and starts no threads for numpy's linear algebra.
+    """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SPARED), os.environ.get("PYTHONPATH")]))
 
 

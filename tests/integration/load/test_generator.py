@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from grpclab.errors import FactorError
@@ -105,6 +106,21 @@ def test_kept_connections_stay_open_through_the_window_and_go_with_the_generator
         assert set(counts) == {connections}
         assert sum(quick_server.connections(excluding=own_pid)) == connections
     assert until(lambda: sum(quick_server.connections(excluding=own_pid)) == 0)
+
+
+# ---- workers -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked", "has"), [(None, "1"), ("3", "3")])
+def test_a_worker_starts_no_threads_for_linear_algebra_unless_told_to(
+    quick_server: RunningServer, monkeypatch: pytest.MonkeyPatch, asked: str | None, has: str
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", asked)
+    with Generator(load(requests=5), quick_server.target) as generator:
+        [pid] = generator.pids
+        assert psutil.Process(pid).environ()["OPENBLAS_NUM_THREADS"] == has
 
 
 # ---- how many calls, and when --------------------------------------------------------------------------------

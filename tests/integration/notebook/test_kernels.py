@@ -277,3 +277,18 @@ def test_a_signal_while_the_kernels_process_is_made_leaves_neither_it_nor_its_fo
     process.kill()
     assert not left
     assert not list(temporary.iterdir())
+
+
+def test_a_kernel_has_ended_when_it_is_stopped_even_where_its_manager_gives_up_waiting(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, started: Callable[[], WarmKernel]
+) -> None:
+    async def give_up(*_: Any, **__: Any) -> None:
+        """What is left of it on a machine so busy that a killed process has not ended after some seconds."""
+
+    warm = started()
+    process = warm._manager.provisioner.process
+    monkeypatch.setattr(AsyncKernelManager, "_async_kill_kernel", give_up)
+    warm.stop()
+    assert process.returncode == -signal.SIGKILL
+    assert process.stdin is None or process.stdin.closed
+    assert not list(temporary.iterdir())
