@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from grpclab import quantities as qty
+from grpclab.analysis.inference.edition import TODAY
 from grpclab.analysis.planned_feature import PlannedFeature
 from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.factors.config import TrialConfig
@@ -84,13 +85,16 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> Study
     )
     later = {name for feature, one in measured if feature.later for name in (one.alone, one.steady_alone)}
     in_groups = grouped(whole, apart=dict.fromkeys(filter(None, later), LATER))
-    return replace(in_groups, groups=tuple(_until_idle(group) for group in in_groups.groups))
+    return replace(in_groups, groups=tuple(_of_later_work(group) for group in in_groups.groups))
 
 
-def _until_idle(group: PlannedGroup) -> PlannedGroup:
-    """The group with long windows, if it has servers that are still busy when their calls have ended."""
-    is_long = LONG_NAME in group.members
-    return replace(group, counted_s=LONG_S, until_idle=True) if is_long else group
+def _of_later_work(group: PlannedGroup) -> PlannedGroup:
+    """The group in few blocks, if its servers are still busy when their calls have ended: it takes long, and
+    differences are large. Where CPU time is compared, its windows are long."""
+    if group.reason != LATER:
+        return group
+    some = replace(group, blocks=TODAY.fewest_for_t)
+    return replace(some, counted_s=LONG_S, until_idle=True) if LONG_NAME in group.members else some
 
 
 @dataclass(frozen=True, kw_only=True)

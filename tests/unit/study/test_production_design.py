@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from grpclab.analysis.inference.edition import TODAY
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.factors.features import FEATURES
 from grpclab.factors.variants import OPTIMIZED
@@ -107,6 +108,8 @@ def test_features_that_put_work_off_are_measured_in_long_windows_until_the_serve
     assert set(long.members) == {name for one in plan.features if one.name in LATER for name in (one.plain, one.alone)}
     assert not long.interleaved
     assert long.counted_s == production_design.LONG_S >= 10.0
+    assert {group.blocks for group in plan.groups if not group.interleaved} == {TODAY.fewest_for_t}
+    assert {group.blocks for group in plan.groups if group.interleaved} == {None}
     shortened = counted_for(plan.groups, 0.5)
     assert [group for group in shortened if group.until_idle] == [long]
     assert {group.counted_s for group in shortened if group != long} == {0.5}
@@ -126,7 +129,8 @@ def test_the_sides_of_each_comparison_are_measured_together_within_the_budget(pl
         assert any({comparison.baseline, comparison.candidate} <= set(group.members) for group in plan.groups)
     budget_s = StudyParameters(design="production").budget_s
     assert budget_s is not None
-    assert plan.blocks * sum(group_s(plan, group) for group in plan.groups) < budget_s
+    blocks = {group: plan.blocks if group.blocks is None else group.blocks for group in plan.groups}
+    assert sum(blocks[group] * group_s(plan, group) for group in plan.groups) < budget_s
 
 
 def test_the_report_says_what_costs_throughput_and_what_does_not() -> None:
