@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from grpclab.errors import MeasurementError
+from grpclab.errors import DesignError, MeasurementError, invalid
 from grpclab.study.parameters import AUTO, DESIGNS, StudyParameters
 from grpclab.study.store import Store
 from grpclab.study.trial import run_trial
@@ -20,17 +20,19 @@ DIGITS = 2
 """The significant digits of a rate."""
 
 
-def with_rate(parameters: StudyParameters, folder: Path) -> StudyParameters:
+def with_rate(parameters: StudyParameters, folder: Path, *, measure: bool = True) -> StudyParameters:
     """The parameters with a number instead of ``rate=auto``, if their design has open loops.
 
     A study that is stored in `folder` keeps its own rate. Raises DesignError for a manifest that cannot be read, and
-    MeasurementError if the throughput cannot be measured.
+    where other machines are to be measured (not `measure`), MeasurementError if the throughput cannot be measured.
     """
     rate_of = DESIGNS[parameters.design].rate_of
     if parameters.rate != AUTO or rate_of is None:
         return parameters
     if stored := Store(folder).manifest():
         return replace(parameters, rate=str(stored.parameters.get("rate", AUTO)))
+    if not measure:
+        raise DesignError(invalid("rate", AUTO, "calls/s, or none, with --cluster: this machine is not measured"))
     cores = environment.split_cores(environment.machine().affinity)
     with TemporaryFolder() as scratch:
         identity = TrialIdentity(study=folder.name, trial="rate")
