@@ -81,8 +81,8 @@ def taken(report: Mapping[str, Any]) -> list[Cost]:
 
 
 def _estimate(row: Sequence[Any], at: int | None) -> Estimate | None:
-    cell = None if at is None else row[at]
-    values = cell.get("values") if isinstance(cell, dict) else None
+    cell = {} if at is None else row[at]
+    values = cell.get("values", []) if isinstance(cell, dict) else []
     if not values or any(value is None for value in values):
         return None
     ratio, low, high = values
