@@ -13,7 +13,7 @@ not hold it, as for a scenario that is newer than the study. WHAT is one of
 
 A table of a calibration stands between the lines ``<!-- calibration: EXPERIMENT -->`` and ``<!-- /calibration -->``. It
 is made of ``docs/EXPERIMENT.jsonl``, the experiment's frame, which is taken from ``results/calibration/`` where that
-holds a newer one.
+holds a newer one. A table of the costs of features is that of :mod:`tools.feature_table`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from grpclab.report import files
 from grpclab.report.stored import StoredStudy, load_study
 from grpclab.system.parquet import read_own
 from grpclab.system.paths import project_root
+from tools import feature_table
+from tools.numbers import estimate
 
 EXAMPLE = "reports/example.html"
 _MARK = re.compile(
@@ -133,12 +135,6 @@ def current_text(what: str, study: StoredStudy) -> str:
     raise DesignError(f"study {study.name} has no {what!r}: no comparison of that title, no such column of trials")
 
 
-def estimate(ratio: float, low: float, high: float) -> str:
-    """``3.7× (2.8 to 4.9)``: one digit after the point from 2 on, two below, none from 100 on."""
-    digits = 0 if ratio >= 100 else 1 if ratio >= 2 else 2
-    return f"{ratio:.{digits}f}× ({low:.{digits}f} to {high:.{digits}f})"
-
-
 def _ratio(row: pd.Series) -> str:
     return estimate(float(row["ratio"]), float(row["ci_low"]), float(row["ci_high"]))
 
@@ -182,9 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         study = load_study(root / options.study)
         _take_newer(root / "results" / options.calibration, root / "docs")
+        stored = root / feature_table.STORED
+        costs = feature_table.stored(stored) if stored.exists() else []
         for path in options.guides or [*root.glob("README.md"), *sorted((root / "docs").glob("*.md"))]:
             text = path.read_text(encoding="utf-8")
-            fresh = with_tables(refreshed(text, study), root / "docs")
+            fresh = feature_table.with_feature_tables(with_tables(refreshed(text, study), root / "docs"), costs)
             before, after = list(marks(text)), list(marks(fresh))
             for old, new in zip(before, after, strict=True):
                 if old.text != new.text:

@@ -2,6 +2,7 @@
 
 Each line imports only from those above it::
 
+    planned_feature        a feature of a service in a plan: the configurations with it and without it
     study_plan             what a study measures and compares, as values
     inference/             ratios within blocks, intervals, tests and verdicts
     claims/                published claims, and what became of them when they were measured anew

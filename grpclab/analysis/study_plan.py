@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from grpclab.analysis.planned_feature import PlannedFeature
 from grpclab.errors import DesignError
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
@@ -158,34 +159,6 @@ class PlannedOmission:
     scenario: str = ""
     without: str = ""
     top: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedFeature:
-    """A feature of a service: `alone` has it and `plain` does not, with nothing else between them.
-
-    `whole` has it with all other features, and `without` has all but it; both are "" where it is none of these.
-    """
-
-    name: str = ""
-    title: str = ""
-    scenario: str = ""
-    plain: str = ""
-    alone: str = ""
-    without: str = ""
-    whole: str = ""
-    of_client: bool = False
-
-    @property
-    def pairs(self) -> dict[str, tuple[str, str]]:
-        """What it is measured by, the baseline first: alone, and where it is one of them, with all other features."""
-        together = {"in production": (self.without, self.whole)} if self.without and self.whole else {}
-        return {"in the client" if self.of_client else "alone": (self.plain, self.alone), **together}
-
-    @property
-    def cpu_metric(self) -> str:
-        """The CPU time per call of the side that it belongs to."""
-        return f"{'client' if self.of_client else 'server'}_cpu_per_call_s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,8 +350,9 @@ class PlannedGroup:
     If `interleaved`, their servers run at the same time and their slices interleave. Otherwise, the members are
     measured one after the other in random order, each alone in one window; `reason` says why. A group of one is
     measured alone in one window. Each member is measured for `counted_s` seconds, and in slices no longer if a budget
-    has `shortened` them. `pass_s` is the expected length of a pass, `memory_bytes` the expected memory. If `blocks` is
-    set, it is measured in so many.
+    has `shortened` them. With `until_idle`, no budget shortens its windows, and the CPU time of a server counts until
+    the server is idle again. `pass_s` is the expected length of a pass, `memory_bytes` the expected memory. If `blocks`
+    is set, it is measured in so many.
     """
 
     hub: str = ""
@@ -387,6 +361,7 @@ class PlannedGroup:
     reason: str = ""
     counted_s: float = 1.0
     shortened: bool = False
+    until_idle: bool = False
     pass_s: float | None = None
     memory_bytes: int | None = None
     blocks: int | None = None

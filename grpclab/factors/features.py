@@ -26,6 +26,10 @@ class Feature:
     """Whether it is the client's. It is then tried with engine `grpcio`, and what it costs is the client's CPU time."""
     in_production: bool = True
     """Whether the `production` variant has it."""
+    each_call: bool = True
+    """Whether it acts on each call, rather than on connections or by itself."""
+    later: bool = False
+    """Whether it puts work off, so that a server is still busy when its calls have ended."""
     library: str = ""
     """The module that it needs, and that only the `extra` installs; "" for none."""
     extra: str = ""
@@ -45,6 +49,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         name="http2",
         title="8 MiB windows and 5,000 streams",
+        each_call=False,
         on={
             "server.max_concurrent_streams": 5_000,
             "server.window_kib": 8_192,
@@ -59,7 +64,7 @@ FEATURES: tuple[Feature, ...] = (
         on={"client.deadline_s": 60.0},
         without={"client.deadline_s": None},
     ),
-    Feature(name="reflection", title="reflection service", without={"server.reflection": False}),
+    Feature(name="reflection", title="reflection service", without={"server.reflection": False}, each_call=False),
     Feature(
         name="quota",
         title="quota per client that is never reached",
@@ -82,6 +87,7 @@ FEATURES: tuple[Feature, ...] = (
         name="channelz",
         title="channelz service",
         on={"server.channelz": True},
+        each_call=False,
         in_production=False,
         library="grpc_channelz",
         extra="desk",
@@ -91,6 +97,7 @@ FEATURES: tuple[Feature, ...] = (
         name="tracing",
         title="tracing of 1% of the calls",
         on={"server.tracing_share": 0.01},
+        later=True,
         in_production=False,
         library=OPENTELEMETRY,
         extra="tracing",
@@ -99,6 +106,7 @@ FEATURES: tuple[Feature, ...] = (
         name="tracing-all",
         title="tracing of every call",
         on={"server.tracing_share": 1.0},
+        later=True,
         in_production=False,
         library=OPENTELEMETRY,
         extra="tracing",
@@ -108,6 +116,7 @@ FEATURES: tuple[Feature, ...] = (
         name="mutual-tls",
         title="TLS with client certificates",
         on={"server.tls": True, "server.mutual_tls": True},
+        each_call=False,
         in_production=False,
         library="trustme",
         extra="tls",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.cluster.clocks import spread
 from grpclab.system.notices import Notice
 
@@ -66,10 +67,8 @@ class ClusterFigures:
     def sentence(self) -> str:
         """How many processes and machines, and how well they agree."""
         processes, machines = _counted(len(self.generators), "process"), _counted(self.machines, "machine")
-        return (
-            f"{processes} on {machines}; starts within {self.starts_spread_s * 1e3:.2f} ms of each other, "
-            f"merged timeline ±{self.bound_s * 1e3:.2f} ms"
-        )
+        starts, bound = (qty.duration_in(value, "ms", ".2f") for value in (self.starts_spread_s, self.bound_s))
+        return f"{processes} on {machines}; starts within {starts} of each other, merged timeline ±{bound}"
 
     @property
     def limits(self) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ def _planned(study: FinishedStudy) -> dict[tuple[str, ...], str]:
         groups.setdefault((rung.baseline, rung.configuration), LADDER)
     for feature in plan.features:
         groups |= dict.fromkeys(feature.pairs.values(), FEATURES)
+        if feature.steady_pair:
+            groups[feature.steady_pair] = FEATURES
     for sweep in (*plan.sweeps, *plan.windows):
         names = [sweep.base, *(point.configuration for point in sweep.points)]
         for pair in itertools.permutations(dict.fromkeys(names), 2):

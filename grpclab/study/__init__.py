@@ -45,6 +45,7 @@ Each line imports only from those above it::
     remaining      what of a study with groups is still to be measured
     run_watch      what is told of a study while it runs, and when it stops because its trials fail
     block_steps    which group of a block is measured next
+    rates          the rate of a design's open loops, measured before the plan
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
     group_order    a group as it is ordered: by a study, or as the variables of ``trial.ipynb``
     block_child    the process on a worker of a cluster that measures a group

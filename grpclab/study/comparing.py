@@ -92,6 +92,8 @@ def prepare(
     planned = compare_design.plan(sides, blocks=PILOT_BLOCKS if blocks is None else blocks, delta=delta)
     require_outputs(store.folder)  # after the plan: what cannot be judged is refused before anything is measured
     subjects = {name: side.subject for name, side in sides.items()}
+    if machines is not None:
+        require_carriable(planned, subjects)
     servers = servers_of(planned, subjects)
     if not stored:
         require_listeners(subjects)
@@ -112,7 +114,6 @@ def prepare(
     plan = grouped(planned, apart=dict.fromkeys(sides, EXCLUSIVE) if exclusive else {})
     plan = replace(plan, on_machines=machines is not None)
     if machines is not None:
-        require_carriable(plan, subjects)
         write(machines.text)
     manifest = comparison_manifest(
         here, plan, name=name, seed=seed, start_timeout_s=start_timeout_s, servers=servers, pilot=pilot

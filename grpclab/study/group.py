@@ -118,7 +118,7 @@ class _GroupRun:
                 member,
                 self._cores,
                 counted_s=self._group.counted_s,
-                until_idle=member.name in self._until_idle,
+                until_idle=self._group.until_idle or member.name in self._until_idle,
                 notices=() if planned or not reason else (Notice(kind="alone", severity="note", text=text),),
             )
             self._trials[member.name] = result

@@ -27,6 +27,9 @@ from grpclab.study.trial_result import now_text
 from grpclab.system import environment
 from grpclab.system.json_fields import Json
 
+NEW_AT_DEFAULT = (("budget", AUTO), ("implementation", "sync"), ("rate", AUTO))
+"""Parameters that the first edition did not have, at their defaults: they don't change the name of a study."""
+
 
 def manifest_for(parameters: StudyParameters, root: Path, machines: Sequence[StoredMachine] = ()) -> Manifest:
     """The manifest of a study with these parameters; ``study=auto`` is named after its content.
@@ -39,7 +42,7 @@ def manifest_for(parameters: StudyParameters, root: Path, machines: Sequence[Sto
     plan = replace(plan if plan.groups else grouped(plan), on_machines=bool(machines))
     chosen = parameters.as_dict()
     if parameters.study == "auto":
-        known = {k: v for k, v in chosen.items() if k not in ("study", "cluster") and (k, v) != ("budget", AUTO)}
+        known = {k: v for k, v in chosen.items() if k not in ("study", "cluster") and (k, v) not in NEW_AT_DEFAULT}
         content = json.dumps([known, written(replace(plan, groups=())), here.identity], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:6]
         chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"

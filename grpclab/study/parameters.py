@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from grpclab.analysis.study_plan import StudyPlan
+    from grpclab.factors.config import TrialConfig
 
 SWEPT = ("stream_limits", "keepalive_s", "pool_sizes")
 NO_BULK = ("concurrency", "windows_kib", *SWEPT, "rtt_ms")
+OF_FEATURES = ("implementation", "rate")
 """Parameters that several designs do not use."""
-AUTO, NO_BUDGET = "auto", "none"
-DEFAULT_BUDGET_S = 720.0
-"""Into which the designs in BUDGETED are fitted."""
-BUDGETED = ("default", "production")
+AUTO, NO_BUDGET, NO_RATE = "auto", "none", "none"
+ASYNCIO = "asyncio"
+BUDGETS_S = {"default": 720.0, "production": 900.0}
+"""The designs that are fitted into a budget of wall time by themselves."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 TAKEN_WORDS = (
@@ -74,9 +76,14 @@ class StudyParameters:
         "",
         "Dask cluster that measures the blocks: local:N, or its scheduler's address; empty: this machine",
     )
+    implementation: str = _parameter("sync", "server whose features the production design measures: sync or asyncio")
+    rate: str = _parameter(
+        "auto",
+        "calls/s for the latency in the design production; auto: half the throughput; none: no latency",
+    )
     budget: str = _parameter(
         "auto",
-        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default and production",
+        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default, 15m for production",
     )
 
     def __post_init__(self) -> None:
@@ -99,9 +106,14 @@ class StudyParameters:
     @property
     def budget_s(self) -> float | None:
         """The time budget of the study, in seconds; None if there is no limit."""
-        if self.budget == AUTO and self.design in BUDGETED:
-            return DEFAULT_BUDGET_S
+        if self.budget == AUTO and self.design in BUDGETS_S:
+            return BUDGETS_S[self.design]
         return budget_seconds("budget", self.budget)
+
+    @property
+    def rate_rps(self) -> float | None:
+        """The rate of open loops in calls per second; None if it is not known, or if there are none."""
+        return None if self.rate in (AUTO, NO_RATE) else float(self.rate)
 
     def as_dict(self) -> dict[str, Any]:
         """The parameters for the manifest, with lists instead of tuples."""
@@ -113,12 +125,15 @@ class Design:
     """What ``--design NAME`` plans; another package can register a design as well.
 
     ``plan(parameters, server_cores)`` returns the plan of the study for a server that may use that many cores. `unused`
-    are the parameters that the design does not use; setting one of them is an error.
+    are the parameters that the design does not use; setting one of them is an error. If `rate_of` is set, ``rate=auto``
+    becomes this share of the throughput of that configuration, which is measured before the study is planned.
     """
 
     question: str
     plan: Callable[[StudyParameters, int], StudyPlan]
-    unused: tuple[str, ...] = ()
+    unused: tuple[str, ...] = OF_FEATURES
+    rate_of: Callable[[StudyParameters], TrialConfig] | None = None
+    rate_share: float = 0.5
 
 
 DESIGNS: Registry[Design] = Registry(
@@ -227,6 +242,26 @@ def _budget(name: str, value: Any) -> str:
     return f"{seconds:g}"
 
 
+def _rate(name: str, value: Any) -> str:
+    """A rate in calls per second as text, ``auto`` or ``none``."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word in (AUTO, NO_RATE):
+        return str(word)
+    wanted = f"calls per second from 1 to 10^6, {NO_RATE} or {AUTO}"
+    rate_rps: float = number(float, minimum=1, maximum=1e6, wanted=wanted)(name, value)
+    return f"{rate_rps:g}"
+
+
+def _word_of(words: Sequence[str]) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        word = value.strip().lower() if isinstance(value, str) else value
+        if word not in words:
+            raise _refusal(name, value, " or ".join(words))
+        return word
+
+    return check
+
+
 def _one_of(registry: Registry[Any]) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         word = value.strip().lower() if isinstance(value, str) else value
@@ -293,6 +328,8 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "seed": number(int, minimum=0, maximum=10**18, wanted="a whole number from 0 to 10^18"),
     "budget": _budget,
     "cluster": _cluster,
+    "implementation": _word_of(("sync", ASYNCIO)),
+    "rate": _rate,
     "max_trial_s": number(
         float, minimum=0.05, maximum=3600, unit="s", wanted="seconds from 0.05 to 3600, or a time such as 1m30s"
     ),

@@ -23,6 +23,7 @@ from grpclab.errors import DesignError, MeasurementError
 from grpclab.factors.effective import unknown_factors
 from grpclab.servers.leave import RemoteLeave
 from grpclab.study import collection
+from grpclab.study.carried import require_carriable
 from grpclab.study.collection import Artifacts, Evaluation
 from grpclab.study.designs import design, file_design
 from grpclab.study.designs.grouping import group_s
@@ -30,6 +31,7 @@ from grpclab.study.documents import write_json
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.measured_study import BlockMachines, MeasuredStudy
 from grpclab.study.parameters import StudyParameters
+from grpclab.study.rates import with_rate
 from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
 from grpclab.system.paths import project_root, require_outputs, written_to
@@ -46,13 +48,12 @@ class Study(MeasuredStudy):
     def prepare(
         cls, parameters: StudyParameters, root: Path | None = None, *, machines: BlockMachines | None = None
     ) -> Study:
-        """Plan the study, and create its folder or resume the one that exists. Raises DesignError.
+        """Plan the study, and create its folder or resume the one that exists. With `machines`, those of a cluster
+        measure its blocks.
 
-        With `machines`, those of a cluster measure its blocks.
+        Raises DesignError, and MeasurementError if a rate that the plan depends on cannot be measured.
         """
-        root = root or project_root()
-        manifest = manifest_for(parameters, root, machines.stored if machines else ())
-        return cls(Store(root / "results" / manifest.study), manifest, root).on(machines).begin()
+        return cls.planned(parameters, root, machines=machines).begin()
 
     @classmethod
     def described(
@@ -75,6 +76,8 @@ class Study(MeasuredStudy):
         """
         root = root or project_root()
         own = file_design.read(path, leave, exclusive=exclusive)
+        if machines is not None:
+            require_carriable(own.plan, own.subjects)
         manifest = manifest_of_file(
             path, own, name, root, budget_s=budget_s, machines=machines.stored if machines else ()
         )
@@ -103,11 +106,17 @@ class Study(MeasuredStudy):
         return begun.on(self.machines)
 
     @classmethod
-    def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
-        """The study as it would be run, without creating its folder. Raises DesignError."""
+    def planned(
+        cls, parameters: StudyParameters, root: Path | None = None, *, machines: BlockMachines | None = None
+    ) -> Study:
+        """The study as it would be run, without creating its folder. Raises the errors of :meth:`prepare`."""
         root = root or project_root()
-        manifest = manifest_for(parameters, root)
-        return cls(Store(root / "results" / manifest.study), manifest, root)
+        stored = machines.stored if machines else ()
+        manifest = manifest_for(parameters, root, stored)
+        chosen = with_rate(parameters, root / "results" / manifest.study, measure=not stored)
+        if chosen != parameters:
+            manifest = manifest_for(replace(chosen, study=manifest.study), root, stored)
+        return cls(Store(root / "results" / manifest.study), manifest, root).on(machines)
 
     @classmethod
     def stored(cls, folder: Path) -> Study:

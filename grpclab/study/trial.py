@@ -39,6 +39,8 @@ LONGEST_S = 60.0
 IDLE_LOOK_S, IDLE_SHARE, IDLE_PATIENCE_S = 0.05, 0.02, 3.0
 """A server is idle again when it has used, for the first, no more than this share of a core more than before any
 load; it is waited for at most for the last."""
+LATER_S = 1.2
+"""Work that was put off may begin so long after the last call: servers send spans once a second."""
 
 
 def run_trial(
@@ -109,7 +111,7 @@ def _measure(result: TrialResult, up: SetUp, *, profile: bool, counted_s: float 
     )
     server.require_alive()
     closed = server.usage()
-    per_call_s = None if idle is None else idle.used_s() / max(1, window.all_calls(run))
+    per_call_s = None if idle is None else idle.used_s(LATER_S) / max(1, window.all_calls(run))
     note_load(
         result,
         up,
@@ -146,8 +148,9 @@ class _Idle:
         """Wait for an idle moment; CPU time counts from it on."""
         self._before_s = self._wait()
 
-    def used_s(self) -> float:
-        """The server's CPU time from then to its next idle moment."""
+    def used_s(self, at_least_s: float) -> float:
+        """The server's CPU time from then to its next idle moment, in so many seconds at the earliest."""
+        time.sleep(at_least_s)
         return self._wait() - self._before_s
 
     def _used(self, seconds: float) -> float:

@@ -9,7 +9,7 @@ and the counted time, and what is left of the budget gives those groups back as 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -115,7 +115,7 @@ def trimmed(trials: pd.DataFrame, plan: StudyPlan, times: GroupTimes, budget_s: 
         words.append("servers are only profiled in the first block")
     more = fewest_blocks() - 1
     sampled_s = times.block_s([at for at in everything if can_be_sampled(plan.groups[at])])
-    counted_s = _longest_s(plan)
+    counted_s = _longest_s(plan.groups)
     costs = _costs(trials, plan, counted_s, block_s)
 
     def kept(each_s: float, least: int) -> int:
@@ -154,7 +154,7 @@ def within_budget(
     measured = max(1, trials["block"].nunique())
     everywhere = [at for at, group in enumerate(plan.groups) if group.blocks is None or group.blocks > measured]
     block_s, spent_s = times.block_s(everywhere), times.spent_s
-    counted_s = _longest_s(plan)
+    counted_s = _longest_s(plan.groups)
     costs = _costs(trials, plan, counted_s, block_s)
     sd, degrees = noise_of(trials, plan)
     noise = PairNoise(
@@ -233,9 +233,11 @@ def counted_for(groups: tuple[PlannedGroup, ...], counted_s: float | None) -> tu
     """
     if counted_s is None or not groups:
         return groups
-    longest = max(group.counted_s for group in groups)
+    longest = _longest_s(groups)
     return tuple(
-        replace(
+        group
+        if group.until_idle
+        else replace(
             group,
             counted_s=round(group.counted_s * counted_s / longest, 3),
             shortened=group.shortened or counted_s < longest,
@@ -255,16 +257,16 @@ def sampled_in(groups: tuple[PlannedGroup, ...], some: int | None, blocks: int) 
     return tuple(replace(group, blocks=most) if can_be_sampled(group) else group for group in groups)
 
 
-def _longest_s(plan: StudyPlan) -> float:
-    """The counted time of the longest group."""
-    return max((group.counted_s for group in plan.groups), default=1.0)
+def _longest_s(groups: Iterable[PlannedGroup]) -> float:
+    """The counted time of the longest group that a budget may shorten."""
+    return max((group.counted_s for group in groups if not group.until_idle), default=1.0)
 
 
 def _costs(trials: pd.DataFrame, plan: StudyPlan, counted_s: float, block_s: float) -> BlockCosts:
     """What a block costs, and how much of that the counted time does, which is that of the longest group.
 
     Where differences are large, windows are as long as their calls take, whatever time is to be counted. So are those
-    of replays, and of loads with a pause.
+    of replays and of loads with a pause, and those that end when a server is idle.
     """
     if plan.groups:
         shrinking = [at for at, group in enumerate(plan.groups) if not can_be_sampled(group)]

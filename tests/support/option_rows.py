@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from grpclab.study.parameters import DESIGNS
+from grpclab.study.parameters import DESIGNS, OF_FEATURES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -544,10 +544,15 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "redact": REDACT,
         **{
             name: [
-                Acts(words=f"--{name.replace('_', '-')} {word}", proof=f"parameters.{name}"),
+                Acts(
+                    words=f"--{name.replace('_', '-')} {word}",
+                    proof=f"parameters.{name}",
+                    after="--design production" if name in OF_FEATURES else "",
+                ),
                 *(
                     Refused(
-                        words=f"--design {design} --{name.replace('_', '-')} {word}", where="or use it with default"
+                        words=f"--design {design} --{name.replace('_', '-')} {word}",
+                        where=f"or use it with {next(one for one in DESIGNS if name not in DESIGNS[one].unused)}",
                     )
                     for design in DESIGNS
                     if name in DESIGNS[design].unused
@@ -580,6 +585,8 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 "profile": "false",
                 "seed": "7",
                 "max_trial_s": "7",
+                "implementation": "asyncio",
+                "rate": "70",
             }.items()
         },
         "cluster": [

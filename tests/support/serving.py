@@ -42,7 +42,7 @@ def serving(*words: str, env: dict[str, str] | None = None) -> Iterator[Serving]
         try:
             assert process.stdout is not None
             announced = process.stdout.readline()
-            target = re.search(r" on (127\.0\.0\.1:\d+) ", announced)
+            target = re.search(r" on (127\.0\.0\.\d:\d+) ", announced)
             assert target is not None, f"{announced!r} {process.communicate(timeout=60)}"
             yield Serving(process=process, announced=announced, target=target[1])
         finally:

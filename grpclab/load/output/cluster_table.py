@@ -32,7 +32,7 @@ def _cells(one: GeneratorFigures) -> tuple[str, ...]:
 
 def _clock(seconds: float) -> str:
     """An offset, which may be that of two machines that were started on different days."""
-    return f"{seconds:+,.1f} s" if abs(seconds) >= 10 else f"{seconds * 1e3:+,.2f} ms"
+    return f"{seconds:+,.1f} s" if abs(seconds) >= 10 else qty.duration_in(seconds, "ms", "+,.2f")
 
 
 def cluster_lines(result: LoadResult) -> list[str]:

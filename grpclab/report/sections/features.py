@@ -1,12 +1,13 @@
-"""What each feature of a production service costs: a sentence, and a table of throughput and CPU per call."""
+"""What each feature of a production service costs: a sentence, and a table of throughput, CPU per call and latency."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
 
+from grpclab import quantities as qty
 from grpclab.analysis import Comparison
-from grpclab.analysis.study_plan import PlannedFeature
+from grpclab.analysis.planned_feature import PlannedFeature
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.tables import (
@@ -29,8 +30,15 @@ HOW = (
     "Each ratio compares a service that has the feature with the same service without it, so 0.90× means that the "
     "feature costs 10% of the throughput."
 )
+ALONE = "alone"
+LATENCY, LATENCY_HEADER = "latency_p99_s", "p99 at half load"
+LATENCY_HOW = "The p99 latency is that of an open loop of {rate} requests/s, about half the throughput of optimized."
+LONG_HOW = (
+    "Servers with tracing send spans later, so these servers were measured in windows of {window}, and their CPU time "
+    "counts until they are idle again."
+)
 HEADINGS = {
-    "alone": "alone: added to optimized",
+    ALONE: "alone: added to optimized",
     "in production": "in production: removed from the production variant, which keeps all other features",
     "in the client": (
         "in the client: added to optimized's Python client (engine grpcio); the CPU time and the verdict refer to "
@@ -43,7 +51,25 @@ def section(study: FinishedStudy) -> list[Piece] | None:
     """The sentences and the table; None where the plan has no features."""
     if not study.plan.features:
         return None
-    return [Paragraph(text=f"{summary(study)} {HOW}"), table(study)]
+    return [
+        Paragraph(text=" ".join(filter(None, [summary(study), HOW, _latency_note(study), _long_note(study)]))),
+        table(study),
+    ]
+
+
+def _latency_note(study: FinishedStudy) -> str:
+    """A sentence on the open loops; "" without any."""
+    pairs = [feature.steady_pair for feature in study.plan.features if feature.steady_pair]
+    if not pairs:
+        return ""
+    rate_rps = study.plan.configuration(pairs[0][0]).config.load.rate_rps
+    return "" if rate_rps is None else LATENCY_HOW.format(rate=qty.amount(rate_rps))
+
+
+def _long_note(study: FinishedStudy) -> str:
+    """A sentence on long windows; "" without any."""
+    windows = [group.counted_s for group in study.plan.groups if group.until_idle]
+    return LONG_HOW.format(window=qty.rough_duration(max(windows))) if windows else ""
 
 
 def summary(study: FinishedStudy) -> str:
@@ -82,14 +108,21 @@ def table(study: FinishedStudy) -> Table:
         measured = [feature for feature in study.plan.features if where in feature.pairs]
         if measured:
             rows += [[heading], *([words.plain(one.title), *_cells(study, one, where)] for one in measured)]
-    header = ["feature", "throughput", "CPU per call", "verdict"]
-    return Table(header=header, rows=rows, label="What each feature costs", numeric={1, 2})
+    header = ["feature", "throughput", "CPU per call", *([LATENCY_HEADER] if _has_latency(study) else []), "verdict"]
+    return Table(header=header, rows=rows, label="What each feature costs", numeric=set(range(1, len(header) - 1)))
+
+
+def _has_latency(study: FinishedStudy) -> bool:
+    return any(feature.steady_pair for feature in study.plan.features)
 
 
 def _cells(study: FinishedStudy, feature: PlannedFeature, where: str) -> Iterator[Cell]:
     judged = _judged(study, feature, where)
     yield _estimated(_compared(study, feature, where))
     yield _estimated(_compared(study, feature, where, feature.cpu_metric))
+    if _has_latency(study):
+        pair = feature.steady_pair if where == ALONE else None
+        yield _estimated(study.comparison(feature.scenario, LATENCY, *pair)) if pair else ""
     yield badge(judged.verdict) if judged.computed else judged.note
 
 

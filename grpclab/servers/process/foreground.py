@@ -20,6 +20,12 @@ from grpclab.system.temporary import TemporaryFolder
 
 log = logging.getLogger("grpclab.serve")
 
+NOTICE_S = {"production": 1.0}
+"""How long a server reports NOT_SERVING before it refuses calls, by its name; 0 for the others.
+
+Clients that watch its health use other servers by then. Without this time, calls that are on their way are lost.
+"""
+
 
 def serve_in_foreground(
     name: str,
@@ -39,7 +45,8 @@ def serve_in_foreground(
     ulimits.raise_open_files()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
-        spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder), certs=certs)
+        notice_s = NOTICE_S.get(name, 0.0)
+        spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder), certs=certs, notice_s=notice_s)
         tls_text = ""
         if spec.config.tls:
             from grpclab.servers import tls

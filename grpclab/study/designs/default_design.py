@@ -35,7 +35,7 @@ from grpclab.study.designs.design import (
 from grpclab.study.designs.grouping import COUNTED_S, grouped
 from grpclab.study.designs.idle_scenario import IDLE_LIMIT_S, IDLE_PAUSE_S
 from grpclab.study.designs.single_steps import WIRE, SingleSteps, Steps
-from grpclab.study.parameters import SWEPT, Design, StudyParameters
+from grpclab.study.parameters import OF_FEATURES, SWEPT, Design, StudyParameters
 
 QUESTION = (
     "How much faster is a gRPC service with every setting that helped (optimized) than with the defaults "
@@ -293,4 +293,4 @@ def _size(kib: int) -> str:
 
 
 DEFAULT = Design(question=QUESTION, plan=plan)
-QUICK = Design(question=QUESTION, plan=functools.partial(plan, quick=True), unused=SWEPT)
+QUICK = Design(question=QUESTION, plan=functools.partial(plan, quick=True), unused=(*SWEPT, *OF_FEATURES))

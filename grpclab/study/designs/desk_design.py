@@ -14,7 +14,7 @@ from grpclab.study.designs.design import (
     comparison,
     headline,
 )
-from grpclab.study.parameters import NO_BULK, Design, StudyParameters
+from grpclab.study.parameters import NO_BULK, OF_FEATURES, Design, StudyParameters
 
 QUESTION = "How much do the diagnostics server and the metrics cost the server while nobody uses them?"
 SETTINGS: dict[str, tuple[str, dict[str, Level]]] = {
@@ -60,4 +60,6 @@ def plan(parameters: StudyParameters) -> StudyPlan:
     )
 
 
-DESIGN = Design(question=QUESTION, plan=lambda parameters, _server_cores: plan(parameters), unused=NO_BULK)
+DESIGN = Design(
+    question=QUESTION, plan=lambda parameters, _server_cores: plan(parameters), unused=(*NO_BULK, *OF_FEATURES)
+)

@@ -40,6 +40,7 @@ NOT_COMPARED, NOT_COMPARED_ONCE = "it is not part of a comparison", "it is in no
 """The reason today, and as earlier versions stored it: a stored study goes on with its own groups."""
 APART, LARGE = "apart", "large"
 NO_SLICES_NEEDED = "the differences between them are large"
+LATER = "some of these servers are still busy when their calls have ended"
 SILENT, SILENT_ONCE = "this measures an idle period", "its silence is what is measured"
 NOBODY: Mapping[str, str] = MappingProxyType({})
 NO_PAIRS: Mapping[frozenset[str], float] = MappingProxyType({})
@@ -142,8 +143,8 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
 
 
 def can_be_sampled(group: PlannedGroup) -> bool:
-    """Whether a few blocks of a group say what it is measured for: it carries no small difference."""
-    reasons = (NO_SLICES_NEEDED, NOT_COMPARED, NOT_COMPARED_ONCE, SILENT, SILENT_ONCE)
+    """Whether a few blocks of a group say what it is measured for: it carries no small difference, or takes long."""
+    reasons = (NO_SLICES_NEEDED, NOT_COMPARED, NOT_COMPARED_ONCE, LATER, SILENT, SILENT_ONCE)
     return not group.interleaved and group.reason.endswith(reasons)
 
 

@@ -13,7 +13,7 @@ from grpclab.analysis.study_plan import StudyPlan
 from grpclab.factors.config import TrialConfig
 from grpclab.study.designs.design import Configurations, comparison, headline
 from grpclab.study.designs.idle_scenario import IDLE, IDLE_TIMEOUT_S, LIMIT_S, METRIC, PAUSE_S, SETTINGS, figure, load
-from grpclab.study.parameters import NO_BULK, Design, StudyParameters
+from grpclab.study.parameters import NO_BULK, OF_FEATURES, Design, StudyParameters
 
 QUESTION = "Does keepalive keep an idle connection usable, and which settings does that take?"
 
@@ -48,5 +48,5 @@ def plan(parameters: StudyParameters) -> StudyPlan:
 DESIGN = Design(
     question=QUESTION,
     plan=lambda parameters, _server_cores: plan(parameters),
-    unused=("requests", *NO_BULK, "engine", "profile", "max_trial_s"),
+    unused=("requests", *NO_BULK, "engine", "profile", "max_trial_s", *OF_FEATURES),
 )

@@ -1,64 +1,71 @@
 """The design ``production``: what each feature of a production service costs. Pure.
 
-Each feature is measured twice against the same service without it: added alone to `optimized`, and taken alone from
-`production`, where the others are on as well. The engine is `wire`, which leaves the limit to the server. A feature of
-the client is measured with engine `grpcio`, and added to the client of `optimized` alone.
+Each feature is added to `optimized`, and compared with the same service without it: throughput and CPU time per call in
+a closed loop, and the p99 latency in an open loop at half the throughput of `optimized`, for the features that act on
+each call. The engine is `wire`, which leaves the limit to the server. A feature of the client is measured with engine
+`grpcio`, in a closed loop. A feature that puts work off is measured in long windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
-from grpclab.analysis.study_plan import PlannedFeature, StudyPlan
+from grpclab import quantities as qty
+from grpclab.analysis.inference.edition import TODAY
+from grpclab.analysis.planned_feature import PlannedFeature
+from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.features import FEATURES, Feature
 from grpclab.factors.levels import Level
 from grpclab.factors.variants import OPTIMIZED, PRODUCTION
+from grpclab.metrics import metric_named
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import METRIC, PREFERRED_CONCURRENCY, Configurations, comparison, headline
-from grpclab.study.designs.grouping import grouped
-from grpclab.study.parameters import NO_BULK, Design, StudyParameters
+from grpclab.study.designs.grouping import LATER, grouped
+from grpclab.study.parameters import ASYNCIO, NO_BULK, Design, StudyParameters
 from grpclab.system.optional import is_installed, needs
 
 QUESTION = "What does each feature of a production service cost?"
 ENGINE, CLIENT_ENGINE = "wire", "grpcio"
 """The engine by which features of the server are measured, and those of the client."""
 OPTIMIZED_NAME, PRODUCTION_NAME, CLIENT_NAME = "optimized", "production", "optimized-grpcio"
-"""The configurations to which features are added, from which they are taken, and to which a client's are added."""
-WORKS_LATER = ("tracing-all",)
-"""Features with which a server works while others are measured, by name."""
-LATER = "it sends its spans after its calls have ended"
-OF_THE_HEADLINE = ("latency_p50_s", "latency_p99_s", "server_cpu_per_call_s")
-
-
-Add = Callable[[str, str, TrialConfig], str]
-"""Adds a configuration by name and title; returns its name."""
+"""The configuration to which features are added, the one that has many, and the one to which a client's are added."""
+LONG_NAME, STEADY_NAME = "optimized-long", "optimized-half"
+"""`optimized` in long windows, and in an open loop."""
+LONG_S = 10.0
+"""The windows of features that put work off, and of what they are compared with."""
+LATENCY = "latency_p99_s"
+STEADY_SHARE = 0.5
+"""The rate of the open loops, as a share of the throughput of `optimized`."""
+MOST_IN_FLIGHT = 1_000
+"""In the open loops, in which few calls are in flight unless a server stalls."""
+PROFILED_BLOCKS = 2
+OF_THE_HEADLINE = ("latency_p50_s", LATENCY, "server_cpu_per_call_s")
+ON_A_LOOP: dict[str, Level] = {
+    "server.implementation": ASYNCIO,
+    "server.event_loop": "uvloop",
+    "server.threads": TrialConfig().server.threads,
+    "server.spare_threads": TrialConfig().server.spare_threads,
+}
+"""What an asyncio server has instead of threads."""
 
 
 def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> StudyPlan:
     """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it.
 
-    A feature whose library is `missing` is left out, which the plan says.
+    A feature whose library is `missing` is left out, which the plan says. Latencies are compared if
+    `parameters.rate_rps` is known.
     """
     planned = Configurations()
-    load: dict[str, Level] = {
-        "load.requests": parameters.requests,
-        "load.duration_s": parameters.max_trial_s,
-        "load.warmup_s": CHATTER_WARMUP_S,
-        "load.concurrency": PREFERRED_CONCURRENCY,
-    }
-
-    def add(name: str, title: str, config: TrialConfig) -> str:
-        return planned.add(name, title, CHATTER, config.replace(load))
-
-    optimized = add(OPTIMIZED_NAME, "optimized", OPTIMIZED)
-    production = add(PRODUCTION_NAME, "production", PRODUCTION)
-    again = add(f"{optimized}-again", "optimized again (A/A)", OPTIMIZED)
+    services = _Services(planned=planned, parameters=parameters)
+    optimized = services.closed(OPTIMIZED_NAME, "optimized", OPTIMIZED)
+    production = services.closed(PRODUCTION_NAME, "production", PRODUCTION)
+    again = services.closed(f"{optimized}-again", "optimized again (A/A)", OPTIMIZED)
     whole_title = "production against optimized"
     for metric in OF_THE_HEADLINE:
         planned.compare(whole_title, CHATTER, optimized, production, metric=metric)
-    features = [_feature(planned, add, feature) for feature in FEATURES if feature.library not in missing]
+    measured = [(feature, services.with_and_without(feature)) for feature in FEATURES if feature.library not in missing]
     left_out = [feature for feature in FEATURES if feature.library in missing]
     whole = replace(
         planned.plan(blocks=parameters.blocks),
@@ -71,54 +78,103 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> Study
             at=f"at concurrency {PREFERRED_CONCURRENCY} with engine {ENGINE}",
         ),
         aa=comparison("optimized against itself (A/A)", CHATTER, optimized, again),
-        features=tuple(features),
+        features=tuple(one for _, one in measured),
         left_out=tuple(f"not measured: {needs(one.title, one.library, one.extra)}" for one in left_out),
         profiled=(optimized, production) if parameters.profile else (),
+        profiled_blocks=PROFILED_BLOCKS,
     )
-    return grouped(whole, apart={_with(name): LATER for name in WORKS_LATER if _with(name) in whole.names})
+    later = {name for feature, one in measured if feature.later for name in (one.alone, one.steady_alone)}
+    in_groups = grouped(whole, apart=dict.fromkeys(filter(None, later), LATER))
+    return replace(in_groups, groups=tuple(_of_later_work(group) for group in in_groups.groups))
 
 
-def _with(feature: str) -> str:
-    """The name of the configuration that has a feature alone."""
-    return f"{OPTIMIZED_NAME}-{feature}"
+def _of_later_work(group: PlannedGroup) -> PlannedGroup:
+    """The group in few blocks, if its servers are still busy when their calls have ended: it takes long, and
+    differences are large. Where CPU time is compared, its windows are long."""
+    if group.reason != LATER:
+        return group
+    some = replace(group, blocks=TODAY.fewest_for_t)
+    return replace(some, counted_s=LONG_S, until_idle=True) if LONG_NAME in group.members else some
 
 
-def _feature(planned: Configurations, add: Add, feature: Feature) -> PlannedFeature:
-    """Add what a feature is measured by, and compare it."""
-    name, title = feature.name, feature.title
-    base, plain = OPTIMIZED, OPTIMIZED_NAME
-    if feature.of_client:
-        base = OPTIMIZED.replace({"load.engine": CLIENT_ENGINE})
-        plain = add(CLIENT_NAME, f"optimized with engine {CLIENT_ENGINE}", base)
-    alone = plain
+@dataclass(frozen=True, kw_only=True)
+class _Services:
+    """The configurations of the plan, which are added to it once."""
+
+    planned: Configurations
+    parameters: StudyParameters
+
+    def closed(self, name: str, title: str, config: TrialConfig) -> str:
+        """A service in a closed loop; returns its name."""
+        load: dict[str, Level] = {
+            "load.requests": self.parameters.requests,
+            "load.duration_s": self.parameters.max_trial_s,
+            "load.concurrency": PREFERRED_CONCURRENCY,
+        }
+        return self._add(name, title, config, load)
+
+    def long(self, name: str, title: str, config: TrialConfig) -> str:
+        """A service in a closed loop, for as long as a window of LONG_S."""
+        load: dict[str, Level] = {"load.duration_s": LONG_S, "load.concurrency": PREFERRED_CONCURRENCY}
+        return self._add(name, title, config, load)
+
+    def steady(self, name: str, title: str, config: TrialConfig) -> str:
+        """A service in an open loop, with enough calls for the latency that is compared."""
+        load: dict[str, Level] = {
+            "load.requests": metric_named(LATENCY).fewest_calls,
+            "load.duration_s": self.parameters.max_trial_s,
+            "load.rate_rps": self.parameters.rate_rps,
+            "load.max_in_flight": MOST_IN_FLIGHT,
+        }
+        return self._add(name, title, config, load)
+
+    def _add(self, name: str, title: str, config: TrialConfig, load: Mapping[str, Level]) -> str:
+        engine = CLIENT_ENGINE if name.startswith(CLIENT_NAME) else ENGINE
+        loop = ON_A_LOOP if self.parameters.implementation == ASYNCIO else {}
+        whole = config.replace({**load, **loop, "load.engine": engine, "load.warmup_s": CHATTER_WARMUP_S})
+        return self.planned.add(name, title, CHATTER, whole)
+
+    def with_and_without(self, feature: Feature) -> PlannedFeature:
+        """The services with and without a feature, compared in throughput, CPU time and latency."""
+        if feature.of_client:
+            plain, alone = _pair(feature, self.closed, CLIENT_NAME, f"optimized, engine {CLIENT_ENGINE}")
+        elif feature.later:
+            plain, alone = _pair(feature, self.long, LONG_NAME, f"optimized, windows of {qty.rough_duration(LONG_S)}")
+        else:
+            plain, alone = _pair(feature, self.closed, OPTIMIZED_NAME, "optimized")
+        steady_plain = steady_alone = ""
+        if (rate_rps := self.parameters.rate_rps) is not None and feature.each_call and not feature.of_client:
+            title = f"optimized, {qty.amount(rate_rps)} calls/s"
+            steady_plain, steady_alone = _pair(feature, self.steady, STEADY_NAME, title)
+        planned = PlannedFeature(
+            name=feature.name,
+            title=feature.title,
+            scenario=CHATTER,
+            plain=plain,
+            alone=alone,
+            of_client=feature.of_client,
+            steady_plain=steady_plain,
+            steady_alone=steady_alone,
+        )
+        for where, pair in planned.pairs.items():
+            for metric in (METRIC, planned.cpu_metric):
+                self.planned.compare(f"{feature.title}, {where}", CHATTER, *pair, metric=metric)
+        if planned.steady_pair:
+            self.planned.compare(f"{feature.title}, at half load", CHATTER, *planned.steady_pair, metric=LATENCY)
+        return planned
+
+
+Add = Callable[[str, str, TrialConfig], str]
+"""Adds a configuration by name and title; returns its name."""
+
+
+def _pair(feature: Feature, add: Add, plain: str, title: str) -> tuple[str, str]:
+    """Add the service without a feature, and with it: `plain` is the one that is `optimized` otherwise."""
+    name = add(plain, title, OPTIMIZED)
     if feature.without:
-        plain = add(f"{plain}-without-{name}", f"optimized without {title}", base.replace(feature.without))
-    else:
-        alone = add(_with(name), f"optimized with {title}", base.replace(feature.on))
-    without = whole = ""
-    if feature.in_production:
-        without = add(f"production-without-{name}", f"production without {title}", _production_without(feature))
-        whole = PRODUCTION_NAME
-    added = PlannedFeature(
-        name=name,
-        title=title,
-        scenario=CHATTER,
-        plain=plain,
-        alone=alone,
-        without=without,
-        whole=whole,
-        of_client=feature.of_client,
-    )
-    for where, (baseline, candidate) in added.pairs.items():
-        for metric in (METRIC, added.cpu_metric):
-            planned.compare(f"{title}, {where}", CHATTER, baseline, candidate, metric=metric)
-    return added
-
-
-def _production_without(feature: Feature) -> TrialConfig:
-    """`production` with the factors of a feature at the levels that they have in `optimized`, or without it there."""
-    before = OPTIMIZED.flat()
-    return PRODUCTION.replace({factor: before[factor] for factor in feature.on} | feature.without)
+        without = f"{title}, without {feature.title}"
+        return add(f"{plain}-without-{feature.name}", without, OPTIMIZED.replace(feature.without)), name
+    return name, add(f"{plain}-{feature.name}", f"{title}, with {feature.title}", OPTIMIZED.replace(feature.on))
 
 
 def _plan(parameters: StudyParameters, _server_cores: int) -> StudyPlan:
@@ -126,8 +182,17 @@ def _plan(parameters: StudyParameters, _server_cores: int) -> StudyPlan:
     return plan(parameters, missing=[library for library in libraries if not is_installed(library)])
 
 
+def closed_loop(parameters: StudyParameters) -> TrialConfig:
+    """`optimized` in a closed loop, whose throughput the rate of the open loops is a share of."""
+    services = _Services(planned=Configurations(), parameters=parameters)
+    name = services.closed(OPTIMIZED_NAME, "optimized", OPTIMIZED)
+    return services.planned.configurations[name].config
+
+
 DESIGN = Design(
     question=QUESTION,
     plan=_plan,
     unused=(*NO_BULK, "engine"),
+    rate_of=closed_loop,
+    rate_share=STEADY_SHARE,
 )

@@ -43,7 +43,7 @@ from grpclab.study.designs.design import (
     part,
 )
 from grpclab.study.designs.idle_scenario import IDLE_LIMIT_S, IDLE_PAUSE_S
-from grpclab.study.parameters import SWEPT, Design, StudyParameters
+from grpclab.study.parameters import OF_FEATURES, SWEPT, Design, StudyParameters
 
 QUESTION = "Which performance claims in the README of a gRPC demo in Rust also hold in Python?"
 IN_FLIGHT = 10_000
@@ -293,5 +293,5 @@ def _windows(
 DESIGN = Design(
     question=QUESTION,
     plan=lambda parameters, _server_cores: plan(parameters),
-    unused=("concurrency", "windows_kib", *SWEPT),
+    unused=("concurrency", "windows_kib", *SWEPT, *OF_FEATURES),
 )

@@ -15,6 +15,7 @@ from grpclab.report.site import guide, unmarked
 from grpclab.report.stored import StoredStudy
 from tests.support import stored_studies, synthetic
 from tools import guides
+from tools.numbers import estimate
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,7 +42,7 @@ def test_marks_are_found_with_their_lines() -> None:
     ],
 )
 def test_a_ratio_has_as_many_digits_as_matter(numbers: tuple[float, float, float], said: str) -> None:
-    assert guides.estimate(*numbers) == said
+    assert estimate(*numbers) == said
 
 
 @pytest.mark.parametrize(
@@ -62,8 +63,8 @@ def test_an_amount_has_the_unit_of_its_column(column: str, numbers: tuple[float,
 
 def test_a_mark_says_what_the_study_holds(study: StoredStudy) -> None:
     headline = study.verdict["headline"]
-    estimate = guides.estimate(headline["ratio"], headline["ci_low"], headline["ci_high"])
-    assert guides.current_text("optimized against basic", study) == estimate
+    shown = estimate(headline["ratio"], headline["ci_low"], headline["ci_high"])
+    assert guides.current_text("optimized against basic", study) == shown
     assert guides.current_text("verdict of optimized against basic", study) == "faster"
     assert guides.current_text("server_cpu_per_call_s of basic-c64", study) == "318 µs (315 to 322)"
     assert guides.current_text("throughput_rps of optimized-c64", study).endswith(")")
@@ -102,9 +103,9 @@ def test_the_guides_are_written_anew(
     guide.parent.mkdir()
     guide.write_text("# A\n\nSo: <!-- example: optimized against basic -->?<!-- /example -->.\n")
     assert guides.main([]) == 0
-    estimate = guides.estimate(*(made.verdict["headline"][key] for key in ("ratio", "ci_low", "ci_high")))
-    assert guide.read_text() == f"# A\n\nSo: <!-- example: optimized against basic -->{estimate}<!-- /example -->.\n"
-    assert capsys.readouterr().out == f"a.md:3: optimized against basic: ? -> {estimate}\n"
+    shown = estimate(*(made.verdict["headline"][key] for key in ("ratio", "ci_low", "ci_high")))
+    assert guide.read_text() == f"# A\n\nSo: <!-- example: optimized against basic -->{shown}<!-- /example -->.\n"
+    assert capsys.readouterr().out == f"a.md:3: optimized against basic: ? -> {shown}\n"
     assert guides.main([]) == 0
     assert capsys.readouterr().out == ""
 

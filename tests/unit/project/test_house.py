@@ -50,7 +50,6 @@ LARGE: dict[str, str] = {
 """Modules above 16 kB, and why each is one module."""
 
 ONE_USER: dict[str, str] = {
-    "grpclab.cluster.slot": "one measurement at a time, whatever measures",
     "grpclab.load.cluster_collection": "above 16 kB with its user",
     "grpclab.load.cluster_load": "above 16 kB with its user",
     "grpclab.load.cluster_rules": "above 16 kB with its user",
@@ -77,6 +76,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.calls.protofile": "runs protoc; above 16 kB with its user",
     "grpclab.load.core.concurrency": "the notation of a schedule of concurrency, beside that of rates; for bench alone",
     "grpclab.load.local_ports": "above 16 kB with its user",
+    "grpclab.study.rates": "it measures, and its user plans",
     "grpclab.study.yardstick_loop": "a process of its own, which imports little",
     "grpclab.load.record": "the relay that records; its user, a command, has the words",
     "grpclab.http2.call_reader": "pure where its user is not",

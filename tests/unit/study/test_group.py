@@ -410,6 +410,19 @@ def test_a_server_that_works_when_its_calls_have_ended_is_measured_until_it_is_i
     assert "after its calls have ended" in found.alone["b"]
 
 
+@pytest.mark.parametrize("until_idle", [True, False])
+def test_a_plan_says_which_groups_are_measured_until_their_servers_are_idle(tmp_path: Path, until_idle: bool) -> None:
+    bench = Bench(tmp_path, "hub", "b")
+    bench.group = dataclasses.replace(
+        bench.group, interleaved=False, reason="they are", counted_s=10.0, until_idle=until_idle
+    )
+    bench.measure()
+    assert {name: each["until_idle"] for name, each in bench.world.alone.items()} == {
+        "hub": until_idle,
+        "b": until_idle,
+    }
+
+
 def test_servers_that_take_too_much_memory_are_measured_one_after_the_other(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "hub", "b")
     bench["b"].rss = 6e9

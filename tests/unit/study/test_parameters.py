@@ -95,6 +95,10 @@ BAD: list[tuple[str, Any, str]] = [
     ("seed", "1e999999", "10^18"),
     ("seed", None, "10^18"),
     ("requests", "2,500", "a whole number of calls"),
+    ("implementation", "threads", "sync or asyncio"),
+    ("implementation", None, "sync or asyncio"),
+    ("rate", 0, "calls per second from 1 to 10^6, none or auto"),
+    ("rate", "fast", "calls per second from 1 to 10^6, none or auto"),
 ]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
+from grpclab.analysis.inference.edition import TODAY
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.factors.features import FEATURES
-from grpclab.factors.variants import OPTIMIZED, PRODUCTION
+from grpclab.factors.variants import OPTIMIZED
+from grpclab.metrics import metric_named
 from grpclab.report.grouping import FEATURES as GROUP
 from grpclab.report.grouping import grouped as named_groups
 from grpclab.report.renderers.terminal import table
@@ -17,42 +20,53 @@ from grpclab.report.tables import text_of
 from grpclab.study.designs import production_design
 from grpclab.study.designs.grouping import MOST_MEMBERS, group_s
 from grpclab.study.parameters import StudyParameters
+from grpclab.study.wall_budget import counted_for
 from tests.support import synthetic
 
+RATE_RPS = 3000.0
+LATER = {feature.name for feature in FEATURES if feature.later}
 
-@pytest.fixture(scope="module")
-def plan() -> StudyPlan:
-    return production_design.plan(StudyParameters(design="production"))
+
+@pytest.fixture(scope="module", params=["sync", "asyncio"])
+def plan(request: pytest.FixtureRequest) -> StudyPlan:
+    parameters = StudyParameters(design="production", implementation=request.param, rate=f"{RATE_RPS:g}")
+    return production_design.plan(parameters)
 
 
 def test_the_sides_of_each_comparison_differ_in_the_feature_and_in_nothing_else(plan: StudyPlan) -> None:
     assert [one.name for one in plan.features] == [feature.name for feature in FEATURES]
     for feature, planned in zip(FEATURES, plan.features, strict=True):
-        assert ("in production" in planned.pairs) == feature.in_production
-        changed = set(feature.on) | set(feature.without)
-        for where, (baseline, candidate) in planned.pairs.items():
+        for baseline, candidate in (*planned.pairs.values(), *filter(None, [planned.steady_pair])):
             with_it, without = plan.configuration(candidate).config, plan.configuration(baseline).config
-            different = set(with_it.differences(without))
-            assert different
-            assert different <= changed
-            if where == "in production":
-                assert with_it.server == PRODUCTION.server
-                assert different == changed
+            assert set(with_it.differences(without)) == set(feature.on if not feature.without else feature.without)
 
 
-def test_every_configuration_is_the_service_under_one_load_and_every_factor_acts(plan: StudyPlan) -> None:
+def test_every_configuration_is_the_service_under_its_load_and_every_factor_acts(plan: StudyPlan) -> None:
     of_client = {name for one in plan.features if one.of_client for name in (one.plain, one.alone)}
     assert of_client
     for one in plan.configurations:
-        engine = "grpcio" if one.name in of_client else "wire"
-        assert one.config.load == replace(plan.configurations[0].config.load, engine=engine)
+        load = one.config.load
+        assert load.engine == ("grpcio" if one.name in of_client else "wire")
+        assert load.rate_rps == (RATE_RPS if "-half" in one.name else None)
+        assert load.duration_s == (production_design.LONG_S if "-long" in one.name else 2.0)
     assert [one.without_effect for one in plan.configurations] == [{}] * len(plan.configurations)
-    assert plan.configuration("optimized").config.server == OPTIMIZED.server
+
+
+def test_the_server_is_the_optimized_one_or_an_asyncio_one_with_its_settings() -> None:
+    sync, asyncio = (
+        production_design.plan(StudyParameters(design="production", implementation=name)).configuration("optimized")
+        for name in ("sync", "asyncio")
+    )
+    assert sync.config.server == OPTIMIZED.server
+    assert asyncio.config.server == replace(
+        OPTIMIZED.server, implementation="asyncio", event_loop="uvloop", threads=10, spare_threads=0
+    )
 
 
 def test_a_feature_whose_library_is_missing_is_left_out_and_the_plan_says_so(plan: StudyPlan) -> None:
     found = production_design.plan(StudyParameters(design="production"), missing=["trustme"])
-    assert [one.name for one in plan.features if one not in found.features] == ["tls", "mutual-tls"]
+    names = {one.name for one in found.features}
+    assert [one.name for one in plan.features if one.name not in names] == ["tls", "mutual-tls"]
     assert found.left_out is not None
     assert [text.partition(" needs ")[0] for text in found.left_out] == [
         "not measured: TLS",
@@ -61,24 +75,62 @@ def test_a_feature_whose_library_is_missing_is_left_out_and_the_plan_says_so(pla
     assert plan.left_out == ()
 
 
-def test_it_is_compared_in_throughput_and_in_cpu_per_call(plan: StudyPlan) -> None:
+def test_it_is_compared_in_throughput_in_cpu_per_call_and_in_latency_at_half_load(plan: StudyPlan) -> None:
     judged = {(c.metric, c.baseline, c.candidate) for c in plan.comparisons}
-    for planned in plan.features:
+    for feature, planned in zip(FEATURES, plan.features, strict=True):
+        side = "client" if planned.of_client else "server"
         for pair in planned.pairs.values():
-            side = "client" if planned.of_client else "server"
             assert {("throughput_rps", *pair), (f"{side}_cpu_per_call_s", *pair)} <= judged
+        assert bool(planned.steady_pair) == (feature.each_call and not feature.of_client)
+        if planned.steady_pair:
+            assert ("latency_p99_s", *planned.steady_pair) in judged
     assert plan.headline is not None
     assert (plan.headline.baseline, plan.headline.candidate) == ("optimized", "production")
 
 
+def test_without_a_rate_no_latency_is_compared() -> None:
+    plans = [production_design.plan(StudyParameters(design="production", rate=rate)) for rate in ("none", "auto")]
+    for found in plans:
+        assert [one.steady_pair for one in found.features] == [None] * len(FEATURES)
+        assert all(one.config.load.rate_rps is None for one in found.configurations)
+
+
+def test_an_open_loop_has_enough_calls_for_its_percentile(plan: StudyPlan) -> None:
+    for one in plan.configurations:
+        load = one.config.load
+        if load.rate_rps is not None:
+            assert load.requests == metric_named("latency_p99_s").fewest_calls
+            assert load.rate_rps * (load.duration_s or math.inf) >= load.requests
+
+
+def test_features_that_put_work_off_are_measured_in_long_windows_until_the_server_is_idle(plan: StudyPlan) -> None:
+    (long,) = [group for group in plan.groups if group.until_idle]
+    assert set(long.members) == {name for one in plan.features if one.name in LATER for name in (one.plain, one.alone)}
+    assert not long.interleaved
+    assert long.counted_s == production_design.LONG_S >= 10.0
+    assert {group.blocks for group in plan.groups if not group.interleaved} == {TODAY.fewest_for_t}
+    assert {group.blocks for group in plan.groups if group.interleaved} == {None}
+    shortened = counted_for(plan.groups, 0.5)
+    assert [group for group in shortened if group.until_idle] == [long]
+    assert {group.counted_s for group in shortened if group != long} == {0.5}
+
+
 def test_the_sides_of_each_comparison_are_measured_together_within_the_budget(plan: StudyPlan) -> None:
     assert all(len(group.members) <= MOST_MEMBERS for group in plan.groups)
-    assert [group.members for group in plan.groups if not group.interleaved] == [("optimized", "optimized-tracing-all")]
+    together = [set(group.members) for group in plan.groups if not group.interleaved]
+    assert {name for members in together for name in members} == {
+        name
+        for one in plan.features
+        if one.name in LATER
+        for pair in (*one.pairs.values(), one.steady_pair)
+        for name in pair or ()
+    }
     for comparison in plan.comparisons:
         assert any({comparison.baseline, comparison.candidate} <= set(group.members) for group in plan.groups)
     budget_s = StudyParameters(design="production").budget_s
     assert budget_s is not None
-    assert plan.blocks * sum(group_s(plan, group) for group in plan.groups) < 0.9 * budget_s
+    blocks = {group: plan.blocks if group.blocks is None else group.blocks for group in plan.groups}
+    assert sum(blocks[group] * group_s(plan, group) for group in plan.groups) < budget_s
 
 
 def test_the_report_says_what_costs_throughput_and_what_does_not() -> None:
@@ -87,13 +139,23 @@ def test_the_report_says_what_costs_throughput_and_what_does_not() -> None:
     assert summary.startswith("Features that cost throughput: access log of every call (0.7")
     assert "Features that cost less than 5% in throughput: calls counted for Prometheus, " in summary
     assert " in CPU time in the client: " in summary
-    alone, inside, client = features.table(study).groups
-    verdicts = {text_of(row[0]): text_of(row[3]) for row in alone[1:]}
+    shown = features.table(study)
+    assert [text_of(cell) for cell in shown.header] == [
+        "feature",
+        "throughput",
+        "CPU per call",
+        "p99 at half load",
+        "verdict",
+    ]
+    alone, client = shown.groups
     server = [one for one in FEATURES if not one.of_client]
+    verdicts = {text_of(row[0]): text_of(row[4]) for row in alone[1:]}
     assert verdicts == {one.title: "equivalent" for one in server} | {"access log of every call": "slower"}
-    verdicts = {text_of(row[0]): text_of(row[3]) for row in inside[1:]}
-    assert verdicts == {one.title: "equivalent" for one in FEATURES if one.in_production}
-    verdicts = {text_of(row[0]): text_of(row[3]) for row in client[1:]}
+    latencies = {text_of(row[0]): text_of(row[3]) for row in alone[1:]}
+    assert {title for title, text in latencies.items() if "×" in text} == {one.title for one in server if one.each_call}
+    assert {text for text in latencies.values() if "×" not in text} == {""}
+    verdicts = {text_of(row[0]): text_of(row[4]) for row in client[1:]}
     assert verdicts == {one.title: "equivalent" for one in FEATURES if one.of_client}
-    assert len(dict(named_groups(study))[GROUP]) == 2 * sum(len(one.pairs) for one in study.plan.features)
+    steady = [one for one in study.plan.features if one.steady_pair]
+    assert len(dict(named_groups(study))[GROUP]) == 2 * len(FEATURES) + len(steady)
     assert "  TLS, alone" in table(study)

@@ -13,7 +13,7 @@ from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.quantities import rough_duration
 from grpclab.study.block_count import by_noise
 from grpclab.study.designs.design import schedule_groups
-from grpclab.study.designs.grouping import EXCLUSIVE, NO_SLICES_NEEDED
+from grpclab.study.designs.grouping import EXCLUSIVE, LATER, NO_SLICES_NEEDED
 from grpclab.study.remaining import Remaining
 from grpclab.study.wall_budget import (
     SAMPLED_BLOCKS,
@@ -63,6 +63,17 @@ def after_first(
 def test_the_effect_of_the_pilot_changes_nothing() -> None:
     budgets = [within_budget(trials(0.03, effect=effect), PLAN, times(100.0), BUDGET_S) for effect in (1.0, 1.3)]
     assert budgets[0] == budgets[1]
+
+
+def test_a_group_that_is_measured_until_its_servers_are_idle_keeps_its_windows() -> None:
+    long = PlannedGroup(hub="a", members=("a", "b"), interleaved=False, reason=LATER, counted_s=10.0, until_idle=True)
+    plan = replace(PLAN, groups=(PlannedGroup(hub="a", members=("a", "b")), long))
+    found = after_first(plan, first(95.0, 40.0), window_s=20.0)
+    assert found is not None
+    assert found.counted_s is not None
+    assert found.counted_s < 1.0
+    assert [group.counted_s for group in found.plan.groups] == [found.counted_s, 10.0]
+    assert [group.blocks for group in found.plan.groups] == [None, SAMPLED_BLOCKS]
 
 
 def test_a_budget_takes_the_blocks_that_fit() -> None:
