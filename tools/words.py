@@ -208,7 +208,7 @@ PHRASES = (
         "record passes every byte on to the server, and writes it down.",
     ),
     _phrase(r"\bspeaks? plain text\b", "uses TLS only with", "grpclab speaks plain text unless you say --tls."),
-    _phrase(r"\bfit to (?:measure|use)\b", "fit for measuring", "This machine is fit to measure on."),
+    _phrase(r"\bfit to (?:measure|use)\b", "suitable for measurements", "This machine is fit to measure on."),
     _phrase(r"\bboth (?:give|say) (?:the|what)\b", "both specify", "data and data-file both give the request."),
     _phrase(r"\bloses no\b", "is kept", "Ctrl-C loses no finished trial."),
     _phrase(r"\bin our own servers\b", "in grpclab's servers", "Most of it comes from the client in our own servers."),

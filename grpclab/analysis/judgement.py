@@ -276,7 +276,7 @@ def _reconnections(plan: StudyPlan, headline: Comparison) -> str:
     servers, were = ("the server of", "was") if len(there) == 1 else ("the servers of", "were")
     return (
         f"{servers} {' and '.join(there)} {were} already running, so each block opens new connections but does not "
-        "start a fresh server, and any peculiarity of the process affects every block"
+        "start a fresh server, and anything unusual about that process affects every block"
     )
 
 

@@ -253,7 +253,7 @@ def _figure(column: str, value: float) -> str:
 
 
 EXPERIMENT = Experiment(
-    title="The ceiling of the generator",
+    title="The maximum rate of the load generator",
     question=(
         "How fast can a server be before the load generator becomes the limit on this machine? Three generators take "
         "turns loading the same server, which is written in C: h2load, also written in C, and the two engines of "

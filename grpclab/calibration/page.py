@@ -1,10 +1,12 @@
-"""``reports/<name>.html``: one file, made of what is stored, so that it can be made again without measuring."""
+"""``reports/<name>.html``, and the same as Markdown and JSON: made of what is stored, without measuring again."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from grpclab import quantities as qty
 from grpclab.calibration.claims import Claim, claims_table, verdict
@@ -13,7 +15,11 @@ from grpclab.calibration.store import About, Results
 from grpclab.report import files, tables, words
 from grpclab.report.blocks import Section, Shown
 from grpclab.report.renderers.html import Head, page
-from grpclab.report.tables import FactList, Missing, Paragraph, Piece
+from grpclab.report.renderers.json import sections_json
+from grpclab.report.renderers.markdown import document
+from grpclab.report.tables import Composed, Contents, FactList, Missing, Paragraph, Piece, VerdictLine, WarningList
+from grpclab.study.documents import plain
+from grpclab.text.markdown import escape
 
 TITLE = "How well grpclab measures"
 QUESTION = (
@@ -23,10 +29,12 @@ QUESTION = (
 )
 OTHERS_LIMIT = 0.05
 """What others may use of the machine before the report warns of it."""
+SCHEMA_VERSION = 1
+"""Of :func:`as_json`. 1: the first."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GoalsMet(Piece):
+class GoalsMet(Composed):
     """How many goals are met, and what makes the figures worth less than those of another run."""
 
     sentence: str
@@ -34,14 +42,25 @@ class GoalsMet(Piece):
 
     TEMPLATE = "calibration/goals.html.j2"
 
+    @property
+    def pieces(self) -> Contents:
+        """The sentence, and the warnings."""
+        warnings = [WarningList(texts=self.warnings)] if self.warnings else []
+        return [VerdictLine(verdict="", sentence=self.sentence), *warnings]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OwnHtml(Piece):
+class OwnHtml(Composed):
     """What an experiment of another package shows, as HTML."""
 
     html: str
 
     TEMPLATE = "calibration/own_html.html.j2"
+
+    @property
+    def pieces(self) -> Contents:
+        """Where it is to be seen."""
+        return Missing(text="This experiment shows its result only as HTML: see the report.")
 
 
 def sections(results: Results, made: Mapping[str, Section] | None = None) -> list[Section]:
@@ -60,11 +79,12 @@ def sections(results: Results, made: Mapping[str, Section] | None = None) -> lis
 
 def answer(results: Results) -> Shown:
     """How many goals are met, and what makes the figures worth less than those of another run."""
-    met = GoalsMet(sentence=_sentence(results), warnings=_warnings(results.about()))
+    met = GoalsMet(sentence=sentence(results), warnings=_warnings(results.about()))
     return Shown(parts=[met], text=met.sentence)
 
 
-def _sentence(results: Results) -> str:
+def sentence(results: Results) -> str:
+    """How many goals are met, and which are not."""
     return verdict([claim for claims in _claims(results).values() for claim in claims])
 
 
@@ -72,7 +92,7 @@ def _answered(results: Results) -> list[Piece]:
     """The answer of the page: how many goals are met, every claim, and the machine in short."""
     about = results.about()
     return [
-        GoalsMet(sentence=_sentence(results), warnings=_warnings(about)),
+        GoalsMet(sentence=sentence(results), warnings=_warnings(about)),
         claims_table(_claims(results)),
         FactList(pairs=_in_short(about)),
     ]
@@ -101,6 +121,11 @@ def experiment_claims(results: Results, name: str) -> list[Claim]:
     return EXPERIMENTS[name].claims(frame)
 
 
+def anchors(results: Results) -> list[str]:
+    """The names of the sections, without drawing any. Raises DesignError if there is no calibration."""
+    return ["answer", *asked_for(results), "machine"]
+
+
 def section(results: Results, name: str) -> Section:
     """One experiment: its question, its figure or table."""
     experiment = EXPERIMENTS[name]
@@ -114,20 +139,53 @@ def section(results: Results, name: str) -> Section:
 
 
 def write(results: Results, made: Mapping[str, Section] | None = None) -> Path:
-    """Write the report of what is stored; returns its path. Raises DesignError where nothing is.
+    """Write the report of what is stored, and the same as Markdown and JSON beside it; returns its path.
 
-    `made` as in :func:`sections`; it only saves time.
+    `made` as in :func:`sections`; it only saves time. Raises DesignError if there is no calibration.
+    """
+    parts, about = sections(results, made), results.about()
+    # No summary: the index lists studies, and this is none.
+    head = Head(kicker="Calibration", title=TITLE, created_at=about.created_at, machine=_where(about))
+    files.replace(results.report.with_suffix(".md"), markdown(results, parts))
+    told = json.dumps(as_json(results, parts), indent=1, allow_nan=False)
+    files.replace(results.report.with_suffix(".json"), f"{told}\n")
+    return files.replace(results.report, page(parts, head))
+
+
+def markdown(results: Results, parts: Sequence[Section]) -> str:
+    """The sections as GitHub-flavoured Markdown, the goals first and the others folded."""
+    about = results.about()
+    measured = ", ".join(escape(text) for text in (about.created_at, _where(about)) if text)
+    return document(parts, f"Measured: {measured}.", results.report.name)
+
+
+def as_json(results: Results, parts: Sequence[Section]) -> dict[str, Any]:
+    """The calibration for a program: plain values, every claim with its goal, and the content of each section.
+
+    `holds` is null if there is no goal or nothing was measured; `report` is relative to the file.
     """
     about = results.about()
-    machine = about.machine
-    # No summary: the index lists studies, and this is none.
-    head = Head(
-        kicker="Calibration",
-        title=TITLE,
-        created_at=about.created_at,
-        machine=", ".join(filter(None, (machine.host, machine.cpu_model))),
-    )
-    return files.replace(results.report, page(sections(results, made), head))
+    values = {
+        "schema_version": SCHEMA_VERSION,
+        "calibration": results.folder.name,
+        "title": TITLE,
+        "question": QUESTION,
+        "sentence": sentence(results),
+        "warnings": _warnings(about),
+        "claims": [
+            {"part": title, **dataclasses.asdict(claim)}
+            for title, claims in _claims(results).items()
+            for claim in claims
+        ],
+        "about": dataclasses.asdict(about),
+        "sections": sections_json(parts),
+        "report": results.report.name,
+    }
+    return dict(plain(values))
+
+
+def _where(about: About) -> str:
+    return ", ".join(filter(None, (about.machine.host, about.machine.cpu_model)))
 
 
 def _why_not(results: Results, name: str) -> str:

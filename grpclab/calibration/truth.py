@@ -157,13 +157,13 @@ def body(frame: pd.DataFrame) -> list[Piece]:
         alt=f"Curves by percentile for {len(frame):,} calls. Measured and true latency: {_told(errors)}.",
         caption=(
             f"For half of the calls, the measured latency is at most {qty.duration(middle)} longer than the time "
-            "inside the server; the difference is the way to the server and back, plus the load generator's own "
+            "inside the server; the difference is the round trip to the server, plus the load generator's own "
             f"delay.{off}"
         ),
         how_to_read=(
-            f"The reference server holds each call for a random time from {SERVICE_TIME} and then reports how long "
-            "the call was really inside the server, from reading the request to writing the answer. Left: the "
-            "distributions of that time and of the latency that the load generator measured; where the lines "
+            f"The reference server holds each call for a random time from {SERVICE_TIME} and then reports the "
+            "true time that the call spent inside the server, from reading the request to writing the answer. Left: "
+            "the distributions of that time and of the latency that the load generator measured; where the lines "
             "coincide, grpclab measures correctly. Right: the difference for each call. The right end of that curve "
             "is the tail of this machine, mostly time in which a process was not running on its core. Latency is "
             "measured from the planned send, so it includes the delay of a late send."
@@ -199,8 +199,8 @@ def _told(errors: pd.DataFrame) -> str:
 EXPERIMENT = Experiment(
     title="Measured and true latency",
     question=(
-        "Is the latency that grpclab reports correct? For each call, the reference server reports how long the call "
-        "was really inside the server."
+        "Is the latency that grpclab reports correct? For each call, the reference server reports the true time "
+        "that the call spent inside the server."
     ),
     sized=sized,
     claims=claims,

@@ -207,7 +207,7 @@ def _groups() -> list[OptionGroup]:
     )
     much = OptionGroup(
         title="length of the run",
-        note="The window ends at --requests or --duration, whichever comes first.",
+        note="The measured window ends after --requests calls or after --duration, whichever comes first.",
         members=[
             factor_option(
                 "requests",
@@ -219,7 +219,7 @@ def _groups() -> list[OptionGroup]:
                 "duration",
                 "TIME",
                 "-z",
-                meaning="maximum length of the window; 10 s with --rate if neither this nor --requests is set",
+                meaning="maximum length of the window; with --rate and without --requests, 10 s",
             ),
             factor_option("warmup", "TIME"),
         ],

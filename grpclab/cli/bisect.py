@@ -163,7 +163,8 @@ COMMAND = LabCommand(
             members=[
                 revision_flag("--good", "commit, tag or branch known to be fast; every step uses it as the baseline"),
                 revision_flag(
-                    "--bad", "later revision that is slower; worktree stands for the working tree as it is now"
+                    "--bad",
+                    "later revision that is slower; worktree means the working tree with its uncommitted changes",
                 ),
             ],
         ),

@@ -46,8 +46,8 @@ def placement_flags(*, sides: Sequence[str] = (), leave_out: Sequence[str] = ())
         prefix = f"--{side}-" if side else "--"
         if "rev" not in leave_out:
             meaning = (
-                "git revision of {} application, or of the folder that {} command runs in; worktree stands for your "
-                "checkout as it is"
+                "git revision of {} application, or of the folder that {} command runs in; worktree means your "
+                "working tree with its uncommitted changes"
             )
             flags.append(revision_flag(f"{prefix}rev", meaning.format(whose, whose)))
         if "requirements" not in leave_out:
@@ -125,8 +125,8 @@ def block_flags(*, budget: str) -> list[Flag]:
             "--budget",
             metavar="TIME",
             help=(
-                "time budget for all blocks, e.g. 3m, or none for no limit; planned after the first four blocks "
-                f"(default: {budget})"
+                "time for all blocks, e.g. 3m, or none for no limit; after four blocks, it determines how many "
+                f"follow (default: {budget})"
             ),
         ),
         Flag(

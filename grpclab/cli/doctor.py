@@ -61,7 +61,7 @@ def summary(findings: Sequence[Finding]) -> str:
     """One line: how many problems there are."""
     fails, warns = (sum(f.state == state for f in findings) for state in ("fail", "warn"))
     if not fails and not warns:
-        return "This machine is fit for measuring."
+        return "This machine is suitable for measurements."
     parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((fails, "problem"), (warns, "warning")) if n]
     return f"{' and '.join(parts)}: the lines marked -> say what to do."
 

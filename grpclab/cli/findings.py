@@ -146,7 +146,7 @@ def _cores(facts: Facts) -> Finding:
             name="cores",
             state="fail",
             value=f"{value}: server and generator share one core",
-            advice="figures measured here cover both together: give this machine a second core",
+            advice="figures measured here include the cost of both: give this machine a second core",
         )
     value += f": server on {_list(plan.server)}, generator on {_list(plan.generator)}"
     if len(plan.server) == 1:

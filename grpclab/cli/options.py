@@ -85,7 +85,7 @@ def call_options(*, mix: bool = True) -> list[Flag]:
             "--check",
             metavar="EXPRESSION",
             help=(
-                "condition for every answer, e.g. 'reply.total > 0'; a call that does not meet it fails with "
+                "condition that every answer must meet, e.g. 'reply.total > 0'; otherwise, the call fails with "
                 "WRONG_ANSWER"
             ),
         ),

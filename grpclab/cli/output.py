@@ -116,6 +116,8 @@ def trial_lines(*, silent: bool) -> Iterator[Callable[[str], None]]:
     if silent or not sys.stdout.isatty():
         yield (lambda _: None) if silent else _say
         return
+    import shutil  # here, as above
+
     from grpclab.load.output.progress import with_bar
 
     shown = ""
@@ -125,7 +127,8 @@ def trial_lines(*, silent: bool) -> Iterator[Callable[[str], None]]:
         if shown:
             terminal.erase(sys.stdout)
         counted = COUNTED.match(line)
-        print(line[: counted.end("outcome")].rstrip() if counted else line, flush=True)
+        row = line[: counted.end("outcome")].rstrip() if counted else ""
+        print(row or fitted(line, shutil.get_terminal_size().columns), flush=True)
         if counted:
             done, total = int(counted["done"]), int(counted["total"])
             left = f"{done} of {total} trials" + (f"  {counted['left']}" if counted["left"] else "")

@@ -54,11 +54,16 @@ def reference_options() -> list[Flag]:
     unset = ReferenceSpec  # its fields have their defaults
     interval = f"{unset.stream_interval_ms:g}"
     return [
-        flag("--service-time", "LAW", "constant:1ms, exponential:2ms, lognormal:2ms,0.5, uniform:1ms,3ms", "none"),
+        flag(
+            "--service-time",
+            "LAW",
+            "time that each call takes: constant:1ms, exponential:2ms, lognormal:2ms,0.5 or uniform:1ms,3ms",
+            "none",
+        ),
         flag(
             "--pacing",
             "auto|spin|timer",
-            "how to wait: spin keeps a whole core busy; auto spins if there are two cores",
+            "how to wait: spin keeps a core busy; auto spins if there are two or more cores",
             "auto",
         ),
         flag(

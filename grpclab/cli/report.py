@@ -1,4 +1,4 @@
-"""``grpclab report``: the report of a stored study, rebuilt; a site of all reports."""
+"""``grpclab report``: the report of a stored study or calibration, rebuilt; a site of all reports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 def run(options: Options) -> int:
     """Rebuild a report, build the site; returns the exit code."""
-    if options.joint or options.rejudge:
+    if folder := _calibration_folder(options.study):
+        _rebuild_calibration(folder, options)
+    elif options.joint or options.rejudge:
         _judge_again(options)
     elif options.study or not options.site:
         _rebuild(options)
@@ -81,12 +83,13 @@ def _rebuild(options: Options) -> None:
     folder = stored_folder(options.study)
     require_writable(options.json)
     with needs_extra("study"):
+        from grpclab.report.content import ORDER
         from grpclab.report.publish import publish
         from grpclab.report.renderers.figure_files import write_figures
         from grpclab.study.runner import Study
         from grpclab.study.stored_values import evaluating
 
-        _check_sections(options.section)
+        _check_sections(options.section, [part.ANCHOR for part in ORDER])
     with evaluating(folder):
         study = Study.stored(folder)
         published = publish(study, allow_mixed=options.allow_mixed)
@@ -99,15 +102,49 @@ def _rebuild(options: Options) -> None:
             print(f"figures: {len(written)} in {options.figures}")
 
 
+def _calibration_folder(name: str | None) -> Path | None:
+    """The folder of a stored calibration, by its path or its name; None if that names something else."""
+    results = project_root() / "results"
+    places = [Path(name).absolute(), results / name] if name else []
+    found = (place for place in places if place.parent.name == "results" and not (place / "manifest.json").exists())
+    return next((place for place in found if (place / "about.json").is_file()), None)
+
+
+def _rebuild_calibration(folder: Path, options: Options) -> None:
+    """Write the report of a stored calibration anew, and print its goals."""
+    if unfit := next(filter(options.insists_on, ("joint", "rejudge", "allow_mixed", "figures")), ""):
+        raise UsageError(
+            f"--{unfit.replace('_', '-')} needs a study: results/{printable(folder.name)} is a calibration"
+        )
+    require_writable(options.json)
+    with needs_extra("study"):
+        from grpclab.calibration import page
+        from grpclab.calibration.store import Results
+        from grpclab.report.renderers.terminal import sections_text
+    results = Results(folder.parent.parent, folder.name)
+    _check_sections(options.section, page.anchors(results))
+    parts = page.sections(results)
+    path = page.write(results, {part.anchor: part for part in parts})
+    if options.json:
+        write(options.json, [json.dumps(page.as_json(results, parts), indent=1, allow_nan=False), "\n"])
+    if options.json == "-":
+        return
+    wanted = options.section if options.quiet else ["answer", *options.section]
+    chosen = [part for part in parts if _ALL in wanted or part.anchor in wanted]
+    lines = [sections_text(chosen, _width()), ""] if chosen else [page.sentence(results)]
+    lines.append(f"report: {path}")
+    if not options.quiet:
+        lines += [f"for a pull request: {path.with_suffix('.md')}", f"for programs: {path.with_suffix('.json')}"]
+    show("\n".join(lines))
+
+
 _ALL = "all"
 """The name of every section."""
 
 
-def _check_sections(names: Sequence[str]) -> None:
+def _check_sections(names: Sequence[str], anchors: Sequence[str]) -> None:
     """Raise UsageError for a name that no section of a report has."""
-    from grpclab.report.content import ORDER
-
-    known = [*(part.ANCHOR for part in ORDER), _ALL]
+    known = [*anchors, _ALL]
     for name in names:
         if name not in known:
             raise UsageError(invalid("--section", name, f"one of {', '.join(known)}", known))
@@ -181,7 +218,7 @@ COMMAND = LabCommand(
     run,
     summary="rebuild the report of a stored study",
     usage="grpclab report STUDY [options]",
-    description="Rebuild the report of a stored study, without measuring.",
+    description="Rebuild the report of a stored study or calibration, without measuring.",
     groups=[
         OptionGroup(
             members=[

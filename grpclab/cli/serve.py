@@ -28,10 +28,10 @@ SERVE_HELP = """The server runs in the foreground until Ctrl-C, SIGTERM or SIGHU
 second signal cuts them off.
 
 Environment variables: GRPC_SERVER_PORT, GRPC_KEEPALIVE_TIMEOUT (seconds), GRPC_CONCURRENCY_LIMIT and GRPCLAB_LOG;
-PPROF_ENABLED (true by default for optimized and production) and PPROF_PORT (3000) for the diagnostics server. It
-listens on 127.0.0.1 unless --desk-host names another address, where it requires a token: the value of PPROF_TOKEN, or
-else the token printed with the address. Options override variables, and variables override defaults. Other commands do
-not read these variables."""
+PPROF_ENABLED (true by default for optimized and production) and PPROF_PORT (3000) for the diagnostics server. By
+default, that server listens on 127.0.0.1. With --desk-host, it listens on another address and requires a token:
+the value of PPROF_TOKEN or, without one, the token that is printed with the address. Options override variables, and
+variables override defaults. Only `grpclab serve` reads these variables."""
 
 
 def run(options: Options) -> int:

@@ -28,7 +28,7 @@ SECURITY = ("tls", "cacert", "cert", "key", "server_name", "authority", "insecur
 REMOTE = ("allow_remote", "max_rate", "max_calls", "max_time")
 FURTHER = ("python", "app_dir", "cwd", "ready", "prepare", "cleanup")
 MEANINGS = {
-    "app": ("MODULE:NAME", "{whose} application, given as a function that registers servicers on a server"),
+    "app": ("MODULE:NAME", "{whose} application: a function that registers its servicers on a server"),
     "cmd": ("COMMAND", "command that starts {whose} server; {{port}} is replaced by a free port"),
     "address": ("HOST:PORT", "address of {whose} running server; each block opens new connections"),
     "python": ("PATH", "the interpreter that hosts {whose} application (default: this one)"),

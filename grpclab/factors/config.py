@@ -114,7 +114,7 @@ class ServerConfig:
         tonic="http2_keepalive_timeout",
         env="GRPC_KEEPALIVE_TIMEOUT",
     )
-    keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is open")
+    keepalive_without_calls: bool = _factor(False, "send and accept pings while no call is in progress")
     tls: bool = _factor(False, "TLS with a temporary certificate")
     mutual_tls: bool = _factor(False, "require a certificate from clients as well; needs tls")
     tls_reload: bool = _factor(False, "reload the certificate when its files change; needs tls")
@@ -220,7 +220,7 @@ class ClientConfig:
         "pick_first", "whether the calls of a channel go to the first server that answers, or to all servers in turn"
     )
     health_checks: bool = _factor(
-        False, "no calls go to a server whose health service reports NOT_SERVING; needs load_balancing=round_robin"
+        False, "skip servers whose health service reports NOT_SERVING; needs load_balancing=round_robin"
     )
     circuit_breaker: int | None = _factor(
         None,
@@ -249,7 +249,7 @@ class LoadConfig:
 
     engine: str = _factor(
         "wire",
-        "wire sends HTTP/2 frames encoded in advance; grpcio uses grpc.aio, at the real cost of a Python client",
+        "wire sends pre-encoded HTTP/2 frames and uses little CPU; grpcio uses grpc.aio, like a real Python client",
         registry=ENGINES,
     )
     requests: int | None = _factor(500, "number of calls in the measured window", minimum=1, maximum=100_000_000)
@@ -266,7 +266,8 @@ class LoadConfig:
     )
     arrival: str = _factor("constant", "spacing of calls in an open loop", registry=ARRIVALS)
     pacing: Literal["auto", "spin", "timer"] = _factor(
-        "auto", "how an open loop keeps its schedule: spin keeps a whole core busy; auto spins if there are two cores"
+        "auto",
+        "how an open loop waits for the next send: spin keeps a core busy; auto spins if there are two or more cores",
     )
     max_in_flight: int = _factor(
         10_000,

@@ -21,8 +21,8 @@ PYTHON, REVISION, REQUIREMENTS = "target.python", "target.rev", "target.requirem
 OF_THE_TARGET = {
     PYTHON: ("the interpreter that hosts the application", "the path of a Python interpreter"),
     REVISION: (
-        "the git revision of the application, or of the folder the command runs in; worktree stands for the checkout "
-        "as it is",
+        "the git revision of the application, or of the folder the command runs in; worktree means the working tree, "
+        "including uncommitted changes",
         "a commit, a tag or a branch",
     ),
     REQUIREMENTS: (

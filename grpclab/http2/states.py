@@ -155,7 +155,7 @@ def _connection() -> TransitionTable[ConnectionState, FrameInput, FrameAction]:
             ),
             state.OPEN: Violation(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS, or PUSH_PROMISE"),
             state.BLOCK: Violation(ErrorCode.PROTOCOL_ERROR, "a frame inside a header block"),
-            state.CLOSED: Violation(ErrorCode.PROTOCOL_ERROR, "a frame on a connection that is over"),
+            state.CLOSED: Violation(ErrorCode.PROTOCOL_ERROR, "a frame on a closed connection"),
         },
     )
 
@@ -228,7 +228,7 @@ def _answer() -> TransitionTable[AnswerState, AnswerInput, AnswerAction]:
             state.NOTHING: Violation(ErrorCode.PROTOCOL_ERROR, "data before headers", StreamError),
             state.BEGUN: twice,
             state.DATA: twice,
-            state.OVER: Violation(ErrorCode.STREAM_CLOSED, "a frame on stream {stream}, which is over", StreamError),
+            state.OVER: Violation(ErrorCode.STREAM_CLOSED, "a frame on stream {stream}, which has ended", StreamError),
         },
     )
 

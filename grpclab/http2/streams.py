@@ -160,7 +160,7 @@ class OpenStreams:
         """DATA came on a stream that is over. Raises ProtocolError where that is more than was ever allowed."""
         self._stray_bytes += size
         if self._stray_bytes > 0:
-            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "more data on streams that are over than was allowed")
+            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "too much data on streams that have ended")
 
     def clear(self) -> None:
         """The connection is over."""

@@ -180,5 +180,7 @@ def link_text(link: Mapping[str, float]) -> str:
     rtt_ms, p50 = link["rtt_ms_asked"], link["rtt_ms_p50"]
     text = f"emulated link: {rtt_ms:g} ms requested, {p50:.2f} ms measured (p99 {link['rtt_ms_p99']:.2f} ms)"
     return text + (
-        "; the link does not meet the request" if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms) else ""
+        "; the emulation missed the requested delay"
+        if abs(p50 - rtt_ms) > max(LINK_OFF_MS, LINK_OFF_SHARE * rtt_ms)
+        else ""
     )

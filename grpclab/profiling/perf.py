@@ -163,7 +163,7 @@ def _why_nothing(errors: str) -> str:
     if re.search(r"paranoid|permission|not permitted|access to performance monitoring", errors, re.IGNORECASE):
         return PERMISSION_ADVICE
     lines = [line.strip() for line in errors.splitlines() if line.strip() and not line.startswith("[ perf record")]
-    return f"perf took no samples: {lines[-1] if lines else 'nothing ran on a CPU in that time'}"
+    return f"perf took no samples: {lines[-1] if lines else 'no thread of the server used the CPU in that time'}"
 
 
 def _paranoid() -> int:

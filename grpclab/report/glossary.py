@@ -16,7 +16,7 @@ from grpclab.study.designs.scenario import SCENARIOS
 
 _ENGINES = {
     "grpcio": "load from a Python client, grpc.aio",
-    "wire": "load from HTTP/2 frames that are encoded in advance, which costs the client almost nothing",
+    "wire": "a load generator that sends pre-encoded HTTP/2 frames, which costs the client almost no CPU time",
 }
 _LIMITS = {
     "generator-bound": "the load generator was at its limit, so the server may be capable of more",

@@ -121,8 +121,10 @@ def text_of(cell: Cell) -> str:
             text = f"\n{' '.join(part.strip() for part in inside)}"
         case "small" | "idle":
             text = f"({''.join(inside)})"
-        case "break" | "below":
-            text = f"\n{''.join(inside)}"
+        case "break":
+            text = "\n"
+        case "below":
+            text = f"\n{''.join(inside)}\n"
         case _:
             text = "".join(inside)
     return text

@@ -167,7 +167,7 @@ class ServerAccount:
                         f"the server was ready to run but did not run for {self.lost_share:.0%} of its time: "
                         "something else used the core"
                     ),
-                    remedy="stop whatever else runs on its cores (`top` shows it) and measure again",
+                    remedy="stop other programs on its cores (`top` shows them) and measure again",
                 )
             )
         if self.left_out:

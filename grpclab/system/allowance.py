@@ -47,7 +47,7 @@ class Allowance:
         """The reason why a load ended that has reached one of them."""
         given = self.whole or self
         value = {RATE: f"--max-rate={given.rate_rps:g}", CALLS: f"--max-calls={given.calls}"}
-        return f"the load has reached its ceiling {value.get(ceiling, f'--max-time={given.time_s:g}')}"
+        return f"the load has reached its limit {value.get(ceiling, f'--max-time={given.time_s:g}')}"
 
 
 def allowed(
@@ -64,7 +64,7 @@ def allowed(
         return None
     if rate_rps is None or calls is None or time_s is None:
         missing = ", ".join(name for name, value in ceilings.items() if value is None)
-        raise UsageError(f"--allow-remote needs ceilings on what is sent to another machine: add {missing}")
+        raise UsageError(f"--allow-remote requires limits on the load: add {missing}")
     return Allowance(rate_rps=rate_rps, calls=calls, time_s=time_s)
 
 

@@ -138,7 +138,7 @@ def security_of(
         one, other = ("cert", "key") if cert else ("key", "cert")
         raise UsageError(f"{dashes}{one} requires {dashes}{other}")
     if cacert and insecure_skip_verify:
-        expected = f"no {dashes}insecure-skip-verify, which would not check anything against it"
+        expected = f"no {dashes}insecure-skip-verify, since nothing is checked against it then"
         raise UsageError(invalid(f"{dashes}cacert", cacert, expected))
     for name, text in (("server-name", server_name), ("authority", authority)):
         if text and (not text.isascii() or not text.isprintable() or " " in text or "/" in text):

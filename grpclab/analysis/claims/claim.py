@@ -105,11 +105,11 @@ def counted(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratio_words(c: Comparison | None) -> str:
-    """``1.02 times (0.99 to 1.05)``; two digits that matter far below 1."""
+    """``1.02× (0.99 to 1.05)``; two digits that matter far below 1."""
     if c is None:
         return "no known ratio"
     ratio, interval = _figures(c)
-    return f"{ratio} times ({interval})"
+    return f"{ratio}× ({interval})"
 
 
 def in_brackets(c: Comparison | None) -> str:

@@ -47,7 +47,7 @@ def handshakes(trials: pd.DataFrame, compared: Comparisons, planned: PlannedHand
         outcomes[pair.place] = None if lost else decided(c, BETTER)
         why = (
             ", undecided because without keepalive no call succeeded again before the window closed, so the next "
-            "connection was not seen"
+            "connection was not counted"
             if lost
             else ""
         )

@@ -59,7 +59,7 @@ _WRITTEN_IF_SET = frozenset(
 )
 """What verdict.json says where there is something to say."""
 HELD_BACK = (
-    "something else used the cores in most trials, so only a clearer difference would count: stop what else runs "
+    "another program used the cores in most trials, so only a clearer difference would count: stop that program "
     "(`top` shows it) and measure again"
 )
 _AT_LEAST: dict[Verdict, SideName] = {"faster": "candidate", "slower": "baseline"}

@@ -42,7 +42,7 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
 
     def draw(figure: Figure, narrow: bool) -> None:
         ax = figure.subplots()
-        theme.ratio_axis(ax, [*reach(shown), *study.margins], most=4 if narrow else 7, pad=0.06)
+        theme.ratio_axis(ax, [*reach(shown), *study.margins], most=5 if narrow else 7, pad=0.06)
         band(ax, study.margins)
         low, high = ax.get_xlim()
         across = ax.get_yaxis_transform()

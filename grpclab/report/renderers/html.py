@@ -58,9 +58,7 @@ def page(parts: Sequence[Section], head: Head) -> str:
         head=head,
         sections=parts,
         when=files.when(head.created_at),
-        palette=palette(
-            "".join(picture for part in parts for one in part.figures for picture in (one.wide, one.narrow))
-        ),
+        palette=palette("".join(part.html for part in parts)),
         policy=assets.POLICY,
         scripts=assets.ELEMENTS if head.data else assets.WITHOUT_DATA,
     )

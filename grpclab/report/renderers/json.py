@@ -83,13 +83,18 @@ def as_json(study: FinishedStudy, made: Sequence[Section] | None = None) -> dict
         "identity": manifest.identity,
         "git": written(manifest.git),
         "repeats": written(manifest.repeats),
-        "sections": [
-            {"anchor": part.anchor, "title": part.title, "content": [_piece(piece) for piece in part.plain_pieces]}
-            for part in (sections(study) if made is None else made)
-        ],
+        "sections": sections_json(sections(study) if made is None else made),
         "report": f"{study.name}.html",
     }
     return dict(plain(values))
+
+
+def sections_json(parts: Sequence[Section]) -> list[dict[str, Any]]:
+    """Sections for a machine: anchor, title, and the pieces of the content, each under the name of its kind."""
+    return [
+        {"anchor": part.anchor, "title": part.title, "content": [_piece(piece) for piece in part.plain_pieces]}
+        for part in parts
+    ]
 
 
 def _piece(piece: Piece) -> dict[str, Any]:

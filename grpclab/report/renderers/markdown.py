@@ -46,9 +46,17 @@ def markdown(study: FinishedStudy, made: Sequence[Section] | None = None) -> str
     that would make it longer than MOST_CHARACTERS are named instead. `made` are the sections, if they exist already.
     """
     shown = sections(study) if made is None else made
+    return document(shown, _machine(study), f"{study.name}.html")
+
+
+def document(shown: Sequence[Section], measured: str, report: str) -> str:
+    """Sections as GitHub-flavoured Markdown, those of VERDICT unfolded; `report` is the file that has all of them.
+
+    `measured` is a line on when and where, as Markdown. Sections that would make the text longer than MOST_CHARACTERS
+    are named instead.
+    """
     parts = [_section(part) for part in shown if part.anchor in VERDICT]
-    report = f"The full report is {escape(f'{study.name}.html')}, a single file next to this one that opens offline."
-    last = [_machine(study), report]
+    last = [measured, f"The full report is {escape(report)}, a single file next to this one that opens offline."]
     room = MOST_CHARACTERS - sum(len(part) + 2 for part in (*parts, *last))
     left_out = []
     for part in shown:

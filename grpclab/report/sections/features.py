@@ -33,8 +33,8 @@ HEADINGS = {
     "alone": "alone: added to optimized",
     "in production": "in production: removed from the production variant, which keeps all other features",
     "in the client": (
-        "in the client: added to the Python client (engine grpcio) of optimized; the CPU time and the verdict are the "
-        "client's"
+        "in the client: added to optimized's Python client (engine grpcio); the CPU time and the verdict refer to "
+        "the client"
     ),
 }
 

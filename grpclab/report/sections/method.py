@@ -14,7 +14,7 @@ TITLE, ANCHOR, PLACE, FOLDED = "Method", "method", 250, True
 
 _ENGINES = {
     "grpcio": "grpc.aio, with the full cost of a Python client",
-    "wire": "HTTP/2 frames encoded in advance, so the client is rarely the limit",
+    "wire": "pre-encoded HTTP/2 frames, so the client is rarely the limit",
 }
 
 

@@ -337,7 +337,7 @@ def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: Runnin
     assert "emulated link: 30\xa0ms requested" in measured._repr_html_()
     assert ghz_json(measured)["grpclab"]["link"]["rtt_ms_asked"] == 30
     assert "link.rtt_ms=30" in ghz_json(measured)["grpclab"]["settings"]
-    assert "the link does not meet the request" in link_text({**measured.link, "rtt_ms_p50": 36.0})
+    assert "the emulation missed the requested delay" in link_text({**measured.link, "rtt_ms_p50": 36.0})
 
 
 def test_a_link_to_nobody_is_told_by_the_targets_own_name() -> None:

@@ -117,7 +117,7 @@ def test_with_leave_another_machine_is_loaded_until_the_ceiling_of_calls(
     assert told == [
         f"grpclab: sends grpc.health.v1.Health/Check calls to {remote} ({SERVER_ADDRESS}) in plain text: {limits}"
     ]
-    assert "stopped early: the load has reached its ceiling --max-calls=1500" in run.stdout
+    assert "stopped early: the load has reached its limit --max-calls=1500" in run.stdout
     measured = json.loads((tmp_path / "result.json").read_text())
     assert 900 <= measured["count"] <= 1500  # the rest was warm-up
     assert measured["statusCodeDistribution"] == {"OK": measured["count"]}
@@ -135,7 +135,7 @@ def test_each_ceiling_ends_a_run(
 ) -> None:
     run = bench(net, remote, *CALL, *limits, *words, "--warmup", "0")
     assert run.returncode == 0, run.stderr
-    assert f"reached its ceiling {ceiling}" in run.stdout
+    assert f"reached its limit {ceiling}" in run.stdout
 
 
 def test_a_comparison_shares_its_ceilings_and_ends_with_them(net: Namespaces, remote: str, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_comparison_shares_its_ceilings_and_ends_with_them(net: Namespaces, re
     assert whole.stderr.count("sends ") == 1
     cut = compare(*ceilings(10**6, 1100, "100s"))
     assert cut.returncode == 3
-    assert "the load has reached its ceiling --max-calls=1100" in cut.stderr
+    assert "the load has reached its limit --max-calls=1100" in cut.stderr
 
 
 STUDY = """
@@ -180,7 +180,7 @@ def test_the_study_of_a_file_shares_its_ceilings_and_ends_with_them(
     limits = ceilings(10**6, 1100, "100s")
     cut = subprocess.run([*command, *limits], capture_output=True, text=True, check=False, timeout=240)
     assert cut.returncode == 3
-    assert "the load has reached its ceiling --max-calls=1100" in cut.stderr
+    assert "the load has reached its limit --max-calls=1100" in cut.stderr
     assert cut.stderr.count("sends ") == 1
 
 

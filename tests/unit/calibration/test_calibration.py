@@ -37,6 +37,7 @@ from grpclab.errors import DesignError
 from grpclab.study.parameters import StudyParameters
 from grpclab.system.paths import notebook
 from tests.support import first_edition
+from tests.support.calibration_frames import calls, disturbed, growing, judged, rates, sends, stalled
 from tests.support.pages import Page, html_of, plain_spaces
 
 
@@ -153,23 +154,6 @@ def test_h2loads_output_is_read() -> None:
     assert ceiling.parse_h2load("could not connect") == {}
 
 
-def rates(wire: float, grpcio: float, rounds: int = 3) -> pd.DataFrame:
-    """h2load at 100,000/s and 5 us, the engines at these factors of it; the machine slows down on the way."""
-    tools = {"h2load": 1.0, "wire": wire, "grpcio": grpcio}
-    return pd.DataFrame(
-        {
-            "round": number,
-            "tool": tool,
-            "rps": 1e5 * factor / (1 + number),
-            "cpu_us_per_call": 5 / factor,
-            "calls": 1000,
-            "errors": 0,
-        }
-        for number in range(rounds)
-        for tool, factor in tools.items()
-    )
-
-
 def test_the_ceiling_is_judged_by_ratios_within_rounds() -> None:
     assert holds(ceiling.claims(rates(0.9, 0.05))) == [True, True, True, True]
     assert holds(ceiling.claims(rates(0.6, 0.1))) == [False, False, False, True]
@@ -185,19 +169,6 @@ def test_a_failed_call_is_a_failed_claim() -> None:
 # ---- frames as they would be -----------------------------------------------------------------------------------
 
 
-def calls(added_s: float, count: int = 12_000) -> pd.DataFrame:
-    """The frame of truth, with so much added to each call."""
-    residence = np.random.default_rng(1).lognormal(math.log(0.002), 0.5, count)
-    return pd.DataFrame(
-        {
-            "round": np.arange(count) % 3,
-            "latency_s": residence + added_s,
-            "late_s": 0.0,
-            "residence_s": residence,
-        }
-    )
-
-
 def test_what_is_added_to_the_truth_is_found_call_by_call() -> None:
     assert truth.median_added_s(calls(1e-4)) == pytest.approx(1e-4)
     assert holds(truth.claims(calls(1e-4))) == [True]
@@ -207,46 +178,12 @@ def test_what_is_added_to_the_truth_is_found_call_by_call() -> None:
     assert "p99.9" in html_of(truth.body(calls(1e-4)))
 
 
-def stalled(*, seen: bool = True) -> pd.DataFrame:
-    """10 s at 1,000/s with a stall of 1 s: exact, with no machine's noise. `seen`: whether the open loop waits."""
-    start = np.arange(10_000) / 1000
-    waits = np.where((start >= 3) & (start < 4), 4 - start, 0.005)
-    few = np.arange(9000) / 900
-    missed = np.full(9000, 0.005)
-    missed[2700:2705] = 1.0
-    loads = {
-        "open": (start, waits if seen else np.full(10_000, 0.005), np.zeros(10_000)),
-        "bounded": (start, waits, waits - 0.005),
-        "closed": (few, missed, np.zeros(9000)),
-    }
-    return pd.concat(
-        pd.DataFrame({"mode": m, "start_s": s, "latency_s": lat, "late_s": late, "stall_s": 1.0, "stall_at_s": 3.0})
-        for m, (s, lat, late) in loads.items()
-    )
-
-
 def test_the_stall_is_nine_tenths_of_itself_at_p99_in_an_open_loop_and_not_there_in_a_closed_one() -> None:
     assert holds(stall.claims(stalled())) == [True, True]
     assert holds(stall.claims(stalled(seen=False))) == [False, True]
     assert stall.claims(stalled())[0].measured == "900 ms"
     body = html_of(stall.body(stalled()))
     assert "only 5 of its 9,000 calls were affected by the stall" in body
-
-
-def sends(p99_s: float, sent: int = 100_000) -> pd.DataFrame:
-    """The frame of lateness."""
-    shared = {"window_s": 20.0, "planned": 100_000, "late_p50_s": p99_s / 100, "late_max_s": p99_s * 2}
-    shares = {"busy_share": 0.3, "spin_share": 0.6}
-    rows = [
-        {"part": "by rate", "round": 0, "pacing": pacing, "rate_rps": rate, "sent": 100_000, "late_p99_s": p99_s}
-        for pacing in lateness.PACINGS
-        for rate in lateness.RATES_RPS
-    ]
-    rows += [
-        {"part": "held", "round": n, "pacing": "spin", "rate_rps": 5000.0, "sent": sent, "late_p99_s": p99_s}
-        for n in range(5)
-    ]
-    return pd.DataFrame([{**row, **shared, **shares} for row in rows])
 
 
 def test_one_call_that_was_not_sent_fails_the_schedule() -> None:
@@ -269,12 +206,6 @@ def test_a_load_shape_that_is_sent_late_fails(ramp_s: float, holding: bool | Non
     assert "100 µs with gamma arrivals" in html_of(lateness.body(shaped))
 
 
-def growing(bytes_per_call: float) -> pd.DataFrame:
-    """The frame of memory: 40 MB and so much with each of a million calls."""
-    made = np.linspace(0, 1_000_000, 101)
-    return pd.DataFrame({"t_s": made / 1e5, "calls": made.astype(int), "rss_bytes": 40e6 + bytes_per_call * made})
-
-
 def test_memory_that_grows_slowly_is_found() -> None:
     assert holds(memory.claims(growing(0))) == [True, True]
     assert holds(memory.claims(growing(8))) == [True, False]
@@ -291,29 +222,6 @@ def test_the_recorder_is_timed_by_the_clock_it_is_given() -> None:
     assert sizes[recording.MEMORY] == 0
     assert sizes[recording.DISK] == 25
     assert sizes[recording.RESIDENCE] == 33
-
-
-def judged(by_engine: dict[str, list[float]]) -> pd.DataFrame:
-    """The frame of agreement: the optimized server's factor over basic in each block, by engine."""
-    return pd.DataFrame(
-        {
-            "scenario": agreement.SCENARIO,
-            "configuration": f"{server}-{engine}",
-            "block": block,
-            "order": 0,
-            "valid": True,
-            "invalid_reason": "",
-            "engine": engine,
-            "server": server,
-            "throughput_rps": 1000 * (factor if server == "optimized" else 1),
-            "requests": 1000,
-            "errors": 0,
-            "limited_by": "generator-bound" if engine == "grpcio" else "",
-        }
-        for engine, factors in by_engine.items()
-        for block, factor in enumerate(factors)
-        for server in agreement.SERVERS
-    )
 
 
 def test_only_opposite_significant_verdicts_are_a_disagreement() -> None:
@@ -394,32 +302,6 @@ def test_without_a_calibration_there_is_one_line(tmp_path: Path) -> None:
 
 
 # ---- disturbances ----------------------------------------------------------------------------------------------
-
-
-def disturbed(**changed: Any) -> pd.DataFrame:
-    """A frame in which everything is marked as it should be; `changed`: columns of the windows that have a `what`."""
-    what = changed.pop("what", "")
-    rows = []
-    for engine, loop in disturbances.COLUMNS:
-        for one in [*disturbances.QUIET, *disturbances.LASTING, *disturbances.stops([0.1, 1.0])]:
-            row: dict[str, Any] = {
-                "engine": engine,
-                "loop": loop,
-                "disturbance": one.name,
-                "kind": one.kind,
-                "who": one.who,
-                "stop_s": one.seconds if one.kind == "stop" else math.nan,
-                "route": one.route,
-                "throughput_rps": 500.0 if one.kind else 1000.0,
-                "p99_s": 0.002,
-                "max_s": 0.01 + (one.seconds or 0.0),
-                "errors": 0,
-                "limited_by": "generator-bound" if "generator-bound" in one.marks else "",
-                "notices": " ".join(sorted(one.marks - {"generator-bound"})),
-                "wanted": " ".join(sorted(one.marks)),
-            }
-            rows.append(row | (changed if one.name == what else {}))
-    return pd.DataFrame(rows)
 
 
 def test_a_disturbance_that_is_marked_is_told() -> None:

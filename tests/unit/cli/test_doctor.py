@@ -64,7 +64,7 @@ def test_a_good_machine_has_nothing_to_do() -> None:
     findings = judge(GOOD)
     assert {f.state for f in findings} == {"ok"}
     assert not any(f.advice for f in findings)
-    assert summary(findings) == "This machine is fit for measuring."
+    assert summary(findings) == "This machine is suitable for measurements."
 
 
 @pytest.mark.parametrize(

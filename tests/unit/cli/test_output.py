@@ -103,6 +103,14 @@ def test_beneath_the_lines_on_trials_is_a_bar_with_the_time_left(screen: Termina
     )
 
 
+def test_a_sentence_above_the_bar_is_wrapped_between_words(screen: Terminal) -> None:
+    sentence = "study monday: 13 configurations in 6 groups × 6 blocks = 78 trials, order drawn from seed 1"
+    with seen(screen), trial_lines(silent=False) as say:
+        say(sentence)
+    assert screen.getvalue().split() == sentence.split()
+    assert max(map(len, screen.getvalue().splitlines())) <= 60
+
+
 def test_without_a_terminal_the_lines_are_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     for silent in (False, True):
         with trial_lines(silent=silent) as say:

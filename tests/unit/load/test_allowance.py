@@ -118,8 +118,8 @@ def test_loads_that_share_an_allowance_have_what_the_others_left() -> None:
     shared.spend(70)
     left = shared.left(25.0)
     assert (left.calls, left.time_s, left.rate_rps) == (30, 40.0, 10)
-    assert left.reached(CALLS) == "the load has reached its ceiling --max-calls=100"
-    assert left.of_worker(0, 3).reached(TIME) == "the load has reached its ceiling --max-time=60"
+    assert left.reached(CALLS) == "the load has reached its limit --max-calls=100"
+    assert left.of_worker(0, 3).reached(TIME) == "the load has reached its limit --max-time=60"
     assert shared.over(65.0).endswith("--max-time=60")
     shared.spend(30)
     with pytest.raises(MeasurementError, match=r"--max-calls=100"):

@@ -99,7 +99,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.analysis.inference.joint": "statistics with their own source, apart from the studies that are joined",
-    "grpclab.cluster.slot": "the lock of a worker's process, whoever measures there",
     "grpclab.study.block_task": "runs on the workers of a cluster, where its user is not",
     "grpclab.study.bisection": "its user is a command",
     "grpclab.study.rejudging": "its user is a command",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import mistune
@@ -12,6 +15,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from grpclab import quantities as qty
+from grpclab.calibration import page as calibration
+from grpclab.calibration.store import Results
 from grpclab.metrics import metric_words, value_text
 from grpclab.report import sections, tables
 from grpclab.report.blocks import FigureBlock, Section
@@ -20,7 +25,7 @@ from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
 from grpclab.report.renderers.terminal import LEAST, sections_text, table
 from grpclab.report.tables import Composed, Piece, line_of
-from tests.support import synthetic
+from tests.support import calibration_frames, planned_studies, synthetic
 from tests.support.pages import EVIL, PINGS, plain_spaces
 
 KINDS: dict[str, Callable[[], synthetic.MadeStudy]] = {
@@ -28,21 +33,34 @@ KINDS: dict[str, Callable[[], synthetic.MadeStudy]] = {
     "small": synthetic.small_study,
     "production": synthetic.production_study,
     "waiting": synthetic.waiting_study,
+    "compare": planned_studies.compare_study,
+    "idle": planned_studies.idle_study,
+    "replication": planned_studies.replication_study,
 }
 UNBROKEN = 1000
 """A terminal in which no cell needs a second line."""
 
 
 class Media:
-    """A study in all media: its JSON, and the rows of the tables in each of the others, as text."""
+    """A report in all media: its JSON, and the rows of the tables in each of the others, as text."""
 
-    def __init__(self, study: FinishedStudy) -> None:
-        self.study = study
-        self.sections = sections(study)
-        self.json: dict[str, Any] = json.loads(json.dumps(as_json(study, self.sections), allow_nan=False))
-        self.markdown = markdown(study, self.sections)
+    def __init__(self, parts: Sequence[Section], told: dict[str, Any], shown: str) -> None:
+        """`told` is the report for a program, `shown` the report as Markdown."""
+        self.sections = parts
+        self.json: dict[str, Any] = json.loads(json.dumps(told, allow_nan=False))
+        self.markdown = shown
         self.terminal = sections_text(self.sections, UNBROKEN)
         self.page, self.cells = (self._html(in_cell=in_cell) for in_cell in (False, True))
+
+    @classmethod
+    def of_study(cls, study: FinishedStudy) -> Media:
+        parts = sections(study)
+        return cls(parts, as_json(study, parts), markdown(study, parts))
+
+    @classmethod
+    def of_calibration(cls, results: Results) -> Media:
+        parts = calibration.sections(results)
+        return cls(parts, calibration.as_json(results, parts), calibration.markdown(results, parts))
 
     def _html(self, *, in_cell: bool) -> BeautifulSoup:
         """All but the drawings, as a page or as a cell of JupyterLab has it."""
@@ -94,10 +112,36 @@ def strings(value: object) -> Iterator[str]:
             yield from strings(part)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+def with_material(made: synthetic.MadeStudy, *, text: str = "") -> FinishedStudy:
+    """The study with stacks and latencies."""
+    material = synthetic.material(made, text=text)
+    return made.finished(profiles=material["profiles"], histograms=material["histograms"])
+
+
+@functools.cache
+def media_of(kind: str) -> Media:
+    return Media.of_study(with_material(KINDS[kind]()))
+
+
+@pytest.fixture(params=KINDS)
 def media(request: pytest.FixtureRequest) -> Media:
-    made = KINDS[request.param]()
-    return Media(made.finished(**{k: v for k, v in synthetic.material(made).items() if k != "details"}))
+    """A study of each kind."""
+    return media_of(request.param)
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Media:
+    """A calibration."""
+    return Media.of_calibration(calibration_frames.stored(tmp_path_factory.mktemp("lab")))
+
+
+@pytest.fixture(params=[*KINDS, "calibration"])
+def any_media(request: pytest.FixtureRequest) -> Media:
+    """A report of every kind."""
+    if request.param == "calibration":
+        found: Media = request.getfixturevalue("calibrated")
+        return found
+    return media_of(request.param)
 
 
 def test_every_number_of_the_json_is_in_every_other_medium(media: Media) -> None:
@@ -147,15 +191,46 @@ def test_the_numbers_of_a_cell_are_those_of_the_verdict(media: Media) -> None:
         assert any(sides in title and one == pytest.approx(values, nan_ok=True) for title, one in found.items()), sides
 
 
-def test_every_medium_tells_every_section(media: Media) -> None:
-    texts = media.texts()
-    for part in media.sections:
+def test_every_claim_of_a_calibration_is_in_every_medium(calibrated: Media) -> None:
+    claims = calibrated.json["claims"]
+    assert {claim["holds"] for claim in claims} == {True, False, None}
+    words = {True: "met", False: "not met"}
+    for medium, rows in calibrated.rows().items():
+        shown = [one_line(row) for row in rows]
+        for claim in claims:
+            open_words = "undecided" if claim["goal"] else "for information"
+            goal = f"goal: {claim['goal']}" if claim["goal"] else ""
+            verdict = words.get(claim["holds"], open_words)
+            texts = [one_line(part) for part in (claim["claim"], goal, verdict, *claim["measured"].split(", "))]
+            assert any(all(part in row for part in texts) for row in shown), (medium, texts)
+
+
+def test_every_row_of_the_json_is_in_every_other_medium(any_media: Media) -> None:
+    shown = {medium: [words_in(row) for row in rows] for medium, rows in any_media.rows().items()}
+    found = [piece for part in any_media.json["sections"] for piece in part["content"] if "rows" in piece]
+    assert found
+    for piece in found:
+        for row in piece["rows"]:
+            wanted = words_in(" ".join(cell if isinstance(cell, str) else cell["text"] for cell in row))
+            missing = [medium for medium, rows in shown.items() if not any(wanted <= one for one in rows)]
+            assert missing == [], (piece["table"], row)
+
+
+def words_in(row: str) -> Counter[str]:
+    """The words of a row, whichever line of their cell they are on, without what only sets one part off another."""
+    return Counter(re.findall(r"[^\s(),;:.]+", row))
+
+
+def test_every_medium_tells_every_section(any_media: Media) -> None:
+    texts = any_media.texts()
+    for part in any_media.sections:
         for piece in part.plain_pieces:
             for told in words_of(piece):
                 missing = [medium for medium, text in texts.items() if one_line(told) not in text]
                 assert missing == [], (part.anchor, told)
     for medium in ("markdown", "terminal"):
-        assert all(one_line(part.title) in texts[medium] for part in media.sections[1:]), "the answer needs no title"
+        titles = [one_line(part.title) for part in any_media.sections[1:]]
+        assert all(title in texts[medium] for title in titles), "the answer needs no title"
 
 
 def words_of(piece: Piece) -> list[str]:
@@ -172,9 +247,9 @@ def words_of(piece: Piece) -> list[str]:
 
 
 @pytest.mark.parametrize("medium", ["markdown", "terminal", "json"])
-def test_figures_are_told_in_words(media: Media, medium: str) -> None:
-    text = media.texts()[medium]
-    figures = [figure for part in media.sections for figure in part.figures]
+def test_figures_are_told_in_words(any_media: Media, medium: str) -> None:
+    text = any_media.texts()[medium]
+    figures = [figure for part in any_media.sections for figure in part.figures]
     assert figures
     for figure in figures:
         assert all(one_line(told) in text for told in (figure.title, figure.caption, figure.alt))
@@ -225,11 +300,24 @@ ALLOWED = {
 TERMINAL = " \x1b[31mred\x1b[0m\x07\r\x9b2J \N{RIGHT-TO-LEFT OVERRIDE}abc [red]markup[/red] :smiley:"
 
 
+HOSTILE: dict[str, Callable[[str], synthetic.MadeStudy]] = {
+    "small": lambda text: synthetic.small_study(text=text),
+    "compare": lambda text: planned_studies.hostile(planned_studies.compare_study(), text),
+    "idle": lambda text: planned_studies.hostile(planned_studies.idle_study(), text),
+    "replication": lambda text: planned_studies.hostile(planned_studies.replication_study(), text),
+}
+
+
 @pytest.mark.parametrize("text", [PINGS, EVIL, TERMINAL])
-def test_a_hostile_name_stays_text_in_every_medium(text: str) -> None:
-    made = synthetic.small_study(text=text)
-    study = made.finished(**{k: v for k, v in synthetic.material(made, text=text).items() if k != "details"})
-    media = Media(study)
+@pytest.mark.parametrize("kind", [*HOSTILE, "calibration"])
+def test_a_hostile_name_stays_text_in_every_medium(kind: str, text: str, tmp_path: Path) -> None:
+    if kind == "calibration":
+        media = Media.of_calibration(calibration_frames.stored(tmp_path, text))
+    else:
+        study = with_material(HOSTILE[kind](text), text=text)
+        media = Media.of_study(study)
+        for width in (LEAST, UNBROKEN):
+            assert all(letter == "\n" or letter.isprintable() for letter in table(study, width))
     name = one_line(line_of(text))
     texts = media.texts()
     assert all(name.replace("`", "") in shown.replace("`", "") for shown in texts.values())
@@ -244,6 +332,9 @@ def test_a_hostile_name_stays_text_in_every_medium(text: str) -> None:
         assert not soup.select("img, script, iframe, object")
         assert not [tag for tag in soup.find_all(True) if any(key.startswith("on") for key in tag.attrs)]
     for width in (LEAST, UNBROKEN):
-        printed = f"{sections_text(media.sections, width)}\n{table(study, width)}"
-        assert all(letter == "\n" or letter.isprintable() for letter in printed)
-        assert "[red]markup[/red]" in " ".join(printed.split()) or text is not TERMINAL
+        require_printable(sections_text(media.sections, width), text)
+
+
+def require_printable(printed: str, text: str) -> None:
+    assert all(letter == "\n" or letter.isprintable() for letter in printed)
+    assert "[red]markup[/red]" in " ".join(printed.split()) or text is not TERMINAL
