@@ -50,7 +50,6 @@ LARGE: dict[str, str] = {
 """Modules above 16 kB, and why each is one module."""
 
 ONE_USER: dict[str, str] = {
-    "grpclab.cluster.slot": "one measurement at a time, whatever measures",
     "grpclab.load.cluster_collection": "above 16 kB with its user",
     "grpclab.load.cluster_load": "above 16 kB with its user",
     "grpclab.load.cluster_rules": "above 16 kB with its user",
