@@ -1,5 +1,6 @@
 # make study: set up, run the default study, print the path of the report.   make test: set up, run the tests.
 PYTHON ?= python3
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
@@ -18,8 +19,8 @@ study: $(VENV)/.lab  ## compare basic with optimized and write the report
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/papermill notebooks/sweep.ipynb out.ipynb -p requests 2500
 	@echo "report: $$(ls -t "$(CURDIR)"/reports/*.html | grep -v '/index.html$$' | head -n 1)"
 
-test: $(VENV)/.dev  ## run the tests
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 3
+test: $(VENV)/.dev  ## run the tests, three at a time (WORKERS=4: four)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $(WORKERS)
 
 long: $(VENV)/.dev  ## run the long tests, which make test leaves out
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m long $(ARGS)

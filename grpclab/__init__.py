@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from grpclab.factors.config import TrialConfig as TrialConfig
     from grpclab.factors.variants import BASIC as BASIC
     from grpclab.factors.variants import OPTIMIZED as OPTIMIZED
-    from grpclab.load.bench import BenchResult as BenchResult
     from grpclab.load.bench import bench as bench
+    from grpclab.load.bench_result import BenchResult as BenchResult
     from grpclab.load.call_answer import CallAnswer as CallAnswer
     from grpclab.load.service_client import call as call
     from grpclab.notebook import explore as explore
@@ -77,7 +77,7 @@ _HOMES = {
     "Address": "servers.target",
     "App": "servers.target",
     "BASIC": "factors.variants",
-    "BenchResult": "load.bench",
+    "BenchResult": "load.bench_result",
     "CallAnswer": "load.call_answer",
     "CalibrationNotebook": "notebook.calibration",
     "ClientConfig": "factors.config",

@@ -21,7 +21,7 @@ from grpclab.analysis.claims.claim import listing
 from grpclab.analysis.disagreement import Judged, disagreement_note
 from grpclab.analysis.inference.edition import Rules, rules_of
 from grpclab.analysis.inference.pairing import trials_of_pair
-from grpclab.analysis.inference.ratios import column, fewest_blocks, holm, numbers, valid_trials
+from grpclab.analysis.inference.ratios import column, consolidated, fewest_blocks, holm, numbers, valid_trials
 from grpclab.analysis.inference.stability import block_apart, drift_warning
 from grpclab.analysis.inference.validity import (
     CLIENT,
@@ -95,6 +95,7 @@ def analyse(
     ratio, notes and warnings. Raises DesignError if the plan does not name a headline.
     """
     planned, rules = headline_of(plan), rules or rules_of(plan)
+    trials = consolidated(trials)
     headline = compare_planned(trials, planned, plan, exact=True, rules=rules)
     comparisons = judge_family(trials, other_comparisons(plan), plan, rules=rules)
     aa = compare_planned(trials, plan.aa_arm, plan, rules=rules) if plan.aa_arm else None

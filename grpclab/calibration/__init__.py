@@ -17,6 +17,7 @@ Each line imports only from those above it::
     relay         what the emulated link adds of its own
     servers       what the lab is measured against
     ceiling       the ceiling of the generator: both engines and h2load, a generator in C, on a server in C.
+    generators    the wire engine against h2load and ghz, on the same servers
     many_requests  what it costs to send another request with each call
     lateness      how late calls are sent, by rate and pacing, and what keeping the time costs
     memory        A worker's memory over a long run: bounded, and level

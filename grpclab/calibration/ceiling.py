@@ -18,7 +18,7 @@ from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.program import ProgramEnded, ProgramStarted, kept
-from grpclab.calibration.servers import HINT, SAY_HELLO, StaticServer, nghttpd
+from grpclab.calibration.servers import HINT, SAY_HELLO, nghttpd
 from grpclab.errors import WorkerError
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.levels import Level
@@ -68,14 +68,14 @@ def measure(cores: CorePlan, *, rounds: int, seconds: float, seed: int) -> pd.Da
             )
             for engine in ("wire", "grpcio")
         }
-        result = h2load(server, request, calls=PROBE_CALLS, cpus=cores.generator)
+        result = h2load(server.target, request, calls=PROBE_CALLS, cpus=cores.generator)
         for number in range(rounds):
             for tool in shuffled(TOOLS, seed, number):
                 if tool == "h2load":  # its length is a number of calls: as many as it last did in that time
                     calls = max(PROBE_CALLS, round(result.rps * seconds))
-                    row = result = h2load(server, request, calls=calls, cpus=cores.generator)
+                    row = result = h2load(server.target, request, calls=calls, cpus=cores.generator)
                 else:
-                    row = _engine(generators[tool])
+                    row = engine_run(generators[tool])
                 rows.append({"round": number, "tool": tool, **vars(row)})
     return pd.DataFrame(rows)
 
@@ -90,7 +90,8 @@ class Result:
     errors: int
 
 
-def _engine(generator: Generator) -> Result:
+def engine_run(generator: Generator) -> Result:
+    """One window of an engine."""
     run = generator.measure()
     summary = run.summary
     return Result(
@@ -101,11 +102,18 @@ def _engine(generator: Generator) -> Result:
     )
 
 
-def h2load(server: StaticServer, request: Path, *, calls: int, cpus: Collection[int] | None = None) -> Result:
+def h2load(
+    target: str,
+    request: Path,
+    *,
+    calls: int,
+    cpus: Collection[int] | None = None,
+    in_flight: int = IN_FLIGHT_EACH,
+) -> Result:
     """One run of h2load. Raises WorkerError if it fails or says what is not understood."""
     arguments = (
-        *("-n", str(calls), "-c", str(CONNECTIONS), "-m", str(IN_FLIGHT_EACH), "-t", "1", "-d", str(request)),
-        *("-H", "te: trailers", "-H", "content-type: application/grpc", f"http://{server.target}/{SAY_HELLO}"),
+        *("-n", str(calls), "-c", str(CONNECTIONS), "-m", str(in_flight), "-t", "1", "-d", str(request)),
+        *("-H", "te: trailers", "-H", "content-type: application/grpc", f"http://{target}/{SAY_HELLO}"),
     )
     with kept("h2load", *arguments, hint=HINT, cpus=cpus) as keeper:
         keeper.receive(10, ProgramStarted)

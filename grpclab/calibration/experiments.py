@@ -33,6 +33,7 @@ EXPERIMENTS: Registry[Experiment] = Registry(
     "experiment",
     {
         "ceiling": "grpclab.calibration.ceiling:EXPERIMENT",
+        "generators": "grpclab.calibration.generators:EXPERIMENT",
         "truth": "grpclab.calibration.truth:EXPERIMENT",
         "stall": "grpclab.calibration.stall:EXPERIMENT",
         "lateness": "grpclab.calibration.lateness:EXPERIMENT",

@@ -16,6 +16,7 @@ Each line imports only from those above it::
     build_report    JUnit XML, and annotations and a summary for GitHub Actions
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     ghz_options     the options of ghz in the words of ``grpclab bench``
+    bench_output    what ``grpclab bench`` writes, and where
     bench           ``grpclab bench``
     record          ``grpclab record``
     call_text       what ``grpclab call`` prints: services, messages and answers, as text and as JSON

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli import ghz_options, layers
+from grpclab.cli.bench_output import SUMMARY, answer, check_outputs, lists_calls
 from grpclab.cli.option_types import NameOf, parsed_tags
 from grpclab.cli.options import (
     SHAPES,
@@ -24,7 +25,7 @@ from grpclab.cli.options import (
     set_option,
     whole,
 )
-from grpclab.cli.output import require_writable, show, tell_encoding, write
+from grpclab.cli.output import tell_encoding
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.request_options import data_options, metadata_given, request_data, schema_file
 from grpclab.cli.several_calls import replay_speed
@@ -36,9 +37,9 @@ from grpclab.quantities import time_option
 from grpclab.system import interrupts
 
 if TYPE_CHECKING:
-    from grpclab.load.bench import BenchResult
+    from grpclab.cluster.connection import Cluster
 
-TARGET, SUMMARY = "localhost:50051", "summary"
+TARGET = "localhost:50051"
 DESCRIPTION = """Load-test a running server on this machine, or your own application, and print a summary.
 
 Without --rate, the loop is closed: each of the --concurrency callers waits for an answer before making its next call.
@@ -53,6 +54,7 @@ EPILOG = """examples:
   grpclab bench --rate 1000 --arrival poisson -z 30 --slo p99=5ms,errors=0.1% --abort-on-slo
   grpclab bench --rate 500:5000:500@5s --json result.json
   grpclab bench --arrival replay:times.txt
+  grpclab bench 10.0.0.9:50051 --cluster tls://10.0.0.5:8786 --rate 200000 --allow-remote --max-rate 250000 ...
   grpclab bench --data-file day.calls --arrival replay:day.calls --speed 4
   grpclab bench --call shop.Cart/Upload --data '[{"id": 1}, {"id": 2}]' --stream-interval 20ms -c 4
   grpclab bench --call shop.Cart/Chat --data '{"id": 7}' --stream-call-count 100 --set load.stream_ping_pong=true
@@ -97,7 +99,7 @@ def run(options: Options) -> int:
         raise UsageError(
             "TLS options apply only to a server that is already running; for an application, set server.tls"
         )
-    _check_outputs(given)
+    check_outputs(given)
     tags = parsed_tags(given.get("tags") or "")
     seed = whole("--seed", given.get("seed", "1"))
     data, options_of_data = request_data(given), data_options(given, seed)
@@ -132,6 +134,7 @@ def run(options: Options) -> int:
             server = keeping.enter_context(hosted(given, of_server))
             # What the process told of itself: an application need not have reflection.
             target, security, call = server.target, server.security, replace(call, descriptors=server.descriptors)
+        cluster = _cluster(keeping, given)
         try:
             result = run_bench(
                 target,
@@ -143,6 +146,8 @@ def run(options: Options) -> int:
                 seed=seed,
                 connect_timeout_s=wait_s,
                 watcher=line.show if line.active else None,
+                cluster=cluster,
+                records=lists_calls(given),
                 connected=partial(_begin, keeping, "" if given.get("quiet") else plan.too_few_calls),
             )
         finally:
@@ -153,7 +158,7 @@ def run(options: Options) -> int:
             name=given.get("name") or "",
             tags=tags,
         )
-        _answer(result, given)
+        answer(result, given)
     report, annotated = build_report.of_bench(result), bool(given.get("github"))
     build_report.deliver(report, junit=given.get("junit"), github=annotated, automatic=bool(result.objectives))
     if result.run.interrupted:
@@ -175,39 +180,13 @@ def _begin(keeping: contextlib.ExitStack, warning: str) -> None:
     keeping.enter_context(interrupts.deferred())
 
 
-def _check_outputs(given: Mapping[str, Any]) -> None:
-    """Raise UsageError where outputs cannot be written, or two would be written in one place."""
-    from grpclab.cli.build_report import check_place
+def _cluster(keeping: contextlib.ExitStack, given: Mapping[str, Any]) -> Cluster | None:
+    """Join the cluster of --cluster until the end of `keeping`; None without that option."""
+    if "cluster" not in given:
+        return None
+    from grpclab.cluster.connection import opened
 
-    where, json_file, format_ = given.get("output", "-"), given.get("json"), given.get("format")
-    if where == json_file and format_ not in (None, "json"):
-        raise UsageError(f"--format {format_} and --json both write to {where}: use a different file for one of them")
-    if given.get("details") and json_file is None and format_ != "json":
-        raise UsageError("--details lists calls in the JSON output: add --json FILE or --format json")
-    for name in (where, json_file):
-        require_writable(name)
-    check_place(given.get("junit"), where, json_file)
-    FORMATS[format_ or SUMMARY]  # raises what is wrong with a plug-in, or with a package that is missing
-
-
-def _answer(result: BenchResult, given: Mapping[str, Any]) -> None:
-    """Write what was asked for, in its one or two places."""
-    from grpclab.load.output.formats import json_chunks
-
-    def lines(format_: str) -> Iterable[str]:
-        if format_ == "json":
-            return json_chunks(result, details=bool(given.get("details")))
-        return FORMATS[format_](result)
-
-    where, json_file = given.get("output", "-"), given.get("json")
-    answers = {where: given.get("format", SUMMARY)}
-    if json_file:
-        answers[json_file] = "json"  # two answers in one place would be readable as neither
-    for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
-        if one == "-" and answers[one] == SUMMARY:
-            show("".join(lines(SUMMARY)).rstrip("\n"))
-        else:
-            write(one, lines(answers[one]))
+    return keeping.enter_context(opened(given["cluster"], allow_remote=bool(given.get("allow_remote"))))
 
 
 def _groups() -> list[OptionGroup]:
@@ -286,6 +265,12 @@ def _groups() -> list[OptionGroup]:
                 "workers",
                 "N|auto",
                 meaning="number of generator processes; auto: one per core available to the generator",
+            ),
+            Flag(
+                "--cluster",
+                metavar="ADDRESS|local:N",
+                help="send the load from the workers of a Dask cluster, one generator process each: the address of a "
+                "scheduler, or local:N for N processes on this machine",
             ),
             factor_option("engine", "wire|grpcio"),
             factor_option("deadline", "TIME"),

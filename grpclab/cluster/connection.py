@@ -142,7 +142,7 @@ def opened(cluster: str | Client, *, allow_remote: bool = False) -> Iterator[Clu
 def _check_address(address: str, allow_remote: bool) -> None:
     """Raise UsageError for what is no scheduler's address, and for plain TCP beyond this machine without leave."""
     match = _ADDRESS.fullmatch(address)
-    if match is None or not 0 < int(match["port"]) < 65536:
+    if match is None or match["scheme"] not in ("tcp", "tls") or not 0 < int(match["port"]) < 65536:
         raise UsageError(invalid("--cluster", address, EXPECTED))
     host = match["host"].strip("[]")
     if match["scheme"] == "tls" or host == "localhost" or is_loopback(host) or allow_remote:
@@ -171,18 +171,31 @@ def _joined(address: str) -> Iterator[Client]:
     """A client of a scheduler, for as long as the block runs. Raises UsageError, MeasurementError."""
     from distributed import Client
 
+    if address.startswith("tls:"):
+        _check_certificates(address)
     with _quiet():
         try:
             client = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
         except (OSError, TimeoutError) as error:
             raise MeasurementError(f"no Dask scheduler responded at {address}: {_first_line(error)}") from None
-        except (ValueError, TypeError) as error:  # a scheme that Dask does not have, certificates that are missing
-            raise UsageError(invalid("--cluster", address, f"{EXPECTED}; Dask says: {_first_line(error)}")) from None
         try:
             yield client
         finally:
             with contextlib.suppress(OSError, TimeoutError):
                 client.close(timeout=5)
+
+
+def _check_certificates(address: str) -> None:
+    """Raise UsageError where Dask's configuration has no certificates for a client, or they cannot be read."""
+    from distributed.security import Security
+
+    expected = "certificates in Dask's configuration (distributed.comm.tls: ca-file, and cert and key of client)"
+    try:
+        known = Security().get_connection_args("client").get("ssl_context") is not None
+    except (OSError, ValueError) as error:
+        raise UsageError(invalid("--cluster", address, f"{expected}, but {_first_line(error)}")) from None
+    if not known:
+        raise UsageError(invalid("--cluster", address, expected))
 
 
 @contextlib.contextmanager

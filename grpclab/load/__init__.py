@@ -10,6 +10,7 @@ Each line imports only from those above it::
     service_client      a look at a service: its schema, and single calls with all that an answer carries
     engines/            implementations of the load generator, by name
     worker_messages     the messages between the load generator and its worker processes
+    generator_limits    whether the generator was the limit of a window, in words
     run                 one measured window: its figures, and whether the generator was its limit
     compression         whether compression took effect, by what a load sent and by the answers that came
     slo                 objectives: limits of latency, errors and rate that a load has to keep
@@ -29,7 +30,15 @@ Each line imports only from those above it::
     generator           one load on one target, measured in windows that all workers begin at the same moment
     ceiling             the calls that a process of the load generator can make on this machine, whatever the server
     worker              a generator process: one engine on one event loop
+    machine_worker      a generator process on one machine of a cluster, as an actor of Dask
+    cluster_figures     the part of each machine in a load from a cluster
+    cluster_processes   the generator processes of a cluster: started, connected, asked for news
+    machine_parts       one window out of the parts of the machines of a cluster
+    cluster_rules       what the machines of a cluster cannot share of a load
+    cluster_collection  the parts of a window collected from the processes of a cluster
+    cluster_load        one load from the machines of a cluster, which begin at the same moment
     result              the result of loading one server: its figures, its grade, and what became of the objectives
     output/             the output of a load test, printed and written, and the files that configure one
+    bench_result        the result of a load test, as text, in a notebook or as a frame
     bench               ``grpclab bench``: load one running server
 """

@@ -15,28 +15,30 @@ import dataclasses
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpclab.cluster.connection import Cluster, opened
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import pool_settings, refuse_twice
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.link.emulation import check_link, running_link
 from grpclab.load import compression
+from grpclab.load.bench_result import BenchResult
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
 from grpclab.load.calls.mixed_call import mixed_calls
 from grpclab.load.ceiling import stored_ceiling
+from grpclab.load.cluster_load import ClusterGenerator
+from grpclab.load.cluster_rules import check_shared
 from grpclab.load.core.bounds import caller_changes
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
-from grpclab.load.result import LoadResult
 from grpclab.load.run import LoadProgress, LoadRun
 from grpclab.load.slo import ObjectiveWatch
 from grpclab.load.steps import RateStep, merged, rate_text
@@ -48,78 +50,14 @@ from grpclab.system.environment import machine, split_cores
 from grpclab.system.inputs import mapping, text, whole
 from grpclab.system.interference import LINK, SERVER
 from grpclab.system.listeners import connections_by_process, connections_of, listening_at
-from grpclab.system.optional import needs
 from grpclab.system.transport import PLAINTEXT, UNVERIFIED, Security
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from distributed import Client
 
 DEFAULT_TARGET = "localhost:50051"
 Watcher = Callable[[str, LoadProgress], None]
 """Takes the progress of the load: the step ("" without steps), and the figures."""
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class BenchResult(LoadResult):
-    """The result of a load test of one server, which can be shown as text, in a notebook or as a frame."""
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per call, in order of their start: `start_s` since the window opened, `late_s`, `latency_s`,
-        `status`.
-
-        A schedule adds `rate_rps`, the rate of the call's step; a mix adds `call`, the name of the call.
-        """
-        from grpclab.load.output.call_columns import calls_by_start
-        from grpclab.status import RECORDED_NAMES
-
-        columns, coded = calls_by_start(self), _pandas().Categorical.from_codes
-        frame: pd.DataFrame = _pandas().DataFrame(
-            {
-                "start_s": columns.start_s,
-                "late_s": columns.late_s,
-                "latency_s": columns.latency_s,
-                "status": coded(columns.status.astype("int16"), RECORDED_NAMES),
-            }
-        )
-        if columns.call is not None:
-            frame = frame.assign(call=coded(columns.call.astype("int16"), [call.name for call in self.calls]))
-        return frame.assign(rate_rps=columns.rate_rps) if self.steps else frame
-
-    def steps_frame(self) -> pd.DataFrame:
-        """One row per step of a schedule."""
-        from grpclab.load.output.formats import step_row
-
-        frame: pd.DataFrame = _pandas().DataFrame([step_row(step) for step in self.steps])
-        return frame
-
-    def to_text(self, name: str = "summary") -> str:
-        """The result in one of the formats of ``grpclab bench --format``, e.g. ``html``. Raises UsageError."""
-        from grpclab.load.output.exporters import FORMATS
-
-        return "".join(FORMATS[name](self))
-
-    def __str__(self) -> str:
-        from grpclab.load.output.render import render
-
-        return render(self)
-
-    def __repr__(self) -> str:
-        from grpclab.load.output.render import one_line
-
-        return f"<BenchResult {one_line(self)}>"
-
-    def _repr_html_(self) -> str:
-        from grpclab.load.output.html import render_html
-
-        return render_html(self)
-
-
-def _pandas() -> Any:
-    try:
-        import pandas as pd
-    except ModuleNotFoundError:
-        raise needs("a frame", "pandas", "study") from None
-    return pd
 
 
 def _on_standard_error(line: str) -> None:
@@ -139,6 +77,8 @@ def run_bench(
     connect_timeout_s: float | None = None,
     watcher: Watcher | None = None,
     connected: Callable[[], None] | None = None,
+    cluster: Cluster | None = None,
+    records: bool = False,
 ) -> BenchResult:
     """Load the server at `target` as the plan says. Server factors are not used, because the server is already running.
 
@@ -147,8 +87,9 @@ def run_bench(
     load goes through an emulated link, which is measured first. `connected` is called before the first call.
 
     Only this machine is loaded, unless there is an `allowance`: then another machine may be loaded within its ceilings,
-    and `announce` is called first with a sentence that says what will be sent where. Raises UsageError, TargetError or
-    WorkerError. Ctrl-C ends the load early and returns what was measured.
+    and `announce` is called first with a sentence that says what will be sent where. With a `cluster` its workers send
+    the load, and keep the records of the calls unless `records` is true. Raises UsageError, TargetError or WorkerError.
+    Ctrl-C ends the load early and returns what was measured.
     """
     config = plan.config
     if allowance is not None:
@@ -156,6 +97,8 @@ def run_bench(
         if security.remote:
             name = call.title or greeting(config.load).path.removeprefix("/")
             announce(announcement(name, target, security, allowance))
+    if cluster is not None:
+        check_shared(plan, cluster, target, security)
     wait_s = connect_timeout_s or 0.0
     ledger = None if allowance is None else SharedAllowance(allowance, now=time.perf_counter() + wait_s)
     chosen = choose_call(target, config, call, wait_s=wait_s, security=security, rates=plan.rates, ledger=ledger)
@@ -168,22 +111,36 @@ def run_bench(
     checked = check_link(config.link) if config.link.emulated else None
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(running_link(config.link, target)) if config.link.emulated else None
-        generator = stack.enter_context(
-            Generator(
+        left = None if ledger is None else ledger.left_of_calls()
+        generator: Generator | ClusterGenerator
+        if cluster is not None:
+            generator = ClusterGenerator(
+                cluster,
+                config,
+                target,
+                call=chosen,
+                security=security,
+                allowance=left,
+                seed=seed,
+                connect_timeout_s=connect_timeout_s,
+                records=records,
+            )
+        else:
+            generator = Generator(
                 config,
                 link.target if link else target,
                 cpus=_cores(config.load.workers),
                 call=chosen,
                 security=security.pinned(target) if link else security,
-                allowance=None if ledger is None else ledger.left_of_calls(),
+                allowance=left,
                 seed=seed,
                 connect_timeout_s=connect_timeout_s,
             )
-        )
-        if not security.remote:
-            generator.beside[SERVER] = listening_at(target)
-        if link is not None:
-            generator.beside[LINK] = [link.pid]
+            if not security.remote:
+                generator.beside[SERVER] = listening_at(target)
+            if link is not None:
+                generator.beside[LINK] = [link.pid]
+        stack.enter_context(generator)
         if connected is not None:
             connected()
         started_at = datetime.now(UTC)
@@ -227,6 +184,7 @@ def run_bench(
         without_effect={**plan.without_effect, **compression.without_effect(config, run, chosen)},
         link=checked,
         ceiling=stored_ceiling(config.load.engine),
+        cluster=generator.figures if isinstance(generator, ClusterGenerator) else None,
     )
 
 
@@ -242,8 +200,12 @@ def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, 
     return remote
 
 
-def _connections(generator: Generator, target: str, security: Security) -> tuple[int, tuple[int, ...]]:
+def _connections(
+    generator: Generator | ClusterGenerator, target: str, security: Security
+) -> tuple[int, tuple[int, ...]]:
     """The connections that the generator has now, and those that each of the server's processes here has."""
+    if isinstance(generator, ClusterGenerator):
+        return generator.connections(), ()
     if security.remote:
         _, port = loopback_target(target, security.remote)
         return procfs.outgoing_connections(generator.pids, port), ()
@@ -285,6 +247,8 @@ async def bench(
     settings: Mapping[str, Level] | None = None,
     seed: int = 1,
     connect_timeout_s: float | None = None,
+    cluster: str | Client | None = None,
+    records: bool = False,
 ) -> BenchResult:
     """Send load to the server at `target` and return the measurements.
 
@@ -309,6 +273,8 @@ async def bench(
     - `connect_timeout_s`: how long to wait for a server that is about to start.
     - `allow_remote`: send load to a server on another machine, within the limits `max_rate_rps`, `max_calls` and
       `max_time_s`, which include warm-up and resent calls.
+    - `cluster`: send the load from the workers of a Dask cluster: ``"local:N"``, the address of a scheduler, or a
+      ``distributed.Client``. The record of each call stays on its machine unless `records` is true.
 
     Raises the same errors as :func:`run_bench`.
     """
@@ -341,14 +307,18 @@ async def bench(
             name=name, data=data, options=options, check=check, metadata=pairs, proto=proto, proto_path=roots, mix=calls
         )
         check_call(call.title or None, levels, data=data, proto=proto, proto_path=roots)
-        return run_bench(
-            target,
-            plan,
-            call=call,
-            security=security,
-            allowance=allowance,
-            seed=seed,
-            connect_timeout_s=connect_timeout_s,
-        )
+        with contextlib.ExitStack() as stack:
+            joined = None if cluster is None else stack.enter_context(opened(cluster, allow_remote=allow_remote))
+            return run_bench(
+                target,
+                plan,
+                call=call,
+                security=security,
+                allowance=allowance,
+                seed=seed,
+                connect_timeout_s=connect_timeout_s,
+                cluster=joined,
+                records=records,
+            )
 
     return await asyncio.to_thread(run)

@@ -11,6 +11,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.calls.method import GREETER, CallSpec
 from grpclab.load.ceiling import Ceiling
+from grpclab.load.cluster_figures import ClusterFigures
 from grpclab.load.core.call_order import shares
 from grpclab.load.core.failures import sentence
 from grpclab.load.core.summary import Summary
@@ -67,6 +68,8 @@ class LoadResult:
     """The factors of an application that was hosted for it; None where the server was running already."""
     ceiling: Ceiling | None = None
     """The highest rate of a generator process on this machine, where it is known."""
+    cluster: ClusterFigures | None = None
+    """The generator processes, where they ran in a Dask cluster; None where they ran on this machine alone."""
     name: str = ""
     """The user's own name of the load."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +102,7 @@ class LoadResult:
     @property
     def notices(self) -> tuple[Notice, ...]:
         """The events around the measurement that may have changed its figures."""
-        return self.run.notices
+        return (*self.run.notices, *(self.cluster.notices if self.cluster else ()))
 
     @property
     def limited_by(self) -> str:

@@ -5,34 +5,21 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass, field, replace
 
 from grpclab.load.core.call_figures import summaries_by_call
 from grpclab.load.core.failures import Failure, merge
 from grpclab.load.core.kept_answers import AnswerSample, merged_samples
+from grpclab.load.core.merging import SlotCounts
 from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import Window
+from grpclab.load.generator_limits import BUSY_LIMIT, STILL_LIMIT, crowded_shares, find_bound, find_limits
 from grpclab.load.worker_messages import WindowEnded, WindowProgress
 from grpclab.quantities import duration
 from grpclab.system.interference import Interference
 from grpclab.system.notices import Notice
 
-BUSY_LIMIT = 0.90
-"""A worker busier than this share of a core may be the limit, not the server."""
-UNSENT_LIMIT = 0.01
-"""An open loop that has not sent more than this share of what was due by its end is not the one drawn."""
-LATE_LIMIT = 0.10
-"""A percentile of which late sends make up more than this share says more of the generator than of the server."""
-
-LATE_S = 0.001
-"""A send that is late by more than this had to wait for something."""
-WAITED_LIMIT = 0.10
-"""A worker that waits for a core for more than this share of the window shares it with others."""
-STILL_LIMIT = 0.01
-"""A generator that stood still for more than this share of the window is its limit."""
 SILENCE_S, SILENCE_MEDIANS = 0.05, 10
 """The shortest standstill, in seconds and in median latencies: no call ended for longer than both."""
 SHORT_S = 1.0
@@ -77,6 +64,9 @@ class LoadRun:
     """One measured window."""
 
     windows: list[Window]
+    """Empty where the records stayed on the machines of a cluster."""
+    distributions: Mapping[str, SlotCounts] = field(default_factory=dict, repr=False)
+    """Then the distributions of :mod:`grpclab.load.core.merging`, by name."""
     summary: Summary
     by_call: tuple[Summary, ...] = ()
     """The same of each call of a mix, by its number; empty where one call is made always."""
@@ -205,37 +195,19 @@ def assemble(
 ) -> LoadRun:
     """Make one run of the workers' windows, and of their figures at the end."""
     summary = summarise(windows)
-    bound_hits = sum(answer.bound_hits for answer in answers)
-    unsent = sum(answer.unsent for answer in answers)
     still_s = max(answer.still_s for answer in answers)
-    crowded = max((_crowded(answer) for answer in answers), default=(0.0, 0.0))
-    # Spinning is counted by the wall clock: where the process was off its core meanwhile, it is more than the CPU.
-    busy_share = max(max(0.0, a.cpu_s - a.spin_s) / max(a.busy_s, 1e-9) for a in answers)
-    held_back = find_bound(windows, bound_hits=bound_hits, unsent=unsent, busy_share=busy_share)
-    return LoadRun(
-        windows=windows,
+    busy_share = busiest(answers)
+    held_back = find_bound(
+        windows,
+        bound_hits=sum(answer.bound_hits for answer in answers),
+        unsent=sum(answer.unsent for answer in answers),
+        busy_share=busy_share,
+    )
+    measured = MergedWindow(
         summary=summary,
         by_call=summaries_by_call(windows),
-        cpu_s=sum(answer.cpu_s for answer in answers),
-        busy_share=busy_share,
-        spin_s=sum(answer.spin_s for answer in answers),
-        interrupted=interrupted,
-        stopped_because=stopped,
-        offered_rps=rate_rps,
-        planned=planned or 0,
-        sent=summary.requests - unsent,
-        unsent=unsent,
-        calls_made=sum(answer.made for answer in answers),
-        lateness=dict(_NOTHING_LATE) if rate_rps is None else lateness(windows),
-        held=sum(answer.held for answer in answers),
-        bound_hits=bound_hits,
-        connections_lost=sum(answer.connections_lost for answer in answers),
-        outage_s=max(answer.outage_s for answer in answers),
-        failures=merge((answer.failures for answer in answers), opened_at=windows[0].opened_at),
-        answers=merged_samples(answer.answers for answer in answers),
-        traffic=sum((answer.traffic for answer in answers), start=Traffic()),
-        encodings=functools.reduce(add_counts, (answer.encodings for answer in answers), {}),
-        still_s=still_s,
+        opened_at=windows[0].opened_at,
+        lateness=None if rate_rps is None else lateness(windows),
         limits=find_limits(
             windows,
             summary,
@@ -243,18 +215,78 @@ def assemble(
             planned=planned,
             still_s=still_s,
             held_back=held_back,
-            crowded=crowded,
+            crowded=max((crowded_shares(answer) for answer in answers), default=(0.0, 0.0)),
         ),
         held_back=held_back,
-        interference=interference or Interference(),
         silence=longest_silence(windows),
+        windows=windows,
     )
+    run = run_of(answers, measured, rate_rps=rate_rps, planned=planned, interrupted=interrupted, stopped=stopped)
+    return run if interference is None else replace(run, interference=interference)
 
 
-def _crowded(answer: WindowEnded) -> tuple[float, float]:
-    """The shares of the window in which a worker's event loop waited for a core, and was at work."""
-    seconds = max(answer.busy_s, 1e-9)
-    return answer.waited_s / seconds, max(0.0, answer.loop_s - answer.spin_s) / seconds
+def busiest(answers: Sequence[WindowEnded]) -> float:
+    """Return the CPU time of the busiest worker, without spinning, over the window's length."""
+    # Spinning is counted by the wall clock: where the process was off its core meanwhile, it is more than the CPU.
+    return max(max(0.0, a.cpu_s - a.spin_s) / max(a.busy_s, 1e-9) for a in answers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergedWindow:
+    """The figures of one window over all workers, by whatever way they were merged; the fields are those of LoadRun."""
+
+    summary: Summary
+    by_call: tuple[Summary, ...]
+    opened_at: float
+    lateness: dict[str, float] | None
+    """None in a closed loop."""
+    limits: tuple[str, ...]
+    held_back: str
+    silence: tuple[float, float]
+    windows: list[Window] = field(default_factory=list)
+    distributions: Mapping[str, SlotCounts] = field(default_factory=dict)
+
+
+def run_of(
+    answers: Sequence[WindowEnded],
+    measured: MergedWindow,
+    *,
+    rate_rps: float | None,
+    planned: int | None,
+    interrupted: bool = False,
+    stopped: str = "",
+) -> LoadRun:
+    """Return the run of a merged window and of the workers' figures at its end."""
+    unsent = sum(answer.unsent for answer in answers)
+    return LoadRun(
+        windows=measured.windows,
+        distributions=measured.distributions,
+        summary=measured.summary,
+        by_call=measured.by_call,
+        cpu_s=sum(answer.cpu_s for answer in answers),
+        busy_share=busiest(answers),
+        spin_s=sum(answer.spin_s for answer in answers),
+        interrupted=interrupted,
+        stopped_because=stopped,
+        offered_rps=rate_rps,
+        planned=planned or 0,
+        sent=measured.summary.requests - unsent,
+        unsent=unsent,
+        calls_made=sum(answer.made for answer in answers),
+        lateness=dict(_NOTHING_LATE) if measured.lateness is None else measured.lateness,
+        held=sum(answer.held for answer in answers),
+        bound_hits=sum(answer.bound_hits for answer in answers),
+        connections_lost=sum(answer.connections_lost for answer in answers),
+        outage_s=max(answer.outage_s for answer in answers),
+        failures=merge((answer.failures for answer in answers), opened_at=measured.opened_at),
+        answers=merged_samples(answer.answers for answer in answers),
+        traffic=sum((answer.traffic for answer in answers), start=Traffic()),
+        encodings=functools.reduce(add_counts, (answer.encodings for answer in answers), {}),
+        still_s=max(answer.still_s for answer in answers),
+        limits=measured.limits,
+        held_back=measured.held_back,
+        silence=measured.silence,
+    )
 
 
 def merge_reports(reports: Collection[WindowProgress], elapsed_s: float, watch_s: Sequence[float] = ()) -> LoadProgress:
@@ -275,59 +307,3 @@ def merge_reports(reports: Collection[WindowProgress], elapsed_s: float, watch_s
         slow={limit: sum(calls.slow[at] for calls in running) for at, limit in enumerate(watch_s)},
         overdue={limit: sum(calls.overdue[at] for calls in running) for at, limit in enumerate(watch_s)},
     )
-
-
-def find_bound(windows: Sequence[Window], *, bound_hits: int, unsent: int, busy_share: float) -> str:
-    """Return the reason why `load.max_in_flight` made calls late, in words; nothing where something else did."""
-    late = sum(int(np.count_nonzero(window.records.late_s[window.inside] > LATE_S)) for window in windows)
-    if not bound_hits or busy_share > BUSY_LIMIT or 2 * bound_hits < late:
-        return ""
-    never = f" ({unsent:,} were never sent)" if unsent else ""
-    return f"{bound_hits:,} calls had to wait{never}: the server was too slow for this rate and this limit"
-
-
-def find_limits(
-    windows: Sequence[Window],
-    summary: Summary,
-    *,
-    busy_share: float,
-    planned: int | None = None,
-    still_s: float = 0.0,
-    held_back: str = "",
-    crowded: tuple[float, float] = (0.0, 0.0),
-) -> tuple[str, ...]:
-    """The reasons why the generator was the limit, each in words; `planned` is None in a closed loop.
-
-    `crowded`: the shares of the window in which its event loop waited for a core, and was at work.
-
-    Calls that were late since `load.max_in_flight` was reached (`held_back`) are none of them.
-    """
-    limits = []
-    if busy_share > BUSY_LIMIT:
-        limits.append(f"a generator process was busy for {busy_share:.0%} of the window, above {BUSY_LIMIT:.0%}")
-    if still_s > STILL_LIMIT * summary.window_s:
-        limits.append(
-            f"the generator stalled for {still_s:.2f} s of {summary.window_s:.2f} s, as if it had been stopped"
-        )
-    waited, worked = crowded
-    if waited > WAITED_LIMIT and waited + worked > BUSY_LIMIT >= busy_share:
-        limits.append(
-            f"a generator process waited for a core for {waited:.0%} of the window and ran for {worked:.0%} of it"
-        )
-    if planned is not None and not held_back:
-        limits += _late(windows, summary, planned)
-    return tuple(limits)
-
-
-def _late(windows: Sequence[Window], summary: Summary, planned: int) -> Iterator[str]:
-    missing = planned - sum(window.sent_in_time for window in windows)
-    # One call for each worker may be on its way at the border.
-    if abs(missing) > max(len(windows), UNSENT_LIMIT * planned):
-        yield f"{missing:,} of {planned:,} calls had not been sent when the window closed"
-    distorted = [
-        name
-        for name, corrected in summary.latency.items()
-        if abs(corrected - summary.latency_uncorrected[name]) > LATE_LIMIT * corrected
-    ]
-    if distorted:
-        yield f"late sends account for more than {LATE_LIMIT:.0%} of {', '.join(distorted)}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from grpclab.factors.config import TrialConfig
 from grpclab.factors.levels import Level
-from grpclab.load.bench import BenchResult
+from grpclab.load.bench_result import BenchResult
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.recorder import Floats, Records
 from grpclab.load.core.summary import lateness, summarise

@@ -461,6 +461,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="--set server.tls=true", where="expected --tls instead"),
             NoEffect(words="--set client.connections=9", name="client.connections"),
         ],
+        "cluster": [Acts(words="--cluster local:2", proof="cluster")],
         "config": [Acts(words="--config bench.toml", proof="config.load.requests")],
         "target": [Acts(words="localhost:7", proof="target")],
         **hosted_rows("hosted", other="localhost:7"),

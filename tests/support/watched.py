@@ -20,6 +20,7 @@ from grpclab.analysis.judgement import Judgement
 from grpclab.analysis.study_plan import StudyPlan
 from grpclab.cli import commands
 from grpclab.cli.parser import Options
+from grpclab.cluster import connection
 from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load import bench as bench_module
@@ -159,8 +160,13 @@ class Watched:
             self.note(hosted=order.target)
             yield SimpleNamespace(target="127.0.0.1:9", security=PLAINTEXT, descriptors=())
 
+        @contextlib.contextmanager
+        def opened(cluster: str, *, allow_remote: bool) -> Iterator[str]:
+            yield f"{cluster}, allow_remote={allow_remote}"
+
         self.patch.setattr(bench_module, "run_bench", measure)
         self.patch.setattr(targets, "start", start)
+        self.patch.setattr(connection, "opened", opened)
 
     def _study(self) -> None:
         from grpclab.report import publish, stored

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-from grpclab.load.core.summary import HDR_DIGITS, HDR_HIGHEST_US, HDR_LOWEST_US
+from grpclab.load.core.hdr_slots import HDR_DIGITS, HDR_HIGHEST_US, HDR_LOWEST_US
 from grpclab.metrics import MIN_BEYOND
 from grpclab.system.untrusted import MIB, inflate
 

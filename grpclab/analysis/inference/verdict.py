@@ -122,6 +122,11 @@ class Comparison:
         return self.ci_low > 1 or self.ci_high < 1
 
     @property
+    def too_few_blocks(self) -> bool:
+        """Whether there is a ratio, but too few blocks for a verdict."""
+        return self.computed and math.isnan(self.p_value)
+
+    @property
     def generator_limited(self) -> bool:
         """Whether there is no verdict because the load generator was the limit."""
         return bool(self.bound_sides) and self.verdict == "inconclusive"
@@ -134,7 +139,7 @@ class Comparison:
             return ()
         few = f"{qty.count(self.blocks, 'block')} {'is' if self.blocks == 1 else 'are'} too few for a verdict"
         return (
-            *((f"{few}: run at least {fewest_blocks()}",) if math.isnan(self.p_value) else ()),
+            *((f"{few}: run at least {fewest_blocks()}",) if self.too_few_blocks else ()),
             *((f"the load generator was the limit: {self.remedy}",) if self.generator_limited else ()),
             *((HELD_BACK,) if self.held_back else ()),
         )

@@ -27,7 +27,7 @@ from grpclab.analysis.inference.verdict import Comparison
 from grpclab.analysis.neighbours import Neighbours
 from grpclab.factors.levels import format_level
 from grpclab.factors.own import is_own
-from grpclab.load.run import BUSY_LIMIT
+from grpclab.load.generator_limits import BUSY_LIMIT
 
 Resource = Literal[
     "server-cpu",

@@ -17,7 +17,9 @@ Each line imports only from those above it::
     bounds         how a load is divided over its workers, and when its window opens and closes
     slices         the slices of a load: their lengths, their figures, and what cannot be measured in slices
     worker_window  the measured window of one worker: which calls are its own, when it ended, and its throughput
+    hdr_slots      latencies as an HdrHistogram, which other tools read
     summary        from the record of calls to figures: throughput, percentiles, histogram, timeline
+    merging        the figures of a window out of those of its parts, whose records stay where they are
     call_figures   the figures of each call of a mix
     traffic        what passed on a client's connections beside calls: connections, pings, GOAWAYs
 """

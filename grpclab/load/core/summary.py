@@ -21,19 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from hdrh.histogram import HdrHistogram
 
+from grpclab.load.core.hdr_slots import encoded_histogram, histogram_slots
 from grpclab.load.core.recorder import Floats
 from grpclab.load.core.worker_window import SlicedWindow, Window
 from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.status import ENDED_BY_CLIENT, NOT_ENDED, RECORDED_NAMES, succeeded
-
-HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS = 1, 3_600_000_000, 3
-"""The histogram holds microseconds, 1 us to 1 h, 3 significant digits."""
-HDR_BITS = 11
-"""Bits of a value that 3 digits keep: values that agree in them share a slot (2048 sub-buckets)."""
-SLICE = 1_000_000
-"""Observations that are sorted at a time where all at once would cost memory."""
 
 
 class MessageTimes(NamedTuple):
@@ -261,16 +254,7 @@ def percentile(latency_s: Floats, q: float) -> float:
 
 def histogram(latency_s: Floats) -> str:
     """Return all latencies as an encoded HdrHistogram (see Summary.histogram)."""
-    hdr = HdrHistogram(HDR_LOWEST_US, HDR_HIGHEST_US, HDR_DIGITS)
-    for first in range(0, len(latency_s), SLICE):
-        microseconds = np.rint(latency_s[first : first + SLICE] * 1e6).clip(HDR_LOWEST_US, HDR_HIGHEST_US)
-        values = microseconds.astype(np.int64)
-        # The lowest value of each one's slot: some thousands of different ones, instead of up to a million.
-        dropped_bits = np.maximum(np.frexp(values)[1] - HDR_BITS, 0)
-        slots, counts = np.unique((values >> dropped_bits) << dropped_bits, return_counts=True)
-        for value, count in zip(slots.tolist(), counts.tolist(), strict=True):
-            hdr.record_value(value, count)
-    return str(hdr.encode().decode("ascii"))
+    return encoded_histogram(dict(zip(*histogram_slots(latency_s), strict=True)))
 
 
 def timeline(windows: Sequence[Window], bin_s: float = 0.1) -> dict[str, list[float]]:

@@ -7,6 +7,7 @@ Each line imports only from those above it::
     ghz_terms      a bench result in ghz's terms: options, units, percentiles, texts of errors
     call_columns   the calls of a bench result as columns, by start, and as CSV
     call_table     the figures of each call of a mix, as a table
+    cluster_table  the generator processes of a load from a cluster, as a table
     formats        A bench result as JSON in ghz's schema.
     ghz_config     the keys of a ghz configuration in the words of ``bench``
     config_file    ``--config FILE``

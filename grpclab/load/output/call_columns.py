@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from grpclab.errors import UsageError
 from grpclab.load.core.failures import only_text
 from grpclab.load.core.recorder import Codes, Floats
 from grpclab.load.core.worker_window import Window
@@ -35,7 +36,9 @@ class Calls:
 
 
 def calls_by_start(result: LoadResult) -> Calls:
-    """The calls of all windows, by start (then by latency)."""
+    """The calls of all windows, by start (then by latency). Raises UsageError where their records are elsewhere."""
+    if result.run.distributions:
+        raise UsageError("the records of the calls stayed on the machines of the cluster: fetch them with records=True")
     runs = [(step.rate_rps, step.run) for step in result.steps] or [(math.nan, result.run)]
     windows = [window for _, run in runs for window in run.windows]
     start = column(windows, "start_s") - min(window.opened_at for window in windows)

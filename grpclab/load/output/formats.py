@@ -35,7 +35,7 @@ def json_chunks(result: LoadResult, *, details: bool = False) -> Iterator[str]:
 
     With more than :data:`DETAILS` calls, they are listed only with `details`.
     """
-    listed = details or result.run.summary.requests <= DETAILS
+    listed = bool(result.run.windows) and (details or result.run.summary.requests <= DETAILS)
     beginning, _, rest = json.dumps(_head(result, listed=listed), indent=1).partition('"details": []')
     yield f'{beginning}"details": ['
     for number, row in enumerate(_details(result) if listed else ()):
@@ -90,7 +90,11 @@ def _error_distribution(result: LoadResult) -> dict[str, int]:
 
 
 def successful(result: LoadResult) -> Floats:
-    """The latencies of the calls that succeeded, in seconds."""
+    """The latencies of the calls that succeeded, in seconds; as precise as a histogram's slots where the records of the
+    calls stayed on the machines of a cluster.
+    """
+    if result.run.distributions:
+        return result.run.distributions["ok"].expanded()
     latency_s: Floats = column(result.run.windows, "latency_s")[succeeded(column(result.run.windows, "status"))]
     return latency_s
 
@@ -126,6 +130,7 @@ def _own(result: LoadResult, *, listed: bool) -> dict[str, Any]:
         "server_factors": None if result.server_factors is None else dict(result.server_factors),
         "without_effect": dict(result.without_effect),
         "link": None if result.link is None else _numbers(result.link),
+        **({} if result.cluster is None else {"cluster": result.cluster.to_json()}),
         "notes": list(result.notes),
         "notices": [notice.to_json() for notice in result.notices],
         "surroundings": run.interference.to_json(),

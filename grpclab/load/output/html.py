@@ -15,6 +15,7 @@ from grpclab.load.core.summary import percentile
 from grpclab.load.output import chart
 from grpclab.load.output.call_columns import column
 from grpclab.load.output.call_table import call_cells
+from grpclab.load.output.cluster_table import cluster_rows
 from grpclab.load.output.notebook_html import in_cell
 from grpclab.load.output.render import (
     LABELS,
@@ -117,18 +118,24 @@ def _latencies(result: LoadResult) -> CardBody:
         rows.append([f"{call.name}, p99", p99, *blank])
     rows.append(["connections", f"{result.connections:,}", *blank])
     rows.append(["generator", f"{run.busy_share:.0%} of a core", *blank])
+    for name, calls, rate, late, busy, offset, mark in cluster_rows(result):
+        note = f"{rate} calls/s, late p99 {late}, busy {busy}, clock {offset}"
+        rows.append([name, f"{calls} calls", *blank, f"{note}; {mark}" if mark else note])
     return CardBody(titles=titles, rows=rows, picture=_percentile_chart(result))
 
 
 def _percentile_chart(result: LoadResult) -> chart.Chart | None:
     """Latency by percentile: each nine as wide as the one before, latency on a log axis."""
-    windows = result.run.windows
-    latency = np.sort(column(windows, "latency_s"))
+    windows, distributions = result.run.windows, result.run.distributions
+    latency = distributions["latency"].expanded() if distributions else np.sort(column(windows, "latency_s"))
     if len(latency) < calls_needed(PERCENTILES["p50"]):
         return None
     curves = [chart.Curve(points=_curve(latency), few_from=_nines(1 - 10 / len(latency)), name="")]
     if result.run.offered_rps is not None:
-        actual = np.sort(column(windows, "latency_s") - column(windows, "late_s"))
+        if distributions:
+            actual = distributions["uncorrected"].expanded()
+        else:
+            actual = np.sort(column(windows, "latency_s") - column(windows, "late_s"))
         curves[0] = chart.Curve(points=curves[0].points, few_from=curves[0].few_from, name="from the planned send")
         curves.append(chart.Curve(points=_curve(actual), few_from=curves[0].few_from, name="from the actual send"))
     last = _nines(1 - 1 / len(latency))
@@ -193,6 +200,7 @@ def _remarks(result: LoadResult) -> list[tuple[str, str]]:
     items += [("gb-warn", text) for text in (*reasons(result), *sentences) if text]
     items += [("gb-warn", f"{name}: {count} {text}") for name, count, text in troubles(result)]
     items += [("", text) for text in compressed(result)]
+    items += [("", f"load from {result.cluster.sentence}")] if result.cluster else []
     if result.knee is not None:
         items.append(("", result.knee.sentence))
     items += [

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from grpclab import quantities as qty
 from grpclab.load.core.bounds import caller_changes
 from grpclab.load.output.call_table import call_lines
+from grpclab.load.output.cluster_table import cluster_lines
 from grpclab.load.output.formats import successful
 from grpclab.load.output.histogram import bars, buckets
 from grpclab.load.plan_rules import how_to_plan_more
@@ -169,6 +170,7 @@ def render(result: LoadResult) -> str:
         _messages(result),
         _errors(result),
         _connections(result),
+        cluster_lines(result),
         _verdicts(result),
     ]
     return harmless("\n\n".join("\n".join(lines) for lines in parts if lines))

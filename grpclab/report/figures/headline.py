@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from grpclab import quantities as qty
-from grpclab.analysis import Comparison, fewest_blocks
+from grpclab.analysis import Comparison
 from grpclab.metrics import lower_is_faster, metric_words
 from grpclab.report import theme, words
 from grpclab.report.blocks import FigureBlock, figure_block
@@ -133,5 +133,4 @@ def _caption(study: FinishedStudy, first: Comparison, rows: Sequence[_Row]) -> s
 
 def _verdict(c: Comparison) -> str:
     """The verdict, with the reason for none where the blocks are too few, however far from 1 they lie."""
-    few = c.verdict == "inconclusive" and c.blocks < fewest_blocks()
-    return f"{c.verdict}: only {qty.count(c.blocks, 'block')}" if few else c.verdict
+    return f"{c.verdict}: only {qty.count(c.blocks, 'block')}" if c.too_few_blocks else c.verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -14,15 +15,18 @@ import pandas as pd
 import psutil
 import pytest
 
-from grpclab.calibration import echo, lateness, page, relay, servers
+from grpclab.calibration import echo, generators, lateness, page, relay, servers
 from grpclab.calibration.echo_peer import EchoListening, EchoServe
 from grpclab.calibration.experiments import EXPERIMENTS
+from grpclab.calibration.generators import CASES
+from grpclab.calibration.plan import core_plan
 from grpclab.calibration.program import ProgramEnded, ProgramStarted, kept
 from grpclab.calibration.store import Results
 from grpclab.errors import MissingDependencyError
 from grpclab.report import write_index
 from grpclab.servers.process.serving import free_port
 from grpclab.system.subprocesses import Child
+from tests.support.go_programs import go_program
 from tests.support.notebook_runs import papermill
 from tests.support.processes import gone, until
 
@@ -92,6 +96,26 @@ def test_a_port_that_is_taken_is_left_for_another(monkeypatch: pytest.MonkeyPatc
             assert second.target != first.target
 
 
+@needs_nghttp2
+def test_without_ghz_the_comparison_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "ghz" else found(name))
+    with pytest.raises(MissingDependencyError, match=r"ghz is not installed: go install github\.com/bojand/ghz"):
+        generators.measure(core_plan(), rounds=1, seconds=0.05, seed=1)
+
+
+@needs_nghttp2
+@pytest.mark.long
+def test_the_engine_h2load_and_ghz_run_on_the_same_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    ghz = go_program("github.com/bojand/ghz/cmd/ghz", "latest")
+    monkeypatch.setenv("PATH", str(ghz.parent), prepend=os.pathsep)
+    frame = generators.measure(core_plan(), rounds=2, seconds=0.05, seed=1)
+    rows = frame.groupby(["server", "in_flight", "tool"]).size()
+    assert rows.to_dict() == {(case.server, case.in_flight, tool): 2 for case in CASES for tool in case.tools}
+    assert frame["errors"].sum() == 0
+    assert (frame["rps"] > 0).all()
+
+
 # ---- the whole, at tiny size -----------------------------------------------------------------------------------
 
 
@@ -120,7 +144,9 @@ def frame_of(root: Path, name: str) -> pd.DataFrame:
 def test_everything_that_can_be_measured_here_is(root: Path) -> None:
     notes = Results(root).about().notes
     without_nghttp2 = shutil.which("nghttpd") is None or shutil.which("h2load") is None
-    assert set(notes) == LONG | ({"ceiling"} if without_nghttp2 else set())
+    without_ghz = without_nghttp2 or shutil.which("ghz") is None
+    missing = {"ceiling": without_nghttp2, "requests": without_nghttp2, "generators": without_ghz}
+    assert set(notes) == LONG | {name for name, is_missing in missing.items() if is_missing}
     assert notes["crashes"].startswith("not selected")
     assert {path.stem for path in Results(root).folder.glob("*.parquet")} == set(EXPERIMENTS) - set(notes)
 

@@ -9,7 +9,7 @@ import pytest
 
 from grpclab.cli import commands
 from grpclab.load import bench as bench_module
-from grpclab.load.bench import BenchResult
+from grpclab.load.bench_result import BenchResult
 from grpclab.load.plan import LoadPlan
 from tests.support.command import Bench
 

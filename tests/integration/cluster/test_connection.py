@@ -10,10 +10,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+import trustme
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install 'grpclab[cluster]'")
 
+import dask
 from distributed import Client, LocalCluster
+from distributed.security import Security
 
 import grpclab
 from grpclab.cluster import slot
@@ -103,6 +106,35 @@ def test_a_scheduler_without_workers_is_told(tmp_path: Path) -> None:
         opened(scheduler.scheduler_address),
     ):
         pass
+
+
+def test_a_scheduler_over_tls_is_joined_with_the_certificates_of_dasks_configuration(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    ours = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    ours.private_key_and_cert_chain_pem.write_to_path(tmp_path / "me.pem")
+    role = {"cert": str(tmp_path / "me.pem"), "key": str(tmp_path / "me.pem")}
+    authority_file = str(tmp_path / "ca.pem")
+    tls = {f"distributed.comm.tls.{name}": role for name in ("scheduler", "worker", "client")}
+    variables = {"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": authority_file} | {
+        f"DASK_DISTRIBUTED__COMM__TLS__WORKER__{name.upper()}": path for name, path in role.items()
+    }
+    with (
+        dask.config.set({"distributed.comm.tls.ca-file": authority_file, **tls}),
+        LocalCluster(
+            n_workers=0, host="127.0.0.1", protocol="tls", security=Security(), dashboard_address=":0"
+        ) as scheduler,
+        Child(
+            *("grpclab.cluster.local_worker", scheduler.scheduler_address, "w", str(tmp_path)),
+            name="worker",
+            env=variables,
+        ),
+    ):
+        assert scheduler.scheduler_address.startswith("tls://")
+        with Client(scheduler, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=60)
+        with opened(scheduler.scheduler_address) as cluster:
+            assert [worker.name for worker in cluster.workers] == ["w"]
 
 
 def test_an_address_where_no_scheduler_listens_is_told() -> None:

@@ -11,7 +11,7 @@ import pytest
 import grpclab
 from grpclab.factors.config import ServerConfig
 from grpclab.generated import greet_pb2
-from grpclab.load.bench import BenchResult
+from grpclab.load.bench_result import BenchResult
 from grpclab.servers.hosting.application import launch_application
 from grpclab.servers.process.launcher import launch
 from grpclab.testing import fake_target

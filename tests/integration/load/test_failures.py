@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpclab.factors.levels import Level
-from grpclab.load.bench import BenchResult, run_bench
+from grpclab.load.bench import run_bench
+from grpclab.load.bench_result import BenchResult
 from grpclab.load.core.failures import (
     LONGEST_TEXT,
     MOST_TEXTS,

@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from grpclab.generated import greet_pb2
-from grpclab.load.bench import BenchResult, run_bench
+from grpclab.load.bench import run_bench
+from grpclab.load.bench_result import BenchResult
 from grpclab.load.calls.schema import from_server
 from grpclab.load.plan import planned
 from grpclab.servers.process.health import check_health

@@ -231,3 +231,16 @@ def test_the_judgement_names_what_limited_each_configuration() -> None:
 def test_a_plan_without_a_headline_is_refused() -> None:
     with pytest.raises(DesignError, match="the plan has no headline"):
         analyse(trials(), StudyPlan(blocks=6))
+
+
+def test_how_a_frame_keeps_its_texts_changes_nothing() -> None:
+    frame = trials()
+    frame.loc[frame["configuration"].eq("basic") & frame["block"].eq(2), "valid"] = False
+    texts = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.StringDtype)]
+    assert "configuration" in texts
+    kinds = (object, "string[python]", "string[pyarrow]", "category")
+    before = frame.copy()
+    first, *others = (judged(frame.astype(dict.fromkeys(texts, kind))).as_dict() for kind in kinds)
+    assert [str(other) for other in others] == [str(first)] * len(others)
+    assert str(judged(frame).as_dict()) == str(first)
+    pd.testing.assert_frame_equal(frame, before)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.analysis import Comparison, blocks_needed, compare, judge, log_t_interval
+from grpclab.analysis.inference.edition import FIRST_EDITION, TODAY, Rules
 from grpclab.analysis.inference.validity import bound_note
 from grpclab.errors import UsageError
 from tests.support.frames import trials_of
@@ -81,6 +82,19 @@ def test_a_comparison_of_six_agreeing_blocks_is_decided_exactly() -> None:
 def test_five_blocks_never_decide_exactly_however_large_the_effect() -> None:
     found = against(trials([100] * 5, [1000, 1001, 999, 1000, 1002]), exact=True)
     assert (found.verdict, found.blocks_needed) == ("inconclusive", 6)
+
+
+def test_the_paired_t_test_decides_from_four_blocks_on_and_in_the_first_edition_from_six() -> None:
+    times_ten = [1000.0, 1001, 999, 1000, 1002, 998]
+
+    def found(blocks: int, rules: Rules = TODAY) -> Comparison:
+        return against(trials([100] * blocks, times_ten[:blocks]), rules=rules)
+
+    assert (found(3).verdict, found(3).too_few_blocks) == ("inconclusive", True)
+    assert found(3).obstacles == ("3 blocks are too few for a verdict: run at least 6",)
+    assert (found(4).verdict, found(4).too_few_blocks) == ("faster", False)
+    assert found(5, FIRST_EDITION).verdict == "inconclusive"
+    assert found(6, FIRST_EDITION).verdict == "faster"
 
 
 def test_the_number_of_blocks_matches_a_hand_calculation() -> None:

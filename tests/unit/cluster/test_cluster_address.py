@@ -14,16 +14,32 @@ from grpclab.system.optional import install_command
 
 
 @pytest.mark.parametrize(
-    "word", ["", "local", "local:0", "local:65", "local:two", "localhost:8786", "tcp://127.0.0.1", "tcp://127.0.0.1:0"]
+    "word",
+    [
+        "",
+        "local",
+        "local:0",
+        "local:65",
+        "local:two",
+        "localhost:8786",
+        "tcp://127.0.0.1",
+        "tcp://127.0.0.1:0",
+        "ws://a:1",
+    ],
 )
 def test_what_is_no_cluster_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="invalid --cluster"), opened(word):
         pass
 
 
-@pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "ws://scheduler:8786", "tcp://[2001:db8::1]:8786"])
+@pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "tcp://scheduler:8786", "tcp://[2001:db8::1]:8786"])
 def test_a_scheduler_on_another_machine_needs_tls_or_leave(address: str) -> None:
     with pytest.raises(UsageError, match=r"tls://.*--allow-remote"), opened(address):
+        pass
+
+
+def test_tls_without_certificates_says_where_they_belong() -> None:
+    with pytest.raises(UsageError, match=r"distributed\.comm\.tls"), opened("tls://127.0.0.1:1"):
         pass
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from grpclab.errors import UsageError
-from grpclab.load.bench import BenchResult
+from grpclab.load.bench_result import BenchResult
 from grpclab.load.core.summary import histogram
 from grpclab.load.output.exporters import FORMATS
 from grpclab.load.output.histogram import Bucket, bar_lengths, buckets

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from grpclab.load.bench import BenchResult
+from grpclab.load.bench_result import BenchResult
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.output.call_columns import csv_chunks
 from grpclab.load.output.formats import DETAILS, json_chunks

@@ -15,7 +15,8 @@ from grpclab.load.core.running import Tally
 from grpclab.load.core.summary import summarise
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.core.worker_window import Window
-from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun, assemble, find_limits, merge_reports
+from grpclab.load.generator_limits import find_limits
+from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun, assemble, merge_reports
 from grpclab.load.worker_messages import WindowEnded, WindowProgress
 
 

@@ -14,11 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpclab.load.core.gate import Gate
+from grpclab.load.core.hdr_slots import HDR_DIGITS, HDR_HIGHEST_US, HDR_LOWEST_US
 from grpclab.load.core.recorder import Records
 from grpclab.load.core.summary import (
-    HDR_DIGITS,
-    HDR_HIGHEST_US,
-    HDR_LOWEST_US,
     histogram,
     lateness,
     longest_silence,

@@ -50,6 +50,11 @@ LARGE: dict[str, str] = {
 """Modules above 16 kB, and why each is one module."""
 
 ONE_USER: dict[str, str] = {
+    "grpclab.cluster.slot": "one measurement at a time, whatever measures",
+    "grpclab.load.cluster_collection": "above 16 kB with its user",
+    "grpclab.load.cluster_load": "above 16 kB with its user",
+    "grpclab.load.cluster_rules": "above 16 kB with its user",
+    "grpclab.load.machine_parts": "pure where its user is not",
     "grpclab.profiling.perf": "a profiler is one module",
     "grpclab.analysis.claims.load_claims": "claims on calls and CPU, apart from the table that lists all claims",
     "grpclab.analysis.claims.network_claims": "claims on the network, apart from the table that lists all claims",
@@ -140,6 +145,7 @@ PASSES_JSON: dict[str, str] = {
     "calibration.verdicts": "a row of a frame",
     "cli.call_text": "writes what --json asks for",
     "cli.bench": "options of the command line, by their names",
+    "cli.bench_output": "options of the command line, by their names",
     "cli.defaults": "reads a file of options in TOML",
     "cli.layers": "options of the command line, by their names",
     "cli.options": "options of the command line, by their names",
@@ -150,6 +156,7 @@ PASSES_JSON: dict[str, str] = {
     "load.calls.outline": "an example of a request, as JSON has it",
     "load.calls.encoding": "a request in JSON, as its user writes it",
     "cli.several_calls": "the options of a command, by name",
+    "load.cluster_figures": "writes a part of bench's JSON",
     "load.core.recording": "reads and writes lines of JSON",
     "load.calls.mixed_call": "makes values of TOML or JSON",
     "load.core.failures": "writes a part of bench's JSON",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -151,3 +153,52 @@ def test_what_cannot_be_installed_is_told_in_one_line_and_leaves_nothing(tmp_pat
         environment(sys.executable, [f"till @ {(tmp_path / 'gone.whl').as_uri()}"])
     assert "\n" not in str(failed.value)
     assert not [path for path in cache.iterdir() if path.is_dir()]
+
+
+# ---- uv --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of environments, with uv on the PATH and without the variables that only pip reads."""
+    beside_us = str(Path(sys.executable).parent)
+    found = shutil.which("uv", path=os.pathsep.join([os.environ.get("PATH", os.defpath), beside_us]))
+    if found is None:
+        pytest.skip("uv is missing: pip install uv")
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", str(Path(found).parent), prepend=os.pathsep)
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "grpclab" / "environments"
+
+
+def test_uv_makes_the_same_environment_as_pip(tmp_path: Path, uv: Path) -> None:
+    made = environment(sys.executable, [wheel(tmp_path, "hpack", "99.0", "mine = 1")])
+    about = (Path(made.python).parent.parent / "pyvenv.cfg").read_text()
+    assert re.search(r"^uv = ", about, re.MULTILINE), "uv made it"
+    assert made.versions == {"hpack": "99.0"}
+    code = "import hpack, grpc; print(hpack.mine, grpc.__version__)"
+    done = subprocess.run([made.python, "-c", code], capture_output=True, text=True, check=True)
+    import grpc
+
+    assert done.stdout.split() == ["1", grpc.__version__]
+    assert [path.name for path in uv.iterdir() if path.is_dir()] == [Path(made.python).parent.parent.name]
+
+
+def test_what_uv_cannot_install_is_told_in_one_line_and_leaves_nothing(tmp_path: Path, uv: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        environment(sys.executable, ["no-such-package-of-ours==7"])
+    assert str(caught.value).startswith("invalid target.requirements=no-such-package-of-ours==7: expected packages")
+    with pytest.raises(MeasurementError) as failed:
+        environment(sys.executable, [f"till @ {(tmp_path / 'gone.whl').as_uri()}"])
+    for error in (caught.value, failed.value):
+        assert "\n" not in str(error)
+    assert not [path for path in uv.iterdir() if path.is_dir()]
+
+
+@pytest.mark.long
+def test_variables_of_pip_keep_uv_out(tmp_path: Path, uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    made = environment(sys.executable, [wheel(tmp_path, "till", "1.0", "")])
+    assert "uv = " not in (Path(made.python).parent.parent / "pyvenv.cfg").read_text()
