@@ -39,7 +39,7 @@ def _trials(plan: dict[str, Any], rps: Mapping[str, float], *, study: str, **mor
 
 @made_once
 def compare_study(*, blocks: int = 6, ratio: float = 1.25) -> MadeStudy:
-    """Two sides of ``grpclab compare``, of which B has more threads; each side answers some calls late."""
+    """Two sides of ``grpclab compare``, of which B has more threads."""
     base = TrialConfig().replace({"load.engine": "wire", "load.requests": 4000, "load.concurrency": 32})
     sides = {
         A: Side(label="4 threads", config=base.replace({"server.threads": 4})),
@@ -118,7 +118,8 @@ def hostile(made: MadeStudy, text: str) -> MadeStudy:
     manifest["versions"] = {name: f"{version}{text}" for name, version in manifest["versions"].items()}
     trials = made.trials.copy()
     spoilt = trials.index[trials["block"] == 0][:1]
-    trials.loc[spoilt, ["valid", "invalid_reason"]] = [False, f"the server died{text}"]
+    trials.loc[spoilt, "valid"] = False
+    trials.loc[spoilt, "invalid_reason"] = f"the server died{text}"
     limited = trials["configuration"] == trials["configuration"].iloc[-1]
     trials.loc[limited, "limited_by"] = f"server-cpu{text}"
     return _finished(manifest, trials)
