@@ -44,7 +44,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class ToolCase:
     """A server, the calls in flight on each connection, and the tools that are compared there."""
 
     server: str
@@ -59,10 +59,10 @@ class Case:
 
 C_SERVER, GRPC_SERVER = "nghttpd", "reference"
 SERVERS = {C_SERVER: "nghttpd, written in C", GRPC_SERVER: "the reference server of grpclab"}
-FAST = Case(server=C_SERVER, in_flight=16, tools=("wire", "h2load"))
+FAST = ToolCase(server=C_SERVER, in_flight=16, tools=("wire", "h2load"))
 """The generator is the limit. ghz does not take nghttpd's answers, which have no content type."""
-BUSY = Case(server=GRPC_SERVER, in_flight=16, tools=TOOLS)
-ALONE = Case(server=GRPC_SERVER, in_flight=1, tools=TOOLS)
+BUSY = ToolCase(server=GRPC_SERVER, in_flight=16, tools=TOOLS)
+ALONE = ToolCase(server=GRPC_SERVER, in_flight=1, tools=TOOLS)
 """Each answer comes by itself, so that no tool gains by taking several at once."""
 CASES = (FAST, BUSY, ALONE)
 
@@ -105,7 +105,7 @@ def measure(cores: CorePlan, *, rounds: int, seconds: float, seed: int) -> pd.Da
             config = TrialConfig().replace({**settings, "load.concurrency": CONNECTIONS * case.in_flight})
             engines[case] = stack.enter_context(Generator(config, targets[case.server], cpus=cpus))
 
-        def run(tool: str, case: Case, calls: int) -> Result:
+        def run(tool: str, case: ToolCase, calls: int) -> Result:
             target, each = targets[case.server], case.in_flight
             if tool == "ghz":
                 return ghz(target, described, message, calls=calls, cpus=cpus, in_flight=each)
@@ -205,12 +205,12 @@ class MedianRatio:
         return f"{qty.ratio(self.median)}{between}"
 
 
-def rows_of(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
+def rows_of(frame: pd.DataFrame, case: ToolCase) -> pd.DataFrame:
     """The rows of one case."""
     return frame[(frame["server"] == case.server) & (frame["in_flight"] == case.in_flight)]
 
 
-def ratio(frame: pd.DataFrame, column: str, to: str, case: Case) -> MedianRatio:
+def ratio(frame: pd.DataFrame, column: str, to: str, case: ToolCase) -> MedianRatio:
     """A column of the wire engine over that of another tool, round by round."""
     table = rows_of(frame, case).pivot(index="round", columns="tool", values=column)
     ratios = (table["wire"] / table[to]).to_numpy()
@@ -261,7 +261,7 @@ def body(frame: pd.DataFrame) -> list[Piece]:
     return [Table(header=header, rows=rows, label=TITLE, numeric=range(1, 5)), Paragraph(text=text)]
 
 
-def _rows(frame: pd.DataFrame, case: Case) -> list[Cells]:
+def _rows(frame: pd.DataFrame, case: ToolCase) -> list[Cells]:
     """A heading, and a row for each tool."""
     part = rows_of(frame, case)
     medians = part.groupby("tool")[["rps", "cpu_us_per_call"]].median()

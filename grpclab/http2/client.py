@@ -1,10 +1,10 @@
 """The client's side: calls out, answers in.
 
 The hot path of engine `wire` is :meth:`ClientConnection.start_calls` and :meth:`ClientConnection.recognise`, then
-:meth:`ClientConnection.on_headers` and :meth:`ClientConnection.on_data`; the rest is rare. What makes it fast: requests
-are prepared (:mod:`~grpclab.http2.prepared`), and answers like those before are recognised, many at once
-(:mod:`~grpclab.http2.fast_path`). Else header blocks are looked up by their bytes, not decoded, and a message is
-compared with the one before. A call is one small object.
+:meth:`ClientConnection.on_headers` and :meth:`ClientConnection.on_data`; the rest is rare. Requests are prepared
+(:mod:`~grpclab.http2.prepared`), and answers like those before are recognised, many at once
+(:mod:`~grpclab.http2.fast_path`). Else header blocks are looked up by their bytes, and a message is compared with the
+one before.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from grpclab.http2 import frames, messages
+from grpclab.http2 import exchange, frames, messages
 from grpclab.http2.connection import Endpoint
 from grpclab.http2.control import unpadded
-from grpclab.http2.exchange import Answer, Call, MessageCounter, Request, UsualAnswer, outcome, refusal
+from grpclab.http2.exchange import Answer, Call, MessageCounter, Request, UsualAnswer, end_alike, outcome, refusal
 from grpclab.http2.fast_path import FastPath
 from grpclab.http2.frames import (
     END_HEADERS,
     END_STREAM,
-    HEADERS,
     MAX_LIST_BYTES,
     MAX_STREAM_ID,
     ErrorCode,
@@ -70,7 +69,7 @@ class ClientConnection(Endpoint[Call]):
         self.calls: dict[int, Call] = {}
         """Open calls by stream id, oldest first."""
         self.max_streams = MAX_STREAM_ID
-        """Calls that may be open at once, as the peer says; 0 once none may be started."""
+        """Calls that may be open at once; 0 once none may be started."""
         self.draining = False
         """No new call may be started here."""
         self.arrived: list[Call] = []
@@ -84,11 +83,13 @@ class ClientConnection(Endpoint[Call]):
         self._unary = not request.server_streaming
         self._known = answers.known
         self._learns = self._unary and not watch_messages
+        self._plain_after = MAX_STREAM_ID if self._requests.watched else 0
+        """The last stream whose call may have a state, a flow, or an answer that is kept."""
         self._messages = MessageCounter(max_message_bytes)
 
     @property
     def room(self) -> int:
-        """The number of calls that may be started now; negative where the peer has lowered its limit."""
+        """The calls that may be started now; negative where the peer has lowered its limit."""
         return self.max_streams - len(self.calls)
 
     # ---- requests out ------------------------------------------------------------------------------------------
@@ -98,10 +99,11 @@ class ClientConnection(Endpoint[Call]):
         return self.start_calls((call,)) == 1
 
     def start_calls(self, calls: Sequence[Call]) -> int:
-        """Send the requests of new calls, in order, as far as there is :attr:`room`. Returns how many were started."""
+        """Send the requests of new calls, in order, as far as there is :attr:`room`. Returns how many."""
         calls = self._open(calls)
         sent = self._requests.send(calls, self.windows, self.outgoing)
         if sent < len(calls):
+            self._plain_after = max(self._plain_after, self._next_id)
             self._sender.send_whole(calls[sent:])
         return len(calls)
 
@@ -120,27 +122,25 @@ class ClientConnection(Endpoint[Call]):
         return calls
 
     def start_stream(self, call: Call, headers: bytes = b"") -> int:
-        """Open a stream for this call: the request's headers, those of a further block, no message yet.
+        """Open a stream: the request's headers, those of a further block, no message. Returns its id, 0 without room.
 
-        Returns its id; 0 where there is no :attr:`room`. Of a sequence, the next one is the call's `request`.
+        Of a sequence, the next one is the call's `request`.
         """
         if not self._open((call,)):
             return 0
         self._requests.take(call)
+        self._plain_after = max(self._plain_after, self._next_id)
         self._sender.open(call, headers, ends=False)
         return call.stream_id
 
     def send_message(self, stream_id: int, message: bytes, end: bool = False) -> None:
-        """Send a message of a stream that :meth:`start_stream` has opened; `end`: the last one.
-
-        A stream that is over takes nothing.
-        """
+        """Send a message, with `end` the last one, of a stream of :meth:`start_stream`, unless that is over."""
         call = self.calls.get(stream_id)
         if call is not None and call.flow is not None and not call.flow.ends:
             self._sender.send_message(call, call.flow, messages.prefixed(message, self._encoding), end=end)
 
     def end_stream(self, stream_id: int) -> None:
-        """End the request of a stream that :meth:`start_stream` has opened; answers may still come."""
+        """End the request of a stream of :meth:`start_stream`; answers may still come."""
         call = self.calls.get(stream_id)
         if call is not None and call.flow is not None and not call.flow.ends:
             self._sender.end(call, call.flow)
@@ -153,7 +153,7 @@ class ClientConnection(Endpoint[Call]):
         status: int = messages.CANCELLED,
         text: str = "",
     ) -> None:
-        """Give a call up: RST_STREAM with this code, and its status. What still comes for it is thrown away."""
+        """Give a call up: RST_STREAM with this code, and its status."""
         call = self.calls.get(stream_id)
         if call is not None:
             self._reset(call, code, status, text)
@@ -174,6 +174,7 @@ class ClientConnection(Endpoint[Call]):
         if call is None:
             self._stray(stream_id, idle=False)
         else:
+            self._plain_after = max(self._plain_after, stream_id)
             self._sender.grant(call, increment)
 
     def on_windows_moved(self) -> None:
@@ -189,6 +190,9 @@ class ClientConnection(Endpoint[Call]):
     def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer) -> int:
         before, after, trailers = sample
         calls, events, number = self.calls, self._events, 0
+        if after == _OVER and before == _NOTHING and len(stream_ids) > 1 and min(stream_ids) > self._plain_after:
+            self._idle.number = 0
+            return end_alike(calls, stream_ids, trailers, events)
         for stream_id in stream_ids:
             call = calls.get(stream_id)
             if call is None or call.state != before or call.kept or (call.flow is not None and call.flow.incomplete):
@@ -196,6 +200,7 @@ class ClientConnection(Endpoint[Call]):
             number += 1
             if after == _BEGUN:
                 call.state = after
+                self._plain_after = max(self._plain_after, stream_id)
                 continue
             del calls[stream_id]
             call.status = 0
@@ -209,13 +214,7 @@ class ClientConnection(Endpoint[Call]):
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> UsualAnswer | None:
         if not self._learns or not self._events or not self.blocks.decoder.is_independent:
             return None
-        call = self._events[-1]
-        if call.encoding:  # each of these is looked at, so that it is counted
-            return None
-        # Had some of its DATA come before, these bytes would not stand for a whole message.
-        if call.stream_id != stream_id or call.status != messages.OK or call.unreturned != data_bytes:
-            return None
-        return UsualAnswer(_NOTHING if kind == HEADERS else _BEGUN, _OVER, call.trailers)
+        return exchange.usual_answer(self._events[-1], kind, stream_id, data_bytes)
 
     def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
         answer = self._known.get(body)
@@ -235,6 +234,7 @@ class ClientConnection(Endpoint[Call]):
         action, after = transition
         if action is AnswerAction.BEGIN:
             call.state = after
+            self._plain_after = max(self._plain_after, stream_id)
             if answer.encoding != "identity":
                 call.agreed = answer.encoding
             elif self._learns and body in self._known:
@@ -250,7 +250,7 @@ class ClientConnection(Endpoint[Call]):
             raise refusal(stream_id, answer)
 
     def on_long_block(self, flags: int, stream_id: int) -> None:
-        """More headers than are taken: the end of that call alone, since no later block depends on it."""
+        """More headers than are taken: the end of that call alone."""
         text = str(HeaderListError())
         if not self.blocks.decoder.is_independent:
             raise ProtocolError(ErrorCode.COMPRESSION_ERROR, text, stream_id)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from grpclab.http2 import messages
 from grpclab.http2.flow_control import Flow
-from grpclab.http2.frames import ErrorCode
+from grpclab.http2.frames import HEADERS, ErrorCode
 from grpclab.http2.headers import HeaderList
 from grpclab.http2.messages import MessageError, MessageReader
 from grpclab.http2.protocol_errors import StreamError
@@ -194,6 +194,37 @@ class UsualAnswer(NamedTuple):
     after: int
     """Its state then."""
     trailers: HeaderList
+
+
+def usual_answer(call: Call, kind: int, stream_id: int, data_bytes: int) -> UsualAnswer | None:
+    """What the frames mean with which a call has ended; None where they may not stand for others.
+
+    The first of them is of type `kind`; their stream, and the bytes of DATA among them, are given.
+    """
+    if call.encoding:  # each of these is looked at, so that it is counted
+        return None
+    # Had some of its DATA come before, these bytes would not stand for a whole message.
+    if call.stream_id != stream_id or call.status != messages.OK or call.unreturned != data_bytes:
+        return None
+    before = NOTHING if kind == HEADERS else int(AnswerState.BEGUN)
+    return UsualAnswer(before, int(AnswerState.OVER), call.trailers)
+
+
+def end_alike(calls: dict[int, Call], stream_ids: Iterable[int], trailers: HeaderList, ended: list[Any]) -> int:
+    """End calls whose whole answer is one message with status OK, as far as each in turn is one of the open `calls`.
+
+    Those that have ended follow the `ended`; returns how many they are.
+    """
+    before = len(ended)
+    try:
+        for call in map(calls.pop, stream_ids):
+            call.status = 0
+            call.messages = 1
+            call.trailers = trailers
+            ended.append(call)
+    except KeyError:  # of a stream that is not open
+        pass
+    return len(ended) - before
 
 
 class MessageCounter:

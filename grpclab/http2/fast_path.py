@@ -8,15 +8,16 @@ has made of the stream that was learnt.
 
 from __future__ import annotations
 
+import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from grpclab.http2.frames import DATA, END_HEADERS, HEADER_BYTES, HEADERS, frame_start, unpack_header
 
 LEARN_EVERY: Final = 16
 """Every so many unusual exchanges one is learnt: where they all differ, the attempt must cost nothing."""
-MOST_AT_ONCE: Final = 1_024
+MOST_AT_ONCE: Final = 128
 """So many streams are compared at once at most."""
 
 Sample = TypeVar("Sample")
@@ -65,11 +66,9 @@ class UsualFrames(Generic[Sample]):
         start = pieces[0]
         while not data.startswith(start, at + (number - 1) * size):
             number >>= 1  # to 1 at last: there it starts
-        names = [data[place : place + 4] for place in range(at + 5, at + number * size, size)]
-        same = _same(data, at, b"".join([name.join(pieces) for name in names]), size)
-        taken = 0
-        if same:
-            taken = side.recognise(struct.unpack(f">{same}I", b"".join(names[:same])), self.sample)
+        names, ids = _id_readers(size, number)
+        same = _same(data, at, b"".join([name.join(pieces) for name in names(data, at)]), size)
+        taken = side.recognise(ids(data, at)[:same], self.sample) if same else 0
         # Where many are not recognised, no more than twice as many as are have been compared.
         self.at_once = min(2 * self.at_once, MOST_AT_ONCE) if taken == number else max(2, taken)
         return taken
@@ -131,6 +130,17 @@ class FastPath(Generic[Sample]):
         """Recognise nothing until something is learnt."""
         self.usual.clear()
         self._learnt.clear()
+
+
+_Reader = Callable[[bytes, int], tuple[Any, ...]]
+
+
+@functools.lru_cache(maxsize=512)
+def _id_readers(size: int, number: int) -> tuple[_Reader, _Reader]:
+    """What reads the stream ids of so many sequences of `size` bytes at an offset: as bytes, and as numbers."""
+    rest = size - HEADER_BYTES
+    as_bytes, as_numbers = (struct.Struct(">" + f"5x{kind}{rest}x" * number) for kind in ("4s", "I"))
+    return as_bytes.unpack_from, as_numbers.unpack_from
 
 
 def _same(data: bytes, at: int, expected: bytes, size: int) -> int:

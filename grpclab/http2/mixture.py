@@ -38,7 +38,7 @@ class MixedRequests:
         turns: Iterator[tuple[int, bytes, bytes]],
         watch: Callable[[Any], None] | None = None,
     ) -> None:
-        self._turns, self._watch = turns, watch
+        self._turns, self._watch, self.watched = turns, watch, watch is not None
         self._blocks = RequestHeaders(*(one.headers(user_agent) for one in requests))
         self._starts: dict[tuple[int, int], tuple[bytes, bytes]] = {}  # by request and size: the bytes around the id
         self._number, self._block = 0, b""  # of the call that was taken last

@@ -21,6 +21,10 @@ from grpclab.http2.protocol_errors import FloodCounter
 class Requests(Protocol):
     """The requests of one connection."""
 
+    @property
+    def watched(self) -> bool:
+        """Whether someone is told of each call, and may let its answer be kept."""
+
     def send(self, calls: Sequence[Call], windows: SendWindows, outgoing: list[bytes]) -> int:
         """Send the requests of these calls, which have their stream ids. Returns how many of them, from the first, were
         sent: no more than are prepared and fit into the connection's window.
@@ -43,6 +47,7 @@ class SameRequest:
     """One request for all calls: the bytes are the same but for the stream id."""
 
     __slots__ = ("_headers", "_message", "_pieces")
+    watched = False
 
     def __init__(self, request: Request, user_agent: str) -> None:
         self._headers = RequestHeaders(request.headers(user_agent))
@@ -102,7 +107,7 @@ class RequestSequence:
     ) -> None:
         self._shared = RequestHeaders(request.headers(user_agent))
         self._requests, self._further = requests, headers
-        self._watch = watch
+        self._watch, self.watched = watch, watch is not None
         self._looks_at_calls = remember or watch is not None
         self._start = b""  # of the HEADERS frame, where each call's is the same
         self._middles: dict[int, bytes] = {}  # by the length of a request: the header block, and the start of its DATA

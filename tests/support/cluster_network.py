@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from grpclab.system.temporary import TemporaryFolder
+
 SCHEDULER_ADDRESS, SERVER_ADDRESS = "10.203.78.1", "10.203.78.250"
 PORT = 50051
 OTHER_CLOCK = """
@@ -36,6 +38,8 @@ class ClusterNetwork:
     workers: Sequence[str]
     server: str
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    folder: Path = Path("/tmp")
+    """What Dask keeps on disk lies in it."""
     scheduler: str = ""
     """The scheduler's address."""
 
@@ -52,7 +56,12 @@ class ClusterNetwork:
         if namespace is not None:
             command = ["nsenter", f"--net=/run/netns/{namespace}", *command]
         self.processes[name] = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,
+            env={**os.environ, "DASK_TEMPORARY_DIRECTORY": str(self.folder)},
         )
 
     def served(self) -> int:
@@ -111,6 +120,7 @@ def cluster_network(workers: int, *, clock_s: float = 0.0) -> Iterator[ClusterNe
             ip("-n", name, "address", "add", f"{address}/24", "dev", "cable")
             for device in ("lo", "cable"):
                 ip("-n", name, "link", "set", device, "up")
+        network.folder = stack.enter_context(TemporaryFolder())
         stack.callback(_end, network)
         port = _free_port()
         network.scheduler = f"tcp://{SCHEDULER_ADDRESS}:{port}"

@@ -54,6 +54,14 @@ class Gate:
             self.admitted += 1
         return True
 
+    def admit_batch(self, now: float, calls: int) -> int:
+        """Return how many of so many calls may start at `now`; counts them like :meth:`admit`."""
+        if self.requests is not None or self.closed or (self.closes_at is not None and now >= self.closes_at):
+            return sum(itertools.takewhile(bool, (self.admit(now) for _ in range(calls))))
+        if self.opens_at <= now < self.counts_until:
+            self.admitted += calls
+        return calls
+
     @property
     def full(self) -> bool:
         """Return whether every call of a window of `requests` has started."""
@@ -93,6 +101,9 @@ class SuppliedGate(Gate):
         admitted = super().admit(now)
         self.started += admitted
         return admitted
+
+    def admit_batch(self, now: float, calls: int) -> int:
+        return sum(itertools.takewhile(bool, (self.admit(now) for _ in range(calls))))
 
 
 def share(total: int, parts: int) -> list[int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -48,7 +48,7 @@ def _call_type(*, residence: bool, mixed: bool) -> np.dtype[np.void]:
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """Calls in the order in which they ended. Seconds, on the workers' common clock."""
+    """Calls in the order in which they ended. Seconds on the workers' common clock."""
 
     start_s: Floats
     """(n,) When the caller began; in an open loop, when it was planned to."""
@@ -64,17 +64,17 @@ class Records:
     message_s: Floats = field(default_factory=lambda: np.zeros(0))
     """(m,) Of each message of a stream: since the one before it; of the first, since its call's `start_s`."""
     message_start_s: Floats = field(default_factory=lambda: np.zeros(0))
-    """(m,) `start_s` of the call that the message belongs to."""
+    """(m,) `start_s` of the call of the message."""
     message_first: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
     """(m,) Whether it is the first of its call."""
     message_age_s: Floats = field(default_factory=lambda: np.zeros(0))
     """(m,) Since its call's `start_s`; NaN: unknown."""
     message_reply_s: Floats = field(default_factory=lambda: np.zeros(0))
-    """(m,) Since the client sent the last message before it; NaN where the client streams nothing."""
+    """(m,) Since the client sent the last message; NaN where it streams nothing."""
     sent_start_s: Floats = field(default_factory=lambda: np.zeros(0))
-    """(k,) `start_s` of each call whose client streams, and has begun to."""
+    """(k,) `start_s` of each call whose client has begun to stream."""
     sent_messages: Floats = field(default_factory=lambda: np.zeros(0))
-    """(k,) The messages that the client has sent in it."""
+    """(k,) The messages that the client sent in it."""
     calls: int = 0
     """The number of calls in the mix; 0 where one call is made always."""
     call: Codes | None = None
@@ -106,7 +106,7 @@ class Records:
         return self.part(self.call == number, self.message_call == number, self.sent_call == number)
 
     def part(self, calls: Mask, messages: Mask, sent: Mask) -> Records:
-        """Return some of the calls, of the messages that came, and of the calls whose client streams."""
+        """Return some of the calls, of the messages, and of the calls whose client streams."""
         masks = {"message": messages, "sent": sent}
         columns: Mapping[str, Any] = {
             name: None if column is None else column[masks.get(name.partition("_")[0], calls)]
@@ -147,7 +147,7 @@ def remove(path: Path) -> None:
 
 
 def _beside(path: Path, suffix: str = ".messages") -> Path:
-    """The path of another table: of the messages that came, or of the numbers of those that were sent."""
+    """The path of another table: of the messages, or of the numbers of those that were sent."""
     return path.with_suffix(suffix)
 
 
@@ -160,8 +160,8 @@ def _mapped(path: Path, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
 class Recorder:
     """Takes calls as they end. Without a path they are only counted.
 
-    :meth:`record` is on the engines' hot path: four appends of numbers to arrays, no object is kept. Engines call
-    :meth:`flush_full` now and then.
+    :meth:`record` is on the hot path: four appends to arrays, no object is kept. Engines call :meth:`flush_full` now
+    and then.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class Recorder:
         self.failures = FailureLog() if failures is None else failures
         """The texts of the calls that failed."""
         self.failure = ""
-        """Why records cannot be written; calls are only counted from then on."""
+        """Why records cannot be written; calls are only counted then."""
         self.encodings: dict[str, int] = {}
         """Successful calls of the window whose answers were compressed, by encoding."""
         self.answers = AnswerLog()
@@ -221,11 +221,15 @@ class Recorder:
         self.lates.append(late_s)
         self.statuses.append(status)
 
-    def never_sent(self, planned: Floats, now: float, numbers: Iterator[int] | None = None) -> None:
-        """Record calls that were due and have not been sent by `now`: NOT_ENDED, and as late as they took.
+    def record_batch(self, starts_s: Sequence[float], end_s: float) -> None:
+        """Record calls that succeeded at the same moment; none was late."""
+        self.starts.extend(starts_s)
+        self.latencies.extend([end_s - start_s for start_s in starts_s])
+        self.lates.frombytes(bytes(8 * len(starts_s)))
+        self.statuses.frombytes(bytes(len(starts_s)))
 
-        `numbers`: of the calls of a mix that would have been sent.
-        """
+    def never_sent(self, planned: Floats, now: float, numbers: Iterator[int] | None = None) -> None:
+        """Record calls that were due and not sent by `now`: NOT_ENDED, as late as they took; `numbers`: in the mix."""
         if not len(planned):
             return
         self.flush()
@@ -240,25 +244,24 @@ class Recorder:
         self.flush()
 
     def residence(self, seconds: float) -> None:
-        """Note the time inside the server of the call that is recorded next; NaN: unknown."""
+        """Note the time inside the server of the call recorded next; NaN: unknown."""
         self._residences.append(seconds)
 
     def call(self, number: int) -> None:
-        """Note which call of the mix the one is that is recorded next."""
+        """Note which call of a mix is recorded next."""
         self._calls.append(number)
 
     def message(self, now: float, before_s: float, start_s: float, sent_s: float = math.nan, call: int = 0) -> None:
-        """Record a message of a stream; the one before it came at `before_s`: 0 for the first.
+        """Record a message of a stream; the one before it came at `before_s`, 0 for the first.
 
-        `start_s` is its call's, which separates window and warm-up, and `call` its number in the mix; at `sent_s` the
-        client has sent the last message before it, where it streams.
+        `start_s` and `call`, a number in the mix, are its call's; at `sent_s` its client has sent the last message.
         """
         self._messages.extend((start_s, now - (before_s or start_s), now - start_s, now - sent_s))
         self._firsts.append(not before_s)
         self._message_calls.append(call)
 
     def sent(self, start_s: float, messages: int, call: int = 0) -> None:
-        """Record the messages that the client has sent in a call that is over; `call`: in the mix."""
+        """Record the messages that the client has sent in a call that is over."""
         self._sent.extend((start_s, messages, call))
 
     def encoded(self, encoding: str) -> None:
@@ -266,7 +269,7 @@ class Recorder:
         self.encodings[encoding] = self.encodings.get(encoding, 0) + 1
 
     def recent(self, calls: int) -> Floats:
-        """The latencies of the last `calls` calls, as far as they are still in memory: some thousands."""
+        """The latencies of the last `calls` calls in memory: some thousands."""
         buffered = np.array(self.latencies, dtype=np.float64)
         latest: Floats = np.concatenate([self._last_chunk, buffered])
         return latest[max(0, len(latest) - calls) :]
@@ -285,7 +288,7 @@ class Recorder:
     def written(self, first: int) -> npt.NDArray[np.void]:
         """Write the rest; return the calls from number `first` on: columns start_s, latency_s, late_s, status.
 
-        Raises StorageError if not everything could be written.
+        Raises StorageError where that fails.
         """
         self.flush()
         if self.failure:
@@ -295,7 +298,7 @@ class Recorder:
         return rows
 
     def close(self) -> None:
-        """Write the rest. Raises StorageError if not everything could be written."""
+        """Write the rest. Raises StorageError where that fails."""
         self.flush()
         for file in self._files.values():
             file.close()

@@ -12,6 +12,7 @@ from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Call
 from grpclab.http2.frames import ErrorCode
+from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED
 from grpclab.http2.mixture import MixedConnection
 from grpclab.load.core.traffic import TrafficCounter, goaway_text
 from grpclab.load.engines.connection_settings import ConnectionSettings
@@ -55,6 +56,26 @@ class WireCall(Call):
     """Which call of a mix it is; unknown before its request was taken."""
     block: bytes = b""
     """The block of its metadata that differs from call to call, likewise."""
+
+
+def new_calls(number: int, started: float) -> list[WireCall]:
+    """So many calls, whose callers all begin at the same moment."""
+    calls = []
+    for _ in range(number):
+        call = WireCall()
+        call.started = started
+        calls.append(call)
+    return calls
+
+
+def status_in_time(call: WireCall, now: float, deadline_s: float | None) -> int:
+    """The status of a call that has failed.
+
+    A server resets with CANCEL what it gives up at the call's deadline; where that has passed here too, the status is
+    DEADLINE_EXCEEDED, as in C-core.
+    """
+    passed = deadline_s is not None and now - call.started - call.late >= deadline_s
+    return DEADLINE_EXCEEDED if call.status == CANCELLED and passed else call.status
 
 
 class Owner(Protocol):

@@ -2,8 +2,8 @@
 
 The hot path is one page: ``Http2Protocol.data_received`` (http2_protocol.py) hands a batch of bytes to
 ``ClientConnection.receive`` and the calls that ended in it to :meth:`WireEngine._closed_loop` or
-:meth:`WireEngine._open_loop` here. The clock is read once for each batch, which is when its bytes were there; requests
-that follow are collected and written at once.
+:meth:`WireEngine._open_loop` here. The clock is read once for each batch: requests that follow are written at
+once.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import asyncio
 import contextlib
 import itertools
 import math
+import operator
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from grpclab.factors.config import TrialConfig
 from grpclab.http2.headers import residence_s
-from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED, error_details
+from grpclab.http2.messages import error_details
 from grpclab.http2.peer_settings import PeerSettings
 from grpclab.load.calls.answer_watch import AnswerWatch
 from grpclab.load.calls.method import CallSpec
@@ -28,7 +29,7 @@ from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.engines.connection_settings import connection_settings, encoding_of, first_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
-from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall
+from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall, new_calls, status_in_time
 from grpclab.load.engines.loops import WantedCallers, record_never_sent
 from grpclab.load.engines.pool import LOOK_AT_ONE_S, ConnectionPool
 from grpclab.load.engines.reconnecting import ReconnectingConnection
@@ -38,9 +39,12 @@ from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
 
 TURN_S = 0.02
-"""After so long without a turn of the event loop, servers that send without pause are not read until there was one."""
+"""After so long without a turn of the event loop, servers that send without pause are not read."""
 BATCH = 64
 """The number of late calls that are sent before answers are read again."""
+MANY = 6
+"""The fewest answers that are cheaper to record together than one by one."""
+status_of = operator.attrgetter("status")
 
 
 class WireEngine:
@@ -85,7 +89,7 @@ class WireEngine:
             attach=self._listen,
             clock=clock,
         )
-        # Of the running window:
+        # Of the window:
         self._recorder = Recorder(None)
         self._gate = Gate(opens_at=math.inf)
         self._handle: Handler = self._closed_loop
@@ -115,6 +119,18 @@ class WireEngine:
     def _closed_loop(self, connection: ReconnectingConnection, ended: list[WireCall]) -> None:
         """Record calls that ended; each of their callers calls again."""
         now = self._clock()
+        if len(ended) >= MANY and not any(map(status_of, ended)):
+            self._recorder.record_batch([over.started for over in ended], now)
+            following = new_calls(self._gate.admit_batch(now, len(ended)), now)
+        else:
+            following = self._one_by_one(ended, now)
+        self._running -= len(ended) - len(following)
+        connection.submit(following)
+        if not self._running:
+            self._finish()
+
+    def _one_by_one(self, ended: list[WireCall], now: float) -> list[WireCall]:
+        """Record calls that ended; returns those that follow."""
         record, admit = self._recorder.record, self._gate.admit
         following = []
         for over in ended:
@@ -125,13 +141,10 @@ class WireEngine:
                 call = WireCall()
                 call.started = now
                 following.append(call)
-        self._running -= len(ended) - len(following)
-        connection.submit(following)
-        if not self._running:
-            self._finish()
+        return following
 
     def _open_loop(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
-        """Record calls that ended; all that follows is room for calls that waited for the bound."""
+        """Record calls that ended; calls that waited for the bound may follow."""
         now = self._clock()
         record = self._recorder.record
         for call in ended:
@@ -145,7 +158,7 @@ class WireEngine:
             self._send_due()
 
     def _send_due(self) -> None:
-        """Open loop: send what is due, however late; then wait for the next time, or for room."""
+        """Send what is due, however late; then wait for the next time, or for room."""
         now = self._clock()
         if self._full:
             self._full, self._full_until = False, now
@@ -176,7 +189,7 @@ class WireEngine:
     # ---- the other ways a call can be looked at ----------------------------------------------------------------
 
     def _refilling(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
-        """Record calls that ended in a closed loop whose callers change, or have a connection for each call."""
+        """Record calls that ended where callers change, or have a connection for each call."""
         now = self._clock()
         for call in ended:
             if call.status:
@@ -186,7 +199,7 @@ class WireEngine:
         self._fill(now)
 
     def _fill(self, ended_at: float | None = None) -> None:
-        """Start calls until as many are in flight as are wanted: at `ended_at`, or now."""
+        """Start calls until as many are in flight as wanted: at `ended_at`, or now."""
         used = []
         while self._running < self._wanted.number:
             started = self._clock() if ended_at is None else ended_at
@@ -203,20 +216,14 @@ class WireEngine:
             self._finish()
 
     def _note_failure(self, call: WireCall, now: float) -> None:
-        """Note the text of a call that failed; one that was cancelled as planned has not.
-
-        A server resets with CANCEL what it gives up at the call's deadline; where that has passed here too, the
-        status is DEADLINE_EXCEEDED, as in C-core.
-        """
+        """Note the text of a call that failed; one that was cancelled as planned has not."""
         if call.status == ENDED_BY_CLIENT:
             return
-        deadline_s = self._client.deadline_s
-        if call.status == CANCELLED and deadline_s is not None and now - call.started - call.late >= deadline_s:
-            call.status = DEADLINE_EXCEEDED
+        call.status = status_in_time(call, now, self._client.deadline_s)
         self._recorder.failures.note(call.status, call.text, call.started, now, error_details(call.trailers))
 
     def _looking(self, handle: Handler) -> Handler:
-        """Wrap `handle`: look into the answers first, note the reference server's own account of each, and its turn."""
+        """Wrap `handle`: first look into the answers, and note the reference server's account of each, and its turn."""
 
         def looked(connection: ReconnectingConnection, ended: list[WireCall]) -> None:
             if self._answers.active:
@@ -232,7 +239,7 @@ class WireEngine:
         return looked
 
     def _note_encoded(self, calls: list[WireCall]) -> None:
-        """Count the answers of the window that were compressed."""
+        """Count the compressed answers of the window."""
         for call in calls:
             if call.encoding and call.status == OK and self._gate.counts(call.started):
                 self._recorder.encoded(call.encoding)
@@ -283,7 +290,7 @@ class WireEngine:
 
     @contextlib.contextmanager
     def _window(self, gate: Gate, recorder: Recorder, handle: Handler) -> Iterator[asyncio.Future[None]]:
-        """Serve this window until its last call has ended, when the future is done."""
+        """Serve this window; the future is done when its last call has ended."""
         self._gate, self._recorder, self._running = gate, recorder, 0
         looks = self._residence or self._answers.active or self._turns.mixed
         self._handle = self._streams.ending(self._looking(handle) if looks else handle)
@@ -308,10 +315,7 @@ class WireEngine:
             self._finished.set_result(None)
 
     def _after_reading(self, protocol: Http2Protocol) -> None:
-        """Keep timers on time while servers send without a pause: run our own, and give the others a turn.
-
-        uvloop reads a connection up to 32 times in a row, and each of them, before it looks at the time.
-        """
+        """Keep timers on time while servers send without a pause: uvloop reads each up to 32 times first."""
         now = self._clock()
         if now >= self._look_at:
             assert self._timer is not None
@@ -334,7 +338,7 @@ class WireEngine:
             protocol.resume()
 
     def _look(self) -> None:
-        """Look after deadlines, keepalive, outages and records now and then, so that no call pays for them."""
+        """Look after deadlines, keepalive, outages and records now and then."""
         now = self._clock()
         self._look_at = math.inf  # not again from within
         self._recorder.flush_full()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpclab.load.core.gate import Gate, share
+from grpclab.load.core.budget import Budget, RationedGate
+from grpclab.load.core.gate import Gate, SuppliedGate, share
+from grpclab.system.allowance import Allowance
 
 
 def test_calls_of_a_tail_are_admitted_and_not_counted() -> None:
@@ -74,3 +78,37 @@ def test_shares_are_whole_complete_and_as_equal_as_can_be(total: int, parts: int
     assert len(shares) == parts
     assert max(shares) - min(shares) <= 1
     assert shares == sorted(shares, reverse=True)
+
+
+MOMENTS = st.integers(min_value=0, max_value=12)
+BATCHES = st.lists(st.tuples(MOMENTS, st.integers(min_value=1, max_value=5)), min_size=1, max_size=8).map(sorted)
+
+
+@given(
+    batches=BATCHES,
+    bounds=st.fixed_dictionaries(
+        {
+            "opens_at": MOMENTS,
+            "closes_at": st.none() | MOMENTS,
+            "requests": st.none() | st.integers(min_value=1, max_value=6),
+            "counts_until": MOMENTS,
+        }
+    ),
+    kind=st.sampled_from(["any", "supplied", "rationed"]),
+)
+def test_a_batch_is_admitted_like_its_calls_one_by_one(
+    batches: list[tuple[int, int]], bounds: dict[str, Any], kind: str
+) -> None:
+    def gate() -> Gate:
+        if kind == "any":
+            return Gate(**bounds)
+        if kind == "supplied":
+            return SuppliedGate(**bounds, supply=4)
+        return RationedGate(**bounds, budget=Budget(Allowance(rate_rps=2, calls=7, time_s=20), ends_at=10))
+
+    together, one_by_one = gate(), gate()
+    for now, calls in batches:
+        assert together.admit_batch(now, calls) == sum(one_by_one.admit(now) for _ in range(calls))
+    assert (together.admitted, together.full) == (one_by_one.admitted, one_by_one.full)
+    if isinstance(together, SuppliedGate) and isinstance(one_by_one, SuppliedGate):
+        assert together.started == one_by_one.started

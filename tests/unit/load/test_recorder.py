@@ -222,3 +222,15 @@ def test_removed_files_stay_readable_for_whoever_has_loaded_them(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
     assert records.start_s.tolist() == [1.0]
     assert records.message_s.tolist() == [0.5]
+
+
+def test_calls_that_succeed_together_are_recorded_like_one_by_one(tmp_path: Path) -> None:
+    one_by_one, together = Recorder(tmp_path / "one.calls"), Recorder(tmp_path / "all.calls")
+    starts = [0.25, 0.5, 0.75, 0.1]
+    for start in starts:
+        one_by_one.record(start, 1.0, OK)
+    together.record_batch(starts, 1.0)
+    assert (together.calls, together.errors) == (len(starts), 0)
+    for recorder in (one_by_one, together):
+        recorder.close()
+    assert (tmp_path / "one.calls").read_bytes() == (tmp_path / "all.calls").read_bytes()
