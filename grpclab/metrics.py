@@ -149,6 +149,7 @@ _IDENTITY = _of(
     ("block", "count", "number of the pass over all configurations", "", ""),
     ("order", "count", "position of the trial in its block or group", "", ""),
     ("group", "count", "number of the group in which the trial was measured, if the study has groups", "", ""),
+    ("machine", "text", "machine of the cluster that measured the trial, if there is one", "", ""),
     ("started_at", "text", "when the trial started, in UTC", "", ""),
     ("valid", "yes or no", "whether the trial counts", "", ""),
     ("invalid_reason", "text", "why the trial does not count", "", ""),

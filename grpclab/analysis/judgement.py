@@ -21,6 +21,7 @@ from grpclab.analysis.claims.claim import listing
 from grpclab.analysis.disagreement import Judged, disagreement_note
 from grpclab.analysis.inference.edition import Rules, rules_of
 from grpclab.analysis.inference.pairing import trials_of_pair
+from grpclab.analysis.inference.random_effects import machines_note
 from grpclab.analysis.inference.ratios import column, consolidated, fewest_blocks, holm, numbers, valid_trials
 from grpclab.analysis.inference.stability import block_apart, drift_warning
 from grpclab.analysis.inference.validity import (
@@ -249,6 +250,7 @@ def _warnings(
         _blocks_warning(plan, headline),
         drift_warning(connected, headline.delta),
         _block_apart(headline, trials),
+        machines_note(headline.by_machine, headline.between_machines if headline.over_machines else None),
         _bound(headline, trials),
         _bounds_warning(comparisons),
         client_note(name for name in names if CLIENT in limits_of(trials, name)),

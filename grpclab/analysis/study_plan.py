@@ -400,9 +400,9 @@ class PlannedGroup:
 class StudyPlan:
     """What a study measures and compares.
 
-    `metric` is the metric of the headline, and `delta` the smallest effect of interest, as a share. The configurations
-    in `profiled` are profiled after their windows, in the first `profiled_blocks` blocks. A plan without `groups` is
-    from the first edition: its trials are measured one after the other.
+    `metric` is that of the headline, and `delta` the smallest effect of interest, as a share. Those in
+    `profiled` are profiled after their windows, in the first `profiled_blocks` blocks. Without `groups`, trials
+    run one after the other (first edition). `on_machines`: on a cluster.
     """
 
     blocks: int = always(0)
@@ -430,6 +430,7 @@ class StudyPlan:
     replication: PlannedReplication = field(default_factory=PlannedReplication)
     groups: tuple[PlannedGroup, ...] = ()
     features: tuple[PlannedFeature, ...] = ()
+    on_machines: bool = False
 
     @property
     def tests_claims(self) -> bool:

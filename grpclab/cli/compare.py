@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grpclab.cli import target_options
@@ -11,6 +12,7 @@ from grpclab.cli.comparison_options import (
     block_flags,
     blocks_given,
     call_group,
+    cluster_flag,
     factors_given,
     pair_options,
     placement_flags,
@@ -48,7 +50,7 @@ _MEASURED = (
     *("call", "data", "data_file", "data_format", "data_order", "data_repeat", "check", "ignore_fields"),
     *("metadata", "metadata_file", "proto", "protoset", "proto_path"),
     *("requests", "duration", "warmup", "concurrency", "engine", "deadline", "rate", "arrival", "connections"),
-    *("blocks", "budget", "plan", "exclusive", "seed", "study", "start_timeout"),
+    *("blocks", "budget", "plan", "exclusive", "seed", "study", "start_timeout", "cluster"),
     *(*target_options.SECURITY, *target_options.REMOTE),
 )
 """What is measured, and how."""
@@ -99,7 +101,11 @@ def run(options: Options) -> int:
     else:
         _refuse_one_stored(words, stored)
         _refuse(options, ("allow_mixed",), "it applies only to two stored results, so remove it")
-        servers = target_options.allowed({name: _server(options, name) for name in SIDES}, options)
+        servers = {name: _server(options, name) for name in SIDES}
+        if not options.cluster:  # with a cluster, the permission is about its scheduler
+            servers = target_options.allowed(servers, options)
+        elif options.plan:
+            raise UsageError("--plan cannot be combined with --cluster: its pilot is measured on this machine")
         own = [server.target for server in servers.values() if not isinstance(server, str)]
         _refuse_unused(options, own)
         given_s = options.start_timeout
@@ -112,8 +118,7 @@ def run(options: Options) -> int:
         if options.plan:
             _refuse(options, ("json", "junit"), "--plan produces no result")
     with needs_extra("study"):
-        from grpclab.load.calls.payloads import PAYLOAD_FOLDER
-        from grpclab.study import comparing, pilot
+        from grpclab.study import comparing
         from grpclab.study.stored_comparison import compare_stored
     tell_encoding(quiet=options.quiet)
     if not sides:
@@ -123,38 +128,59 @@ def run(options: Options) -> int:
         same = [line] if (line := same_commit(sides)) else []
         for line in () if options.quiet else (*same, *idle_lines(sides, given)):
             print(f"grpclab: {line}", file=sys.stderr)
-        # All blocks send the same requests.
-        with PAYLOAD_FOLDER.in_use(), trial_lines(silent=options.quiet or options.json == "-") as say:
-            if options.plan:
-                pilot.estimate_comparison(
-                    sides,
-                    blocks=blocks,
-                    delta=delta,
-                    seed=seed,
-                    write=print,
-                    progress=say,
-                    start_timeout_s=timeout_s,
-                    exclusive=options.exclusive,
-                    budget_s=budget_s,
-                )
-                return 0
-            running = comparing.prepare(
-                sides,
-                blocks=blocks,
-                delta=delta,
-                seed=seed,
-                study=study,
-                write=say,
-                again=options.command_line,
-                start_timeout_s=timeout_s,
-                exclusive=options.exclusive,
-                budget_s=budget_s,
-            )
-            say(running.heading)
-            running.run(say)
-        result = comparing.judge(running)
+        asked = _Asked(blocks=blocks, delta=delta, seed=seed, start_timeout_s=timeout_s, budget_s=budget_s, study=study)
+        if options.plan:
+            _estimate(options, sides, asked)
+            return 0
+        result = _measured(options, sides, asked)
     code = comparing.EXIT_CODES[result.verdict]
     return _show(result, options, 0 if result.verdict == "inconclusive" and options.allow_inconclusive else code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """How much is measured, and under which name."""
+
+    blocks: int | None
+    delta: float
+    seed: int
+    start_timeout_s: float | None
+    budget_s: float | None
+    study: str | None
+
+
+def _estimate(options: Options, sides: Mapping[str, Side], asked: _Asked) -> None:
+    """Measure a pilot, and print what it says."""
+    from grpclab.load.calls.payloads import PAYLOAD_FOLDER
+    from grpclab.study import pilot
+
+    known = {name: value for name, value in vars(asked).items() if name != "study"}
+    with PAYLOAD_FOLDER.in_use(), trial_lines(silent=options.quiet or options.json == "-") as say:
+        pilot.estimate_comparison(sides, **known, write=print, progress=say, exclusive=options.exclusive)
+
+
+def _measured(options: Options, sides: Mapping[str, Side], asked: _Asked) -> CompareResult:
+    """Measure the comparison, here or on a cluster."""
+    from grpclab.load.calls.payloads import PAYLOAD_FOLDER
+    from grpclab.study import comparing
+    from grpclab.study.spread_blocks import block_machines
+
+    with (
+        PAYLOAD_FOLDER.in_use(),
+        block_machines(options.cluster, allow_remote=bool(options.allow_remote)) as machines,
+        trial_lines(silent=options.quiet or options.json == "-") as say,
+    ):
+        running = comparing.prepare(
+            sides,
+            **vars(asked),
+            write=say,
+            again=options.command_line,
+            exclusive=options.exclusive,
+            machines=machines,
+        )
+        say(running.heading)
+        running.run(say)
+    return comparing.judge(running)
 
 
 def _show(result: CompareResult, options: Options, code: int) -> int:
@@ -302,6 +328,7 @@ def _groups() -> list[OptionGroup]:
                 metavar="NAME",
                 help="folder under results/; run the same command again to resume an interrupted comparison",
             ),
+            cluster_flag(),
             Flag("--allow-inconclusive", switch=True, help="exit with code 0 even if the verdict is inconclusive"),
             Flag("--allow-mixed", switch=True, help="accept results from different machines or versions"),
             Flag("--json", metavar="FILE", help="write the verdict as JSON; use - for standard output"),

@@ -103,6 +103,16 @@ def call_group() -> OptionGroup:
     return OptionGroup(title="the call", members=[*call_options(), ignore])
 
 
+def cluster_flag() -> Flag:
+    """The option of the machines that measure the blocks."""
+    return Flag(
+        "--cluster",
+        metavar="ADDRESS|local:N",
+        help="measure the blocks on the machines of a Dask cluster, each block on one of them: the address of its "
+        "scheduler, or local:N for N workers on this machine (docs/cluster.md)",
+    )
+
+
 def block_flags(*, budget: str) -> list[Flag]:
     """The options of how much is measured, and of what counts as an effect; `budget` is the default of --budget."""
     return [

@@ -20,17 +20,30 @@ from grpclab.system.optional import needs_extra
 if TYPE_CHECKING:
     from grpclab.analysis.study_plan import StudyPlan
     from grpclab.study.repeat import Original
+    from grpclab.study.spread_blocks import ClusterMachines
+    from grpclab.system.allowance import Allowance
 
 
 def run(options: Options) -> int:
     """Plan or measure a study; returns the exit code."""
     parameters = _parameters(options)
-    allowance = allowance_given({name: value for name, value in vars(options).items() if value is not None})
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    allowance = None if options.cluster else allowance_given(given)  # with a cluster, it is about the scheduler
     if allowance is not None and not options.file:
         raise UsageError("--allow-remote works only with --file: other studies start their servers on this machine")
     require_writable(options.json)
     if options.file and str(options.file) != STDIN:
         read_text("--file", options.file)  # what cannot be read is told before much is loaded
+    with needs_extra("study"):
+        from grpclab.study.spread_blocks import block_machines
+    with block_machines(options.cluster, allow_remote=bool(options.allow_remote)) as machines:
+        return _run(options, parameters, allowance, machines)
+
+
+def _run(
+    options: Options, parameters: StudyParameters, allowance: Allowance | None, machines: ClusterMachines | None
+) -> int:
+    """The same, on the machines of a cluster or here."""
     with needs_extra("study"):
         from grpclab.cli.report import show_result
         from grpclab.report.publish import publish
@@ -50,7 +63,7 @@ def run(options: Options) -> int:
             raise UsageError(
                 f"--plan cannot be combined with --repeat of {kind}, whose number of blocks is already known"
             )
-        study = repeat.planned(original, options.study, consent=options.yes or _agreed(original))
+        study = repeat.planned(original, options.study, consent=options.yes or _agreed(original), machines=machines)
     elif options.file:
         study = Study.described(
             options.file,
@@ -58,11 +71,12 @@ def run(options: Options) -> int:
             leave=RemoteLeave.within(allowance),
             budget_s=budget_seconds("budget", options.budget or NO_BUDGET),
             exclusive=options.exclusive,
+            machines=machines,
         )
     elif options.plan:
         study = Study.planned(parameters)
     else:
-        study = Study.prepare(parameters)
+        study = Study.prepare(parameters, machines=machines)
     if not options.quiet:
         _tell_unreached(study.manifest.plan)
     if options.plan:
@@ -112,7 +126,7 @@ def _parameters(options: Options) -> StudyParameters:
     typed = [name for name in chosen if options.insists_on(name)]
     unused = DESIGNS[design].unused if (design := chosen.get("design", "default")) in DESIGNS else ()
     chosen = {name: value for name, value in chosen.items() if name in typed or name not in unused}
-    others = [f"--{name.replace('_', '-')}" for name in sorted(set(typed) - {"study"})]
+    others = [f"--{name.replace('_', '-')}" for name in sorted(set(typed) - {"study", "cluster"})]
     if options.repeat and (others := [*others, *(["--file"] if options.file else [])]):
         raise UsageError(f"{others[0]} cannot be combined with --repeat, which measures the plan of {options.repeat}")
     if options.yes and not options.repeat:
@@ -125,6 +139,8 @@ def _parameters(options: Options) -> StudyParameters:
         raise UsageError(f"{others[0]} cannot be combined with --file: set it in {options.file}")
     if options.plan and options.insists_on("json"):
         raise UsageError("--json cannot be combined with --plan, which produces no result")
+    if options.plan and options.cluster:
+        raise UsageError("--plan cannot be combined with --cluster: its pilot is measured on this machine")
     refuse_without_part(design, [name for name in typed if name != "study"], written="--{}")
     return StudyParameters(**chosen)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from grpclab.report.sections import configurations
 from grpclab.study import values
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.runner import Study
+from grpclab.study.spread_blocks import block_machines
 from grpclab.study.trial_progress import tell_terminal
 
 LAST = ("question", "method", "machine", "terms", "again")
@@ -37,6 +39,8 @@ class SweepNotebook:
 
     def __init__(self) -> None:
         self._top = Output()
+        self._cluster = contextlib.ExitStack()
+        """The cluster that measures, until the measurement ends, or the kernel."""
 
     def answer(self) -> None:
         """Reserve the place for the answer."""
@@ -45,7 +49,9 @@ class SweepNotebook:
     def prepare(self, namespace: Mapping[str, Any]) -> Shown:
         """Plan the study that the notebook's variables describe; returns its design. Raises DesignError, shown in one
         line."""
-        self.study = Study.prepare(self.parameters(namespace))
+        parameters = self.parameters(namespace)
+        machines = self._cluster.enter_context(block_machines(parameters.cluster))
+        self.study = Study.prepare(parameters, machines=machines)
         planned = FinishedStudy.of(self.study.manifest, pd.DataFrame(), Judgement())
         title = qty.count(len(planned.configurations), "configuration")
         section = Section(title=title, data=configurations.table(planned, measured=False))
@@ -68,6 +74,7 @@ class SweepNotebook:
             self.study.run(progress.write)
         finally:
             progress.end()
+            self._cluster.close()
 
     def collect(self) -> pd.DataFrame:
         """All trials, one row per trial; see results/<study>/trials.parquet. Fills in the answer."""

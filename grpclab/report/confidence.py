@@ -91,10 +91,11 @@ def seen(study: FinishedStudy) -> str:
     c = study.headline
     if not study.plan.groups or not c.has_interval or c.blocks < fewest_blocks() or not c.ci_high > c.ci_low:
         return ""
-    spread = spread_of(ci_low=c.ci_low, ci_high=c.ci_high, blocks=c.blocks)
-    least = smallest_seen(spread, c.blocks, c.blocks - 1, delta=study.delta)
+    units, unit = c.degrees + 1, "machine" if c.over_machines else "block"
+    spread = spread_of(ci_low=c.ci_low, ci_high=c.ci_high, blocks=units)
+    least = smallest_seen(spread, units, c.degrees, delta=study.delta)
     return (
-        f"With {qty.count(c.blocks, 'block')} whose ratios vary by {100 * spread:.1f}%, four out of five comparisons "
+        f"With {qty.count(units, unit)} whose ratios vary by {100 * spread:.1f}%, four out of five comparisons "
         f"detect an effect of {qty.percent_as_set(least)} or more. The smallest effect of interest is "
         f"{qty.percent_as_set(study.delta)}; an effect close to that size might remain undecided."
     )

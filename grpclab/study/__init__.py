@@ -8,6 +8,7 @@ Each line imports only from those above it::
     engine         the papermill engine that keeps one kernel warm
     trial_progress  progress in plain lines: done, of how many, time left
     target         what a trial measures when it is not our greeter: a target, and a call of one's own
+    carried        what is carried between machines: the folders of targets, and the files of a group
     sides          the two sides of a comparison
     trial_kernel   the process of a study's kernel
     values         a plain value as papermill, YAML or the command line give it, taken as what it can mean
@@ -17,6 +18,7 @@ Each line imports only from those above it::
     documents      the JSON files of a study: written whole or not at all, read within bounds
     window         what a trial keeps of its measured window: metrics, and the frames of latencies and of time
     model          what manifest.json and result.json hold, as values
+    machines       the machines of a cluster: their names, their cores, and what they have in common
     origin         where a manifest comes from: sealed by this user on this machine, or from somewhere else
     stored_values  the reader of what is stored: types and bounds are checked on the way into the model
     stored_groups  the groups of a study as they are stored, and the slices of their members
@@ -26,6 +28,7 @@ Each line imports only from those above it::
     wall_budget    how much of a study fits into a budget of wall time, by costs and noise
     program_watch  the programs of a study's servers: a configuration is measured with one
     store          the folder of a study: trials whole or not at all
+    fitting        what the stored first blocks fix: the plan that a budget leaves, the number of blocks
     trial_result   what a trial brings, and the files that it leaves in its folder
     server_programs  the programs behind the servers of a study, read at every start
     set_up         the server, the generator and the link of one configuration, up and connected
@@ -40,10 +43,15 @@ Each line imports only from those above it::
     sliced_passes  the slices of the members of a group, pass by pass
     group          one group measured
     remaining      what of a study with groups is still to be measured
+    run_watch      what is told of a study while it runs, and when it stops because its trials fail
+    block_steps    which group of a block is measured next
     trial_order    a trial as it is ordered: written as the variables of ``trial.ipynb``, read and measured there
     group_order    a group as it is ordered: by a study, or as the variables of ``trial.ipynb``
+    block_child    the process on a worker of a cluster that measures a group
+    block_task     the task of a Dask worker that measures a group
     manifests      the manifest of a study that is about to begin
     measured_study  the run of a study: group after group, what is missing of it
+    spread_blocks  the blocks of a study on the machines of a cluster
     runner         the engine room of a study, for ``notebooks/sweep.ipynb`` and ``grpclab study`` alike
     comparing_study  the study of two sides: its plan, its manifest, and trials that need no notebook
     stored_comparison  ``grpclab compare`` of two stored results

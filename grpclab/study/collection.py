@@ -17,12 +17,13 @@ import pandas as pd
 from grpclab.analysis import Judgement
 from grpclab.analysis.answer_comparison import answers_cell
 from grpclab.analysis.inference.distribution import merge
+from grpclab.analysis.inference.ratios import column
 from grpclab.factors.config import FACTORS
 from grpclab.factors.levels import Level
 from grpclab.factors.own import is_own
 from grpclab.metrics import IDENTITY, completed, of_call
 from grpclab.profiling.families import parse_folded
-from grpclab.study.model import StoredResult
+from grpclab.study.model import Manifest, StoredResult
 from grpclab.system.untrusted import MIB, read_bytes, read_tail
 
 LOG_LINES, LOG_CHARACTERS = 20, 2000
@@ -136,11 +137,20 @@ def _stacks(path: Path, study: Path) -> Stacks:
         return {}
 
 
-def mixed(trials: pd.DataFrame, identity: Mapping[str, Level]) -> str:
-    """Which trials were measured in other surroundings than the study, in words; "" for none."""
+def mixed(trials: pd.DataFrame, manifest: Manifest) -> str:
+    """Which trials were measured in other surroundings than the study, in words; "" for none.
+
+    The surroundings of a trial on a machine of a cluster are those of that machine.
+    """
     different: dict[str, str] = {}
-    for name, text in zip(trials.get("trial", []), trials.get("measured_on", []), strict=False):
+    machines = {one.name: one.identity for one in manifest.machines}
+    places = column(trials, "machine")
+    for name, text, place in zip(trials.get("trial", []), trials.get("measured_on", []), places, strict=False):
         measured_on = json.loads(text or "{}")  # an earlier version did not say
+        if isinstance(place, str) and place not in machines:
+            different.setdefault(str(name), f"machine={place}, which the study does not list")
+            continue
+        identity = machines[place] if isinstance(place, str) else manifest.identity
         for key in sorted(measured_on):
             if measured_on[key] != identity.get(key):
                 different.setdefault(str(name), f"{key}={measured_on[key]}, but {identity.get(key)} in the study")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpclab.analysis.setup import described
 from grpclab.errors import MeasurementError, UsageError, invalid
@@ -29,17 +29,20 @@ from grpclab.quantities import rough_duration, share
 from grpclab.servers.leave import RemoteLeave, require_address
 from grpclab.servers.target import Target
 from grpclab.study.block_count import PILOT_BLOCKS
+from grpclab.study.carried import require_carriable
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.design import no_verdict
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.manifests import link_check, surroundings
+from grpclab.study.measured_study import BlockMachines
 from grpclab.study.model import StoredPilot
 from grpclab.study.parameters import AUTO, NO_BUDGET, comparison_budget, study_name
 from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, PairOptions, Side, pair
+from grpclab.study.spread_blocks import block_machines
 from grpclab.study.store import Store
 from grpclab.study.stored_comparison import compare_stored
 from grpclab.study.target import Subject
@@ -48,6 +51,9 @@ from grpclab.system.addresses import host_port
 from grpclab.system.allowance import allowed
 from grpclab.system.inputs import whole
 from grpclab.system.paths import is_stored, project_root, require_outputs
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 EXIT_CODES = {"equivalent": 0, "faster": 0, "slower": 1, "inconclusive": 4}
 """Of the verdict on the candidate."""
@@ -66,13 +72,14 @@ def prepare(
     exclusive: bool = False,
     budget_s: float | None = None,
     root: Path | None = None,
+    machines: BlockMachines | None = None,
 ) -> ComparingStudy:
     """Plan the comparison, and create its folder or resume it.
 
     If `blocks` is None, the first blocks determine how many there are. With `budget_s`, they also adjust the counted
     time and the number of blocks to that many seconds; if `blocks` is set, only the time. `exclusive` measures one side
     after the other. `again` is the command that runs the comparison again, for the report. A server that a command
-    starts has `start_timeout_s` to listen.
+    starts has `start_timeout_s` to listen. With `machines`, those of a cluster measure the blocks.
 
     Raises DesignError, UsageError, MeasurementError.
     """
@@ -81,7 +88,7 @@ def prepare(
     name = study or f"compare-{datetime.now():%Y%m%d-%H%M%S}"
     store = Store(root / "results" / name)
     stored = store.manifest()
-    here = surroundings(root)
+    here = surroundings(root, machines.stored if machines else ())
     planned = compare_design.plan(sides, blocks=PILOT_BLOCKS if blocks is None else blocks, delta=delta)
     require_outputs(store.folder)  # after the plan: what cannot be judged is refused before anything is measured
     subjects = {name: side.subject for name, side in sides.items()}
@@ -103,6 +110,10 @@ def prepare(
     elif warning := no_verdict(stored.plan.blocks if stored else planned.blocks):
         write(warning)
     plan = grouped(planned, apart=dict.fromkeys(sides, EXCLUSIVE) if exclusive else {})
+    plan = replace(plan, on_machines=machines is not None)
+    if machines is not None:
+        require_carriable(plan, subjects)
+        write(machines.text)
     manifest = comparison_manifest(
         here, plan, name=name, seed=seed, start_timeout_s=start_timeout_s, servers=servers, pilot=pilot
     )
@@ -115,7 +126,7 @@ def prepare(
         write(f"{reference} has changed since this study was started")
     running = ComparingStudy(store, opened, root, {name: side.subject for name, side in sides.items()})
     running.fresh, running.rehearsed = stored is None, True
-    return running
+    return running.on(machines)
 
 
 def require_listeners(subjects: Mapping[str, Subject]) -> None:
@@ -165,6 +176,7 @@ def compare(
     max_rate_rps: float | None = None,
     max_calls: int | None = None,
     max_time_s: float | None = None,
+    cluster: str | Client | None = None,
     write: Callable[[str], None] = say,
 ) -> CompareResult:
     """Compare B with A in interleaved slices; for notebooks and scripts.
@@ -183,6 +195,9 @@ def compare(
     - `budget_s`: the time for all blocks, in seconds; after the first four, the counted time and the number of blocks
       are adjusted to it. ``auto`` is 75 s, or no limit if `blocks` is set; None means no limit.
     - `exclusive`: measure one side after the other, for servers that cannot run at the same time.
+    - `cluster`: the machines that measure the blocks, each block on one of them: the address of a Dask scheduler,
+      ``local:N`` for N workers on this machine, or a ``distributed.Client``. Needs the extra `cluster`. An application
+      or a command is carried to them by its folder.
     - `min_effect`: the smallest effect of interest, as a share.
     - `allow_remote`: send load to other machines (:func:`grpclab.Address`), within the limits `max_rate_rps`,
       `max_calls` and `max_time_s`. Both sides, the pilot and all blocks share these limits. A line on standard error
@@ -190,10 +205,14 @@ def compare(
 
     Results go to ``results/<study>/``. Raises UsageError, MeasurementError.
     """
-    leave = RemoteLeave.within(allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s))
+    leave = None
+    if not cluster:  # with one, the permission is about its scheduler
+        leave = RemoteLeave.within(allowed(allow_remote, rate_rps=max_rate_rps, calls=max_calls, time_s=max_time_s))
     names = {A: a_name, B: b_name}
     delta = share("min_effect", str(min_effect))
     if isinstance(a, str) and isinstance(b, str) and is_stored(a) and is_stored(b):
+        if cluster:
+            raise UsageError(f"invalid cluster={cluster}: stored results are compared as they were measured")
         return compare_stored({A: a, B: b}, delta=delta, allow_mixed=allow_mixed, names=names)
     study = None if study is None else study_name("study", study)
     options = PairOptions(
@@ -225,7 +244,8 @@ def compare(
                 write(f"{factor} has no effect on {name.upper()}: {reason}")
         if few := unreached_processes(side.config):
             write(f"{name.upper()}: {few}")
-    with PAYLOAD_FOLDER.in_use():  # all blocks send the same requests
+    # All blocks send the same requests.
+    with PAYLOAD_FOLDER.in_use(), block_machines(cluster, allow_remote=allow_remote) as machines:
         running = prepare(
             sides,
             blocks=blocks,
@@ -236,6 +256,7 @@ def compare(
             start_timeout_s=start_timeout_s,
             exclusive=exclusive,
             budget_s=comparison_budget("budget_s", NO_BUDGET if budget_s is None else budget_s, blocks),
+            machines=machines,
         )
         running.run(write)
     return judge(running)

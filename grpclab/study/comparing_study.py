@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from grpclab.factors.config import TrialConfig
 from grpclab.study.designs.design import ScheduledGroup
 from grpclab.study.group_order import measure_group
 from grpclab.study.manifests import manifest_of, with_outside
-from grpclab.study.model import Manifest, StoredPilot
+from grpclab.study.model import Manifest, StoredPilot, StoredResult
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B
 from grpclab.study.store import Store
@@ -79,13 +79,17 @@ class ComparingStudy(Study):
         return ""
 
     def measure_group(self, group: ScheduledGroup, folder: Path, folders: Mapping[str, Path]) -> str:
-        """Measure a group here. Raises MeasurementError if the first trial of a side is invalid."""
-        results = measure_group(group, folder, folders, manifest=self.manifest, subjects=self.subjects)
-        for side, result in results.items():
+        """Measure a group here."""
+        measure_group(group, folder, folders, manifest=self.manifest, subjects=self.subjects)
+        return ""
+
+    def accept(self, results: Sequence[StoredResult]) -> None:
+        """Raise MeasurementError if the first trial of a side is invalid."""
+        for result in results:
+            side = result.configuration
             if not result.valid and side not in self._measured:
                 raise MeasurementError(f"{side.upper()} could not be measured: {result.invalid_reason}")
-        self._measured.update(side for side, result in results.items() if result.valid)
-        return ""
+        self._measured.update(result.configuration for result in results if result.valid)
 
 
 def comparison_manifest(

@@ -35,17 +35,19 @@ def measure_group(
     *,
     manifest: Manifest,
     subjects: Mapping[str, Subject],
+    machine: str | None = None,
 ) -> Mapping[str, TrialResult]:
     """Measure a group of a study: each trial into its folder, by its name, and ``group.json`` into `folder`.
 
-    `subjects` are the servers and calls by configuration, where they are not the greeter's. Returns the trials by
-    configuration.
+    `subjects` are the servers and calls by configuration, where they are not the greeter's. `machine` is the machine of
+    the manifest that this is; without one, the cores are the study's. Returns the trials by configuration.
     """
-    cores = manifest.cores or StoredCores()
+    places = {one.name: one.cores for one in manifest.machines}
+    cores = (manifest.cores if machine is None else places[machine]) or StoredCores()
     members = [
         GroupMember(
             config=manifest.plan.configuration(trial.configuration).config,
-            identity=identity_of(group, trial.configuration, manifest),
+            identity=identity_of(group, trial.configuration, manifest, machine),
             folder=folders[trial.name],
             profile=is_profiled(group, trial.configuration, manifest),
             subject=subjects.get(trial.configuration, Subject()),
@@ -78,8 +80,8 @@ def unmeasured(group: ScheduledGroup, reason: str) -> dict[str, Json]:
     }
 
 
-def identity_of(group: ScheduledGroup, name: str, manifest: Manifest) -> TrialIdentity:
-    """Which trial of the study the one of a configuration in a group is."""
+def identity_of(group: ScheduledGroup, name: str, manifest: Manifest, machine: str | None = None) -> TrialIdentity:
+    """Which trial of the study the one of a configuration in a group is, on a machine of a cluster if so."""
     (trial,) = (trial for trial in group.trials if trial.configuration == name)
     return TrialIdentity(
         study=manifest.study,
@@ -89,6 +91,7 @@ def identity_of(group: ScheduledGroup, name: str, manifest: Manifest) -> TrialId
         block=trial.block,
         order=trial.order,
         group=trial.group,
+        machine=machine,
     )
 
 

@@ -146,4 +146,5 @@ def _difference(first: Manifest, other: Manifest, side: str) -> str:
 
 def _place(manifest: Manifest) -> str:
     host = str(manifest.identity.get("host") or vars(manifest.machine).get("host") or "")
+    host = host or ", ".join(one.name for one in manifest.machines)
     return ", ".join(part for part in ((manifest.created_at or "")[:10], host) if part) or "at an unknown time"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from grpclab.study.block_count import PILOT_BLOCKS
 from grpclab.study.designs.file_design import FileDesign
 from grpclab.study.designs.grouping import grouped
 from grpclab.study.documents import SCHEMA_VERSION
-from grpclab.study.model import Manifest, StoredPilot
+from grpclab.study.machines import on_machines
+from grpclab.study.model import Manifest, StoredMachine, StoredPilot
 from grpclab.study.parameters import AUTO, DESIGNS, StudyParameters, name_of_file, study_name
 from grpclab.study.request_files import data_files_of
 from grpclab.study.server_programs import servers_of, with_programs
@@ -27,15 +28,18 @@ from grpclab.system import environment
 from grpclab.system.json_fields import Json
 
 
-def manifest_for(parameters: StudyParameters, root: Path) -> Manifest:
-    """The manifest of a study with these parameters; ``study=auto`` is named after its content."""
-    here = surroundings(root)
+def manifest_for(parameters: StudyParameters, root: Path, machines: Sequence[StoredMachine] = ()) -> Manifest:
+    """The manifest of a study with these parameters; ``study=auto`` is named after its content.
+
+    With `machines`, those measure its blocks.
+    """
+    here = surroundings(root, machines)
     design = DESIGNS[parameters.design]
     plan = design.plan(parameters, len(here.cores.server) if here.cores else 0)
-    plan = plan if plan.groups else grouped(plan)
+    plan = replace(plan if plan.groups else grouped(plan), on_machines=bool(machines))
     chosen = parameters.as_dict()
     if parameters.study == "auto":
-        known = {k: v for k, v in chosen.items() if k != "study" and (k, v) != ("budget", AUTO)}
+        known = {k: v for k, v in chosen.items() if k not in ("study", "cluster") and (k, v) != ("budget", AUTO)}
         content = json.dumps([known, written(replace(plan, groups=())), here.identity], sort_keys=True, default=str)
         digest = hashlib.sha256(content.encode()).hexdigest()[:6]
         chosen["study"] = f"{parameters.design}-{parameters.requests}x{parameters.blocks}-{digest}"
@@ -70,9 +74,17 @@ def manifest_of(
 
 
 def manifest_of_file(
-    path: Path, own: FileDesign, name: str | None, root: Path, *, budget_s: float | None = None
+    path: Path,
+    own: FileDesign,
+    name: str | None,
+    root: Path,
+    *,
+    budget_s: float | None = None,
+    machines: Sequence[StoredMachine] = (),
 ) -> Manifest:
     """The manifest of a study that a TOML file describes; its first blocks fit it into `budget_s`.
+
+    With `machines`, those measure its blocks.
 
     Without a `name` it is called after the file and, where its servers are not ours, after their programs: with others
     it is another study.
@@ -83,17 +95,19 @@ def manifest_of_file(
     chosen = {"study": name, "seed": own.seed, "max_trial_s": own.longest_s}
     budget = [] if budget_s is None else ["--budget", f"{budget_s:g}"]
     again = shlex.join(["grpclab", "study", "--file", str(path), "--study", name, *budget, *own.options])
-    manifest = manifest_of(surroundings(root), own.plan, design_name="file", question=own.question, parameters=chosen)
+    plan = replace(own.plan, on_machines=bool(machines))
+    here = surroundings(root, machines)
+    manifest = manifest_of(here, plan, design_name="file", question=own.question, parameters=chosen)
     if own.subjects:
         manifest = with_outside(manifest, servers)
     return replace(manifest, again=again, pilot=_pilot(own.plan, budget_s, blocks_given=own.blocks_given))
 
 
-def surroundings(root: Path) -> Manifest:
-    """A manifest that says where and with what it is measured, and not yet what."""
+def surroundings(root: Path, machines: Sequence[StoredMachine] = ()) -> Manifest:
+    """A manifest that says where and with what it is measured, and not yet what: here, or on these machines."""
     machine, versions = environment.machine(), environment.versions()
     cores = environment.split_cores(machine.affinity)
-    return Manifest(
+    here = Manifest(
         schema_version=SCHEMA_VERSION,
         created_at=now_text(),
         identity=environment.identity(machine, versions),
@@ -102,10 +116,13 @@ def surroundings(root: Path) -> Manifest:
         git=environment.git_state(root),
         cores=StoredCores(server=cores.server, generator=cores.generator, shared=cores.shared),
     )
+    return on_machines(here, machines) if machines else here
 
 
 def link_check(plan: StudyPlan) -> dict[str, float]:
     """What the emulated link really does, where the plan uses one that delays: the first of its round trips."""
+    if plan.on_machines:
+        return {}  # the link of this machine is not the one that is measured
     trips = [rtt for configuration in plan.configurations if (rtt := configuration.config.link.rtt_ms)]
     return check_link(LinkConfig(rtt_ms=trips[0])) if trips else {}
 

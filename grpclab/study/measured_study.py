@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from grpclab.analysis.study_plan import StoredCores
-from grpclab.errors import GrpclabError, MeasurementError
+from grpclab.errors import GrpclabError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.payloads import PAYLOAD_FOLDER
-from grpclab.study import collection, profile_window
-from grpclab.study.block_count import by_noise
+from grpclab.study.block_steps import BlockSteps, MeasureGroup, sent
 from grpclab.study.designs import design
 from grpclab.study.documents import read_json, write_json
+from grpclab.study.fitting import fitted_blocks, trimmed_plan
 from grpclab.study.group_order import identity_of, measure_group, unmeasured, variables_of_group
 from grpclab.study.kernel import KERNEL, execute_trial
-from grpclab.study.model import Manifest, StoredPilot, StoredResult
+from grpclab.study.model import Manifest, StoredMachine, StoredPilot, StoredResult
 from grpclab.study.program_watch import ProgramWatch
 from grpclab.study.remaining import Remaining
+from grpclab.study.run_watch import RunWatch
 from grpclab.study.store import Store
-from grpclab.study.stored_groups import noise_of_slices
 from grpclab.study.stored_values import read
 from grpclab.study.target import Subject, rehearse
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_folders import GROUP
 from grpclab.study.trial_order import variables
-from grpclab.study.trial_progress import EncodingProgress, Failing, Progress, say
+from grpclab.study.trial_progress import EncodingProgress, say
 from grpclab.study.trial_result import TrialIdentity, TrialResult, now_text
-from grpclab.study.wall_budget import GroupTimes, trimmed, within_budget
 from grpclab.system.environment import CorePlan
 from grpclab.system.paths import require_outputs, written_to
 from grpclab.system.repository import WORKTREES
 
-BESIDE_GROUP_S = 0.5
-"""Rough cost of a group beside its measurement: its notebook, what is written."""
-TRIES = 2
-"""So often a group is measured in a run, the second time with its invalid members only."""
+
+class BlockMachines(Protocol):
+    """Machines that measure the blocks of a study, each block on one of them."""
+
+    @property
+    def stored(self) -> Sequence[StoredMachine]:
+        """The machines as a manifest lists them."""
+
+    @property
+    def text(self) -> str:
+        """The machines in a line."""
+
+    def measure(self, study: MeasuredStudy, steps: BlockSteps, say: Callable[[str], None]) -> None:
+        """Measure what is missing, and store it by :meth:`MeasuredStudy.measured`. Raises MeasurementError."""
 
 
 class StudyInterruptedError(GrpclabError):
@@ -67,7 +77,8 @@ class MeasuredStudy:
         self._cores = CorePlan(server=cores.server, generator=cores.generator, shared=cores.shared)
         self._given = subjects or {}
         self._programs = ProgramWatch({})
-        self._left_out: set[str] = set()
+        self.machines: BlockMachines | None = None
+        """What measures the blocks, if the plan is `on_machines`; None to measure here."""
 
     def _take(self, manifest: Manifest) -> None:
         """Go on by this manifest."""
@@ -89,6 +100,10 @@ class MeasuredStudy:
     def outputs(self) -> list[Path]:
         """The folders that it writes into."""
         return [self.store.folder, self.root / "reports"]
+
+    def list_machines(self, machines: Sequence[StoredMachine]) -> None:
+        """Have the manifest list the machines that measure from now on. Raises DesignError: see `with_machines`."""
+        self._take(self.store.list_machines(machines))
 
     def missing(self) -> list[design.Trial]:
         """The trials not yet there; invalid ones are measured again."""
@@ -120,16 +135,23 @@ class MeasuredStudy:
                     rehearse(self.subjects, self.plan, [trial.configuration for trial in missing])
                 self.rehearsed = False
                 stored = len(self.trials) - len(missing)
-                progress = Progress(total=len(self.trials), stored=stored, write=write)
-                failing = Failing(valid=len(missing) < len(self.trials))
+                watch = RunWatch(
+                    self.subjects,
+                    total=len(self.trials),
+                    stored=stored,
+                    valid=len(missing) < len(self.trials),
+                    kept=f"the measured trials are in {self.store.folder}: fix the cause, then {self.CONTINUES} "
+                    "measures them again",
+                    write=write,
+                )
                 if (pilot := self.manifest.pilot) and not pilot.fixed:
                     for blocks in (1, pilot.blocks):
-                        self._measure_missing(blocks, progress, failing)
-                        self._trim(pilot, progress)
-                    self._fix_blocks(pilot, progress)
-                self._measure_missing(self.plan.blocks, progress, failing)
-                if missing and not failing.valid:
-                    raise MeasurementError(f"{failing.summary(len(self.trials))}; {self._kept()}")
+                        self._measure_missing(blocks, watch)
+                        self._trim(pilot, watch)
+                    self._fix_blocks(pilot, watch)
+                self._measure_missing(self.plan.blocks, watch)
+                if missing:
+                    watch.require_valid()
             except KeyboardInterrupt:
                 done = len(self.trials) - len(self.missing())
                 raise StudyInterruptedError(
@@ -138,96 +160,43 @@ class MeasuredStudy:
             finally:
                 KERNEL.stop()
 
-    def _measure_missing(self, blocks: int, progress: Progress, failing: Failing) -> None:
-        """Measure what is missing of the first blocks: groups that have missing trials; without groups, those."""
+    def _measure_missing(self, blocks: int, watch: RunWatch) -> None:
+        """Measure what is missing of the first blocks, in the order of the design; on machines, several at a time."""
         missing = [trial for trial in self.missing() if trial.block < blocks]
-        names = {trial.name for trial in missing}
-        left = {(trial.block, trial.group, trial.configuration) for trial in missing}
         remaining = Remaining(self.plan, self.seed, self.store.results().values()) if self.plan.groups else None
-        for scheduled in [group for group in self.groups if group.block < blocks]:
-            if remaining is None:
-                (trial,) = scheduled.trials
-                if trial.name in names:
-                    self._require_allowance(scheduled)
-                    self._finished([self._run_trial(trial)], progress, failing)
-                continue
-            assert scheduled.number is not None
-            tries = TRIES
-            while tries > 0 and (group := remaining.next(scheduled.block, scheduled.number)):
-                self._require_allowance(group)
-                results = self._run_group(group)
-                places = {trial.name: (group.block, scheduled.number, trial.configuration) for trial in group.trials}
-                self._finished(results, progress, failing, again={name for name in places if places[name] not in left})
-                left.difference_update(places.values())
-                tries -= 1 if group.number == scheduled.number else TRIES
-                if all(result.valid or remaining.failed_before(result) for result in results) or not failing.valid:
-                    tries = 0
-                for result in results:
-                    remaining.add(result)
-            for name, why in remaining.left_out(scheduled.block + 1).items():
-                self._say_left_out(name, why, progress)
+        groups = [group for group in self.groups if group.block < blocks]
+        steps = BlockSteps(groups, missing, remaining, watch)
+        if self.machines is not None:
+            self.machines.measure(self, steps, watch.say)
+            return
+        for block in steps.blocks:
+            step = steps.of(block)
+            group = next(step, None)
+            while group is not None:
+                results = [self._run_trial(group.trials[0])] if group.number is None else self.measured(group)
+                group = sent(step, results)
 
-    def _require_allowance(self, group: design.ScheduledGroup) -> None:
-        """Raise MeasurementError where nothing more may be sent to one of its servers."""
-        for name in group.names:
-            if reason := self.subjects.get(name, Subject()).over:
-                raise MeasurementError(reason)
-
-    def _trim(self, pilot: StoredPilot, progress: Progress) -> None:
+    def _trim(self, pilot: StoredPilot, watch: RunWatch) -> None:
         """Shorten the plan where a budget would not last for the fewest blocks, by the first one's costs."""
-        trials = collection.frame(self.store.results().values())
-        known = pilot.reason or self.manifest.pilot != pilot
-        if known or pilot.budget_s is None or trials.empty or trials["block"].nunique() > 1:
-            return
-        if found := trimmed(trials, self.plan, self._group_times(1), pilot.budget_s):
+        if self.manifest.pilot == pilot and (
+            found := trimmed_plan(self.store, self.plan, pilot, at_once=self._at_once)
+        ):
             self._take(self.store.trim(found))
-            progress.expect(len(self.trials))
-            progress.say(found.reason)
+            watch.expect(len(self.trials))
+            watch.say(found.reason)
 
-    def _group_times(self, blocks: int) -> GroupTimes:
-        return GroupTimes.of(
-            self.plan,
-            self.store.seconds_of_groups(blocks),
-            beside_s=BESIDE_GROUP_S,
-            profile_s=profile_window.length_s(),
-        )
-
-    def _fix_blocks(self, pilot: StoredPilot, progress: Progress) -> None:
+    def _fix_blocks(self, pilot: StoredPilot, watch: RunWatch) -> None:
         """Fix the number of blocks, and where there is a budget the counted time, by the pilot's noise and costs."""
-        trials = collection.frame(self.store.results().values())
-        trials = trials[trials["block"] < pilot.blocks]
-        if not trials["valid"].any():
-            return
-        times = self._group_times(pilot.blocks)
-        if pilot.budget_s is None:
-            found = by_noise(trials, self.plan, times.block_s(range(len(self.plan.groups))))
-        else:
-            given = self.plan.blocks if pilot.blocks_given else None
-            slices_sd = noise_of_slices(self.store.folder, self.plan.headline)
-            found = within_budget(trials, self.plan, times, pilot.budget_s, blocks=given, slices_sd=slices_sd)
-        self._take(self.store.fix_blocks(found))
-        progress.expect(len(self.trials))
-        for line in (found.reason, *found.lines):
-            progress.say(line)
+        if found := fitted_blocks(self.store, self.plan, pilot, at_once=self._at_once):
+            self._take(self.store.fix_blocks(found))
+            watch.expect(len(self.trials))
+            for line in (found.reason, *found.lines):
+                watch.say(line)
 
-    def _finished(
-        self, results: Sequence[StoredResult], progress: Progress, failing: Failing, *, again: Container[str] = ()
-    ) -> None:
-        """Tell of trials that were measured together. Raises MeasurementError where all have failed alike so far."""
-        progress.finished_together({result.trial: result for result in results}, again=again)
-        enough = [failing.enough(result) for result in results]
-        if any(enough) and not failing.valid:
-            raise MeasurementError(f"stopped: {failing.summary(len(self.trials))}; {self._kept()}")
-
-    def _say_left_out(self, name: str, why: str, progress: Progress) -> None:
-        if name not in self._left_out:
-            progress.say(f"{name} is left out of the remaining blocks, since it was invalid in its first two: {why}")
-            self._left_out.add(name)
-
-    def _kept(self) -> str:
-        return (
-            f"the measured trials are in {self.store.folder}: fix the cause, then {self.CONTINUES} measures them again"
-        )
+    @property
+    def _at_once(self) -> int:
+        """The number of blocks that are measured at the same time."""
+        return 1 if self.machines is None else len(self.machines.stored)
 
     def _run_trial(self, trial: design.Trial) -> StoredResult:
         planned = self.plan.configuration(trial.configuration)
@@ -243,16 +212,24 @@ class MeasuredStudy:
             reason = self.measure(planned.config, identity, folder)
             return self._settled(identity, folder, reason)
 
-    def _run_group(self, group: design.ScheduledGroup) -> list[StoredResult]:
+    def measured(
+        self, group: design.ScheduledGroup, measure: MeasureGroup | None = None, *, machine: str | None = None
+    ) -> list[StoredResult]:
+        """Measure a group, by default here, and store it whole or not at all; the results of its trials.
+
+        `measure` measures it elsewhere, on the `machine` of that name.
+        """
         with self.store.writing_group(group.name, [trial.name for trial in group.trials]) as (folder, folders):
-            reason = self.measure_group(group, folder, folders)
-            results = [
-                self._settled(identity_of(group, trial.configuration, self.manifest), folders[trial.name], reason)
-                for trial in group.trials
-            ]
+            reason = (measure or self.measure_group)(group, folder, folders)
+            identities = [identity_of(group, trial.configuration, self.manifest, machine) for trial in group.trials]
+            results = [self._settled(one, folders[one.trial], reason) for one in identities]
+            self.accept(results)
             if not (folder / GROUP).exists():
                 write_json(folder / GROUP, unmeasured(group, reason))
             return results
+
+    def accept(self, results: Sequence[StoredResult]) -> None:
+        """Raise MeasurementError where the results of a group show that the study cannot be measured."""
 
     def _settled(self, identity: TrialIdentity, folder: Path, reason: str) -> StoredResult:
         """The result in a trial's folder, which is an invalid one if there is a reason, or where none was written."""

@@ -45,6 +45,19 @@ class StoredPilot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredMachine:
+    """A machine of a cluster that measures blocks of a study: a host, or a part of its cores.
+
+    `identity` are the facts that must be equal for its trials to be comparable.
+    """
+
+    name: str = always("")
+    cores: StoredCores = always(StoredCores)
+    identity: Mapping[str, Level] = always({})
+    machine: Machine = always(Machine)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The content of manifest.json: the plan, the seed, the machine and the versions.
 
@@ -52,7 +65,8 @@ class Manifest:
     that must be equal for results to be comparable. `servers` are the files behind the plan's commands, `references`
     digests of the values to which its metadata refers, and `data_files` the files with its requests. `seal` is a
     digest, under a key of this user, of everything that the study starts. With a `pilot`, the first blocks determine
-    the plan's number of blocks.
+    the plan's number of blocks. If the plan is `on_machines`, `machines` are those that have measured it so far, and
+    `identity` holds the versions alone, which are the same on all of them.
     """
 
     study: str = always("")
@@ -76,6 +90,7 @@ class Manifest:
     data_files: tuple[StoredFile, ...] | None = None
     seal: Json = None
     pilot: StoredPilot | None = None
+    machines: tuple[StoredMachine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +118,8 @@ class StoredResult:
     order: int
     group: int | None = None
     """The number of the group in which the trial was measured; None, which is not written, without groups."""
+    machine: str | None = None
+    """The machine of a cluster that measured it; None, which is not written, for a study without one."""
     started_at: str
     valid: bool
     invalid_reason: str

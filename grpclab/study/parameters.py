@@ -70,6 +70,10 @@ class StudyParameters:
     profile: bool = _parameter(True, "profile basic and optimized with py-spy after their windows")
     seed: int = _parameter(1, "seed for the order of the trials")
     max_trial_s: float = _parameter(2.0, "maximum length of the measured window, seconds")
+    cluster: str = _parameter(
+        "",
+        "Dask cluster that measures the blocks: local:N, or its scheduler's address; empty: this machine",
+    )
     budget: str = _parameter(
         "auto",
         "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default and production",
@@ -255,6 +259,14 @@ def name_of_file(path: Path) -> str:
         raise DesignError(f"{error}; choose another one with --study NAME") from None
 
 
+def _cluster(name: str, value: Any) -> str:
+    """The word for a cluster, which is looked at where it is opened; "" for none. Raises DesignError."""
+    word = values.text(value) if isinstance(value, str) else ""
+    if word or value in ("", None):
+        return word
+    raise _refusal(name, value, "local:N, or the address of a Dask scheduler")
+
+
 def switch(name: str, value: Any) -> bool:
     """True or false. Raises DesignError."""
     try:
@@ -280,6 +292,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "profile": switch,
     "seed": number(int, minimum=0, maximum=10**18, wanted="a whole number from 0 to 10^18"),
     "budget": _budget,
+    "cluster": _cluster,
     "max_trial_s": number(
         float, minimum=0.05, maximum=3600, unit="s", wanted="seconds from 0.05 to 3600, or a time such as 1m30s"
     ),

@@ -19,8 +19,9 @@ from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.design import DELTA, no_verdict
 from grpclab.study.designs.grouping import EXCLUSIVE, group_s, grouped
+from grpclab.study.fitting import BESIDE_GROUP_S
 from grpclab.study.manifests import surroundings
-from grpclab.study.measured_study import BESIDE_GROUP_S, StudyInterruptedError
+from grpclab.study.measured_study import StudyInterruptedError
 from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, Side

@@ -37,6 +37,10 @@ class Remaining:
         of = self._groups.setdefault((result.block, result.group % len(self._plan.groups)), {})
         of.setdefault(result.group, {})[result.configuration] = result
 
+    def forget(self, block: int) -> None:
+        """Nothing is stored of a block any more."""
+        self._groups = {place: of for place, of in self._groups.items() if place[0] != block}
+
     def next(self, block: int, place: int) -> ScheduledGroup | None:
         """What is to be measured next of the group at a place of the plan; None where nothing is missing."""
         missing = self._missing(block, place)

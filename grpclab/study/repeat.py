@@ -21,6 +21,7 @@ from grpclab.errors import DesignError, UsageError
 from grpclab.servers.targets import is_registered
 from grpclab.study.comparing_study import ComparingStudy
 from grpclab.study.manifests import manifest_of, surroundings, with_outside
+from grpclab.study.measured_study import BlockMachines
 from grpclab.study.model import Manifest, StoredOriginal
 from grpclab.study.origin import is_sealed, started_by
 from grpclab.study.parameters import study_name
@@ -69,9 +70,17 @@ class Original:
         ]
 
 
-def planned(original: Original, name: str | None = None, root: Path | None = None, *, consent: bool = False) -> Study:
+def planned(
+    original: Original,
+    name: str | None = None,
+    root: Path | None = None,
+    *,
+    consent: bool = False,
+    machines: BlockMachines | None = None,
+) -> Study:
     """The repeat, without beginning its folder; its name is the next free one, or that of a repeat that was cut off.
 
+    `machines` measure its blocks: those of a cluster if the original was measured on one, else none.
     `consent`: start its commands and open its files although another user or machine recorded them.
 
     Raises DesignError or UsageError, one line, if this is no plan that can be measured here.
@@ -89,7 +98,12 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
         if isinstance(error, UsageError):
             raise
         raise DesignError(f"{original.source} does not contain a usable plan: {_reason(error)}") from None
-    here, plan = surroundings(root), original.manifest.plan
+    plan = original.manifest.plan
+    if plan.on_machines != (machines is not None):
+        how = "add --cluster" if plan.on_machines else "remove --cluster"
+        where = "on the machines of a cluster" if plan.on_machines else "without a cluster"
+        raise DesignError(f"{original.source} was measured {where}, so its repeat is, too: {how}")
+    here = surroundings(root, machines.stored if machines else ())
     named = None if name is None else study_name("--study", name)
     servers = servers_of(plan) if plan.subjects else {}
     folder = named or _name(original, replace(here, servers=servers), root / "results")
@@ -108,7 +122,7 @@ def planned(original: Original, name: str | None = None, root: Path | None = Non
     kind = ComparingStudy if plan.subjects and original.manifest.design == "compare" else Study
     repeat = kind(Store(root / "results" / folder), manifest, root)
     repeat.rehearsed = True
-    return repeat
+    return repeat.on(machines)
 
 
 def _repeats(original: Original) -> StoredOriginal:

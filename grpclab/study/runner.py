@@ -28,7 +28,7 @@ from grpclab.study.designs import design, file_design
 from grpclab.study.designs.grouping import group_s
 from grpclab.study.documents import write_json
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
-from grpclab.study.measured_study import MeasuredStudy
+from grpclab.study.measured_study import BlockMachines, MeasuredStudy
 from grpclab.study.parameters import StudyParameters
 from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
@@ -43,11 +43,16 @@ class Study(MeasuredStudy):
     """A study: its folder, its manifest, its trials."""
 
     @classmethod
-    def prepare(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
-        """Plan the study, and create its folder or resume the one that exists. Raises DesignError."""
+    def prepare(
+        cls, parameters: StudyParameters, root: Path | None = None, *, machines: BlockMachines | None = None
+    ) -> Study:
+        """Plan the study, and create its folder or resume the one that exists. Raises DesignError.
+
+        With `machines`, those of a cluster measure its blocks.
+        """
         root = root or project_root()
-        manifest = manifest_for(parameters, root)
-        return cls(Store(root / "results" / manifest.study), manifest, root).begin()
+        manifest = manifest_for(parameters, root, machines.stored if machines else ())
+        return cls(Store(root / "results" / manifest.study), manifest, root).on(machines).begin()
 
     @classmethod
     def described(
@@ -59,19 +64,28 @@ class Study(MeasuredStudy):
         leave: RemoteLeave | None = None,
         budget_s: float | None = None,
         exclusive: bool = False,
+        machines: BlockMachines | None = None,
     ) -> Study:
         """The study that a TOML file describes, without creating its folder.
 
         Without a `name`, the name is made from the file and the programs of its servers. `leave` permits its server to
         run on another machine. With `budget_s`, the first blocks adjust the counted time and the number of blocks to
-        that many seconds. `exclusive` measures its servers one after the other. Raises DesignError.
+        that many seconds. `exclusive` measures its servers one after the other. With `machines`, those of a cluster
+        measure its blocks. Raises DesignError.
         """
         root = root or project_root()
         own = file_design.read(path, leave, exclusive=exclusive)
-        manifest = manifest_of_file(path, own, name, root, budget_s=budget_s)
+        manifest = manifest_of_file(
+            path, own, name, root, budget_s=budget_s, machines=machines.stored if machines else ()
+        )
         study = cls(Store(root / "results" / manifest.study), manifest, root, own.subjects)
         study.note, study.rehearsed = own.note, True
-        return study
+        return study.on(machines)
+
+    def on(self, machines: BlockMachines | None) -> Self:
+        """Have machines of a cluster measure the blocks, or this one; returns the study."""
+        self.machines = machines
+        return self
 
     def begin(self) -> Self:
         """Create the folder of a planned study, or resume the study. Raises DesignError."""
@@ -86,7 +100,7 @@ class Study(MeasuredStudy):
             manifest = replace(manifest, pilot=stored.pilot)
         begun = type(self)(self.store, self.store.open(manifest), self.root, self.subjects)
         begun.note, begun.rehearsed = note, self.rehearsed
-        return begun
+        return begun.on(self.machines)
 
     @classmethod
     def planned(cls, parameters: StudyParameters, root: Path | None = None) -> Study:
@@ -112,6 +126,7 @@ class Study(MeasuredStudy):
             *([self.note] if self.note else []),
             f"study {self.name}: {len(plan.configurations)} configurations{groups} × {plan.blocks} blocks = "
             f"{len(self.trials)} trials, order drawn from seed {self.seed}",
+            *([self.machines.text] if self.machines else []),
         ]
         pilot = self.manifest.pilot
         if pilot and pilot.budget_s is not None:
@@ -125,7 +140,7 @@ class Study(MeasuredStudy):
                 f"{len(self.trials) - len(missing)} trials are already stored, and {len(missing)} remain to be measured"
             )
         if missing:
-            to_go = qty.rough_duration(self._seconds_of(missing))
+            to_go = qty.rough_duration(self._seconds_of(missing) / self._at_once)
             lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) keeps all finished trials")
         if warning := design.no_verdict(self.plan.blocks):
             lines.append(warning)
@@ -144,7 +159,7 @@ class Study(MeasuredStudy):
         `allow_mixed` is set: then :meth:`judge` warns about it.
         """
         trials = self._without_unknown(collection.frame(self.store.results().values()))
-        if (mixed := collection.mixed(trials, self.manifest.identity)) and not allow_mixed:
+        if (mixed := collection.mixed(trials, self.manifest)) and not allow_mixed:
             raise DesignError(
                 f"{self.store.folder} has trials that were {mixed}: remove their folders, or add --allow-mixed"
             )
@@ -207,7 +222,7 @@ class Study(MeasuredStudy):
         """The verdict on the trials; writes verdict.json."""
         trials = self.collect() if trials is None else trials
         judgement = analyse(trials, self.plan, self.manifest.cores)
-        if mixed := collection.mixed(trials, self.manifest.identity):
+        if mixed := collection.mixed(trials, self.manifest):
             judgement = replace(
                 judgement,
                 sentence=f"{judgement.sentence} But this result mixes machines or versions: see the warnings.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import IO
 
@@ -19,7 +19,8 @@ from grpclab.analysis.study_plan import PlannedGroup, StudyPlan
 from grpclab.errors import DesignError
 from grpclab.study.block_count import BlockCount
 from grpclab.study.documents import SCHEMA_VERSION, manifest_document, write_json
-from grpclab.study.model import Manifest
+from grpclab.study.machines import with_machines
+from grpclab.study.model import Manifest, StoredMachine
 from grpclab.study.origin import seal
 from grpclab.study.program_watch import changed_programs
 from grpclab.study.request_files import changed_data_files
@@ -97,6 +98,10 @@ class Store(TrialFolders):
             stored = self.manifest()
             assert stored is not None
         begun = stored
+        if stored.plan.on_machines != manifest.plan.on_machines:
+            how = "with" if stored.plan.on_machines else "without"
+            other = "give this study another name (study=...)"
+            raise DesignError(f"{self.folder} was started {how} --cluster: go on like that, or {other}")
         stored, wanted = _to_compare(self._without_secrets(stored), self._without_secrets(manifest))
         different = [key for key in MUST_AGREE if getattr(stored, key) != getattr(wanted, key)]
         if different == ["plan"] and without_digits(stored.plan) == without_digits(wanted.plan):
@@ -142,6 +147,15 @@ class Store(TrialFolders):
         pilot = replace(stored.pilot, counted_s=trimmed.counted_s, reason=trimmed.reason)
         changed = replace(stored, plan=trimmed.plan, pilot=pilot)
         write_json(self.folder / "manifest.json", written(changed))
+        return changed
+
+    def list_machines(self, machines: Sequence[StoredMachine]) -> Manifest:
+        """Have the manifest list these machines as well; returns it. Raises DesignError: see `with_machines`."""
+        stored = self.manifest()
+        assert stored is not None
+        changed = with_machines(stored, machines)
+        if changed != stored:
+            write_json(self.folder / "manifest.json", written(changed))
         return changed
 
     def redactor(self) -> Redactor:

@@ -10,13 +10,15 @@ import pandas as pd
 
 from grpclab.analysis import analyse
 from grpclab.analysis.inference.edition import FIRST_EDITION, TODAY
-from grpclab.analysis.inference.pairing import share_a_group, without_groups
+from grpclab.analysis.inference.pairing import MACHINE, share_a_group, without_groups
 from grpclab.analysis.setup import described
 from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StoredTarget
 from grpclab.errors import DesignError, MeasurementError
+from grpclab.factors.levels import Level
 from grpclab.study.comparison import CompareResult
 from grpclab.study.designs import compare_design
 from grpclab.study.designs.compare_design import SCENARIO
+from grpclab.study.model import Manifest
 from grpclab.study.runner import Study
 from grpclab.study.sides import A, B, Side, check_pair, checked_name
 from grpclab.study.stored_values import evaluating
@@ -53,15 +55,18 @@ def _compared_stored(
         trials = study.collect(allow_mixed=allow_mixed)
         frames.append(trials[trials["configuration"] == configuration].assign(configuration=name, scenario=SCENARIO))
     warnings = list(dict.fromkeys(damaged for study in studies.values() if (damaged := study.damaged_warning())))
-    first, second = (studies[name].manifest.identity for name in (A, B))
-    different = sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
+    first, second = (_surroundings(studies[name].manifest) for name in (A, B))
+    apart = studies[A].store.folder != studies[B].store.folder
+    if apart:  # a block of one has nothing in common with that of the other, its machine least of all
+        frames = [frame.drop(columns=MACHINE, errors="ignore") for frame in frames]
+    many = {"machines"} if apart and any(len(study.manifest.machines) > 1 for study in studies.values()) else set()
+    different = sorted(many.union(key for key in {*first, *second} if first.get(key) != second.get(key)))
     if different:
         facts = ", ".join(f"{key}={first.get(key)} and {second.get(key)}" for key in different)
         if not allow_mixed:
             raise DesignError(f"measured in different environments ({facts}): measure again, or add --allow-mixed")
         warnings.append(f"mixed: measured in different environments ({facts})")
     trials = pd.concat(frames, ignore_index=True)
-    apart = studies[A].store.folder != studies[B].store.folder
     if apart:
         warnings.append(
             "the two were not interleaved, so the ratio includes whatever changed on the machine in between"
@@ -78,6 +83,14 @@ def _compared_stored(
         raise MeasurementError(f"no ratio could be computed: {judgement.headline.note}")
     setup = described(plan_, servers, studies[A].manifest.versions)
     return CompareResult(trials=trials, judgement=judgement, setup=tuple(setup))
+
+
+def _surroundings(manifest: Manifest) -> Mapping[str, Level]:
+    """The facts that must be equal for two studies to be compared: of a cluster with one machine, those of that."""
+    if len(manifest.machines) == 1:
+        return manifest.machines[0].identity
+    names = ", ".join(one.name for one in manifest.machines)
+    return {**manifest.identity, **({"machines": names} if names else {})}
 
 
 def _stored_side(study: Study, configuration: str, label: str) -> Side:

@@ -152,15 +152,25 @@ class TrialFolders:
         Only the holder of the lock may.
         """
         damaged = self.damaged()
-        aside = self.folder / "damaged"
         groups = [path for path in self.groups_folder.glob("[!.]*") if self._group_damage(path.name)]
         for path in (*(self.trials_folder / name for name in damaged), *groups):
-            if not is_inside(aside, self.folder):
-                raise DesignError(f"{aside} is a symbolic link that leaves {self.folder}: remove it")
-            aside.mkdir(exist_ok=True)
-            free = next(free for n in itertools.count(1) if not os.path.lexists(free := aside / f"{path.name}.{n}"))
-            path.rename(free)
+            self._move_aside(path)
         return damaged
+
+    def set_block_aside(self, block: int) -> None:
+        """Move the trials and groups of a block into ``damaged/``. Only the holder of the lock may."""
+        names = [name for name, result in self.results().items() if result.block == block]
+        groups = self.groups_folder.glob(f"{block:02d}-*")
+        for path in (*(self.trials_folder / name for name in names), *groups):
+            self._move_aside(path)
+
+    def _move_aside(self, path: Path) -> None:
+        aside = self.folder / "damaged"
+        if not is_inside(aside, self.folder):
+            raise DesignError(f"{aside} is a symbolic link that leaves {self.folder}: remove it")
+        aside.mkdir(exist_ok=True)
+        free = next(free for n in itertools.count(1) if not os.path.lexists(free := aside / f"{path.name}.{n}"))
+        path.rename(free)
 
     def remove_halves(self) -> None:
         """Remove what a run that was cut off has left: hidden folders, and trials and groups without ``group.json``."""

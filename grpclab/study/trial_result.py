@@ -40,13 +40,13 @@ REQUESTS = "requests"
 """Stands among the numbers of requests for all of them, as they were sent."""
 MOST_ANSWER_FIELDS = 500
 """So many different answers are kept with the hashes of their fields."""
-UNWRITTEN = ("answer_fields", "answers", "calls", "cleanup_s", "group", "prepare_s", "program")
+UNWRITTEN = ("answer_fields", "answers", "calls", "cleanup_s", "group", "machine", "prepare_s", "program")
 """Fields of result.json that are there only where they say something: earlier versions have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialIdentity:
-    """Which trial of which study this is; `group` is None where the study has no groups."""
+    """Which trial of which study this is; `group` is None if the study has no groups, `machine` without a cluster."""
 
     study: str = "scratch"
     trial: str = "trial"
@@ -55,6 +55,7 @@ class TrialIdentity:
     block: int = 0
     order: int = 0
     group: int | None = None
+    machine: str | None = None
 
     @property
     def environment(self) -> dict[str, str]:

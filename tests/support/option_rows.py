@@ -582,6 +582,13 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
                 "max_trial_s": "7",
             }.items()
         },
+        "cluster": [
+            Acts(words="--cluster local:2", proof="cluster"),
+            Acts(words="--cluster local:2", proof="cluster", after="--file study.toml"),
+            Acts(words="--cluster local:2", proof="cluster", after="--repeat results/x"),
+            Acts(words="--allow-remote", proof="open_scheduler", after="--cluster tcp://10.0.0.5:8786"),
+            Refused(words="--cluster local:2 --plan", where="--plan cannot be combined with --cluster"),
+        ],
         "file": [
             Acts(words="--file study.toml", proof="file"),
             Refused(words="--repeat results/x --file study.toml", where="cannot be combined with --repeat"),
@@ -722,6 +729,12 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         "min_effect": [
             Acts(words="--min-effect 7%", proof="delta", after="basic basic"),
             Acts(words="--min-effect 7%", proof="delta", after=STORED),
+        ],
+        "cluster": [
+            Acts(words="--cluster local:2", proof="cluster", after="basic basic"),
+            Acts(words="--allow-remote", proof="open_scheduler", after="basic basic --cluster tcp://10.0.0.5:8786"),
+            Refused(words=f"{STORED} --cluster local:2", where=NOT_STORED),
+            Refused(words="basic basic --cluster local:2 --plan", where="--plan cannot be combined with --cluster"),
         ],
         "budget": [
             Acts(words="--budget 3m", proof="budget_s", after="basic basic"),

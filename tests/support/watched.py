@@ -30,7 +30,7 @@ from grpclab.profiling import perf, pyspy
 from grpclab.servers import targets, tls
 from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.targets import ServerStart
-from grpclab.study import comparing, pilot, stored_comparison
+from grpclab.study import comparing, pilot, spread_blocks, stored_comparison
 from grpclab.study.model import Manifest
 from grpclab.system import virtual_environments
 from grpclab.system.repository import Commit
@@ -187,6 +187,12 @@ class Watched:
 
             return make
 
+        @contextlib.contextmanager
+        def machines(cluster: str, *, allow_remote: bool) -> Iterator[None]:
+            self.note(cluster=cluster, open_scheduler=bool(cluster) and allow_remote)
+            yield None
+
+        self.patch.setattr(spread_blocks, "block_machines", machines)
         self.patch.setattr(Study, "prepare", noted("parameters"))
         self.patch.setattr(Study, "planned", noted("parameters"))
         self.patch.setattr(Study, "described", noted("file"))

@@ -5,6 +5,7 @@ Each line imports only from those above it::
     distribution  latencies of many trials as one distribution: HdrHistograms added up, never percentiles averaged
     edition       what a verdict asks for, by the edition that measured
     ratios        columns of trials, t intervals, sign flip, paired t, Holm
+    random_effects  runs or machines as one estimate, with the spread between them
     core_speed    throughput at an even speed of the server's core
     pairing       the two sides of a comparison, paired within each group of each block
     sample_size   how many blocks a comparison takes, from its noise alone, and what so many can show

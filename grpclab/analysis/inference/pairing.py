@@ -22,6 +22,8 @@ Place = tuple[int, int]
 """A block and a group in it."""
 UNGROUPED = -1
 """Stands for the group of a trial that was measured without."""
+MACHINE = "machine"
+"""The column that names the machine of a trial; no study without a cluster has it."""
 _PLACE = ("block", "group", "valid", "pass_count")
 """The columns that say where a trial belongs, and whether it was interleaved."""
 
@@ -31,17 +33,19 @@ class Pairing:
     """The blocks in which both sides of a comparison were measured in one group.
 
     `frame` has the columns block (int), baseline, candidate (in the metric's unit) and ratio, one row per block in
-    ascending order. `notes` gives the reason for every block that was left out.
+    ascending order. `notes` gives the reason for every block that was left out, `machines` the machine of every row,
+    "" where that is not known.
     """
 
     frame: pd.DataFrame
     notes: tuple[str, ...]
+    machines: tuple[str, ...] = ()
 
 
 def block_columns(metric: str) -> tuple[str, ...]:
     """The columns that :func:`block_values` and :func:`pair_blocks` read."""
     even = [EVEN[metric]] if metric in EVEN else []
-    return "block", "group", "pass_count", "valid", metric, *even, "invalid_reason"
+    return "block", "group", "pass_count", "valid", metric, *even, "invalid_reason", MACHINE
 
 
 def groups_of(trials: pd.DataFrame) -> pd.Series:
@@ -194,7 +198,16 @@ def pair_blocks(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: s
             "ratio": after / before,
         }
     )
-    return Pairing(frame=frame, notes=tuple(notes))
+    return Pairing(frame=frame, notes=tuple(notes), machines=_machines(sides[candidate], both))
+
+
+def _machines(rows: pd.DataFrame, both: Mapping[int, Sequence[Place]]) -> tuple[str, ...]:
+    """The machine of each block: all groups of a block are measured on one."""
+    if MACHINE not in rows.columns:
+        return ("",) * len(both)
+    places = zip(numbers(rows, "block").fillna(UNGROUPED).astype(int), groups_of(rows), strict=True)
+    names = {place: name for place, name in zip(places, rows[MACHINE], strict=True) if isinstance(name, str)}
+    return tuple(names.get(places[0], "") for places in both.values())
 
 
 def _left_out(

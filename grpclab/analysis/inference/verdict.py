@@ -26,8 +26,10 @@ import pandas as pd
 from grpclab import quantities as qty
 from grpclab.analysis.inference.edition import TODAY, Rules
 from grpclab.analysis.inference.pairing import pair_blocks, trials_of_pair
+from grpclab.analysis.inference.random_effects import FEWEST_MACHINES, MachineRatio, across
 from grpclab.analysis.inference.ratios import (
     ALPHA,
+    CONFIDENCE,
     WARY_ALPHA,
     fewest_blocks,
     log_t_interval,
@@ -52,7 +54,9 @@ from grpclab.system.json_fields import Json
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 SideName = Literal["baseline", "candidate"]
 
-_WRITTEN_IF_SET = frozenset({"bound_sides", "at_least", "remedy", "missing", "disturbed"})
+_WRITTEN_IF_SET = frozenset(
+    {"bound_sides", "at_least", "remedy", "missing", "disturbed", "by_machine", "between_machines"}
+)
 """What verdict.json says where there is something to say."""
 HELD_BACK = (
     "another program used the cores in most trials, so only a clearer difference would count: stop that program "
@@ -73,6 +77,10 @@ class Comparison:
     `limited_by` contains the distinct labels of either side. `bound_sides` are the sides for which the load generator
     was the limit of a verdict about a server. The verdict is then "at least" (`at_least`), or there is none; `remedy`
     says what to change. `disturbed`: something else used the cores in most of its trials.
+
+    `by_machine` are the ratios on each machine of a study that was measured on a cluster. From FEWEST_MACHINES machines
+    on, ratio, interval and p are those of a random-effects mean over machines, and `between_machines` is the standard
+    deviation of ln ratio between them.
 
     `missing` says why a number cannot be computed (null in verdict.json) and which blocks were left out. `note`
     contains everything worth knowing about the comparison, including `missing`.
@@ -100,6 +108,25 @@ class Comparison:
     remedy: str = ""
     disturbed: bool = False
     missing: str = ""
+    by_machine: tuple[MachineRatio, ...] = ()
+    between_machines: float = math.nan
+
+    @property
+    def over_machines(self) -> bool:
+        """Whether ratio, interval and p are those of a mean over machines."""
+        return len(self.by_machine) >= FEWEST_MACHINES
+
+    @property
+    def degrees(self) -> int:
+        """The degrees of freedom of the interval."""
+        return (len(self.by_machine) if self.over_machines else self.blocks) - 1
+
+    @property
+    def standard_error(self) -> float:
+        """The standard error of ln ratio, computed back from the interval; NaN where there is none."""
+        if not self.has_interval:
+            return math.nan
+        return (math.log(self.ci_high) - math.log(self.ci_low)) / 2 / t_quantile((1 + CONFIDENCE) / 2, self.degrees)
 
     @property
     def directed(self) -> tuple[str, str, str, str]:
@@ -165,7 +192,7 @@ class Comparison:
         outcome = again._judged(disturbed=self.disturbed, rules=rules)
         again = dataclasses.replace(again, verdict=outcome)
         needed = None
-        if outcome == "inconclusive" and not self.bound_sides and not again.held_back:
+        if outcome == "inconclusive" and not (self.bound_sides or again.held_back or self.over_machines):
             needed = blocks_needed(
                 ratio=self.ratio,
                 ci_low=self.ci_low,
@@ -190,6 +217,7 @@ class Comparison:
             rules=rules,
             bound=self.bound,
             disturbed=disturbed,
+            degrees=self.degrees,
         )
 
     @property
@@ -206,6 +234,7 @@ class Comparison:
             for name, value in fields.items()
         }
         known = plain | {"limited_by": list(self.limited_by), "bound_sides": list(self.bound_sides)}
+        known["by_machine"] = [one.as_dict() for one in self.by_machine]
         return {name: value for name, value in known.items() if value or name not in _WRITTEN_IF_SET}
 
 
@@ -221,17 +250,19 @@ def judge(
     rules: Rules = TODAY,
     bound: Collection[SideName] = (),
     disturbed: bool = False,
+    degrees: int | None = None,
 ) -> Verdict:
     """The verdict on a ratio candidate / baseline, from its interval, its adjusted p, delta and the number of blocks.
 
-    NaN gives no verdict. `bound` contains the sides for which the
-    load generator was the limit. `disturbed`: something else used the cores in most trials.
+    NaN gives no verdict. `bound` contains the sides for which the load generator was the limit. `disturbed`: something
+    else used the cores in most trials. `degrees` are those of freedom of the interval, by default one less than blocks.
     """
+    degrees = blocks - 1 if degrees is None else degrees
     low, high = rules.margins(delta)
     verdict: Verdict = "inconclusive"
     if math.isnan(p_value):
         return verdict
-    least, most = _wary_interval(ci_low, ci_high, blocks) if disturbed and rules.free_cores else (ci_low, ci_high)
+    least, most = _wary_interval(ci_low, ci_high, degrees) if disturbed and rules.free_cores else (ci_low, ci_high)
     if least > 1 and ratio > high and p_value < ALPHA:
         verdict = "slower" if lower_is_faster(metric) else "faster"
     elif most < 1 and ratio < low and p_value < ALPHA:
@@ -242,11 +273,11 @@ def judge(
     return "inconclusive" if hidden else verdict
 
 
-def _wary_interval(ci_low: float, ci_high: float, blocks: int) -> tuple[float, float]:
+def _wary_interval(ci_low: float, ci_high: float, degrees: int) -> tuple[float, float]:
     """The 99.9% interval of a ratio whose 95% interval is that."""
     if not (0 < ci_low <= ci_high < math.inf):
         return ci_low, ci_high
-    times = t_quantile(1 - WARY_ALPHA / 2, blocks - 1) / t_quantile(1 - ALPHA / 2, blocks - 1)
+    times = t_quantile(1 - WARY_ALPHA / 2, degrees) / t_quantile(1 - ALPHA / 2, degrees)
     middle, half = (math.log(ci_high) + math.log(ci_low)) / 2, times * (math.log(ci_high) - math.log(ci_low)) / 2
     return math.exp(middle - half), math.exp(middle + half)
 
@@ -287,6 +318,10 @@ def compare(
         ln_ratios = np.log(paired.frame["ratio"].to_numpy())
         if interval.blocks >= (fewest_blocks() if exact else rules.fewest_for_t):
             p_value = sign_flip_p(ln_ratios) if exact else paired_t_p(ln_ratios)
+    found = across(paired.frame["ratio"].to_numpy(), paired.machines)
+    if (pooled := found.pooled) and math.isfinite(ratio):
+        interval, ratio = found.interval(interval.blocks), math.exp(pooled.mean)
+        p_value = math.nan if math.isnan(p_value) else pooled.p_value
 
     columns = ("limited_by", "load.engine", "notices")
     pair = trials_of_pair(trials, scenario=scenario, baseline=baseline, candidate=candidate, columns=columns)
@@ -294,7 +329,7 @@ def compare(
     limited = [name for name, limits in labels.items() if GENERATOR in limits]
     bound = bound_note(metric, baseline=baseline, candidate=candidate, limited=limited)
     clients = [name for name, limits in labels.items() if CLIENT in limits]
-    notes = [*missing, *([bound] if bound else [])]
+    notes = [note for note in (*missing, bound, found.note) if note]
     if clients:
         notes.append(f"in trials of {' and '.join(clients)}, the client under test was at its limit")
     return Comparison(
@@ -317,6 +352,8 @@ def compare(
         bound_sides=tuple(limited) if rules.about_server(metric) else (),
         remedy=generator_remedy(pair, limited) if limited and rules.about_server(metric) else "",
         disturbed=rules.free_cores and disturbed(pair),
+        by_machine=found.machines,
+        between_machines=pooled.tau if pooled else math.nan,
     ).adjusted(p_value, tests=1, rules=rules)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from grpclab.analysis import Comparison
-from grpclab.analysis.inference.joint import hartung_knapp, joined
+from grpclab.analysis.inference.joint import joined
+from grpclab.analysis.inference.random_effects import hartung_knapp
 from grpclab.analysis.inference.ratios import t_quantile
 
 BCG = (

@@ -135,7 +135,7 @@ def test_the_parameters_without_part_in_a_design_are_those_that_its_plan_does_no
         },
         **{"pool_sizes": "7", "rtt_ms": 7, "engine": "wire", "profile": False, "max_trial_s": 0.3},
     }
-    elsewhere = {"study", "design", "seed", "budget"}  # which is kept beside the plan, with the pilot
+    elsewhere = {"study", "design", "seed", "budget", "cluster"}  # which is kept beside the plan, with the pilot
     assert set(others) == {field.name for field in dataclasses.fields(StudyParameters)} - elsewhere
     standard = planned()
     assert set(DESIGNS[design].unused) == {

@@ -99,6 +99,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.study.sliced_passes": "the slices, where its user has the group; above 16 kB together",
     "grpclab.testing.fake_target": "its user is the door of the room",
     "grpclab.analysis.inference.joint": "statistics with their own source, apart from the studies that are joined",
+    "grpclab.study.block_task": "runs on the workers of a cluster, where its user is not",
     "grpclab.study.bisection": "its user is a command",
     "grpclab.study.rejudging": "its user is a command",
     "grpclab.study.revision_walk": "pure where its user is not",

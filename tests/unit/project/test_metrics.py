@@ -44,7 +44,7 @@ def stored() -> Iterator[list[pd.DataFrame]]:
 
 
 def test_every_column_of_a_trial_is_a_factor_or_in_the_table_in_its_order() -> None:
-    result = TrialResult(identity=TrialIdentity(group=0), config=TrialConfig(), started_at="")
+    result = TrialResult(identity=TrialIdentity(group=0, machine="m"), config=TrialConfig(), started_at="")
     notes = [name for name in METRICS if name not in IDENTITY and name not in MEASURED]
     assert list(row(result.stored())) == [*IDENTITY, *FACTORS, *MEASURED, *notes]
 
