@@ -39,7 +39,7 @@ def _trials(plan: dict[str, Any], rps: Mapping[str, float], *, study: str, **mor
 
 @made_once
 def compare_study(*, blocks: int = 6, ratio: float = 1.25) -> MadeStudy:
-    """Two sides of ``grpclab compare``, of which B has more threads; each side answers some calls late."""
+    """Two sides of ``grpclab compare``, of which B has more threads."""
     base = TrialConfig().replace({"load.engine": "wire", "load.requests": 4000, "load.concurrency": 32})
     sides = {
         A: Side(label="4 threads", config=base.replace({"server.threads": 4})),

@@ -383,7 +383,7 @@ def test_adaptive_windows_must_keep_up_with_the_best_fixed_one_on_each_network()
     verdict, told = outcome("adaptive windows", behind)
     assert verdict == CONDITION
     assert told.startswith("only over plain loopback and over a 20 ms round trip; ")
-    assert "60 ms round trip: adaptive has 0.60 times" in told
+    assert "60 ms round trip: adaptive has 0.60×" in told
     assert "the throughput of the best fixed window, 16 MiB" in told
     nowhere = {
         name: {"throughput_rps": 500.0} for name in NAMES if name.startswith("down-") and name.endswith("adaptive")
