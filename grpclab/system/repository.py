@@ -105,13 +105,8 @@ class Repository:
         files, head = self.files_id(), self._find("HEAD") or ""
         label = f"{CHECKOUT}@{files[:SHORT]}"
         if text not in (CHECKOUT, label):
-            raise UsageError(
-                invalid(
-                    called,
-                    text,
-                    f"the files of {self.top} as they were when the study was stored; they are now {label}",
-                )
-            )
+            expected = f"the files of {self.top} as they were when the study was stored; they are now {label}"
+            raise UsageError(invalid(called, text, expected))
         committed = _git(self.top, "rev-parse", "--verify", "--quiet", "HEAD^{tree}").stdout.strip()
         return Revision(name=CHECKOUT, label=label, commit=head, is_checkout=True, dirty=files != committed)
 
