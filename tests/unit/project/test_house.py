@@ -140,6 +140,7 @@ PASSES_JSON: dict[str, str] = {
     "analysis.study_notices": "JSON in a cell of a frame",
     "calibration.deciding": "a row of a frame",
     "calibration.interleaved_noise": "a row of a frame",
+    "calibration.page": "writes the JSON of a calibration",
     "calibration.plan": "a notebook's variables, by their names",
     "calibration.slice_edges": "a row of a frame",
     "calibration.sliced_stall": "a row of a frame",
