@@ -299,8 +299,7 @@ class _Run:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
         except (OSError, TimeoutError) as error:
             raise MeasurementError(
-                f"the Dask scheduler does not answer ({printable(str(error), 100)}); the trials that are complete are "
-                "stored"
+                f"the Dask scheduler is not responding ({printable(str(error), 100)}); completed trials are stored"
             ) from None
         return {address: float(worker["last_seen"]) for address, worker in workers.items()}
 
