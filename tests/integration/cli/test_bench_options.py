@@ -47,7 +47,7 @@ def test_the_help_names_all_options_their_groups_defaults_and_examples(capsys: p
             "examples",
         )
     ]
-    assert text.count("\n  grpclab bench ") == 10
+    assert text.count("\n  grpclab bench ") == 11
 
 
 # ---- what the options mean -------------------------------------------------------------------------------------

@@ -113,5 +113,5 @@ def test_the_default_study_is_told_with_its_time_and_what_it_was_spent_on(tmp_pa
 
 def test_parts_that_do_not_exist_are_refused_by_name() -> None:
     assert Plan(only=" truth , echo").parts == ["truth", "echo"]
-    with pytest.raises(DesignError, match="invalid only=truth,walls: expected names from ceiling, truth"):
+    with pytest.raises(DesignError, match="invalid only=truth,walls: expected names from ceiling, generators, truth"):
         CalibrationNotebook().prepare({"only": "truth,walls"})

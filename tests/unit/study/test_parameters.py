@@ -97,6 +97,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("requests", "2,500", "a whole number of calls"),
     ("implementation", "threads", "sync or asyncio"),
     ("implementation", None, "sync or asyncio"),
+    ("cluster", 5, "local:N, or the address of a Dask scheduler"),
     ("rate", 0, "calls per second from 1 to 10^6, none or auto"),
     ("rate", "fast", "calls per second from 1 to 10^6, none or auto"),
 ]
