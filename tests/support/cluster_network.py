@@ -116,6 +116,8 @@ def cluster_network(workers: int, *, clock_s: float = 0.0) -> Iterator[ClusterNe
             stack.callback(subprocess.run, ["ip", "netns", "delete", name], check=False, capture_output=True)
             cable = f"glc{number}x{os.getpid() % 10**7}"
             ip("link", "add", cable, "type", "veth", "peer", "name", "cable", "netns", name)
+            # A namespace takes its end away some time after it was deleted, and the name is wanted again.
+            stack.callback(subprocess.run, ["ip", "link", "delete", cable], check=False, capture_output=True)
             ip("link", "set", cable, "master", bridge, "up")
             ip("-n", name, "address", "add", f"{address}/24", "dev", "cable")
             for device in ("lo", "cable"):
