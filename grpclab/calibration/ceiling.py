@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,10 +118,17 @@ def h2load(
     with kept("h2load", *arguments, hint=HINT, cpus=cpus) as keeper:
         keeper.receive(10, ProgramStarted)
         end = keeper.receive(60 + calls / 1000, ProgramEnded)
-    figures = parse_h2load(end.output)
+    return result_of("h2load", end, parse_h2load(end.output), calls)
+
+
+def result_of(program: str, end: ProgramEnded, figures: Mapping[str, float], calls: int) -> Result:
+    """The result of a program that has sent so many calls; `figures` has its ``rps`` and ``ok``.
+
+    Raises WorkerError if it failed, or if nothing was found in its output.
+    """
     if end.code != 0 or not figures:
         last = end.output.strip().rpartition("\n")[2]
-        raise WorkerError(f"h2load ended with exit code {end.code}: {last}")
+        raise WorkerError(f"{program} ended with exit code {end.code}: {last}")
     return Result(
         rps=figures["rps"],
         cpu_us_per_call=end.cpu_s / calls * 1e6,

@@ -16,13 +16,12 @@ import scipy.stats
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from grpclab import quantities as qty
-from grpclab.calibration.ceiling import CONNECTIONS, PROBE_CALLS, Result, engine_run, h2load
+from grpclab.calibration.ceiling import CONNECTIONS, PROBE_CALLS, Result, engine_run, h2load, result_of
 from grpclab.calibration.claims import Claim
 from grpclab.calibration.experiments import Experiment
 from grpclab.calibration.plan import Plan, core_plan, shuffled
 from grpclab.calibration.program import ProgramEnded, ProgramStarted, kept
 from grpclab.calibration.servers import HINT, SAY_HELLO, nghttpd, reference
-from grpclab.errors import WorkerError
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.generated import greet_pb2
@@ -150,15 +149,7 @@ def ghz(
         *("-n", str(calls), "-c", str(CONNECTIONS * in_flight), "--connections", str(CONNECTIONS), target),
     )
     end = _ended("ghz", *arguments, hint=GHZ_HINT, cpus=cpus, limit_s=60 + calls / 500)
-    figures = parse_ghz(end.output)
-    if end.code != 0 or not figures:
-        raise WorkerError(f"ghz ended with exit code {end.code}: {end.output.strip().rpartition(chr(10))[2]}")
-    return Result(
-        rps=figures["rps"],
-        cpu_us_per_call=end.cpu_s / calls * 1e6,
-        calls=calls,
-        errors=calls - int(figures["ok"]),
-    )
+    return result_of("ghz", end, parse_ghz(end.output), calls)
 
 
 def parse_ghz(output: str) -> dict[str, float]:
