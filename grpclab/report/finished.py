@@ -14,7 +14,6 @@ import pandas as pd
 from grpclab import analysis
 from grpclab.analysis.inference.edition import rules_of
 from grpclab.analysis.inference.interleaving import Narrowing, narrowing
-from grpclab.analysis.inference.ratios import consolidated
 from grpclab.analysis.setup import sides_of
 from grpclab.analysis.study_plan import PlannedConfiguration, PlannedHeadline, PlannedRung, StudyPlan
 from grpclab.factors.config import FACTORS
@@ -59,7 +58,7 @@ class FinishedStudy:
         profiles: Profiles | None = None,
     ) -> FinishedStudy:
         """A study out of its manifest, its verdict and its trials as they are stored."""
-        return cls(manifest, consolidated(tidy(trials)), verdict, histograms or {}, profiles or {})
+        return cls(manifest, tidy(trials), verdict, histograms or {}, profiles or {})
 
     def with_groups_of(self, folder: Path) -> FinishedStudy:
         """The same with the groups and slices that lie in the folder of the study."""
