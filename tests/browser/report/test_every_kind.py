@@ -19,6 +19,7 @@ from tests.support import chromium, synthetic
 from tests.support.bench_results import open_loop
 from tests.support.pages import EVIL
 
+ROOT = Path(__file__).resolve().parents[3]
 EVERY = ("bench", "calibration", "cells", "diagnostics", "flamegraph")
 
 
@@ -62,4 +63,14 @@ def test_every_kind_fits_keeps_nobody_out_and_obeys_no_name(browser: Browser, tm
             assert needed <= window
             assert chromium.barriers(found.page) == []
             assert found.page.locator("img[src^=http]").count() == 0
+            assert found.trouble == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", sorted((ROOT / "reports").glob("*.html")), ids=lambda path: path.stem)
+def test_the_published_reports_keep_nobody_out(browser: Browser, path: Path) -> None:
+    for theme in ("light", "dark"):
+        with chromium.visit(browser, path, color_scheme=theme, bypass_csp=True) as found:
+            found.page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+            assert chromium.barriers(found.page) == []
             assert found.trouble == []
