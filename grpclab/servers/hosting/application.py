@@ -77,6 +77,8 @@ class ApplicationOrder:
     cwd: str = ""
     timeout_s: float = COMMAND_TIMEOUT_S
     """The time within which it has to answer: what it waits for then is in its log."""
+    drain_delay_s: float = 0.0
+    """When it is stopped, its health service reports NOT_SERVING for so long before it refuses calls."""
 
 
 def check_application(app: str, name: str = "app") -> None:
@@ -181,6 +183,7 @@ def application_order(
     tls_folder: str = "",
     checkout: str = "",
     timeout_s: float = COMMAND_TIMEOUT_S,
+    drain_delay_s: float = 0.0,
 ) -> ApplicationOrder:
     """The order to host an application. Raises UsageError; see :func:`launch_application`."""
     check_application(app)
@@ -200,6 +203,7 @@ def application_order(
         checkout=checkout,
         cwd=application_folder(cwd, "cwd"),
         timeout_s=timeout_s,
+        drain_delay_s=drain_delay_s,
     )
 
 

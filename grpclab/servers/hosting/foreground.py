@@ -37,10 +37,12 @@ def serve_application(
     env: Mapping[str, str | None],
     quiet: bool,
     certs: str = "",
+    drain_delay_s: float = 0.0,
 ) -> None:
     """Host an application until a signal stops it; what it prints goes to standard error.
 
-    `certs` is the folder of the user's certificates. Raises UsageError for what cannot be right, ServerError where it
+    `certs` is the folder of the user's certificates. After the signal, grpclab's health service reports NOT_SERVING and
+    calls are still answered for `drain_delay_s`. Raises UsageError for what cannot be right, ServerError where it
     cannot be started, or ends by itself.
     """
     require_free_port(where.host, port)
@@ -58,6 +60,7 @@ def serve_application(
             port=port,
             tls_folder=folder,
             timeout_s=target.start_timeout_s,
+            drain_delay_s=drain_delay_s,
         )
         child = stack.enter_context(Child(words, name="the application", env=env))
         listening = _started(child, order, target.start_timeout_s)
@@ -70,7 +73,7 @@ def serve_application(
                 signals.put(signals.get(timeout=LOOK_EVERY_S))
         if not child.alive:
             raise ServerError(f"the application {describe_exit(child.popen.wait())}")
-        _stop(child, signals)
+        _stop(child, signals, drain_delay_s + END_TIMEOUT_S)
 
 
 def _started(child: Child, order: object, timeout_s: float) -> ServerListening:
@@ -107,12 +110,12 @@ def _announce(
         )
 
 
-def _stop(child: Child, signals: queue.SimpleQueue[int]) -> None:
-    """Have it drain and close; a second signal does not wait for that."""
+def _stop(child: Child, signals: queue.SimpleQueue[int], timeout_s: float) -> None:
+    """Have it drain and close within so long; a second signal does not wait for that."""
     signals.get()
     child.popen.terminate()
     waited = 0.0
-    while child.alive and waited < END_TIMEOUT_S:
+    while child.alive and waited < timeout_s:
         with contextlib.suppress(queue.Empty):
             signals.get(timeout=LOOK_EVERY_S)
             child.abandon()

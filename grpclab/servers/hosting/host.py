@@ -792,6 +792,8 @@ class _Server:
         signals.wait()
         if self.health is not None:
             self.health.enter_graceful_shutdown()
+        if signals.wait(self.order.drain_delay_s):
+            leave(1)
         drained = server.stop(DRAIN_S)
         while not drained.wait(0.05):  # a second signal does not wait for the calls that are still inside
             if signals.wait(0):
@@ -830,6 +832,7 @@ class _Server:
             loop.add_signal_handler(number, leave, 1)
         if self.health is not None:
             await self.health.enter_graceful_shutdown()
+        await asyncio.sleep(self.order.drain_delay_s)
         await server.stop(DRAIN_S)
         self.flush()
         with self.closing():

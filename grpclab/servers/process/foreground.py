@@ -20,12 +20,6 @@ from grpclab.system.temporary import TemporaryFolder
 
 log = logging.getLogger("grpclab.serve")
 
-NOTICE_S = {"production": 1.0}
-"""How long a server reports NOT_SERVING before it refuses calls, by its name; 0 for the others.
-
-Clients that watch its health use other servers by then. Without this time, calls that are on their way are lost.
-"""
-
 
 def serve_in_foreground(
     name: str,
@@ -36,17 +30,25 @@ def serve_in_foreground(
     quiet: bool,
     diagnostics: DiagnosticsAddress | None = None,
     certs: str = "",
+    drain_delay_s: float = 0.0,
 ) -> None:
     """Serve until a signal stops it. Raises ServerError where that, or the diagnostics server, cannot be started.
 
-    `certs` is the folder of the user's certificates.
+    `certs` is the folder of the user's certificates. After the signal, health checks report NOT_SERVING and calls are
+    still answered for `drain_delay_s`.
     """
     host = where.host
     ulimits.raise_open_files()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
-        notice_s = NOTICE_S.get(name, 0.0)
-        spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder), certs=certs, notice_s=notice_s)
+        spec = ServeSpec(
+            settings=settings,
+            host=host,
+            port=port,
+            folder=str(folder),
+            certs=certs,
+            drain_delay_s=drain_delay_s,
+        )
         tls_text = ""
         if spec.config.tls:
             from grpclab.servers import tls

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from grpclab.generated import greet_pb2_grpc
 from tests.support.command import unused_port
+from tests.support.four_servers import APPLICATION
 from tests.support.greeting import greeter_at, hello
 from tests.support.serving import Serving, serving
 
@@ -61,36 +63,54 @@ def test_it_ends_under_load_without_a_failed_call(implementation: str) -> None:
     port = str(unused_port())
     first, second = (production(implementation, "--host", host, "--port", port) for host in HOSTS)
     with first as ending, second:
-        target = f"ipv4:{','.join(f'{host}:{port}' for host in HOSTS)}"
-        with grpc.insecure_channel(target, options=[("grpc.service_config", BALANCED)]) as channel:
-            stub = greet_pb2_grpc.GreeterServiceStub(channel)
-            answered, enough, ended = threading.Semaphore(0), threading.Event(), threading.Event()
+        code, out = ended_under_load(ending, port)
+    assert code == 0
+    served = re.search(r"^served ([\d,]+) calls", out, re.MULTILINE)
+    assert served is not None
+    assert int(served[1].replace(",", "")) >= CALLS_BEFORE / 4
 
-            def call() -> list[grpc.StatusCode]:
-                failed = []
-                while not ended.is_set() or not enough.is_set():
-                    try:
-                        stub.SayHello(hello(), timeout=60, wait_for_ready=True)
-                    except grpc.RpcError as error:
-                        failed.append(error.code())
-                    answered.release()
-                return failed
 
-            with ThreadPoolExecutor(CALLERS) as pool:
-                callers = [pool.submit(call) for _ in range(CALLERS)]
+@each_implementation
+def test_an_application_ends_under_load_without_a_failed_call(implementation: str, tmp_path: Path) -> None:
+    (tmp_path / "greeting_app.py").write_text(APPLICATION)
+    port = str(unused_port())
+    words = ["--app", "greeting_app:register", "--app-dir", str(tmp_path), "--port", port]
+    words += ["--set", f"server.implementation={implementation}"]
+    first, second = (serving(*words, "--host", host) for host in HOSTS)
+    with first as ending, second:
+        code, _ = ended_under_load(ending, port)
+    assert code == 0
+
+
+def ended_under_load(ending: Serving, port: str) -> tuple[int, str]:
+    """Stop the first of two servers while clients call both, none of whose calls may fail; its exit code and output."""
+    target = f"ipv4:{','.join(f'{host}:{port}' for host in HOSTS)}"
+    with grpc.insecure_channel(target, options=[("grpc.service_config", BALANCED)]) as channel:
+        stub = greet_pb2_grpc.GreeterServiceStub(channel)
+        answered, enough, ended = threading.Semaphore(0), threading.Event(), threading.Event()
+
+        def call() -> list[grpc.StatusCode]:
+            failed = []
+            while not ended.is_set() or not enough.is_set():
                 try:
-                    for _ in range(CALLS_BEFORE):
-                        assert answered.acquire(timeout=60)
-                    code, out, _ = ending.stop(signal.SIGTERM)
-                    ended.set()
-                    for _ in range(CALLS_AFTER):
-                        assert answered.acquire(timeout=60)
-                finally:
-                    ended.set()
-                    enough.set()
-                failed = [status for caller in callers for status in caller.result(60)]
-        assert failed == []
-        assert code == 0
-        served = re.search(r"^served ([\d,]+) calls", out, re.MULTILINE)
-        assert served is not None
-        assert int(served[1].replace(",", "")) >= CALLS_BEFORE / 4
+                    stub.SayHello(hello(), timeout=60, wait_for_ready=True)
+                except grpc.RpcError as error:
+                    failed.append(error.code())
+                answered.release()
+            return failed
+
+        with ThreadPoolExecutor(CALLERS) as pool:
+            callers = [pool.submit(call) for _ in range(CALLERS)]
+            try:
+                for _ in range(CALLS_BEFORE):
+                    assert answered.acquire(timeout=60)
+                code, out, _ = ending.stop(signal.SIGTERM)
+                ended.set()
+                for _ in range(CALLS_AFTER):
+                    assert answered.acquire(timeout=60)
+            finally:
+                ended.set()
+                enough.set()
+            failed = [status for caller in callers for status in caller.result(60)]
+    assert failed == []
+    return code, out
