@@ -17,7 +17,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from grpclab.factors.effective import effects
+from grpclab.factors.variants import PRODUCTION
 from grpclab.generated import greet_pb2_grpc
+from grpclab.load.peer_probe import channel_settings, server_settings
 from tests.support.command import unused_port
 from tests.support.four_servers import APPLICATION
 from tests.support.greeting import greeter_at, hello
@@ -55,6 +58,20 @@ def test_it_answers_health_checks_and_serves_metrics(implementation: str) -> Non
         assert handled is not None, metrics
         assert float(handled[1]) == 3
         assert server.stop(signal.SIGTERM)[0] == 0
+
+
+@each_implementation
+def test_its_settings_took_effect_as_they_were_requested(implementation: str) -> None:
+    with production(implementation, "--port", "0") as server:
+        advertised = server_settings(server.target)
+        ours = channel_settings(PRODUCTION.client)
+        threads = {} if implementation == "sync" else {"server.spare_threads": 0}
+        requested = PRODUCTION.replace({"server.implementation": implementation, **threads})
+        assert effects(requested, advertised, ours) == {}
+        assert advertised.max_concurrent_streams == 5_000
+        assert advertised.window_bytes == ours.window_bytes == 8 * 2**20
+        told = f"{server.announced}{server.stop(signal.SIGTERM)[2]}"
+        assert "no effect" not in told
 
 
 @each_implementation
