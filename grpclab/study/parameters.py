@@ -81,13 +81,11 @@ class StudyParameters:
     )
     rate: str = _parameter(
         "auto",
-        "calls/s for the latency in the design production, or two rates (sync,asyncio) for both implementations; "
-        "auto: half the throughput; none: no latency",
+        "calls/s for the p99 in production, or two (sync,asyncio); auto: half the throughput; none: no p99",
     )
     budget: str = _parameter(
         "auto",
-        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default, 10m for production, 20m for "
-        "production with both implementations",
+        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m, production 10m (both: 20m)",
     )
 
     def __post_init__(self) -> None:
