@@ -49,13 +49,13 @@ def section(study: FinishedStudy) -> list[Piece] | None:
     """The table; None where the plan has none. Of a comparison it holds only what was set on a side."""
     rows: list[Cells] = [
         [
-            (code(row.tonic) if row.tonic else qty.MISSING, below(code(row.factor)) if row.factor else ""),
+            (code(row.tonic), below(code(row.factor)) if row.factor else ""),
             (code(row.grpcio), below(row.note)),
             _effect(study, row.factor),
             _moved(study, row.factor),
         ]
         for row in study.plan.mapping
-        if (row.tonic and not study.plan.subjects) or _where_set(study, row.factor)
+        if not study.plan.subjects or _where_set(study, row.factor)
     ]
     header = ["tonic, factor", "grpcio", "takes effect", "effect on the result"]
     table = Table(header=header, rows=rows, label="From tonic to grpcio", widest=-1)
