@@ -100,15 +100,11 @@ def _serve_application(options: Options) -> int:
     from grpclab.servers.placement import placed
     from grpclab.servers.process.child import leave
     from grpclab.servers.process.exposure import listen_address
+    from grpclab.servers.process.sidecar import diagnostics_address
     from grpclab.system.repository import WORKTREES
 
     if options.variant is not None:
         raise UsageError(f"{options.variant} and --app both specify the server: use one of them")
-    if options.insists_on("desk_host"):
-        raise UsageError(
-            "--desk-host is an option of `serve basic`, `optimized` and `production`; "
-            "an application has no diagnostics server"
-        )
     reference.refuse_options(options)
     given = parse_settings(options.settings)
     others = sorted(name for name in given if name.startswith(("client.", "load.", "link.")))
@@ -117,6 +113,9 @@ def _serve_application(options: Options) -> int:
             invalid(f"--set {others[0]}", format_level(given[others[0]]), "a server factor, arg.NAME, or env.NAME")
         )
     config = TrialConfig().replace(from_environment(os.environ) | _levels_of_certs(options, given) | given)
+    diagnostics = diagnostics_address(os.environ, default=config.server.metrics, host=options.desk_host)
+    if diagnostics is not None:
+        config = config.replace({"server.metrics": True, **given})
     chosen = target_given(options)
     assert chosen is not None
     where = placed(chosen[0], config.own)
@@ -138,6 +137,7 @@ def _serve_application(options: Options) -> int:
             quiet=options.quiet,
             certs=_certs(options, config.server),
             drain_delay_s=_drain_delay_s(options, "application"),
+            diagnostics=diagnostics,
         )
     leave(0)
 

@@ -429,6 +429,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
         ],
         "desk_host": [
             Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
+            Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after=APP),
             Refused(words="reference --desk-host 127.0.0.2", where="reference has no diagnostics server"),
             Refused(words="basic --desk-host 127.0.0.256", where="--desk-host=127.0.0.256"),
         ],

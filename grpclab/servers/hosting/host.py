@@ -613,8 +613,13 @@ class _Server:
 
     def interceptors(self) -> list[Any]:
         """The interceptors that factors ask for, once the pool is made; without any, their modules are not imported."""
-        found: list[Any] = [] if self._admission is None else [self._admission]
         settings, asynchronous = self.order.settings, not self.sync
+        found: list[Any] = []
+        if settings["metrics"]:
+            parts = self._part("interceptors", "metrics", False)
+            kind = parts.AsyncInterceptor if asynchronous else parts.SyncInterceptor
+            found.append(kind(self._part("prometheus", "metrics", False).counted_by(parts)))
+        found += [] if self._admission is None else [self._admission]
         if settings["tracing_share"] is not None:
             self._tracing = self._part("tracing", "tracing_share", None)
             found.append(self._tracing.interceptor(settings["tracing_share"], asynchronous=asynchronous))

@@ -14,7 +14,7 @@ from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.process.parent import serve_processes
 from grpclab.servers.process.server_messages import ServerListening
 from grpclab.servers.process.serving import ServeSpec, address
-from grpclab.servers.process.sidecar import DiagnosticsAddress, observed
+from grpclab.servers.process.sidecar import DiagnosticsAddress, about_diagnostics, observed
 from grpclab.system import interrupts, ulimits
 from grpclab.system.temporary import TemporaryFolder
 
@@ -61,10 +61,10 @@ def serve_in_foreground(
             from grpclab.servers.build import service_names
 
             exposed = where.exposure(
-                service_names(spec.config), tls=spec.config.tls, diagnostics=_about(diagnostics, served)
+                service_names(spec.config), tls=spec.config.tls, diagnostics=about_diagnostics(diagnostics, served)
             )
             if exposed or (diagnostics and not diagnostics.local):
-                print(f"grpclab: {exposed or _about(diagnostics, served)}", file=sys.stderr, flush=True)
+                print(f"grpclab: {exposed or about_diagnostics(diagnostics, served)}", file=sys.stderr, flush=True)
             if not quiet:
                 pids = served.pids
                 processes = "1 process" if len(pids) == 1 else f"{len(pids)} processes"
@@ -87,12 +87,3 @@ def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
     stack.close()
     print(f"grpclab: stopped by a second {interrupts.name(number)}; running calls were cut off", file=sys.stderr)
     leave(128 + number)
-
-
-def _about(diagnostics: DiagnosticsAddress | None, served: ServerListening) -> str:
-    """A clause on who reaches the diagnostics server, beside a server that others reach."""
-    if not served.desk or diagnostics is None:
-        return "there is no diagnostics server"
-    if diagnostics.local:
-        return f"the diagnostics server and the metrics are on {diagnostics.host}, only for this machine"
-    return f"anyone with the token can reach the diagnostics server and the metrics: {served.desk}"
