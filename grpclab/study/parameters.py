@@ -30,7 +30,7 @@ OF_FEATURES = ("implementation", "rate")
 AUTO, NO_BUDGET, NO_RATE = "auto", "none", "none"
 SYNC, ASYNCIO, BOTH = "sync", "asyncio", "both"
 BUDGETS_S = {"default": 720.0, "production": 600.0}
-"""The designs that are fitted into a budget of wall time by themselves; twice that for both implementations."""
+"""The budgets of wall time that designs have by themselves, for one implementation."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 TAKEN_WORDS = (
@@ -76,9 +76,7 @@ class StudyParameters:
         "",
         "Dask cluster that measures the blocks: local:N, or its scheduler's address; empty: this machine",
     )
-    implementation: str = _parameter(
-        "sync", "server whose features the production design measures: sync, asyncio or both"
-    )
+    implementation: str = _parameter("sync", "servers that the production design measures: sync, asyncio or both")
     rate: str = _parameter(
         "auto",
         "calls/s for the p99 in production, or two (sync,asyncio); auto: half the throughput; none: no p99",
@@ -92,7 +90,7 @@ class StudyParameters:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, CHECKS[field.name](field.name, getattr(self, field.name)))
         if len(self.rates_rps) > len(self.implementations):
-            raise _refusal("rate", self.rate, f"a single rate, since implementation={self.implementation}")
+            raise _refusal("rate", self.rate, "at most one rate for each implementation")
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> StudyParameters:
@@ -116,19 +114,16 @@ class StudyParameters:
 
     @property
     def implementations(self) -> tuple[str, ...]:
-        """The implementations of the server that are measured."""
+        """Those of the server that are measured."""
         return (SYNC, ASYNCIO) if self.implementation == BOTH else (self.implementation,)
 
     @property
     def rates_rps(self) -> tuple[float, ...]:
-        """The rates of open loops in calls per second: one for each implementation, or one for all of them.
-
-        Empty if they are not known, or if there are no open loops.
-        """
+        """The rates of open loops, for each implementation or for all; empty without any."""
         return () if self.rate in (AUTO, NO_RATE) else tuple(float(word) for word in self.rate.split(","))
 
     def rate_of(self, implementation: str) -> float | None:
-        """The rate of the open loops of an implementation, which is one of those measured; None without a rate."""
+        """The rate of the open loops of an implementation; None without a rate."""
         rates = self.rates_rps
         return rates[self.implementations.index(implementation) % len(rates)] if rates else None
 
@@ -261,15 +256,13 @@ def _budget(name: str, value: Any) -> str:
 
 
 def _rate(name: str, value: Any) -> str:
-    """A rate in calls per second as text, or two of them; ``auto`` or ``none``."""
+    """Rates in calls per second as text, ``auto`` or ``none``."""
     word = value.strip().lower() if isinstance(value, str) else value
     if word in (AUTO, NO_RATE):
         return str(word)
     wanted = f"calls per second from 1 to 10^6, {NO_RATE} or {AUTO}"
     check = number(float, minimum=1, maximum=1e6, wanted=wanted)
     parts = word.split(",") if isinstance(word, str) else [value]
-    if len(parts) > 2:
-        raise _refusal(name, value, f"{wanted}; at most two rates, for sync and asyncio")
     try:
         return ",".join(f"{check(name, part):g}" for part in parts)
     except DesignError:

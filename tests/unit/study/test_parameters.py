@@ -101,8 +101,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("rate", 0, "calls per second from 1 to 10^6, none or auto"),
     ("rate", "fast", "calls per second from 1 to 10^6, none or auto"),
     ("rate", "70,", "calls per second from 1 to 10^6, none or auto"),
-    ("rate", "70,60,50", "at most two rates"),
-    ("rate", "70,60", "a single rate, since implementation=sync"),
+    ("rate", "70,60,50", "at most one rate for each implementation"),
+    ("rate", "70,60", "at most one rate for each implementation"),
 ]
 
 
