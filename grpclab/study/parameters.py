@@ -123,7 +123,7 @@ class StudyParameters:
         return () if self.rate in (AUTO, NO_RATE) else tuple(float(word) for word in self.rate.split(","))
 
     def rate_of(self, implementation: str) -> float | None:
-        """The rate of the open loops of an implementation; None without a rate."""
+        """The rate of an implementation's open loops; None without."""
         rates = self.rates_rps
         return rates[self.implementations.index(implementation) % len(rates)] if rates else None
 
