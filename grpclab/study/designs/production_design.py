@@ -98,7 +98,7 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> Study
     return replace(in_groups, groups=tuple(_in_few_blocks(group, steady) for group in in_groups.groups))
 
 
-def _in_few_blocks(group: PlannedGroup, steady: Collection[str]) -> PlannedGroup:
+def _in_few_blocks(group: PlannedGroup, steady: set[str]) -> PlannedGroup:
     """The group in as few blocks as give a verdict, if it takes long: its members have open loops, or its servers are
     still busy when their calls have ended. Where those are compared in CPU time, their windows are long."""
     if group.reason != LATER and not steady & set(group.members):
