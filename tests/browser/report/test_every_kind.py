@@ -47,7 +47,7 @@ def write(kind: str, folder: Path) -> Path:
         pytest.importorskip("aiohttp", reason="pip install 'grpclab[desk]'")
         from grpclab.diagnostics.app import index_page
 
-        path.write_text(index_page([42, 43], rate_hz=100, longest_s=60, whole=True, token=EVIL))
+        path.write_text(index_page([42, 43], rate_hz=100, longest_s=60, metrics=True, heap=True, token=EVIL))
     else:
         stacks = {f"main (a.py:1);{EVIL} (b.py:2);recv (libc.so.6)": 30, "main (a.py:1);c (z.py:3)": 12}
         path.write_text(flamegraph.page(stacks, heading=f"42 samples{EVIL}", note=EVIL))
