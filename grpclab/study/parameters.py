@@ -79,7 +79,7 @@ class StudyParameters:
     implementation: str = _parameter("sync", "server whose features the production design measures: sync or asyncio")
     rate: str = _parameter(
         "auto",
-        "calls/s at which the production design measures latency; auto: half the throughput; none: no latency",
+        "calls/s for the latency of the production design; auto: half the throughput; none: no latency",
     )
     budget: str = _parameter(
         "auto",
