@@ -173,6 +173,7 @@ PASSES_JSON: dict[str, str] = {
     "report.past": "reads and writes the JSON of a summary",
     "report.renderers.json": "writes what a machine reads",
     "report.tables": "the facts of a machine, whatever they are",
+    "servers.grpclib_server": "what grpclib asks of a servicer",
     "servers.hosting.host": "reads and writes messages as JSON, without what grpclab reads them with",
     "study.bisection": "writes what --json asks for",
     "study.collection": "the JSON inside a page",
