@@ -462,6 +462,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             NoEffect(words="--set client.connections=9", name="client.connections"),
         ],
         "cluster": [Acts(words="--cluster local:2", proof="cluster")],
+        "on_lost_worker": [
+            Acts(words="--on-lost-worker continue", proof="on_lost_worker", after="--cluster local:2"),
+            Refused(words="--on-lost-worker continue", where="works only with --cluster"),
+        ],
         "config": [Acts(words="--config bench.toml", proof="config.load.requests")],
         "target": [Acts(words="localhost:7", proof="target")],
         **hosted_rows("hosted", other="localhost:7"),
