@@ -104,8 +104,6 @@ def run(options: Options) -> int:
         servers = {name: _server(options, name) for name in SIDES}
         if not options.cluster:  # with a cluster, the permission is about its scheduler
             servers = target_options.allowed(servers, options)
-        elif options.plan:
-            raise UsageError("--plan cannot be combined with --cluster: its pilot is measured on this machine")
         own = [server.target for server in servers.values() if not isinstance(server, str)]
         _refuse_unused(options, own)
         given_s = options.start_timeout
@@ -150,13 +148,20 @@ class _Asked:
 
 
 def _estimate(options: Options, sides: Mapping[str, Side], asked: _Asked) -> None:
-    """Measure a pilot, and print what it says."""
+    """Measure a pilot, here or on a cluster, and print what it says."""
     from grpclab.load.calls.payloads import PAYLOAD_FOLDER
     from grpclab.study import pilot
+    from grpclab.study.spread_blocks import block_machines
 
     known = {name: value for name, value in vars(asked).items() if name != "study"}
-    with PAYLOAD_FOLDER.in_use(), trial_lines(silent=options.quiet or options.json == "-") as say:
-        pilot.estimate_comparison(sides, **known, write=print, progress=say, exclusive=options.exclusive)
+    with (
+        PAYLOAD_FOLDER.in_use(),
+        block_machines(options.cluster, allow_remote=bool(options.allow_remote)) as machines,
+        trial_lines(silent=options.quiet or options.json == "-") as say,
+    ):
+        pilot.estimate_comparison(
+            sides, **known, write=print, progress=say, exclusive=options.exclusive, machines=machines
+        )
 
 
 def _measured(options: Options, sides: Mapping[str, Side], asked: _Asked) -> CompareResult:

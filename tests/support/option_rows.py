@@ -598,7 +598,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--cluster local:2", proof="cluster", after="--file study.toml"),
             Acts(words="--cluster local:2", proof="cluster", after="--repeat results/x"),
             Acts(words="--allow-remote", proof="open_scheduler", after="--cluster tcp://10.0.0.5:8786"),
-            Refused(words="--cluster local:2 --plan", where="--plan cannot be combined with --cluster"),
+            Acts(words="--cluster local:2", proof="cluster", after="--plan"),
         ],
         "file": [
             Acts(words="--file study.toml", proof="file"),
@@ -745,7 +745,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--cluster local:2", proof="cluster", after="basic basic"),
             Acts(words="--allow-remote", proof="open_scheduler", after="basic basic --cluster tcp://10.0.0.5:8786"),
             Refused(words=f"{STORED} --cluster local:2", where=NOT_STORED),
-            Refused(words="basic basic --cluster local:2 --plan", where="--plan cannot be combined with --cluster"),
+            Acts(words="--cluster local:2", proof="cluster", after="basic basic --plan"),
         ],
         "budget": [
             Acts(words="--budget 3m", proof="budget_s", after="basic basic"),
