@@ -138,8 +138,8 @@ class ClusterGenerator:
         """Warm up, then measure one window; the arguments are those of :meth:`Generator.measure`.
 
         What a lost process has measured is in no figure. Where its loss ends the window, `ended_by` says so, and the
-        figures are those of the others up to the moment at which it was last heard from. Raises WorkerError where
-        nothing was measured, and where nobody is left; it says what was sent by then.
+        figures are those of the others up to then. Raises WorkerError where nothing was measured, and where nobody is
+        left; it says what was sent by then.
         """
         window = self._begin(rate_rps, watch_s)
         bounds = window.bounds
@@ -267,7 +267,7 @@ class ClusterGenerator:
         ran_out = [process.clock.here(answer.ran_out_at) for process, answer in ended if answer.ran_out_at is not None]
         if ran_out:
             window.stopped = window.stopped or self._why_out()
-        bounds.cut_at = min(bounds.cut_at, window.back_to, *ran_out)
+            bounds.cut_at = min(bounds.cut_at, *ran_out)
         run, figures = collected(window, address=self._cluster.address, records=self._records)
         self.figures = self._losses.told(figures, window)
         ceilings = any(answer.ceiling for _, answer in ended)

@@ -45,7 +45,6 @@ class Losses:
         self._processes.lose(process)
         if window is None or self._goes_on:
             return
-        window.back_to = min(window.back_to, process.heard_at)
         if self.ended_by is None:
             self.ended_by = WorkerError(text)
             window.stopped = window.stopped or f"{process.name} was lost"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ class ClusterWindow:
     """The reason why it was ended before its time."""
     interrupted: bool = False
     """Ctrl-C ended it."""
-    back_to: float = math.inf
-    """The moment up to which all processes measured; one was lost afterwards, which ended the window."""
 
     @property
     def cut(self) -> bool:
