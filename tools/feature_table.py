@@ -45,6 +45,8 @@ class Cost:
     cpu_per_call: Estimate | None
     latency_p99: Estimate | None
     verdict: str
+    implementation: str = ""
+    """That of the server, where the study measured a further one; "" for its first."""
 
     @property
     def judged(self) -> Estimate | None:
@@ -62,19 +64,21 @@ def taken(report: Mapping[str, Any]) -> list[Cost]:
             "the report has no table of features: give the JSON of a study of the production design"
         ) from None
     at = {name: index for index, name in enumerate(table["header"])}
-    costs, of_client = [], False
+    places = {heading: where for where, heading in features.HEADINGS.items()}
+    costs, where = [], ""
     for row in table["rows"]:
         if len(row) == 1:
-            of_client = row[0] == features.HEADINGS["in the client"]
+            where = places.get(row[0], "")
             continue
         costs.append(
             Cost(
                 feature=row[0],
-                of_client=of_client,
+                of_client=where == "in the client",
                 throughput=_estimate(row, at.get("throughput")),
                 cpu_per_call=_estimate(row, at.get("CPU per call")),
                 latency_p99=_estimate(row, at.get(features.LATENCY_HEADER)),
                 verdict=row[at["verdict"]],
+                implementation=where.partition(", ")[2],
             )
         )
     return costs
@@ -117,12 +121,13 @@ def _all(costs: Iterable[Cost]) -> Iterable[str]:
     yield "| --- | --- | --- | --- | --- |"
     for cost in costs:
         cells = [_text(one) for one in (cost.throughput, cost.cpu_per_call, cost.latency_p99)]
-        where = " (client)" if cost.of_client else ""
+        place = "client" if cost.of_client else cost.implementation
+        where = f" ({place})" if place else ""
         yield f"| {cost.feature}{where} | {' | '.join(cells)} | {cost.verdict} |"
 
 
 def _dearest(costs: Iterable[Cost]) -> Iterable[str]:
-    of_server = [cost for cost in costs if not cost.of_client and cost.throughput is not None]
+    of_server = [cost for cost in costs if not (cost.of_client or cost.implementation) and cost.throughput is not None]
     yield "| feature | throughput | CPU per call |"
     yield "| --- | --- | --- |"
     for cost in sorted(of_server, key=lambda cost: cost.throughput or (math.inf,))[:DEAREST]:

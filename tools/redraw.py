@@ -21,6 +21,7 @@ from grpclab.report.renderers.html import write_report
 from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
 from grpclab.study.stored_values import read_manifest, read_verdict
+from grpclab.text import pages
 
 REPORTS = Path(__file__).resolve().parent.parent / "reports"
 PUBLISHED = ("example", "replication")
@@ -55,7 +56,16 @@ def taken_over(page: str, anchor: str) -> AsDrawn | None:
     match = re.fullmatch(_SECTION.format(anchor=anchor), text, re.DOTALL)
     if not match:
         raise ValueError(f"section {anchor} of the page has an unexpected form")
-    return AsDrawn(html=match["inside"] or match["open"], beside=match["gist"] or "")
+    return AsDrawn(html=restyled(match["inside"] or match["open"]), beside=match["gist"] or "")
+
+
+def restyled(html: str) -> str:
+    """The same with the style sheet and the script that draw stacks today; the stacks are data."""
+    for tag, name in (("style", "flamegraph.css"), ("script", "flamegraph.js")):
+        begin, marked, rest = html.partition(f"<{tag}>")
+        if marked and 'class="fg"' in html:
+            html = f"{begin}{marked}{pages.style(pages.SHARED, name)}{rest[rest.index(f'</{tag}>') :]}"
+    return html
 
 
 def redraw(name: str) -> None:

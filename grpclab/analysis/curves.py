@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from grpclab.analysis.inference.pairing import block_columns, block_values
+from grpclab.analysis.inference.pairing import block_columns, block_values, together
 from grpclab.analysis.inference.ratios import log_t_interval, trials_of
 from grpclab.analysis.inference.validity import limits_of
 from grpclab.analysis.inference.verdict import Comparison
@@ -27,7 +27,9 @@ def levels(trials: pd.DataFrame, configurations: Sequence[str], metric: str) -> 
         measured = trials_of(trials, name, columns=block_columns(metric))
         values, reasons = block_values(measured, metric)
         interval = log_t_interval(list(values.values()))
-        notes = [f"block {block} was left out because the trial {reason}" for block, reason in sorted(reasons.items())]
+        notes = together(
+            f"block {block} was left out because the trial {why}" for block, why in sorted(reasons.items())
+        )
         rows.append(
             {
                 "configuration": name,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import tempfile
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,7 +33,13 @@ HELD_RPS = 5000.0
 P99_GOAL_S, SHAPED_GOAL_S = 1e-3, 3e-4
 """The goals for p99 at that rate, at equal distances and for load shapes."""
 BY_RATE, HELD, SHAPED = "by rate", "held", "shaped"
-SHAPES = {"gamma arrivals": "gamma:0.5", "a ramp": "ramp:0.1@{ramp_s:g}s"}
+REPLAYED_SHAPE = 0.5
+"""The shape of the gamma distribution of the gaps between replayed times."""
+SHAPES = {
+    "gamma arrivals": "gamma:0.5",
+    "a ramp": "ramp:0.1@{ramp_s:g}s",
+    "a replay of recorded times": "replay:{times}",
+}
 """Load shapes by what they are called in a sentence; the ramp takes half of the window."""
 EVEN = "equal distances"
 WARMUP_S = 0.1
@@ -67,8 +76,10 @@ def measure(cores: CorePlan, *, rounds: int, calls: int, held_s: float, seed: in
 
         paced = {pacing: generator(by_rate.replace({"load.pacing": pacing})) for pacing in PACINGS}
         steady = generator(held)
+        times = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "times.txt"
+        write_times(times, rate_rps=HELD_RPS, seconds=held_s, seed=seed)
         shaped = {
-            name: generator(held.replace({"load.arrival": shape.format(ramp_s=held_s / 2)}))
+            name: generator(held.replace({"load.arrival": shape.format(ramp_s=held_s / 2, times=times)}))
             for name, shape in SHAPES.items()
         }
         windows = {f"{pacing} {rate:g}": (pacing, rate) for pacing in PACINGS for rate in RATES_RPS}
@@ -83,6 +94,14 @@ def measure(cores: CorePlan, *, rounds: int, calls: int, held_s: float, seed: in
                 part = {"part": SHAPED, "round": number, "arrival": name, "pacing": "spin"}
                 rows.append({**part, **_row(shaped[name].measure())})
     return pd.DataFrame(rows)
+
+
+def write_times(path: Path, *, rate_rps: float, seconds: float, seed: int) -> None:
+    """A file of times to replay, a line each, in seconds: so many a second on average, at irregular distances."""
+    number = round(rate_rps * seconds)
+    gaps_s = np.random.default_rng(seed).gamma(REPLAYED_SHAPE, size=number)
+    times_s = np.cumsum(gaps_s) * (seconds / gaps_s.sum())
+    path.write_text("".join(f"{time_s:.9f}\n" for time_s in times_s))
 
 
 def _row(run: LoadRun) -> dict[str, float]:
@@ -111,7 +130,11 @@ def held_runs(frame: pd.DataFrame) -> pd.DataFrame:
 def shaped_p99_s(frame: pd.DataFrame) -> dict[str, float]:
     """The p99 delay of each load shape, a median over runs; none in a frame of an earlier version."""
     rows = frame[frame["part"] == SHAPED]
-    return {name: float(rows.loc[rows["arrival"] == name, "late_p99_s"].median()) for name in SHAPES if len(rows)}
+    return {
+        name: float(rows.loc[rows["arrival"] == name, "late_p99_s"].median())
+        for name in SHAPES
+        if name in set(rows["arrival"])
+    }
 
 
 def claims(frame: pd.DataFrame) -> list[Claim]:
@@ -169,7 +192,7 @@ def body(frame: pd.DataFrame) -> FigureBlock:
         f"{qty.duration(held['late_p99_s'].min())} to {qty.duration(held['late_p99_s'].max())}."
     )
     if of_shapes := shaped_p99_s(frame):
-        late = " and ".join(f"{qty.duration(late_s)} with {name}" for name, late_s in of_shapes.items())
+        late = ", ".join(f"{qty.duration(late_s)} with {name}" for name, late_s in of_shapes.items())
         caption += f" In other load shapes at that rate, p99 is {late}."
     medians = "; ".join(
         f"{row.pacing} at {qty.amount(row.rate_rps)}/s p50 {qty.duration(row.late_p50_s)}, p99 "

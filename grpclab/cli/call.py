@@ -42,7 +42,7 @@ The schema comes from the server's reflection service, or from --proto or --prot
 its last part, e.g. Place for shop.Orders/Place, if no other method ends the same way. Messages that the server streams
 are printed as they arrive. To stream messages to the server, pass them as a list in --data."""
 EPILOG = """examples:
-  grpclab call demo                                   three calls of a built-in server
+  grpclab call demo    three calls of a built-in server
   grpclab call list localhost:50051
   grpclab call describe shop.Orders/Place localhost:50051
   grpclab call shop.Orders/Place localhost:50051 --data '{"customer": "ada"}'

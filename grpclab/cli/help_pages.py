@@ -35,7 +35,12 @@ class HelpTable:
 
 def page(usage: str, description: str, tables: Sequence[HelpTable], epilog: str) -> str:
     """The page of a command: its usage, what it is for, its options, and examples."""
-    parts = [f"usage: {usage}", text(description), *("\n".join(table.lines()) for table in tables), text(epilog)]
+    parts = [
+        "\n".join(folded(f"usage: {usage}", indent=7)),
+        text(description),
+        *("\n".join(table.lines()) for table in tables),
+        text(epilog),
+    ]
     return "\n\n".join(filter(None, parts))
 
 
@@ -53,8 +58,45 @@ def text(words: str) -> str:
 def _paragraph(words: str) -> str:
     lines = words.split("\n")
     if any(line.startswith(" ") for line in lines):
-        return words
+        return "\n".join(_set_in(lines))
     return "\n".join(_wrapped(" ".join(lines)))
+
+
+def _set_in(lines: Sequence[str]) -> list[str]:
+    """Lines of a title and of commands, perhaps with what each is for; a command that is too long goes on below."""
+    long = any(len(line) > width() for line in lines)
+    made: list[str] = []
+    for line in lines:
+        command, gap, meaning = (
+            part or "" for part in (*re.split(r"(?<=\S)( {2,})(?=\S)", line, maxsplit=1), "", "")[:3]
+        )
+        if long and meaning:
+            made += [command, *_wrapped(meaning, " " * 6)]
+        else:
+            made += folded(f"{command}{gap}{meaning}", indent=6, end=" \\")
+    return made
+
+
+def folded(line: str, *, indent: int, end: str = "") -> list[str]:
+    """The line in parts that fit, cut before an option where there is one; each part but the last has this end."""
+    if len(line) <= width():
+        return [line]
+    words = re.findall(r"(?:'[^']*'|\([^)]*\)|[^\s'(]|\((?![^)]*\)))+", line)
+    parts: list[str] = []  # an option and its values
+    for word in words:
+        if parts and not word.startswith(("-", "[", "(")) and parts[-1].startswith("-"):
+            parts[-1] += f" {word}"
+        else:
+            parts.append(word)
+    first = line[: len(line) - len(line.lstrip())]
+    made = [first + parts[0]]
+    for part in parts[1:]:
+        if len(made[-1]) + 1 + len(part) + len(end) <= width():
+            made[-1] += f" {part}"
+        else:
+            made[-1] += end
+            made.append(" " * indent + part)
+    return made
 
 
 def _wrapped(words: str, indent: str = "") -> list[str]:

@@ -26,6 +26,9 @@ DESCRIPTION = """Write a TOML file for a study of your own service, with a metho
 grpclab gets the list of methods from the reflection service of a running server (ADDRESS), or by briefly hosting an
 application (--app MODULE:NAME). Edit the request so that your service accepts it, then run
 `grpclab study --file FILE`."""
+EPILOG = """examples:
+  grpclab init localhost:50051 --call shop.v1.Till/Pay
+  grpclab init --app shop.server:register --file pay.toml"""
 
 
 def run(options: Options) -> int:
@@ -158,6 +161,7 @@ COMMAND = LabCommand(
     summary="write a TOML file for a study of your own service",
     usage="grpclab init ADDRESS|--app MODULE:NAME [options]",
     description=DESCRIPTION,
+    epilog=EPILOG,
     beats={"target": ("app", "python", "app_dir")},
     groups=[
         OptionGroup(

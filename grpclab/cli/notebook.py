@@ -16,8 +16,8 @@ from grpclab.system.paths import notebook, notebooks
 from grpclab.system.subprocesses import module_command
 
 EPILOG = """examples:
-  grpclab notebook                       list the notebooks
-  grpclab notebook sweep --open          copy sweep.ipynb here and open it in JupyterLab
+  grpclab notebook                 list the notebooks
+  grpclab notebook sweep --open    copy sweep.ipynb and open it in JupyterLab
   papermill sweep.ipynb out.ipynb -p requests 2500"""
 
 

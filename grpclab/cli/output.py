@@ -102,12 +102,27 @@ def fitted(line: str, width: int) -> str:
     gaps = list(re.finditer(r"(?<=\S)  +(?=\S)", line))
     start = gaps[-1].end() if gaps else len(line) - len(line.lstrip())
     is_row = len(gaps) > 1 and line.count(" ", start) < PROSE  # a row of a table stays a row
-    if len(line) <= width or is_row or start > width * 2 // 3:
+    if len(line) <= width or is_row:
         return line
     import textwrap  # here, as shutil above
 
+    if start > width * 2 // 3:  # too little room is left beside it
+        start = min(len(line) - len(line.lstrip()) + 2, width // 4)
     wrapped = textwrap.wrap(line[start:], width - start, break_long_words=False, break_on_hyphens=False)
     return f"\n{' ' * start}".join([line[:start] + wrapped[0], *wrapped[1:]])
+
+
+ROOM = 90
+"""Columns that a line on a trial takes; in a narrower terminal, there are fewer blanks behind its name."""
+
+
+def _row(line: str, width: int) -> str:
+    """A line on a trial in the width of a terminal."""
+    gap = re.search(r" {4,}", line)
+    if gap and width < ROOM:
+        blanks = max(2, gap.end() - gap.start() - (ROOM - width))
+        line = line[: gap.start()] + " " * blanks + line[gap.end() :]
+    return fitted(line, width)
 
 
 @contextmanager
@@ -128,7 +143,8 @@ def trial_lines(*, silent: bool) -> Iterator[Callable[[str], None]]:
             terminal.erase(sys.stdout)
         counted = COUNTED.match(line)
         row = line[: counted.end("outcome")].rstrip() if counted else ""
-        print(row or fitted(line, shutil.get_terminal_size().columns), flush=True)
+        width = shutil.get_terminal_size().columns
+        print(_row(row, width) if row else fitted(line, width), flush=True)
         if counted:
             done, total = int(counted["done"]), int(counted["total"])
             left = f"{done} of {total} trials" + (f"  {counted['left']}" if counted["left"] else "")

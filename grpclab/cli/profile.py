@@ -6,7 +6,11 @@ from grpclab.cli.option_types import FileName, Whole
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.profiling import families
 
-EPILOG = """py-spy samples Python threads and names their functions. perf, if it is installed and permitted, samples
+EPILOG = """examples:
+  grpclab profile --server localhost:50051 --duration 10s
+  grpclab profile --pid 4711 -o flame.html -o stacks.pb.gz
+
+py-spy samples Python threads and names their functions. perf, if it is installed and permitted, samples
 every running thread. py-spy pauses the process briefly for each sample. A file ending in .html is a flamegraph, .folded
 and .speedscope.json are for other tools, and .pb.gz is for `go tool pprof`."""
 

@@ -108,6 +108,8 @@ def run(options: Options, port: int) -> int:
         )
     if options.insists_on("certs"):
         raise UsageError("--certs cannot be used here: `serve reference` has no TLS")
+    if options.insists_on("drain_delay"):
+        raise UsageError("--drain-delay cannot be used here: `serve reference` has no health service")
     if options.insists_on("desk_host"):
         raise UsageError(
             "--desk-host is an option of `serve basic`, `optimized` and `production`; "

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from grpclab.analysis import Judgement
     from grpclab.report.publish import Published
 
+EPILOG = """examples:
+  grpclab report threads-1a2b3c
+  grpclab report threads-1a2b3c --section certainty limits
+  grpclab report threads-1a2b3c --figures figures/ --json verdict.json
+  grpclab report threads-1a2b3c --joint results/threads-again
+  grpclab report --site site/"""
+
 
 def run(options: Options) -> int:
     """Rebuild a report, build the site; returns the exit code."""
@@ -219,6 +226,7 @@ COMMAND = LabCommand(
     summary="rebuild the report of a stored study",
     usage="grpclab report STUDY [options]",
     description="Rebuild the report of a stored study or calibration, without measuring.",
+    epilog=EPILOG,
     groups=[
         OptionGroup(
             members=[

@@ -18,9 +18,13 @@ from grpclab.factors.config import ServerConfig, TrialConfig, from_environment, 
 from grpclab.factors.defaults import DEFAULT_PORTS
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import PYTHON
+from grpclab.quantities import in_unit
 
 APPLICATION_PORT = 50051
 PORTS = ", ".join(f"{name} {port}" for name, port in DEFAULT_PORTS.items())
+DRAIN_DELAYS_S = {"production": 1.0, "application": 1.0}
+"""How long a server that is being stopped still answers calls, by default; 0 for the others."""
+LONGEST_DRAIN_DELAY_S = 600.0
 WITH_DIAGNOSTICS = ("optimized", "production")
 """The variants that have a diagnostics server unless PPROF_ENABLED says otherwise."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -78,7 +82,14 @@ def _serve_greeter(options: Options, port: int) -> int:
         server_only = {"server.metrics": True, "server.desk": True, **server_only}
     certs = _certs(options, TrialConfig().replace(server_only).server)
     serve_in_foreground(
-        options.variant, server_only, where, port, quiet=options.quiet, diagnostics=diagnostics, certs=certs
+        options.variant,
+        server_only,
+        where,
+        port,
+        quiet=options.quiet,
+        diagnostics=diagnostics,
+        certs=certs,
+        drain_delay_s=_drain_delay_s(options, options.variant),
     )
     leave(0)
 
@@ -89,15 +100,11 @@ def _serve_application(options: Options) -> int:
     from grpclab.servers.placement import placed
     from grpclab.servers.process.child import leave
     from grpclab.servers.process.exposure import listen_address
+    from grpclab.servers.process.sidecar import diagnostics_address
     from grpclab.system.repository import WORKTREES
 
     if options.variant is not None:
         raise UsageError(f"{options.variant} and --app both specify the server: use one of them")
-    if options.insists_on("desk_host"):
-        raise UsageError(
-            "--desk-host is an option of `serve basic`, `optimized` and `production`; "
-            "an application has no diagnostics server"
-        )
     reference.refuse_options(options)
     given = parse_settings(options.settings)
     others = sorted(name for name in given if name.startswith(("client.", "load.", "link.")))
@@ -106,6 +113,9 @@ def _serve_application(options: Options) -> int:
             invalid(f"--set {others[0]}", format_level(given[others[0]]), "a server factor, arg.NAME, or env.NAME")
         )
     config = TrialConfig().replace(from_environment(os.environ) | _levels_of_certs(options, given) | given)
+    diagnostics = diagnostics_address(os.environ, default=config.server.metrics, host=options.desk_host)
+    if diagnostics is not None:
+        config = config.replace({"server.metrics": True, **given})
     chosen = target_given(options)
     assert chosen is not None
     where = placed(chosen[0], config.own)
@@ -126,6 +136,8 @@ def _serve_application(options: Options) -> int:
             env=own.variables,
             quiet=options.quiet,
             certs=_certs(options, config.server),
+            drain_delay_s=_drain_delay_s(options, "application"),
+            diagnostics=diagnostics,
         )
     leave(0)
 
@@ -149,6 +161,21 @@ def _certs(options: Options, config: ServerConfig) -> str:
     folder: str = os.path.abspath(options.certs)
     tls.check_files(Path(folder), "--certs", mutual=config.mutual_tls)
     return folder
+
+
+def _drain_delay_s(options: Options, server: str) -> float:
+    """The seconds of --drain-delay, or the server's own. Raises UsageError for what is not such a time."""
+    given = options.drain_delay
+    if given is None:
+        return DRAIN_DELAYS_S.get(server, 0.0)
+    try:
+        seconds = in_unit(given, "s")
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_DRAIN_DELAY_S:
+        expected = f"a time from 0 to {LONGEST_DRAIN_DELAY_S:g} seconds, such as 5s"
+        raise UsageError(invalid("--drain-delay", given, expected))
+    return seconds
 
 
 def _warn_of_no_effect(config: TrialConfig, given: Collection[str]) -> None:
@@ -206,6 +233,12 @@ COMMAND = LabCommand(
                     metavar="DIR",
                     help="use TLS with server.pem and server.key from this folder, as written by `grpclab certs`, and "
                     "reload them when they change",
+                ),
+                Flag(
+                    "--drain-delay",
+                    metavar="TIME",
+                    help="on SIGTERM or Ctrl-C, answer calls for this long while health checks report NOT_SERVING, "
+                    "and only then refuse new calls (default: 1s for production and --app, otherwise 0)",
                 ),
                 set_option("a server factor, e.g. server.window_kib=1024"),
             ],

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from grpclab.study.spread_blocks import ClusterMachines
     from grpclab.system.allowance import Allowance
 
+EPILOG = """examples:
+  grpclab study --design quick
+  grpclab study --concurrency 1,16,64 --blocks 8
+  grpclab study --file threads.toml --plan
+  grpclab study --file threads.toml
+  grpclab study --repeat reports/threads-1a2b3c.html --study threads-again
+
+Exit codes: 0 done, whatever the verdict; 2 invalid option; 3 nothing could be measured; 130 Ctrl-C; 143 SIGTERM;
+129 SIGHUP."""
+
 
 def run(options: Options) -> int:
     """Plan or measure a study; returns the exit code."""
@@ -147,12 +157,21 @@ def parameter_options() -> list[Flag]:
     """An option for each parameter of a study."""
     found = []
     for one in dataclasses.fields(StudyParameters):
-        words = one.default if not isinstance(one.default, tuple) else ",".join(f"{v:g}" for v in one.default)
+        words = ",".join(f"{v:g}" for v in one.default) if isinstance(one.default, tuple) else f"{one.default}"
         flag = f"--{one.name.replace('_', '-')}"
-        meaning = f"{one.metadata['meaning']} (default: {words})"
+        meaning = f"{one.metadata['meaning']} (default: {words.lower() or 'empty'})"
         offer = offering(lambda: DESIGNS) if one.name == "design" else None
-        found.append(Flag(flag, metavar=one.name.upper(), help=meaning, offer=offer))
+        found.append(Flag(flag, metavar=_metavar(one.name, one.default), help=meaning, offer=offer))
     return found
+
+
+def _metavar(name: str, default: object) -> str:
+    """What stands for the value of a parameter in the help."""
+    if isinstance(default, bool):
+        return "true|false"
+    if isinstance(default, tuple):
+        return "N,N,..."
+    return "N" if isinstance(default, (int, float)) else name.upper()
 
 
 COMMAND = LabCommand(
@@ -162,8 +181,7 @@ COMMAND = LabCommand(
     usage="grpclab study [options]",
     description="Run the study in notebooks/sweep.ipynb from the terminal. Results go to results/<study>/ and the "
     "report to reports/<study>.html. Ctrl-C keeps the finished trials; run the same command again to resume the study.",
-    epilog="Exit codes: 0 done, whatever the verdict; 2 invalid option; 3 nothing could be measured; 130 Ctrl-C; "
-    "143 SIGTERM; 129 SIGHUP.",
+    epilog=EPILOG,
     groups=[
         OptionGroup(title="the parameters of a study", members=parameter_options()),
         OptionGroup(

@@ -20,7 +20,7 @@ from grpclab.system.subprocesses import die_with_parent, say
 
 async def _serve(order: DiagnosticsOrder) -> None:
     # A handler whose client has gone is cancelled, and ends what it has begun.
-    app = build(order.pids, folder=order.folder, token=order.token)
+    app = build(order.pids, folder=order.folder, token=order.token, heap=order.heap)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()
     try:

@@ -50,12 +50,13 @@ HEADERS = {
 Result = TypeVar("Result")
 
 
-def build(pids: Sequence[int], *, folder: str = "", token: str = "") -> web.Application:
-    """The application for these server processes. /metrics and the heap are there if `folder` is given.
+def build(pids: Sequence[int], *, folder: str = "", token: str = "", heap: bool = True) -> web.Application:
+    """The application for these server processes. /metrics, and with `heap` their memory, are there if `folder` is
+    given.
 
     With a `token`, every request has to carry it: see :func:`grpclab.diagnostics.guard.refusal`.
     """
-    desk = _Pages(pids, folder, token)
+    desk = _Pages(pids, folder, token, heap=heap and bool(folder))
     app = web.Application(middlewares=[_guarded(token)])
     app.on_response_prepare.append(_add_headers)
     handlers = {
@@ -65,7 +66,7 @@ def build(pids: Sequence[int], *, folder: str = "", token: str = "") -> web.Appl
         "/debug/pprof/flamegraph": desk.flamegraph,
     }
     if folder:
-        handlers |= {"/debug/pprof/heap": desk.heap, "/metrics": desk.metrics}
+        handlers |= {"/metrics": desk.metrics, **({"/debug/pprof/heap": desk.heap} if heap else {})}
     for path, handler in handlers.items():
         app.router.add_get(path, handler, allow_head=False)
     return app
@@ -95,14 +96,21 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 
 class _Pages:
-    def __init__(self, pids: Sequence[int], folder: str, token: str) -> None:
-        self._pids, self._folder, self._token = list(pids), folder, token
+    def __init__(self, pids: Sequence[int], folder: str, token: str, *, heap: bool) -> None:
+        self._pids, self._folder, self._token, self._heap = list(pids), folder, token, heap
         self._profiling = asyncio.Lock()
         self._counting = asyncio.Lock()
 
     async def index(self, _request: web.Request) -> web.Response:
         return _html(
-            index_page(self._pids, rate_hz=RATE_HZ, longest_s=LONGEST_S, whole=bool(self._folder), token=self._token)
+            index_page(
+                self._pids,
+                rate_hz=RATE_HZ,
+                longest_s=LONGEST_S,
+                metrics=bool(self._folder),
+                heap=self._heap,
+                token=self._token,
+            )
         )
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -198,8 +206,8 @@ class LinkedPage:
     more: str = ""
 
 
-def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool, token: str = "") -> str:
-    """The page for these server processes; `whole`: they count their calls and tell of their memory.
+def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, metrics: bool, heap: bool, token: str = "") -> str:
+    """The page for these server processes, which count their calls (`metrics`) and tell of their memory (`heap`).
 
     A `token` is part of each link.
     """
@@ -220,8 +228,8 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
             more=" and similar tools read.",
         ),
     ]
-    if whole:
-        entries += [
+    if heap:
+        entries.append(
             LinkedPage(
                 path="/debug/pprof/heap?seconds=10",
                 title="Heap profile",
@@ -229,7 +237,10 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
                     "Memory allocated while the profile runs and still held at its end, recorded by tracemalloc, "
                     "which slows the server down while recording."
                 ),
-            ),
+            )
+        )
+    if metrics:
+        entries.append(
             LinkedPage(
                 path="/metrics",
                 title="Metrics",
@@ -237,8 +248,8 @@ def index_page(pids: Sequence[int], *, rate_hz: int, longest_s: int, whole: bool
                     "Metrics in Prometheus format: calls by method and status, call durations, processes, and the "
                     "garbage collector."
                 ),
-            ),
-        ]
+            )
+        )
     entries.append(LinkedPage(path="/healthz", title="Health", text="A check that this server is running."))
     template = Path(__file__).parent / "templates"
     return str(

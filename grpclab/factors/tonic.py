@@ -11,8 +11,12 @@ NOT_CHANNEL_ARGUMENTS: dict[str, tuple[str, str]] = {
         "per server, and it rejects calls; grpcio has no limit per connection",
     ),
     "client.deadline_s": ("timeout= of each call", "grpcio has no server-side deadline"),
+    "server.metrics": ("grpc.server(interceptors=)", "counts calls and times handlers, health checks too"),
+    "server.access_log_share": ("grpc.server(interceptors=)", "health checks are not logged"),
+    "server.rate_limit_rps": ("grpc.server(interceptors=)", "per server process; health checks are not limited"),
+    "server.rate_limit_burst": ("grpc.server(interceptors=)", "the size of the token bucket of rate_limit_rps"),
 }
-"""Factors with a tonic name that grpcio takes elsewhere: where, and what to know."""
+"""Factors that grpcio takes elsewhere than in a channel argument: where, and what to know."""
 
 NO_COUNTERPART: dict[str, str] = {
     "tcp_keepalive": "no argument sets SO_KEEPALIVE; use HTTP/2 pings (server.keepalive_s) instead",

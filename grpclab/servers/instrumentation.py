@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from grpclab.factors.config import ServerConfig
+from grpclab.servers import interceptors as parts
 from grpclab.servers.interceptors import SETTINGS, AsyncInterceptor, SyncInterceptor, chosen
 from grpclab.system.optional import needs
 
@@ -40,10 +41,10 @@ def _metrics(config: ServerConfig, kind: type[AsyncInterceptor | SyncInterceptor
     if not config.metrics:
         return []
     try:
-        from grpclab.servers.prometheus import counted
+        from grpclab.servers.prometheus import counted_by
     except ImportError:
         raise needs("server.metrics", "prometheus_client", "desk") from None
-    return [kind(counted)]
+    return [kind(counted_by(parts))]
 
 
 def _admission(config: ServerConfig, pool: Any) -> list[Any]:

@@ -28,9 +28,9 @@ NO_BULK = ("concurrency", "windows_kib", *SWEPT, "rtt_ms")
 OF_FEATURES = ("implementation", "rate")
 """Parameters that several designs do not use."""
 AUTO, NO_BUDGET, NO_RATE = "auto", "none", "none"
-ASYNCIO = "asyncio"
-BUDGETS_S = {"default": 720.0, "production": 900.0}
-"""The designs that are fitted into a budget of wall time by themselves."""
+SYNC, ASYNCIO, BOTH = "sync", "asyncio", "both"
+BUDGETS_S = {"default": 720.0, "production": 600.0}
+"""The budgets of wall time that designs have by themselves, for one implementation."""
 TAKEN = ("calibration", "index", "readme")
 """What lies under results/ and reports/ beside studies."""
 TAKEN_WORDS = (
@@ -76,19 +76,21 @@ class StudyParameters:
         "",
         "Dask cluster that measures the blocks: local:N, or its scheduler's address; empty: this machine",
     )
-    implementation: str = _parameter("sync", "server whose features the production design measures: sync or asyncio")
+    implementation: str = _parameter("sync", "servers that the production design measures: sync, asyncio or both")
     rate: str = _parameter(
         "auto",
-        "calls/s for the latency in the design production; auto: half the throughput; none: no latency",
+        "calls/s for the p99 in production, or two (sync,asyncio); auto: half the throughput; none: no p99",
     )
     budget: str = _parameter(
         "auto",
-        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m for default, 15m for production",
+        "time budget for all blocks, e.g. 12m; none: no limit; auto: 12m, production 10m (both: 20m)",
     )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, CHECKS[field.name](field.name, getattr(self, field.name)))
+        if len(self.rates_rps) > len(self.implementations):
+            raise _refusal("rate", self.rate, "at most one rate for each implementation")
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> StudyParameters:
@@ -107,13 +109,23 @@ class StudyParameters:
     def budget_s(self) -> float | None:
         """The time budget of the study, in seconds; None if there is no limit."""
         if self.budget == AUTO and self.design in BUDGETS_S:
-            return BUDGETS_S[self.design]
+            return BUDGETS_S[self.design] * len(self.implementations)
         return budget_seconds("budget", self.budget)
 
     @property
-    def rate_rps(self) -> float | None:
-        """The rate of open loops in calls per second; None if it is not known, or if there are none."""
-        return None if self.rate in (AUTO, NO_RATE) else float(self.rate)
+    def implementations(self) -> tuple[str, ...]:
+        """Those of the server that are measured."""
+        return (SYNC, ASYNCIO) if self.implementation == BOTH else (self.implementation,)
+
+    @property
+    def rates_rps(self) -> tuple[float, ...]:
+        """The rates of open loops, for each implementation or for all; empty without any."""
+        return () if self.rate in (AUTO, NO_RATE) else tuple(float(word) for word in self.rate.split(","))
+
+    def rate_of(self, implementation: str) -> float | None:
+        """The rate of an implementation's open loops; None without."""
+        rates = self.rates_rps
+        return rates[self.implementations.index(implementation) % len(rates)] if rates else None
 
     def as_dict(self) -> dict[str, Any]:
         """The parameters for the manifest, with lists instead of tuples."""
@@ -125,14 +137,15 @@ class Design:
     """What ``--design NAME`` plans; another package can register a design as well.
 
     ``plan(parameters, server_cores)`` returns the plan of the study for a server that may use that many cores. `unused`
-    are the parameters that the design does not use; setting one of them is an error. If `rate_of` is set, ``rate=auto``
-    becomes this share of the throughput of that configuration, which is measured before the study is planned.
+    are the parameters that the design does not use; setting one of them is an error. If `rates_of` is set,
+    ``rate=auto`` becomes this share of the throughput of each of those configurations, which are measured before the
+    study is planned.
     """
 
     question: str
     plan: Callable[[StudyParameters, int], StudyPlan]
     unused: tuple[str, ...] = OF_FEATURES
-    rate_of: Callable[[StudyParameters], TrialConfig] | None = None
+    rates_of: Callable[[StudyParameters], Sequence[TrialConfig]] | None = None
     rate_share: float = 0.5
 
 
@@ -243,20 +256,24 @@ def _budget(name: str, value: Any) -> str:
 
 
 def _rate(name: str, value: Any) -> str:
-    """A rate in calls per second as text, ``auto`` or ``none``."""
+    """Rates in calls per second as text, ``auto`` or ``none``."""
     word = value.strip().lower() if isinstance(value, str) else value
     if word in (AUTO, NO_RATE):
         return str(word)
     wanted = f"calls per second from 1 to 10^6, {NO_RATE} or {AUTO}"
-    rate_rps: float = number(float, minimum=1, maximum=1e6, wanted=wanted)(name, value)
-    return f"{rate_rps:g}"
+    check = number(float, minimum=1, maximum=1e6, wanted=wanted)
+    parts = word.split(",") if isinstance(word, str) else [value]
+    try:
+        return ",".join(f"{check(name, part):g}" for part in parts)
+    except DesignError:
+        raise _refusal(name, value, wanted) from None
 
 
 def _word_of(words: Sequence[str]) -> Callable[[str, Any], Any]:
     def check(name: str, value: Any) -> Any:
         word = value.strip().lower() if isinstance(value, str) else value
         if word not in words:
-            raise _refusal(name, value, " or ".join(words))
+            raise _refusal(name, value, f"{', '.join(words[:-1])} or {words[-1]}")
         return word
 
     return check
@@ -328,7 +345,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "seed": number(int, minimum=0, maximum=10**18, wanted="a whole number from 0 to 10^18"),
     "budget": _budget,
     "cluster": _cluster,
-    "implementation": _word_of(("sync", ASYNCIO)),
+    "implementation": _word_of((SYNC, ASYNCIO, BOTH)),
     "rate": _rate,
     "max_trial_s": number(
         float, minimum=0.05, maximum=3600, unit="s", wanted="seconds from 0.05 to 3600, or a time such as 1m30s"

@@ -1,4 +1,4 @@
-"""The rate of a design's open loops: a share of the throughput of one configuration, measured before the plan."""
+"""The rates of a design's open loops: shares of the throughputs of configurations, measured before the plan."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from grpclab.errors import DesignError, MeasurementError, invalid
+from grpclab.factors.config import TrialConfig
 from grpclab.study.parameters import AUTO, DESIGNS, StudyParameters
 from grpclab.study.store import Store
 from grpclab.study.trial import run_trial
@@ -26,19 +27,25 @@ def with_rate(parameters: StudyParameters, folder: Path, *, measure: bool = True
     A study that is stored in `folder` keeps its own rate. Raises DesignError for a manifest that cannot be read, and
     where other machines are to be measured (not `measure`), MeasurementError if the throughput cannot be measured.
     """
-    rate_of = DESIGNS[parameters.design].rate_of
-    if parameters.rate != AUTO or rate_of is None:
+    design = DESIGNS[parameters.design]
+    if parameters.rate != AUTO or design.rates_of is None:
         return parameters
     if stored := Store(folder).manifest():
         return replace(parameters, rate=str(stored.parameters.get("rate", AUTO)))
     if not measure:
         raise DesignError(invalid("rate", AUTO, "calls/s, or none, with --cluster: this machine is not measured"))
+    rates = [_rate_of(config, folder.name, design.rate_share) for config in design.rates_of(parameters)]
+    return replace(parameters, rate=",".join(rates))
+
+
+def _rate_of(config: TrialConfig, study: str, share: float) -> str:
+    """A share of the throughput of a configuration. Raises MeasurementError if that cannot be measured."""
     cores = environment.split_cores(environment.machine().affinity)
     with TemporaryFolder() as scratch:
-        identity = TrialIdentity(study=folder.name, trial="rate")
-        measured = run_trial(rate_of(parameters), scratch, cores=cores, identity=identity, counted_s=COUNTED_S)
-    rate_rps = DESIGNS[parameters.design].rate_share * measured.metrics.get("throughput_rps", math.nan)
+        identity = TrialIdentity(study=study, trial="rate")
+        measured = run_trial(config, scratch, cores=cores, identity=identity, counted_s=COUNTED_S)
+    rate_rps = share * measured.metrics.get("throughput_rps", math.nan)
     if not measured.valid or not rate_rps >= 1:
         why = measured.invalid_reason or "no call succeeded"
         raise MeasurementError(f"cannot measure the throughput that sets the rate: {why}; or set rate=RATE")
-    return replace(parameters, rate=f"{float(f'{rate_rps:.{DIGITS}g}'):g}")
+    return f"{float(f'{rate_rps:.{DIGITS}g}'):g}"

@@ -129,7 +129,8 @@ def trimmed(trials: pd.DataFrame, plan: StudyPlan, times: GroupTimes, budget_s: 
     if fitted_s < counted_s:
         plan = replace(plan, groups=counted_for(plan.groups, fitted_s))
         words.append(f"counted time is shortened to {fitted_s:g} s")
-    some = min(some, kept(costs.block_s(fitted_s), 0))
+    planned = [group.blocks for group in plan.groups if group.blocks is not None]  # those that the design asks for
+    some = min(some, kept(costs.block_s(fitted_s), max(planned, default=1) - 1))
     if some < more:
         plan = replace(plan, groups=sampled_in(plan.groups, 1 + some, blocks))
         words.append(f"comparisons with large differences are measured in {qty.count(1 + some, 'block')}")
@@ -278,9 +279,9 @@ def _costs(trials: pd.DataFrame, plan: StudyPlan, counted_s: float, block_s: flo
 
 
 def _have_own_length(trials: pd.DataFrame) -> pd.Series:
-    """Which trials last as their load says, whatever time is to be counted: replays, and loads with a pause."""
+    """Which trials last as their load says, whatever time is to be counted: replays, loads with a pause, open loops."""
     replays = column(trials, "load.arrival").map(replayed_file).astype(bool)
-    return replays | (numbers(trials, "load.pause_s") > 0)
+    return replays | (numbers(trials, "load.pause_s") > 0) | (numbers(trials, "load.rate_rps") > 0)
 
 
 def _counted_for(block_s: float, costs: BlockCosts, most_s: float) -> float:

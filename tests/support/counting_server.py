@@ -12,9 +12,9 @@ from typing import Any
 
 import grpc
 
+from grpclab.servers import interceptors
 from grpclab.servers.greeter import burn_cpu
-from grpclab.servers.interceptors import SyncInterceptor
-from grpclab.servers.prometheus import counted
+from grpclab.servers.prometheus import counted_by
 
 METHOD = "/test.Counted/Do"
 WAIT_S = 0.06
@@ -37,7 +37,7 @@ def do(request: bytes, context: Any) -> bytes:
 
 def main() -> None:
     """See the module's docstring."""
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[SyncInterceptor(counted)])
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[interceptors.SyncInterceptor(counted_by(interceptors))])
     service, _, name = METHOD[1:].partition("/")
     handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(do)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))

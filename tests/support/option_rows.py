@@ -421,8 +421,15 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Refused(words="basic --certs fresh", where="server.pem: No such file or directory"),
             Refused(words="reference --certs made", where="has no TLS"),
         ],
+        "drain_delay": [
+            Acts(words="--drain-delay 7s", proof="drain_delay_s", after="basic"),
+            Acts(words="--drain-delay 7s", proof="drain_delay_s", after=APP),
+            Refused(words="basic --drain-delay -1", where="invalid --drain-delay=-1: expected a time from 0"),
+            Refused(words="reference --drain-delay 7s", where="has no health service"),
+        ],
         "desk_host": [
             Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after="basic"),
+            Acts(words="--desk-host 127.0.0.2", proof="diagnostics.host", after=APP),
             Refused(words="reference --desk-host 127.0.0.2", where="reference has no diagnostics server"),
             Refused(words="basic --desk-host 127.0.0.256", where="--desk-host=127.0.0.256"),
         ],

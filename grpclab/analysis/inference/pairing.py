@@ -9,6 +9,7 @@ The ratio of throughputs is that at an even speed of the servers' cores (:mod:`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -232,7 +233,25 @@ def _left_out(
         apart += not ways
     if apart:
         lines.append(f"{' and '.join(by_side)} are in the same group in {len(both)} of {len(both) + apart} blocks")
-    return list(dict.fromkeys(lines))
+    return together(lines)
+
+
+_ONE_BLOCK = re.compile(r"block (\d+) was left out because (.+)")
+
+
+def together(notes: Iterable[str]) -> list[str]:
+    """The notes, each once, with the blocks that were left out for one reason in one note."""
+    blocks: dict[str, list[str]] = {}
+    for note in notes:
+        one = _ONE_BLOCK.fullmatch(note)
+        blocks.setdefault(one[2] if one else note, []).extend([one[1]] if one else [])
+    return [_blocks_left_out(numbers, why) if numbers else why for why, numbers in blocks.items()]
+
+
+def _blocks_left_out(numbers: Sequence[str], why: str) -> str:
+    *others, last = dict.fromkeys(numbers)
+    blocks = f"blocks {', '.join(others)} and {last} were" if others else f"block {last} was"
+    return f"{blocks} left out because {why}"
 
 
 def block_ratios(trials: pd.DataFrame, *, scenario: str, metric: str, baseline: str, candidate: str) -> pd.DataFrame:

@@ -50,6 +50,17 @@ def with_bar(text: str, share: float, stream: TextIO, elapsed_s: float | None = 
     return f"{bar(share, min(room, WIDEST_BAR), stream)}  {text}" if room >= NARROWEST_BAR else text
 
 
+def _beginning(text: str) -> str:
+    """As many of the figures as the terminal has room for; the first one is cut if there is not even room for it."""
+    first, *others = text.split("  ")
+    room = shutil.get_terminal_size().columns - 1
+    for figure in others:
+        if len(first) + 2 + len(figure) > room:
+            break
+        first += f"  {figure}"
+    return first[:room]
+
+
 class ProgressLine:
     """Shows the figures of a running load on one line, if the stream is a terminal; else nothing at all."""
 
@@ -66,7 +77,7 @@ class ProgressLine:
         if share is not None and not progress.over:
             text = with_bar(text, share, self._stream, progress.elapsed_s)
         erase(self._stream)
-        self._stream.write(text[: shutil.get_terminal_size().columns - 1])
+        self._stream.write(_beginning(text))
         self._stream.flush()
 
     def _share(self, progress: LoadProgress) -> float | None:
@@ -109,7 +120,7 @@ class EncodingLine:
         if self._stream.isatty():
             shown = with_bar(text, encoded / planned, self._stream) if planned else text
             erase(self._stream)
-            self._stream.write(shown[: shutil.get_terminal_size().columns - 1])
+            self._stream.write(_beginning(shown))
             self._next_s = elapsed_s + EVERY_S
         else:
             self._stream.write(f"grpclab: {text}\n")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison
+from grpclab.analysis.inference.pairing import together
 from grpclab.analysis.judgement import IN_TURN
 from grpclab.metrics import metric_words
 from grpclab.report import figures, words
@@ -89,27 +88,10 @@ def table(study: FinishedStudy) -> Table | None:
 
 def _notes(c: Comparison) -> list[str]:
     """What there is to know about a comparison, each thing apart."""
-    notes = _together(words.plain(c.note).split("; "))
+    notes = together(words.plain(c.note).split("; "))
     if c.verdict == "inconclusive" and c.blocks_needed:
         notes.append(f"{c.blocks_needed} blocks would be enough for a verdict")
     return [note for note in dict.fromkeys((*notes, *map(words.plain, c.obstacles))) if note]
-
-
-_LEFT_OUT = re.compile(r"block (\d+) was left out because (.+)")
-
-
-def _together(notes: Iterable[str]) -> list[str]:
-    """The same with the blocks that are left out for one reason in one note, where the first of them stood."""
-    blocks: dict[str, list[str]] = {}
-    for note in notes:
-        left_out = _LEFT_OUT.fullmatch(note)
-        blocks.setdefault(left_out[2] if left_out else note, []).extend([left_out[1]] if left_out else [])
-    return [_left_out(numbers, why) if numbers else why for why, numbers in blocks.items()]
-
-
-def _left_out(numbers: list[str], why: str) -> str:
-    blocks = f"blocks {words.listing(numbers)} were" if len(numbers) > 1 else f"block {numbers[0]} was"
-    return f"{blocks} left out because {why}"
 
 
 def _often(comparisons: list[Comparison]) -> list[str]:

@@ -32,13 +32,14 @@ HOW = (
 )
 ALONE = "alone"
 LATENCY, LATENCY_HEADER = "latency_p99_s", "p99 at half load"
-LATENCY_HOW = "The p99 latency is that of an open loop of {rate} requests/s, about half the throughput of optimized."
+LATENCY_HOW = "The p99 latency is that of an open loop of {rates}, about half the throughput of optimized."
 LONG_HOW = (
     "Servers with tracing send spans later, so these servers were measured in windows of {window}, and their CPU time "
     "counts until they are idle again."
 )
 HEADINGS = {
     ALONE: "alone: added to optimized",
+    f"{ALONE}, asyncio": "alone: added to optimized on asyncio",
     "in production": "in production: removed from the production variant, which keeps all other features",
     "in the client": (
         "in the client: added to optimized's Python client (engine grpcio); the CPU time and the verdict refer to "
@@ -59,11 +60,13 @@ def section(study: FinishedStudy) -> list[Piece] | None:
 
 def _latency_note(study: FinishedStudy) -> str:
     """A sentence on the open loops; "" without any."""
-    pairs = [feature.steady_pair for feature in study.plan.features if feature.steady_pair]
-    if not pairs:
-        return ""
-    rate_rps = study.plan.configuration(pairs[0][0]).config.load.rate_rps
-    return "" if rate_rps is None else LATENCY_HOW.format(rate=qty.amount(rate_rps))
+    rates: dict[str, float] = {}
+    for feature in study.plan.features:
+        if pair := feature.steady_pair:
+            rate_rps = study.plan.configuration(pair[0]).config.load.rate_rps
+            rates |= {} if rate_rps is None else {words.plain(feature.implementation): rate_rps}
+    told = [f"{qty.amount(rate)} requests/s{f' on {name}' if name else ''}" for name, rate in rates.items()]
+    return LATENCY_HOW.format(rates=words.listing(told)) if told else ""
 
 
 def _long_note(study: FinishedStudy) -> str:
@@ -74,9 +77,15 @@ def _long_note(study: FinishedStudy) -> str:
 
 def summary(study: FinishedStudy) -> str:
     """The features that change throughput, or the client's CPU time, the most expensive first, and the others."""
-    of_server = [feature for feature in study.plan.features if not feature.of_client]
+    of_server: dict[str, list[PlannedFeature]] = {}
+    for feature in study.plan.features:
+        if not feature.of_client:
+            of_server.setdefault(words.plain(feature.implementation), []).append(feature)
     of_client = [feature for feature in study.plan.features if feature.of_client]
-    return " ".join([*_costs(study, of_server, "throughput"), *_costs(study, of_client, "CPU time in the client")])
+    told = []
+    for name, some in of_server.items():
+        told += _costs(study, some, f"throughput on {name}" if name else "throughput")
+    return " ".join([*told, *_costs(study, of_client, "CPU time in the client")])
 
 
 def _costs(study: FinishedStudy, features: Iterable[PlannedFeature], what: str) -> list[str]:
@@ -121,7 +130,7 @@ def _cells(study: FinishedStudy, feature: PlannedFeature, where: str) -> Iterato
     yield _estimated(_compared(study, feature, where))
     yield _estimated(_compared(study, feature, where, feature.cpu_metric))
     if _has_latency(study):
-        pair = feature.steady_pair if where == ALONE else None
+        pair = feature.steady_pair if where.startswith(ALONE) else None
         yield _estimated(study.comparison(feature.scenario, LATENCY, *pair)) if pair else ""
     yield badge(judged.verdict) if judged.computed else judged.note
 

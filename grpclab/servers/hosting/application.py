@@ -41,7 +41,7 @@ SEED_VARIABLE = "GRPCLAB_SEED"
 """The trial's seed, for an application that draws."""
 OF_THE_GREETER = ("handler_work_us", "handler_wait_ms", "response_bytes", "stream_messages", "stream_interval_ms")
 """Factors of the server, by their last part, that only the greeter's handler knows."""
-NOT_YET = ("metrics", "desk")
+NOT_YET = ("desk",)
 """Those that need grpclab itself in the server's process."""
 END_TIMEOUT_S = 14.0
 """So long an application may take to drain and to close, each of which is bounded itself."""
@@ -77,6 +77,8 @@ class ApplicationOrder:
     cwd: str = ""
     timeout_s: float = COMMAND_TIMEOUT_S
     """The time within which it has to answer: what it waits for then is in its log."""
+    drain_delay_s: float = 0.0
+    """When it is stopped, its health service reports NOT_SERVING for so long before it refuses calls."""
 
 
 def check_application(app: str, name: str = "app") -> None:
@@ -168,6 +170,15 @@ def issued(stack: contextlib.ExitStack, config: ServerConfig) -> tuple[str, Secu
     return str(folder), tls.issue(folder, mutual=config.mutual_tls)
 
 
+def counters(stack: contextlib.ExitStack, config: ServerConfig) -> dict[str, str]:
+    """The variable with the folder in which an application's processes count their calls; empty without metrics."""
+    if not config.metrics:
+        return {}
+    from grpclab.servers.instrumentation import FOLDER_VARIABLE
+
+    return {FOLDER_VARIABLE: str(stack.enter_context(TemporaryFolder()))}
+
+
 def application_order(
     app: str,
     config: ServerConfig,
@@ -181,6 +192,7 @@ def application_order(
     tls_folder: str = "",
     checkout: str = "",
     timeout_s: float = COMMAND_TIMEOUT_S,
+    drain_delay_s: float = 0.0,
 ) -> ApplicationOrder:
     """The order to host an application. Raises UsageError; see :func:`launch_application`."""
     check_application(app)
@@ -200,6 +212,7 @@ def application_order(
         checkout=checkout,
         cwd=application_folder(cwd, "cwd"),
         timeout_s=timeout_s,
+        drain_delay_s=drain_delay_s,
     )
 
 
@@ -232,6 +245,7 @@ def launch_application(
     """
     with contextlib.ExitStack() as stack:
         folder, security = issued(stack, config)
+        changes = {SEED_VARIABLE: str(seed), **counters(stack, config)}
         order = application_order(
             app,
             config,
@@ -250,7 +264,7 @@ def launch_application(
                 order,
                 cpus=cpus,
                 log_path=log_path,
-                env={SEED_VARIABLE: str(seed), **stack.enter_context(collected(config, env, cpus))},
+                env={**changes, **stack.enter_context(collected(config, env, cpus))},
                 security=security,
                 healthy=False,
                 timeout_s=timeout_s,

@@ -613,8 +613,13 @@ class _Server:
 
     def interceptors(self) -> list[Any]:
         """The interceptors that factors ask for, once the pool is made; without any, their modules are not imported."""
-        found: list[Any] = [] if self._admission is None else [self._admission]
         settings, asynchronous = self.order.settings, not self.sync
+        found: list[Any] = []
+        if settings["metrics"]:
+            parts = self._part("interceptors", "metrics", False)
+            kind = parts.AsyncInterceptor if asynchronous else parts.SyncInterceptor
+            found.append(kind(self._part("prometheus", "metrics", False).counted_by(parts)))
+        found += [] if self._admission is None else [self._admission]
         if settings["tracing_share"] is not None:
             self._tracing = self._part("tracing", "tracing_share", None)
             found.append(self._tracing.interceptor(settings["tracing_share"], asynchronous=asynchronous))
@@ -792,6 +797,8 @@ class _Server:
         signals.wait()
         if self.health is not None:
             self.health.enter_graceful_shutdown()
+        if signals.wait(self.order.drain_delay_s):
+            leave(1)
         drained = server.stop(DRAIN_S)
         while not drained.wait(0.05):  # a second signal does not wait for the calls that are still inside
             if signals.wait(0):
@@ -830,6 +837,7 @@ class _Server:
             loop.add_signal_handler(number, leave, 1)
         if self.health is not None:
             await self.health.enter_graceful_shutdown()
+        await asyncio.sleep(self.order.drain_delay_s)
         await server.stop(DRAIN_S)
         self.flush()
         with self.closing():

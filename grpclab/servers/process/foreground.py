@@ -14,17 +14,11 @@ from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.process.parent import serve_processes
 from grpclab.servers.process.server_messages import ServerListening
 from grpclab.servers.process.serving import ServeSpec, address
-from grpclab.servers.process.sidecar import DiagnosticsAddress, observed
+from grpclab.servers.process.sidecar import DiagnosticsAddress, about_diagnostics, observed
 from grpclab.system import interrupts, ulimits
 from grpclab.system.temporary import TemporaryFolder
 
 log = logging.getLogger("grpclab.serve")
-
-NOTICE_S = {"production": 1.0}
-"""How long a server reports NOT_SERVING before it refuses calls, by its name; 0 for the others.
-
-Clients that watch its health use other servers by then. Without this time, calls that are on their way are lost.
-"""
 
 
 def serve_in_foreground(
@@ -36,17 +30,25 @@ def serve_in_foreground(
     quiet: bool,
     diagnostics: DiagnosticsAddress | None = None,
     certs: str = "",
+    drain_delay_s: float = 0.0,
 ) -> None:
     """Serve until a signal stops it. Raises ServerError where that, or the diagnostics server, cannot be started.
 
-    `certs` is the folder of the user's certificates.
+    `certs` is the folder of the user's certificates. After the signal, health checks report NOT_SERVING and calls are
+    still answered for `drain_delay_s`.
     """
     host = where.host
     ulimits.raise_open_files()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder())
-        notice_s = NOTICE_S.get(name, 0.0)
-        spec = ServeSpec(settings=settings, host=host, port=port, folder=str(folder), certs=certs, notice_s=notice_s)
+        spec = ServeSpec(
+            settings=settings,
+            host=host,
+            port=port,
+            folder=str(folder),
+            certs=certs,
+            drain_delay_s=drain_delay_s,
+        )
         tls_text = ""
         if spec.config.tls:
             from grpclab.servers import tls
@@ -59,10 +61,10 @@ def serve_in_foreground(
             from grpclab.servers.build import service_names
 
             exposed = where.exposure(
-                service_names(spec.config), tls=spec.config.tls, diagnostics=_about(diagnostics, served)
+                service_names(spec.config), tls=spec.config.tls, diagnostics=about_diagnostics(diagnostics, served)
             )
             if exposed or (diagnostics and not diagnostics.local):
-                print(f"grpclab: {exposed or _about(diagnostics, served)}", file=sys.stderr, flush=True)
+                print(f"grpclab: {exposed or about_diagnostics(diagnostics, served)}", file=sys.stderr, flush=True)
             if not quiet:
                 pids = served.pids
                 processes = "1 process" if len(pids) == 1 else f"{len(pids)} processes"
@@ -85,12 +87,3 @@ def end_at_once(stack: contextlib.ExitStack, number: int) -> NoReturn:
     stack.close()
     print(f"grpclab: stopped by a second {interrupts.name(number)}; running calls were cut off", file=sys.stderr)
     leave(128 + number)
-
-
-def _about(diagnostics: DiagnosticsAddress | None, served: ServerListening) -> str:
-    """A clause on who reaches the diagnostics server, beside a server that others reach."""
-    if not served.desk or diagnostics is None:
-        return "there is no diagnostics server"
-    if diagnostics.local:
-        return f"the diagnostics server and the metrics are on {diagnostics.host}, only for this machine"
-    return f"anyone with the token can reach the diagnostics server and the metrics: {served.desk}"

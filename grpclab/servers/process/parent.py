@@ -79,7 +79,7 @@ def serve_processes(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave
                 time.sleep(0.1)
             for child in children:
                 child.popen.terminate()
-            totals = receive_all(children, spec.notice_s + DRAIN_S + 2, ServedCalls)
+            totals = receive_all(children, spec.drain_delay_s + DRAIN_S + 2, ServedCalls)
         except WorkerError as error:
             raise ServerError(str(error)) from None
     return ServedCalls(calls=sum(total.calls for total in totals), high_water=max(total.high_water for total in totals))

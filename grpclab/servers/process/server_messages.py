@@ -132,6 +132,8 @@ class DiagnosticsOrder:
     port: int
     folder: str
     token: str
+    heap: bool = True
+    """Whether their agents tell of their memory."""
 
 
 class DiagnosticsAnswer:

@@ -88,8 +88,9 @@ class ServeSpec:
     """The folder of the user's certificates; "" for those in `folder`."""
     shared_port: bool = False
     """One of several processes on a port that their parent holds."""
-    notice_s: float = 0.0
-    """When it is stopped, it reports NOT_SERVING for so long before it refuses calls."""
+    drain_delay_s: float = 0.0
+    """When it is stopped, it reports NOT_SERVING for so long before it refuses calls. Clients that watch its health use
+    other servers by then; without this time, calls that are on their way are lost."""
 
     @property
     def config(self) -> ServerConfig:
@@ -190,7 +191,7 @@ def _serve_sync(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> ServedC
     announce(ServerListening(port=port, pids=(os.getpid(),)))
     signals.wait()
     health.enter_graceful_shutdown()
-    if number := signals.wait(spec.notice_s):
+    if number := signals.wait(spec.drain_delay_s):
         at_once(number)
     drained = server.stop(DRAIN_S)
     # A second signal does not wait for the calls that are still inside.
@@ -226,7 +227,7 @@ async def _serve_async(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> 
     for number in stop_signals():
         loop.add_signal_handler(number, at_once, number)
     await health.enter_graceful_shutdown()
-    await asyncio.sleep(spec.notice_s)
+    await asyncio.sleep(spec.drain_delay_s)
     await server.stop(DRAIN_S)
     flush(spec.config)
     return ServedCalls(calls=count.calls, high_water=count.high_water)

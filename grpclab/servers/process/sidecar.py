@@ -101,9 +101,22 @@ def diagnostics_address(
     return address
 
 
+def about_diagnostics(diagnostics: DiagnosticsAddress | None, served: ServerListening) -> str:
+    """A clause on who reaches the diagnostics server, beside a server that others reach."""
+    if not served.desk or diagnostics is None:
+        return "there is no diagnostics server"
+    if diagnostics.local:
+        return f"the diagnostics server and the metrics are on {diagnostics.host}, only for this machine"
+    return f"anyone with the token can reach the diagnostics server and the metrics: {served.desk}"
+
+
 @contextlib.contextmanager
-def beside(pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddress(), folder: str = "") -> Iterator[str]:
+def beside(
+    pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddress(), folder: str = "", heap: bool = True
+) -> Iterator[str]:
     """Run the diagnostics server for these processes until the block is left; gives its address.
+
+    With a `folder`, it shows their counters, and with `heap`, what their agents tell of their memory.
 
     Beyond loopback, and where `where` has a token, it answers only requests that carry it; the address holds one that
     was made up here. Raises MissingDependencyError without its libraries, ServerError if it cannot start.
@@ -112,7 +125,7 @@ def beside(pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddres
     made_up = "" if where.local or where.token else secrets.token_urlsafe(24)
     token = where.token or made_up
     # What it writes while it profiles goes with the folder: it is ended without ceremony.
-    order = DiagnosticsOrder(pids=tuple(pids), host=where.host, port=where.port, folder=folder, token=token)
+    order = DiagnosticsOrder(pids=tuple(pids), host=where.host, port=where.port, folder=folder, token=token, heap=heap)
     with Child(
         "grpclab.diagnostics", name="the diagnostics server", env={"TMPDIR": folder} if folder else None
     ) as child:

@@ -143,7 +143,10 @@ def not_interleaved(scenario: str, times: ExpectedTimes) -> str:
 
 
 def can_be_sampled(group: PlannedGroup) -> bool:
-    """Whether a few blocks of a group say what it is measured for: it carries no small difference, or takes long."""
+    """Whether a few blocks of a group say what it is measured for: it carries no small difference, takes long, or is
+    planned for a few."""
+    if group.blocks is not None:
+        return True
     reasons = (NO_SLICES_NEEDED, NOT_COMPARED, NOT_COMPARED_ONCE, LATER, SILENT, SILENT_ONCE)
     return not group.interleaved and group.reason.endswith(reasons)
 

@@ -23,7 +23,7 @@ from grpclab.metrics import metric_named
 from grpclab.study.designs.chatter_scenario import CHATTER, CHATTER_WARMUP_S
 from grpclab.study.designs.design import METRIC, PREFERRED_CONCURRENCY, Configurations, comparison, headline
 from grpclab.study.designs.grouping import LATER, grouped
-from grpclab.study.parameters import ASYNCIO, NO_BULK, Design, StudyParameters
+from grpclab.study.parameters import ASYNCIO, BOTH, NO_BULK, SYNC, Design, StudyParameters
 from grpclab.system.optional import is_installed, needs
 
 QUESTION = "What does each feature of a production service cost?"
@@ -40,7 +40,7 @@ STEADY_SHARE = 0.5
 """The rate of the open loops, as a share of the throughput of `optimized`."""
 MOST_IN_FLIGHT = 1_000
 """In the open loops, in which few calls are in flight unless a server stalls."""
-PROFILED_BLOCKS = 2
+PROFILED_BLOCKS = 1
 OF_THE_HEADLINE = ("latency_p50_s", LATENCY, "server_cpu_per_call_s")
 ON_A_LOOP: dict[str, Level] = {
     "server.implementation": ASYNCIO,
@@ -55,17 +55,26 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> Study
     """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it.
 
     A feature whose library is `missing` is left out, which the plan says. Latencies are compared if
-    `parameters.rate_rps` is known.
+    `parameters.rates_rps` are known.
     """
     planned = Configurations()
-    services = _Services(planned=planned, parameters=parameters)
-    optimized = services.closed(OPTIMIZED_NAME, "optimized", OPTIMIZED)
-    production = services.closed(PRODUCTION_NAME, "production", PRODUCTION)
+    services, *others = (
+        _Services(planned=planned, parameters=parameters, implementation=name) for name in parameters.implementations
+    )
+    optimized, production = services.whole()
     again = services.closed(f"{optimized}-again", "optimized again (A/A)", OPTIMIZED)
     whole_title = "production against optimized"
     for metric in OF_THE_HEADLINE:
         planned.compare(whole_title, CHATTER, optimized, production, metric=metric)
-    measured = [(feature, services.with_and_without(feature)) for feature in FEATURES if feature.library not in missing]
+    for other in others:
+        sides = other.whole()
+        for metric in OF_THE_HEADLINE:
+            planned.compare(f"{whole_title}, {other.implementation}", CHATTER, *sides, metric=metric)
+        planned.compare(f"{whole_title}, {other.implementation}", CHATTER, *sides)
+    at_hand = [feature for feature in FEATURES if feature.library not in missing]
+    measured = [(feature, services.with_and_without(feature)) for feature in at_hand]
+    for other in others:
+        measured += [(feature, other.with_and_without(feature)) for feature in at_hand if not feature.of_client]
     left_out = [feature for feature in FEATURES if feature.library in missing]
     whole = replace(
         planned.plan(blocks=parameters.blocks),
@@ -85,24 +94,46 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> Study
     )
     later = {name for feature, one in measured if feature.later for name in (one.alone, one.steady_alone)}
     in_groups = grouped(whole, apart=dict.fromkeys(filter(None, later), LATER))
-    return replace(in_groups, groups=tuple(_of_later_work(group) for group in in_groups.groups))
+    steady = {name for _, one in measured for name in one.steady_pair or ()}
+    return replace(in_groups, groups=tuple(_in_few_blocks(group, steady) for group in in_groups.groups))
 
 
-def _of_later_work(group: PlannedGroup) -> PlannedGroup:
-    """The group in few blocks, if its servers are still busy when their calls have ended: it takes long, and
-    differences are large. Where CPU time is compared, its windows are long."""
-    if group.reason != LATER:
+def _in_few_blocks(group: PlannedGroup, steady: set[str]) -> PlannedGroup:
+    """The group in as few blocks as give a verdict, if it takes long: its members have open loops, or its servers are
+    still busy when their calls have ended. Where those are compared in CPU time, their windows are long."""
+    if group.reason != LATER and not steady & set(group.members):
         return group
     some = replace(group, blocks=TODAY.fewest_for_t)
-    return replace(some, counted_s=LONG_S, until_idle=True) if LONG_NAME in group.members else some
+    long = group.reason == LATER and not steady & set(group.members)
+    return replace(some, counted_s=LONG_S, until_idle=True) if long else some
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Services:
-    """The configurations of the plan, which are added to it once."""
+    """The configurations of the plan with one implementation of the server, which are added to it once.
+
+    Where both are measured, the names of those on asyncio say so.
+    """
 
     planned: Configurations
     parameters: StudyParameters
+    implementation: str = SYNC
+
+    @property
+    def _further(self) -> bool:
+        """Whether it is measured beside another implementation, which comes first."""
+        return self.parameters.implementation == BOTH and self.implementation != SYNC
+
+    @property
+    def _rate_rps(self) -> float | None:
+        return self.parameters.rate_of(self.implementation)
+
+    def whole(self) -> tuple[str, str]:
+        """`optimized` and `production`, in a closed loop."""
+        return (
+            self.closed(OPTIMIZED_NAME, "optimized", OPTIMIZED),
+            self.closed(PRODUCTION_NAME, "production", PRODUCTION),
+        )
 
     def closed(self, name: str, title: str, config: TrialConfig) -> str:
         """A service in a closed loop; returns its name."""
@@ -123,15 +154,17 @@ class _Services:
         load: dict[str, Level] = {
             "load.requests": metric_named(LATENCY).fewest_calls,
             "load.duration_s": self.parameters.max_trial_s,
-            "load.rate_rps": self.parameters.rate_rps,
+            "load.rate_rps": self._rate_rps,
             "load.max_in_flight": MOST_IN_FLIGHT,
         }
         return self._add(name, title, config, load)
 
     def _add(self, name: str, title: str, config: TrialConfig, load: Mapping[str, Level]) -> str:
         engine = CLIENT_ENGINE if name.startswith(CLIENT_NAME) else ENGINE
-        loop = ON_A_LOOP if self.parameters.implementation == ASYNCIO else {}
+        loop = ON_A_LOOP if self.implementation == ASYNCIO else {}
         whole = config.replace({**load, **loop, "load.engine": engine, "load.warmup_s": CHATTER_WARMUP_S})
+        if self._further:
+            name, title = f"{self.implementation}-{name}", f"{title}, {self.implementation}"
         return self.planned.add(name, title, CHATTER, whole)
 
     def with_and_without(self, feature: Feature) -> PlannedFeature:
@@ -143,7 +176,7 @@ class _Services:
         else:
             plain, alone = _pair(feature, self.closed, OPTIMIZED_NAME, "optimized")
         steady_plain = steady_alone = ""
-        if (rate_rps := self.parameters.rate_rps) is not None and feature.each_call and not feature.of_client:
+        if (rate_rps := self._rate_rps) is not None and feature.each_call and not feature.of_client:
             title = f"optimized, {qty.amount(rate_rps)} calls/s"
             steady_plain, steady_alone = _pair(feature, self.steady, STEADY_NAME, title)
         planned = PlannedFeature(
@@ -155,12 +188,14 @@ class _Services:
             of_client=feature.of_client,
             steady_plain=steady_plain,
             steady_alone=steady_alone,
+            implementation=self.implementation if self._further else "",
         )
+        place = f", {self.implementation}" if self._further else ""
         for where, pair in planned.pairs.items():
             for metric in (METRIC, planned.cpu_metric):
                 self.planned.compare(f"{feature.title}, {where}", CHATTER, *pair, metric=metric)
         if planned.steady_pair:
-            self.planned.compare(f"{feature.title}, at half load", CHATTER, *planned.steady_pair, metric=LATENCY)
+            self.planned.compare(f"{feature.title}, at half load{place}", CHATTER, *planned.steady_pair, metric=LATENCY)
         return planned
 
 
@@ -182,17 +217,20 @@ def _plan(parameters: StudyParameters, _server_cores: int) -> StudyPlan:
     return plan(parameters, missing=[library for library in libraries if not is_installed(library)])
 
 
-def closed_loop(parameters: StudyParameters) -> TrialConfig:
-    """`optimized` in a closed loop, whose throughput the rate of the open loops is a share of."""
-    services = _Services(planned=Configurations(), parameters=parameters)
-    name = services.closed(OPTIMIZED_NAME, "optimized", OPTIMIZED)
-    return services.planned.configurations[name].config
+def closed_loops(parameters: StudyParameters) -> list[TrialConfig]:
+    """`optimized` in a closed loop, with each implementation: the rate of its open loops is a share of its
+    throughput."""
+    planned = Configurations()
+    for name in parameters.implementations:
+        services = _Services(planned=planned, parameters=parameters, implementation=name)
+        services.closed(OPTIMIZED_NAME, "optimized", OPTIMIZED)
+    return [one.config for one in planned.configurations.values()]
 
 
 DESIGN = Design(
     question=QUESTION,
     plan=_plan,
     unused=(*NO_BULK, "engine"),
-    rate_of=closed_loop,
+    rates_of=closed_loops,
     rate_share=STEADY_SHARE,
 )

@@ -19,6 +19,7 @@ from tests.support import chromium, synthetic
 from tests.support.bench_results import open_loop
 from tests.support.pages import EVIL
 
+ROOT = Path(__file__).resolve().parents[3]
 EVERY = ("bench", "calibration", "cells", "diagnostics", "flamegraph")
 
 
@@ -46,7 +47,7 @@ def write(kind: str, folder: Path) -> Path:
         pytest.importorskip("aiohttp", reason="pip install 'grpclab[desk]'")
         from grpclab.diagnostics.app import index_page
 
-        path.write_text(index_page([42, 43], rate_hz=100, longest_s=60, whole=True, token=EVIL))
+        path.write_text(index_page([42, 43], rate_hz=100, longest_s=60, metrics=True, heap=True, token=EVIL))
     else:
         stacks = {f"main (a.py:1);{EVIL} (b.py:2);recv (libc.so.6)": 30, "main (a.py:1);c (z.py:3)": 12}
         path.write_text(flamegraph.page(stacks, heading=f"42 samples{EVIL}", note=EVIL))
@@ -62,4 +63,14 @@ def test_every_kind_fits_keeps_nobody_out_and_obeys_no_name(browser: Browser, tm
             assert needed <= window
             assert chromium.barriers(found.page) == []
             assert found.page.locator("img[src^=http]").count() == 0
+            assert found.trouble == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", sorted((ROOT / "reports").glob("*.html")), ids=lambda path: path.stem)
+def test_the_published_reports_keep_nobody_out(browser: Browser, path: Path) -> None:
+    for theme in ("light", "dark"):
+        with chromium.visit(browser, path, color_scheme=theme, bypass_csp=True) as found:
+            found.page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+            assert chromium.barriers(found.page) == []
             assert found.trouble == []

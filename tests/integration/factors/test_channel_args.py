@@ -229,6 +229,11 @@ def test_the_table_is_text_and_says_none_where_there_is_nothing() -> None:
         assert row["factor"] in FACTORS or (row["factor"] == "" and row["grpcio"] == "none")
 
 
+def test_the_table_has_every_setting_of_the_variant_production() -> None:
+    set_there = set(VARIANTS["production"].differences(VARIANTS["optimized"]))
+    assert set_there <= {row["factor"] for row in mapping_rows()}
+
+
 def test_rows_with_a_tonic_name_come_first() -> None:
     has_none = [row["tonic"] == "" for row in mapping_rows()]
     assert has_none == sorted(has_none)

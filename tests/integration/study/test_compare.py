@@ -22,6 +22,9 @@ from grpclab.analysis import blocks_needed, smallest_effect, spread_of
 from grpclab.cli import commands
 from grpclab.errors import ServerError, UsageError
 from grpclab.factors.config import FACTORS, TrialConfig
+from grpclab.factors.effective import CHECKED
+from grpclab.factors.variants import OPTIMIZED, PRODUCTION
+from grpclab.report.sections import mapping
 from grpclab.servers.process.launcher import launch_command
 from grpclab.servers.target import Command
 from grpclab.study.designs import compare_design, default_design
@@ -95,6 +98,28 @@ def _refuses_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "warning: mixed: " in out
     assert "warning: the two were not interleaved" in out
+
+
+def test_the_report_says_of_every_setting_of_production_whether_it_took_effect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "optimized", "production", *SMALL, "--blocks", "2", "--study", "settings"]
+    assert commands.main([*words, "--allow-inconclusive"]) == 0
+    assert commands.main(["report", "results/settings"]) == 0
+    report = json.loads((tmp_path / "reports" / "settings.json").read_text())
+    sections = {one["anchor"]: one["content"] for one in report["sections"]}
+    (rows,) = [piece["rows"] for piece in sections[mapping.ANCHOR] if "table" in piece]
+    capsys.readouterr()
+    preset = PRODUCTION.differences(OPTIMIZED)
+    effects = {factor: _text(row[2]) for row in rows for factor in preset if _text(row[0]).endswith(factor)}
+    assert effects.keys() == preset.keys()
+    checked = {factor for factor in preset if factor in CHECKED}
+    assert {factor for factor, text in effects.items() if text == "yes, as advertised"} == checked
+    assert {text for factor, text in effects.items() if factor not in checked} == {"set; not visible from outside"}
+
+
+def _text(cell: Any) -> str:
+    return str(cell["text"]) if isinstance(cell, dict) else str(cell)
 
 
 def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pytest.CaptureFixture[str]) -> None:

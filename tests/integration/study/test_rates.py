@@ -28,6 +28,13 @@ def test_the_rate_is_measured_once_and_a_stored_study_keeps_it(tmp_path: Path) -
         Study.prepare(StudyParameters(study="features", rate=f"{2 * rate_rps:g}", **QUICK), tmp_path)
 
 
+def test_each_implementation_has_the_rate_of_its_own_throughput(tmp_path: Path) -> None:
+    parameters = with_rate(StudyParameters(implementation="both", **QUICK), tmp_path)
+    assert len(parameters.rates_rps) == 2
+    assert [parameters.rate_of(name) for name in ("sync", "asyncio")] == list(parameters.rates_rps)
+    assert all(rate_rps >= 1 for rate_rps in parameters.rates_rps)
+
+
 @pytest.mark.parametrize("given", [{"rate": "none"}, {"rate": "70"}])
 def test_a_rate_that_is_given_is_not_measured(tmp_path: Path, given: dict[str, str]) -> None:
     parameters = StudyParameters(**QUICK | given)

@@ -197,7 +197,7 @@ def test_one_call_that_was_not_sent_fails_the_schedule() -> None:
 
 @pytest.mark.parametrize(("ramp_s", "holding"), [(2e-4, True), (4e-4, False), (math.nan, None)])
 def test_a_load_shape_that_is_sent_late_fails(ramp_s: float, holding: bool | None) -> None:
-    late = {"gamma arrivals": 1e-4, "a ramp": ramp_s}
+    late = {"gamma arrivals": 1e-4, "a ramp": ramp_s, "a replay of recorded times": 1e-4}
     assert set(late) == set(lateness.SHAPES)
     frame = sends(5e-4)
     rows = [frame.iloc[-1].to_dict() | {"part": "shaped", "arrival": name} for name in late for _ in range(3)]

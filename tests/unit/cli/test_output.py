@@ -111,6 +111,18 @@ def test_a_sentence_above_the_bar_is_wrapped_between_words(screen: Terminal) -> 
     assert max(map(len, screen.getvalue().splitlines())) <= 60
 
 
+def test_a_line_on_a_trial_fits_a_narrow_window(screen: Terminal) -> None:
+    why = "INVALID: the server ended with exit code 1 before it was ready, and said nothing"
+    name = f"00-000-a{' ' * 30}"
+    with seen(screen), trial_lines(silent=False) as say:
+        say(f"[1/2] {name} 348 requests/s  p50 176.3 ms           1 min left")
+        say(f"[2/2] {name} {why}   done")
+    lines = screen.getvalue().split(ERASE)[-1].splitlines()
+    assert max(map(len, lines)) <= 60
+    assert " ".join(lines).split() == f"[2/2] 00-000-a {why}".split()
+    assert "348 requests/s  p50 176.3 ms\n" in screen.getvalue()
+
+
 def test_without_a_terminal_the_lines_are_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     for silent in (False, True):
         with trial_lines(silent=silent) as say:
@@ -132,3 +144,4 @@ def test_a_line_is_wrapped_behind_its_term_and_a_row_stays_a_row() -> None:
     assert fitted("a  b  c  " + "d" * 30, 18) == "a  b  c  " + "d" * 30
     assert fitted("p99  -  needs one more call", 18) == "p99  -  needs one\n        more call", "a remark on a row"
     assert fitted("warning: one two three", 18) == "warning: one two\nthree"
+    assert fitted("  took      1.50 s   after 1 s of warm-up", 24) == "  took      1.50 s\n    after 1 s of warm-up"

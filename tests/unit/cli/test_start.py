@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import click
 import pexpect
 import pytest
 
@@ -111,3 +112,18 @@ def test_no_command_but_the_one_that_is_named_is_loaded() -> None:
 def test_a_commands_line_in_the_list_is_its_own(name: str) -> None:
     command = commands.load_command(name)
     assert (command.name, command.short_help) == (name, commands.COMMANDS[name])
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+@pytest.mark.parametrize("name", ["", *commands.COMMANDS])
+def test_a_help_fits_its_window_and_its_examples_stay_commands(
+    name: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = commands.load_command(name) if name else commands.PROGRAM
+    context = click.Context(command)
+    monkeypatch.setenv("COLUMNS", "400")
+    wide = command.get_help(context)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = command.get_help(context)
+    assert max(map(len, shown.splitlines())) <= columns
+    assert shown.replace("\\\n", " ").split() == wide.replace("\\\n", " ").split()

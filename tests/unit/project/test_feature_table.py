@@ -36,6 +36,17 @@ def test_every_feature_is_taken_with_its_ratios(costs: list[Cost]) -> None:
         assert limits == ""
 
 
+def test_the_features_of_a_further_implementation_say_so() -> None:
+    report = as_json(synthetic.production_study(name="both", implementation="both").finished())
+    costs = feature_table.taken(json.loads(json.dumps(report)))
+    assert [one.feature for one in costs if one.implementation == "asyncio"] == [
+        one.title for one in FEATURES if not one.of_client
+    ]
+    rows = feature_table.markdown(costs, "all").splitlines()
+    assert any(row.startswith("| TLS (asyncio) |") for row in rows)
+    assert len(feature_table.markdown(costs, "dearest").splitlines()) == 2 + DEAREST
+
+
 def test_the_dearest_features_of_the_server_come_first_and_the_others_are_left_out(costs: list[Cost]) -> None:
     rows = feature_table.markdown(costs, "dearest").splitlines()[2:]
     assert len(rows) == DEAREST

@@ -92,6 +92,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.hosting.host": "a program of its own, run by its path, by interpreters that have no grpclab",
     "grpclab.servers.process.preparation": "a program of its own, beside the processes of servers",
     "grpclab.servers.certificates": "loaded by applications' interpreters, too, by its path",
+    "grpclab.servers.interceptors": "loaded by applications' interpreters, too, by its path",
     "grpclab.servers.tracing": "loaded only where the factor asks for it, by applications' interpreters, too",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",

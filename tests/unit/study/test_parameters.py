@@ -95,11 +95,14 @@ BAD: list[tuple[str, Any, str]] = [
     ("seed", "1e999999", "10^18"),
     ("seed", None, "10^18"),
     ("requests", "2,500", "a whole number of calls"),
-    ("implementation", "threads", "sync or asyncio"),
-    ("implementation", None, "sync or asyncio"),
+    ("implementation", "threads", "sync, asyncio or both"),
+    ("implementation", None, "sync, asyncio or both"),
     ("cluster", 5, "local:N, or the address of a Dask scheduler"),
     ("rate", 0, "calls per second from 1 to 10^6, none or auto"),
     ("rate", "fast", "calls per second from 1 to 10^6, none or auto"),
+    ("rate", "70,", "calls per second from 1 to 10^6, none or auto"),
+    ("rate", "70,60,50", "at most one rate for each implementation"),
+    ("rate", "70,60", "at most one rate for each implementation"),
 ]
 
 

@@ -20,10 +20,10 @@ from grpclab.report.tables import text_of
 from grpclab.study.designs import production_design
 from grpclab.study.designs.grouping import MOST_MEMBERS, group_s
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.wall_budget import counted_for
+from grpclab.study.wall_budget import LEAST_COUNTED_S, counted_for, for_blocks
 from tests.support import synthetic
 
-RATE_RPS = 3000.0
+RATE_RPS, RATE_ON_A_LOOP = 3000.0, 2000.0
 LATER = {feature.name for feature in FEATURES if feature.later}
 
 
@@ -108,8 +108,10 @@ def test_features_that_put_work_off_are_measured_in_long_windows_until_the_serve
     assert set(long.members) == {name for one in plan.features if one.name in LATER for name in (one.plain, one.alone)}
     assert not long.interleaved
     assert long.counted_s == production_design.LONG_S >= 10.0
-    assert {group.blocks for group in plan.groups if not group.interleaved} == {TODAY.fewest_for_t}
-    assert {group.blocks for group in plan.groups if group.interleaved} == {None}
+    steady = {name for one in plan.features for name in one.steady_pair or ()}
+    for group in plan.groups:
+        in_few = not group.interleaved or bool(steady & set(group.members))
+        assert group.blocks == (TODAY.fewest_for_t if in_few else None)
     shortened = counted_for(plan.groups, 0.5)
     assert [group for group in shortened if group.until_idle] == [long]
     assert {group.counted_s for group in shortened if group != long} == {0.5}
@@ -127,10 +129,45 @@ def test_the_sides_of_each_comparison_are_measured_together_within_the_budget(pl
     }
     for comparison in plan.comparisons:
         assert any({comparison.baseline, comparison.candidate} <= set(group.members) for group in plan.groups)
-    budget_s = StudyParameters(design="production").budget_s
-    assert budget_s is not None
-    blocks = {group: plan.blocks if group.blocks is None else group.blocks for group in plan.groups}
-    assert sum(blocks[group] * group_s(plan, group) for group in plan.groups) < budget_s
+
+
+@pytest.mark.parametrize(("implementation", "minutes"), [("sync", 10), ("asyncio", 10), ("both", 20)])
+def test_the_fewest_blocks_fit_into_the_budget_with_less_counted_time(implementation: str, minutes: int) -> None:
+    parameters = StudyParameters(design="production", implementation=implementation, rate=f"{RATE_RPS:g}")
+    plan = production_design.plan(parameters)
+    assert parameters.budget_s == 60 * minutes
+    shortened = counted_for(plan.groups, LEAST_COUNTED_S)
+    blocks = [plan.blocks if group.blocks is None else group.blocks for group in shortened]
+    lengths = [count * group_s(plan, group) for count, group in zip(blocks, shortened, strict=True)]
+    assert sum(lengths) < for_blocks(parameters.budget_s, sum(lengths) / plan.blocks)
+
+
+def test_both_implementations_are_measured_in_one_study_each_against_itself() -> None:
+    parameters = StudyParameters(design="production", implementation="both", rate=f"{RATE_RPS:g},{RATE_ON_A_LOOP:g}")
+    plan = production_design.plan(parameters)
+    on_a_loop = [one for one in plan.features if one.implementation]
+    assert [one.name for one in on_a_loop] == [feature.name for feature in FEATURES if not feature.of_client]
+    assert [one.name for one in plan.features if not one.implementation] == [feature.name for feature in FEATURES]
+    for one in plan.features:
+        for names in (*one.pairs.values(), *filter(None, [one.steady_pair])):
+            configs = [plan.configuration(name).config for name in names]
+            assert {config.server.implementation for config in configs} == {one.implementation or "sync"}
+            rates = {config.load.rate_rps for config in configs} - {None}
+            assert rates <= {RATE_ON_A_LOOP if one.implementation else RATE_RPS}
+    directed = [one.directed for one in plan.comparisons]
+    assert len(directed) == len(set(directed))
+    assert len({one.title for one in plan.configurations}) == len(plan.configurations)
+
+
+def test_the_report_has_the_features_on_both_implementations() -> None:
+    study = synthetic.production_study(name="both", implementation="both").finished()
+    assert "Features that cost throughput on asyncio: access log of every call (0.7" in features.summary(study)
+    headings = [text_of(rows[0][0]) for rows in features.table(study).groups]
+    assert headings == [
+        "alone: added to optimized",
+        "alone: added to optimized on asyncio",
+        features.HEADINGS["in the client"],
+    ]
 
 
 def test_the_report_says_what_costs_throughput_and_what_does_not() -> None:

@@ -76,6 +76,19 @@ def test_a_group_that_is_measured_until_its_servers_are_idle_keeps_its_windows()
     assert [group.blocks for group in found.plan.groups] == [None, SAMPLED_BLOCKS]
 
 
+def test_a_group_that_is_planned_for_a_few_blocks_is_never_measured_in_fewer() -> None:
+    long = PlannedGroup(
+        hub="a", members=("a", "b"), interleaved=False, reason=LATER, counted_s=10.0, until_idle=True, blocks=4
+    )
+    plan = replace(PLAN, groups=(PlannedGroup(hub="a", members=("a", "b")), long))
+    found = after_first(plan, first(150.0, 90.0))
+    assert found is not None
+    assert [group.blocks for group in found.plan.groups] == [None, 4]
+    sampled = after_first(replace(plan, groups=(plan.groups[0], replace(long, blocks=None))), first(150.0, 90.0))
+    assert sampled is not None
+    assert (sampled.plan.groups[1].blocks or 6) < 4, "another one may be"
+
+
 def test_a_budget_takes_the_blocks_that_fit() -> None:
     noisy = trials(0.2)
     assert (
@@ -98,7 +111,9 @@ def test_a_slow_machine_counts_for_less_time_before_the_budget_is_exceeded() -> 
     assert within_budget(long, PLAN, times(130.0), 7200.0, blocks=5).blocks == 5, "as many as were asked for"
 
 
-@pytest.mark.parametrize("load", [{"load.arrival": "replay:day.calls@4"}, {"load.pause_s": 2.0}])
+@pytest.mark.parametrize(
+    "load", [{"load.arrival": "replay:day.calls@4"}, {"load.pause_s": 2.0}, {"load.rate_rps": 1500.0}]
+)
 def test_a_load_with_a_length_of_its_own_is_not_shortened(load: dict[str, str | float]) -> None:
     long = trials(0.01, window_s=30.0).assign(**load)
     fitted = within_budget(long, PLAN, times(130.0), 720.0)
