@@ -1,17 +1,19 @@
-"""The options of a load from a cluster."""
+"""The options of a cluster that loads, and the cluster of those that measure blocks."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from grpclab.cli.option_types import OneOf
-from grpclab.cli.parser import Flag
+from grpclab.cli.output import trial_lines
+from grpclab.cli.parser import Flag, Options
 from grpclab.errors import UsageError
 
 if TYPE_CHECKING:
     from grpclab.cluster.connection import Cluster
+    from grpclab.study.spread_blocks import ClusterMachines
 
 STOP = "stop"
 ON_LOST = (STOP, "continue")
@@ -51,3 +53,17 @@ def on_lost_worker(given: Mapping[str, Any]) -> str:
     if "on_lost_worker" in given and "cluster" not in given:
         raise UsageError("--on-lost-worker works only with --cluster: add it, or remove --on-lost-worker")
     return str(given.get("on_lost_worker", STOP))
+
+
+@contextlib.contextmanager
+def measuring(options: Options) -> Iterator[tuple[ClusterMachines | None, Callable[[str], None]]]:
+    """The machines of a cluster that measure blocks, or None to measure here; and what prints the line of a trial."""
+    from grpclab.load.calls.payloads import PAYLOAD_FOLDER
+    from grpclab.study.spread_blocks import block_machines
+
+    with (
+        PAYLOAD_FOLDER.in_use(),
+        block_machines(options.cluster, allow_remote=bool(options.allow_remote)) as machines,
+        trial_lines(silent=options.quiet or options.json == "-") as say,
+    ):
+        yield machines, say
