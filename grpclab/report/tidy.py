@@ -7,6 +7,7 @@ import math
 import pandas as pd
 
 from grpclab.analysis.configuration_summary import cpu_per_call
+from grpclab.analysis.inference.ratios import consolidated
 from grpclab.metrics import METRICS
 
 _TEXT = ("study", "trial", "scenario", "configuration", "started_at", "invalid_reason", "limited_by")
@@ -19,7 +20,10 @@ PERCENTILES = ("latency_p50_s", "latency_p90_s", "latency_p99_s")
 
 
 def tidy(trials: pd.DataFrame) -> pd.DataFrame:
-    """A copy with every column the report reads, and no percentile with too few observations beyond it."""
+    """A copy with every column the report reads, and no percentile with too few observations beyond it.
+
+    It is consolidated: the report takes rows out of it many hundred times.
+    """
     frame = trials.copy()
     for name in (*_TEXT, *_TEXT_EMPTY):
         column = frame[name] if name in frame else pd.Series("", index=frame.index, dtype=object)
@@ -36,4 +40,4 @@ def tidy(trials: pd.DataFrame) -> pd.DataFrame:
         frame[f"{side}_cpu_per_call_s"] = cpu_per_call(frame, side)
     for name in PERCENTILES:
         frame[name] = frame[name].where(frame["requests"] >= METRICS[name].fewest_calls)
-    return frame
+    return consolidated(frame)

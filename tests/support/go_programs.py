@@ -14,12 +14,32 @@ import pytest
 BUILD_S = 420
 
 
+def long_until_built(*programs: Path) -> list[pytest.MarkDecorator]:
+    """Marks for tests that run these programs: `long` until all of them are built, which takes a minute of CPU time."""
+    return [] if all(program.exists() for program in programs) else [pytest.mark.long]
+
+
+def go_path(package: str, version: str) -> Path:
+    """Where :func:`go_program` keeps the executable of a package."""
+    return _cache() / version / package.replace("/", "-") / package.rpartition("/")[2]
+
+
+def changed_path(module: str, version: str, package: str) -> Path:
+    """Where :func:`changed_go_program` keeps the executable of a package."""
+    return _cache() / version / f"{module.replace('/', '-')}-changed" / "bin" / package.rpartition("/")[2]
+
+
+def own_path(name: str) -> Path:
+    """Where :func:`own_go_program` keeps the executable of a program."""
+    return _cache() / "own" / name / "bin" / name
+
+
 def go_program(package: str, version: str) -> Path:
     """The executable of a Go package at this version; skips the test, and says how to install it, where it cannot be.
 
     `package` is the import path of its main package. `GRPCLAB_GO_PROGRAMS` names a folder in place of the cache.
     """
-    program = _cache() / version / package.replace("/", "-") / package.rpartition("/")[2]
+    program = go_path(package, version)
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         _go(program.parent, program.parent, "install", f"{package}@{version}")
@@ -33,8 +53,8 @@ def changed_go_program(
 
     `needs` are the modules that it is built with, as they stand in a ``go.mod``, for a module that has none.
     """
-    folder = _cache() / version / f"{module.replace('/', '-')}-changed"
-    program = folder / "bin" / package.rpartition("/")[2]
+    program = changed_path(module, version, package)
+    folder = program.parents[1]
     wanted = json.dumps([changes, needs])
     built_from = folder / "changes.json"
     if program.exists() and built_from.exists() and built_from.read_text() == wanted:
@@ -60,8 +80,9 @@ def changed_go_program(
 
 def own_go_program(name: str, source: str, needs: tuple[str, ...]) -> Path:
     """The same for a program of ours in one file; `needs` are the modules that it is built with."""
-    folder = _cache() / "own" / name
-    program, main = folder / "bin" / name, folder / "source" / "main.go"
+    program = own_path(name)
+    folder = program.parents[1]
+    main = folder / "source" / "main.go"
     module = f"module {name}\ngo 1.21\nrequire (\n" + "\n".join(needs) + "\n)\n"
     built_from = folder / "built.txt"
     if program.exists() and built_from.exists() and built_from.read_text() == module + source:

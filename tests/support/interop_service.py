@@ -28,6 +28,7 @@ from tests.support.http2_server_help import WatchingServer, respond
 PROTO = Path(__file__).parent / "interop.proto"
 INITIAL, TRAILING = "x-grpc-test-echo-initial", "x-grpc-test-echo-trailing-bin"
 GO_VERSION = "v1.85.0"
+GO_CLIENT, GO_SERVER = (f"google.golang.org/grpc/interop/{side}" for side in ("client", "server"))
 _PREFIX = "/grpc.testing.TestService/"
 
 
@@ -187,7 +188,7 @@ def tuned_go_server() -> Path:
 @contextlib.contextmanager
 def go_server() -> Iterator[str]:
     """Run gRPC's own server in Go until the block is left: its target. Skips the test where it cannot be built."""
-    program = go_program("google.golang.org/grpc/interop/server", GO_VERSION)
+    program = go_program(GO_SERVER, GO_VERSION)
     env = {**os.environ, "GRPC_GO_LOG_SEVERITY_LEVEL": "info"}
     with subprocess.Popen([program, "-port=0"], stderr=subprocess.PIPE, text=True, env=env) as server:
         assert server.stderr is not None

@@ -24,8 +24,14 @@ from grpclab.load.core.recorder import Recorder, Records
 from grpclab.status import NOT_ENDED, OK, STATUS_NAMES
 from grpclab.system.transport import PLAINTEXT
 from tests.support import interop_service
-from tests.support.go_programs import go_program
+from tests.support.go_programs import go_path, go_program, long_until_built
 
+pytestmark = long_until_built(
+    *(
+        go_path(package, interop_service.GO_VERSION)
+        for package in (interop_service.GO_CLIENT, interop_service.GO_SERVER)
+    )
+)
 BOTH = pytest.mark.parametrize("engine", ["wire", "grpcio"])
 LARGE_REQUEST, LARGE_RESPONSE = 271_828, 314_159
 STREAMED = (31_415, 9, 2_653, 58_979)
@@ -37,7 +43,7 @@ SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
 
 @pytest.fixture(scope="module")
 def go_client() -> Path:
-    return go_program("google.golang.org/grpc/interop/client", interop_service.GO_VERSION)
+    return go_program(interop_service.GO_CLIENT, interop_service.GO_VERSION)
 
 
 CASES = {

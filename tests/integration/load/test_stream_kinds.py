@@ -20,6 +20,7 @@ from grpclab.load.core.gate import Gate
 from grpclab.load.core.recorder import Recorder, Records
 from grpclab.status import RECORDED_NAMES
 from grpclab.system.transport import PLAINTEXT
+from tests.support.go_programs import long_until_built, own_path
 from tests.support.stream_servers import KINDS, PROTO, SERVERS, SERVICE, ServedCall, StreamServer, digest_of, part
 
 BOTH = pytest.mark.parametrize("engine", ["wire", "grpcio"])
@@ -27,7 +28,12 @@ PARTS = [[{"body": f"{stream}/{number}".encode()} for number in range(1 + stream
 """Streams of 1, 2, 3, 4 and 1 messages."""
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=long_until_built(own_path("streams")) if name == "go" else ()) for name in SERVERS
+    ],
+)
 def server(request: pytest.FixtureRequest) -> Iterator[StreamServer]:
     with SERVERS[request.param]() as running:
         yield running

@@ -15,7 +15,7 @@ import pytest
 
 from grpclab.servers.reference.launcher import launch_reference
 from grpclab.servers.reference.spec import ReferenceSpec
-from tests.support.go_programs import changed_go_program
+from tests.support.go_programs import changed_go_program, changed_path, long_until_built
 
 MODULE, VERSION = "github.com/summerwind/h2spec", "v2.2.1+incompatible"
 NEEDS = ("github.com/fatih/color v1.19.0", "github.com/spf13/cobra v1.10.2", "golang.org/x/net v0.62.0")
@@ -50,6 +50,9 @@ EXPLAINED = {
     "http2/6.10/1": "RFC 7541, 2.3.3: an index beyond the table, which is empty here, is a decoding error",
 }
 """The cases that do not pass, and why that is right: h2spec acknowledges the table's size and does not keep to it."""
+
+
+pytestmark = long_until_built(changed_path(MODULE, VERSION, "cmd/h2spec"))
 
 
 @pytest.fixture(scope="module")

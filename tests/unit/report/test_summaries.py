@@ -42,6 +42,12 @@ def full(made: synthetic.MadeStudy) -> FinishedStudy:
     return of(made)
 
 
+@pytest.fixture(scope="module")
+def parts(full: FinishedStudy) -> list[Section]:
+    """The sections of the full study, made once."""
+    return sections(full)
+
+
 def poor(kind: str) -> FinishedStudy:
     made = synthetic.small_study()
     if kind == "nothing":
@@ -61,16 +67,16 @@ POOR = ("nothing", "no trial valid", "one block", "no trials", "no verdict")
 # ---- Markdown ----------------------------------------------------------------------------------------------------
 
 
-def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedStudy) -> None:
+def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedStudy, parts: list[Section]) -> None:
     c = full.headline
-    first, second, *_ = markdown(full).split("\n\n")
+    first, second, *_ = markdown(full, parts).split("\n\n")
     assert first.startswith(f"**faster:** optimized has {c.ratio:.2f}× the throughput of basic")
     assert first.endswith(" (client-cpu)")
     assert second == f"95% interval {c.ci_low:.2f} to {c.ci_high:.2f}; faster in 6 of 6 blocks."
 
 
-def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStudy) -> None:
-    text = markdown(full)
+def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStudy, parts: list[Section]) -> None:
+    text = markdown(full, parts)
     assert "| client only: same server | " in text
     reasons = confidence.reasons(full)
     assert len(reasons) >= 3
@@ -83,10 +89,10 @@ def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStud
     assert "nightly.html" in text
 
 
-def test_every_section_that_the_verdict_does_not_rest_on_is_folded(full: FinishedStudy) -> None:
-    text = markdown(full)
+def test_every_section_that_the_verdict_does_not_rest_on_is_folded(full: FinishedStudy, parts: list[Section]) -> None:
+    text = markdown(full, parts)
     folded = re.findall(r"<details><summary>(.*?)</summary>\n\n(.*?)\n\n</details>", text, re.DOTALL)
-    rest = [part for part in sections(full) if part.anchor not in VERDICT]
+    rest = [part for part in parts if part.anchor not in VERDICT]
     assert [title for title, _ in folded] == [escape(part.title) for part in rest]
     assert all(inside.strip() for _, inside in folded)
     top = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
@@ -94,21 +100,20 @@ def test_every_section_that_the_verdict_does_not_rest_on_is_folded(full: Finishe
     assert len(text) <= MOST_CHARACTERS
 
 
-def test_every_comparison_is_in_the_folded_table(full: FinishedStudy) -> None:
-    folded = markdown(full).partition("<summary>All comparisons</summary>")[2].partition("</details>")[0]
+def test_every_comparison_is_in_the_folded_table(full: FinishedStudy, parts: list[Section]) -> None:
+    folded = markdown(full, parts).partition("<summary>All comparisons</summary>")[2].partition("</details>")[0]
     listed = [c for _, group in grouped(full) for c in group]
     rows = [line for line in folded.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(dict(grouped(full))) + len(listed), "a header, a heading for each group, a row for each"
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
 
 
-def test_sections_that_no_comment_holds_are_named(full: FinishedStudy) -> None:
+def test_sections_that_no_comment_holds_are_named(full: FinishedStudy, parts: list[Section]) -> None:
     large = Section(title="Large", anchor="large", data=Paragraph(text="x" * MOST_CHARACTERS))
-    made = sections(full)
-    text = markdown(full, [*made[:-1], large, made[-1]])
+    text = markdown(full, [*parts[:-1], large, parts[-1]])
     assert len(text) <= MOST_CHARACTERS
     assert "These parts are too long for a comment and are only in the report: Large." in text
-    assert f"<summary>{made[-1].title}</summary>" in text
+    assert f"<summary>{parts[-1].title}</summary>" in text
 
 
 def unescaped(text: str) -> str:
@@ -143,8 +148,8 @@ def test_poor_studies_say_so_in_markdown(kind: str) -> None:
 # ---- JSON --------------------------------------------------------------------------------------------------------
 
 
-def test_machines_get_plain_values(full: FinishedStudy, made: synthetic.MadeStudy) -> None:
-    found = json.loads(json.dumps(as_json(full), allow_nan=False))
+def test_machines_get_plain_values(full: FinishedStudy, parts: list[Section], made: synthetic.MadeStudy) -> None:
+    found = json.loads(json.dumps(as_json(full, parts), allow_nan=False))
     assert found["schema_version"] == SCHEMA_VERSION
     assert found["headline"] == made.verdict["headline"]
     assert found["comparisons"] == made.verdict["comparisons"]
