@@ -267,6 +267,7 @@ IMAGE = "<img src=x onerror=alert(1)>"
 def test_a_hostile_name_stays_text_in_every_medium(tmp_path: Path) -> None:
     made = synthetic.small_study(text=IMAGE)
     study = made.finished()
+    assert {"features", "machines"} <= {part.anchor for part in sections(study)}
     page = Page(written_report(tmp_path / "hostile.html", made.manifest, made.trials, made.verdict).read_text())
     cells = Page("".join(part._repr_html_() for part in sections(study)))
     for shown in (page, cells):
