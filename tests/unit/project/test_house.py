@@ -50,8 +50,8 @@ LARGE: dict[str, str] = {
 """Modules above 16 kB, and why each is one module."""
 
 ONE_USER: dict[str, str] = {
+    "grpclab.load.bench_windows": "above 16 kB with its user",
     "grpclab.load.cluster_collection": "above 16 kB with its user",
-    "grpclab.load.cluster_load": "above 16 kB with its user",
     "grpclab.load.cluster_rules": "above 16 kB with its user",
     "grpclab.load.machine_parts": "pure where its user is not",
     "grpclab.profiling.perf": "a profiler is one module",
@@ -151,6 +151,7 @@ PASSES_JSON: dict[str, str] = {
     "cli.call_text": "writes what --json asks for",
     "cli.bench": "options of the command line, by their names",
     "cli.bench_output": "options of the command line, by their names",
+    "cli.cluster_options": "options of the command line, by their names",
     "cli.defaults": "reads a file of options in TOML",
     "cli.layers": "options of the command line, by their names",
     "cli.options": "options of the command line, by their names",

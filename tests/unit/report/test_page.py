@@ -270,6 +270,7 @@ def test_a_hostile_name_stays_text_in_every_medium(tmp_path: Path) -> None:
     made = synthetic.small_study(text=IMAGE)
     study = made.finished()
     parts = sections(study)
+    assert {"features", "machines"} <= {part.anchor for part in parts}
     packed = Packed(manifest=made.manifest, trials=made.trials, verdict=made.verdict, details={}, markdown="")
     page = Page(write_report(tmp_path / "hostile.html", study, packed, parts).read_text())
     cells = Page("".join(part._repr_html_() for part in parts))
