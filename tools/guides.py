@@ -13,7 +13,8 @@ not hold it, as for a scenario that is newer than the study. WHAT is one of
 
 A table of a calibration stands between the lines ``<!-- calibration: EXPERIMENT -->`` and ``<!-- /calibration -->``. It
 is made of ``docs/EXPERIMENT.jsonl``, the experiment's frame, which is taken from ``results/calibration/`` where that
-holds a newer one. A table of the costs of features is that of :mod:`tools.feature_table`.
+holds a newer one. A table of the costs of features is that of :mod:`tools.feature_table`, one of
+servers that of :mod:`tools.server_table`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from grpclab.report import files
 from grpclab.report.stored import StoredStudy, load_study
 from grpclab.system.parquet import read_own
 from grpclab.system.paths import project_root
-from tools import feature_table
+from tools import feature_table, server_table
 from tools.numbers import estimate
 
 EXAMPLE = "reports/example.html"
@@ -180,9 +181,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _take_newer(root / "results" / options.calibration, root / "docs")
         stored = root / feature_table.STORED
         costs = feature_table.stored(stored) if stored.exists() else []
+        measured = root / server_table.STORED
+        servers = server_table.stored(measured) if measured.exists() else []
         for path in options.guides or [*root.glob("README.md"), *sorted((root / "docs").glob("*.md"))]:
             text = path.read_text(encoding="utf-8")
             fresh = feature_table.with_feature_tables(with_tables(refreshed(text, study), root / "docs"), costs)
+            fresh = server_table.with_server_table(fresh, servers)
             before, after = list(marks(text)), list(marks(fresh))
             for old, new in zip(before, after, strict=True):
                 if old.text != new.text:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from grpclab.analysis.inference.ratios import column, numbers, trials_of, valid_trials
 from grpclab.analysis.study_plan import PlannedConfiguration, StoredCores, StoredTarget, StudyPlan
+from grpclab.factors import implementations
 from grpclab.factors.config import FACTORS
 from grpclab.factors.effective import unknown_factors
 from grpclab.factors.levels import Level
@@ -114,7 +115,7 @@ class Measured:
     @property
     def own_threads(self) -> float:
         """The same without spare threads, which are lent only while nothing moves."""
-        if self.levels.get("server.implementation") != "sync":
+        if not implementations.threaded(str(self.levels.get("server.implementation"))):
             return math.nan
         return self.number("server.threads") * self.processes
 

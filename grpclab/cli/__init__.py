@@ -13,6 +13,7 @@ Each line imports only from those above it::
     target_options  an application, a command, an address, and what belongs to each
     comparison_options  revisions and packages, the call and the blocks, of commands that compare two sides
     output          files and standard output, where answers go
+    cluster_options  the options of a cluster that loads, and the cluster that measures blocks
     build_report    JUnit XML, and annotations and a summary for GitHub Actions
     layers          defaults, the file of --config and the command line of ``grpclab bench``, one above the other
     ghz_options     the options of ghz in the words of ``grpclab bench``

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpclab.cli import ghz_options, layers
 from grpclab.cli.bench_output import SUMMARY, answer, check_outputs, lists_calls
+from grpclab.cli.cluster_options import cluster_flags, joined, on_lost_worker
 from grpclab.cli.option_types import NameOf, parsed_tags
 from grpclab.cli.options import (
     SHAPES,
@@ -37,7 +38,7 @@ from grpclab.quantities import time_option
 from grpclab.system import interrupts
 
 if TYPE_CHECKING:
-    from grpclab.cluster.connection import Cluster
+    from grpclab.load.bench_result import BenchResult, PartialLoadError
 
 TARGET = "localhost:50051"
 DESCRIPTION = """Load-test a running server on this machine, or your own application, and print a summary.
@@ -76,8 +77,8 @@ HINTS = {
 
 def run(options: Options) -> int:
     """Measure as the options say and write the answers; returns the exit code."""
-    from grpclab.cli import build_report
     from grpclab.load.bench import run_bench
+    from grpclab.load.bench_result import PartialLoadError
     from grpclab.load.output.progress import ProgressLine
     from grpclab.load.plan import CallRequest, planned
     from grpclab.load.slo import check_watchable, parse_slo
@@ -128,13 +129,14 @@ def run(options: Options) -> int:
         quiet=bool(given.get("quiet")),
     )
     tell_encoding(quiet=bool(given.get("quiet")))
+    lost, on_lost = None, on_lost_worker(given)
     with contextlib.ExitStack() as keeping:
         target = given.get("target", TARGET)
         if "app" in given:
             server = keeping.enter_context(hosted(given, of_server))
             # What the process told of itself: an application need not have reflection.
             target, security, call = server.target, server.security, replace(call, descriptors=server.descriptors)
-        cluster = _cluster(keeping, given)
+        cluster = joined(keeping, given)
         try:
             result = run_bench(
                 target,
@@ -148,8 +150,11 @@ def run(options: Options) -> int:
                 watcher=line.show if line.active else None,
                 cluster=cluster,
                 records=lists_calls(given),
+                on_lost_worker=on_lost,
                 connected=partial(_begin, keeping, "" if given.get("quiet") else plan.too_few_calls),
             )
+        except PartialLoadError as error:
+            lost, result = error, error.partial
         finally:
             line.erase()
         result = replace(
@@ -159,8 +164,17 @@ def run(options: Options) -> int:
             tags=tags,
         )
         answer(result, given)
+    return _outcome(result, given, lost)
+
+
+def _outcome(result: BenchResult, given: Mapping[str, Any], lost: PartialLoadError | None) -> int:
+    """Tell a build, and return the exit code. Raises `lost`, where a worker of a cluster was lost."""
+    from grpclab.cli import build_report
+
     report, annotated = build_report.of_bench(result), bool(given.get("github"))
     build_report.deliver(report, junit=given.get("junit"), github=annotated, automatic=bool(result.objectives))
+    if lost is not None:
+        raise lost
     if result.run.interrupted:
         return interrupts.exit_code()
     if result.every_call_failed:
@@ -178,15 +192,6 @@ def _begin(keeping: contextlib.ExitStack, warning: str) -> None:
     if warning:
         print(f"grpclab: {warning}", file=sys.stderr)
     keeping.enter_context(interrupts.deferred())
-
-
-def _cluster(keeping: contextlib.ExitStack, given: Mapping[str, Any]) -> Cluster | None:
-    """Join the cluster of --cluster until the end of `keeping`; None without that option."""
-    if "cluster" not in given:
-        return None
-    from grpclab.cluster.connection import opened
-
-    return keeping.enter_context(opened(given["cluster"], allow_remote=bool(given.get("allow_remote"))))
 
 
 def _groups() -> list[OptionGroup]:
@@ -266,12 +271,7 @@ def _groups() -> list[OptionGroup]:
                 "N|auto",
                 meaning="number of generator processes; auto: one per core available to the generator",
             ),
-            Flag(
-                "--cluster",
-                metavar="ADDRESS|local:N",
-                help="send the load from the workers of a Dask cluster, one generator process each: the address of a "
-                "scheduler, or local:N for N processes on this machine",
-            ),
+            *cluster_flags(),
             factor_option("engine", "wire|grpcio"),
             factor_option("deadline", "TIME"),
             Flag("--seed", metavar="N", help="seed for a random schedule (poisson or gamma; default: 1)"),

@@ -103,6 +103,8 @@ def of_bench(result: LoadResult) -> BuildReport:
     checks = [_check("calls", "every-call-failed", succeeded, wrong=result.every_call_failed)]
     if cut:
         checks.append(_check("duration", "stopped-early", "", wrong=cut))
+    if result.cluster is not None and result.cluster.lost:
+        checks.append(_check("generators", "lost-worker", "", wrong=result.cluster.loss))
     for judged in result.judgements:
         name = f"{judged.objective.name}={judged.objective.text}"
         checks.append(_check(name, "threshold", judged.sentence, wrong="" if judged.met else judged.sentence))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grpclab.cli import target_options
+from grpclab.cli.cluster_options import measuring
 from grpclab.cli.comparison_options import (
     block_flags,
     blocks_given,
@@ -32,7 +33,7 @@ from grpclab.cli.options import (
     variant_terms,
     whole,
 )
-from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
+from grpclab.cli.output import require_writable, show, tell_encoding, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, did_you_mean
 from grpclab.factors.defaults import COMPARISON_BUDGET_S, LOAD, MEANINGS
@@ -104,8 +105,6 @@ def run(options: Options) -> int:
         servers = {name: _server(options, name) for name in SIDES}
         if not options.cluster:  # with a cluster, the permission is about its scheduler
             servers = target_options.allowed(servers, options)
-        elif options.plan:
-            raise UsageError("--plan cannot be combined with --cluster: its pilot is measured on this machine")
         own = [server.target for server in servers.values() if not isinstance(server, str)]
         _refuse_unused(options, own)
         given_s = options.start_timeout
@@ -151,25 +150,20 @@ class _Asked:
 
 def _estimate(options: Options, sides: Mapping[str, Side], asked: _Asked) -> None:
     """Measure a pilot, and print what it says."""
-    from grpclab.load.calls.payloads import PAYLOAD_FOLDER
     from grpclab.study import pilot
 
     known = {name: value for name, value in vars(asked).items() if name != "study"}
-    with PAYLOAD_FOLDER.in_use(), trial_lines(silent=options.quiet or options.json == "-") as say:
-        pilot.estimate_comparison(sides, **known, write=print, progress=say, exclusive=options.exclusive)
+    with measuring(options) as (machines, say):
+        pilot.estimate_comparison(
+            sides, **known, write=print, progress=say, exclusive=options.exclusive, machines=machines
+        )
 
 
 def _measured(options: Options, sides: Mapping[str, Side], asked: _Asked) -> CompareResult:
-    """Measure the comparison, here or on a cluster."""
-    from grpclab.load.calls.payloads import PAYLOAD_FOLDER
+    """Measure the comparison."""
     from grpclab.study import comparing
-    from grpclab.study.spread_blocks import block_machines
 
-    with (
-        PAYLOAD_FOLDER.in_use(),
-        block_machines(options.cluster, allow_remote=bool(options.allow_remote)) as machines,
-        trial_lines(silent=options.quiet or options.json == "-") as say,
-    ):
+    with measuring(options) as (machines, say):
         running = comparing.prepare(
             sides,
             **vars(asked),

@@ -85,7 +85,7 @@ def _run(
             machines=machines,
         )
     elif options.plan:
-        study = Study.planned(parameters)
+        study = Study.planned(parameters, machines=machines)
     else:
         study = Study.prepare(parameters, machines=machines)
     if not options.quiet:
@@ -150,8 +150,6 @@ def _parameters(options: Options) -> StudyParameters:
         raise UsageError(f"{others[0]} cannot be combined with --file: set it in {options.file}")
     if options.plan and options.insists_on("json"):
         raise UsageError("--json cannot be combined with --plan, which produces no result")
-    if options.plan and options.cluster:
-        raise UsageError("--plan cannot be combined with --cluster: its pilot is measured on this machine")
     refuse_without_part(design, [name for name in typed if name != "study"], written="--{}")
     return StudyParameters(**chosen)
 

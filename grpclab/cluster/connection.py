@@ -201,12 +201,15 @@ def _check_certificates(address: str) -> None:
 @contextlib.contextmanager
 def _local(workers: int, text: str) -> Iterator[Client]:
     """A client of a scheduler in this process with some workers in processes of their own. Raises WorkerError."""
+    import dask
     from distributed import LocalCluster
 
     if not 1 <= workers <= MOST_LOCAL:
         raise UsageError(invalid("--cluster", text, f"local:N with N from 1 to {MOST_LOCAL}"))
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
+        # A worker that ends closes its connection. Silence means that this machine was suspended, or is very busy.
+        stack.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": None}))
         folder = stack.enter_context(TemporaryFolder())
         scheduler = stack.enter_context(
             LocalCluster(

@@ -6,6 +6,7 @@ Each line imports only from those above it::
     registries       the registries whose names are levels of a factor: engines, load shapes
     levels           a factor, which levels it takes, how a word becomes one and how one is written
     own              the factors that a user brings: arg.NAME, env.NAME, and those of the target
+    implementations  the servers that can be under a service, and the factors that each one lacks
     config           the factors: every knob of the server, the client, the load and the link, in one table
     client_features  what a client does beside sending calls: retries, load balancing, a circuit breaker
     defaults         the variants in words; load, ports and budget where nobody asks for others

@@ -232,7 +232,7 @@ def server_args(config: ServerConfig) -> ChannelArgs:
     """
     reuse = [] if config.processes != 1 else [("grpc.so_reuseport", 0)]
     args = dict(_args("server", config))
-    if config.admission is not None and config.implementation == "asyncio":
+    if config.admission is not None and not config.threaded:
         args |= dict.fromkeys(PENDING, config.admission - 1)  # refused are calls that find more than these
     return [*args.items(), *reuse, ("grpc.max_receive_message_length", -1)]
 
@@ -298,7 +298,7 @@ def _idle_on_server(config: TrialConfig) -> dict[str, str]:
         reasons["server.rate_limit_burst"] = "no rate limit is set; set rate_limit_rps"
     if server.quota_rps is None:
         reasons |= dict.fromkeys(("server.quota_burst", "server.quota_key"), "no quota is set; set quota_rps")
-    if server.implementation == "sync":
+    if server.threaded:
         reasons["server.event_loop"] = "a sync server has no event loop; set implementation=asyncio"
     else:
         reasons |= dict.fromkeys(POOL, "an asyncio server runs handlers on its loop, not in threads")

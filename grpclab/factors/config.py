@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, Union, cast, get_args, get_origin
 
 from grpclab.errors import FactorError, UsageError, invalid
+from grpclab.factors import implementations
+from grpclab.factors.implementations import check_lacking
 from grpclab.factors.levels import Factor, Level, format_level
 from grpclab.factors.own import OwnLevels, has_own_section, is_own, own_factor
 from grpclab.factors.registries import ARRIVALS, ENGINES
@@ -49,7 +51,9 @@ def _factor(
 class ServerConfig:
     """The server under test. Every default is grpcio's own."""
 
-    implementation: Literal["sync", "asyncio"] = _factor("sync", "grpc.server with threads, or grpc.aio")
+    implementation: Literal["sync", "asyncio", "pygrpc", "pygrpc-asyncio", "grpclib"] = _factor(
+        "sync", "grpc.server with threads, grpc.aio, or a server of another library: pygrpc-native or grpclib"
+    )
     event_loop: Literal["asyncio", "uvloop"] = _factor("asyncio", "event loop of an asyncio server")
     processes: int = _factor(
         1,
@@ -169,6 +173,11 @@ class ServerConfig:
     response_bytes: int = _factor(0, "length of the reply text; 0 means a greeting", minimum=0, maximum=2**26)
     stream_messages: int = _factor(5, "number of messages in SayHelloStream", minimum=0, maximum=1_000_000)
     stream_interval_ms: float = _factor(100.0, "pause between two messages", minimum=0, maximum=60_000)
+
+    @property
+    def threaded(self) -> bool:
+        """Whether handlers run in threads, rather than on an event loop."""
+        return implementations.threaded(self.implementation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,6 +341,7 @@ class TrialConfig:
         object.__setattr__(self, "own", OwnLevels(self.own))
         for name, level in self.flat().items():
             lookup(name).check(level)
+        check_lacking(self.flat(), {name: factor.default for name, factor in FACTORS.items()})
         if self.load.requests is None and self.load.duration_s is None:
             raise FactorError("load.requests and load.duration_s are both unset: set at least one of them")
 

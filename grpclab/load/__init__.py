@@ -33,12 +33,15 @@ Each line imports only from those above it::
     machine_worker      a generator process on one machine of a cluster, as an actor of Dask
     cluster_figures     the part of each machine in a load from a cluster
     cluster_processes   the generator processes of a cluster: started, connected, asked for news
+    cluster_window      one window that the processes of a cluster measure, and how it ended
+    cluster_losses      the processes of a cluster that are lost, and what becomes of the load
     machine_parts       one window out of the parts of the machines of a cluster
     cluster_rules       what the machines of a cluster cannot share of a load
     cluster_collection  the parts of a window collected from the processes of a cluster
     cluster_load        one load from the machines of a cluster, which begin at the same moment
     result              the result of loading one server: its figures, its grade, and what became of the objectives
     output/             the output of a load test, printed and written, and the files that configure one
+    bench_windows       the windows of a bench, one for each rate
     bench_result        the result of a load test, as text, in a notebook or as a frame
     bench               ``grpclab bench``: load one running server
 """

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,37 +26,34 @@ from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.link.emulation import check_link, running_link
 from grpclab.load import compression
-from grpclab.load.bench_result import BenchResult
+from grpclab.load.bench_result import BenchResult, PartialLoadError
+from grpclab.load.bench_windows import Watcher, connections_now, measured_windows
 from grpclab.load.calls.call_options import DataOptions
 from grpclab.load.calls.metadata import metadata_words
 from grpclab.load.calls.method import greeting
 from grpclab.load.calls.mixed_call import mixed_calls
 from grpclab.load.ceiling import stored_ceiling
+from grpclab.load.cluster_figures import over_windows
 from grpclab.load.cluster_load import ClusterGenerator
+from grpclab.load.cluster_losses import ON_LOST, STOP
 from grpclab.load.cluster_rules import check_shared
-from grpclab.load.core.bounds import caller_changes
 from grpclab.load.generator import Generator
 from grpclab.load.plan import GREETING, CallRequest, LoadPlan, check_call, choose_call, planned
 from grpclab.load.reachability import await_listener
-from grpclab.load.run import LoadProgress, LoadRun
-from grpclab.load.slo import ObjectiveWatch
-from grpclab.load.steps import RateStep, merged, rate_text
-from grpclab.system import interrupts, procfs
-from grpclab.system.addresses import UNIX, host_port
+from grpclab.load.steps import RateStep, merged
+from grpclab.system.addresses import host_port
 from grpclab.system.allowance import Allowance, SharedAllowance, allowed, announcement
-from grpclab.system.dialling import addresses_elsewhere, loopback_target
+from grpclab.system.dialling import addresses_elsewhere
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.inputs import mapping, text, whole
 from grpclab.system.interference import LINK, SERVER
-from grpclab.system.listeners import connections_by_process, connections_of, listening_at
+from grpclab.system.listeners import listening_at
 from grpclab.system.transport import PLAINTEXT, UNVERIFIED, Security
 
 if TYPE_CHECKING:
     from distributed import Client
 
 DEFAULT_TARGET = "localhost:50051"
-Watcher = Callable[[str, LoadProgress], None]
-"""Takes the progress of the load: the step ("" without steps), and the figures."""
 
 
 def _on_standard_error(line: str) -> None:
@@ -79,6 +75,7 @@ def run_bench(
     connected: Callable[[], None] | None = None,
     cluster: Cluster | None = None,
     records: bool = False,
+    on_lost_worker: str = STOP,
 ) -> BenchResult:
     """Load the server at `target` as the plan says. Server factors are not used, because the server is already running.
 
@@ -88,7 +85,8 @@ def run_bench(
 
     Only this machine is loaded, unless there is an `allowance`: then another machine may be loaded within its ceilings,
     and `announce` is called first with a sentence that says what will be sent where. With a `cluster` its workers send
-    the load, and keep the records of the calls unless `records` is true. Raises UsageError, TargetError or WorkerError.
+    the load, and keep the records of the calls unless `records` is true; `on_lost_worker` is one of ON_LOST. Raises
+    UsageError, TargetError or WorkerError, and PartialLoadError where one of these workers was lost in mid-load.
     Ctrl-C ends the load early and returns what was measured.
     """
     config = plan.config
@@ -106,8 +104,7 @@ def run_bench(
     target = host_port(target, remote=bool(security.remote))
     seed = whole("seed", seed)
     await_listener(target, connect_timeout_s or 0.0, remote=security.remote)
-    schedule, changing = list(plan.rates) if len(plan.rates) > 1 else [], bool(caller_changes(config.load))
-    runs: list[LoadRun] = []
+    schedule = list(plan.rates) if len(plan.rates) > 1 else []
     checked = check_link(config.link) if config.link.emulated else None
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(running_link(config.link, target)) if config.link.emulated else None
@@ -124,6 +121,7 @@ def run_bench(
                 seed=seed,
                 connect_timeout_s=connect_timeout_s,
                 records=records,
+                on_lost=on_lost_worker,
             )
         else:
             generator = Generator(
@@ -144,30 +142,12 @@ def run_bench(
         if connected is not None:
             connected()
         started_at = datetime.now(UTC)
-        for number, step in enumerate(schedule or [None], start=1):
-            if runs and interrupts.waiting():
-                break
-            label = f"{number} of {len(schedule)}: {rate_text(step.rate_rps)}" if step else ""
-            # No single step is meant to reach a rate of calls; see judge_steps.
-            watch = ObjectiveWatch(
-                objectives=[o for o in plan.objectives if not (step and o.at_least)],
-                callers=config.load.concurrency if config.load.rate_rps is None and not changing else None,
-            )
-            run = generator.measure(
-                keep_on_interrupt=True,
-                rate_rps=step.rate_rps if step else None,
-                progress=partial(watcher, label) if watcher else None,
-                stop_when=watch.reason if abort else None,
-                watch_s=watch.limits_s if abort else (),
-            )
-            runs.append(run)
-            if run.interrupted or run.stopped_because:
-                break
+        windows = measured_windows(generator, plan, schedule, abort=abort, watcher=watcher)
         if link is not None:
             link.require_alive()
-        connections, by_process = _connections(generator, target, security)
-    run = merged(runs)
-    return BenchResult(
+        connections, by_process = connections_now(generator, target, security)
+    run = merged(windows.runs)
+    result = BenchResult(
         target=target,
         config=config,
         call=chosen,
@@ -176,16 +156,19 @@ def run_bench(
         connections=connections,
         connections_by_process=by_process,
         steps=tuple(
-            RateStep(rate_rps=step.rate_rps, run=run, limited_by=run.limited_by(config.client.pooling))
-            for step, run in zip(schedule, runs, strict=False)
+            RateStep(rate_rps=step.rate_rps * run.share, run=run, limited_by=run.limited_by(config.client.pooling))
+            for step, run in zip(schedule, windows.runs, strict=False)
         ),
         objectives=plan.objectives,
         notes=(*plan.notes, *remarks, *([] if security.verify else [UNVERIFIED])),
         without_effect={**plan.without_effect, **compression.without_effect(config, run, chosen)},
         link=checked,
         ceiling=stored_ceiling(config.load.engine),
-        cluster=generator.figures if isinstance(generator, ClusterGenerator) else None,
+        cluster=over_windows(windows.figures) if windows.figures else None,
     )
+    if windows.lost is not None:
+        raise PartialLoadError(str(windows.lost), result)
+    return result
 
 
 def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, ...]:
@@ -198,20 +181,6 @@ def _elsewhere(target: str, plan: LoadPlan, allowance: Allowance) -> tuple[str, 
         expected = "a server on this machine, since a link can be emulated only here; remove the link.* settings"
         raise UsageError(invalid("target", target, expected))
     return remote
-
-
-def _connections(
-    generator: Generator | ClusterGenerator, target: str, security: Security
-) -> tuple[int, tuple[int, ...]]:
-    """The connections that the generator has now, and those that each of the server's processes here has."""
-    if isinstance(generator, ClusterGenerator):
-        return generator.connections(), ()
-    if security.remote:
-        _, port = loopback_target(target, security.remote)
-        return procfs.outgoing_connections(generator.pids, port), ()
-    by_process = connections_by_process(target)
-    unlinked = generator.target == target and target.startswith(UNIX)
-    return sum(by_process) if unlinked else connections_of(generator.pids, generator.target), by_process
 
 
 def _cores(workers: int) -> tuple[int, ...]:
@@ -249,6 +218,7 @@ async def bench(
     connect_timeout_s: float | None = None,
     cluster: str | Client | None = None,
     records: bool = False,
+    on_lost_worker: str = STOP,
 ) -> BenchResult:
     """Send load to the server at `target` and return the measurements.
 
@@ -275,6 +245,9 @@ async def bench(
       `max_time_s`, which include warm-up and resent calls.
     - `cluster`: send the load from the workers of a Dask cluster: ``"local:N"``, the address of a scheduler, or a
       ``distributed.Client``. The record of each call stays on its machine unless `records` is true.
+    - `on_lost_worker`: what to do if one of these workers is lost during the load: ``"stop"`` ends the load and raises
+      PartialLoadError, whose `partial` is the result of the others; with ``"continue"`` they go on with their part of
+      the load, and the result says so.
 
     Raises the same errors as :func:`run_bench`.
     """
@@ -294,6 +267,10 @@ async def bench(
     refuse_twice(levels, settings)
     levels |= settings
     plan = planned(levels, None if rate_rps is None else str(rate_rps), seeded=seed != 1 and not mix)
+    if on_lost_worker not in ON_LOST:
+        raise UsageError(invalid("on_lost_worker", on_lost_worker, " or ".join(ON_LOST)))
+    if on_lost_worker != STOP and cluster is None:
+        raise UsageError("on_lost_worker works only with cluster")
     pairs, calls = metadata_words(metadata), mixed_calls(mix) if mix else ()
     if calls and (name or data is not None):
         raise UsageError("mix cannot be combined with call or data")
@@ -319,6 +296,7 @@ async def bench(
                 connect_timeout_s=connect_timeout_s,
                 cluster=joined,
                 records=records,
+                on_lost_worker=on_lost_worker,
             )
 
     return await asyncio.to_thread(run)

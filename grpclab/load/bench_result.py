@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from grpclab.errors import WorkerError
 from grpclab.load.result import LoadResult
 from grpclab.system.optional import needs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class PartialLoadError(WorkerError):
+    """A load that ended because a generator process of a cluster was lost; `partial` is what the others measured."""
+
+    def __init__(self, text: str, partial: BenchResult) -> None:
+        super().__init__(text)
+        self.partial = partial
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

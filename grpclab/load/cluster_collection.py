@@ -11,7 +11,7 @@ import numpy as np
 from grpclab.cluster.clocks import ClockOffset
 from grpclab.load.cluster_figures import ClusterFigures
 from grpclab.load.cluster_processes import ClusterProcesses, result_of
-from grpclab.load.core.bounds import Bounds
+from grpclab.load.cluster_window import ClusterWindow
 from grpclab.load.core.merging import CountsSum, Slots, Values, joined
 from grpclab.load.core.recorder import Floats, Records
 from grpclab.load.machine_parts import MeasuredParts, assembled
@@ -25,21 +25,13 @@ COUNTING_S = 300.0
 """The time in which a machine has to count its records, or to send them."""
 
 
-def collected(
-    processes: ClusterProcesses,
-    bounds: Bounds,
-    part_bounds: Sequence[PartBounds],
-    *,
-    address: str,
-    records: bool,
-    planned: int | None,
-    stopped: str,
-    interrupted: bool,
-) -> tuple[LoadRun, ClusterFigures]:
+def collected(window: ClusterWindow, *, address: str, records: bool) -> tuple[LoadRun, ClusterFigures]:
     """Return the run of a window that all processes have ended, and the part of each.
 
-    With `records` the record of each call is fetched. Raises WorkerError where a process is lost meanwhile.
+    With `records` the record of each call is fetched. Raises LostProcessError where a process is lost meanwhile.
     """
+    processes, bounds = window.processes, window.bounds
+    part_bounds = [window.part(process) for process in processes]
     clocks = [process.clock for process in processes]
     parts, total = _counted(processes, part_bounds)
     later = processes.compare_clocks()
@@ -63,11 +55,12 @@ def collected(
         measured,
         bounds,
         inside,
-        records=_fetched(processes, clocks, bounds) if records else (),
+        records=_fetched(processes, clocks, bounds.opens_at) if records else (),
         requests=tuple(one.requests for one in part_bounds),
-        planned=planned,
-        stopped=stopped,
-        interrupted=interrupted,
+        planned=window.planned(),
+        stopped=window.stopped,
+        interrupted=window.interrupted,
+        share=len(processes) / processes.planned,
     )
 
 
@@ -85,11 +78,11 @@ def _counted(processes: ClusterProcesses, part_bounds: Sequence[PartBounds]) -> 
     return parts, total
 
 
-def _fetched(processes: ClusterProcesses, clocks: Sequence[ClockOffset], bounds: Bounds) -> tuple[Records, ...]:
+def _fetched(processes: ClusterProcesses, clocks: Sequence[ClockOffset], opens_at: float) -> tuple[Records, ...]:
     """The records of all processes, on this machine's clock."""
     questions = [process.actor.records() for process in processes]
     return tuple(
-        here(result_of(process, one, COUNTING_S), clock, bounds.opens_at)
+        here(result_of(process, one, COUNTING_S), clock, opens_at)
         for process, one, clock in zip(processes, questions, clocks, strict=True)
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from grpclab import quantities as qty
@@ -39,6 +39,41 @@ class GeneratorFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LostGenerator:
+    """A generator process that was lost: its records are gone, so that its calls are in no figure. Seconds."""
+
+    name: str
+    address: str
+    reason: str
+    """A part of a sentence."""
+    heard_s: float
+    """From the opening of the window to its last answer; negative in the warm-up, and in an earlier window."""
+    calls: int
+    """The calls of the window that it had completed by then."""
+
+    @property
+    def sentence(self) -> str:
+        """The reason, and what it had done by its last answer."""
+        if self.heard_s < 0:
+            return f"{self.name} was lost before the window opened: {self.reason}"
+        done = f"{self.calls:,} call{'' if self.calls == 1 else 's'}"
+        return (
+            f"{self.name} was lost: {self.reason}; when it last answered, {qty.duration_in(self.heard_s, 's', '.1f')} "
+            f"into the window, it had completed {done}, which are in no other figure"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What bench's JSON says of it."""
+        return {
+            "name": self.name,
+            "address": self.address,
+            "reason": self.reason,
+            "last_heard_s": self.heard_s,
+            "calls_completed_by_then": self.calls,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterFigures:
     """The generator processes of a load from a cluster, in their order."""
 
@@ -47,6 +82,13 @@ class ClusterFigures:
     machines: int
     """The machines, by kernel and network; several processes may share one."""
     generators: tuple[GeneratorFigures, ...]
+    """Those that measured to the end."""
+    lost: tuple[LostGenerator, ...] = ()
+    """The others."""
+    ended: bool = False
+    """The load was ended since one was lost; otherwise the rest went on."""
+    remained: str = ""
+    """The part of the load that was left then, e.g. ``75/s of 100/s``."""
 
     @property
     def starts_spread_s(self) -> float:
@@ -59,6 +101,21 @@ class ClusterFigures:
         return max(one.bound_s for one in self.generators)
 
     @property
+    def planned(self) -> int:
+        """The processes that the load was divided among."""
+        return len(self.generators) + len(self.lost)
+
+    @property
+    def loss(self) -> str:
+        """Where processes were lost: how many, and what the figures then are; otherwise nothing."""
+        if not self.lost:
+            return ""
+        were = f"{len(self.lost):,} of {_counted(self.planned, 'generator process')} {_was(len(self.lost))} lost"
+        if self.ended:
+            return f"{were} and the load was ended: these are the figures of the others up to then, {self.remained}"
+        return f"{were}: the others went on with {self.remained}"
+
+    @property
     def limited(self) -> tuple[GeneratorFigures, ...]:
         """The processes that were the limit, the busiest first."""
         return tuple(sorted((one for one in self.generators if one.limits), key=lambda one: -one.busy_share))
@@ -67,6 +124,8 @@ class ClusterFigures:
     def sentence(self) -> str:
         """How many processes and machines, and how well they agree."""
         processes, machines = _counted(len(self.generators), "process"), _counted(self.machines, "machine")
+        if self.lost:
+            processes = f"{len(self.generators):,} of {_counted(self.planned, 'process')}"
         starts, bound = (qty.duration_in(value, "ms", ".2f") for value in (self.starts_spread_s, self.bound_s))
         return f"{processes} on {machines}; starts within {starts} of each other, merged timeline ±{bound}"
 
@@ -85,6 +144,10 @@ class ClusterFigures:
         return tuple(self._notices())
 
     def _notices(self) -> Iterator[Notice]:
+        if self.lost:
+            text = ". ".join([self.loss, *(one.sentence for one in self.lost)])
+            remedy = "repeat the load before you compare these figures with others"
+            yield Notice(kind="lost-worker", severity="warning", text=text, remedy=remedy)
         for one in self.generators:
             for notice in one.notices:
                 text = f"{one.name}: {notice.text}"
@@ -97,6 +160,9 @@ class ClusterFigures:
             "machines": self.machines,
             "starts_spread_s": self.starts_spread_s,
             "timeline_bound_s": self.bound_s,
+            "planned_generators": self.planned,
+            "lost": [one.to_json() for one in self.lost],
+            "loss": self.loss,
             "generators": [
                 {
                     "name": one.name,
@@ -116,8 +182,48 @@ class ClusterFigures:
         }
 
 
+def over_windows(figures: Sequence[ClusterFigures]) -> ClusterFigures:
+    """Return the part of each process over several windows: calls are added up, and the worst of the others is told.
+
+    A process that was lost in a later window is among the lost ones only.
+    """
+    last = figures[-1]
+    if len(figures) == 1:
+        return last
+    first_told = {one.address: one for window in reversed(figures) for one in window.lost}
+
+    def whole(one: GeneratorFigures) -> GeneratorFigures:
+        return _over_windows([each for window in figures for each in window.generators if each.address == one.address])
+
+    return replace(
+        last,
+        generators=tuple(map(whole, last.generators)),
+        lost=tuple(first_told[one.address] for one in last.lost),
+    )
+
+
+def _over_windows(parts: Sequence[GeneratorFigures]) -> GeneratorFigures:
+    """One process in several windows."""
+    calls, seconds = sum(one.calls for one in parts), sum(one.calls / one.calls_per_s for one in parts if one.calls)
+    late = [one.late_p99_s for one in parts if not math.isnan(one.late_p99_s)]
+    return replace(
+        parts[0],
+        calls=calls,
+        calls_per_s=calls / seconds if seconds else 0.0,
+        bound_s=max(one.bound_s for one in parts),
+        late_p99_s=max(late, default=math.nan),
+        busy_share=max(one.busy_share for one in parts),
+        limits=tuple(dict.fromkeys(limit for one in parts for limit in one.limits)),
+        notices=tuple(dict.fromkeys(notice for one in parts for notice in one.notices)),
+    )
+
+
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _counted(number: int, noun: str) -> str:

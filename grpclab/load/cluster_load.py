@@ -10,7 +10,8 @@ One process runs in each Dask worker (:mod:`grpclab.load.machine_worker`). Proce
 machine do: process w of N takes the arrivals w, w+N, ... of one schedule, and calls, concurrency, connections and
 requests are divided exactly. Their clocks are compared before and after; the orders carry each machine's own moments.
 
-A process that is lost ends the load: its part of the rate would be missing in every figure.
+A process that is lost ends the load, as its part of the rate would be missing in every figure; or the others go on, and
+every figure says which part of the load they are.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Any
 
 from grpclab.cluster.connection import Cluster
 from grpclab.errors import WorkerError
@@ -28,18 +30,13 @@ from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.cluster_collection import collected
 from grpclab.load.cluster_figures import ClusterFigures
-from grpclab.load.cluster_processes import ClusterProcesses, result_of
-from grpclab.load.core.bounds import Bounds, plan_bounds
+from grpclab.load.cluster_losses import STOP, Losses
+from grpclab.load.cluster_processes import ClusterProcesses, GeneratorProcess, LostProcessError, result_of
+from grpclab.load.cluster_window import ClusterWindow
+from grpclab.load.core.bounds import plan_bounds
 from grpclab.load.generator import CUT_DRAIN_S, DRAIN_S
-from grpclab.load.machine_worker import PartBounds
 from grpclab.load.run import LoadProgress, LoadRun, merge_reports
-from grpclab.load.worker_messages import (
-    Connect,
-    EndWindow,
-    Failed,
-    MeasureWindow,
-    WindowEnded,
-)
+from grpclab.load.worker_messages import Connect, Failed, WindowEnded
 from grpclab.load.workers import CONNECT_TIMEOUT_S
 from grpclab.system.allowance import Allowance
 from grpclab.system.interrupts import hurried, raised
@@ -64,8 +61,11 @@ class ClusterGenerator:
         seed: int = 1,
         connect_timeout_s: float | None = None,
         records: bool = False,
+        on_lost: str = STOP,
     ) -> None:
-        """Prepare the load. `records`: fetch the record of each call. Otherwise as :class:`Generator`."""
+        """Prepare the load. `records`: fetch the record of each call. `on_lost`: what becomes of the load when a
+        process is lost, one of ON_LOST. Otherwise as :class:`Generator`.
+        """
         self._processes = ClusterProcesses(cluster, config)
         self.config = self._processes.config
         self.target = target
@@ -73,6 +73,7 @@ class ClusterGenerator:
         self._call, self._security, self._allowance = call, security, allowance
         self._seed = seed
         self._records = records
+        self._losses = Losses(cluster, self._processes, on_lost=on_lost)
         self._patience_s = CONNECT_TIMEOUT_S if connect_timeout_s is None else connect_timeout_s
         self.figures: ClusterFigures | None = None
         """The part of each process in the last window."""
@@ -94,9 +95,10 @@ class ClusterGenerator:
 
     def _connect(self) -> None:
         """Connect every process to the target. Raises TargetError, WorkerError, PluginError."""
-        count = len(self._processes)
+        count = self._processes.planned
         ends_at = time.perf_counter() + (math.inf if self._allowance is None else self._allowance.time_s)
-        for index, process in enumerate(self._processes):
+        for process in self._processes:
+            index = process.index
             question = process.order(
                 Connect(
                     config=process.part,
@@ -117,6 +119,11 @@ class ClusterGenerator:
             result_of(process, question)
         self._processes.wait_connected(self._patience_s)
 
+    @property
+    def ended_by(self) -> WorkerError | None:
+        """The loss that has ended the load, where one has."""
+        return self._losses.ended_by
+
     # ---- the measured window -------------------------------------------------------------------------------------
 
     def measure(
@@ -130,100 +137,97 @@ class ClusterGenerator:
     ) -> LoadRun:
         """Warm up, then measure one window; the arguments are those of :meth:`Generator.measure`.
 
-        Raises WorkerError where a process, its machine or the scheduler is lost; it says what was sent by then.
+        What a lost process has measured is in no figure. Where its loss ends the window, `ended_by` says so, and the
+        figures are those of the others up to then. Raises WorkerError where nothing was measured, and where nobody is
+        left; it says what was sent by then.
         """
-        self._processes.compare_clocks()
-        bounds = plan_bounds(
-            self.config.load,
-            time.perf_counter() + self._start_delay_s(),
-            self._seed,
-            rate_rps=rate_rps,
-        )
-        self._begin(bounds, watch_s)
-        stopped, interrupted = "", False
+        window = self._begin(rate_rps, watch_s)
+        bounds = window.bounds
 
         def step() -> None:
-            nonlocal stopped
             reports = [process.progress for process in self._processes if process.progress is not None]
-            if reports and (progress is not None or (stop_when is not None and not stopped)):
+            if reports and (progress is not None or (stop_when is not None and not window.stopped)):
                 state = merge_reports(reports, time.perf_counter() - bounds.opens_at, watch_s)
                 if progress is not None:
                     progress(state)
-                if stop_when is not None and not stopped and (reason := stop_when(state)):
-                    stopped = reason
-                    self._end(bounds, CUT_DRAIN_S)
-            if not stopped and (reason := self._why_out()):
-                stopped = reason
-                self._end(bounds, CUT_DRAIN_S)
+                if stop_when is not None and not window.stopped and (reason := stop_when(state)):
+                    window.stopped = reason
+                    window.end(CUT_DRAIN_S)
+            if not window.stopped and (reason := self._why_out()):
+                window.stopped = reason
+                window.end(CUT_DRAIN_S)
 
         patience_s = bounds.patience_s(self.config, DRAIN_S) + self._start_delay_s()
         try:
             with raised():
-                ended = self._collect(bounds, patience_s, step)
+                ended = self._collect(window, patience_s, step)
             if not ended:
-                stopped = stopped or f"calls had not ended after {patience_s:,.0f} s"
-                self._cut(bounds, 0.0)
+                window.stopped = window.stopped or f"calls had not ended after {patience_s:,.0f} s"
+                self._cut(window, 0.0)
         except KeyboardInterrupt:
             if not keep_on_interrupt:
                 raise
-            interrupted = True
+            window.interrupted = True
             try:
                 with hurried():
-                    self._cut(bounds, CUT_DRAIN_S)
+                    self._cut(window, CUT_DRAIN_S)
             except KeyboardInterrupt:
-                self._cut(bounds, 0.0)
-        return self._run(bounds, stopped=stopped, interrupted=interrupted)
+                self._cut(window, 0.0)
+        while True:
+            try:
+                return self._run(window)
+            except LostProcessError as error:
+                self._losses.lose(error, window)
 
     def _start_delay_s(self) -> float:
         """The time until the common start: every process has its order by then, however slow the network."""
         slowest = max(process.clock.bound_s for process in self._processes)
         return START_DELAY_S + self._processes.every_s + ROUND_TRIPS * 2 * slowest
 
-    def _begin(self, bounds: Bounds, watch_s: Sequence[float]) -> None:
-        """Order the window from every process. Raises WorkerError where an order came too late."""
-        acknowledged = []
-        for index, process in enumerate(self._processes):
+    def _begin(self, rate_rps: float | None, watch_s: Sequence[float]) -> ClusterWindow:
+        """Order a window from every process. Raises WorkerError where an order came too late."""
+        while True:
+            try:
+                self._processes.compare_clocks()
+                break
+            except LostProcessError as error:
+                self._losses.lose(error)
+        bounds = plan_bounds(
+            self.config.load, time.perf_counter() + self._start_delay_s(), self._seed, rate_rps=rate_rps
+        )
+        window = ClusterWindow(
+            processes=self._processes, bounds=bounds, arrival=self.config.load.arrival, seed=self._seed
+        )
+        acknowledged: list[tuple[GeneratorProcess, Any]] = []
+        for process in [*self._processes]:
             process.progress = None
-            there = process.clock.there
-            acknowledged.append(
-                process.order(
-                    MeasureWindow(
-                        starts_at=there(bounds.starts_at),
-                        opens_at=there(bounds.opens_at),
-                        closes_at=None if bounds.closes_at is None else there(bounds.closes_at),
-                        requests=self._requests(bounds, index),
-                        rate_rps=bounds.rate_rps,
-                        record=None,
-                        progress=True,
-                        drain_s=DRAIN_S,
-                        watch_s=tuple(watch_s),
-                    )
-                )
-            )
-        for process, one in zip(self._processes, acknowledged, strict=True):
-            at = process.clock.here(result_of(process, one))
+            try:
+                acknowledged.append((process, process.order(window.order(process, watch_s))))
+            except LostProcessError as error:
+                self._losses.lose(error, window)
+        for process, one in acknowledged:
+            try:
+                at = process.clock.here(result_of(process, one))
+            except LostProcessError as error:
+                self._losses.lose(error, window)
+                continue
             if at > bounds.starts_at:
-                self._end(bounds, 0.0)
+                window.end(0.0)
                 late_ms = (at - bounds.starts_at) * 1e3
                 raise WorkerError(
                     f"{process.name} received its order {late_ms:,.0f} ms after the common start: the scheduler or the "
                     "network is too slow"
                 )
+        return window
 
-    def _requests(self, bounds: Bounds, index: int) -> int | None:
-        """The calls after which the window of one process ends; None is no limit."""
-        if bounds.rate_rps is None:
-            return None if bounds.by_time else self._processes[index].part.load.requests
-        return (bounds.due.of_worker(index, len(self._processes)) or None) if bounds.due else None
-
-    def _collect(self, bounds: Bounds, timeout_s: float, step: Callable[[], None]) -> bool:
+    def _collect(self, window: ClusterWindow, timeout_s: float, step: Callable[[], None]) -> bool:
         """Wait until every process has ended its window; False where some have not after `timeout_s`."""
         end = time.monotonic() + timeout_s
         while running := [process for process in self._processes if process.answer is None]:
             try:
                 self._processes.ask(running)
-            except WorkerError as error:
-                raise self._lost(bounds, error) from None
+            except LostProcessError as error:
+                self._losses.lose(error, window)
             step()
             if time.monotonic() > end:
                 return False
@@ -233,20 +237,12 @@ class ClusterGenerator:
                 raise process.answer.error
         return True
 
-    def _cut(self, bounds: Bounds, drain_s: float) -> None:
+    def _cut(self, window: ClusterWindow, drain_s: float) -> None:
         """End the window and, after `drain_s`, its calls. Raises WorkerError."""
-        self._end(bounds, drain_s)
-        if not self._collect(bounds, drain_s + 15.0, lambda: None):
+        window.end(drain_s)
+        if not self._collect(window, drain_s + 15.0, lambda: None):
             names = ", ".join(process.name for process in self._processes if process.answer is None)
             raise WorkerError(f"{names} did not finish within {drain_s + 15:.0f} s")
-
-    def _end(self, bounds: Bounds, drain_s: float) -> None:
-        """Tell every process to end the running window now, and its calls after `drain_s`."""
-        bounds.cut_at = min(time.perf_counter(), bounds.cut_at)
-        for process in self._processes:
-            if process.answer is None:
-                with contextlib.suppress(Exception):  # a lost one is noticed by its silence
-                    process.actor.order(EndWindow(cut_at=process.clock.there(bounds.cut_at), drain_s=drain_s))
 
     def _why_out(self) -> str:
         """What a process had no more of, its part of the allowance or requests; nothing while each has some."""
@@ -261,71 +257,27 @@ class ClusterGenerator:
             "requests, make fewer calls, or add --data-repeat"
         )
 
-    def _lost(self, bounds: Bounds, error: WorkerError) -> WorkerError:
-        """End the load of the others. Returns the error with what each had done, as far as that is known."""
-        self._end(bounds, 0.0)
-        calls = {process.name: process.progress.calls if process.progress else 0 for process in self._processes}
-        after_s = max(0.0, time.perf_counter() - bounds.opens_at)
-        ended = f"The load was ended after {after_s:.1f} s, as its rate would be lower than planned"
-        if self._cluster.client.status != "running":
-            done = f"by their last answers, the processes had completed {sum(calls.values()):,} calls"
-            return WorkerError(f"the Dask scheduler at {self._cluster.address} was lost; {done}. {ended}")
-        known = ""
-        lost = next((process for process in self._processes if str(error).startswith(f"{process.name} ")), None)
-        if lost is not None:
-            heard_s = max(0.0, lost.heard_at - bounds.opens_at)
-            others = sum(count for name, count in calls.items() if name != lost.name)
-            known = (
-                f"; when it last answered, {heard_s:.1f} s into the window, it had completed {calls[lost.name]:,} "
-                f"calls, and the others {others:,}"
-            )
-        return WorkerError(f"{error}{known}. {ended}")
-
     # ---- figures -------------------------------------------------------------------------------------------------
 
-    def _run(self, bounds: Bounds, *, stopped: str, interrupted: bool) -> LoadRun:
-        answers = [process.answer for process in self._processes]
-        ended = [answer for answer in answers if isinstance(answer, WindowEnded)]
-        ran_out = [
-            process.clock.here(answer.ran_out_at)
-            for process, answer in zip(self._processes, ended, strict=True)
-            if answer.ran_out_at is not None
-        ]
+    def _run(self, window: ClusterWindow) -> LoadRun:
+        """The run of a window that every process has ended. Raises LostProcessError."""
+        bounds = window.bounds
+        answers = [(process, process.answer) for process in self._processes]
+        ended = [(process, answer) for process, answer in answers if isinstance(answer, WindowEnded)]
+        ran_out = [process.clock.here(answer.ran_out_at) for process, answer in ended if answer.ran_out_at is not None]
         if ran_out:
+            window.stopped = window.stopped or self._why_out()
             bounds.cut_at = min(bounds.cut_at, *ran_out)
-            stopped = stopped or self._why_out()
-        cut = interrupted or bool(stopped)
-        planned = None if bounds.rate_rps is None else bounds.planned(self.config.load.arrival, self._seed)
-        parts = [self._bounds_of(bounds, index, cut) for index in range(len(self._processes))]
-        run, self.figures = collected(
-            self._processes,
-            bounds,
-            parts,
-            address=self._cluster.address,
-            records=self._records,
-            planned=planned,
-            stopped=stopped,
-            interrupted=interrupted,
-        )
-        ceilings = any(answer.ceiling for answer in ended)
+        run, figures = collected(window, address=self._cluster.address, records=self._records)
+        self.figures = self._losses.told(figures, window)
+        ceilings = any(answer.ceiling for _, answer in ended)
         return dataclasses.replace(run, ran_out=bool(ran_out) and not ceilings, ceiling=ceilings)
 
-    def _bounds_of(self, bounds: Bounds, index: int, cut: bool) -> PartBounds:
-        there = self._processes[index].clock.there
-        due = None
-        if bounds.rate_rps is not None and bounds.due is not None and not cut:
-            due = bounds.due.of_worker(index, len(self._processes))
-        return PartBounds(
-            opened_at=there(bounds.opens_at),
-            open_loop=bounds.rate_rps is not None,
-            requests=self._requests(bounds, index) if bounds.rate_rps is None else None,
-            closes_at=None if bounds.closes_at is None else there(bounds.closes_at),
-            held_open=bounds.rate_rps is not None and not cut,
-            cut_at=there(bounds.cut_at),
-            planned=due,
-        )
-
     def connections(self) -> int:
-        """Count the connections that the processes have to the target now."""
-        futures = [process.actor.connections() for process in self._processes]
-        return sum(result_of(process, one) for process, one in zip(self._processes, futures, strict=True))
+        """Count the connections that the processes that are left have to the target now."""
+        futures = [(process, process.actor.connections()) for process in self._processes]
+        found = 0
+        for process, one in futures:
+            with contextlib.suppress(LostProcessError):  # it has measured all that it had to
+                found += result_of(process, one)
+        return found

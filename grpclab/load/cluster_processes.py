@@ -27,7 +27,7 @@ NEWS_EVERY_S = 0.2
 """The time from one question for news to the next."""
 QUESTIONS_PER_S = 500
 """The questions that a scheduler passes on, for all processes together."""
-CLOCK_TIMEOUT_S = 20.0
+CLOCK_TIMEOUT_S = 10.0
 """The time in which some clocks have to be read."""
 CLOCKS_AT_ONCE = 4
 """The clocks that are read side by side; more would wait for one another."""
@@ -37,6 +37,8 @@ CLOCKS_AT_ONCE = 4
 class GeneratorProcess:
     """One generator process, as far as it is known here."""
 
+    index: int
+    """Its number among all processes of the load, lost ones included."""
     worker: ClusterWorker
     part: TrialConfig
     actor: Any = None
@@ -54,13 +56,30 @@ class GeneratorProcess:
         return f"{self.worker.host} {self.worker.name}"
 
     def order(self, order: WorkerOrder) -> Any:
-        """Pass an order on, whose answer is then outstanding; returns the question about its arrival."""
+        """Pass an order on, whose answer is then outstanding; returns the question about its arrival.
+
+        Raises LostProcessError.
+        """
         self.answer = None
-        return self.actor.order(order)
+        try:
+            return self.actor.order(order)
+        except Exception as error:
+            raise LostProcessError(self, _reason(error)) from None
+
+
+class LostProcessError(WorkerError):
+    """A generator process of a cluster, its machine or the way to it is lost. `reason` is a part of a sentence."""
+
+    def __init__(self, process: GeneratorProcess, reason: str) -> None:
+        super().__init__(f"{process.name} was lost: {reason}")
+        self.process, self.reason = process, reason
 
 
 class ClusterProcesses:
-    """The generator processes of one configuration, one in each of some Dask workers, in their order."""
+    """The generator processes of one configuration, one in each of some Dask workers, in their order.
+
+    Iteration yields those that are left.
+    """
 
     def __init__(self, cluster: Cluster, config: TrialConfig) -> None:
         """Choose the workers: as many as `load.workers` says, or all that there is work for."""
@@ -71,8 +90,11 @@ class ClusterProcesses:
         self._cluster = cluster
         chosen = _spread(cluster)[:workers]
         self._all = [
-            GeneratorProcess(worker=worker, part=part) for worker, part in zip(chosen, split(self.config), strict=True)
+            GeneratorProcess(index=index, worker=worker, part=part)
+            for index, (worker, part) in enumerate(zip(chosen, split(self.config), strict=True))
         ]
+        self.planned = len(self._all)
+        """The processes that the load was divided among, lost ones included."""
         self._over = threading.Event()
 
     def __iter__(self) -> Iterator[GeneratorProcess]:
@@ -81,8 +103,12 @@ class ClusterProcesses:
     def __len__(self) -> int:
         return len(self._all)
 
-    def __getitem__(self, index: int) -> GeneratorProcess:
-        return self._all[index]
+    def lose(self, process: GeneratorProcess) -> None:
+        """Go on without a process. It is told to end, in case it is still there; otherwise its lease ends it."""
+        self._all = [one for one in self._all if one is not process]
+        with contextlib.suppress(Exception):
+            process.actor.close()
+        process.actor = None
 
     def place(self, purpose: str) -> None:
         """Start one process in each Dask worker, which is taken for this `purpose`. Raises MeasurementError."""
@@ -139,19 +165,27 @@ class ClusterProcesses:
             process.actor = None
 
     def compare_clocks(self) -> list[ClockOffset]:
-        """Estimate the offset of each clock, several at a time. Raises WorkerError."""
+        """Estimate the offset of each clock, several at a time. Raises LostProcessError."""
 
-        async def all_of(processes: Sequence[GeneratorProcess]) -> list[ClockOffset]:
-            return list(await asyncio.gather(*(exchanged(p.actor.clock, time.perf_counter) for p in processes)))
+        async def read(process: GeneratorProcess) -> ClockOffset:
+            return await asyncio.wait_for(exchanged(process.actor.clock, time.perf_counter), CLOCK_TIMEOUT_S)
+
+        async def all_of(processes: Sequence[GeneratorProcess]) -> list[ClockOffset | BaseException]:
+            return await asyncio.gather(*map(read, processes), return_exceptions=True)
 
         found: list[ClockOffset] = []
         for first in range(0, len(self._all), CLOCKS_AT_ONCE):
             part = self._all[first : first + CLOCKS_AT_ONCE]
             try:
-                found += self._cluster.client.sync(all_of, part, callback_timeout=CLOCK_TIMEOUT_S)
-            except Exception as error:
-                names = ", ".join(process.name for process in part)
-                raise WorkerError(f"one of {names} was lost while its clock was read: {_reason(error)}") from None
+                answers = self._cluster.client.sync(all_of, part, callback_timeout=2 * CLOCK_TIMEOUT_S)
+            except Exception as error:  # of the client: no process can be reached
+                answers = [error]
+            for process, answer in zip(part, answers, strict=False):
+                if isinstance(answer, TimeoutError):
+                    raise LostProcessError(process, f"its clock could not be read within {CLOCK_TIMEOUT_S:g} s")
+                if not isinstance(answer, ClockOffset):
+                    raise LostProcessError(process, _reason(answer))
+                found.append(answer)
         for process, clock in zip(self._all, found, strict=True):
             process.clock = clock
         return found
@@ -182,7 +216,7 @@ class ClusterProcesses:
         return max(NEWS_EVERY_S, len(self._all) / QUESTIONS_PER_S)
 
     def ask(self, processes: Collection[GeneratorProcess]) -> None:
-        """Take the news that have come, and ask for more where it is time to. Raises WorkerError for a lost process."""
+        """Take the news that have come, and ask for more where it is time to. Raises LostProcessError."""
         for process in processes:
             now = time.monotonic()
             if process.question is None:
@@ -191,12 +225,12 @@ class ClusterProcesses:
                     try:
                         process.question = process.actor.news()
                     except Exception as error:
-                        raise WorkerError(f"{process.name} was lost: {_reason(error)}") from None
+                        raise LostProcessError(process, _reason(error)) from None
             elif process.question.done():
                 question, process.question = process.question, None
                 self._take(process, result_of(process, question))
             elif now - process.asked_at > SILENCE_S:
-                raise WorkerError(f"{process.name} was lost: it did not answer for {SILENCE_S:g} s")
+                raise LostProcessError(process, f"it did not answer for {SILENCE_S:g} s")
 
     def _take(self, process: GeneratorProcess, news: News) -> None:
         process.heard_at = time.perf_counter()
@@ -206,7 +240,7 @@ class ClusterProcesses:
             else:
                 process.answer = answer
         if news.ended and process.answer is None:
-            raise WorkerError(f"{process.name} was lost: {news.ended}")
+            raise LostProcessError(process, news.ended)
 
 
 def _spread(cluster: Cluster) -> list[ClusterWorker]:
@@ -217,15 +251,13 @@ def _spread(cluster: Cluster) -> list[ClusterWorker]:
 
 
 def result_of(process: GeneratorProcess, question: Any, timeout_s: float = SILENCE_S) -> Any:
-    """Return the answer of a process. Raises WorkerError where it is lost, and what it raised itself."""
+    """Return the answer of a process. Raises LostProcessError where it is lost."""
     try:
         return question.result(timeout=timeout_s)
     except TimeoutError:
-        raise WorkerError(f"{process.name} was lost: it did not answer for {timeout_s:g} s") from None
-    except MeasurementError as error:
-        raise WorkerError(f"{process.name} was lost: {error}") from None
+        raise LostProcessError(process, f"it did not answer for {timeout_s:g} s") from None
     except Exception as error:
-        raise WorkerError(f"{process.name} was lost: {_reason(error)}") from None
+        raise LostProcessError(process, _reason(error)) from None
 
 
 def _reason(error: BaseException) -> str:

@@ -16,8 +16,6 @@ def check_shared(plan: LoadPlan, cluster: Cluster, target: str, security: Securi
     load = plan.config.load
     if plan.config.link.emulated:
         raise UsageError("a link can be emulated only on one machine: remove the link.* settings, or --cluster")
-    if len(plan.rates) > 1:
-        raise UsageError("--cluster measures one rate at a time: give --rate a single rate instead of a schedule")
     if load.pause_s:
         raise UsageError(f"load.pause_s={load.pause_s:g} applies only to a load from one machine: remove --cluster")
     _check_machines(cluster, plan.config, target, security)

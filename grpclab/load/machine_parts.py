@@ -98,17 +98,21 @@ def assembled(
     planned: int | None,
     stopped: str,
     interrupted: bool,
+    share: float = 1.0,
 ) -> tuple[LoadRun, ClusterFigures]:
     """Return one run of the parts of all machines, and what each contributed.
 
     Without the `records` of the calls the figures come from the counts, and `ask` returns the few observations that
-    exact percentiles need. `requests` are the calls after which the window of each process ends.
+    exact percentiles need. `requests` are the calls after which the window of each process ends. `planned` and `share`
+    are the calls and the part of the load of these machines: others were lost.
     """
     figures, answers = measured.figures(bounds), measured.answers()
     whole, cut = measured.counts[0], interrupted or bool(stopped)
     if planned is not None and cut:
         planned = max(planned, whole.requests)
     rate_rps = bounds.offered_rps(planned)
+    if rate_rps is not None and not bounds.varies:
+        rate_rps *= share
     if records:
         windows = [
             Window(
@@ -137,10 +141,12 @@ def assembled(
             held_back=held_back,
             silence=(silence_s, silent_at - bounds.opens_at) if silence_s > 0 else (0.0, 0.0),
             distributions=whole.distributions,
+            counts=measured.counts,
         )
         run = run_of(answers, merged, rate_rps=rate_rps, planned=planned, interrupted=interrupted, stopped=stopped)
     goaways: dict[str, int] = {}
     for part in measured.parts:
         goaways = add_counts(goaways, part.goaways)
     limits = (*figures.limits, *(run.limits if not figures.limits else ()))
-    return dataclasses.replace(run, traffic=run.traffic + Traffic(goaways=goaways), limits=limits), figures
+    run = dataclasses.replace(run, traffic=run.traffic + Traffic(goaways=goaways), limits=limits, share=share)
+    return run, figures

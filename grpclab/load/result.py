@@ -172,7 +172,10 @@ class LoadResult:
         """The reasons why the thresholds were not kept, in one line; nothing if they were."""
         if self.run.stopped_because and not self.run.ceiling:
             return f"stopped early: {self.run.stopped_because}"
-        return "; ".join(j.sentence for j in self.judgements if not j.met)
+        broken = [j.sentence for j in self.judgements if not j.met]
+        if self.objectives and self.cluster is not None and self.cluster.lost:
+            broken.append(f"the thresholds were not tested at the planned load: {self.cluster.loss}")
+        return "; ".join(broken)
 
 
 def link_text(link: Mapping[str, float]) -> str:

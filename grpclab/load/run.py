@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from grpclab.load.core.call_figures import summaries_by_call
 from grpclab.load.core.failures import Failure, merge
 from grpclab.load.core.kept_answers import AnswerSample, merged_samples
-from grpclab.load.core.merging import SlotCounts
+from grpclab.load.core.merging import SlotCounts, WindowCounts
 from grpclab.load.core.summary import Summary, lateness, longest_silence, summarise
 from grpclab.load.core.traffic import Traffic, add_counts
 from grpclab.load.core.worker_window import Window
@@ -67,6 +67,10 @@ class LoadRun:
     """Empty where the records stayed on the machines of a cluster."""
     distributions: Mapping[str, SlotCounts] = field(default_factory=dict, repr=False)
     """Then the distributions of :mod:`grpclab.load.core.merging`, by name."""
+    counts: tuple[WindowCounts, ...] = field(default=(), repr=False)
+    """Then the counts: of all calls, then of each call of a mix."""
+    opened_at: float = 0.0
+    """The moment at which the window opened, on this machine's clock."""
     summary: Summary
     by_call: tuple[Summary, ...] = ()
     """The same of each call of a mix, by its number; empty where one call is made always."""
@@ -85,6 +89,9 @@ class LoadRun:
     """A ceiling of what may be sent to another machine ended the window."""
     ran_out: bool = False
     """The window was ended since the requests were used up, which are not to repeat."""
+    share: float = 1.0
+    """The part of the load that was sent to the end; below 1 where generator processes of a cluster were lost. It is
+    a part of `offered_rps`, too."""
     offered_rps: float | None = None
     """The rate of an open loop; None in a closed one."""
     planned: int = 0
@@ -245,6 +252,7 @@ class MergedWindow:
     silence: tuple[float, float]
     windows: list[Window] = field(default_factory=list)
     distributions: Mapping[str, SlotCounts] = field(default_factory=dict)
+    counts: tuple[WindowCounts, ...] = ()
 
 
 def run_of(
@@ -261,6 +269,8 @@ def run_of(
     return LoadRun(
         windows=measured.windows,
         distributions=measured.distributions,
+        counts=measured.counts,
+        opened_at=measured.opened_at,
         summary=measured.summary,
         by_call=measured.by_call,
         cpu_s=sum(answer.cpu_s for answer in answers),

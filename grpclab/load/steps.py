@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from grpclab.load.core.call_figures import summaries_by_call
 from grpclab.load.core.failures import combine
+from grpclab.load.core.merging import WindowCounts
 from grpclab.load.core.summary import Summary, lateness, summarise
 from grpclab.load.core.traffic import add_counts
 from grpclab.load.run import HELD_BACK, LoadRun
@@ -110,18 +111,30 @@ def _why_not(step: RateStep, first: RateStep) -> str:
 
 
 def merged(runs: Sequence[LoadRun]) -> LoadRun:
-    """Join windows measured one after the other: calls and times added up, percentiles over all calls."""
+    """Join windows measured one after the other: calls and times added up, percentiles over all calls.
+
+    Where the records stayed on the machines of a cluster, these are as precise as the slots of the histograms: 0.025%.
+    """
     if len(runs) == 1:
         return runs[0]
     windows = [window for run in runs for window in run.windows]
+    counts: tuple[WindowCounts, ...] = ()
+    if windows:
+        whole, by_call, late = summarise(windows), summaries_by_call(windows), lateness(windows)
+    else:
+        counts = functools.reduce(_added, (run.counts for run in runs))
+        whole, *of_calls = (one.summary({}) for one in counts)
+        by_call, late = tuple(of_calls), counts[0].lateness({})
+    begins = [run.windows[0].opened_at if run.windows else run.opened_at for run in runs]
     return dataclasses.replace(
         runs[-1],  # the last knows how it ended: interrupted or stopped
         windows=windows,
-        summary=_joined(summarise(windows), [run.summary for run in runs]),
-        by_call=tuple(
-            _joined(whole, parts)
-            for whole, *parts in zip(summaries_by_call(windows), *(run.by_call for run in runs), strict=True)
-        ),
+        counts=counts,
+        distributions=counts[0].distributions if counts else {},
+        opened_at=begins[0],
+        share=min(run.share for run in runs),
+        summary=_joined(whole, [run.summary for run in runs]),
+        by_call=tuple(_joined(one, parts) for one, *parts in zip(by_call, *(run.by_call for run in runs), strict=True)),
         cpu_s=sum(run.cpu_s for run in runs),
         spin_s=sum(run.spin_s for run in runs),
         busy_share=max(run.busy_share for run in runs),
@@ -129,19 +142,23 @@ def merged(runs: Sequence[LoadRun]) -> LoadRun:
         planned=sum(run.planned for run in runs),
         sent=sum(run.sent for run in runs),
         unsent=sum(run.unsent for run in runs),
-        lateness=lateness(windows),
+        lateness=late,
         held=sum(run.held for run in runs),
         bound_hits=sum(run.bound_hits for run in runs),
         still_s=max(run.still_s for run in runs),
         held_back="; ".join(dict.fromkeys(run.held_back for run in runs if run.held_back)),
         connections_lost=sum(run.connections_lost for run in runs),
-        failures=combine((run.windows[0].opened_at - windows[0].opened_at, run.failures) for run in runs),
+        failures=combine((begin - begins[0], run.failures) for begin, run in zip(begins, runs, strict=True)),
         outage_s=sum(run.outage_s for run in runs),
         encodings=functools.reduce(add_counts, (run.encodings for run in runs)),
         limits=tuple(dict.fromkeys(limit for run in runs for limit in run.limits)),
         interference=functools.reduce(operator.add, (run.interference for run in runs)),
         silence=max(run.silence for run in runs),
     )
+
+
+def _added(one: tuple[WindowCounts, ...], other: tuple[WindowCounts, ...]) -> tuple[WindowCounts, ...]:
+    return tuple(mine + theirs for mine, theirs in zip(one, other, strict=True))
 
 
 def _joined(whole: Summary, parts: Sequence[Summary]) -> Summary:

@@ -10,6 +10,8 @@ Each line imports only from those above it::
     tracing          calls traced with OpenTelemetry, and sent to a collector
     prometheus       calls counted inside the server, under the names that gRPC's Prometheus libraries share
     instrumentation  the interceptors of a server, and the agent for the diagnostics server
+    pygrpc           servers of pygrpc-native, which take grpcio's servicers
+    grpclib_server   the greeter on grpclib, a server of asyncio in pure Python
     build            one grpcio server out of a :class:`ServerConfig`
     certificates     a server's certificate, read from its files: once, or again whenever they have changed
     tls              certificates for trying TLS: temporary ones, and those that ``grpclab certs`` makes

@@ -66,6 +66,39 @@ def _pool(config: ServerConfig) -> Any:
     return CountedPool(pool, config.threads + config.spare_threads)
 
 
+def _bare_sync_server(config: ServerConfig, pool: Any) -> Any:
+    """A server of threads, without services. Raises MissingDependencyError without the library that it is of."""
+    options, around = server_args(config), interceptors(config, pool)
+    if config.implementation == "pygrpc":
+        return _pygrpc(config).sync_server(pool, options=options, interceptors=around)
+    limit = config.max_concurrent_rpcs
+    return grpc.server(pool, options=options, interceptors=around, maximum_concurrent_rpcs=limit)
+
+
+def _bare_async_server(config: ServerConfig) -> Any:
+    """A server on the running event loop, as :func:`_bare_sync_server`."""
+    options, around = server_args(config), interceptors(config)
+    if config.implementation == "pygrpc-asyncio":
+        return _pygrpc(config).async_server(None, options=options, interceptors=around)
+    return grpc.aio.server(options=options, interceptors=around, maximum_concurrent_rpcs=config.max_concurrent_rpcs)
+
+
+def _pygrpc(config: ServerConfig) -> Any:
+    try:
+        from grpclab.servers import pygrpc
+    except ImportError:
+        raise needs(f"server.implementation={config.implementation}", "pygrpc-native", "pygrpc") from None
+    return pygrpc
+
+
+def _grpclib(config: ServerConfig) -> Any:
+    try:
+        from grpclab.servers import grpclib_server
+    except ImportError:
+        raise needs(f"server.implementation={config.implementation}", "grpclib", "grpclib") from None
+    return grpclib_server
+
+
 def sync_server(
     config: ServerConfig,
     address: str,
@@ -77,12 +110,7 @@ def sync_server(
 ) -> tuple[grpc.Server, health.HealthServicer, int]:
     """A bound, not yet started ``grpc.server``; its health servicer (SERVING); its port."""
     pool = _pool(config)
-    server = grpc.server(
-        pool,
-        options=server_args(config),
-        interceptors=interceptors(config, pool),
-        maximum_concurrent_rpcs=config.max_concurrent_rpcs,
-    )
+    server = _bare_sync_server(config, pool)
     status = health.HealthServicer()
     for name in ("", SERVICE):
         status.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -99,14 +127,20 @@ async def async_server(
     count: CallCount,
     seed: int = 1,
     hold: int = 0,
-    credentials: grpc.ServerCredentials | None = None,
-) -> tuple[grpc.aio.Server, health.aio.HealthServicer, int]:
-    """A bound, not yet started ``grpc.aio.server``, as :func:`sync_server`; call it on the loop that will run it."""
-    server = grpc.aio.server(
-        options=server_args(config),
-        interceptors=interceptors(config),
-        maximum_concurrent_rpcs=config.max_concurrent_rpcs,
-    )
+    credentials: Any = None,
+) -> tuple[Any, Any, int]:
+    """A bound, not yet started ``grpc.aio.server``, as :func:`sync_server`; call it on the loop that will run it.
+
+    Of another library, server and health servicer have the same methods, as far as they are used here.
+    """
+    if config.implementation == "grpclib":
+        greeter = AsyncGreeter(config, count, seed=seed, hold=hold)
+        reflected = service_names(config) if config.reflection else ()
+        bound: tuple[Any, Any, int] = await _grpclib(config).bound(
+            config, address, greeter, count, context=credentials, reflected=reflected
+        )
+        return bound
+    server = _bare_async_server(config)
     status = health.aio.HealthServicer()
     for name in ("", SERVICE):
         await status.set(name, health_pb2.HealthCheckResponse.SERVING)

@@ -28,7 +28,7 @@ def interceptors(config: ServerConfig, pool: Any = None) -> list[Any]:
         from grpclab.servers import agent
 
         agent.start(folder)
-    asynchronous = config.implementation == "asyncio"
+    asynchronous = not config.threaded
     return [
         *_metrics(config, AsyncInterceptor if asynchronous else SyncInterceptor),
         *_admission(config, pool),
@@ -48,7 +48,7 @@ def _metrics(config: ServerConfig, kind: type[AsyncInterceptor | SyncInterceptor
 
 
 def _admission(config: ServerConfig, pool: Any) -> list[Any]:
-    if config.admission is None or config.implementation == "asyncio":
+    if config.admission is None or not config.threaded:
         return []
     from grpclab.servers.admission import Admission
 

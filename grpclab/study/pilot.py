@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from grpclab.analysis.study_plan import PlannedHeadline, StoredProgram, StudyPla
 from grpclab.factors.config import LoadConfig
 from grpclab.load.core.shapes import has_own_length
 from grpclab.study.block_count import PILOT_BLOCKS, by_noise, noise_of
+from grpclab.study.carried import require_carriable
 from grpclab.study.comparing import pilot_of, require_listeners
 from grpclab.study.comparing_study import ComparingStudy, comparison_manifest
 from grpclab.study.designs import compare_design
@@ -21,7 +22,7 @@ from grpclab.study.designs.design import DELTA, no_verdict
 from grpclab.study.designs.grouping import EXCLUSIVE, group_s, grouped
 from grpclab.study.fitting import BESIDE_GROUP_S
 from grpclab.study.manifests import surroundings
-from grpclab.study.measured_study import StudyInterruptedError
+from grpclab.study.measured_study import BlockMachines, StudyInterruptedError
 from grpclab.study.runner import Study
 from grpclab.study.server_programs import servers_of
 from grpclab.study.sides import A, B, Side
@@ -44,7 +45,7 @@ class Piloted:
 
     @property
     def block_s(self) -> float:
-        """The wall time of a block of them."""
+        """The wall time of a block of them; of blocks on several machines at the same time, the part of each."""
         return self.times.block_s(range(len(self.plan.groups)))
 
     @property
@@ -63,12 +64,15 @@ def piloted(
     servers: Mapping[str, StoredProgram] | None = None,
     rehearsed: bool = False,
     apart: str = "",
+    machines: BlockMachines | None = None,
 ) -> Piloted:
     """The two sides in a few blocks that do not count: nothing of them is kept.
 
     `servers`: see comparison_manifest. `rehearsed`: their applications have been started once already. `apart`: why
-    the sides are measured one after the other; in slices without a reason.
+    the sides are measured one after the other; in slices without a reason. With `machines`, those of a cluster measure
+    the blocks.
     """
+    at_once = _at_once(machines)
     with TemporaryFolder() as root:
         store = Store(root / "results" / "pilot")
         # A seed of its own: the order of the blocks that count must not repeat that of the pilot.
@@ -76,8 +80,9 @@ def piloted(
             compare_design.plan(sides, blocks=PILOT_BLOCKS, delta=delta),
             apart=dict.fromkeys(sides, apart) if apart else {},
         )
+        plan_ = replace(plan_, on_machines=machines is not None)
         manifest = comparison_manifest(
-            surroundings(root),
+            surroundings(root, machines.stored if machines else ()),
             plan_,
             name="pilot",
             seed=seed + 1_000_003,
@@ -85,7 +90,7 @@ def piloted(
             servers=servers,
         )
         pilot = ComparingStudy(store, store.open(manifest), root, {name: side.subject for name, side in sides.items()})
-        pilot.rehearsed = rehearsed
+        pilot.on(machines).rehearsed = rehearsed
         try:
             pilot.run(write)
         except StudyInterruptedError:
@@ -93,7 +98,11 @@ def piloted(
         return Piloted(
             trials=pilot.collect(),
             plan=plan_,
-            times=GroupTimes.of(plan_, store.seconds_of_groups(PILOT_BLOCKS), beside_s=BESIDE_GROUP_S),
+            times=GroupTimes.of(
+                plan_,
+                {place: value / at_once for place, value in store.seconds_of_groups(PILOT_BLOCKS).items()},
+                beside_s=BESIDE_GROUP_S / at_once,
+            ),
             slices_sd=noise_of_slices(store.folder, plan_.headline),
         )
 
@@ -107,6 +116,9 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     plan, blocks, delta = study.plan, study.plan.blocks, study.plan.delta or DELTA
     write(study.summary())
     write("\n".join(["", *group_lines(plan)]))
+    block_s = sum(group_s(plan, group) for group in plan.groups)
+    if study.machines is not None:
+        write(f"\n{shares_text(study.machines, blocks, block_s)}")
     pilot = study.manifest.pilot
     if no_verdict(blocks):
         return
@@ -117,9 +129,17 @@ def estimate(study: Study, write: Callable[[str], None], *, progress: Callable[[
     )
     both = {headline.baseline, headline.candidate}
     apart = next((group.reason for group in plan.groups if not group.interleaved and both <= set(group.members)), "")
-    found = piloted(sides, delta=delta, seed=study.seed, write=progress, rehearsed=study.rehearsed, apart=apart)
+    found = piloted(
+        sides,
+        delta=delta,
+        seed=study.seed,
+        write=progress,
+        rehearsed=study.rehearsed,
+        apart=apart,
+        machines=study.machines,
+    )
     sd, degrees = found.noise
-    block_s = sum(group_s(plan, group) for group in plan.groups)
+    block_s /= _at_once(study.machines)
     least = smallest_seen(sd, blocks, degrees, delta=delta)
     write(
         f"\nnoise of the ratio from block to block: {100 * sd:.1f}%, from {PILOT_BLOCKS} blocks; with {blocks} "
@@ -146,6 +166,7 @@ def estimate_comparison(
     start_timeout_s: float | None = None,
     exclusive: bool = False,
     budget_s: float | None = None,
+    machines: BlockMachines | None = None,
 ) -> None:
     """Say which groups a comparison has, how long a block takes, and what its blocks can show, by a pilot.
 
@@ -157,6 +178,9 @@ def estimate_comparison(
     planned = compare_design.plan(sides, blocks=blocks or PILOT_BLOCKS, delta=delta)
     plan = grouped(planned, apart=dict.fromkeys(sides, apart) if apart else {})
     subjects = {name: side.subject for name, side in sides.items()}
+    if machines is not None:
+        require_carriable(planned, subjects)
+        write(machines.text)
     servers = servers_of(plan, subjects)
     require_listeners(subjects)
     write("\n".join(configuration.title for configuration in plan.configurations))
@@ -171,22 +195,41 @@ def estimate_comparison(
         servers=servers,
         rehearsed=True,
         apart=apart,
+        machines=machines,
     )
     sd, degrees = found.noise
-    write(f"\na block takes {qty.rough_duration(found.block_s)}")
+    block_s = found.block_s
+    write(f"\na block takes {qty.rough_duration(block_s * _at_once(machines))}")
+    if machines is not None and blocks is not None:
+        write(shares_text(machines, blocks, block_s * _at_once(machines)))
     if budget_s is not None:
         given = blocks if fitted and fitted.blocks_given else None
         fit = within_budget(found.trials, found.plan, found.times, budget_s, blocks=given, slices_sd=found.slices_sd)
         write(fit.reason)
     elif blocks is None:
-        write(by_noise(found.trials, found.plan, found.block_s).reason)
+        write(by_noise(found.trials, found.plan, block_s).reason)
     else:
         least = smallest_seen(sd, blocks, degrees, delta=delta)
         noise = f"the ratio varies by {100 * sd:.1f}% from block to block"
         seen = f"{blocks} blocks detect an effect of {100 * least:.1f}% in four out of five comparisons"
         write(f"{noise}: {no_verdict(blocks) or seen}")
     write("\nblocks needed to detect an effect in four out of five comparisons, and the time they take:")
-    write("\n".join(effect_lines(effect_table(sd, degrees, delta=delta, block_s=found.block_s), delta=delta)))
+    write("\n".join(effect_lines(effect_table(sd, degrees, delta=delta, block_s=block_s), delta=delta)))
+
+
+def _at_once(machines: BlockMachines | None) -> int:
+    """The blocks that are measured at the same time."""
+    return 1 if machines is None else len(machines.stored)
+
+
+def shares_text(machines: BlockMachines, blocks: int, block_s: float) -> str:
+    """How many blocks each machine measures, and how long all of them take."""
+    count = len(machines.stored)
+    each = math.ceil(blocks / count)
+    most = "" if blocks % count == 0 or count == 1 else "at most "
+    number = "1 machine" if count == 1 else f"{count} machines"
+    took = qty.rough_duration(each * block_s)
+    return f"{number} with {most}{qty.count(each, 'block')}{'' if count == 1 else ' each'}: {took} for all of them"
 
 
 def group_lines(plan: StudyPlan) -> list[str]:

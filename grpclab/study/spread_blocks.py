@@ -124,6 +124,8 @@ class _Run:
     ) -> None:
         self._client, self._study, self._steps, self._say, self._carried = client, study, steps, say, carried_
         self._done = threading.Event()
+        self._looked_at = time.monotonic()
+        """When the heartbeats of the workers were last looked at."""
         self._waiting: deque[int] = deque(steps.waiting)
         self._bound = _machines_of_blocks(study)
         """By block the machine that has measured a part of it."""
@@ -268,7 +270,11 @@ class _Run:
 
         Raises MeasurementError where none is left, or the scheduler is gone.
         """
-        beats = self._heartbeats()
+        beats, now = self._heartbeats(), time.monotonic()
+        if now - self._looked_at > SILENT_S / 2:  # this process was stopped, and the workers perhaps as well
+            for lane in lanes:
+                lane.beat_at = now
+        self._looked_at = now
         left = []
         for lane in lanes:
             if (why := _lost(lane, beats)) == "":

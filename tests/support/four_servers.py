@@ -49,7 +49,7 @@ def starter(kind: str, folder: Path) -> Start:
     implementation, what = kind.split()
 
     def start(env: Mapping[str, str] | None = None, **levels: Any) -> Any:
-        config = replace(ServerConfig(implementation="sync" if implementation == "sync" else "asyncio"), **levels)
+        config = replace(ServerConfig(implementation=implementation), **levels)  # type: ignore[arg-type]
         log_path = folder / "server.log"
         if what == "greeter":
             return launch(config, log_path=log_path, env=env)

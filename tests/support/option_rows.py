@@ -469,6 +469,10 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             NoEffect(words="--set client.connections=9", name="client.connections"),
         ],
         "cluster": [Acts(words="--cluster local:2", proof="cluster")],
+        "on_lost_worker": [
+            Acts(words="--on-lost-worker continue", proof="on_lost_worker", after="--cluster local:2"),
+            Refused(words="--on-lost-worker continue", where="works only with --cluster"),
+        ],
         "config": [Acts(words="--config bench.toml", proof="config.load.requests")],
         "target": [Acts(words="localhost:7", proof="target")],
         **hosted_rows("hosted", other="localhost:7"),
@@ -601,7 +605,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--cluster local:2", proof="cluster", after="--file study.toml"),
             Acts(words="--cluster local:2", proof="cluster", after="--repeat results/x"),
             Acts(words="--allow-remote", proof="open_scheduler", after="--cluster tcp://10.0.0.5:8786"),
-            Refused(words="--cluster local:2 --plan", where="--plan cannot be combined with --cluster"),
+            Acts(words="--cluster local:2", proof="cluster", after="--plan"),
         ],
         "file": [
             Acts(words="--file study.toml", proof="file"),
@@ -748,7 +752,7 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--cluster local:2", proof="cluster", after="basic basic"),
             Acts(words="--allow-remote", proof="open_scheduler", after="basic basic --cluster tcp://10.0.0.5:8786"),
             Refused(words=f"{STORED} --cluster local:2", where=NOT_STORED),
-            Refused(words="basic basic --cluster local:2 --plan", where="--plan cannot be combined with --cluster"),
+            Acts(words="--cluster local:2", proof="cluster", after="basic basic --plan"),
         ],
         "budget": [
             Acts(words="--budget 3m", proof="budget_s", after="basic basic"),

@@ -93,7 +93,10 @@ class AcrossMachines:
         texts = [qty.ratio(one.ratio, "sentence") for one in sorted(self.machines, key=lambda one: one.ratio)]
         if len(texts) == 1:
             return f"the ratio is {texts[0]} on the only machine, and the interval holds for it alone"
-        apart = f"the ratio is {texts[0]} to {texts[-1]} on {len(texts)} machines"
+        if texts[0] == texts[-1]:
+            apart = f"the ratio is {texts[0]} on {'both' if len(texts) == 2 else f'all {len(texts)}'} machines"
+        else:
+            apart = f"the ratio is {texts[0]} to {texts[-1]} on {len(texts)} machines"
         if tau is None:
             return f"{apart}; with fewer than {FEWEST_MACHINES}, the interval holds for these machines only"
         between = "" if math.isnan(tau) else f", with a standard deviation of {100 * tau:.2g}% between them"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from grpclab.errors import FactorError
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.registries import ARRIVALS
-from grpclab.load.core.arrivals import Change, LoadShape, PlannedWindow, count_between, plan_window
+from grpclab.load.core.arrivals import Change, LoadShape, PlannedWindow, plan_window
 from grpclab.load.core.gate import share
 
 PLANNING_S = 50e-9
@@ -102,11 +102,15 @@ class Bounds:
 
     def planned(self, arrival: str, seed: int) -> int:
         """Count the arrivals of an open loop that were due in the window, up to its end or until it was cut short."""
+        return self.planned_window(arrival, seed).count
+
+    def planned_window(self, arrival: str, seed: int) -> PlannedWindow:
+        """Return the arrivals of an open loop that were due in the window, up to its end or until it was cut short."""
         assert self.rate_rps is not None
         assert self.due is not None
         if self.cut_at >= self.due.closes_at:
-            return self.due.count
-        return count_between(
+            return self.due
+        return plan_window(
             self.rate_rps,
             arrival,
             starts_at=self.starts_at,

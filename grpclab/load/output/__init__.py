@@ -8,6 +8,7 @@ Each line imports only from those above it::
     call_columns   the calls of a bench result as columns, by start, and as CSV
     call_table     the figures of each call of a mix, as a table
     cluster_table  the generator processes of a load from a cluster, as a table
+    step_table     the steps of a schedule of rates, as a table
     formats        A bench result as JSON in ghz's schema.
     ghz_config     the keys of a ghz configuration in the words of ``bench``
     config_file    ``--config FILE``

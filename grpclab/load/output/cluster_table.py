@@ -10,17 +10,23 @@ from grpclab.load.result import LoadResult
 from grpclab.load.run import GENERATOR_BOUND
 from grpclab.text.printable import printable
 
+LOST = "lost; in no other figure"
 CLUSTER_TITLES = ("calls", "calls/s", "late p99", "busy", "clock offset")
 """The titles of the figures of one process."""
 
 
 def cluster_rows(result: LoadResult) -> list[tuple[str, ...]]:
-    """The name and the cells of each process, as CLUSTER_TITLES has them, and a mark where it was the limit."""
+    """The name and the cells of each process, as CLUSTER_TITLES has them, and a mark where it was the limit, or was
+    lost: then only its calls are known.
+    """
     if result.cluster is None:
         return []
     return [
-        (printable(one.name, 60), *_cells(one), GENERATOR_BOUND if one.limits else "")
-        for one in result.cluster.generators
+        *(
+            (printable(one.name, 60), *_cells(one), GENERATOR_BOUND if one.limits else "")
+            for one in result.cluster.generators
+        ),
+        *((printable(one.name, 60), f"{one.calls:,}", "", "", "", "", LOST) for one in result.cluster.lost),
     ]
 
 

@@ -25,9 +25,9 @@ from grpclab.load.output.render import (
     load_text,
     percentile_rows,
     reasons,
-    step_cells,
     troubles,
 )
+from grpclab.load.output.step_table import STEP_TITLES, step_cells, step_mark
 from grpclab.load.result import LoadResult
 from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.text import pages
@@ -119,8 +119,8 @@ def _latencies(result: LoadResult) -> CardBody:
     rows.append(["connections", f"{result.connections:,}", *blank])
     rows.append(["generator", f"{run.busy_share:.0%} of a core", *blank])
     for name, calls, rate, late, busy, offset, mark in cluster_rows(result):
-        note = f"{rate} calls/s, late p99 {late}, busy {busy}, clock {offset}"
-        rows.append([name, f"{calls} calls", *blank, f"{note}; {mark}" if mark else note])
+        note = f"{rate} calls/s, late p99 {late}, busy {busy}, clock {offset}; " if rate else ""
+        rows.append([name, f"{calls} calls", *blank, (note + mark).removesuffix("; ")])
     return CardBody(titles=titles, rows=rows, picture=_percentile_chart(result))
 
 
@@ -159,13 +159,7 @@ def _curve(latency: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[t
 
 
 def _steps(result: LoadResult) -> CardBody:
-    titles = ["offered/s", "achieved/s", "p50", "p99", "late p99", "failed"]
-    rows = [
-        [*step_cells(step), step.limited_by or ("" if step.keeps_up else "not kept up")]
-        if step.limited_by or not step.keeps_up
-        else list(step_cells(step))
-        for step in result.steps
-    ]
+    rows = [[*step_cells(step), *([mark] if (mark := step_mark(step)) else [])] for step in result.steps]
     curves = [
         chart.Curve(
             points=[
@@ -189,7 +183,7 @@ def _steps(result: LoadResult) -> CardBody:
         ticks = chart.rate_ticks([step.rate_rps for step in result.steps])
         hollow = "; hollow: the generator's limit" if any(step.limited_by for step in result.steps) else ""
         picture = chart.laid_out(drawn, ticks, f"requests/s offered{hollow}", description)
-    return CardBody(titles=titles, rows=rows, picture=picture)
+    return CardBody(titles=STEP_TITLES, rows=rows, picture=picture)
 
 
 def _remarks(result: LoadResult) -> list[tuple[str, str]]:

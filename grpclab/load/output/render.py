@@ -11,10 +11,11 @@ from grpclab.load.output.call_table import call_lines
 from grpclab.load.output.cluster_table import cluster_lines
 from grpclab.load.output.formats import successful
 from grpclab.load.output.histogram import bars, buckets
+from grpclab.load.output.step_table import step_lines
 from grpclab.load.plan_rules import how_to_plan_more
 from grpclab.load.result import GRADES, LoadResult
 from grpclab.load.run import GENERATOR_BOUND, HELD_BACK, LoadRun
-from grpclab.load.steps import RateStep, rate_text
+from grpclab.load.steps import rate_text
 from grpclab.metrics import PERCENTILES, calls_needed
 from grpclab.text.printable import harmless, printable
 
@@ -40,6 +41,8 @@ def load_text(result: LoadResult) -> str:
         shape = f"{load.concurrency} in flight" + (f", {load.arrival}" if caller_changes(load) else "")
     if result.call.payloads is not None:
         shape += f", {result.call.payloads.count:,} different requests"
+    if result.run.share < 1:
+        shape += f" ({result.run.share:.0%} of it to the end, since workers were lost)"
     return f"{shape}, engine {load.engine}, {clients[client.pooling]}"
 
 
@@ -163,7 +166,7 @@ def render(result: LoadResult) -> str:
     parts = [
         [f"{result.title} at {result.target}: {load_text(result)}"],
         _counts(result),
-        _steps(result),
+        step_lines(result),
         _latencies(result),
         call_lines(result),
         _histogram(result),
@@ -213,33 +216,6 @@ def _counts(result: LoadResult) -> list[str]:
         lines.append(_number_row("throughput", f"{summary.throughput_rps:,.1f}", f" requests/s{short}"))
         lines += [f"{'':18}{sentence}" for sentence in (behind(run), *endings(run)) if sentence]
     return lines
-
-
-def _steps(result: LoadResult) -> list[str]:
-    if not result.steps:
-        return []
-    titles = ("offered/s", "achieved/s", "p50", "p99", "late p99", "failed")
-    lines = ["  " + "".join(f"{title:>13}" for title in titles)]
-    lines += ["  " + "".join(f"{cell:>13}" for cell in step_cells(step)) + _mark(step) for step in result.steps]
-    knee = result.knee
-    return lines + (["", f"  {knee.sentence}"] if knee else [])
-
-
-def step_cells(step: RateStep) -> tuple[str, ...]:
-    """A step's cells: offered, achieved, p50, p99, late p99, failed."""
-    latency = step.run.summary.latency
-    return (
-        f"{step.rate_rps:,.10g}",
-        f"{step.achieved_rps:,.1f}",
-        qty.milliseconds(latency["p50"]),
-        qty.milliseconds(latency["p99"]),
-        qty.milliseconds(step.run.lateness["p99"]),
-        f"{step.run.summary.errors:,}",
-    )
-
-
-def _mark(step: RateStep) -> str:
-    return f"   {step.limited_by}" if step.limited_by else "" if step.keeps_up else "   not kept up"
 
 
 def _latencies(result: LoadResult) -> list[str]:

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison
+from grpclab.factors import implementations
 from grpclab.factors.service_time import parse_milliseconds
 from grpclab.metrics import value_text
 from grpclab.report import theme, words
@@ -128,8 +129,8 @@ def _most_rps(study: FinishedStudy, name: str) -> float:
         wait_s = parse_milliseconds(str(study.factor(name, "server.handler_wait_ms"))).mean_s
     except ValueError:
         return math.inf
-    sync = study.factor(name, "server.implementation") != "asyncio"
-    return threads * processes / wait_s if sync and wait_s > 0 else math.inf
+    in_threads = implementations.threaded(str(study.factor(name, "server.implementation") or "sync"))
+    return threads * processes / wait_s if in_threads and wait_s > 0 else math.inf
 
 
 def _server(one: Waiting) -> str:

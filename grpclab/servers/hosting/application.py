@@ -26,6 +26,7 @@ from pathlib import Path
 from grpclab.errors import FactorError, UsageError, invalid
 from grpclab.factors.channel_args import server_args
 from grpclab.factors.config import FACTORS, ServerConfig
+from grpclab.factors.implementations import check_hosting, check_lacking
 from grpclab.factors.levels import Level, format_level
 from grpclab.servers import elastic
 from grpclab.servers.hosting import host
@@ -89,6 +90,9 @@ def check_application(app: str, name: str = "app") -> None:
 
 def check_factors(config: ServerConfig) -> None:
     """Raise FactorError for a factor that is set and that an application's server does not have."""
+    check_hosting(config.implementation)
+    levels = {f"server.{name}": level for name, level in vars(config).items()}
+    check_lacking(levels, {name: FACTORS[name].default for name in levels})
     for name in (*OF_THE_GREETER, *NOT_YET):
         factor, level = FACTORS[f"server.{name}"], getattr(config, name)
         if level != factor.default:

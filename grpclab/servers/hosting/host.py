@@ -49,6 +49,9 @@ OLDEST_GRPCIO = (1, 60)
 HEALTH = "grpc.health.v1.Health"
 REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
 CHANNELZ = "grpc.channelz.v1.Channelz"
+THREADED = {"sync": "asyncio", "pygrpc": "pygrpc-asyncio"}
+"""The implementations whose handlers run in threads, each with the one of the same library that has an event loop."""
+PYGRPC = "pygrpc"
 NO_INTERCEPTORS = {"access_log_share": 0, "rate_limit_rps": None, "quota_rps": None, "interceptors": 0}
 """The levels of the server's factors at which there is no interceptor."""
 PR_SET_CHILD_SUBREAPER = 36
@@ -591,7 +594,16 @@ class _Server:
     @property
     def sync(self) -> bool:
         """Whether it is a server of threads."""
-        return bool(self.order.settings["implementation"] == "sync")
+        return self.order.settings["implementation"] in THREADED
+
+    @property
+    def kind(self) -> str:
+        """The server's implementation."""
+        return str(self.order.settings["implementation"])
+
+    def _library(self) -> Any:
+        """The module of grpclab that makes servers of another library than grpcio; None for grpcio's own."""
+        return self._part(PYGRPC, "implementation", "sync or asyncio") if self.kind.startswith(PYGRPC) else None
 
     def options(self) -> list[tuple[str, int]]:
         """The channel arguments."""
@@ -635,7 +647,7 @@ class _Server:
         if self._tracing is not None:
             self._tracing.flush()
 
-    def _part(self, name: str, factor: str, off: float | None) -> Any:
+    def _part(self, name: str, factor: str, off: float | str | None) -> Any:
         """A module of grpclab, by its path, which a factor needs that is not `off`. Raises _RefusedError."""
         try:
             spec = importlib.util.spec_from_file_location(name, os.path.join(self.order.parts, f"{name}.py"))
@@ -645,7 +657,8 @@ class _Server:
             spec.loader.exec_module(module)
         except (ImportError, SyntaxError, OSError) as error:
             given, expected = (
-                "none" if level is None else json.dumps(level) for level in (self.order.settings[factor], off)
+                level if isinstance(level, str) else "none" if level is None else json.dumps(level)
+                for level in (self.order.settings[factor], off)
             )
             raise _RefusedError(
                 f"invalid server.{factor}={given}: expected {expected} under Python {platform.python_version()} "
@@ -657,8 +670,8 @@ class _Server:
         """What `register` returns: an awaitable, where it is ``async def``."""
         if self.sync and inspect.iscoroutinefunction(self.register):
             raise _RefusedError(
-                f"invalid app={self.order.app}: expected a plain function for server.implementation=sync, but it is "
-                "async def; set server.implementation=asyncio"
+                f"invalid app={self.order.app}: expected a plain function for server.implementation={self.kind}, but "
+                f"it is async def; set server.implementation={THREADED[self.kind]}"
             )
         if inspect.isgeneratorfunction(self.register) or inspect.isasyncgenfunction(self.register):
             self._refuse_generator()
@@ -704,7 +717,8 @@ class _Server:
                 methods = "1 more method" if more == 1 else f"{more} more methods"
                 handlers = f"the handlers for {wrong[0]} and {methods} are async, and their calls"
             raise _RefusedError(
-                f"invalid server.implementation=sync: expected asyncio: {handlers} would hang on a sync server"
+                f"invalid server.implementation={self.kind}: expected {THREADED[self.kind]}: {handlers} would hang on "
+                "a sync server"
             )
         if not self._added.generic and not self._added.methods:
             tell(f"{self.order.app} registered no service")
@@ -781,10 +795,12 @@ class _Server:
         """Serve in threads until a signal stops the server."""
         import grpc
 
-        limit = self.order.settings["max_concurrent_rpcs"]
-        server = grpc.server(
-            self.pool(), options=self.options(), interceptors=self.interceptors(), maximum_concurrent_rpcs=limit
-        )
+        pool, limit = self.pool(), self.order.settings["max_concurrent_rpcs"]
+        options, around = self.options(), self.interceptors()
+        if (library := self._library()) is not None:
+            server = library.sync_server(pool, options=options, interceptors=around)
+        else:
+            server = grpc.server(pool, options=options, interceptors=around, maximum_concurrent_rpcs=limit)
         with self.registering(server):
             returned = self.call_register(server)
         self.keep(returned)
@@ -812,13 +828,12 @@ class _Server:
         """Serve on the running event loop until a signal stops the server."""
         import grpc.aio
 
-        limit = self.order.settings["max_concurrent_rpcs"]
-        server = grpc.aio.server(
-            migration_thread_pool=self.pool(),
-            options=self.options(),
-            interceptors=self.interceptors(),
-            maximum_concurrent_rpcs=limit,
-        )
+        pool, limit = self.pool(), self.order.settings["max_concurrent_rpcs"]
+        options, around = self.options(), self.interceptors()
+        if (library := self._library()) is not None:
+            server = library.async_server(pool, options=options, interceptors=around)
+        else:
+            server = grpc.aio.server(pool, options=options, interceptors=around, maximum_concurrent_rpcs=limit)
         with self.registering(server):
             returned = self.call_register(server)
             if inspect.isawaitable(returned):
@@ -917,7 +932,7 @@ def event_loop(order: SimpleNamespace) -> asyncio.AbstractEventLoop:
 def serve(order: SimpleNamespace, parent: _Parent) -> NoReturn:
     """Serve in this process. Raises _RefusedError or _FailedError."""
     require_grpcio()
-    if order.settings["implementation"] == "sync":
+    if order.settings["implementation"] in THREADED:
         _Server(order, parent).serve_sync()
     loop = event_loop(order)
     asyncio.set_event_loop(loop)

@@ -137,12 +137,14 @@ def require_free_port(host: str, port: int, *, remedy: str = "--port") -> None:
 
 
 def credentials(spec: ServeSpec) -> Any:
-    """Server credentials, or None without TLS."""
+    """Server credentials, of the kind that the server takes, or None without TLS."""
     if not spec.config.tls:
         return None
     from grpclab.servers import tls
 
     config = spec.config
+    if config.implementation == "grpclib":
+        return tls.ssl_context(Path(spec.certs or spec.folder), mutual=config.mutual_tls)
     return tls.server_credentials(Path(spec.certs or spec.folder), mutual=config.mutual_tls, reload=config.tls_reload)
 
 
@@ -160,7 +162,7 @@ def serve(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave_at_once) 
     """Serve in this process until a signal stops it; returns the counts. Call it on the main thread."""
     if not spec.shared_port:
         require_free_port(spec.host, spec.port)
-    if spec.config.implementation == "sync":
+    if spec.config.threaded:
         return _serve_sync(spec, announce, at_once)
     if spec.config.event_loop == "uvloop":
         try:

@@ -83,7 +83,7 @@ def _waited_s(config: TrialConfig, in_flight: int) -> float:
     """The time in which a call needs no core: its round trips, its handler's wait, other handlers' waits before it."""
     server = config.server
     handler_s = parse_milliseconds(server.handler_wait_ms).mean_s
-    threads = server.threads + server.spare_threads if server.implementation == "sync" else in_flight
+    threads = server.threads + server.spare_threads if server.threaded else in_flight
     return config.link.rtt_ms / 1e3 * _round_trips(config) + handler_s * max(in_flight / threads, 1.0)
 
 
@@ -100,5 +100,5 @@ def memory_bytes(config: TrialConfig) -> int:
     """The memory of the servers of a trial, in bytes; one process where their number follows the cores."""
     server, load = config.server, config.load
     in_flight = load.concurrency if load.rate_rps is None else load.max_in_flight
-    threads = min(server.threads + server.spare_threads, in_flight) if server.implementation == "sync" else 1
+    threads = min(server.threads + server.spare_threads, in_flight) if server.threaded else 1
     return max(server.processes, 1) * (SERVER_BYTES + threads * THREAD_BYTES)

@@ -18,12 +18,16 @@ pytest.importorskip("distributed", reason="distributed is not installed: pip ins
 from grpclab.cluster import slot
 from grpclab.cluster.connection import Cluster, opened
 from grpclab.errors import DesignError, MeasurementError, UsageError
+from grpclab.factors.variants import variant
 from grpclab.servers.target import Address, App
 from grpclab.study import spread_blocks
 from grpclab.study.comparing import compare
 from grpclab.study.comparison import CompareResult
 from grpclab.study.machines import machines_of
 from grpclab.study.measured_study import StudyInterruptedError
+from grpclab.study.pilot import estimate_comparison
+from grpclab.study.sides import A, B, Side
+from grpclab.study.spread_blocks import ClusterMachines
 from tests.support.processes import gone, processes_of, until
 
 pytestmark = pytest.mark.long
@@ -242,3 +246,18 @@ def test_more_workers_than_cores_cannot_measure_blocks(monkeypatch: pytest.Monke
             machines_of(cluster)
     finally:
         psutil.Process().cpu_affinity(cores)
+
+
+@needs_two_cores
+def test_a_plan_is_piloted_on_the_machines_and_says_how_many_blocks_each_has(two: Cluster) -> None:
+    sides = {name: Side(label=name, config=variant("optimized").replace(SMALL)) for name in (A, B)}
+    lines: list[str] = []
+    machines = ClusterMachines(two)
+    estimate_comparison(
+        sides, blocks=7, delta=0.05, seed=1, write=lines.append, progress=lines.append, machines=machines
+    )
+    text = "\n".join(lines)
+    assert machines.text in text
+    assert "2 machines with at most 4 blocks each" in text
+    assert sum(line.startswith("[") for line in lines) == 8
+    assert "blocks needed to detect an effect" in text

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import scipy
 
+from grpclab import quantities as qty
 from grpclab.analysis import compare
 from grpclab.analysis.inference.random_effects import across, machines_note, over_machines
 from grpclab.analysis.judgement import Judgement
@@ -119,3 +120,11 @@ def test_a_study_without_a_cluster_stores_nothing_of_machines() -> None:
 
 def test_no_block_has_a_machine_where_no_block_names_one() -> None:
     assert across(np.array([1.1, 1.2]), ["", ""]).machines == ()
+
+
+def test_a_range_of_ratios_that_read_the_same_is_one_figure() -> None:
+    for places, words in ((["m1", "m2"] * 3, "is 2.00x on both machines"), (["a", "b", "c"] * 2, "on all 3 machines")):
+        ratios = np.array([2.0, 2.001] * 3)
+        found = across(ratios, places)
+        assert words.replace("2.00x", qty.ratio(2.0, "sentence")) in found.note
+        assert " to " not in found.note.partition(";")[0]

@@ -76,6 +76,7 @@ def loaded_by(module: str) -> dict[str, set[str]]:
         ("grpclab.diagnostics.app", "desk"),
         ("grpclab.servers.prometheus", "desk"),
         ("grpclab.servers.tracing", "tracing"),
+        ("grpclab.servers.pygrpc", "pygrpc"),
         ("grpclab.cli.prompts", "menu"),
     ],
 )
@@ -91,7 +92,7 @@ def test_the_readmes_one_line_installs_all_that_it_shows() -> None:
     assert "pip install -e '.[all]'" in text
     assert "pip install -e '.[lab]'" not in text
     assert set(optional) - {"all", "dev", "docs"} == {
-        *("check", "cluster", "desk", "lab", "menu", "study", "tls", "tracing")
+        *("check", "cluster", "desk", "grpclib", "lab", "menu", "pygrpc", "study", "tls", "tracing")
     }
     assert optional["all"][0] == "grpclab[check,cluster,desk,lab,menu,tls,tracing]", "lab has study in it"
     assert any(word.startswith("grpcio-tools") for word in optional["all"])

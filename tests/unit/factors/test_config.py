@@ -25,6 +25,7 @@ from grpclab.factors.config import (
     parse_settings,
     pool_settings,
 )
+from grpclab.factors.implementations import IMPLEMENTATIONS
 from grpclab.factors.levels import NAME_PATTERNS, Factor, Level, format_level
 from grpclab.quantities import TIMES
 from grpclab.status import STATUS_NAMES, statuses_of
@@ -56,9 +57,17 @@ def levels_of(factor: Factor) -> st.SearchStrategy[Level]:
     return st.none() | kind if factor.optional else kind
 
 
-settings_of_some_factors = st.fixed_dictionaries(
-    {}, optional={name: levels_of(factor) for name, factor in FACTORS.items()}
-).filter(lambda levels: levels.get("load.requests", 1) or levels.get("load.duration_s"))
+def honoured(levels: dict[str, Level]) -> dict[str, Level]:
+    """The levels that the server which they name does not refuse."""
+    lacks = IMPLEMENTATIONS[str(levels.get("server.implementation", "sync"))].lacks
+    return {name: level for name, level in levels.items() if name not in lacks}
+
+
+settings_of_some_factors = (
+    st.fixed_dictionaries({}, optional={name: levels_of(factor) for name, factor in FACTORS.items()})
+    .filter(lambda levels: levels.get("load.requests", 1) or levels.get("load.duration_s"))
+    .map(honoured)
+)
 
 
 @given(st.data())

@@ -50,8 +50,8 @@ LARGE: dict[str, str] = {
 """Modules above 16 kB, and why each is one module."""
 
 ONE_USER: dict[str, str] = {
+    "grpclab.load.bench_windows": "above 16 kB with its user",
     "grpclab.load.cluster_collection": "above 16 kB with its user",
-    "grpclab.load.cluster_load": "above 16 kB with its user",
     "grpclab.load.cluster_rules": "above 16 kB with its user",
     "grpclab.load.machine_parts": "pure where its user is not",
     "grpclab.profiling.perf": "a profiler is one module",
@@ -92,6 +92,8 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.hosting.host": "a program of its own, run by its path, by interpreters that have no grpclab",
     "grpclab.servers.process.preparation": "a program of its own, beside the processes of servers",
     "grpclab.servers.certificates": "loaded by applications' interpreters, too, by its path",
+    "grpclab.servers.pygrpc": "loaded only where the factor asks for it, by applications' interpreters, too",
+    "grpclab.servers.grpclib_server": "loaded only where the factor asks for it: grpclib is optional",
     "grpclab.servers.interceptors": "loaded by applications' interpreters, too, by its path",
     "grpclab.servers.tracing": "loaded only where the factor asks for it, by applications' interpreters, too",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
@@ -149,6 +151,7 @@ PASSES_JSON: dict[str, str] = {
     "cli.call_text": "writes what --json asks for",
     "cli.bench": "options of the command line, by their names",
     "cli.bench_output": "options of the command line, by their names",
+    "cli.cluster_options": "options of the command line, by their names",
     "cli.defaults": "reads a file of options in TOML",
     "cli.layers": "options of the command line, by their names",
     "cli.options": "options of the command line, by their names",
@@ -172,6 +175,7 @@ PASSES_JSON: dict[str, str] = {
     "report.past": "reads and writes the JSON of a summary",
     "report.renderers.json": "writes what a machine reads",
     "report.tables": "the facts of a machine, whatever they are",
+    "servers.grpclib_server": "what grpclib asks of a servicer",
     "servers.hosting.host": "reads and writes messages as JSON, without what grpclab reads them with",
     "study.bisection": "writes what --json asks for",
     "study.collection": "the JSON inside a page",

@@ -17,7 +17,7 @@ _LINE = "#[Mean    = {:12.3f}, StdDeviation   = {:12.3f}]"
 
 
 def percentile_text(result: LoadResult) -> Iterator[str]:
-    """The table of percentiles; what limited the load stands in a comment at its end."""
+    """The table of percentiles; what limited the load, and lost workers, stand in comments at its end."""
     histogram = HdrHistogram.decode(result.run.summary.histogram)
     table = io.BytesIO()
     histogram.output_percentile_distribution(table, _US_PER_MS)
@@ -27,3 +27,5 @@ def percentile_text(result: LoadResult) -> Iterator[str]:
         yield f"{scaled if line.startswith('#[Mean') else line}\n"
     if result.limited_by:
         yield f"#[Limited by {result.limited_by}]\n"
+    if result.cluster is not None and result.cluster.lost:
+        yield f"#[{result.cluster.loss}]\n"

@@ -63,7 +63,8 @@ def _tags(result: LoadResult) -> dict[str, str]:
     load = [name for name in options if name.startswith("load-")] if len(result.steps) > 1 else ["rps"]
     named = {name: f"{options[name]}" for name in (*_OPTIONS, *load) if name in options}
     own = {f"tag_{name}": value for name, value in result.tags.items()}
-    return {"name": result.name, **named, "limited_by": result.limited_by, **own}
+    lost = "" if result.cluster is None or not result.cluster.lost else f"{len(result.cluster.lost)}"
+    return {"name": result.name, **named, "limited_by": result.limited_by, "lost_generators": lost, **own}
 
 
 def _point(measurement: str, tags: Mapping[str, str], fields: Mapping[str, str], at_ns: int) -> str:

@@ -95,6 +95,8 @@ def _labels(result: LoadResult) -> dict[str, str]:
         if len(result.steps) > 1 or not name.startswith("load-")
     }
     labels = {"name": result.name, "end_reason": end_reason(result), **options, "limited_by": result.limited_by}
+    if result.cluster is not None and result.cluster.lost:
+        labels["lost_generators"] = str(len(result.cluster.lost))
     for name, value in result.tags.items():
         label = f"tag_{_NOT_IN_A_NAME.sub('_', name)}"
         while label in labels:  # a-b and a.b are one name here
