@@ -38,6 +38,7 @@ from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
 from grpclab.status import STATUS_NAMES, statuses_of
 from grpclab.system.channels import ChannelRoute, open_aio_channel
+from grpclab.system.optional import needs
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
 
@@ -84,6 +85,8 @@ class GrpcioEngine:
         self._clock = clock
         client = config.client
         self._options = client_args(client)
+        self._tracing = client.tracing_share is not None
+        self._interceptors = _tracing(client.tracing_share)
         failures, open_s = client.circuit_breaker, client.breaker_open_s
         self._breaker = None if failures is None else CircuitBreaker(failures, open_s)
         self._broken = {STATUS_NAMES.index(name) for name in statuses_of(client.breaker_statuses)}
@@ -155,7 +158,7 @@ class GrpcioEngine:
         )
 
     def _channel(self) -> grpc.aio.Channel:
-        return open_aio_channel(self._target, route=self._route, options=self._options)
+        return open_aio_channel(self._target, route=self._route, options=self._options, interceptors=self._interceptors)
 
     async def _watch(self, channel: grpc.aio.Channel, line: _Line) -> None:
         """Signal the calls of a kept channel when it is up, and count the time in which none is."""
@@ -218,7 +221,7 @@ class GrpcioEngine:
             await loop.run()
         finally:
             self._idle()
-        self._window_over()
+        await self._window_over()
 
     async def run_open(
         self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
@@ -245,9 +248,11 @@ class GrpcioEngine:
             await loop.run()
         finally:
             self._idle()
-        self._window_over()
+        await self._window_over()
 
-    def _window_over(self) -> None:
+    async def _window_over(self) -> None:
+        if self._tracing:
+            await _send_spans()
         self._note_outage()
         if self._channels:
             self._read_channelz()
@@ -343,6 +348,24 @@ class GrpcioEngine:
             async with asyncio.timeout(pause_s if deadline_s is None else min(pause_s, deadline_s)):
                 await line.up.wait()
         return None if deadline_s is None else deadline_s - (self._clock() - begun)
+
+
+def _tracing(share: float | None) -> Sequence[grpc.aio.ClientInterceptor]:
+    """The interceptors that trace a share of the calls; none without a share. Raises MissingDependencyError."""
+    if share is None:
+        return ()
+    try:
+        from grpclab.servers.tracing import client_interceptors
+    except ImportError:
+        raise needs("client.tracing_share", "opentelemetry-instrumentation-grpc", "tracing") from None
+    return client_interceptors(share)
+
+
+async def _send_spans() -> None:
+    """Send the spans that have not been sent: what that costs belongs to the window whose calls they are of."""
+    from grpclab.servers import tracing
+
+    await asyncio.to_thread(tracing.flush)
 
 
 def _nothing() -> None:
