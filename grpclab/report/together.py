@@ -68,7 +68,7 @@ def _how(planned: PlannedGroup, measured: Sequence[MeasuredGroup]) -> str:
 
 
 def _reasons(study: FinishedStudy, planned: PlannedGroup, measured: Sequence[MeasuredGroup]) -> Iterator[str]:
-    """Each reason once, with the range of its figures, the member it applies to, and the number of blocks if not all."""
+    """Each reason once, with the range of its figures, its member, and the number of blocks unless it is all."""
     known = words.plain(planned.reason)
     if known:
         yield known
