@@ -146,7 +146,7 @@ def with_machines(stored: Manifest, machines: Sequence[StoredMachine]) -> Manife
         if different := [key for key in facts_before if facts_before[key] != facts_now.get(key)]:
             key = different[0]
             raise DesignError(
-                f"{one.name} has changed since it measured a part of {stored.study} ({key} was {facts_before[key]} and is "
-                f"now {facts_now.get(key)}): give this study another name (study=...)"
+                f"{one.name} has changed since it measured a part of {stored.study} ({key} was {facts_before[key]} and "
+                f"is now {facts_now.get(key)}): give this study another name (study=...)"
             )
     return replace(stored, machines=tuple(known.values()))
