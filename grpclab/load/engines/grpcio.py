@@ -32,13 +32,12 @@ from grpclab.load.core.traffic import (
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.circuit_breaker import CircuitBreaker
 from grpclab.load.engines.engine import Counters
-from grpclab.load.engines.grpcio_calls import CallMaker, Next
+from grpclab.load.engines.grpcio_calls import CallMaker, Next, send_spans, tracing
 from grpclab.load.engines.loops import CallFunction, Clock, ClosedLoop, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
 from grpclab.status import STATUS_NAMES, statuses_of
 from grpclab.system.channels import ChannelRoute, open_aio_channel
-from grpclab.system.optional import needs
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
 
@@ -86,7 +85,7 @@ class GrpcioEngine:
         client = config.client
         self._options = client_args(client)
         self._tracing = client.tracing_share is not None
-        self._interceptors = _tracing(client.tracing_share)
+        self._interceptors = tracing(client.tracing_share)
         failures, open_s = client.circuit_breaker, client.breaker_open_s
         self._breaker = None if failures is None else CircuitBreaker(failures, open_s)
         self._broken = {STATUS_NAMES.index(name) for name in statuses_of(client.breaker_statuses)}
@@ -252,7 +251,7 @@ class GrpcioEngine:
 
     async def _window_over(self) -> None:
         if self._tracing:
-            await _send_spans()
+            await send_spans()
         self._note_outage()
         if self._channels:
             self._read_channelz()
@@ -348,24 +347,6 @@ class GrpcioEngine:
             async with asyncio.timeout(pause_s if deadline_s is None else min(pause_s, deadline_s)):
                 await line.up.wait()
         return None if deadline_s is None else deadline_s - (self._clock() - begun)
-
-
-def _tracing(share: float | None) -> Sequence[grpc.aio.ClientInterceptor]:
-    """The interceptors that trace a share of the calls; none without a share. Raises MissingDependencyError."""
-    if share is None:
-        return ()
-    try:
-        from grpclab.servers.tracing import client_interceptors
-    except ImportError:
-        raise needs("client.tracing_share", "opentelemetry-instrumentation-grpc", "tracing") from None
-    return client_interceptors(share)
-
-
-async def _send_spans() -> None:
-    """Send the spans that have not been sent: what that costs belongs to the window whose calls they are of."""
-    from grpclab.servers import tracing
-
-    await asyncio.to_thread(tracing.flush)
 
 
 def _nothing() -> None:
