@@ -19,6 +19,9 @@ study: $(VENV)/.lab  ## compare basic with optimized and write the report
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/papermill notebooks/sweep.ipynb out.ipynb -p requests 2500
 	@echo "report: $$(ls -t "$(CURDIR)"/reports/*.html | grep -v '/index.html$$' | head -n 1)"
 
+# Where this is set, every process would compile the modules anew.
+test long coverage: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.dev  ## run the tests, three at a time (WORKERS=4: four)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $(WORKERS)
 

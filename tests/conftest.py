@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import uuid
@@ -18,7 +19,7 @@ from grpclab.servers.process.launcher import RunningServer, launch
 from grpclab.system.interrupts import SIGNALS
 from grpclab.system.subprocesses import STUDY_VARIABLE
 from grpclab.text import credentials
-from tests.support import suite
+from tests.support import suite, synthetic
 from tests.support.notebook_runs import measured
 from tests.support.processes import processes_of
 from tests.support.proxies import Proxy
@@ -119,6 +120,22 @@ def sweep_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def replication_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same by ``replication.ipynb``."""
     return measured("replication", tmp_path_factory.mktemp("replication"))
+
+
+@pytest.fixture(scope="session")
+def nightly_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a whole study with all that can stand beside it, by whichever worker process asks first."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all workers of this run
+    path = folder / "nightly" / "nightly.html"
+    path.parent.mkdir(exist_ok=True)
+    with (path.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            made = synthetic.full_study(name="nightly")
+            made.report(path, **synthetic.material(made))
+    return path
 
 
 @pytest.fixture(scope="module")

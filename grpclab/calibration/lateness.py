@@ -133,7 +133,7 @@ def shaped_p99_s(frame: pd.DataFrame) -> dict[str, float]:
     return {
         name: float(rows.loc[rows["arrival"] == name, "late_p99_s"].median())
         for name in SHAPES
-        if name in set(rows["arrival"])
+        if name in set(rows.get("arrival", ()))
     }
 
 

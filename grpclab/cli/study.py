@@ -13,7 +13,7 @@ from grpclab.cli.options import allowance_given, remote_group
 from grpclab.cli.output import require_writable, show, trial_lines
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.errors import UsageError
-from grpclab.study.parameters import DESIGNS, NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
+from grpclab.study.parameters import AUTO, DESIGNS, NO_BUDGET, StudyParameters, budget_seconds, refuse_without_part
 from grpclab.system.inputs import STDIN, read_text
 from grpclab.system.optional import needs_extra
 
@@ -80,6 +80,7 @@ def _run(
             options.study,
             leave=RemoteLeave.within(allowance),
             budget_s=budget_seconds("budget", options.budget or NO_BUDGET),
+            own_budget=options.budget in (None, AUTO),
             exclusive=options.exclusive,
             machines=machines,
         )

@@ -38,7 +38,13 @@ class Feature:
 OPENTELEMETRY = "opentelemetry.instrumentation.grpc"
 
 FEATURES: tuple[Feature, ...] = (
-    Feature(name="metrics", title="calls counted for Prometheus", on={"server.metrics": True}),
+    Feature(
+        name="metrics",
+        title="calls counted for Prometheus",
+        on={"server.metrics": True},
+        library="prometheus_client",
+        extra="desk",
+    ),
     Feature(name="access-log", title="access log of 1% of the calls", on={"server.access_log_share": 0.01}),
     Feature(
         name="rate-limit",

@@ -95,7 +95,9 @@ def manifest_of_file(
     named = name_of_file(path) if name is None else study_name("--study", name)
     servers = servers_of(own.plan, own.subjects)
     name = with_programs(named, servers) if name is None else named
-    chosen = {"study": name, "seed": own.seed, "max_trial_s": own.longest_s}
+    chosen: dict[str, Json] = {"study": name, "seed": own.seed, "max_trial_s": own.longest_s}
+    if own.rate:
+        chosen["rate"] = own.rate
     budget = [] if budget_s is None else ["--budget", f"{budget_s:g}"]
     again = shlex.join(["grpclab", "study", "--file", str(path), "--study", name, *budget, *own.options])
     plan = replace(own.plan, on_machines=bool(machines))

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from grpclab.errors import DesignError, MeasurementError, invalid
 from grpclab.factors.config import TrialConfig
-from grpclab.study.parameters import AUTO, DESIGNS, StudyParameters
+from grpclab.study.designs.file_design import FileDesign
+from grpclab.study.parameters import AUTO, DESIGNS, Design, StudyParameters
 from grpclab.study.store import Store
+from grpclab.study.target import Subject
 from grpclab.study.trial import run_trial
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system import environment
@@ -38,12 +40,24 @@ def with_rate(parameters: StudyParameters, folder: Path, *, measure: bool = True
     return replace(parameters, rate=",".join(rates))
 
 
-def _rate_of(config: TrialConfig, study: str, share: float) -> str:
+def rate_of_file(own: FileDesign, folder: Path) -> str:
+    """The rate of the open loops of a file's design, which takes a share of the throughput of its headline's baseline.
+
+    A study that is stored in `folder` keeps its own. Raises as :func:`with_rate`.
+    """
+    if (stored := Store(folder).manifest()) and (rate := stored.parameters.get("rate")):
+        return str(rate)
+    assert own.plan.headline is not None
+    name = own.plan.headline.baseline
+    return _rate_of(own.plan.configuration(name).config, folder.name, Design.rate_share, own.subjects[name])
+
+
+def _rate_of(config: TrialConfig, study: str, share: float, subject: Subject = Subject()) -> str:  # noqa: B008
     """A share of the throughput of a configuration. Raises MeasurementError if that cannot be measured."""
     cores = environment.split_cores(environment.machine().affinity)
     with TemporaryFolder() as scratch:
         identity = TrialIdentity(study=study, trial="rate")
-        measured = run_trial(config, scratch, cores=cores, identity=identity, counted_s=COUNTED_S)
+        measured = run_trial(config, scratch, cores=cores, identity=identity, subject=subject, counted_s=COUNTED_S)
     rate_rps = share * measured.metrics.get("throughput_rps", math.nan)
     if not measured.valid or not rate_rps >= 1:
         why = measured.invalid_reason or "no call succeeded"

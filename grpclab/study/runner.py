@@ -31,7 +31,7 @@ from grpclab.study.documents import write_json
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.measured_study import BlockMachines, MeasuredStudy
 from grpclab.study.parameters import StudyParameters
-from grpclab.study.rates import with_rate
+from grpclab.study.rates import rate_of_file, with_rate
 from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
 from grpclab.system.paths import project_root, require_outputs, written_to
@@ -64,23 +64,27 @@ class Study(MeasuredStudy):
         *,
         leave: RemoteLeave | None = None,
         budget_s: float | None = None,
+        own_budget: bool = False,
         exclusive: bool = False,
         machines: BlockMachines | None = None,
     ) -> Study:
         """The study that a TOML file describes, without creating its folder.
 
         Without a `name`, the name is made from the file and the programs of its servers. `leave` permits its server to
-        run on another machine. With `budget_s`, the first blocks adjust the counted time and the number of blocks to
-        that many seconds. `exclusive` measures its servers one after the other. With `machines`, those of a cluster
-        measure its blocks. Raises DesignError.
+        run on another machine. With `budget_s`, or `own_budget` and a file whose design has one, the first blocks
+        adjust the counted time and the number of blocks to that many seconds. `exclusive` measures its servers one
+        after the other. With `machines`, those of a cluster measure its blocks. Raises DesignError.
         """
         root = root or project_root()
         own = file_design.read(path, leave, exclusive=exclusive)
         if machines is not None:
             require_carriable(own.plan, own.subjects)
-        manifest = manifest_of_file(
-            path, own, name, root, budget_s=budget_s, machines=machines.stored if machines else ()
-        )
+        budget_s = own.budget_s if own_budget else budget_s
+        stored = machines.stored if machines else ()
+        manifest = manifest_of_file(path, own, name, root, budget_s=budget_s, machines=stored)
+        if own.at_rate is not None and not machines:
+            own = own.at_rate(rate_of_file(own, root / "results" / manifest.study))
+            manifest = manifest_of_file(path, own, manifest.study, root, budget_s=budget_s)
         study = cls(Store(root / "results" / manifest.study), manifest, root, own.subjects)
         study.note, study.rehearsed = own.note, True
         return study.on(machines)

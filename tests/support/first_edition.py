@@ -166,11 +166,12 @@ def without_numbers(text: str) -> str:
 
 
 def without_later_factors(text: str) -> str:
-    """What is said of the factors, as a line and as JSON, without those that the first edition did not have."""
+    """What is said of the factors, as a line and as JSON, without factors and servers that came later."""
     for name in map(re.escape, LATER_FACTORS):
         text = re.sub(rf"(?m)^{name} .*\n +.*\n", "", text)
         text = re.sub(rf' \{{\n  "name": "{name}",\n(?:  .*\n)+ \}},\n', "", text)
-    return text
+    text = re.sub(r'(?m)("sync",\n +"asyncio"),\n(?: +".*\n)+', r"\1\n", text)
+    return re.sub(r"\bsync\|asyncio\|[\w|-]+", "sync|asyncio", text)
 
 
 SAYINGS: dict[str, Say] = {

@@ -158,6 +158,24 @@ def _is_python(path: str) -> bool:
         return False
 
 
+def lacking(python: str, modules: Collection[str]) -> set[str]:
+    """Those of these modules that an interpreter cannot import. Raises UsageError."""
+    words = [interpreter(python), "-c", _IMPORTS, *sorted(modules)]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=_ANSWER_TIMEOUT_S, check=False)
+    return set(modules) - set(found.stdout.split())
+
+
+_IMPORTS = """
+import importlib, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        continue
+    print(name)
+"""
+
+
 def host_words(python: str = "") -> list[str]:
     """The words of the program that hosts an application. Raises UsageError."""
     return [interpreter(python), os.path.abspath(host.__file__)]

@@ -19,6 +19,7 @@ Each line imports only from those above it::
     file_tables         the tables of a TOML file beside its factors: target, call, scenario
     study_file          the TOML file of a study of one's own as a value
     file_targets        the target, the calls and the workloads of such a file
+    file_production     the design ``production`` on the application that such a file names
     file_design         the design that such a file describes
     idle_design         the design of the scenario ``idle``: what keepalive is for
     replication_design  the design ``replication``: claims of a demo in Rust

@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from grpclab.load.core.shapes import replayed_file
 from grpclab.quantities import number, share
 from grpclab.servers.leave import RemoteLeave, require_address
 from grpclab.servers.target import Target
+from grpclab.study.designs import file_production, production_design
 from grpclab.study.designs.design import PROFILED_BLOCKS, Configurations, comparison, headline
 from grpclab.study.designs.file_tables import ScenarioTable
 from grpclab.study.designs.file_targets import Workload, placed_beside, seen_from, target_of, workload_of
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.designs.study_file import StudyFile, study_file
+from grpclab.study.parameters import AUTO
 from grpclab.study.target import Subject
 from grpclab.system.inputs import read_text
 
@@ -46,7 +48,8 @@ class FileDesign:
     """What a file asks for; `subjects` are the servers and calls by configuration, where they are not the greeter's.
 
     `note` says which configuration the headline is about, where the file does not. `blocks_given`: the file says how
-    many blocks there are. `options` are those that were given beside the file.
+    many blocks there are. `options` are those that were given beside the file. `budget_s` is the file's own, if none is
+    given. `rate` is that of its open loops.
     """
 
     question: str
@@ -57,6 +60,10 @@ class FileDesign:
     note: str = ""
     blocks_given: bool = False
     options: tuple[str, ...] = ()
+    budget_s: float | None = None
+    rate: str = ""
+    at_rate: Callable[[str], FileDesign] | None = None
+    """The same with open loops at a rate, if that is half the throughput of the headline's baseline."""
 
 
 def read(path: Path, leave: RemoteLeave | None = None, *, exclusive: bool = False) -> FileDesign:
@@ -95,6 +102,8 @@ def design(
         require_address(bool(target.address), "an address in [target]")
         called = file.call[0] if isinstance(file.call, tuple) else file.call
         target = leave.granted(target, called.method if called else "")
+    if file.design:
+        return _of_production(file, target, folder, exclusive=exclusive)
     workloads = [workload_of(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
     for one in workloads:
         _refuse_idle(file, one)
@@ -156,6 +165,26 @@ def design(
         note=note,
         blocks_given=file.blocks is not None,
         options=("--exclusive",) if exclusive else (),
+    )
+
+
+def _of_production(file: StudyFile, target: Target, folder: Path, *, exclusive: bool) -> FileDesign:
+    """The design ``production`` on an application. Raises UsageError."""
+    found = file_production.planned(file, target, folder, exclusive=exclusive)
+    rate = found.parameters.rate
+    return FileDesign(
+        question=file.question or production_design.QUESTION,
+        seed=file.seed,
+        plan=found.plan,
+        longest_s=production_design.LONG_S,
+        subjects=dict.fromkeys(found.plan.names, found.subject),
+        blocks_given=file.blocks is not None,
+        options=("--exclusive",) if exclusive else (),
+        budget_s=found.parameters.budget_s,
+        rate=rate,
+        at_rate=(lambda rate: _of_production(replace(file, rate=rate), target, folder, exclusive=exclusive))
+        if rate == AUTO
+        else None,
     )
 
 

@@ -9,7 +9,7 @@ each call. The engine is `wire`, which leaves the limit to the server. A feature
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from grpclab import quantities as qty
 from grpclab.analysis.inference.edition import TODAY
@@ -51,44 +51,57 @@ ON_A_LOOP: dict[str, Level] = {
 """What an asyncio server has instead of threads."""
 
 
-def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> StudyPlan:
-    """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it.
+@dataclass(frozen=True, kw_only=True)
+class Hosted:
+    """An application whose features are measured; `scenario` names its calls. All of its services have the `levels`."""
+
+    scenario: str
+    levels: Mapping[str, Level]
+    python: str = ""
+    """The interpreter that hosts it, if that is not ours."""
+
+
+def plan(parameters: StudyParameters, *, missing: Collection[str] = (), application: Hosted | None = None) -> StudyPlan:
+    """The plan, as :func:`grpclab.study.designs.default_design.plan` gives it, for our greeter or an `application`.
 
     A feature whose library is `missing` is left out, which the plan says. Latencies are compared if
     `parameters.rates_rps` are known.
     """
     planned = Configurations()
+    scenario = application.scenario if application else CHATTER
+    left_out = [feature for feature in FEATURES if feature.library in missing]
+    lacked = {name: OPTIMIZED.flat()[name] for one in left_out if one.in_production for name in one.on}
     services, *others = (
-        _Services(planned=planned, parameters=parameters, implementation=name) for name in parameters.implementations
+        _Services(planned=planned, parameters=parameters, implementation=name, application=application, lacked=lacked)
+        for name in parameters.implementations
     )
     optimized, production = services.whole()
     again = services.closed(f"{optimized}-again", "optimized again (A/A)", OPTIMIZED)
     whole_title = "production against optimized"
     for metric in OF_THE_HEADLINE:
-        planned.compare(whole_title, CHATTER, optimized, production, metric=metric)
+        planned.compare(whole_title, scenario, optimized, production, metric=metric)
     for other in others:
         sides = other.whole()
         for metric in OF_THE_HEADLINE:
-            planned.compare(f"{whole_title}, {other.implementation}", CHATTER, *sides, metric=metric)
-        planned.compare(f"{whole_title}, {other.implementation}", CHATTER, *sides)
+            planned.compare(f"{whole_title}, {other.implementation}", scenario, *sides, metric=metric)
+        planned.compare(f"{whole_title}, {other.implementation}", scenario, *sides)
     at_hand = [feature for feature in FEATURES if feature.library not in missing]
     measured = [(feature, services.with_and_without(feature)) for feature in at_hand]
     for other in others:
         measured += [(feature, other.with_and_without(feature)) for feature in at_hand if not feature.of_client]
-    left_out = [feature for feature in FEATURES if feature.library in missing]
     whole = replace(
         planned.plan(blocks=parameters.blocks),
         headline=headline(
             whole_title,
-            CHATTER,
+            scenario,
             optimized,
             production,
             labels=("optimized", "production"),
             at=f"at concurrency {PREFERRED_CONCURRENCY} with engine {ENGINE}",
         ),
-        aa=comparison("optimized against itself (A/A)", CHATTER, optimized, again),
+        aa=comparison("optimized against itself (A/A)", scenario, optimized, again),
         features=tuple(one for _, one in measured),
-        left_out=tuple(f"not measured: {needs(one.title, one.library, one.extra)}" for one in left_out),
+        left_out=tuple(f"not measured: {_lack(one, application)}" for one in left_out),
         profiled=(optimized, production) if parameters.profile else (),
         profiled_blocks=PROFILED_BLOCKS,
     )
@@ -96,6 +109,13 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = ()) -> Study
     in_groups = grouped(whole, apart=dict.fromkeys(filter(None, later), LATER))
     steady = {name for _, one in measured for name in one.steady_pair or ()}
     return replace(in_groups, groups=tuple(_in_few_blocks(group, steady) for group in in_groups.groups))
+
+
+def _lack(feature: Feature, application: Hosted | None) -> str:
+    """The reason why a feature is left out."""
+    if application is not None and application.python:
+        return f"{feature.title} needs {feature.library}, which {application.python} does not have"
+    return str(needs(feature.title, feature.library, feature.extra))
 
 
 def _in_few_blocks(group: PlannedGroup, steady: set[str]) -> PlannedGroup:
@@ -118,6 +138,13 @@ class _Services:
     planned: Configurations
     parameters: StudyParameters
     implementation: str = SYNC
+    application: Hosted | None = None
+    lacked: Mapping[str, Level] = field(default_factory=dict)
+    """The levels of `optimized` for what `production` cannot have here."""
+
+    @property
+    def _scenario(self) -> str:
+        return self.application.scenario if self.application else CHATTER
 
     @property
     def _further(self) -> bool:
@@ -132,7 +159,7 @@ class _Services:
         """`optimized` and `production`, in a closed loop."""
         return (
             self.closed(OPTIMIZED_NAME, "optimized", OPTIMIZED),
-            self.closed(PRODUCTION_NAME, "production", PRODUCTION),
+            self.closed(PRODUCTION_NAME, "production", PRODUCTION.replace(self.lacked)),
         )
 
     def closed(self, name: str, title: str, config: TrialConfig) -> str:
@@ -162,10 +189,11 @@ class _Services:
     def _add(self, name: str, title: str, config: TrialConfig, load: Mapping[str, Level]) -> str:
         engine = CLIENT_ENGINE if name.startswith(CLIENT_NAME) else ENGINE
         loop = ON_A_LOOP if self.implementation == ASYNCIO else {}
-        whole = config.replace({**load, **loop, "load.engine": engine, "load.warmup_s": CHATTER_WARMUP_S})
+        own = self.application.levels if self.application else {}
+        whole = config.replace({**loop, **own, **load, "load.engine": engine, "load.warmup_s": CHATTER_WARMUP_S})
         if self._further:
             name, title = f"{self.implementation}-{name}", f"{title}, {self.implementation}"
-        return self.planned.add(name, title, CHATTER, whole)
+        return self.planned.add(name, title, self._scenario, whole, hosted=self.application is not None)
 
     def with_and_without(self, feature: Feature) -> PlannedFeature:
         """The services with and without a feature, compared in throughput, CPU time and latency."""
@@ -182,7 +210,7 @@ class _Services:
         planned = PlannedFeature(
             name=feature.name,
             title=feature.title,
-            scenario=CHATTER,
+            scenario=self._scenario,
             plain=plain,
             alone=alone,
             of_client=feature.of_client,
@@ -193,9 +221,10 @@ class _Services:
         place = f", {self.implementation}" if self._further else ""
         for where, pair in planned.pairs.items():
             for metric in (METRIC, planned.cpu_metric):
-                self.planned.compare(f"{feature.title}, {where}", CHATTER, *pair, metric=metric)
+                self.planned.compare(f"{feature.title}, {where}", self._scenario, *pair, metric=metric)
         if planned.steady_pair:
-            self.planned.compare(f"{feature.title}, at half load{place}", CHATTER, *planned.steady_pair, metric=LATENCY)
+            title = f"{feature.title}, at half load{place}"
+            self.planned.compare(title, self._scenario, *planned.steady_pair, metric=LATENCY)
         return planned
 
 

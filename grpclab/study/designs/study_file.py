@@ -52,6 +52,9 @@ from grpclab.study.designs.file_tables import (
 
 GRIDS = ("one-at-a-time", "full")
 MOST_BLOCKS = 1000
+PRODUCTION = "production"
+NOT_OF_PRODUCTION = ("factors", "headline", "grid", "variant", "scenario", "min_effect")
+"""The keys that a file with that design cannot have."""
 SCENARIO_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}")
 
 
@@ -60,6 +63,18 @@ class StudyFile:
     """What a file says; `factors` are the levels by the dotted name of the factor."""
 
     question: str = text("The question that the study answers.")
+    design: str = text(
+        'What is measured, if it is not [factors]: "production" measures what each feature of a production service '
+        "costs the application in [target]."
+    )
+    rate: str = entry(
+        str,
+        int,
+        float,
+        default="auto",
+        meaning='With design = "production": the calls/s for the p99 latency; "auto" is half the throughput, and '
+        '"none" leaves it out.',
+    )
     variant: str | None = entry(
         str,
         default=None,
@@ -118,6 +133,7 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
             "call": read_calls(content["call"], "call") if "call" in content else None,
             "scenario": tuple(_scenarios(content.get("scenario", []))),
             "min_effect": str(content.get("min_effect", StudyFile.min_effect)),
+            "rate": str(content.get("rate", StudyFile.rate)),
             "set": levels_of("set", content.get("set", {})),
             "factors": {name: _levels(name, value) for name, value in _dotted("factors", content.get("factors", {}))},
         }
@@ -133,7 +149,11 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
             file = replace(file, variant=target.variant)
     if file.variant is not None and file.variant not in VARIANTS:
         raise DesignError(invalid("variant", file.variant, f"one of {', '.join(VARIANTS)}"))
-    if not file.factors:
+    if file.design:
+        _check_design(file, content)
+    elif "rate" in content:
+        raise DesignError('rate works only with design = "production": set load.rate_rps under [set] or [factors]')
+    elif not file.factors:
         raise DesignError("factors is missing: expected a factor and its levels, e.g. server.threads = [4, 16]")
     if file.grid not in GRIDS:
         raise DesignError(invalid("grid", file.grid, f"one of {', '.join(GRIDS)}"))
@@ -145,6 +165,17 @@ def study_file(content: Mapping[str, Any]) -> StudyFile:
     if file.seed < 0:
         raise DesignError(invalid("seed", file.seed, "0 or more"))
     return file
+
+
+def _check_design(file: StudyFile, content: Mapping[str, Any]) -> None:
+    """Raise DesignError for a design that there is not, or that has its own values for other keys of the file."""
+    if file.design != PRODUCTION:
+        raise DesignError(invalid("design", file.design, PRODUCTION))
+    for name in NOT_OF_PRODUCTION:
+        if name in content:
+            raise DesignError(f"{name} cannot be combined with design = {PRODUCTION!r}, which sets it")
+    if file.target is None or not file.target.app:
+        raise DesignError(invalid("design", file.design, "an application (app under [target])"))
 
 
 def _scenarios(tables: list[Any]) -> Iterator[ScenarioTable]:

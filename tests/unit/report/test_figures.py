@@ -117,9 +117,9 @@ def test_every_comparison_is_listed_once(study: FinishedStudy) -> None:
 
 def loaded(basic: float, optimized: float, *, base: str = "grpcio", limits: str = "") -> FinishedStudy:
     """A study in which wire gets so many times what grpcio gets out of each variant."""
-    made = synthetic.full_study()
     arms = [f"{variant}-c64{suffix}" for variant in ("basic", "optimized") for suffix in ("", "-wire")]
-    trials = made.trials[made.trials["configuration"].isin(arms)].sort_values("block")
+    made = synthetic.full_study().only(arms)
+    trials = made.trials.sort_values("block")
     for variant, factor in (("basic", basic), ("optimized", optimized)):
         grpcio, wire = (trials["configuration"].eq(f"{variant}-c64{suffix}") for suffix in ("", "-wire"))
         jitter = np.exp(0.01 * np.array([1, -1, 1, -1, 1, -1]))

@@ -39,7 +39,7 @@ def groups(made: FinishedStudy) -> tuple[PlannedGroup, ...]:
     return grouped(made.plan).groups
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study(made: FinishedStudy, groups: tuple[PlannedGroup, ...]) -> FinishedStudy:
     return interleaved(made, groups=groups)
 

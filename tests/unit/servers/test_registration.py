@@ -65,8 +65,10 @@ def test_a_module_of_the_application_comes_before_a_library_of_its_name(
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     order = SimpleNamespace(app="colorsys:register", app_dir=str(tmp_path))
-    assert host.load(order, host._Files(str(tmp_path), order.app))(None) == "the application"
-    monkeypatch.delitem(sys.modules, "colorsys")
+    try:
+        assert host.load(order, host._Files(str(tmp_path), order.app))(None) == "the application"
+    finally:
+        sys.modules.pop("colorsys", None)  # monkeypatch would put it back
 
 
 class Closing:
