@@ -91,7 +91,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.hosting.foreground": "loads the hosting, which the parser of its command must not",
     "grpclab.servers.hosting.host": "a program of its own, run by its path, by interpreters that have no grpclab",
     "grpclab.servers.process.preparation": "a program of its own, beside the processes of servers",
-    "grpclab.servers.certificates": "loaded by applications' interpreters, too, by its path",
     "grpclab.servers.pygrpc": "loaded only where the factor asks for it, by applications' interpreters, too",
     "grpclab.servers.betterproto2_messages": "loaded only where the factor asks for it: betterproto2 is optional",
     "grpclab.servers.connect_application": "runs inside Envoy, where its user is not",
