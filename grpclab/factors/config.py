@@ -53,7 +53,7 @@ class ServerConfig:
 
     implementation: Literal["sync", "asyncio", "pygrpc", "pygrpc-asyncio", "grpclib", "betterproto2", "connectrpc"] = (
         _factor(
-            "sync", "grpc.server with threads, grpc.aio, or a server of another library (see docs/other-servers.md)"
+            "sync", "grpc.server with threads, grpc.aio, or a server from another library (see docs/other-servers.md)"
         )
     )
     event_loop: Literal["asyncio", "uvloop"] = _factor("asyncio", "event loop of an asyncio server")

@@ -50,18 +50,18 @@ _GRPCLIB = {
     **_lacking("it has no such limit", "max_concurrent_streams", "max_concurrent_rpcs", "admission"),
     **_lacking("grpclab does not set its windows", "window_kib", "adaptive_window", "max_frame_kib"),
     **_lacking(
-        "its keepalive is not part of its interface", "keepalive_s", "keepalive_timeout_s", "keepalive_without_calls"
+        "its interface does not include keepalive", "keepalive_s", "keepalive_timeout_s", "keepalive_without_calls"
     ),
     **_lacking("it does not compress", "compression", "client.compression"),
-    **_lacking("it does not take grpcio's interceptors", *_INTERCEPTED),
-    **_lacking("its channelz is not grpcio's", "channelz"),
+    **_lacking("it does not accept grpcio's interceptors", *_INTERCEPTED),
+    **_lacking("its channelz differs from grpcio's", "channelz"),
 }
 _CONNECT = {
     **_lacking("grpclab does not reload its certificates", "tls_reload"),
     **_lacking("pyvoy has no such limit", "max_concurrent_streams", "max_concurrent_rpcs", "admission"),
     **_lacking("pyvoy cannot change HTTP/2 windows", "window_kib", "adaptive_window", "max_frame_kib"),
     **_lacking("pyvoy cannot change keepalive", "keepalive_s", "keepalive_timeout_s", "keepalive_without_calls"),
-    **_lacking("it does not take grpcio's interceptors", *_INTERCEPTED),
+    **_lacking("it does not accept grpcio's interceptors", *_INTERCEPTED),
     **_lacking("it has no channelz", "channelz"),
 }
 

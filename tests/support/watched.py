@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import shlex
 import sys
@@ -32,7 +33,7 @@ from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.targets import ServerStart
 from grpclab.study import comparing, pilot, spread_blocks, stored_comparison
 from grpclab.study.model import Manifest
-from grpclab.system import virtual_environments
+from grpclab.system import repository, virtual_environments
 from grpclab.system.repository import Commit
 from grpclab.system.transport import PLAINTEXT
 from grpclab.system.virtual_environments import VirtualEnvironment
@@ -95,6 +96,7 @@ class Watched:
         history.commit("first", {"a.py": "def b(server): ..."})
         history.git("tag", "v1")
         history.commit("second", {"notes": "none"})
+        self._git()
         for prepare in (
             self._serve,
             self._bench,
@@ -134,6 +136,17 @@ class Watched:
         for path in written:
             path.unlink()
         return self.seen
+
+    def _git(self) -> None:
+        """The repository stays as it is: what git has once told of it is not asked again."""
+        git = repository._git
+        known = functools.cache(git)
+
+        def ask(folder: Path, *words: str, **more: Any) -> Any:
+            told = words[0] in ("rev-parse", "log", "merge-base", "for-each-ref")
+            return known(folder, *words) if told and not more else git(folder, *words, **more)
+
+        self.patch.setattr(repository, "_git", ask)
 
     def _serve(self) -> None:
         from grpclab.servers.hosting import foreground as hosting

@@ -19,6 +19,7 @@ from tests.support.processes import until
 from tests.support.replicas import HOSTS, Replica, replicas
 
 RATE_RPS = 100.0
+CALLS = 150
 MOVES_ON_WITHIN_S = 1.0
 
 
@@ -38,21 +39,21 @@ def spread(servers: list[Replica], config: TrialConfig) -> list[int]:
         generator.measure()
         before = [server.calls for server in servers]
         run = generator.measure()
-        assert by_status(run) == {"OK": 600}
-        assert until(lambda: sum(server.calls for server in servers) >= sum(before) + 600)
+        assert by_status(run) == {"OK": CALLS}
+        assert until(lambda: sum(server.calls for server in servers) >= sum(before) + CALLS)
         counts = [server.calls - earlier for server, earlier in zip(servers, before, strict=True)]
         connections = len(HOSTS) if config.client.load_balancing == "round_robin" else 1
         assert run.traffic.connections_opened == connections
-    assert sum(counts) == 600
+    assert sum(counts) == CALLS
     return counts
 
 
 def test_round_robin_spreads_calls_evenly_and_pick_first_does_not(servers: list[Replica]) -> None:
-    even = load(ClientConfig(load_balancing="round_robin"), engine="grpcio", requests=600, concurrency=6)
-    assert spread(servers, even) == pytest.approx([200] * 3, rel=0.05)
+    even = load(ClientConfig(load_balancing="round_robin"), engine="grpcio", requests=CALLS, concurrency=6)
+    assert spread(servers, even) == pytest.approx([CALLS / 3] * 3, rel=0.05)
     for engine in ("wire", "grpcio"):
-        first = load(ClientConfig(), engine=engine, requests=600, concurrency=6)
-        assert spread(servers, first) == [600, 0, 0]
+        first = load(ClientConfig(), engine=engine, requests=CALLS, concurrency=6)
+        assert spread(servers, first) == [CALLS, 0, 0]
 
 
 @pytest.mark.long

@@ -27,6 +27,7 @@ from grpclab.factors.variants import OPTIMIZED, PRODUCTION
 from grpclab.report.sections import mapping
 from grpclab.servers.process.launcher import launch_command
 from grpclab.servers.target import Command
+from grpclab.study import pilot
 from grpclab.study.designs import compare_design, default_design
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
@@ -290,12 +291,13 @@ def test_a_plan_says_what_the_study_can_show_and_begins_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(default_design, "CHATTER_WARMUP_S", 0.05)
+    monkeypatch.setattr(pilot, "PILOT_BLOCKS", 2)
     words = ["study", "--plan", "--design", "quick", "--requests", "100", "--max-trial-s", "0.2", "--concurrency", "8"]
     assert commands.main(words) == 0
     out = capsys.readouterr().out
     assert re.search(r"13 configurations in \d+ groups × 6 blocks = \d+ trials", out)
     assert "hub first" in out
-    assert "pilot of 4 blocks with both sides, which do not count as evidence" in out
+    assert "pilot of 2 blocks with both sides, which do not count as evidence" in out
     assert "no difference (within 5%)" in out
     assert re.search(r"with 6 blocks, an effect of \d+\.\d% is detected in four out of five studies", out)
     assert not (tmp_path / "results").exists()

@@ -14,6 +14,7 @@ import pytest
 
 from grpclab.cli import commands
 from grpclab.study.parameters import DESIGNS, StudyParameters
+from grpclab.system.repository import WORKTREES
 from tests.support.option_rows import OPTIONS, Acts, Refused, Row
 from tests.support.watched import Observed, Watched
 
@@ -24,7 +25,8 @@ def options_of(command: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def observe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with pytest.MonkeyPatch.context() as patch:
+    """Its commands check each revision out once: all of them use the same worktrees."""
+    with WORKTREES.in_use(), pytest.MonkeyPatch.context() as patch:
         yield Watched(patch, tmp_path_factory.mktemp("options"))
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpclab.analysis import Judgement, analyse
+from grpclab.analysis import analyse
 from grpclab.analysis.claims.claim import CONDITION, FAILS, HOLDS, NOT_EXPRESSIBLE, UNDECIDED, VERDICTS, combined
 from grpclab.analysis.claims.load_claims import CLAIMED_RATIO
 from grpclab.analysis.claims.replication import COLUMNS, claims
@@ -349,8 +349,7 @@ def test_keepalive_that_saves_connections_after_silence_holds_then() -> None:
 def test_a_knob_that_grpcio_lacks_cannot_be_expressed_and_one_it_has_is_not_decided() -> None:
     assert outcome("no-delay")[0] == NOT_EXPRESSIBLE
     mapping = (ArgumentRow(tonic="tcp_nodelay", factor="server.no_delay"),)
-    made = trials()
-    found = claims(made, analyse(made, PLANNED).judged, replace(PLANNED, mapping=mapping)).set_index("claim")
+    found = claims(trials(), compared(), replace(PLANNED, mapping=mapping)).set_index("claim")
     assert found.loc["no-delay", "verdict"] == UNDECIDED
 
 
@@ -403,30 +402,36 @@ def test_fewer_than_three_blocks_decide_only_what_needs_none(blocks: int) -> Non
 
 
 @pytest.fixture(scope="module")
-def whole() -> Judgement:
-    """The verdict of a study of which nothing is missing."""
-    return analyse(trials(), PLANNED)
+def whole() -> pd.DataFrame:
+    """The trials of a study of which nothing is missing."""
+    return trials()
+
+
+def judge_without(missing: set[str], whole: pd.DataFrame) -> None:
+    made = whole[~whole["configuration"].isin(missing)]
+    headline, *others = compared()
+    kept = [c for c in others if not missing & {c.baseline, c.candidate}]
+    found = claims(made, [headline, *kept], PLANNED)
+    assert len(found) == 8
+    assert set(found["verdict"]) <= set(VERDICTS)
 
 
 @pytest.mark.parametrize("missing", NAMES)
-def test_a_configuration_that_is_missing_never_raises(missing: str, whole: Judgement) -> None:
-    made = trials()
-    made = made[made["configuration"] != missing]
-    kept = [c for c in whole.comparisons if missing not in (c.baseline, c.candidate)]
-    found = claims(made, [whole.headline, *kept], PLANNED)
-    assert len(found) == 8
-    assert set(found["verdict"]) <= set(VERDICTS)
-    assert len(claims(made, [], PLANNED)) == 8
+def test_a_configuration_that_is_missing_never_raises(missing: str, whole: pd.DataFrame) -> None:
+    judge_without({missing}, whole)
 
 
-@pytest.mark.parametrize("missing", [*sorted(set(SCENARIO.values())), "all"])
-def test_a_scenario_that_is_missing_never_raises(missing: str) -> None:
-    made = trials(blocks=3)
-    made = made.iloc[:0] if missing == "all" else made[made["scenario"] != missing]
-    found = claims(made, analyse(made, PLANNED).judged, PLANNED)
+@pytest.mark.parametrize("missing", sorted(set(SCENARIO.values())))
+def test_a_scenario_that_is_missing_never_raises(missing: str, whole: pd.DataFrame) -> None:
+    judge_without({name for name in NAMES if SCENARIO[name] == missing}, whole)
+
+
+def test_trials_without_comparisons_and_none_at_all_never_raise(whole: pd.DataFrame) -> None:
+    assert len(claims(whole, [], PLANNED)) == 8
+    none = whole.iloc[:0]
+    found = claims(none, analyse(none, PLANNED).judged, PLANNED)
     assert len(found) == 8
     assert set(found["verdict"]) <= set(VERDICTS)
-    assert len(claims(made, [], PLANNED)) == 8
 
 
 def test_a_plan_that_tests_no_claim_has_none() -> None:
