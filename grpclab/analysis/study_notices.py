@@ -56,15 +56,20 @@ def _combined(kind: str, on: list[tuple[str, Notice]], trials: int) -> Notice:
 
 def _with_ranges(texts: Sequence[str]) -> str:
     """One text for all: a figure in which they differ becomes its range; other words follow after an "or"."""
-    wordings: dict[str, list[str]] = {}
+    commonest = sorted(wordings(texts), key=len, reverse=True)[:MOST_WORDINGS]
+    return "; or ".join(map(as_one, commonest))
+
+
+def wordings(texts: Iterable[str]) -> list[list[str]]:
+    """The texts in lists of those that differ only in figures, in the order in which each wording first appears."""
+    alike: dict[str, list[str]] = {}
     for text in texts:
-        wordings.setdefault(_FIGURE.sub("0", text), []).append(text)
-    commonest = sorted(wordings.values(), key=len, reverse=True)[:MOST_WORDINGS]
-    return "; or ".join(map(_as_one, commonest))
+        alike.setdefault(_FIGURE.sub("0", text), []).append(text)
+    return list(alike.values())
 
 
-def _as_one(texts: Sequence[str]) -> str:
-    """Texts that differ in figures only, as one with their ranges: ``for 2 to 5% of its time``."""
+def as_one(texts: Sequence[str]) -> str:
+    """Texts that differ only in figures, as one text with their ranges: ``for 2 to 5% of its time``."""
     columns = zip(*(_FIGURE.findall(text) for text in texts), strict=True)
     ranges = iter([_range(figures) for figures in columns])
     return _FIGURE.sub(lambda _: next(ranges), texts[0])

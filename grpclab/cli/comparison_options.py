@@ -108,8 +108,8 @@ def cluster_flag() -> Flag:
     return Flag(
         "--cluster",
         metavar="ADDRESS|local:N",
-        help="measure the blocks on the machines of a Dask cluster, each block on one of them: the address of its "
-        "scheduler, or local:N for N workers on this machine (docs/cluster.md)",
+        help="measure blocks on the machines of a Dask cluster, each block on a single machine; pass the address of "
+        "the scheduler, or local:N for N workers on this machine (docs/blocks-on-machines.md)",
     )
 
 

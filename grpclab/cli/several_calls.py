@@ -30,7 +30,7 @@ def gathered(given: Mapping[str, Any], *, in_a_file: bool = False) -> Mapping[st
         kept = {name: value for name, value in given.items() if name not in {"call", "data", *idle}}
         return kept | {"mix": _mix(calls, requests)}
     if isinstance(data, list) and not in_a_file:
-        raise UsageError(f"--data is given {len(data)} times: expected it once, or once for each --call")
+        raise UsageError(f"--data is given {len(data)} times: expected one --data, or one for each --call")
     if isinstance(calls, str) and "=" in calls:
         raise UsageError(invalid("--call", calls, "no weight, since there is only one --call"))
     return given

@@ -148,8 +148,8 @@ def _check_address(address: str, allow_remote: bool) -> None:
     if match["scheme"] == "tls" or host == "localhost" or is_loopback(host) or allow_remote:
         return
     expected = (
-        f"tls://{match['host']}:{match['port']}, since Dask runs whatever arrives over an open connection; "
-        "--allow-remote allows it in a network that you trust"
+        f"tls://{match['host']}:{match['port']}, since Dask runs any code that it receives; in a network "
+        "that you trust, add --allow-remote"
     )
     raise UsageError(invalid("--cluster", address, expected))
 
@@ -255,7 +255,7 @@ def _checked_workers(client: Client, address: str) -> tuple[ClusterWorker, ...]:
     ours, differing, workers = described(), [], []
     for worker, answer in sorted(answers.items()):
         if not isinstance(answer, _Described):
-            differing.append(f"{worker} has no grpclab that this one can use ({_first_line(answer)})")
+            differing.append(f"{worker} has no compatible grpclab ({_first_line(answer)})")
             continue
         differing += [
             f"{worker} has {name} {answer.versions.get(name, 'unknown')} instead of {version}"
@@ -274,7 +274,7 @@ def _checked_workers(client: Client, address: str) -> tuple[ClusterWorker, ...]:
         )
     if differing:
         raise UsageError(
-            invalid("--cluster", address, f"workers with the versions of this process, but {'; '.join(differing)}")
+            invalid("--cluster", address, f"workers with the same versions as this process, but {'; '.join(differing)}")
         )
     return tuple(sorted(workers, key=lambda worker: (worker.machine, _by_number(worker.name), worker.address)))
 

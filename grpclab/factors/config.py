@@ -52,7 +52,7 @@ class ServerConfig:
     """The server under test. Every default is grpcio's own."""
 
     implementation: Literal["sync", "asyncio", "pygrpc", "pygrpc-asyncio", "grpclib"] = _factor(
-        "sync", "grpc.server with threads, grpc.aio, or a server of another library: pygrpc-native or grpclib"
+        "sync", "grpc.server with threads, grpc.aio, or a server from another library: pygrpc-native or grpclib"
     )
     event_loop: Literal["asyncio", "uvloop"] = _factor("asyncio", "event loop of an asyncio server")
     processes: int = _factor(

@@ -49,14 +49,14 @@ _GRPCLIB = {
     **_lacking("it has no such limit", "max_concurrent_streams", "max_concurrent_rpcs", "admission"),
     **_lacking("grpclab does not set its windows", "window_kib", "adaptive_window", "max_frame_kib"),
     **_lacking(
-        "its keepalive is not part of its interface", "keepalive_s", "keepalive_timeout_s", "keepalive_without_calls"
+        "its interface does not include keepalive", "keepalive_s", "keepalive_timeout_s", "keepalive_without_calls"
     ),
     **_lacking("it does not compress", "compression", "client.compression"),
     **_lacking(
-        "it does not take grpcio's interceptors",
+        "it does not accept grpcio's interceptors",
         *("access_log_share", "tracing_share", "rate_limit_rps", "quota_rps", "interceptors", "metrics", "desk"),
     ),
-    **_lacking("its channelz is not grpcio's", "channelz"),
+    **_lacking("its channelz differs from grpcio's", "channelz"),
 }
 
 IMPLEMENTATIONS: dict[str, Implementation] = {

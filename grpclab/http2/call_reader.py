@@ -232,7 +232,7 @@ class _Direction:
         elif kind == frames.RST_STREAM and len(body) == 4:
             self._reader.reset(stream_id, int.from_bytes(body, "big"))
         elif kind == frames.PUSH_PROMISE:
-            raise ValueError("a promise, which gRPC does not have")
+            raise ValueError("PUSH_PROMISE, which gRPC does not use")
         if kind in (frames.HEADERS, frames.CONTINUATION) and flags & END_HEADERS and self._block is not None:
             block, self._block = bytes(self._block), None
             raw = self._decoder.decode(block, raw=True)

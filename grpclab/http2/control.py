@@ -45,7 +45,7 @@ class Control:
         """The peer's windows may have moved with its settings; for the connection to reset."""
         self.peer_table = frames.DEFAULT_TABLE
         """The smallest header table the peer has ever asked for, bytes: a larger one is never used."""
-        self.idle = FloodCounter(MAX_IDLE_FRAMES, "frames to no purpose")
+        self.idle = FloodCounter(MAX_IDLE_FRAMES, "frames that advance no call")
 
     def idle_frame(self) -> None:
         """Count a frame that moved no call. Raises ProtocolError for a flood of them."""

@@ -59,7 +59,7 @@ class LostGenerator:
         done = f"{self.calls:,} call{'' if self.calls == 1 else 's'}"
         return (
             f"{self.name} was lost: {self.reason}; when it last answered, {qty.duration_in(self.heard_s, 's', '.1f')} "
-            f"into the window, it had completed {done}, which are in no other figure"
+            f"into the window, it had completed {done}, which no other figure includes"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -112,8 +112,8 @@ class ClusterFigures:
             return ""
         were = f"{len(self.lost):,} of {_counted(self.planned, 'generator process')} {_was(len(self.lost))} lost"
         if self.ended:
-            return f"{were} and the load was ended: these are the figures of the others up to then, {self.remained}"
-        return f"{were}: the others went on with {self.remained}"
+            return f"{were} and the load was ended: these are the other processes' figures up to then, {self.remained}"
+        return f"{were}: the others continued with {self.remained}"
 
     @property
     def limited(self) -> tuple[GeneratorFigures, ...]:

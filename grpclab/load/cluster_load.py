@@ -215,8 +215,8 @@ class ClusterGenerator:
                 window.end(0.0)
                 late_ms = (at - bounds.starts_at) * 1e3
                 raise WorkerError(
-                    f"{process.name} received its order {late_ms:,.0f} ms after the common start: the scheduler or the "
-                    "network is too slow"
+                    f"{process.name} received the start message {late_ms:,.0f} ms after the start time: the scheduler "
+                    "or the network is too slow"
                 )
         return window
 

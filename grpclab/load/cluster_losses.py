@@ -55,10 +55,10 @@ class Losses:
         lost, address = error.process, self._cluster.address
         down = "" if self._cluster.client.status == "running" else f"the Dask scheduler at {address} was lost"
         if window is None:
-            return f"{down or error}. The window had not begun"
+            return f"{down or error}. The window had not started yet"
         calls = {process.index: process.progress.calls if process.progress else 0 for process in self._processes}
         after_s = max(0.0, time.perf_counter() - window.bounds.opens_at)
-        why = ", as its rate would be lower than planned" if len(calls) > 1 else ""
+        why = ", because its rate would have been lower than planned" if len(calls) > 1 else ""
         ended = f"The load was ended after {after_s:.1f} s{why}"
         if down:
             done = f"by their last answers, the processes had completed {sum(calls.values()):,} calls"

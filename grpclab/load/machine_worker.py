@@ -234,7 +234,7 @@ class MachineWorker:
                 for _, answer in receive_any([self._child], 0.1, WorkerAnswer, every_s=LISTEN_S, tick=self._look):
                     self._take(answer)
                 if time.monotonic() - self._asked_at > LEASE_S:
-                    raise WorkerError(f"nobody asked for news for {LEASE_S:g} s")
+                    raise WorkerError(f"grpclab did not poll this process for {LEASE_S:g} s")
         except GrpclabError as error:
             self._ended = str(error)
         finally:

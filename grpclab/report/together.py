@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from grpclab import quantities as qty
+from grpclab.analysis.study_notices import as_one, wordings
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
@@ -67,11 +68,11 @@ def _how(planned: PlannedGroup, measured: Sequence[MeasuredGroup]) -> str:
 
 
 def _reasons(study: FinishedStudy, planned: PlannedGroup, measured: Sequence[MeasuredGroup]) -> Iterator[str]:
-    """Each reason once, with the member that it is about and in how many blocks, where not in all."""
+    """Each reason once, with the range of its figures, its member, and the number of blocks unless it is all."""
     known = words.plain(planned.reason)
     if known:
         yield known
-    times: dict[str, int] = {}
+    found: list[str] = []
     for one in measured:
         alone: dict[str, list[str]] = {}
         for each in one.members if planned.interleaved else ():
@@ -82,11 +83,11 @@ def _reasons(study: FinishedStudy, planned: PlannedGroup, measured: Sequence[Mea
             f"{words.listing(map(study.title, names))} {'was' if len(names) == 1 else 'were'} measured alone: {why}"
             for why, names in alone.items()
         ]
-        for reason in dict.fromkeys([*(reason for reason in one.reasons if reason not in said), *of_members]):
-            times[words.plain(reason)] = times.get(words.plain(reason), 0) + 1
-    for reason, count in times.items():
-        if reason != known:
-            yield reason if count == len(measured) else f"{reason} (in {count} of {qty.count(len(measured), 'block')})"
+        in_block = [*(reason for reason in one.reasons if reason not in said), *of_members]
+        found += [as_one(alike) for alike in wordings(dict.fromkeys(map(words.plain, in_block)))]
+    for alike in wordings(reason for reason in found if reason != known):
+        reason, count = as_one(alike), len(alike)
+        yield reason if count == len(measured) else f"{reason} (in {count} of {qty.count(len(measured), 'block')})"
 
 
 def _span(values: Sequence[float], text: Callable[[float], str]) -> str:
@@ -113,8 +114,15 @@ def line(study: FinishedStudy) -> str:
     if study.narrowing and study.narrowing.low > 1:
         text += f" (which made the headline's interval {study.narrowing.times:.1f} times narrower)"
     others = [one for one in found if not one.how.startswith(TOGETHER)]
-    why = dict.fromkeys(reason for one in others for reason in one.reasons)
-    return f"{text}; the rest were measured in sequence or alone ({'; '.join(why)})" if others else text
+    if not others:
+        return text
+    why = "; ".join(as_one(alike) for alike in wordings(reason for one in others for reason in one.reasons))
+    how = f"in sequence or alone ({why})" if why else "in sequence or alone"
+    if len(found) == 1:
+        return f"the only group was not measured in slices but {how}"
+    if not sliced:
+        return f"all {qty.count(len(found), 'group')} were measured {how}"
+    return f"{text}; the {'other group was' if len(others) == 1 else 'others were'} measured {how}"
 
 
 def _duration(seconds: float) -> str:

@@ -96,9 +96,8 @@ def by_noise(trials: pd.DataFrame, plan: StudyPlan, block_s: float, *, most: int
             lines=lines,
         )
     if needed is None or needed > most:
-        reason = (
-            f"{noise}: {_needed(needed, block_s)}; {most} blocks are planned, the most that grpclab chooses by itself"
-        )
+        limit = "the most that grpclab plans without --blocks"
+        reason = f"{noise}: {_needed(needed, block_s)}; {most} blocks are planned, {limit}"
         return BlockCount(blocks=most, reason=reason, lines=lines)
     blocks = max(fewest, needed)
     reason = f"{noise}: {blocks} blocks are planned, enough to decide in four out of five cases"

@@ -77,7 +77,7 @@ def _measured(order: BlockOrder, wanted: Callable[[], bool]) -> BlockAnswer:
     if order.places is not None:
         held = _FOLDERS.get(order.digest)
         if held is None:
-            raise WorkerError("the worker no longer has the folder of the target: it was restarted")
+            raise WorkerError("the worker was restarted and no longer has the target's folder")
         order = replace(order, places=replace(order.places, folder=str(held.path)))
     with TemporaryFolder() as folder:
         (folder / ORDER).write_bytes(pickle.dumps(order))
@@ -97,7 +97,7 @@ def _measured(order: BlockOrder, wanted: Callable[[], bool]) -> BlockAnswer:
             def look() -> None:
                 if not wanted():
                     child.abandon()
-                    raise WorkerError("the group is no longer wanted")
+                    raise WorkerError("the measurement of the group was cancelled")
 
             (answer,) = receive_all([child], LONGEST_GROUP_S, GroupMeasured, every_s=LOOK_S, tick=look)
         if answer.error:
@@ -105,7 +105,7 @@ def _measured(order: BlockOrder, wanted: Callable[[], bool]) -> BlockAnswer:
         try:
             return BlockAnswer(archive=packed(files_below(folder / MEASURED), MOST_RETURNED_BYTES))
         except CarryError as excess:
-            return BlockAnswer(error=f"the files of the group cannot be carried back: {excess}")
+            return BlockAnswer(error=f"the group's files cannot be sent back: {excess}")
 
 
 def _environment(folder: Path, study: str) -> dict[str, str | None]:

@@ -155,8 +155,8 @@ class CarriedFolders:
         names = ", ".join(self.places.roots)
         size = qty.amount(len(self.archive), "sentence")
         return (
-            f"carrying {names} ({qty.count(self.files, 'file')}, {size} bytes) to {qty.count(machines, 'machine')}; "
-            "hidden files, virtual environments, results and reports stay here"
+            f"copying {names} ({qty.count(self.files, 'file')}, {size} bytes) to {qty.count(machines, 'machine')}; "
+            "hidden files, virtual environments, results and reports are not copied"
         )
 
 
@@ -184,10 +184,10 @@ def carried(subjects: Mapping[str, Subject], cwd: Path | None = None) -> Carried
         archive = packed(files(), MOST_CARRIED_BYTES)
     except CarryError as error:
         expected = (
-            f"at most {MOST_CARRIED_BYTES // MIB} MiB and {MOST_FILES:,} files to carry to the workers, but "
-            f"{', '.join(inside)} has {error}; start in the folder of the application, or set --app-dir or --cwd"
+            f"at most {MOST_CARRIED_BYTES // MIB} MiB and {MOST_FILES:,} files to copy to the workers, but "
+            f"{', '.join(inside)} has {error}; run grpclab in the application's folder, or set --app-dir or --cwd"
         )
-        raise UsageError(f"invalid folder of the target: expected {expected}") from None
+        raise UsageError(f"invalid target folder: expected {expected}") from None
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
     return CarriedFolders(places=places, archive=archive, files=counted)
@@ -235,13 +235,13 @@ def require_carriable(plan: StudyPlan, subjects: Mapping[str, Subject]) -> None:
         target = subject.target
         _refuse(bool(target.address), "--address", target.address, "blocks on several machines would share one server")
         kind = target.command if target.command and targets.is_registered(target.command) else ""
-        _refuse(bool(kind), "--cmd", kind, "the server of another package is not carried")
-        _refuse(bool(target.python), "--python", target.python, "interpreters are not carried")
-        _refuse(target.security.key is not None, "--key", "", "the key of a client is not sent to other machines")
+        _refuse(bool(kind), "--cmd", kind, "the server of another package is not copied to the workers")
+        _refuse(bool(target.python), "--python", target.python, "interpreters are not copied to the workers")
+        _refuse(target.security.key is not None, "--key", "", "client keys are not sent to other machines")
         for factor in (REVISION, REQUIREMENTS):
-            _refuse(factor in own, factor, own.get(factor, ""), "revisions and packages are not carried")
+            _refuse(factor in own, factor, own.get(factor, ""), "revisions and packages are not copied to the workers")
         replayed = replayed_file(configuration.config.load.arrival)
-        _refuse(bool(replayed), "load.arrival", f"replay:{replayed}", "recordings are not carried")
+        _refuse(bool(replayed), "load.arrival", f"replay:{replayed}", "recordings are not copied to the workers")
 
 
 def _refuse(condition: bool, name: str, value: str, why: str) -> None:

@@ -97,7 +97,7 @@ def _shares(found: Mapping[str, WorkerFacts], cluster: str) -> dict[str, tuple[i
             part = cores[number * len(cores) // len(beside) : (number + 1) * len(cores) // len(beside)]
             allowed = tuple(core for core in part if core in found[address].machine.affinity)
             if not allowed:
-                expected = f"workers on {found[address].machine.host} that may use the same cores, or none of another's"
+                expected = f"workers on {found[address].machine.host} that all use the same cores, or none in common"
                 raise UsageError(invalid("--cluster", cluster, expected))
             shares[address] = allowed
     return shares
@@ -146,7 +146,7 @@ def with_machines(stored: Manifest, machines: Sequence[StoredMachine]) -> Manife
         if different := [key for key in facts_before if facts_before[key] != facts_now.get(key)]:
             key = different[0]
             raise DesignError(
-                f"{one.name} has measured a part of {stored.study}, and is a different machine now (there "
-                f"{key}={facts_before[key]}, here {key}={facts_now.get(key)}): give this study another name (study=...)"
+                f"{one.name} has changed since it measured a part of {stored.study} ({key} was {facts_before[key]} and "
+                f"is now {facts_now.get(key)}): give this study another name (study=...)"
             )
     return replace(stored, machines=tuple(known.values()))

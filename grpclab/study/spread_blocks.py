@@ -107,7 +107,7 @@ class ClusterMachines:
         for address, answer in answers.items():
             if answer:
                 name = self._by_address[address].name
-                raise MeasurementError(f"{name} could not take the folder of the target: {printable(str(answer), 200)}")
+                raise MeasurementError(f"{name} could not store the target's folder: {printable(str(answer), 200)}")
         self._carried = found
 
 
@@ -172,7 +172,9 @@ class _Run:
         before = self._bound.pop(block)
         self._counts[before] -= 1
         aside = self._study.store.folder / "damaged"
-        self._say(f"block {block} is measured anew: {before}, which had begun it, is not there; moved to {aside}")
+        self._say(
+            f"block {block} is measured again, since {before}, which started it, is gone; its trials are now in {aside}"
+        )
 
     def _advance(self, lane: _Lane) -> None:
         """Take what a machine has measured, and give it what comes next."""
@@ -256,9 +258,11 @@ class _Run:
                 for trial, each in folders.items():
                     each.mkdir(exist_ok=True)
                     if (stored := read_json(each / "result.json", inside=folder))["trial"] != trial:
-                        raise CarryError(f"it holds the trial {stored['trial']!r} in place of {trial}")
+                        raise CarryError(f"it contains trial {stored['trial']!r} instead of {trial}")
             except (CarryError, OSError, ValueError, LookupError) as error:
-                return f"what {name} sent back of the group {group.name} is unusable: {printable(str(error), 200)}"
+                return (
+                    f"the files of group {group.name} that {name} sent back are unusable: {printable(str(error), 200)}"
+                )
             return ""
 
         results = self._study.measured(group, unpack, machine=name)
@@ -332,7 +336,7 @@ def _lost(lane: _Lane, beats: Mapping[str, float]) -> str:
     beat, now = beats[lane.address], time.monotonic()
     if beat != lane.beat:
         lane.beat, lane.beat_at = beat, now
-    return f"its worker has not been heard of for {now - lane.beat_at:.0f} s" if now - lane.beat_at > SILENT_S else ""
+    return f"its worker has not responded for {now - lane.beat_at:.0f} s" if now - lane.beat_at > SILENT_S else ""
 
 
 def _machines_of_blocks(study: MeasuredStudy) -> dict[int, str]:

@@ -101,7 +101,7 @@ class Store(TrialFolders):
         if stored.plan.on_machines != manifest.plan.on_machines:
             how = "with" if stored.plan.on_machines else "without"
             other = "give this study another name (study=...)"
-            raise DesignError(f"{self.folder} was started {how} --cluster: go on like that, or {other}")
+            raise DesignError(f"{self.folder} was started {how} --cluster: continue in the same way, or {other}")
         stored, wanted = _to_compare(self._without_secrets(stored), self._without_secrets(manifest))
         different = [key for key in MUST_AGREE if getattr(stored, key) != getattr(wanted, key)]
         if different == ["plan"] and without_digits(stored.plan) == without_digits(wanted.plan):

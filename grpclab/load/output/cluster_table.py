@@ -10,7 +10,7 @@ from grpclab.load.result import LoadResult
 from grpclab.load.run import GENERATOR_BOUND
 from grpclab.text.printable import printable
 
-LOST = "lost; in no other figure"
+LOST = "lost; not counted elsewhere"
 CLUSTER_TITLES = ("calls", "calls/s", "late p99", "busy", "clock offset")
 """The titles of the figures of one process."""
 

@@ -130,7 +130,7 @@ def test_methods_of_the_command_line_take_the_place_of_the_mix_in_the_file(file:
         (["--call", "a.B/C=7"], "invalid --call=a.B/C=7: expected no weight, since there is only one --call"),
         (["--call", "a.B/C=0", "--call", "a.B/D"], "invalid --call=a.B/C=0: expected METHOD or METHOD=WEIGHT"),
         (["--call", "a.B/C=x", "--call", "a.B/D"], "invalid --call=a.B/C=x: expected METHOD or METHOD=WEIGHT"),
-        (["--call", "a.B/C", "--data", "{}", "--data", "{}"], "--data is given 2 times: expected it once"),
+        (["--call", "a.B/C", "--data", "{}", "--data", "{}"], "--data is given 2 times: expected one --data"),
         (
             ["--call", "a.B/C", "--call", "a.B/D", "--call", "a.B/E", "--data", "{}", "--data", "{}"],
             "--data is given 2 times for 3 --call",

@@ -137,7 +137,7 @@ def test_an_application_in_a_folder_is_compared_on_two_machines_that_share_the_b
     assert trials["valid"].all()
     assert sorted(trials.groupby("machine")["block"].nunique()) == [2, 2]
     assert [one.blocks for one in result.judgement.headline.by_machine] == [2, 2]
-    assert any(f"carrying {folder}" in line for line in lines)
+    assert any(f"copying {folder}" in line for line in lines)
     for log in (root / "results/shop/trials").glob("*/server.log"):
         text = log.read_text()
         assert "the till of" in text

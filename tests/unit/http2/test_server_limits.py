@@ -173,7 +173,7 @@ def test_a_malformed_request_is_an_error_of_its_stream(headers: list[tuple[str, 
         (frames.headers(5, b"\xff\xff\xff", end=True), ErrorCode.COMPRESSION_ERROR, "cannot be decoded"),
         (frames.frame(frames.PUSH_PROMISE, 4, 1, b"xxxx"), ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE"),
         (frames.frame(frames.DATA, 0, 1, b"x" * 16_385), ErrorCode.FRAME_SIZE_ERROR, "16,385"),
-        (frames.ping(b"flooding") * (MAX_IDLE_FRAMES + 1), ErrorCode.ENHANCE_YOUR_CALM, "to no purpose"),
+        (frames.ping(b"flooding") * (MAX_IDLE_FRAMES + 1), ErrorCode.ENHANCE_YOUR_CALM, "that advance no call"),
     ],
 )
 def test_what_breaks_the_connection(data: bytes, code: ErrorCode, why: str) -> None:

@@ -62,7 +62,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.analysis.inference.scalability": "pure where its user is not",
     "grpclab.analysis.inference.stability": "statistics with their own sources, apart from what warns by them",
     "grpclab.analysis.limits.rules": "the table of rules, apart from the answer",
-    "grpclab.analysis.study_notices": "what happened around the trials, apart from the statistics of a judgement",
     "grpclab.analysis.offered": "pure where its user is not",
     "grpclab.diagnostics.app": "its user is the entry point",
     "grpclab.diagnostics.guard": "pure, and the one place where it is decided who is answered",

@@ -175,6 +175,21 @@ def test_what_a_measurement_found_is_told_once_with_its_blocks(study: FinishedSt
     )
 
 
+def test_reasons_of_blocks_that_differ_only_in_figures_are_one_reason_with_their_range(study: FinishedStudy) -> None:
+    reasons = {one.block: f"a slice would take {3 + one.block} s" for one in study.groups}
+    measured = tuple(
+        replace(one, interleaved=False, lengths=None, reasons=(reasons[one.block],)) if one.block < 2 else one
+        for one in study.groups
+    )
+    changed = replace(study, groups=measured)
+    expected = "a slice would take 3 to 4 s (in 2 of 6 blocks)"
+    assert {one.reasons for one in together.groups(changed) if one.how != together.ALONE} == {(expected,)}
+    everywhere = tuple(replace(one, interleaved=False, reasons=(reasons[one.block],)) for one in study.groups)
+    line = together.line(replace(study, groups=everywhere))
+    assert line.count("a slice would take") == 1
+    assert "a slice would take 3 to 8 s" in line
+
+
 def test_a_reason_that_plan_and_measurement_give_is_told_once(study: FinishedStudy) -> None:
     reason = "the differences between them are large"
     plan = replace(study.plan, groups=tuple(replace(one, reason=reason) for one in study.plan.groups))
@@ -198,7 +213,7 @@ def test_a_comparison_whose_sides_are_measured_in_turn_says_so_with_its_reason(m
         hub=made.baseline, members=(made.baseline, made.candidate), interleaved=False, reason="a fixed port"
     )
     line = together.line(replace(interleaved(made, groups=(pair,)), slices=pd.DataFrame()))
-    assert line == "0 of 1 group were measured in slices; the rest were measured in sequence or alone (a fixed port)"
+    assert line == "the only group was not measured in slices but in sequence or alone (a fixed port)"
 
 
 def test_the_number_by_which_the_interval_is_narrower_is_told_where_slices_made_it_so(

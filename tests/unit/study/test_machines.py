@@ -88,7 +88,7 @@ def test_the_manifest_lists_machines_that_come_later_and_refuses_one_that_has_ch
         replace(x, cores=StoredCores(server=(0,), generator=(0,), shared=True)),
     ):
         before = replace(x, identity={**x.identity, "kernel": "6"}) if "kernel" in changed.identity else x
-        with pytest.raises(DesignError, match="is a different machine now"):
+        with pytest.raises(DesignError, match="has changed since it measured"):
             with_machines(replace(stored, machines=(before,)), [changed])
 
 
