@@ -51,8 +51,10 @@ def _factor(
 class ServerConfig:
     """The server under test. Every default is grpcio's own."""
 
-    implementation: Literal["sync", "asyncio", "pygrpc", "pygrpc-asyncio", "grpclib"] = _factor(
-        "sync", "grpc.server with threads, grpc.aio, or a server from another library: pygrpc-native or grpclib"
+    implementation: Literal["sync", "asyncio", "pygrpc", "pygrpc-asyncio", "grpclib", "betterproto2", "connectrpc"] = (
+        _factor(
+            "sync", "grpc.server with threads, grpc.aio, or a server from another library (see docs/other-servers.md)"
+        )
     )
     event_loop: Literal["asyncio", "uvloop"] = _factor("asyncio", "event loop of an asyncio server")
     processes: int = _factor(

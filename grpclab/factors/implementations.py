@@ -44,6 +44,7 @@ _PYGRPC = {
     **_lacking("it cannot send grpc-retry-pushback-ms, and the call would hang", "rate_limit_rps", "quota_rps"),
     **_lacking("it has no channelz", "channelz"),
 }
+_INTERCEPTED = ("access_log_share", "tracing_share", "rate_limit_rps", "quota_rps", "interceptors", "metrics", "desk")
 _GRPCLIB = {
     **_lacking("it cannot reload certificates", "tls_reload"),
     **_lacking("it has no such limit", "max_concurrent_streams", "max_concurrent_rpcs", "admission"),
@@ -52,11 +53,16 @@ _GRPCLIB = {
         "its interface does not include keepalive", "keepalive_s", "keepalive_timeout_s", "keepalive_without_calls"
     ),
     **_lacking("it does not compress", "compression", "client.compression"),
-    **_lacking(
-        "it does not accept grpcio's interceptors",
-        *("access_log_share", "tracing_share", "rate_limit_rps", "quota_rps", "interceptors", "metrics", "desk"),
-    ),
+    **_lacking("it does not accept grpcio's interceptors", *_INTERCEPTED),
     **_lacking("its channelz differs from grpcio's", "channelz"),
+}
+_CONNECT = {
+    **_lacking("grpclab does not reload its certificates", "tls_reload"),
+    **_lacking("pyvoy has no such limit", "max_concurrent_streams", "max_concurrent_rpcs", "admission"),
+    **_lacking("pyvoy cannot change HTTP/2 windows", "window_kib", "adaptive_window", "max_frame_kib"),
+    **_lacking("pyvoy cannot change keepalive", "keepalive_s", "keepalive_timeout_s", "keepalive_without_calls"),
+    **_lacking("it does not accept grpcio's interceptors", *_INTERCEPTED),
+    **_lacking("it has no channelz", "channelz"),
 }
 
 IMPLEMENTATIONS: dict[str, Implementation] = {
@@ -84,6 +90,22 @@ IMPLEMENTATIONS: dict[str, Implementation] = {
         package="grpclib",
         extra="grpclib",
         lacks=_GRPCLIB,
+    ),
+    "betterproto2": Implementation(
+        title="betterproto2 on grpclib",
+        hosts_applications=False,
+        module="betterproto2",
+        package="betterproto2",
+        extra="betterproto2",
+        lacks=_GRPCLIB,
+    ),
+    "connectrpc": Implementation(
+        title="connectrpc on pyvoy",
+        hosts_applications=False,
+        module="pyvoy",
+        package="pyvoy",
+        extra="connectrpc",
+        lacks=_CONNECT,
     ),
 }
 """By the levels of the factor."""

@@ -11,9 +11,12 @@ Each line imports only from those above it::
     prometheus       calls counted inside the server, under the names that gRPC's Prometheus libraries share
     instrumentation  the interceptors of a server, and the agent for the diagnostics server
     pygrpc           servers of pygrpc-native, which take grpcio's servicers
+    betterproto2_messages  the greeter's messages as dataclasses of betterproto2
     grpclib_server   the greeter on grpclib, a server of asyncio in pure Python
-    build            one grpcio server out of a :class:`ServerConfig`
     certificates     a server's certificate, read from its files: once, or again whenever they have changed
+    connect_application  the greeter on connectrpc, as Envoy runs it
+    connect_server   an Envoy with that application inside, and its drain
+    build            one grpcio server out of a :class:`ServerConfig`
     tls              certificates for trying TLS: temporary ones, and those that ``grpclab certs`` makes
     process/         a server as a process: how it starts, what it says, how it ends
     target           the target as a user names it: a variant, an application, a command, an address

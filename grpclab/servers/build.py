@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from grpclab.errors import ServerError
 from grpclab.factors.channel_args import server_args
 from grpclab.factors.config import ServerConfig
+from grpclab.factors.implementations import IMPLEMENTATIONS
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.elastic import ElasticThreadPool
 from grpclab.servers.greeter import AsyncGreeter, CallCount, SyncGreeter
@@ -91,12 +92,35 @@ def _pygrpc(config: ServerConfig) -> Any:
     return pygrpc
 
 
-def _grpclib(config: ServerConfig) -> Any:
+async def _of_another_library(
+    config: ServerConfig, address: str, *, count: CallCount, seed: int, hold: int, credentials: Any
+) -> tuple[Any, Any, int]:
+    """What :func:`async_server` returns, of a library on which the greeter has a form of its own.
+
+    Raises MissingDependencyError without the library.
+    """
+    one = IMPLEMENTATIONS[config.implementation]
+    reflected = service_names(config) if config.reflection else ()
     try:
+        if config.implementation == "connectrpc":
+            from grpclab.servers import connect_server
+
+            return await connect_server.bound(
+                config,
+                address,
+                count,
+                seed=seed,
+                hold=hold,
+                folder=credentials,
+                reflected=reflected,
+            )
         from grpclab.servers import grpclib_server
+
+        return await grpclib_server.bound(
+            config, address, count, seed=seed, hold=hold, context=credentials, reflected=reflected
+        )
     except ImportError:
-        raise needs(f"server.implementation={config.implementation}", "grpclib", "grpclib") from None
-    return grpclib_server
+        raise needs(f"server.implementation={config.implementation}", one.package, one.extra) from None
 
 
 def sync_server(
@@ -133,13 +157,8 @@ async def async_server(
 
     Of another library, server and health servicer have the same methods, as far as they are used here.
     """
-    if config.implementation == "grpclib":
-        greeter = AsyncGreeter(config, count, seed=seed, hold=hold)
-        reflected = service_names(config) if config.reflection else ()
-        bound: tuple[Any, Any, int] = await _grpclib(config).bound(
-            config, address, greeter, count, context=credentials, reflected=reflected
-        )
-        return bound
+    if not IMPLEMENTATIONS[config.implementation].hosts_applications:
+        return await _of_another_library(config, address, count=count, seed=seed, hold=hold, credentials=credentials)
     server = _bare_async_server(config)
     status = health.aio.HealthServicer()
     for name in ("", SERVICE):

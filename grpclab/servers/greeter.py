@@ -53,15 +53,15 @@ def burn_cpu(work_us: float) -> None:
 class _Replies:
     """The replies: a greeting, or `response_bytes` of text."""
 
-    def __init__(self, config: ServerConfig) -> None:
-        self.config = config
+    def __init__(self, config: ServerConfig, response: Any) -> None:
+        self.config, self._response = config, response
         filler = "x" * config.response_bytes
-        self._fixed = greet_pb2.HelloResponse(message=filler) if config.response_bytes else None
+        self._fixed = response(message=filler) if config.response_bytes else None
 
     def reply(self, request: Any) -> Any:
         if self.config.handler_work_us:
             burn_cpu(self.config.handler_work_us)
-        return self._fixed or greet_pb2.HelloResponse(message=f"Hello {request.name}!")
+        return self._fixed or self._response(message=f"Hello {request.name}!")
 
 
 class _Waits:
@@ -83,7 +83,7 @@ class SyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
     """For ``grpc.server``. With `hold` above 1, every call waits inside until that many are in."""
 
     def __init__(self, config: ServerConfig, count: CallCount, *, seed: int = 1, hold: int = 0) -> None:
-        self._replies = _Replies(config)
+        self._replies = _Replies(config, greet_pb2.HelloResponse)
         self._waits = _Waits(config, seed)
         self._count = count
         self._hold = hold
@@ -124,10 +124,18 @@ class SyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
 
 
 class AsyncGreeter(greet_pb2_grpc.GreeterServiceServicer):
-    """For ``grpc.aio.server``; otherwise the same."""
+    """For ``grpc.aio.server``; otherwise the same. `response` is the class of its answers."""
 
-    def __init__(self, config: ServerConfig, count: CallCount, *, seed: int = 1, hold: int = 0) -> None:
-        self._replies = _Replies(config)
+    def __init__(
+        self,
+        config: ServerConfig,
+        count: CallCount,
+        *,
+        seed: int = 1,
+        hold: int = 0,
+        response: Any = greet_pb2.HelloResponse,
+    ) -> None:
+        self._replies = _Replies(config, response)
         self._waits = _Waits(config, seed)
         self._count = count
         self._hold = hold

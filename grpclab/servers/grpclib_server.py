@@ -46,9 +46,16 @@ class _AdaptedContext:
 class AdaptedServices:
     """Servicers for grpc.aio as grpclib calls them. New calls are refused while it is `draining`."""
 
-    def __init__(self, greeter: AsyncGreeter, states: health.aio.HealthServicer, *, reflected: Sequence[str]) -> None:
+    def __init__(
+        self,
+        greeter: AsyncGreeter,
+        states: health.aio.HealthServicer,
+        *,
+        hello: tuple[Any, Any],
+        reflected: Sequence[str],
+    ) -> None:
         self.draining = False
-        kinds, hello = grpclib.const.Cardinality, (greet_pb2.HelloRequest, greet_pb2.HelloResponse)
+        kinds = grpclib.const.Cardinality
         asked = (health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse)
         self._handlers = {
             f"/{SERVICE}/SayHello": (self._one(greeter.SayHello), kinds.UNARY_UNARY, *hello),
@@ -137,9 +144,10 @@ class GrpclibServer:
 async def bound(
     config: ServerConfig,
     address: str,
-    greeter: AsyncGreeter,
     count: CallCount,
     *,
+    seed: int,
+    hold: int,
     context: ssl.SSLContext | None,
     reflected: Sequence[str],
 ) -> tuple[GrpclibServer, health.aio.HealthServicer, int]:
@@ -150,11 +158,22 @@ async def bound(
     states = health.aio.HealthServicer()
     for name in ("", SERVICE):
         await states.set(name, health_pb2.HealthCheckResponse.SERVING)
-    services = AdaptedServices(greeter, states, reflected=reflected)
+    hello = _messages(config)
+    greeter = AsyncGreeter(config, count, seed=seed, hold=hold, response=hello[1])
+    services = AdaptedServices(greeter, states, hello=hello, reflected=reflected)
     server = grpclib.server.Server([services])
     listener = _listener(address, shared=config.processes != 1)
     made = GrpclibServer(server, services, count=count, listener=listener, context=context)
     return made, states, int(listener.getsockname()[1])
+
+
+def _messages(config: ServerConfig) -> tuple[Any, Any]:
+    """The classes of the greeter's requests and answers. Raises ImportError without betterproto2."""
+    if config.implementation == "betterproto2":
+        from grpclab.servers.betterproto2_messages import HelloRequest, HelloResponse
+
+        return HelloRequest, HelloResponse
+    return greet_pb2.HelloRequest, greet_pb2.HelloResponse
 
 
 def _listener(address: str, *, shared: bool) -> socket.socket:

@@ -197,8 +197,8 @@ def compare(
       are adjusted to it. ``auto`` is 75 s, or no limit if `blocks` is set; None means no limit.
     - `exclusive`: measure one side after the other, for servers that cannot run at the same time.
     - `cluster`: the machines that measure the blocks, each block on one of them: the address of a Dask scheduler,
-      ``local:N`` for N workers on this machine, or a ``distributed.Client``. Needs the extra `cluster`. An application
-      or a command is carried to them by its folder.
+      ``local:N`` for N workers on this machine, or a ``distributed.Client``. Needs the extra `cluster`. grpclab
+      copies an application or a command to them with its folder.
     - `min_effect`: the smallest effect of interest, as a share.
     - `allow_remote`: send load to other machines (:func:`grpclab.Address`), within the limits `max_rate_rps`,
       `max_calls` and `max_time_s`. Both sides, the pilot and all blocks share these limits. A line on standard error

@@ -35,7 +35,9 @@ def with_rate(parameters: StudyParameters, folder: Path, *, measure: bool = True
     if stored := Store(folder).manifest():
         return replace(parameters, rate=str(stored.parameters.get("rate", AUTO)))
     if not measure:
-        raise DesignError(invalid("rate", AUTO, "calls/s, or none, with --cluster: this machine is not measured"))
+        raise DesignError(
+            invalid("rate", AUTO, "calls/s, or none, with --cluster, which does not measure this machine")
+        )
     rates = [_rate_of(config, folder.name, design.rate_share) for config in design.rates_of(parameters)]
     return replace(parameters, rate=",".join(rates))
 

@@ -30,7 +30,7 @@ from grpclab.factors.implementations import check_hosting, check_lacking
 from grpclab.factors.levels import Level, format_level
 from grpclab.servers import elastic
 from grpclab.servers.hosting import host
-from grpclab.servers.process.collector import collected
+from grpclab.servers.process.collector import collected, scratch
 from grpclab.servers.process.health import health_status
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
 from grpclab.servers.process.program import ServerProgram
@@ -267,7 +267,8 @@ def launch_application(
     """
     with contextlib.ExitStack() as stack:
         folder, security = issued(stack, config)
-        changes = {SEED_VARIABLE: str(seed), **counters(stack, config)}
+        own = scratch(config, stack.enter_context(TemporaryFolder()))
+        changes = {SEED_VARIABLE: str(seed), **own, **counters(stack, config)}
         order = application_order(
             app,
             config,

@@ -14,6 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpclab.errors import ServerError, UsageError, WorkerError
 from grpclab.factors.config import ServerConfig
 from grpclab.servers.hosting.application import END_TIMEOUT_S, application_order, counters, host_words, issued
+from grpclab.servers.process.collector import scratch
 from grpclab.servers.process.exposure import ListenAddress
 from grpclab.servers.process.server_messages import (
     ApplicationEnded,
@@ -25,6 +26,7 @@ from grpclab.servers.process.serving import address, require_free_port, stop_sig
 from grpclab.servers.process.sidecar import DiagnosticsAddress, about_diagnostics, beside
 from grpclab.servers.target import Target
 from grpclab.system.subprocesses import Child, describe_exit
+from grpclab.system.temporary import TemporaryFolder
 
 LOOK_EVERY_S = 0.2
 
@@ -66,7 +68,8 @@ def serve_application(
             drain_delay_s=drain_delay_s,
         )
         counting = counters(stack, config)
-        child = stack.enter_context(Child(words, name="the application", env={**env, **counting}))
+        own = scratch(config, stack.enter_context(TemporaryFolder()))
+        child = stack.enter_context(Child(words, name="the application", env={**own, **env, **counting}))
         listening = _started(child, order, target.start_timeout_s)
         if diagnostics is not None:
             counted = "".join(counting.values())

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from grpclab.errors import ServerError, WorkerError
@@ -22,6 +23,20 @@ from grpclab.system.subprocesses import START_TIMEOUT_S, Child, die_with_parent,
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 """The variable by which OpenTelemetry's exporter finds its collector."""
 MODULE = "grpclab.servers.process.collector"
+
+
+LONGEST_FOLDER = 60
+"""The path of a Unix socket has 107 bytes at most, and this one is in a folder within."""
+
+
+def scratch(config: ServerConfig, folder: Path) -> dict[str, str]:
+    """The variable by which pygrpc-native keeps the socket to the server behind it in our `folder`.
+
+    Where it is killed, it leaves that socket behind. Empty for other servers, and where the path would be too long.
+    """
+    if not config.implementation.startswith("pygrpc") or len(os.fsencode(folder)) > LONGEST_FOLDER:
+        return {}
+    return {"TMPDIR": str(folder)}
 
 
 @contextlib.contextmanager

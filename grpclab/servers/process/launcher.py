@@ -24,7 +24,7 @@ import psutil
 
 from grpclab.errors import ServerError, UsageError, WorkerError, invalid
 from grpclab.factors.config import ServerConfig, TrialConfig
-from grpclab.servers.process.collector import collected
+from grpclab.servers.process.collector import collected, scratch
 from grpclab.servers.process.filling import SOCKET, placeholders
 from grpclab.servers.process.health import check_health
 from grpclab.servers.process.program import ServerProgram, identity_of
@@ -218,7 +218,7 @@ def launch(
                 spec,
                 cpus=cpus,
                 log_path=log_path,
-                env=stack.enter_context(collected(config, env, cpus)),
+                env={**scratch(config, folder), **stack.enter_context(collected(config, env, cpus))},
                 security=security,
             )
         )

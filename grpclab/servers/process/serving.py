@@ -143,8 +143,10 @@ def credentials(spec: ServeSpec) -> Any:
     from grpclab.servers import tls
 
     config = spec.config
-    if config.implementation == "grpclib":
+    if config.implementation in ("grpclib", "betterproto2"):
         return tls.ssl_context(Path(spec.certs or spec.folder), mutual=config.mutual_tls)
+    if config.implementation == "connectrpc":
+        return Path(spec.certs or spec.folder)
     return tls.server_credentials(Path(spec.certs or spec.folder), mutual=config.mutual_tls, reload=config.tls_reload)
 
 
@@ -224,7 +226,7 @@ async def _serve_async(spec: ServeSpec, announce: Announce, at_once: AtOnce) -> 
     )
     await server.start()
     freeze_start_up()
-    announce(ServerListening(port=port, pids=(os.getpid(),)))
+    announce(ServerListening(port=port, pids=getattr(server, "pids", (os.getpid(),))))  # another process may serve
     await stop.wait()
     for number in stop_signals():
         loop.add_signal_handler(number, at_once, number)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,27 @@ def test_a_server_with_servicers_of_its_own_takes_no_application(name: str, tmp_
         launch_application("greeting_app:register", config(name), app_dir=str(tmp_path)),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", HOSTING)
+@pytest.mark.parametrize("hosted", [False, True])
+def test_a_killed_server_leaves_nothing_in_the_temporary_folder(
+    name: str, hosted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = config(name)
+    with tempfile.TemporaryDirectory(prefix="left-") as short:  # that of a test is too long for a Unix socket
+        monkeypatch.setenv("TMPDIR", short)
+        start = starter(f"{name} {'application' if hosted else 'greeter'}", tmp_path)
+        with start() as server:
+            with channel_to(server.target) as channel:
+                names = ProtoReflectionDescriptorDatabase(channel).get_services()  # by grpcio, behind a socket
+            assert "greet.GreeterService" in names
+            assert list(Path(short).rglob("fallback.sock"))
+            for pid in server.pids:
+                os.kill(pid, signal.SIGKILL)
+            server.child.popen.wait(60)
+        assert levels.implementation == name
+        assert list(Path(short).rglob("fallback.sock")) == []
 
 
 # ---- applications ----------------------------------------------------------------------------------------------------

@@ -92,7 +92,8 @@ def test_the_readmes_one_line_installs_all_that_it_shows() -> None:
     assert "pip install -e '.[all]'" in text
     assert "pip install -e '.[lab]'" not in text
     assert set(optional) - {"all", "dev", "docs"} == {
-        *("check", "cluster", "desk", "grpclib", "lab", "menu", "pygrpc", "study", "tls", "tracing")
+        *("betterproto2", "check", "cluster", "connectrpc", "desk", "grpclib", "lab", "menu", "pygrpc", "study", "tls"),
+        "tracing",
     }
     assert optional["all"][0] == "grpclab[check,cluster,desk,lab,menu,tls,tracing]", "lab has study in it"
     assert any(word.startswith("grpcio-tools") for word in optional["all"])
