@@ -154,7 +154,7 @@ def remote_group(title: str) -> OptionGroup:
         ),
         Flag("--max-rate", metavar="N", help="maximum calls per second, including warm-up and retries"),
         Flag("--max-calls", metavar="N", help="maximum number of calls, including warm-up and retries"),
-        Flag("--max-time", metavar="TIME", help="maximum time for sending calls and waiting for answers"),
+        Flag("--max-time", metavar="TIME", help="maximum time for sending calls and waiting for responses"),
     ]
     return OptionGroup(
         title=title, note=("Without these options, grpclab sends load only to this machine."), members=members

@@ -81,7 +81,7 @@ def headline(study: FinishedStudy) -> FigureBlock | None:
     texts = [f"{row.title}: {words.estimate(row.comparison)}, {row.comparison.verdict}" for row in rows]
     less = " Lower is better." if lower_is_faster(study.metric_of_headline) else ""
     return figure_block(
-        title=f"The ratio in {metric}, block by block",
+        title=f"Ratio of {metric}, block by block",
         draw=draw,
         wide_height_in=0.75 + 0.52 * len(rows),
         narrow_height_in=0.75 + 0.68 * len(rows),  # the ratio stands below the title

@@ -38,8 +38,8 @@ class LimitsFound(Composed):
         own = ", and a factor of your own only if another level is faster" if self.own else ""
         text = (
             "The table names the resource that limited each configuration, according to the first rule that matches "
-            "the measurements. A window or a stream limit is named only if a configuration with a larger value, but "
-            f"otherwise equal, is faster{own}."
+            "the measurements. A window or a stream limit is named only if an otherwise identical configuration with a "
+            f"larger value is faster{own}."
         )
         return [Paragraph(text=text), self.table]
 
