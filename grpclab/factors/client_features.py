@@ -50,6 +50,7 @@ def idle_features(config: TrialConfig) -> dict[str, str]:
     if config.load.engine == "wire":
         reasons["client.retries"] = "the wire engine does not retry by status; set engine=grpcio"
         reasons["client.load_balancing"] = "a connection of the wire engine leads to one server; set engine=grpcio"
+        reasons["client.tracing_share"] = "the wire engine does not trace calls; set engine=grpcio"
         reasons["client.circuit_breaker"] = "the wire engine has no circuit breaker; set engine=grpcio"
     if "client.load_balancing" in reasons or config.client.load_balancing == "pick_first":
         reasons["client.health_checks"] = (

@@ -248,6 +248,12 @@ class ClientConfig:
     breaker_statuses: str = _factor(
         "UNAVAILABLE", "statuses that the circuit breaker counts as failures; needs circuit_breaker", statuses=True
     )
+    tracing_share: float | None = _factor(
+        None,
+        "share of calls that the client traces with OpenTelemetry; none means no tracing; needs engine grpcio",
+        minimum=0,
+        maximum=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

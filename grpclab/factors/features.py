@@ -30,6 +30,8 @@ class Feature:
     """Whether it acts on each call, rather than on connections or by itself."""
     later: bool = False
     """Whether it puts work off, so that a server is still busy when its calls have ended."""
+    spare: bool = False
+    """Whether it is measured only if there is time for it."""
     library: str = ""
     """The module that it needs, and that only the `extra` installs; "" for none."""
     extra: str = ""
@@ -100,6 +102,22 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(name="interceptors", title="5 empty interceptors", on={"server.interceptors": 5}, in_production=False),
     Feature(
+        name="interceptor",
+        title="1 empty interceptor",
+        on={"server.interceptors": 1},
+        in_production=False,
+        spare=True,
+    ),
+    Feature(
+        name="tracing-none",
+        title="tracing of no calls",
+        on={"server.tracing_share": 0.0},
+        in_production=False,
+        spare=True,
+        library=OPENTELEMETRY,
+        extra="tracing",
+    ),
+    Feature(
         name="tracing",
         title="tracing of 1% of the calls",
         on={"server.tracing_share": 0.01},
@@ -147,6 +165,24 @@ FEATURES: tuple[Feature, ...] = (
         on={"client.circuit_breaker": 5},
         of_client=True,
         in_production=False,
+    ),
+    *(
+        Feature(
+            name=f"client-{name}",
+            title=title,
+            on={"client.tracing_share": share},
+            of_client=True,
+            later=True,
+            in_production=False,
+            spare=True,
+            library=OPENTELEMETRY,
+            extra="tracing",
+        )
+        for name, title, share in (
+            ("tracing-none", "client tracing of no calls", 0.0),
+            ("tracing", "client tracing of 1% of the calls", 0.01),
+            ("tracing-all", "client tracing of every call", 1.0),
+        )
     ),
 )
 """Those of `production` first."""

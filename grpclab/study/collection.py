@@ -43,6 +43,7 @@ LATER_FACTORS = (
     *("server.tracing_share", "server.channelz", "server.tls_reload"),
     *("server.quota_rps", "server.quota_burst", "server.quota_key", "server.admission"),
     *("client.retries", "client.retry_statuses", "client.load_balancing", "client.circuit_breaker"),
+    "client.tracing_share",
     *("client.health_checks", "client.breaker_open_s", "client.breaker_statuses"),
     *("load.stream_messages", "load.stream_interval_s", "load.stream_duration_s", "load.stream_end"),
     *("load.stream_ping_pong", "load.stream_dynamic"),

@@ -30,7 +30,7 @@ from grpclab.study.designs.grouping import group_s
 from grpclab.study.documents import write_json
 from grpclab.study.manifests import link_check, manifest_for, manifest_of_file
 from grpclab.study.measured_study import BlockMachines, MeasuredStudy
-from grpclab.study.parameters import StudyParameters
+from grpclab.study.parameters import AUTO, NO_BUDGET, StudyParameters
 from grpclab.study.rates import rate_of_file, with_rate
 from grpclab.study.remaining import Remaining
 from grpclab.study.store import Store
@@ -76,7 +76,8 @@ class Study(MeasuredStudy):
         after the other. With `machines`, those of a cluster measure its blocks. Raises DesignError.
         """
         root = root or project_root()
-        own = file_design.read(path, leave, exclusive=exclusive)
+        budget = AUTO if own_budget else NO_BUDGET if budget_s is None else f"{budget_s:g}"
+        own = file_design.read(path, leave, exclusive=exclusive, budget=budget)
         if machines is not None:
             require_carriable(own.plan, own.subjects)
         budget_s = own.budget_s if own_budget else budget_s

@@ -14,9 +14,11 @@ from typing import TypeVar
 
 from grpclab.errors import MeasurementError
 from grpclab.factors.config import TrialConfig
+from grpclab.factors.own import OwnLevels
 from grpclab.link.emulation import RunningLink, running_link
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.generator import Generator
+from grpclab.servers.process.collector import ENDPOINT, collected
 from grpclab.servers.process.launcher import RunningServer
 from grpclab.study.request_files import Files, change_during_study
 from grpclab.study.target import Subject
@@ -77,9 +79,11 @@ def set_up(
     MeasurementError, for another content of its data file than in `data_files` too, or UsageError if `subject` has no
     such call.
     """
-    env = identity.environment
     link = None
     with contextlib.ExitStack() as stack:
+        own = {ENDPOINT: OwnLevels(config.own).section("env").get(ENDPOINT)}
+        changes = stack.enter_context(collected(config.client, {**own, **identity.environment}, cores.server))
+        env = {name: value for name, value in changes.items() if value is not None}
         # The workers load what they need while the server starts, on other cores.
         generator = Generator(
             config, "", cpus=cores.generator, env=env, seed=identity.block, residence=subject.residence

@@ -78,13 +78,19 @@ def open_channel(target: str, *, security: Security = PLAINTEXT, options: Option
     return grpc.secure_channel(route.dialled, route.credentials, options=whole)
 
 
-def open_aio_channel(target: str, *, route: ChannelRoute | None = None, options: Options = ()) -> grpc.aio.Channel:
+def open_aio_channel(
+    target: str,
+    *,
+    route: ChannelRoute | None = None,
+    options: Options = (),
+    interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+) -> grpc.aio.Channel:
     """Open a channel for asyncio; `route` is the way to the target, where it is known already."""
     route = route or ChannelRoute.to(target)
     whole = [*options, *OPTIONS, *route.options]
     if route.credentials is None:
-        return grpc.aio.insecure_channel(route.dialled, options=whole)
-    return grpc.aio.secure_channel(route.dialled, route.credentials, options=whole)
+        return grpc.aio.insecure_channel(route.dialled, options=whole, interceptors=interceptors)
+    return grpc.aio.secure_channel(route.dialled, route.credentials, options=whole, interceptors=interceptors)
 
 
 def _system_roots() -> bytes | None:

@@ -179,7 +179,12 @@ def production_study(*, name: str = "production", blocks: int = 6, implementatio
     """The design ``production`` as it is: an access log of every call takes 30% of the throughput, all others none."""
     maker = StudyMaker(blocks=blocks, engine="wire", noise=0.003)
     parameters = StudyParameters(
-        design="production", blocks=blocks, implementation=implementation, profile=False, rate="1500"
+        design="production",
+        blocks=blocks,
+        implementation=implementation,
+        profile=False,
+        rate="1500",
+        budget="none",
     )
     plan = plans.document(production_design.plan(parameters))
     for row in plan["configurations"]:

@@ -32,7 +32,7 @@ from grpclab.load.core.traffic import (
 from grpclab.load.engines.backoff import Backoff
 from grpclab.load.engines.circuit_breaker import CircuitBreaker
 from grpclab.load.engines.engine import Counters
-from grpclab.load.engines.grpcio_calls import CallMaker, Next
+from grpclab.load.engines.grpcio_calls import CallMaker, Next, send_spans, tracing
 from grpclab.load.engines.loops import CallFunction, Clock, ClosedLoop, OpenLoop
 from grpclab.load.peer_probe import channel_settings
 from grpclab.load.reachability import connected, look
@@ -84,6 +84,8 @@ class GrpcioEngine:
         self._clock = clock
         client = config.client
         self._options = client_args(client)
+        self._tracing = client.tracing_share is not None
+        self._interceptors = tracing(client.tracing_share)
         failures, open_s = client.circuit_breaker, client.breaker_open_s
         self._breaker = None if failures is None else CircuitBreaker(failures, open_s)
         self._broken = {STATUS_NAMES.index(name) for name in statuses_of(client.breaker_statuses)}
@@ -155,7 +157,7 @@ class GrpcioEngine:
         )
 
     def _channel(self) -> grpc.aio.Channel:
-        return open_aio_channel(self._target, route=self._route, options=self._options)
+        return open_aio_channel(self._target, route=self._route, options=self._options, interceptors=self._interceptors)
 
     async def _watch(self, channel: grpc.aio.Channel, line: _Line) -> None:
         """Signal the calls of a kept channel when it is up, and count the time in which none is."""
@@ -218,7 +220,7 @@ class GrpcioEngine:
             await loop.run()
         finally:
             self._idle()
-        self._window_over()
+        await self._window_over()
 
     async def run_open(
         self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
@@ -245,9 +247,11 @@ class GrpcioEngine:
             await loop.run()
         finally:
             self._idle()
-        self._window_over()
+        await self._window_over()
 
-    def _window_over(self) -> None:
+    async def _window_over(self) -> None:
+        if self._tracing:
+            await send_spans()
         self._note_outage()
         if self._channels:
             self._read_channelz()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import grpc.aio
@@ -27,6 +28,7 @@ from grpclab.load.engines.grpcio_messages import (
 from grpclab.load.engines.grpcio_streams import GrpcioStream
 from grpclab.load.engines.loops import Clock
 from grpclab.status import ENDED_BY_CLIENT, WRONG_ANSWER, succeeded
+from grpclab.system.optional import needs
 
 
 class Next(NamedTuple):
@@ -37,6 +39,24 @@ class Next(NamedTuple):
     request: Any
     metadata: Metadata | None
     answer: int | None
+
+
+def tracing(share: float | None) -> Sequence[grpc.aio.ClientInterceptor]:
+    """The interceptors that trace a share of the calls; none without a share. Raises MissingDependencyError."""
+    if share is None:
+        return ()
+    try:
+        from grpclab.servers.tracing import client_interceptors
+    except ImportError:
+        raise needs("client.tracing_share", "opentelemetry-instrumentation-grpc", "tracing") from None
+    return client_interceptors(share)
+
+
+async def send_spans() -> None:
+    """Send the spans that have not been sent: what that costs belongs to the window whose calls they are of."""
+    from grpclab.servers.tracing import flush
+
+    await asyncio.to_thread(flush)
 
 
 class CallMaker:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grpclab.errors import ServerError, WorkerError
-from grpclab.factors.config import ServerConfig
+from grpclab.factors.config import ClientConfig, ServerConfig
 from grpclab.servers.process.server_messages import ServerListening
 from grpclab.system.optional import needs
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, die_with_parent, say
@@ -41,9 +41,10 @@ def scratch(config: ServerConfig, folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def collected(
-    config: ServerConfig, env: Mapping[str, str | None] | None, cpus: Collection[int] | None
+    config: ServerConfig | ClientConfig, env: Mapping[str, str | None] | None, cpus: Collection[int] | None
 ) -> Iterator[dict[str, str | None]]:
-    """The changes of a server's environment `env` with which its spans, if it sends any, find a collector.
+    """The changes of the environment `env` of a server or a client with which its spans, if it sends any, find a
+    collector.
 
     That is the stand-in, which runs until the block is left on other cores than `cpus`, those of the server, unless
     `env` names one. Raises MissingDependencyError without OpenTelemetry, ServerError where it cannot be started.
@@ -55,7 +56,7 @@ def collected(
     try:
         import opentelemetry.proto.collector  # noqa: F401
     except ImportError:
-        raise needs("server.tracing_share", "opentelemetry-exporter-otlp-proto-grpc", "tracing") from None
+        raise needs("tracing_share", "opentelemetry-exporter-otlp-proto-grpc", "tracing") from None
     own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     with Child(MODULE, name="the stand-in collector", cpus=own - set(cpus or ())) as child:
         try:

@@ -31,7 +31,7 @@ from grpclab.study.designs.file_tables import ScenarioTable
 from grpclab.study.designs.file_targets import Workload, placed_beside, seen_from, target_of, workload_of
 from grpclab.study.designs.grouping import EXCLUSIVE, grouped
 from grpclab.study.designs.study_file import StudyFile, study_file
-from grpclab.study.parameters import AUTO
+from grpclab.study.parameters import AUTO, NO_BUDGET
 from grpclab.study.target import Subject
 from grpclab.system.inputs import read_text
 
@@ -66,8 +66,11 @@ class FileDesign:
     """The same with open loops at a rate, if that is half the throughput of the headline's baseline."""
 
 
-def read(path: Path, leave: RemoteLeave | None = None, *, exclusive: bool = False) -> FileDesign:
-    """The design in a file; `leave` to load a server on another machine. `exclusive` as the key under ``[target]``.
+def read(
+    path: Path, leave: RemoteLeave | None = None, *, exclusive: bool = False, budget: str = NO_BUDGET
+) -> FileDesign:
+    """The design in a file; `leave` to load a server on another machine. `exclusive` as the key under ``[target]``,
+    `budget` as a study's parameter.
 
     Raises DesignError, one line that names the file and the key.
     """
@@ -78,7 +81,7 @@ def read(path: Path, leave: RemoteLeave | None = None, *, exclusive: bool = Fals
     except UsageError as error:
         raise DesignError(str(error)) from None
     try:
-        return design(content, Path(path).parent, leave, exclusive=exclusive)
+        return design(content, Path(path).parent, leave, exclusive=exclusive, budget=budget)
     except UsageError as error:
         raise DesignError(f"{path}: {error}") from None
 
@@ -89,6 +92,7 @@ def design(
     leave: RemoteLeave | None = None,
     *,
     exclusive: bool = False,
+    budget: str = NO_BUDGET,
 ) -> FileDesign:
     """The design that the values of a file describe; another package plans a study with it, too.
 
@@ -103,7 +107,7 @@ def design(
         called = file.call[0] if isinstance(file.call, tuple) else file.call
         target = leave.granted(target, called.method if called else "")
     if file.design:
-        return _of_production(file, target, folder, exclusive=exclusive)
+        return _of_production(file, target, folder, exclusive=exclusive, budget=budget)
     workloads = [workload_of(file, target, one, folder) for one in file.scenario or (ScenarioTable(name=SCENARIO),)]
     for one in workloads:
         _refuse_idle(file, one)
@@ -168,10 +172,14 @@ def design(
     )
 
 
-def _of_production(file: StudyFile, target: Target, folder: Path, *, exclusive: bool) -> FileDesign:
+def _of_production(file: StudyFile, target: Target, folder: Path, *, exclusive: bool, budget: str) -> FileDesign:
     """The design ``production`` on an application. Raises UsageError."""
-    found = file_production.planned(file, target, folder, exclusive=exclusive)
+    found = file_production.planned(file, target, folder, exclusive=exclusive, budget=budget)
     rate = found.parameters.rate
+
+    def at(rate: str) -> FileDesign:
+        return _of_production(replace(file, rate=rate), target, folder, exclusive=exclusive, budget=budget)
+
     return FileDesign(
         question=file.question or production_design.QUESTION,
         seed=file.seed,
@@ -182,9 +190,7 @@ def _of_production(file: StudyFile, target: Target, folder: Path, *, exclusive: 
         options=("--exclusive",) if exclusive else (),
         budget_s=found.parameters.budget_s,
         rate=rate,
-        at_rate=(lambda rate: _of_production(replace(file, rate=rate), target, folder, exclusive=exclusive))
-        if rate == AUTO
-        else None,
+        at_rate=at if rate == AUTO else None,
     )
 
 

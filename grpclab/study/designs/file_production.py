@@ -40,8 +40,8 @@ class Planned:
     subject: Subject
 
 
-def planned(file: StudyFile, target: Target, folder: Path, *, exclusive: bool) -> Planned:
-    """The plan that a file with this design asks for. Raises UsageError."""
+def planned(file: StudyFile, target: Target, folder: Path, *, exclusive: bool, budget: str) -> Planned:
+    """The plan that a file with this design asks for, for a `budget` as a parameter has it. Raises UsageError."""
     _refuse_own_levels(file)
     levels = dict(file.set)
     parameters = StudyParameters(
@@ -51,6 +51,7 @@ def planned(file: StudyFile, target: Target, folder: Path, *, exclusive: bool) -
         profile=file.profile,
         implementation=str(levels.pop(IMPLEMENTATION, SYNC)),
         rate=file.rate,
+        budget=budget,
     )
     subject = subject_of(target, file.call, folder, file.set, TrialConfig().replace(file.set))
     assert subject is not None  # it has an application

@@ -8,7 +8,7 @@ each call. The engine is `wire`, which leaves the limit to the server. A feature
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from grpclab import quantities as qty
@@ -41,6 +41,8 @@ STEADY_SHARE = 0.5
 MOST_IN_FLIGHT = 1_000
 """In the open loops, in which few calls are in flight unless a server stalls."""
 PROFILED_BLOCKS = 1
+SPARE_BUDGET_S = 900.0
+"""The least budget for each implementation with which the features that can be spared are measured."""
 OF_THE_HEADLINE = ("latency_p50_s", LATENCY, "server_cpu_per_call_s")
 ON_A_LOOP: dict[str, Level] = {
     "server.implementation": ASYNCIO,
@@ -85,7 +87,10 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = (), applicat
         for metric in OF_THE_HEADLINE:
             planned.compare(f"{whole_title}, {other.implementation}", scenario, *sides, metric=metric)
         planned.compare(f"{whole_title}, {other.implementation}", scenario, *sides)
-    at_hand = [feature for feature in FEATURES if feature.library not in missing]
+    spared = [
+        feature for feature in FEATURES if feature.spare and feature not in left_out and not _has_time(parameters)
+    ]
+    at_hand = [feature for feature in FEATURES if feature not in left_out and feature not in spared]
     measured = [(feature, services.with_and_without(feature)) for feature in at_hand]
     for other in others:
         measured += [(feature, other.with_and_without(feature)) for feature in at_hand if not feature.of_client]
@@ -101,7 +106,10 @@ def plan(parameters: StudyParameters, *, missing: Collection[str] = (), applicat
         ),
         aa=comparison("optimized against itself (A/A)", scenario, optimized, again),
         features=tuple(one for _, one in measured),
-        left_out=tuple(f"not measured: {_lack(one, application)}" for one in left_out),
+        left_out=(
+            *(f"not measured: {_lack(one, application)}" for one in left_out),
+            *([f"not measured: {_too_long(spared, parameters)}"] if spared else []),
+        ),
         profiled=(optimized, production) if parameters.profile else (),
         profiled_blocks=PROFILED_BLOCKS,
     )
@@ -116,6 +124,23 @@ def _lack(feature: Feature, application: Hosted | None) -> str:
     if application is not None and application.python:
         return f"{feature.title} needs {feature.library}, which {application.python} does not have"
     return str(needs(feature.title, feature.library, feature.extra))
+
+
+def _has_time(parameters: StudyParameters) -> bool:
+    """Whether there is time for the features that can be spared."""
+    budget_s = parameters.budget_s
+    return budget_s is None or budget_s >= SPARE_BUDGET_S * len(parameters.implementations)
+
+
+def _too_long(spared: Iterable[Feature], parameters: StudyParameters) -> str:
+    """The reason why features are spared."""
+    needed = qty.rough_duration(SPARE_BUDGET_S * len(parameters.implementations))
+    return f"{_listed(one.title for one in spared)}, which need --budget {needed.replace(' min', 'm')}"
+
+
+def _listed(titles: Iterable[str]) -> str:
+    *first, last = titles
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _in_few_blocks(group: PlannedGroup, steady: set[str]) -> PlannedGroup:
@@ -197,7 +222,10 @@ class _Services:
 
     def with_and_without(self, feature: Feature) -> PlannedFeature:
         """The services with and without a feature, compared in throughput, CPU time and latency."""
-        if feature.of_client:
+        if feature.of_client and feature.later:
+            title = f"optimized, engine {CLIENT_ENGINE}, windows of {qty.rough_duration(LONG_S)}"
+            plain, alone = _pair(feature, self.long, f"{CLIENT_NAME}-long", title)
+        elif feature.of_client:
             plain, alone = _pair(feature, self.closed, CLIENT_NAME, f"optimized, engine {CLIENT_ENGINE}")
         elif feature.later:
             plain, alone = _pair(feature, self.long, LONG_NAME, f"optimized, windows of {qty.rough_duration(LONG_S)}")

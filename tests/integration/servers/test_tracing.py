@@ -13,12 +13,16 @@ import pytest
 pytest.importorskip("opentelemetry.instrumentation.grpc", reason="pip install 'grpclab[tracing]'")
 
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from grpclab.factors.config import TrialConfig
+from grpclab.load.generator import Generator
 from grpclab.servers.process.collector import ENDPOINT
 from tests.support.four_servers import Start
 from tests.support.greeting import greeter_at, hello
 
 CALLS = 40
+CLIENT, SERVER = Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
@@ -86,6 +90,36 @@ def test_without_the_factor_nothing_is_traced(start: Start, collector: tuple[Col
         call(server.target, CALLS)
         server.stop()
     assert keeping.spans == []
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_span_of_a_server_has_that_of_the_client_as_its_parent(
+    start: Start, collector: tuple[Collector, dict[str, str]], share: float
+) -> None:
+    keeping, env = collector
+    config = TrialConfig().replace(
+        {
+            "client.tracing_share": share,
+            "load.engine": "grpcio",
+            "load.requests": CALLS,
+            "load.concurrency": 4,
+            "load.warmup_s": 0.0,
+        }
+    )
+    with start(env=env, tracing_share=1.0) as server:
+        with Generator(config, server.target, env=env) as generator:
+            run = generator.measure()
+            of_client = [span for span in keeping.spans if span.kind == CLIENT]
+        server.stop()
+    assert (run.summary.requests, run.summary.errors) == (CALLS, 0)
+    of_server = [span for span in keeping.spans if span.kind == SERVER]
+    if not share:  # the server does what the client has decided
+        assert keeping.spans == []
+        return
+    assert len(of_client) == len(of_server) == CALLS
+    assert {(one.trace_id, one.span_id) for one in of_client} == {
+        (one.trace_id, one.parent_span_id) for one in of_server
+    }
 
 
 def test_a_server_that_is_measured_finds_the_stand_in_collector(start: Start) -> None:

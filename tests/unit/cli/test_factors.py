@@ -88,6 +88,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "client.resend": ("true", ""),
     "client.retries": ("2", "load.engine=grpcio"),
     "client.circuit_breaker": ("4", "load.engine=grpcio"),
+    "client.tracing_share": ("0.5", "load.engine=grpcio"),
     "client.breaker_open_s": ("4", "client.circuit_breaker=5 load.engine=grpcio"),
     "client.breaker_statuses": ("ABORTED", "client.circuit_breaker=5 load.engine=grpcio"),
     "client.health_checks": ("true", "client.load_balancing=round_robin load.engine=grpcio"),

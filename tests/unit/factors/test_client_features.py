@@ -44,7 +44,7 @@ def test_a_call_counts_as_often_as_it_may_be_sent(levels: dict[str, Any], times:
     assert most_sends(ClientConfig(**levels)) == times
 
 
-NAMES = ("client.retries", "client.load_balancing", "client.circuit_breaker")
+NAMES = ("client.retries", "client.load_balancing", "client.circuit_breaker", "client.tracing_share")
 OF_BALANCING = ("client.health_checks",)
 OF_RETRIES = ("client.retry_statuses",)
 OF_BREAKER = ("client.breaker_open_s", "client.breaker_statuses")

@@ -96,7 +96,6 @@ ONE_USER: dict[str, str] = {
     "grpclab.servers.connect_server": "loaded only where the factor asks for it: pyvoy is optional",
     "grpclab.servers.grpclib_server": "loaded only where the factor asks for it: grpclib is optional",
     "grpclab.servers.interceptors": "loaded by applications' interpreters, too, by its path",
-    "grpclab.servers.tracing": "loaded only where the factor asks for it, by applications' interpreters, too",
     "grpclab.servers.prometheus": "loaded only where the factor asks for it: prometheus_client is optional",
     "grpclab.servers.reference.foreground": "loads the server, which the parser of its command must not",
     "grpclab.servers.reference.protocol": "one connection, where its user is the process",

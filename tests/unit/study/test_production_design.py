@@ -29,7 +29,7 @@ LATER = {feature.name for feature in FEATURES if feature.later}
 
 @pytest.fixture(scope="module", params=["sync", "asyncio"])
 def plan(request: pytest.FixtureRequest) -> StudyPlan:
-    parameters = StudyParameters(design="production", implementation=request.param, rate=f"{RATE_RPS:g}")
+    parameters = StudyParameters(design="production", implementation=request.param, rate=f"{RATE_RPS:g}", budget="none")
     return production_design.plan(parameters)
 
 
@@ -64,7 +64,7 @@ def test_the_server_is_the_optimized_one_or_an_asyncio_one_with_its_settings() -
 
 
 def test_a_feature_whose_library_is_missing_is_left_out_and_the_plan_says_so(plan: StudyPlan) -> None:
-    found = production_design.plan(StudyParameters(design="production"), missing=["trustme"])
+    found = production_design.plan(StudyParameters(design="production", budget="none"), missing=["trustme"])
     names = {one.name for one in found.features}
     assert [one.name for one in plan.features if one.name not in names] == ["tls", "mutual-tls"]
     assert found.left_out is not None
@@ -89,7 +89,10 @@ def test_it_is_compared_in_throughput_in_cpu_per_call_and_in_latency_at_half_loa
 
 
 def test_without_a_rate_no_latency_is_compared() -> None:
-    plans = [production_design.plan(StudyParameters(design="production", rate=rate)) for rate in ("none", "auto")]
+    plans = [
+        production_design.plan(StudyParameters(design="production", rate=rate, budget="none"))
+        for rate in ("none", "auto")
+    ]
     for found in plans:
         assert [one.steady_pair for one in found.features] == [None] * len(FEATURES)
         assert all(one.config.load.rate_rps is None for one in found.configurations)
@@ -104,17 +107,21 @@ def test_an_open_loop_has_enough_calls_for_its_percentile(plan: StudyPlan) -> No
 
 
 def test_features_that_put_work_off_are_measured_in_long_windows_until_the_server_is_idle(plan: StudyPlan) -> None:
-    (long,) = [group for group in plan.groups if group.until_idle]
-    assert set(long.members) == {name for one in plan.features if one.name in LATER for name in (one.plain, one.alone)}
-    assert not long.interleaved
-    assert long.counted_s == production_design.LONG_S >= 10.0
+    long = [group for group in plan.groups if group.until_idle]
+    members = [name for group in long for name in group.members]
+    assert sorted(members) == sorted(
+        {name for one in plan.features if one.name in LATER for name in (one.plain, one.alone)}
+    )
+    assert not any(group.interleaved for group in long)
+    assert {group.counted_s for group in long} == {production_design.LONG_S}
+    assert production_design.LONG_S >= 10.0
     steady = {name for one in plan.features for name in one.steady_pair or ()}
     for group in plan.groups:
         in_few = not group.interleaved or bool(steady & set(group.members))
         assert group.blocks == (TODAY.fewest_for_t if in_few else None)
     shortened = counted_for(plan.groups, 0.5)
-    assert [group for group in shortened if group.until_idle] == [long]
-    assert {group.counted_s for group in shortened if group != long} == {0.5}
+    assert [group for group in shortened if group.until_idle] == long
+    assert {group.counted_s for group in shortened if group not in long} == {0.5}
 
 
 def test_the_sides_of_each_comparison_are_measured_together_within_the_budget(plan: StudyPlan) -> None:
@@ -131,6 +138,25 @@ def test_the_sides_of_each_comparison_are_measured_together_within_the_budget(pl
         assert any({comparison.baseline, comparison.candidate} <= set(group.members) for group in plan.groups)
 
 
+@pytest.mark.parametrize(
+    ("implementation", "too_short", "enough"),
+    [("sync", "auto", "15m"), ("both", "15m", "30m"), ("sync", "14m", "none")],
+)
+def test_features_that_can_be_spared_need_a_larger_budget(implementation: str, too_short: str, enough: str) -> None:
+    spare = {feature.name for feature in FEATURES if feature.spare}
+    short, whole = (
+        production_design.plan(StudyParameters(design="production", implementation=implementation, budget=budget))
+        for budget in (too_short, enough)
+    )
+    assert {one.name for one in whole.features} - {one.name for one in short.features} == spare
+    needed = "30m" if implementation == "both" else "15m"
+    assert short.left_out == (
+        "not measured: 1 empty interceptor, tracing of no calls, client tracing of no calls, "
+        f"client tracing of 1% of the calls and client tracing of every call, which need --budget {needed}",
+    )
+    assert whole.left_out == ()
+
+
 @pytest.mark.parametrize(("implementation", "minutes"), [("sync", 10), ("asyncio", 10), ("both", 20)])
 def test_the_fewest_blocks_fit_into_the_budget_with_less_counted_time(implementation: str, minutes: int) -> None:
     parameters = StudyParameters(design="production", implementation=implementation, rate=f"{RATE_RPS:g}")
@@ -143,7 +169,9 @@ def test_the_fewest_blocks_fit_into_the_budget_with_less_counted_time(implementa
 
 
 def test_both_implementations_are_measured_in_one_study_each_against_itself() -> None:
-    parameters = StudyParameters(design="production", implementation="both", rate=f"{RATE_RPS:g},{RATE_ON_A_LOOP:g}")
+    parameters = StudyParameters(
+        design="production", implementation="both", rate=f"{RATE_RPS:g},{RATE_ON_A_LOOP:g}", budget="none"
+    )
     plan = production_design.plan(parameters)
     on_a_loop = [one for one in plan.features if one.implementation]
     assert [one.name for one in on_a_loop] == [feature.name for feature in FEATURES if not feature.of_client]
