@@ -62,6 +62,7 @@ _CONNECT = {
     **_lacking("pyvoy cannot change HTTP/2 windows", "window_kib", "adaptive_window", "max_frame_kib"),
     **_lacking("pyvoy cannot change keepalive", "keepalive_s", "keepalive_timeout_s", "keepalive_without_calls"),
     **_lacking("it does not accept grpcio's interceptors", *_INTERCEPTED),
+    **_lacking("it does not compress answers to grpcio's clients", "compression"),
     **_lacking("it has no channelz", "channelz"),
 }
 

@@ -104,8 +104,8 @@ class ConnectGreeter(ConnectASGIApplication[AsyncGreeter]):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        if self._config.compression == "none":  # else it compresses every answer, since grpcio's clients accept gzip
-            scope["headers"] = [pair for pair in scope["headers"] if pair[0] != ACCEPTED]
+        # It compresses with what a client lists first, which is identity for grpcio's clients alone.
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != ACCEPTED]
         counted = scope["path"].startswith(f"/{SERVICE}/")
         self._inside += counted
         try:
