@@ -52,9 +52,7 @@ class ServerConfig:
     """The server under test. Every default is grpcio's own."""
 
     implementation: Literal["sync", "asyncio", "pygrpc", "pygrpc-asyncio", "grpclib", "betterproto2", "connectrpc"] = (
-        _factor(
-            "sync", "grpc.server with threads, grpc.aio, or a server from another library (see docs/other-servers.md)"
-        )
+        _factor("sync", "grpc.server with threads, grpc.aio, or a server from another library")
     )
     event_loop: Literal["asyncio", "uvloop"] = _factor("asyncio", "event loop of an asyncio server")
     processes: int = _factor(

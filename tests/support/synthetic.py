@@ -175,7 +175,9 @@ def waiting_study(*, name: str = "waiting", blocks: int = 6) -> MadeStudy:
 
 
 @made_once
-def production_study(*, name: str = "production", blocks: int = 6, implementation: str = "sync") -> MadeStudy:
+def production_study(
+    *, name: str = "production", blocks: int = 6, implementation: str = "sync", budget: str = "none"
+) -> MadeStudy:
     """The design ``production`` as it is: an access log of every call takes 30% of the throughput, all others none."""
     maker = StudyMaker(blocks=blocks, engine="wire", noise=0.003)
     parameters = StudyParameters(
@@ -184,7 +186,7 @@ def production_study(*, name: str = "production", blocks: int = 6, implementatio
         implementation=implementation,
         profile=False,
         rate="1500",
-        budget="none",
+        budget=budget,
     )
     plan = plans.document(production_design.plan(parameters))
     for row in plan["configurations"]:

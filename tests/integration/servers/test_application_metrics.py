@@ -40,7 +40,7 @@ def test_every_call_of_an_application_is_counted_once(implementation: str, proce
             with greeter_at(server.target) as stub:
                 stub.SayHello(hello(), timeout=60)
         with greeter_at(server.target) as stub:
-            assert next(stub.SayHelloStream(hello(), timeout=60)).message
+            assert [reply.message for reply in stub.SayHelloStream(hello(), timeout=60)]
         desk = desk_of(server)
         metrics = page(f"{desk}/metrics")
         for method, kind, calls in (("SayHello", "unary", CALLS), ("SayHelloStream", "server_stream", 1)):

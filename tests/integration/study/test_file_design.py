@@ -55,18 +55,11 @@ def test_the_guide_to_production_measures_features_on_an_application() -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", guide.read_text(), re.DOTALL)
     found = design(tomllib.loads(text))
     assert found.plan.headline is not None
-    assert found.plan.headline.candidate == "tracing-share-1"
+    assert (found.plan.headline.baseline, found.plan.headline.candidate) == ("optimized", "production")
     assert {one.app for one in found.plan.subjects.values()} == {"shop.server:register"}
-    settings = [one.settings for one in found.plan.configurations if not one.name.startswith("baseline")]
-    assert [next(word for word in one.items() if word[0].startswith("server.")) for one in settings] == [
-        ("server.tracing_share", 0.01),
-        ("server.tracing_share", 1.0),
-        ("server.access_log_share", 0.01),
-        ("server.access_log_share", 1.0),
-        ("server.rate_limit_rps", 50_000.0),
-        ("server.interceptors", 5),
-        ("server.tls", True),
-    ]
+    varied = {name for one in found.plan.configurations for name in one.settings}
+    features = ("tracing_share", "access_log_share", "rate_limit_rps", "interceptors", "tls", "metrics", "admission")
+    assert varied >= {f"server.{feature}" for feature in features}
 
 
 def test_the_guides_application_takes_the_file_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

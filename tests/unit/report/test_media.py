@@ -31,7 +31,7 @@ from tests.support.pages import EVIL, PINGS, plain_spaces
 KINDS: dict[str, Callable[[], synthetic.MadeStudy]] = {
     "default": synthetic.full_study,
     "small": synthetic.small_study,
-    "production": synthetic.production_study,
+    "production": functools.partial(synthetic.production_study, budget="10m"),
     "waiting": synthetic.waiting_study,
     "compare": planned_studies.compare_study,
     "idle": planned_studies.idle_study,
