@@ -19,7 +19,7 @@ from grpclab.factors.client_features import most_sends
 from grpclab.factors.config import LoadConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
-from grpclab.load.core.arrivals import planned
+from grpclab.load.core.arrivals import planned, read_ahead
 from grpclab.load.core.bounds import NO_DEADLINE_S, caller_changes
 from grpclab.load.core.budget import Budget, RationedGate, Supplies
 from grpclab.load.core.failures import FailureLog
@@ -67,6 +67,7 @@ async def _work(orders: Orders) -> None:
         if missing := _missing(create, setup.call, setup.config.load):
             raise PluginError(f"load.engine={setup.config.load.engine} does not support {missing}: use wire or grpcio")
         engine = create(setup.config, setup.target, setup.security, setup.call, residence=setup.residence)
+        read_ahead(setup.config.load.arrival)
         await engine.connect(setup.connect_timeout_s)
     except (TargetError, UsageError) as error:  # UsageError: a target that is not on this machine, after all
         say(Failed(kind="target", text=str(error)))

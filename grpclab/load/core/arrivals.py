@@ -118,6 +118,13 @@ def planned(
         yield from times[(worker - first) % workers :: workers].tolist()
 
 
+def read_ahead(arrival: str) -> None:
+    """Read the file of a shape that has one, before the time counts. Raises UsageError."""
+    shape: LoadShape = ARRIVALS.resolve(arrival)
+    if shape.recording is not None:
+        shape.recording()
+
+
 class StandingSchedule:
     """The arrivals of one worker, whose time stands still between slices: none is drawn twice, or left out."""
 

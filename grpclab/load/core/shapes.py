@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -197,15 +197,29 @@ def _replay_times(path: str, rate_rps: float, _: int) -> Iterator[Floats]:
     scale = own_rps / rate_rps  # 1 where the rate is the file's own
     period_s = len(times) / rate_rps
     for turn in itertools.count():
-        yield turn * period_s + times * scale
+        for first in range(0, len(times), CHUNK):
+            yield turn * period_s + times[first : first + CHUNK] * scale
 
 
 def recorded_times(path: str) -> Floats:
     """The times in a file, in seconds since the first: a number a line, which a comma may follow; ascending.
 
     Empty lines, those that begin with ``#`` and a first line of names are left out. Of a recording of calls they are
-    those of the calls that can be replayed. Raises UsageError.
+    those of the calls that can be replayed. A file is read again only once it has changed. Raises UsageError.
     """
+    try:
+        about = Path(path).stat()
+    except OSError:  # the error is that of the reading
+        return _times_in(path)
+    return _times_kept(path, about.st_mtime_ns, about.st_size, about.st_ino)
+
+
+@lru_cache(maxsize=2)
+def _times_kept(path: str, *_: int) -> Floats:
+    return _times_in(path)
+
+
+def _times_in(path: str) -> Floats:
     text = read_text("replay", path)
     if is_recording(text[:RECORDING_BEGINS].encode()):
         return _checked(call_times(path, text), path)
@@ -232,6 +246,7 @@ def _checked(times: Sequence[float], path: str) -> Floats:
     if len(times) < 2 or times[0] == times[-1]:
         raise UsageError(invalid("replay", path, f"at least two different times, one per line; there are {len(times)}"))
     found: Floats = np.array(times) - times[0]
+    found.flags.writeable = False
     return found
 
 

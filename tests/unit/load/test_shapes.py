@@ -15,13 +15,14 @@ from grpclab.factors.config import FACTORS, LoadConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.core import shapes
-from grpclab.load.core.arrivals import Recording, count_between, parse_rates, plan_window, planned
+from grpclab.load.core.arrivals import CHUNK, Recording, count_between, parse_rates, plan_window, planned, read_ahead
 from grpclab.load.core.bounds import plan_bounds
 from grpclab.load.core.shapes import recorded_times, replayed_file, with_recorded_load
 from grpclab.load.plan import calls_planned
 from grpclab.load.plan import planned as plan_load
 from grpclab.study.designs.expected_times import ExpectedTimes
 from grpclab.study.designs.grouping import not_interleaved
+from grpclab.system.inputs import read_text
 
 
 def times(arrival: str, rate_rps: float, count: int, *, seed: int = 1) -> np.ndarray:
@@ -116,6 +117,29 @@ def test_a_replay_without_a_rate_sends_the_calls_of_the_file_once(day: Path) -> 
 def test_the_file_of_a_replay_is_found_from_any_folder(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(day.parent)
     assert plan_load({"load.arrival": "replay:day.txt"}).config.load.arrival == f"replay:{day}"
+
+
+def test_the_file_of_a_replay_is_read_before_the_time_counts_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading it took a moment after the window had opened, in which the first calls were due."""
+    file, read = tmp_path / "long.txt", []
+    file.write_text("\n".join(map(str, range(3 * CHUNK))))
+
+    def counted(name: str, path: str) -> str:
+        read.append(path)
+        return read_text(name, path)
+
+    monkeypatch.setattr("grpclab.load.core.shapes.read_text", counted)
+    arrival = f"replay:{file}"
+    read_ahead(arrival)
+    assert len(read) == 1
+    moments = planned(10.0, arrival, starts_at=0.0, seed=1, opens_at=2.0)
+    assert list(itertools.islice(moments, 22)) == pytest.approx([*(n / 10 for n in range(20)), 2.0, 2.1])
+    assert max(map(len, itertools.islice(ARRIVALS.resolve(arrival).times(10.0, 1), 7))) <= CHUNK
+    assert len(read) == 1
+    file.write_text("0\n1\n3\n")
+    assert recorded_times(str(file)).tolist() == [0, 1, 3]
 
 
 def test_a_replay_may_have_a_speed(day: Path) -> None:
