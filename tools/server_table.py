@@ -1,7 +1,7 @@
 """Other servers under a service, as ratios to grpcio's sync server: the table in a guide, out of a stored study.
 
 The table stands between the lines ``<!-- servers -->`` and ``<!-- /servers -->``; ``python -m tools.guides`` writes it
-anew from ``reports/other-servers.json``. ``python -m tools.server_table results/STUDY`` writes that file from a study
+anew from ``reports/server-ratios.json``. ``python -m tools.server_table results/STUDY`` writes that file from a study
 of ``tools/other_servers.toml``.
 """
 
@@ -27,7 +27,7 @@ from grpclab.report.stored import StoredStudy, load_study
 from grpclab.system.paths import project_root
 from tools.numbers import estimate
 
-STORED = "reports/other-servers.json"
+STORED = "reports/server-ratios.json"
 CPU = "server_cpu_per_call_s"
 _TABLE = re.compile(r"(?P<open><!-- servers -->\n)(?P<text>.*?)(?P<close>\n<!-- /servers -->)", re.DOTALL)
 Ratio = tuple[float, float, float]
