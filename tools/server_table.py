@@ -1,8 +1,9 @@
 """Other servers under a service, as ratios to grpcio's sync server: the table in a guide, out of a stored study.
 
-The table stands between the lines ``<!-- servers -->`` and ``<!-- /servers -->``; ``python -m tools.guides`` writes it
-anew from ``reports/server-ratios.json``. ``python -m tools.server_table results/STUDY`` writes that file from a study
-of ``tools/other_servers.toml``.
+The table is between the lines ``<!-- servers -->`` and ``<!-- /servers -->``, and the throughput of one server between
+``<!-- server: NAME -->`` and ``<!-- /server -->``; ``python -m tools.guides`` writes both anew from
+``reports/server-ratios.json``. ``python -m tools.server_table results/STUDY`` writes that file from a study of
+``tools/other_servers.toml``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tools.numbers import estimate
 
 STORED = "reports/server-ratios.json"
 CPU = "server_cpu_per_call_s"
+_ONE = re.compile(r"(?P<open><!-- server: (?P<name>[\w-]+) -->).*?(?P<close><!-- /server -->)", re.DOTALL)
 _TABLE = re.compile(r"(?P<open><!-- servers -->\n)(?P<text>.*?)(?P<close>\n<!-- /servers -->)", re.DOTALL)
 Ratio = tuple[float, float, float]
 """A ratio, and its 95% interval."""
@@ -101,9 +103,11 @@ def markdown(servers: Sequence[ServerRatios]) -> str:
 
 
 def with_server_table(text: str, servers: Sequence[ServerRatios]) -> str:
-    """A page with its table as the ratios have it; without any, the page as it is."""
+    """A page with its table and its single throughputs as the ratios have them; without any, the page as it is."""
     if not servers:
         return text
+    throughputs = {one.implementation: estimate(*one.throughput) for one in servers}
+    text = _ONE.sub(lambda match: f"{match['open']}{throughputs[match['name']]}{match['close']}", text)
     return _TABLE.sub(lambda match: f"{match['open']}{markdown(servers)}{match['close']}", text)
 
 
