@@ -38,6 +38,11 @@ HOSTING = [name for name in OTHERS if IMPLEMENTATIONS[name].hosts_applications]
 each_server = pytest.mark.parametrize("name", OTHERS)
 
 
+def each_with(factor: str) -> pytest.MarkDecorator:
+    """The servers that honour a factor; the others refuse it, as test_implementations sees."""
+    return pytest.mark.parametrize("name", [name for name in OTHERS if factor not in IMPLEMENTATIONS[name].lacks])
+
+
 def config(name: str, **levels: Any) -> ServerConfig:
     """The factors of a server, with levels of some; skips the test where its library is missing."""
     one = IMPLEMENTATIONS[name]
@@ -128,10 +133,8 @@ def test_a_deadline_ends_the_call_at_the_client_and_a_cancelled_stream_leaves_th
         assert ended.calls == 3
 
 
-@each_server
+@each_with("server.max_concurrent_streams")
 def test_calls_beyond_the_stream_limit_wait_and_all_succeed(name: str) -> None:
-    if "server.max_concurrent_streams" in IMPLEMENTATIONS[name].lacks:
-        pytest.skip("it has no such limit")
     levels = config(name, max_concurrent_streams=4, stream_messages=2, stream_interval_ms=20)
     load = LoadConfig(requests=40, concurrency=40, warmup_s=0, method="SayHelloStream")
     with launch(levels) as server:
@@ -171,10 +174,8 @@ def test_a_signal_lets_the_call_inside_end(name: str, number: signal.Signals) ->
         assert server.child.popen.wait(60) == 0
 
 
-@each_server
-def test_it_has_tls_unless_the_factor_is_refused(name: str) -> None:
-    if "server.tls" in IMPLEMENTATIONS[name].lacks:
-        pytest.skip("it has no TLS")
+@each_with("server.tls")
+def test_it_has_tls_and_asks_for_a_certificate(name: str) -> None:
     with launch(config(name, tls=True, mutual_tls=True)) as server:
         with greeter_at(server.target, server.security) as stub:
             assert stub.SayHello(hello("Ada"), timeout=60).message == "Hello Ada!"
