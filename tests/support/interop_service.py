@@ -185,6 +185,20 @@ def tuned_go_server() -> Path:
     return own_go_program("tuned", TUNED_SERVER, (f"google.golang.org/grpc {GO_VERSION}",))
 
 
+async def run_case(client: Path, port: int, case: str) -> tuple[int, str]:
+    """Run one case of gRPC's own client in Go against a server on this machine: its exit code, and what it wrote."""
+    process = await asyncio.create_subprocess_exec(
+        client,
+        *("--server_host=127.0.0.1", f"--server_port={port}", f"--test_case={case}"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "NO_PROXY": "127.0.0.1"},
+    )
+    async with asyncio.timeout(60):
+        _, output = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
 @contextlib.contextmanager
 def go_server() -> Iterator[str]:
     """Run gRPC's own server in Go until the block is left: its target. Skips the test where it cannot be built."""

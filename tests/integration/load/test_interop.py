@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,16 +70,8 @@ CASES = {
 def test_the_client_in_go_is_content_with_the_reference_server(go_client: Path, case: str) -> None:
     async def main() -> tuple[int, str, set[str]]:
         async with interop_service.serving() as (service, port):
-            client = await asyncio.create_subprocess_exec(
-                go_client,
-                *("--server_host=127.0.0.1", f"--server_port={port}", f"--test_case={case}"),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env={**os.environ, "NO_PROXY": "127.0.0.1"},
-            )
-            async with asyncio.timeout(60):
-                _, output = await client.communicate()
-            return client.returncode or 0, output.decode(), service.served
+            code, output = await interop_service.run_case(go_client, port, case)
+            return code, output, service.served
 
     code, output, served = asyncio.run(main())
     assert code == 0, output

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -267,18 +266,9 @@ def test_the_client_in_go_is_content_with_an_application_on_it(name: str, intero
     async def failing(port: int) -> dict[str, str]:
         failed = {}
         for case in CASES:
-            words = ("--server_host=127.0.0.1", f"--server_port={port}", f"--test_case={case}")
-            process = await asyncio.create_subprocess_exec(
-                client,
-                *words,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env={**os.environ, "NO_PROXY": "127.0.0.1"},
-            )
-            async with asyncio.timeout(60):
-                _, output = await process.communicate()
-            if process.returncode:
-                failed[case] = output.decode()
+            code, output = await interop_service.run_case(client, port, case)
+            if code:
+                failed[case] = output
         return failed
 
     with launch_application("interop_app:register", levels, app_dir=str(interop)) as server:
