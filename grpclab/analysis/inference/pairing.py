@@ -240,7 +240,10 @@ _ONE_BLOCK = re.compile(r"block (\d+) was left out because (.+)")
 
 
 def together(notes: Iterable[str]) -> list[str]:
-    """The notes, each once, with the blocks that were left out for one reason in one note."""
+    """The notes, each once, with the blocks that were left out for one reason in one note.
+
+    Stored verdicts of earlier versions have a note for each block, so this takes texts.
+    """
     blocks: dict[str, list[str]] = {}
     for note in notes:
         one = _ONE_BLOCK.fullmatch(note)
