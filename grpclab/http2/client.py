@@ -15,7 +15,15 @@ from typing import Final
 from grpclab.http2 import exchange, frames, messages
 from grpclab.http2.connection import Endpoint
 from grpclab.http2.control import unpadded
-from grpclab.http2.exchange import Answer, Call, MessageCounter, Request, UsualAnswer, end_alike, outcome, refusal
+from grpclab.http2.exchange import (
+    Answer,
+    Call,
+    MessageCounter,
+    Request,
+    UsualAnswer,
+    outcome,
+    refusal,
+)
 from grpclab.http2.fast_path import FastPath
 from grpclab.http2.frames import (
     END_HEADERS,
@@ -83,8 +91,10 @@ class ClientConnection(Endpoint[Call]):
         self._unary = not request.server_streaming
         self._known = answers.known
         self._learns = self._unary and not watch_messages
-        self._plain_after = MAX_STREAM_ID if self._requests.watched else 0
-        """The last stream whose call may have a state, a flow, or an answer that is kept."""
+        self._special_until = MAX_STREAM_ID if self._requests.watched else 0
+        """The last stream whose call may have a flow, or an answer that is kept."""
+        self._begun_until = 0
+        """The last stream whose answer may have begun."""
         self._messages = MessageCounter(max_message_bytes)
 
     @property
@@ -103,7 +113,7 @@ class ClientConnection(Endpoint[Call]):
         calls = self._open(calls)
         sent = self._requests.send(calls, self.windows, self.outgoing)
         if sent < len(calls):
-            self._plain_after = max(self._plain_after, self._next_id)
+            self._special_until = max(self._special_until, self._next_id)
             self._sender.send_whole(calls[sent:])
         return len(calls)
 
@@ -129,7 +139,7 @@ class ClientConnection(Endpoint[Call]):
         if not self._open((call,)):
             return 0
         self._requests.take(call)
-        self._plain_after = max(self._plain_after, self._next_id)
+        self._special_until = max(self._special_until, self._next_id)
         self._sender.open(call, headers, ends=False)
         return call.stream_id
 
@@ -174,7 +184,7 @@ class ClientConnection(Endpoint[Call]):
         if call is None:
             self._stray(stream_id, idle=False)
         else:
-            self._plain_after = max(self._plain_after, stream_id)
+            self._special_until = max(self._special_until, stream_id)
             self._sender.grant(call, increment)
 
     def on_windows_moved(self) -> None:
@@ -187,34 +197,41 @@ class ClientConnection(Endpoint[Call]):
 
     # ---- answers in --------------------------------------------------------------------------------------------
 
-    def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer) -> int:
+    def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer, ends: Sequence[bytes]) -> int:
         before, after, trailers = sample
-        calls, events, number = self.calls, self._events, 0
-        if after == _OVER and before == _NOTHING and len(stream_ids) > 1 and min(stream_ids) > self._plain_after:
+        first = min(stream_ids)
+        if first <= self._special_until:
+            stream_ids = self._before_special(stream_ids)
+        if after == _BEGUN:
+            number = exchange.begin_alike(self.calls, stream_ids)
+            self._begun_until = max(self._begun_until, *stream_ids[:number], 0)
+            return number
+        events = self._events
+        if before == _NOTHING and first > self._begun_until:
+            number = exchange.end_alike(self.calls, stream_ids, trailers, events)
+        else:
+            number = exchange.end_from(before, self.calls, stream_ids, trailers, events)
+        if number:
             self._idle.number = 0
-            return end_alike(calls, stream_ids, trailers, events)
-        for stream_id in stream_ids:
-            call = calls.get(stream_id)
-            if call is None or call.state != before or call.kept or (call.flow is not None and call.flow.incomplete):
-                break
-            number += 1
-            if after == _BEGUN:
-                call.state = after
-                self._plain_after = max(self._plain_after, stream_id)
-                continue
-            del calls[stream_id]
-            call.status = 0
-            call.messages = 1
-            call.trailers = trailers
-            events.append(call)
-        if after == _OVER:
-            self._idle.number = 0
+            if ends:
+                exchange.give_ends(events[-number:], ends)
         return number
+
+    def _before_special(self, stream_ids: Sequence[int]) -> Sequence[int]:
+        """Those from the first on whose calls have nothing to send, and no answer that is kept."""
+        for number, stream_id in enumerate(stream_ids):
+            call = self.calls.get(stream_id)
+            if call is not None and (call.kept or (call.flow is not None and call.flow.incomplete)):
+                return stream_ids[:number]
+        return stream_ids
 
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> UsualAnswer | None:
         if not self._learns or not self._events or not self.blocks.decoder.is_independent:
             return None
         return exchange.usual_answer(self._events[-1], kind, stream_id, data_bytes)
+
+    def varying(self, block: bytes) -> int:
+        return self.blocks.decoder.varying(block, self._events[-1].trailers)
 
     def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:
         answer = self._known.get(body)
@@ -234,7 +251,7 @@ class ClientConnection(Endpoint[Call]):
         action, after = transition
         if action is AnswerAction.BEGIN:
             call.state = after
-            self._plain_after = max(self._plain_after, stream_id)
+            self._begun_until = max(self._begun_until, stream_id)
             if answer.encoding != "identity":
                 call.agreed = answer.encoding
             elif self._learns and body in self._known:

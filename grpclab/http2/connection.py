@@ -162,7 +162,7 @@ class Endpoint(Generic[Event]):
     """One end of a connection, client's or server's: its parts, and the bytes in and out.
 
     `stream_window` and `connection_window` are what this side is ready to receive, in bytes. The methods `on_...` are
-    called for what comes; `sample` and `recognise` are those of the fast path.
+    called for what comes; `sample`, `varying` and `recognise` are those of the fast path.
     """
 
     def __init__(
@@ -246,7 +246,10 @@ class Endpoint(Generic[Event]):
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> Any:
         return None
 
-    def recognise(self, stream_ids: Sequence[int], sample: Any) -> int:
+    def varying(self, block: bytes) -> int:
+        return 0
+
+    def recognise(self, stream_ids: Sequence[int], sample: Any, ends: Sequence[bytes]) -> int:
         return 0
 
     def on_headers(self, flags: int, stream_id: int, body: bytes) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from grpclab.http2 import messages
 from grpclab.http2.flow_control import Flow
 from grpclab.http2.frames import HEADERS, ErrorCode
-from grpclab.http2.headers import HeaderList
+from grpclab.http2.headers import HeaderList, header_text
 from grpclab.http2.messages import MessageError, MessageReader
 from grpclab.http2.protocol_errors import StreamError
 from grpclab.http2.states import AnswerInput, AnswerState
@@ -19,7 +19,7 @@ from grpclab.http2.states import AnswerInput, AnswerState
 GRPC: Final = "application/grpc"
 NO_HTTP_STATUS: Final = "malformed answer: :status is missing"
 
-NOTHING: Final = int(AnswerState.NOTHING)
+NOTHING, BEGUN = int(AnswerState.NOTHING), int(AnswerState.BEGUN)
 MAX_KEPT_BYTES: Final = 1 << 20
 """So much of an answer is kept at most."""
 
@@ -206,8 +206,22 @@ def usual_answer(call: Call, kind: int, stream_id: int, data_bytes: int) -> Usua
     # Had some of its DATA come before, these bytes would not stand for a whole message.
     if call.stream_id != stream_id or call.status != messages.OK or call.unreturned != data_bytes:
         return None
-    before = NOTHING if kind == HEADERS else int(AnswerState.BEGUN)
+    before = NOTHING if kind == HEADERS else BEGUN
     return UsualAnswer(before, int(AnswerState.OVER), call.trailers)
+
+
+def begin_alike(calls: Mapping[int, Call], stream_ids: Iterable[int]) -> int:
+    """Begin the answers of calls, as far as each in turn is one of the open `calls` that has none yet.
+
+    Returns how many they are.
+    """
+    number = 0
+    for call in map(calls.get, stream_ids):
+        if call is None or call.state != NOTHING:
+            break
+        call.state = BEGUN
+        number += 1
+    return number
 
 
 def end_alike(calls: dict[int, Call], stream_ids: Iterable[int], trailers: HeaderList, ended: list[Any]) -> int:
@@ -225,6 +239,33 @@ def end_alike(calls: dict[int, Call], stream_ids: Iterable[int], trailers: Heade
     except KeyError:  # of a stream that is not open
         pass
     return len(ended) - before
+
+
+def end_from(
+    state: int, calls: dict[int, Call], stream_ids: Iterable[int], trailers: HeaderList, ended: list[Any]
+) -> int:
+    """As :func:`end_alike`, but the answer of each call has come as far as `state`, and this is the rest of it."""
+    before = len(ended)
+    for stream_id in stream_ids:
+        call = calls.get(stream_id)
+        if call is None or call.state != state:
+            break
+        del calls[stream_id]
+        call.status = 0
+        call.messages = 1
+        call.trailers = trailers
+        ended.append(call)
+    return len(ended) - before
+
+
+def give_ends(ended: Iterable[Call], values: Iterable[bytes]) -> None:
+    """Give calls that ended alike their own trailers: the last header of each has this value."""
+    last, trailers = None, list[tuple[str, str]]()
+    for call, value in zip(ended, values, strict=False):  # often several have the same
+        if value != last:
+            *before, (name, _) = call.trailers
+            last, trailers = value, [*before, (name, header_text(value))]
+        call.trailers = trailers
 
 
 class MessageCounter:

@@ -3,22 +3,25 @@
 Most streams of a connection look alike: their frames are the same bytes, only with another stream id in each. So the
 frames of one stream are cut at its id and kept; those of further streams are compared with them, joined by their own
 ids: many streams that follow each other in one comparison. What a recognised stream means is the `sample` that its side
-has made of the stream that was learnt.
+has made of the stream that was learnt; the last bytes of its frames may be ones that differ from stream to stream.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from grpclab.http2.frames import DATA, END_HEADERS, HEADER_BYTES, HEADERS, frame_start, unpack_header
+from grpclab.http2.frames import DATA, END_HEADERS, END_STREAM, HEADER_BYTES, HEADERS, frame_start, unpack_header
 
 LEARN_EVERY: Final = 16
 """Every so many unusual exchanges one is learnt: where they all differ, the attempt must cost nothing."""
 MOST_AT_ONCE: Final = 128
 """So many streams are compared at once at most."""
+MOST_KNOWN: Final = 8
+"""So many different frames are recognised at most: they are looked for one after the other."""
 
 Sample = TypeVar("Sample")
 
@@ -33,17 +36,27 @@ class RecognisingSide(Protocol):
         their DATA is `data_bytes` long.
         """
 
-    def recognise(self, stream_ids: Sequence[int], sample: Any) -> int:
-        """Take streams that are like the sample; returns how many of them, from the first, were to be expected."""
+    def varying(self, block: bytes) -> int:
+        """So many bytes at the end of this header block, the last of that stream, may be any others in further streams."""
+
+    def recognise(self, stream_ids: Sequence[int], sample: Any, ends: Sequence[bytes]) -> int:
+        """Take streams that are like the sample; returns how many of them, from the first, were to be expected.
+
+        `ends` are the last bytes of each, where they may differ; else it is empty.
+        """
 
 
 class UsualFrames(Generic[Sample]):
     """Frames that are recognised: their bytes, cut at the stream's id, and what a stream of them means."""
 
-    __slots__ = ("at_once", "data_bytes", "other", "pieces", "sample", "size")
+    __slots__ = ("at_once", "data_bytes", "other", "pieces", "sample", "size", "varying")
 
-    def __init__(self, pieces: tuple[bytes, ...], size: int, data_bytes: int, sample: Sample) -> None:
+    def __init__(
+        self, pieces: tuple[bytes, ...], size: int, data_bytes: int, sample: Sample, varying: int = 0
+    ) -> None:
         self.pieces = pieces
+        """Without the bytes at the end that differ from stream to stream: `varying` is their number."""
+        self.varying = varying
         self.size = size
         """Bytes of all frames."""
         self.data_bytes = data_bytes
@@ -56,19 +69,27 @@ class UsualFrames(Generic[Sample]):
 
     def recognised(self, side: RecognisingSide, data: bytes, at: int, most: int) -> int:
         """The number of streams, `most` of them, whose frames are at ``data[at:]``, and that the side has taken."""
-        pieces, size = self.pieces, self.size
-        if at + 2 * size > len(data):  # one at most
+        pieces, size, varying = self.pieces, self.size, self.varying
+        stop = at + size
+        if varying and (stop > len(data) or data[stop - varying - 1] != pieces[-1][-1]):
+            return 0  # cut short, or of another length: that is what stands before a value
+        if stop + size > len(data):  # one at most
             name = data[at + 5 : at + 9]
             if not data.startswith(name.join(pieces), at):
                 return 0
-            return side.recognise((int.from_bytes(name, "big"),), self.sample)
+            ends: Sequence[bytes] = (data[stop - varying : stop],) if varying else ()
+            return side.recognise((int.from_bytes(name, "big"),), self.sample, ends)
         number = min((len(data) - at) // size, most, self.at_once)
         start = pieces[0]
         while not data.startswith(start, at + (number - 1) * size):
             number >>= 1  # to 1 at last: there it starts
         names, ids = _id_readers(size, number)
-        same = _same(data, at, b"".join([name.join(pieces) for name in names(data, at)]), size)
-        taken = side.recognise(ids(data, at)[:same], self.sample) if same else 0
+        expected = [name.join(pieces) for name in names(data, at)]
+        ends = _end_reader(size, number, varying)(data, at) if varying else ()
+        if ends:
+            expected = list(map(operator.add, expected, ends))
+        same = _same(data, at, b"".join(expected), size)
+        taken = side.recognise(ids(data, at)[:same], self.sample, ends[:same]) if same else 0
         # Where many are not recognised, no more than twice as many as are have been compared.
         self.at_once = min(2 * self.at_once, MOST_AT_ONCE) if taken == number else max(2, taken)
         return taken
@@ -84,7 +105,7 @@ class FastPath(Generic[Sample]):
     def __init__(self) -> None:
         self.usual: dict[bytes, UsualFrames[Sample]] = {}
         """The frames by their first five bytes."""
-        self._learnt: dict[tuple[int, bool], UsualFrames[Sample]] = {}  # by the first type, and whether they are whole
+        self._learnt: dict[tuple[int, bool, int], UsualFrames[Sample]] = {}  # by their kind
         self._unusual = self._begun = 0
 
     def begin(self, block: bytes, sample: Sample) -> None:
@@ -116,11 +137,18 @@ class FastPath(Generic[Sample]):
         sample = side.sample(kind, stream_id, data_bytes)
         if sample is None:
             return
-        self._remember(UsualFrames((*pieces, ending[cut:]), len(ending), data_bytes, sample))
+        varying = side.varying(ending[cut:]) if pieces[-1].endswith(_WHOLE_BLOCK) else 0
+        last = ending[cut : len(ending) - varying]
+        self._remember(UsualFrames((*pieces, last), len(ending), data_bytes, sample, varying))
 
     def _remember(self, usual: UsualFrames[Sample]) -> None:
-        """Recognise these frames instead of others of their kind."""
-        self._learnt[usual.pieces[0][3], len(usual.pieces) > 2] = usual
+        """Recognise these frames instead of others of their kind: the first type, whether they are whole, and how many
+        bytes differ."""
+        kind = usual.pieces[0][3], len(usual.pieces) > 2, usual.varying
+        self._learnt.pop(kind, None)
+        self._learnt[kind] = usual
+        if len(self._learnt) > MOST_KNOWN:
+            del self._learnt[next(iter(self._learnt))]  # the oldest
         self.usual.clear()
         for _, known in sorted(self._learnt.items(), key=lambda item: item[0]):  # header blocks alone come first
             known.other = self.usual.get(known.pieces[0])
@@ -132,6 +160,9 @@ class FastPath(Generic[Sample]):
         self._learnt.clear()
 
 
+_WHOLE_BLOCK: Final = bytes((HEADERS, END_HEADERS | END_STREAM))
+"""The end of the first bytes of a frame with the block that ends its stream."""
+
 _Reader = Callable[[bytes, int], tuple[Any, ...]]
 
 
@@ -141,6 +172,12 @@ def _id_readers(size: int, number: int) -> tuple[_Reader, _Reader]:
     rest = size - HEADER_BYTES
     as_bytes, as_numbers = (struct.Struct(">" + f"5x{kind}{rest}x" * number) for kind in ("4s", "I"))
     return as_bytes.unpack_from, as_numbers.unpack_from
+
+
+@functools.lru_cache(maxsize=512)
+def _end_reader(size: int, number: int, end: int) -> _Reader:
+    """What reads the last bytes, `end` of them, of so many sequences of `size` bytes at an offset."""
+    return struct.Struct(f"{size - end}x{end}s" * number).unpack_from
 
 
 def _same(data: bytes, at: int, expected: bytes, size: int) -> int:

@@ -27,6 +27,8 @@ HEADER_BYTES: Final = 160
 """Memory that one decoded header takes besides its characters."""
 HUFFMAN_BYTES: Final = 1_024
 """Longer values are sent as they are: the time that `hpack` takes to code one grows with the square of its length."""
+LONG: Final = 127
+"""Lengths from here on take more than one byte in a block (RFC 7541, 5.1)."""
 RESIDENCE_HEADER: Final = "grpclab-residence-ns"
 """The reference server's last trailer: how long the call was inside it. No two are alike, so it is looked at apart."""
 
@@ -156,6 +158,22 @@ class BlockDecoder(Generic[Parsed]):
                 self._remember(self.known, block, parsed, size)
         return parsed
 
+    def varying(self, block: bytes, headers: HeaderList) -> int:
+        """So many bytes at the end of a block, which has these headers, may be any others: the value of the last header.
+
+        0 where its name has a meaning, and where its value is coded, empty, or too long for one byte of length.
+        """
+        name, value = headers[-1]
+        size = len(value)
+        if not 0 < size < LONG or _has_a_meaning(name):
+            return 0
+        blank = bytes(size)  # no Huffman code
+        try:
+            same = self._headers(block[:-size] + blank) == [*headers[:-1], (name, header_text(blank))]
+        except HeaderError:
+            return 0
+        return size if same else 0
+
     def _remember(self, known: dict[bytes, Any], block: bytes, meaning: Any, size: int) -> None:
         if size > CACHED_BYTES // 16:
             return
@@ -172,7 +190,7 @@ class BlockDecoder(Generic[Parsed]):
 
     def _headers(self, block: bytes) -> HeaderList:
         try:
-            return [(_text(n), _text(v)) for n, v in self._decoder.decode(block, raw=True)]
+            return [(header_text(n), header_text(v)) for n, v in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError:
             raise HeaderListError from None
         except (HPACKError, ValueError, IndexError) as error:
@@ -180,8 +198,14 @@ class BlockDecoder(Generic[Parsed]):
             raise HeaderError(f"a header block that cannot be decoded: {type(error).__name__}") from None
 
 
-def _text(value: bytes) -> str:
+def header_text(value: bytes) -> str:
+    """A name or a value, however it was sent."""
     return bytes(value).decode("latin-1")
+
+
+def _has_a_meaning(name: str) -> bool:
+    """True for a header of a protocol, or one whose value has rules."""
+    return name.startswith((":", "grpc-")) or name.endswith("-bin") or name in ("te", "content-type")
 
 
 def memory_of(headers: HeaderList) -> int:
@@ -218,5 +242,5 @@ def _cut_residence(block: bytes) -> tuple[bytes, str]:
     """A block that ends with RESIDENCE_HEADER as a plain literal: what stands before it, and its value; else ''."""
     head, separator, value = block.rpartition(_RESIDENCE)
     if separator and value and value[0] == len(value) - 1 < 127:
-        return head, _text(value[1:])
+        return head, header_text(value[1:])
     return head, ""

@@ -131,7 +131,7 @@ class ServerConnection(Endpoint[Stream]):
             return None
         return UsualRequest(stream.request, stream.messages)
 
-    def recognise(self, stream_ids: Sequence[int], sample: UsualRequest) -> int:
+    def recognise(self, stream_ids: Sequence[int], sample: UsualRequest, ends: Sequence[bytes]) -> int:
         calls, streams, make = self._calls, self.streams, self._make
         number = 0
         for stream_id in stream_ids:

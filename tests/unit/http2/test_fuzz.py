@@ -38,13 +38,14 @@ class Server:
     def __init__(self, draw: st.DataObject) -> None:
         self.draw = draw
         self.encoder = Encoder()
+        self.huffman = draw.draw(st.booleans(), label="Huffman coding")
         self.kinds = draw.draw(
             st.lists(
                 st.tuples(
                     st.sampled_from(["whole", "whole", "split", "padded", "continued", "hinted", "alone"]),
                     st.sampled_from(["0", "0", "0", "5", "none"]),
                     st.sampled_from([(b"hello",), (b"hello",), (b"",), (b"x" * 300,), (b"a", b"b"), ()]),
-                    st.sampled_from(["", "1", "2"]),
+                    st.sampled_from(["", "1", "2", "10"]),
                 ),
                 min_size=1,
                 max_size=3,
@@ -53,7 +54,7 @@ class Server:
         )
 
     def block(self, headers: Headers) -> bytes:
-        return bytes(self.encoder.encode(list(headers)))
+        return bytes(self.encoder.encode(list(headers), huffman=self.huffman))
 
     def headers(self, stream_id: int, block: bytes, *, end: bool, how: str) -> bytes:
         """One header block, in one or several frames that must stay together."""
@@ -173,8 +174,8 @@ class FastConnection(ClientConnection):
 
     fast = 0
 
-    def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer) -> int:
-        taken = super().recognise(stream_ids, sample)
+    def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer, ends: Sequence[bytes]) -> int:
+        taken = super().recognise(stream_ids, sample, ends)
         FastConnection.fast += taken
         return taken
 

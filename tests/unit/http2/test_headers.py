@@ -192,3 +192,36 @@ def test_residence_times_differ_and_the_rest_is_looked_up(times: list[int], head
 @given(names, st.text("abc", max_size=300))
 def test_literals(name: str, value: str) -> None:
     assert decode(Decoder(), literal(name, value)) == [(name, value)]
+
+
+@given(header_lists, st.booleans(), st.binary(min_size=126, max_size=126))
+def test_bytes_that_may_be_others_are_the_value_of_the_last_header(
+    headers: HeaderList, huffman: bool, others: bytes
+) -> None:
+    decoder = blocks()
+    decoder.independent()
+    block = bytes(independent_encoder().encode(headers, huffman=huffman))
+    size = decoder.varying(block, headers)
+    name, value = headers[-1]
+    assert not size or size == len(value)
+    assert size or huffman or not value or name == "te" or name.startswith("grpc-") or name.endswith("-bin")
+    if size:
+        other = others[:size]
+        assert decoder.decode(block[:-size] + other) == [*headers[:-1], (name, other.decode("latin-1"))]
+
+
+@pytest.mark.parametrize("name", [":status", "grpc-status", "grpc-message", "x-bin", "te", "content-type"])
+def test_values_with_a_meaning_may_not_be_others(name: str) -> None:
+    decoder = blocks()
+    decoder.independent()
+    assert not decoder.varying(literal(name, "12"), [(name, "12")])
+    assert decoder.varying(literal(f"x-{name[:-2]}", "12"), [(f"x-{name[:-2]}", "12")]) == 2
+
+
+def test_the_value_of_a_header_that_is_indexed_or_long_may_not_be_another() -> None:
+    decoder = blocks()
+    decoder.independent()
+    assert not decoder.varying(b"\x8d", [(":status", "404")])
+    assert not decoder.varying(b"\x90", [("accept-encoding", "gzip, deflate")])  # of the static table
+    assert not decoder.varying(literal("x", "v" * 127), [("x", "v" * 127)])
+    assert decoder.varying(literal("x", "v" * 126), [("x", "v" * 126)]) == 126

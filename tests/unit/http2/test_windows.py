@@ -12,6 +12,7 @@ from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Call, Request
 from grpclab.http2.flow_control import Flow
 from grpclab.http2.frames import DATA, HEADERS, WINDOW_UPDATE, ErrorCode, Setting
+from grpclab.http2.headers import literal
 from grpclab.http2.messages import prefixed
 from grpclab.http2.prepared import RequestSequence
 from tests.support.http2_client_help import STREAMING, after, reset_codes, status
@@ -69,6 +70,76 @@ def test_header_blocks_that_have_changed_take_the_fast_way_again() -> None:
             slow = slow_frames(client, b"".join(heads + ends))
             assert not client.calls
             assert round_ < 2 or not slow
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("values", [("12345", "99999"), ("12345", "123456"), ("a", "é", "\0", "\xff")])
+def test_answers_that_differ_in_the_value_of_the_last_trailer_take_the_fast_way(
+    values: tuple[str, ...], *, together: bool
+) -> None:
+    client = ready()
+    slow: list[int] = []
+    for number in range(200):
+        calls = start(client, 20)
+        told = [values[(number + place // 10) % len(values)] for place in range(20)]
+        heads = [begin(call.stream_id) for call in calls]
+        ends = [
+            frames.data(call.stream_id, HELLO, end=False)
+            + frames.headers(call.stream_id, literal("grpc-status", "0") + last_trailer(value), end=True)
+            for call, value in zip(calls, told, strict=True)
+        ]
+        said_ = b"".join(map(bytes.__add__, heads, ends) if together else heads + ends)
+        slow.append(slow_frames(client, said_))
+        assert [status(call) for call in calls] == ["OK"] * 20
+        assert [call.trailers for call in calls] == [[("grpc-status", "0"), ("x-took", value)] for value in told]
+    assert sum(slow[100:]) == 0 < sum(slow)
+
+
+def last_trailer(value: str) -> bytes:
+    content = value.encode("latin-1")
+    return literal("x-took", "")[:-1] + bytes((len(content),)) + content
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("grpc-status", ("0", "5"), ("OK", "NOT_FOUND")),
+        ("x-bin", ("YQ==", "Y!=="), ("OK", "INTERNAL")),
+        ("te", ("trailers", "trailer "), ("OK", "INTERNAL")),
+        ("grpc-encoding", ("gzip", "zstd"), ("OK", "INTERNAL")),
+    ],
+)
+def test_trailers_that_have_a_meaning_are_looked_at(
+    name: str, values: tuple[str, str], expected: tuple[str, str]
+) -> None:
+    client = ready()
+    before = [] if name == "grpc-status" else [("grpc-status", "0")]
+    for number in range(100):
+        (call,) = start(client)
+        differs = number % 5 == 4
+        end = [*before, (name, values[differs])]
+        client.receive(begin(call.stream_id) + frames.data(call.stream_id, HELLO, end=False))
+        client.receive(frames.headers(call.stream_id, b"".join(literal(*field) for field in end), end=True))
+        assert (status(call), call.trailers) == (expected[differs], end)
+
+
+def test_no_more_frames_are_looked_for_than_are_known_at_most() -> None:
+    client = ready()
+    for length in range(1, 100):
+        for _ in range(fast_path.LEARN_EVERY + 1):
+            (call,) = start(client)
+            end = [("grpc-status", "0"), ("x", "v" * length)]
+            block = b"".join(literal(*field) for field in end)
+            client.receive(
+                begin(call.stream_id)
+                + frames.data(call.stream_id, HELLO, end=False)
+                + frames.headers(call.stream_id, block, end=True)
+            )
+            assert (status(call), call.trailers) == ("OK", end)
+        known, found = 0, next(iter(client.fast_path.usual.values()), None)
+        while found is not None:
+            known, found = known + 1, found.other
+        assert 0 < known <= fast_path.MOST_KNOWN
 
 
 @pytest.mark.parametrize("together", [True, False])
