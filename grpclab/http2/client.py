@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from grpclab.http2 import exchange, frames, messages
+from grpclab.http2 import frames, messages
 from grpclab.http2.connection import Endpoint
 from grpclab.http2.control import unpadded
 from grpclab.http2.exchange import (
@@ -21,8 +21,13 @@ from grpclab.http2.exchange import (
     MessageCounter,
     Request,
     UsualAnswer,
+    begin_alike,
+    end_alike,
+    end_from,
+    give_ends,
     outcome,
     refusal,
+    usual_answer,
 )
 from grpclab.http2.fast_path import FastPath
 from grpclab.http2.frames import (
@@ -199,22 +204,22 @@ class ClientConnection(Endpoint[Call]):
 
     def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer, ends: Sequence[bytes]) -> int:
         before, after, trailers = sample
-        first = min(stream_ids)
+        first = min(stream_ids) if len(stream_ids) > 1 else stream_ids[0]
         if first <= self._special_until:
             stream_ids = self._before_special(stream_ids)
         if after == _BEGUN:
-            number = exchange.begin_alike(self.calls, stream_ids)
+            number = begin_alike(self.calls, stream_ids)
             self._begun_until = max(self._begun_until, *stream_ids[:number], 0)
             return number
         events = self._events
         if before == _NOTHING and first > self._begun_until:
-            number = exchange.end_alike(self.calls, stream_ids, trailers, events)
+            number = end_alike(self.calls, stream_ids, trailers, events)
         else:
-            number = exchange.end_from(before, self.calls, stream_ids, trailers, events)
+            number = end_from(before, self.calls, stream_ids, trailers, events)
         if number:
             self._idle.number = 0
             if ends:
-                exchange.give_ends(events[-number:], ends)
+                give_ends(events[-number:], trailers, ends)
         return number
 
     def _before_special(self, stream_ids: Sequence[int]) -> Sequence[int]:
@@ -228,7 +233,7 @@ class ClientConnection(Endpoint[Call]):
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> UsualAnswer | None:
         if not self._learns or not self._events or not self.blocks.decoder.is_independent:
             return None
-        return exchange.usual_answer(self._events[-1], kind, stream_id, data_bytes)
+        return usual_answer(self._events[-1], kind, stream_id, data_bytes)
 
     def varying(self, block: bytes) -> int:
         return self.blocks.decoder.varying(block, self._events[-1].trailers)

@@ -85,9 +85,10 @@ class Connection:
                 steps -= 1
                 found, taken = usual.get(data[at : at + 5]), 0
                 while found is not None and not taken:
-                    taken = found.recognised(side, data, at, steps // USUAL_STEPS + 1)
-                    at += taken * found.size
-                    consumed += taken * found.data_bytes
+                    like = found.with_end(data, at) if found.varying else found
+                    taken = like.recognised(side, data, at, steps // USUAL_STEPS + 1)
+                    at += taken * like.size
+                    consumed += taken * like.data_bytes
                     found = found.other
                 if taken:
                     steps -= taken * USUAL_STEPS - 1

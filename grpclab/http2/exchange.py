@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from grpclab.http2 import messages
 from grpclab.http2.flow_control import Flow
 from grpclab.http2.frames import HEADERS, ErrorCode
-from grpclab.http2.headers import HeaderList, header_text
+from grpclab.http2.headers import HeaderList
 from grpclab.http2.messages import MessageError, MessageReader
 from grpclab.http2.protocol_errors import StreamError
 from grpclab.http2.states import AnswerInput, AnswerState
@@ -258,13 +258,13 @@ def end_from(
     return len(ended) - before
 
 
-def give_ends(ended: Iterable[Call], values: Iterable[bytes]) -> None:
-    """Give calls that ended alike their own trailers: the last header of each has this value."""
-    last, trailers = None, list[tuple[str, str]]()
-    for call, value in zip(ended, values, strict=False):  # often several have the same
-        if value != last:
-            *before, (name, _) = call.trailers
-            last, trailers = value, [*before, (name, header_text(value))]
+def give_ends(ended: Iterable[Call], trailers: HeaderList, values: Iterable[bytes]) -> None:
+    """Give calls that ended with these trailers their own: the last header of each has this value."""
+    *before, (name, _) = trailers
+    last = None
+    for call, value in zip(ended, values, strict=False):
+        if value != last:  # often several have the same
+            last, trailers = value, [*before, (name, value.decode("latin-1"))]
         call.trailers = trailers
 
 

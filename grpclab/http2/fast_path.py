@@ -15,13 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from grpclab.http2.frames import DATA, END_HEADERS, END_STREAM, HEADER_BYTES, HEADERS, frame_start, unpack_header
+from grpclab.http2.headers import LONG
 
 LEARN_EVERY: Final = 16
 """Every so many unusual exchanges one is learnt: where they all differ, the attempt must cost nothing."""
 MOST_AT_ONCE: Final = 128
 """So many streams are compared at once at most."""
-MOST_KNOWN: Final = 8
-"""So many different frames are recognised at most: they are looked for one after the other."""
 
 Sample = TypeVar("Sample")
 
@@ -37,7 +36,10 @@ class RecognisingSide(Protocol):
         """
 
     def varying(self, block: bytes) -> int:
-        """So many bytes at the end of this header block, the last of that stream, may be any others in further streams."""
+        """How many bytes at the end of this header block, the last of that stream, may be others in further streams.
+
+        They may also be more or fewer, fewer than LONG, after a byte that says how many.
+        """
 
     def recognise(self, stream_ids: Sequence[int], sample: Any, ends: Sequence[bytes]) -> int:
         """Take streams that are like the sample; returns how many of them, from the first, were to be expected.
@@ -49,49 +51,57 @@ class RecognisingSide(Protocol):
 class UsualFrames(Generic[Sample]):
     """Frames that are recognised: their bytes, cut at the stream's id, and what a stream of them means."""
 
-    __slots__ = ("at_once", "data_bytes", "other", "pieces", "sample", "size", "varying")
+    __slots__ = ("_at_once", "_lengths", "data_bytes", "other", "pieces", "sample", "size", "varying")
 
-    def __init__(
-        self, pieces: tuple[bytes, ...], size: int, data_bytes: int, sample: Sample, varying: int = 0
-    ) -> None:
+    def __init__(self, pieces: tuple[bytes, ...], size: int, data_bytes: int, sample: Sample, varying: int = 0) -> None:
         self.pieces = pieces
-        """Without the bytes at the end that differ from stream to stream: `varying` is their number."""
-        self.varying = varying
         self.size = size
         """Bytes of all frames."""
         self.data_bytes = data_bytes
         """Bytes of DATA among them."""
         self.sample = sample
+        self.varying = varying
+        """So many bytes at the end, which are not among the pieces, differ from stream to stream. Their number stands
+        before them."""
         self.other: UsualFrames[Sample] | None = None
         """Shorter frames that begin alike, to be looked for where these are not."""
-        self.at_once = 2
-        """So many streams are compared at once: twice as many as last time, or as many as were recognised then."""
+        self._at_once = 2  # twice as many streams as last time are compared at once, or as many as were recognised then
+        self._lengths: dict[int, UsualFrames[Sample]] = {}  # the same frames with an end of another length
+
+    def with_end(self, data: bytes, at: int) -> UsualFrames[Sample]:
+        """The frames with an end as long as that of the stream whose frames are at ``data[at:]``."""
+        place = at + self.size - self.varying - 1
+        if place >= len(data) or data[place] == self.varying or not 0 < data[place] < LONG:
+            return self
+        length = data[place]
+        known = self._lengths.get(length)
+        if known is None:
+            *before, start, last = self.pieces
+            start = start[:-5] + frame_start(len(last) + length, start[-2], start[-1])
+            pieces, size = (*before, start, last[:-1] + data[place : place + 1]), self.size - self.varying + length
+            known = self._lengths[length] = UsualFrames(pieces, size, self.data_bytes, self.sample, length)
+        return known
 
     def recognised(self, side: RecognisingSide, data: bytes, at: int, most: int) -> int:
         """The number of streams, `most` of them, whose frames are at ``data[at:]``, and that the side has taken."""
         pieces, size, varying = self.pieces, self.size, self.varying
         stop = at + size
-        if varying and (stop > len(data) or data[stop - varying - 1] != pieces[-1][-1]):
-            return 0  # cut short, or of another length: that is what stands before a value
         if stop + size > len(data):  # one at most
             name = data[at + 5 : at + 9]
-            if not data.startswith(name.join(pieces), at):
+            if not data.startswith(name.join(pieces), at) or stop > len(data):
                 return 0
             ends: Sequence[bytes] = (data[stop - varying : stop],) if varying else ()
             return side.recognise((int.from_bytes(name, "big"),), self.sample, ends)
-        number = min((len(data) - at) // size, most, self.at_once)
-        start = pieces[0]
-        while not data.startswith(start, at + (number - 1) * size):
-            number >>= 1  # to 1 at last: there it starts
+        number = _beginnings(data, at, pieces[0], size, min((len(data) - at) // size, most, self._at_once))
         names, ids = _id_readers(size, number)
-        expected = [name.join(pieces) for name in names(data, at)]
-        ends = _end_reader(size, number, varying)(data, at) if varying else ()
-        if ends:
+        expected, ends = [name.join(pieces) for name in names(data, at)], ()
+        if varying:
+            ends = _end_reader(size, number, varying)(data, at)
             expected = list(map(operator.add, expected, ends))
         same = _same(data, at, b"".join(expected), size)
         taken = side.recognise(ids(data, at)[:same], self.sample, ends[:same]) if same else 0
         # Where many are not recognised, no more than twice as many as are have been compared.
-        self.at_once = min(2 * self.at_once, MOST_AT_ONCE) if taken == number else max(2, taken)
+        self._at_once = min(2 * self._at_once, MOST_AT_ONCE) if taken == number else max(2, taken)
         return taken
 
 
@@ -105,7 +115,7 @@ class FastPath(Generic[Sample]):
     def __init__(self) -> None:
         self.usual: dict[bytes, UsualFrames[Sample]] = {}
         """The frames by their first five bytes."""
-        self._learnt: dict[tuple[int, bool, int], UsualFrames[Sample]] = {}  # by their kind
+        self._learnt: dict[tuple[int, bool], UsualFrames[Sample]] = {}  # by the first type, and whether they are whole
         self._unusual = self._begun = 0
 
     def begin(self, block: bytes, sample: Sample) -> None:
@@ -142,13 +152,8 @@ class FastPath(Generic[Sample]):
         self._remember(UsualFrames((*pieces, last), len(ending), data_bytes, sample, varying))
 
     def _remember(self, usual: UsualFrames[Sample]) -> None:
-        """Recognise these frames instead of others of their kind: the first type, whether they are whole, and how many
-        bytes differ."""
-        kind = usual.pieces[0][3], len(usual.pieces) > 2, usual.varying
-        self._learnt.pop(kind, None)
-        self._learnt[kind] = usual
-        if len(self._learnt) > MOST_KNOWN:
-            del self._learnt[next(iter(self._learnt))]  # the oldest
+        """Recognise these frames instead of others of their kind."""
+        self._learnt[usual.pieces[0][3], len(usual.pieces) > 2] = usual
         self.usual.clear()
         for _, known in sorted(self._learnt.items(), key=lambda item: item[0]):  # header blocks alone come first
             known.other = self.usual.get(known.pieces[0])
@@ -178,6 +183,20 @@ def _id_readers(size: int, number: int) -> tuple[_Reader, _Reader]:
 def _end_reader(size: int, number: int, end: int) -> _Reader:
     """What reads the last bytes, `end` of them, of so many sequences of `size` bytes at an offset."""
     return struct.Struct(f"{size - end}x{end}s" * number).unpack_from
+
+
+def _beginnings(data: bytes, at: int, start: bytes, size: int, most: int) -> int:
+    """How many sequences of `size` bytes may begin at ``data[at:]``, where one does: the last of them begins alike."""
+    if data.startswith(start, at + (most - 1) * size):
+        return most
+    number = 1
+    while number < most - 1:  # fewer than `most` do
+        middle = (number + most) // 2
+        if data.startswith(start, at + (middle - 1) * size):
+            number = middle
+        else:
+            most = middle
+    return number
 
 
 def _same(data: bytes, at: int, expected: bytes, size: int) -> int:

@@ -159,17 +159,18 @@ class BlockDecoder(Generic[Parsed]):
         return parsed
 
     def varying(self, block: bytes, headers: HeaderList) -> int:
-        """So many bytes at the end of a block, which has these headers, may be any others: the value of the last header.
+        """How many bytes at the end of a block, which has these headers, may be others: the value of the last header.
 
-        0 where its name has a meaning, and where its value is coded, empty, or too long for one byte of length.
+        They may also be more or fewer, fewer than LONG, after a byte that says how many. 0 where the header has a
+        meaning, where its value is coded or empty, and where either is long.
         """
         name, value = headers[-1]
         size = len(value)
-        if not 0 < size < LONG or _has_a_meaning(name):
+        if not 0 < size < LONG or len(block) > CACHED_BLOCK_BYTES or _has_a_meaning(name):
             return 0
         blank = bytes(size)  # no Huffman code
         try:
-            same = self._headers(block[:-size] + blank) == [*headers[:-1], (name, header_text(blank))]
+            same = self._headers(block[:-size] + blank) == [*headers[:-1], (name, _text(blank))]
         except HeaderError:
             return 0
         return size if same else 0
@@ -190,7 +191,7 @@ class BlockDecoder(Generic[Parsed]):
 
     def _headers(self, block: bytes) -> HeaderList:
         try:
-            return [(header_text(n), header_text(v)) for n, v in self._decoder.decode(block, raw=True)]
+            return [(_text(n), _text(v)) for n, v in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError:
             raise HeaderListError from None
         except (HPACKError, ValueError, IndexError) as error:
@@ -198,8 +199,7 @@ class BlockDecoder(Generic[Parsed]):
             raise HeaderError(f"a header block that cannot be decoded: {type(error).__name__}") from None
 
 
-def header_text(value: bytes) -> str:
-    """A name or a value, however it was sent."""
+def _text(value: bytes) -> str:
     return bytes(value).decode("latin-1")
 
 
@@ -242,5 +242,5 @@ def _cut_residence(block: bytes) -> tuple[bytes, str]:
     """A block that ends with RESIDENCE_HEADER as a plain literal: what stands before it, and its value; else ''."""
     head, separator, value = block.rpartition(_RESIDENCE)
     if separator and value and value[0] == len(value) - 1 < 127:
-        return head, header_text(value[1:])
+        return head, _text(value[1:])
     return head, ""
