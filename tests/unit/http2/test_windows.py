@@ -123,23 +123,30 @@ def test_trailers_that_have_a_meaning_are_looked_at(
         assert (status(call), call.trailers) == (expected[differs], end)
 
 
-def test_no_more_frames_are_looked_for_than_are_known_at_most() -> None:
+def test_values_of_every_length_are_themselves() -> None:
+    """The frames of one answer stand for those with a shorter and with a longer value."""
     client = ready()
-    for length in range(1, 100):
-        for _ in range(fast_path.LEARN_EVERY + 1):
-            (call,) = start(client)
-            end = [("grpc-status", "0"), ("x", "v" * length)]
-            block = b"".join(literal(*field) for field in end)
-            client.receive(
-                begin(call.stream_id)
-                + frames.data(call.stream_id, HELLO, end=False)
-                + frames.headers(call.stream_id, block, end=True)
-            )
-            assert (status(call), call.trailers) == ("OK", end)
-        known, found = 0, next(iter(client.fast_path.usual.values()), None)
-        while found is not None:
-            known, found = known + 1, found.other
-        assert 0 < known <= fast_path.MOST_KNOWN
+    head, name = literal("grpc-status", "0"), literal("x", "")[:-1]
+    slow = []
+    for length in [*range(130), *range(130)]:
+        value = "v" * length
+        calls = start(client, 3)
+        said_ = b"".join(
+            begin(call.stream_id)
+            + frames.data(call.stream_id, HELLO, end=False)
+            + frames.headers(call.stream_id, head + literal("x", value), end=True)
+            for call in calls
+        )
+        slow.append(slow_frames(client, said_))
+        assert [status(call) for call in calls] == ["OK"] * 3
+        assert [call.trailers for call in calls] == [[("grpc-status", "0"), ("x", value)]] * 3
+    assert sum(slow[150:257]) == 0 < sum(slow[:17])
+    cut_short = head + name + b"\x05four"
+    (call,) = start(client)
+    client.receive(begin(call.stream_id) + frames.data(call.stream_id, HELLO, end=False))
+    client.receive(frames.headers(call.stream_id, cut_short, end=True))
+    assert client.closed is not None
+    assert "cannot be decoded" in client.closed
 
 
 @pytest.mark.parametrize("together", [True, False])
