@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import os
 import shlex
 import sys
 from collections import Counter
@@ -120,7 +121,7 @@ class Watched:
         """What `grpclab COMMAND WORDS` does: see the module's docstring."""
         self.seen, self.options = {}, None
         self.patch.setenv(credentials.VARIABLE, "")
-        before = set(self.folder.rglob("*"))
+        before = self._there()
         out, err = io.StringIO(), io.StringIO()
         line = [command, *shlex.split(words)]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -131,11 +132,19 @@ class Watched:
         if self.options is not None:
             self.note(quiet=self.options.quiet, verbose=self.options.verbose)
             self.note(tenant_is_secret=credentials.is_secret("tenant"))
-        written = {path for path in set(self.folder.rglob("*")) - before if "repository" not in path.parts}
+        written = {Path(path) for path in self._there() - before}
         self.note(stdout=out.getvalue(), stderr=err.getvalue(), files=sorted(path.name for path in written))
         for path in written:
             path.unlink()
         return self.seen
+
+    def _there(self) -> set[str]:
+        """The files and folders in the working folder, without those of the repository."""
+        found: set[str] = set()
+        for at, folders, files in os.walk(self.folder):
+            folders[:] = [name for name in folders if name != "repository"]
+            found.update(os.path.join(at, name) for name in (*folders, *files))
+        return found
 
     def _git(self) -> None:
         """The repository stays as it is: what git has once told of it is not asked again."""
