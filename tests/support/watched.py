@@ -27,6 +27,7 @@ from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load import bench as bench_module
 from grpclab.load import record
+from grpclab.load.calls import protofile
 from grpclab.load.plan import LoadPlan
 from grpclab.profiling import perf, pyspy
 from grpclab.servers import targets, tls
@@ -98,6 +99,7 @@ class Watched:
         history.git("tag", "v1")
         history.commit("second", {"notes": "none"})
         self._git()
+        self._compiled()
         for prepare in (
             self._serve,
             self._bench,
@@ -156,6 +158,12 @@ class Watched:
             return known(folder, *words) if told and not more else git(folder, *words, **more)
 
         self.patch.setattr(repository, "_git", ask)
+
+    def _compiled(self) -> None:
+        """The schemas stay as they are, too, and the roots that this machine trusts are one instead of hundreds."""
+        known = functools.cache(protofile.compile_file)
+        self.patch.setattr(protofile, "compile_file", lambda path, include: known(path, tuple(include)))
+        self.patch.setenv("SSL_CERT_FILE", str(self.folder / "ca.pem"))
 
     def _serve(self) -> None:
         from grpclab.servers.hosting import foreground as hosting
