@@ -28,6 +28,8 @@ SCALES = {1e3, 1e6, 1e-3, 1e-6}
         (0, "0 µs"),
         (math.nan, "–"),
         (None, "–"),
+        (999.6, "1,000 s"),
+        (3600.0, "3,600 s"),
     ],
 )
 def test_a_time_is_written_at_a_readable_scale(seconds: float | None, shown: str) -> None:
