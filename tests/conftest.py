@@ -21,6 +21,7 @@ from grpclab.system.interrupts import SIGNALS
 from grpclab.system.subprocesses import STUDY_VARIABLE
 from grpclab.text import credentials
 from tests.support import suite, synthetic
+from tests.support.metrics_page import MetricsPage
 from tests.support.notebook_runs import measured
 from tests.support.processes import processes_of
 from tests.support.proxies import Proxy
@@ -156,3 +157,12 @@ def quick_server() -> Iterator[RunningServer]:
     config = ServerConfig(implementation="asyncio", event_loop="uvloop", stream_messages=3, stream_interval_ms=20)
     with launch(config) as server:
         yield server
+
+
+@pytest.fixture
+def metrics_page() -> Iterator[MetricsPage]:
+    """A page that counts the reads of its metrics."""
+    found = MetricsPage()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()

@@ -79,6 +79,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.core.concurrency": "the notation of a schedule of concurrency, beside that of rates; for bench alone",
     "grpclab.load.local_ports": "above 16 kB with its user",
     "grpclab.study.rates": "it measures, and its user plans",
+    "grpclab.study.stand_ins": "what a trial says of them, apart from what starts them and all else",
     "grpclab.study.yardstick_loop": "a process of its own, which imports little",
     "grpclab.load.record": "the relay that records; its user, a command, has the words",
     "grpclab.http2.call_reader": "pure where its user is not",

@@ -21,6 +21,8 @@ from grpclab import quantities as qty
         (0, "0 µs"),
         (math.nan, "–"),
         (None, "–"),
+        (999.6, "1,000 s"),
+        (3600.0, "3,600 s"),
     ],
 )
 def test_a_time_is_written_at_a_readable_scale(seconds: float | None, shown: str) -> None:
