@@ -142,14 +142,17 @@ class Repository:
     def after(self, first: Commit, last: Commit, called: str) -> list[Commit]:
         """The commits that follow the `first` up to the `last`, the oldest first: of a merge itself, not its branch.
 
+        Each has the `first` in its history: where that lies on a branch, the merge of the branch is the first of them.
+
         `called` is the option that names the first. Raises UsageError where the last does not descend from it.
         """
         if first.id == last.id or _git(self.top, "merge-base", "--is-ancestor", first.id, last.id).returncode:
             raise UsageError(invalid(called, first.short, f"an ancestor of {last.short}{self._shallow()}"))
-        listed = _git(
-            self.top, "log", "--first-parent", "--reverse", "--format=%H %s", f"{first.id}..{last.id}", "--"
-        ).stdout.splitlines()
-        return [Commit(id=line[: len(last.id)], subject=printable(line[len(last.id) :])) for line in listed]
+        between = f"{first.id}..{last.id}"
+        after = set(_git(self.top, "rev-list", "--ancestry-path", between, "--").stdout.split())
+        listed = _git(self.top, "log", "--first-parent", "--reverse", "--format=%H %s", between, "--").stdout
+        found = [(line[: len(last.id)], line[len(last.id) :]) for line in listed.splitlines()]
+        return [Commit(id=id_, subject=printable(subject)) for id_, subject in found if id_ in after]
 
     def files_id(self) -> str:
         """The id of the tree that a commit of all files in the checkout would have.
@@ -187,8 +190,12 @@ class Repository:
 
 
 def _git(folder: Path, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run git in a folder, without hooks and monitors of the repository. Raises UsageError where there is no git."""
-    command = ["git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-C", str(folder), *words]
+    """Run git in a folder, without hooks and monitors of the repository, and settings that add to what it prints.
+
+    Raises UsageError where there is no git.
+    """
+    settings = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "log.showSignature=false")
+    command = ["git", *(word for one in settings for word in ("-c", one)), "-C", str(folder), *words]
     inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     try:
         return subprocess.run(
