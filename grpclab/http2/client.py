@@ -21,10 +21,9 @@ from grpclab.http2.exchange import (
     MessageCounter,
     Request,
     UsualAnswer,
+    before_special,
     begin_alike,
-    end_alike,
-    end_from,
-    give_ends,
+    end_usual,
     outcome,
     refusal,
     usual_answer,
@@ -203,32 +202,19 @@ class ClientConnection(Endpoint[Call]):
     # ---- answers in --------------------------------------------------------------------------------------------
 
     def recognise(self, stream_ids: Sequence[int], sample: UsualAnswer, ends: Sequence[bytes]) -> int:
-        before, after, trailers = sample
+        before, after, _ = sample
         first = min(stream_ids) if len(stream_ids) > 1 else stream_ids[0]
         if first <= self._special_until:
-            stream_ids = self._before_special(stream_ids)
+            stream_ids = before_special(self.calls, stream_ids)
         if after == _BEGUN:
             number = begin_alike(self.calls, stream_ids)
             self._begun_until = max(self._begun_until, *stream_ids[:number], 0)
             return number
-        events = self._events
-        if before == _NOTHING and first > self._begun_until:
-            number = end_alike(self.calls, stream_ids, trailers, events)
-        else:
-            number = end_from(before, self.calls, stream_ids, trailers, events)
+        of_nothing = before == _NOTHING and first > self._begun_until
+        number = end_usual(self.calls, stream_ids, sample, ends, self._events, of_nothing=of_nothing)
         if number:
             self._idle.number = 0
-            if ends:
-                give_ends(events[-number:], trailers, ends)
         return number
-
-    def _before_special(self, stream_ids: Sequence[int]) -> Sequence[int]:
-        """Those from the first on whose calls have nothing to send, and no answer that is kept."""
-        for number, stream_id in enumerate(stream_ids):
-            call = self.calls.get(stream_id)
-            if call is not None and (call.kept or (call.flow is not None and call.flow.incomplete)):
-                return stream_ids[:number]
-        return stream_ids
 
     def sample(self, kind: int, stream_id: int, data_bytes: int) -> UsualAnswer | None:
         if not self._learns or not self._events or not self.blocks.decoder.is_independent:

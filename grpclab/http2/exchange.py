@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -210,6 +210,15 @@ def usual_answer(call: Call, kind: int, stream_id: int, data_bytes: int) -> Usua
     return UsualAnswer(before, int(AnswerState.OVER), call.trailers)
 
 
+def before_special(calls: Mapping[int, Call], stream_ids: Sequence[int]) -> Sequence[int]:
+    """Those from the first on whose calls have nothing to send, and no answer that is kept."""
+    for number, stream_id in enumerate(stream_ids):
+        call = calls.get(stream_id)
+        if call is not None and (call.kept or (call.flow is not None and call.flow.incomplete)):
+            return stream_ids[:number]
+    return stream_ids
+
+
 def begin_alike(calls: Mapping[int, Call], stream_ids: Iterable[int]) -> int:
     """Begin the answers of calls, as far as each in turn is one of the open `calls` that has none yet.
 
@@ -266,6 +275,28 @@ def give_ends(ended: Iterable[Call], trailers: HeaderList, values: Iterable[byte
         if value != last:  # often several have the same
             last, trailers = value, [*before, (name, value.decode("latin-1"))]
         call.trailers = trailers
+
+
+def end_usual(
+    calls: dict[int, Call],
+    stream_ids: Iterable[int],
+    sample: UsualAnswer,
+    ends: Iterable[bytes],
+    ended: list[Any],
+    *,
+    of_nothing: bool,
+) -> int:
+    """As :func:`end_alike`, for answers like the sample. `of_nothing`: none of them can have begun before; `ends` are
+    the values of their last headers, where these differ.
+    """
+    before, _, trailers = sample
+    if of_nothing:
+        number = end_alike(calls, stream_ids, trailers, ended)
+    else:
+        number = end_from(before, calls, stream_ids, trailers, ended)
+    if ends and number:
+        give_ends(ended[-number:], trailers, ends)
+    return number
 
 
 class MessageCounter:
