@@ -43,7 +43,7 @@ from grpclab.system import procfs
 from grpclab.system.addresses import UNIX
 from grpclab.system.notices import Notice
 from grpclab.system.programs import descendants, kill
-from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit
+from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit, exit_code_within
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -125,7 +125,7 @@ class RunningServer:
         """Wait until it has ended, for so long at most."""
         if self.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.popen.wait(timeout_s)
+                exit_code_within(self.child.popen, timeout_s)
 
     def usage(self) -> procfs.Usage:
         """CPU and memory so far, over all its processes and threads, its helpers, and all that these started; NaN where
