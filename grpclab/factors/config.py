@@ -352,9 +352,11 @@ class TrialConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "own", OwnLevels(self.own))
-        for name, level in self.flat().items():
-            lookup(name).check(level)
-        check_lacking(self.flat(), {name: factor.default for name, factor in FACTORS.items()})
+        levels = self.flat()
+        for name, level in levels.items():
+            if level is not DEFAULTS.get(name):  # most are, and each default is a level of its factor
+                lookup(name).check(level)
+        check_lacking(levels, DEFAULTS)
         _check_scraping(self.server)
         if self.load.requests is None and self.load.duration_s is None:
             raise FactorError("load.requests and load.duration_s are both unset: set at least one of them")
@@ -444,6 +446,7 @@ def _table() -> dict[str, Factor]:
 
 FACTORS: dict[str, Factor] = _table()
 """Every factor by its dotted name."""
+DEFAULTS: dict[str, Level] = {name: factor.default for name, factor in FACTORS.items()}
 
 
 def table() -> list[dict[str, Any]]:
