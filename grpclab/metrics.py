@@ -495,6 +495,25 @@ _NUMBERS = (
             "",
         ),
     ),
+    *_of(
+        _CLIENT,
+        (
+            "collector_cores",
+            "cores",
+            "cores that the stand-in for a trace collector used during the load, on the load generator's cores",
+            "lower",
+            "",
+        ),
+        (
+            "scraper_cores",
+            "cores",
+            "cores that the stand-in for Prometheus used during the load, on the load generator's cores",
+            "lower",
+            "",
+        ),
+        ("scrapes", "count", "reads of the server's page /metrics during the load", "", ""),
+        ("scrapes_failed", "count", "reads of the server's page /metrics that failed", "lower", ""),
+    ),
 )
 """What a trial measures; NaN where it did not."""
 

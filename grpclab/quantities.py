@@ -102,10 +102,12 @@ def number(value: object) -> float:
 
 
 def duration(value: object) -> str:
-    """A time in seconds at a readable scale: ``850 µs``, ``12.3 ms``, ``1.5 s``."""
+    """A time in seconds at a readable scale: ``850 µs``, ``12.3 ms``, ``1.5 s``, ``3,600 s``."""
     x = number(value)
     if not math.isfinite(x):
         return MISSING
+    if abs(x) >= 999.5:
+        return f"{x:,.0f} s"
     x = float(f"{x:.3g}")  # 999.8 ms is 1 s
     unit, factor = ("s", 1.0) if abs(x) >= 1 else ("ms", 1e3) if abs(x) >= 1e-3 else ("µs", 1e6)
     return f"{x * factor:.3g} {unit}"

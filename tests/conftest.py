@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from grpclab.system.interrupts import SIGNALS
 from grpclab.system.subprocesses import STUDY_VARIABLE
 from grpclab.text import credentials
 from tests.support import suite, synthetic
+from tests.support.metrics_page import MetricsPage
 from tests.support.notebook_runs import measured
 from tests.support.processes import processes_of
 from tests.support.proxies import Proxy
@@ -46,6 +48,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--retry-processes", action="store_true", help="try failed tests of real processes and browsers once more"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lives as long as the process: nobody looks through it for garbage, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -144,3 +157,12 @@ def quick_server() -> Iterator[RunningServer]:
     config = ServerConfig(implementation="asyncio", event_loop="uvloop", stream_messages=3, stream_interval_ms=20)
     with launch(config) as server:
         yield server
+
+
+@pytest.fixture
+def metrics_page() -> Iterator[MetricsPage]:
+    """A page that counts the reads of its metrics."""
+    found = MetricsPage()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()

@@ -163,8 +163,10 @@ def run(options: Options) -> int:
             name=given.get("name") or "",
             tags=tags,
         )
-        answer(result, given)
-    return _outcome(result, given, lost)
+        files = answer(result, given)
+    code = _outcome(result, given, lost)
+    files.end()
+    return code
 
 
 def _outcome(result: BenchResult, given: Mapping[str, Any], lost: PartialLoadError | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from grpclab.cli.output import require_writable, show, write
+from grpclab.cli.output import LateFiles, require_writable, show, write
 from grpclab.errors import UsageError
 from grpclab.load.output.exporters import FORMATS
 
@@ -37,8 +37,11 @@ def check_outputs(given: Mapping[str, Any]) -> None:
     FORMATS[format_ or SUMMARY]  # raises what is wrong with a plug-in, or with a package that is missing
 
 
-def answer(result: BenchResult, given: Mapping[str, Any]) -> None:
-    """Write what was asked for, in its one or two places."""
+def answer(result: BenchResult, given: Mapping[str, Any]) -> LateFiles:
+    """Write what was asked for, in its one or two places; where a file cannot be written, the summary is printed.
+
+    Returns the files, whose error is still to be raised.
+    """
     from grpclab.load.output.formats import json_chunks
 
     def lines(format_: str) -> Iterable[str]:
@@ -50,8 +53,14 @@ def answer(result: BenchResult, given: Mapping[str, Any]) -> None:
     answers = {where: given.get("format", SUMMARY)}
     if json_file:
         answers[json_file] = "json"  # two answers in one place would be readable as neither
-    for one in sorted(answers, key=lambda name: name == "-"):  # files first: standard output may be read by `head`
-        if one == "-" and answers[one] == SUMMARY:
-            show("".join(lines(SUMMARY)).rstrip("\n"))
-        else:
-            write(one, lines(answers[one]))
+    files = LateFiles()
+    for one, asked in answers.items():
+        if one != "-":
+            files.write(one, lines(asked))
+    if files.failed and "-" not in answers:
+        answers["-"] = SUMMARY
+    if answers.get("-") == SUMMARY:  # after the files: standard output may be read by `head`
+        show("".join(lines(SUMMARY)).rstrip("\n"))
+    elif "-" in answers:
+        write("-", lines(answers["-"]))
+    return files

@@ -16,7 +16,7 @@ from grpclab.cli.comparison_options import (
     revision_flag,
 )
 from grpclab.cli.options import BEATS, idle_lines, load_options, security_group, set_option, whole
-from grpclab.cli.output import require_writable, show, tell_encoding, trial_lines, write
+from grpclab.cli.output import LateFiles, require_writable, show, tell_encoding, trial_lines
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import parse_settings
@@ -137,15 +137,17 @@ def _target(options: Options) -> GivenTarget:
 def _show(result: BisectResult, options: Options) -> int:
     """Print what was found, write its JSON; returns the exit code."""
     code = 0 if result.exit_code == 4 and options.allow_inconclusive else result.exit_code
+    files = LateFiles()
     if options.json:
         import json
 
-        write(options.json, [json.dumps(result.as_dict() | {"exit_code": code}, indent=1), "\n"])
+        files.write(options.json, [json.dumps(result.as_dict() | {"exit_code": code}, indent=1), "\n"])
     if options.json != "-":
         show(result.sentence)
         measured = [step.study for step in result.steps if step.study]
         if measured and not options.quiet:
             show(f"create the report: grpclab report {measured[-1]}")
+    files.end()
     return code
 
 

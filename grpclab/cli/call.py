@@ -183,21 +183,24 @@ def _call(client: ServiceClient, name: str, options: Options) -> int:
     deadline_s = None if options.deadline is None else time_option("--deadline", options.deadline)
     printer = _Printer(repeat=repeat, quiet=bool(options.quiet), silent=options.json == "-")
     data, data_given = request_data(given), data_options(given)
-    for answer in client.calls(
-        name,
-        data,
-        options=data_given,
-        repeat=repeat,
-        deadline_s=deadline_s,
-        watcher=printer.message,
-    ):
-        printer.answer(answer)
-    printer.end()
-    if options.json:
-        from grpclab.cli.call_text import answers_json
+    try:
+        for answer in client.calls(
+            name,
+            data,
+            options=data_given,
+            repeat=repeat,
+            deadline_s=deadline_s,
+            watcher=printer.message,
+            keep_on_interrupt=True,
+        ):
+            printer.answer(answer)
+    finally:  # after Ctrl-C as well
+        printer.end()
+        if options.json and printer.answers:
+            from grpclab.cli.call_text import answers_json
 
-        content = answers_json(client.target, printer.answers)
-        write(options.json, [json.dumps(content, indent=2, ensure_ascii=False), "\n"])
+            content = answers_json(client.target, printer.answers)
+            write(options.json, [json.dumps(content, indent=2, ensure_ascii=False), "\n"])
     return 0 if all(answer.ok for answer in printer.answers) else 1
 
 
@@ -240,7 +243,7 @@ class _Printer:
     def end(self) -> None:
         from grpclab.cli import call_text
 
-        if self._repeat > 1 and not self._quiet and not self._silent:
+        if len(self.answers) > 1 and not self._quiet and not self._silent:
             show(f"\n{call_text.repeated_summary(self.answers)}")
 
 

@@ -33,7 +33,7 @@ from grpclab.cli.options import (
     variant_terms,
     whole,
 )
-from grpclab.cli.output import require_writable, show, tell_encoding, write
+from grpclab.cli.output import LateFiles, require_writable, show, tell_encoding
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import UsageError, did_you_mean
 from grpclab.factors.defaults import COMPARISON_BUDGET_S, LOAD, MEANINGS
@@ -184,15 +184,17 @@ def _show(result: CompareResult, options: Options, code: int) -> int:
 
     from grpclab.cli import build_report
 
+    files = LateFiles()
     if options.json:  # first: standard output may be read by `head`
         answer = result.as_dict() | {"exit_code": code}
-        write(options.json, [json.dumps(answer, indent=1), "\n"])
+        files.write(options.json, [json.dumps(answer, indent=1), "\n"])
     if options.json != "-":
         show("\n".join(result.conclusion) if options.quiet else f"\n{result}")
         if result.study and not options.quiet:
             show(f"create the report: grpclab report {Path(result.study).name}")
     report = build_report.of_comparison(result, allow_inconclusive=options.allow_inconclusive)
     build_report.deliver(report, junit=options.junit, github=options.github)
+    files.end()
     return code
 
 

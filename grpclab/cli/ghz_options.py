@@ -51,8 +51,12 @@ _SWITCHES = {
 }
 """Options without a value, or with true or false; those that stand for nothing say what bench does anyway."""
 _RATES = {"-r", "--rate", "--rps"}
+_ATTACHED = {"-x", "-t", "-d", "-D", "-M", "-O", "-m", "-i", "-B"}
+"""Short options that take a value, which may follow without a blank; click reads bench's own ones so."""
 HINTS = {
     **{f"--{key}": reason for key, reason in REFUSED.items() if key not in OF_SCHEDULE},
+    "--skipFirst": "use --warmup TIME, since a warm-up is a time here",
+    "--cpus": "use --workers N, the number of generator processes",
     "-T": "use --connect-timeout TIME",
     "-L": "use --set client.keepalive_s=TIME",
     "--reflect": "reflection is used unless --proto or --protoset is given",
@@ -66,6 +70,9 @@ def in_our_words(words: Sequence[str]) -> list[str]:
     _check_together(words)
     while left:
         word = left.pop(0)
+        if word[:2] in _ATTACHED and word[2:3] not in ("", "="):  # -Ojson
+            word, value = word[:2], word[2:]
+            left.insert(0, value)
         if word == "--":
             done += [word, *left]
             break

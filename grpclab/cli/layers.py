@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from grpclab.factors.levels import Level
     from grpclab.load.output.config_file import BenchFile
 
+ARRIVAL, REPLAY = "load.arrival", "replay:"
+"""The factor of the load shape, and the beginning of one that has a file."""
+
 
 def layered(
     options: Options, file: BenchFile, params: Sequence[click.Parameter]
@@ -78,7 +81,9 @@ def read_config(path: str | None, params: Sequence[click.Parameter]) -> BenchFil
     if path != STDIN:
         from pathlib import Path  # here: a help has no use for it
 
-        _look_beside(file.options, Path(path).parent)
+        folder = Path(path).parent
+        _look_beside(file.options, folder)
+        file.settings[:] = [_shape_beside(word, f"{ARRIVAL}=", folder) for word in file.settings]
     for name, allowed in choices.items():
         if name in file.options and not allowed.allows(file.options[name]):
             expected = f"one of {', '.join(allowed.choices)}"
@@ -88,9 +93,11 @@ def read_config(path: str | None, params: Sequence[click.Parameter]) -> BenchFil
 
 def _look_beside(options: dict[str, Any], folder: Path) -> None:
     """Let the files that a configuration names lie beside it, not in the working folder."""
-    for name in ("proto", "protoset", "data_file", "metadata_file", "cacert", "cert", "key"):
+    for name in ("proto", "protoset", "data_file", "metadata_file", "cacert", "cert", "key", "app_dir", "cwd"):
         if name in options:
             options[name] = beside(options[name], folder)
+    if "arrival" in options:
+        options["arrival"] = _shape_beside(options["arrival"], "", folder)
     if "mix" in options:
         options["mix"] = tuple(
             replace(one, data=AT + beside(one.data.removeprefix(AT), folder))
@@ -105,6 +112,12 @@ def _look_beside(options: dict[str, Any], folder: Path) -> None:
         options["data"] = [_data_beside(one, folder) for one in data]
     elif data is not None:
         options["data"] = _data_beside(data, folder)
+
+
+def _shape_beside(word: str, start: str, folder: Path) -> str:
+    """A load shape behind its `start`, of which a replay has a file."""
+    replay = f"{start}{REPLAY}"
+    return replay + beside(word.removeprefix(replay), folder) if word.startswith(replay) else word
 
 
 def _data_beside(data: Any, folder: Path) -> Any:

@@ -8,10 +8,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from grpclab.errors import UsageError
+from grpclab.errors import StorageError, UsageError
 from grpclab.system import terminal
 from grpclab.text import redaction
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STYLES = {
     r"(?m)^warning(?=: )": "bold yellow",
@@ -49,7 +53,7 @@ def require_writable(where: str | None) -> None:
 
 
 def write(where: str, parts: Iterable[str]) -> None:
-    """Write the parts one after the other; ``-`` is standard output. Raises UsageError."""
+    """Write the parts one after the other; ``-`` is standard output. Raises StorageError."""
     if where == "-":
         sys.stdout.writelines(parts)
         sys.stdout.flush()
@@ -58,7 +62,43 @@ def write(where: str, parts: Iterable[str]) -> None:
         with open(where, "w", encoding="utf-8") as file:
             file.writelines(map(redaction.mask, parts))
     except OSError as error:
-        raise UsageError(f"cannot write {where}: {error.strerror}") from None
+        raise _unwritten(where, error) from None
+
+
+def _unwritten(where: str | Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot write {where}: {error.strerror or error}")
+
+
+class LateFiles:
+    """Writes the files of an answer: an error waits for :meth:`end`, so that the rest of the answer is printed first.
+
+    Where a disk is full, what was measured is on the screen at least.
+    """
+
+    def __init__(self) -> None:
+        self.failed: StorageError | None = None
+        self.lost: list[Path] = []
+        """The files of bytes that could not be written."""
+
+    def write(self, where: str, parts: Iterable[str]) -> None:
+        """As :func:`write`; the first error is kept."""
+        try:
+            write(where, parts)
+        except StorageError as error:
+            self.failed = self.failed or error
+
+    def write_bytes(self, path: Path, content: bytes) -> None:
+        """The same for bytes."""
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            self.lost.append(path)
+            self.failed = self.failed or _unwritten(path, error)
+
+    def end(self) -> None:
+        """Raise what has failed, a StorageError."""
+        if self.failed is not None:
+            raise self.failed
 
 
 def tell_encoding(*, quiet: bool) -> None:
@@ -93,12 +133,25 @@ def show(text: str) -> None:
     terminal.paint(sys.stdout, made.getvalue())
 
 
+BAR = re.compile(r"(?P<label>.* )(?P<bar>∎+)")
+"""A line of a histogram."""
+LONGEST_BAR = 40
+
+
+def _shortened(bar: str, room: int) -> str:
+    """A bar at a scale by which the longest one fits into the room."""
+    return bar[: max(1, round(len(bar) * max(1, room) / LONGEST_BAR))]
+
+
 PROSE = 3
 """A cell with so many blanks is a remark on its row."""
 
 
 def fitted(line: str, width: int) -> str:
     """A line in the width of a terminal: sentences are wrapped, what has a term in front of it beneath itself."""
+    if bar := BAR.fullmatch(line):
+        room = width - len(bar["label"])
+        return bar["label"] + bar["bar"] if room >= LONGEST_BAR else f"{bar['label']}{_shortened(bar['bar'], room)}"
     gaps = list(re.finditer(r"(?<=\S)  +(?=\S)", line))
     start = gaps[-1].end() if gaps else len(line) - len(line.lstrip())
     is_row = len(gaps) > 1 and line.count(" ", start) < PROSE  # a row of a table stays a row

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grpclab.cli.output import require_writable, write
+from grpclab.cli.output import LateFiles, require_writable
 from grpclab.cli.parser import Options
 from grpclab.errors import MeasurementError, TargetError, UsageError, invalid
 from grpclab.profiling import families, flamegraph, perf, pprof, processes, pyspy, speedscope, threads
@@ -58,14 +58,16 @@ def run(options: Options) -> int:
     native = perf.PerfProfile(note="the process ended before perf started") if gone == pids else _by_perf(options, pids)
     figures = Figures(pids=pids, python=python, native=native, threads_used=threads_used, gone=gone, took_s=took_s)
     working = at_work(python.stacks)
+    files = LateFiles()
     for path, writer in writers:  # files first: standard output may be read by `head`
-        path.write_bytes(writer(working, options))
+        files.write_bytes(path, writer(working, options))
     if options.json:
-        write(options.json, [json.dumps(_as_json(options, figures), indent=1), "\n"])
+        files.write(options.json, [json.dumps(_as_json(options, figures), indent=1), "\n"])
     if options.json != "-":
         print("\n".join(_lines(options, figures)))
         if not options.quiet:
-            print("".join(f"written: {path}\n" for path, _ in writers), end="")
+            print("".join(f"written: {path}\n" for path, _ in writers if path not in files.lost), end="")
+    files.end()
     return 0
 
 

@@ -12,7 +12,7 @@ from grpclab.cli.option_types import FileName, Whole
 from grpclab.cli.output import require_writable
 from grpclab.cli.parser import Flag, LabCommand, OptionGroup, Options
 from grpclab.errors import UsageError, invalid
-from grpclab.quantities import time_option
+from grpclab.quantities import duration, time_option
 from grpclab.system.addresses import host_port, parse
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ to then.
 
 Exit codes: 0 done (also after Ctrl-C, SIGTERM or SIGHUP), 2 bad input, 3 no call arrived or the file could not be
 written."""
+LISTENS_AT = ("", "localhost", "127.0.0.1")
+"""The hosts that may stand before the port of --listen."""
 
 
 def run(options: Options) -> int:
@@ -51,7 +53,7 @@ def run(options: Options) -> int:
     recording = CallRecording(port, target, options.output, calls=options.calls)
     with contextlib.suppress(KeyboardInterrupt), recording.running():  # Ctrl-C is how a recording ends
         if not options.quiet:
-            ending = "Ctrl-C ends it" if duration_s is None else f"for {options.duration}, or until Ctrl-C"
+            ending = "Ctrl-C ends it" if duration_s is None else f"for {duration(duration_s)}, or until Ctrl-C"
             print(f"recording calls through localhost:{port} to {target}: {ending}", flush=True)
         recording.wait(duration_s)
     for line in [] if options.quiet else _lines(recording.summary, options.output):
@@ -64,24 +66,22 @@ def _port(text: str | None) -> int:
     expected = "a port of this machine, e.g. 50060"
     if text is None:
         raise UsageError(f"--listen is missing: expected {expected}")
-    if ":" in text:
-        try:
-            return parse(text)[1] or _no_port(text, expected)
-        except UsageError:
-            _no_port(text, expected)
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        _no_port(text, expected)
-    return int(text)
-
-
-def _no_port(text: str, expected: str) -> int:
-    raise UsageError(invalid("--listen", text, expected))
+    host, colon, port = text.rpartition(":")
+    if colon and host not in LISTENS_AT:
+        raise UsageError(invalid("--listen", text, f"{expected}; the relay listens on 127.0.0.1 only"))
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
+        raise UsageError(invalid("--listen", text, expected))
+    return int(port)
 
 
 def _target(text: str | None) -> str:
+    expected = "HOST:PORT of a server on this machine, e.g. localhost:50051"
     if text is None:
-        raise UsageError("--to is missing: expected HOST:PORT of a server on this machine, e.g. localhost:50051")
-    target = host_port(text)
+        raise UsageError(f"--to is missing: expected {expected}")
+    try:
+        target = host_port(text)
+    except UsageError:  # its advice is that of commands that may call another machine
+        raise UsageError(invalid("--to", text, expected)) from None
     if not parse(target)[1]:
         raise UsageError(
             invalid("--to", text, "HOST:PORT, e.g. localhost:50051; calls over a Unix socket cannot be recorded")

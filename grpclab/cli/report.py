@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from grpclab.cli.completion import offering
 from grpclab.cli.option_types import FileName
-from grpclab.cli.output import require_writable, show, write
+from grpclab.cli.output import LateFiles, require_writable, show, write
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.errors import DesignError, UsageError, did_you_mean, invalid
 from grpclab.study.documents import plain
@@ -181,8 +181,9 @@ def show_result(published: Published, options: Options) -> Judgement:
     from grpclab.report.renderers.terminal import table
 
     study, path, width = published.study, published.path, _width()
+    files = LateFiles()
     if options.json:  # first: standard output may be read by `head`
-        write(options.json, [json.dumps(as_json(study, published.sections), indent=1, allow_nan=False), "\n"])
+        files.write(options.json, [json.dumps(as_json(study, published.sections), indent=1, allow_nan=False), "\n"])
     if options.json != "-":
         if not options.quiet:
             show(f"\n{table(study, width)}\n")
@@ -192,6 +193,7 @@ def show_result(published: Published, options: Options) -> Judgement:
         if not options.quiet:
             lines += [f"for a pull request: {path.with_suffix('.md')}", f"for programs: {path.with_suffix('.json')}"]
         show("\n".join(lines))
+    files.end()
     return study.verdict
 
 

@@ -14,7 +14,14 @@ from grpclab.cli.options import set_option, variant_terms
 from grpclab.cli.parser import Flag, LabCommand, Operand, OptionGroup, Options
 from grpclab.cli.target_options import target_flags, target_given
 from grpclab.errors import UsageError, invalid
-from grpclab.factors.config import ServerConfig, TrialConfig, from_environment, parse_settings, refuse_twice
+from grpclab.factors.config import (
+    ServerConfig,
+    TrialConfig,
+    from_environment,
+    parse_settings,
+    refuse_scraping,
+    refuse_twice,
+)
 from grpclab.factors.defaults import DEFAULT_PORTS
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import PYTHON
@@ -65,6 +72,7 @@ def _serve_greeter(options: Options, port: int) -> int:
 
     reference.refuse_options(options)
     given = parse_settings(options.settings)
+    refuse_scraping(given)
     others = sorted(name for name in given if not name.startswith("server."))
     if others:
         raise UsageError(
@@ -107,13 +115,16 @@ def _serve_application(options: Options) -> int:
         raise UsageError(f"{options.variant} and --app both specify the server: use one of them")
     reference.refuse_options(options)
     given = parse_settings(options.settings)
+    refuse_scraping(given)
     others = sorted(name for name in given if name.startswith(("client.", "load.", "link.")))
     if others:
         raise UsageError(
             invalid(f"--set {others[0]}", format_level(given[others[0]]), "a server factor, arg.NAME, or env.NAME")
         )
     config = TrialConfig().replace(from_environment(os.environ) | _levels_of_certs(options, given) | given)
-    diagnostics = diagnostics_address(os.environ, default=config.server.metrics, host=options.desk_host)
+    diagnostics = diagnostics_address(
+        os.environ, default=config.server.metrics or config.server.desk, host=options.desk_host
+    )
     if diagnostics is not None:
         config = config.replace({"server.metrics": True, **given})
     chosen = target_given(options)

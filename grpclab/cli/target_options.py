@@ -142,6 +142,9 @@ def apart(given: Mapping[str, Any], levels: Mapping[str, Level]) -> tuple[dict[s
     if "app" in given:
         if "target" in given:
             raise UsageError(f"{given['target']} and --app both specify the server: use one of them")
+        from grpclab.factors.config import refuse_scraping
+
+        refuse_scraping(of_server)
         return {name: level for name, level in levels.items() if name not in of_server}, of_server
     if unused := next((name for name in ("python", "app_dir", "cwd") if name in given), None):
         raise UsageError(f"{_flag(unused)} cannot be used here: it only works with --app")
@@ -166,10 +169,10 @@ def hosted(given: Mapping[str, Any], levels: Mapping[str, Level]) -> AbstractCon
 def application_factors(levels: Mapping[str, Level]) -> dict[str, Level]:
     """The levels of an application's server: of all its factors, and of the user's own that were given."""
     from grpclab.factors.config import TrialConfig
-    from grpclab.servers.hosting.application import NOT_YET, OF_THE_GREETER
+    from grpclab.servers.hosting.application import BESIDE, OF_THE_GREETER
 
     flat = TrialConfig().replace(levels).flat()
-    foreign = {f"server.{name}" for name in (*OF_THE_GREETER, *NOT_YET)}
+    foreign = {f"server.{name}" for name in (*OF_THE_GREETER, *BESIDE)}
     return {name: flat[name] for name in flat if (name.startswith("server.") and name not in foreign) or is_own(name)}
 
 

@@ -296,9 +296,23 @@ ANSWER_TIMEOUT_S = 2.0
 def metrics_text(folder: str, pids: Sequence[int]) -> bytes:
     """The text for Prometheus: counters out of the files in `folder`, and a row for each process alive."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+    registry.register(_Counters(folder))
     registry.register(_Processes(folder, pids))
     return generate_latest(registry)
+
+
+class _Counters(Collector):
+    """The counters in the files of a folder. A file that a process is about to fill is empty, which its library
+    does not expect."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def collect(self) -> Iterable[Metric]:
+        """The sums over all processes."""
+        files = [str(path) for path in sorted(self._folder.glob("*.db")) if path.stat().st_size]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        return merged
 
 
 class _Processes(Collector):

@@ -27,6 +27,7 @@ from grpclab.system.registry import Registry
 
 MAX_KEEPALIVE_S = 2_147_483
 """grpcio counts milliseconds in a C int."""
+SCRAPING = "server.scrape_s"
 
 
 def _factor(
@@ -162,6 +163,12 @@ class ServerConfig:
     channelz: bool = _factor(False, "offer the channelz service, which lets clients inspect the server's connections")
     reflection: bool = _factor(True, "offer the reflection service, which tells clients the server's methods")
     desk: bool = _factor(False, "run a diagnostics server next to the server; its page /metrics also needs metrics")
+    scrape_s: float | None = _factor(
+        None,
+        "time between two reads of the page /metrics by a stand-in for Prometheus; needs metrics and desk",
+        minimum=0.05,
+        maximum=3600,
+    )
     handler_work_us: float = _factor(0.0, "CPU time used in the handler", minimum=0, maximum=60e6)
     handler_wait_ms: str = _factor(
         "0",
@@ -345,9 +352,12 @@ class TrialConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "own", OwnLevels(self.own))
-        for name, level in self.flat().items():
-            lookup(name).check(level)
-        check_lacking(self.flat(), {name: factor.default for name, factor in FACTORS.items()})
+        levels = self.flat()
+        for name, level in levels.items():
+            if level is not DEFAULTS.get(name):  # most are, and each default is a level of its factor
+                lookup(name).check(level)
+        check_lacking(levels, DEFAULTS)
+        _check_scraping(self.server)
         if self.load.requests is None and self.load.duration_s is None:
             raise FactorError("load.requests and load.duration_s are both unset: set at least one of them")
 
@@ -397,6 +407,20 @@ SECTIONS: dict[str, type] = {
 }
 
 
+def _check_scraping(server: ServerConfig) -> None:
+    """Raise FactorError, one line, where the metrics of a server are to be read and it has no page of them."""
+    if server.scrape_s is not None and not (server.metrics and server.desk):
+        expected = "none, or server.metrics=true and server.desk=true with it, which provide the page /metrics"
+        raise FactorError(invalid(SCRAPING, format_level(server.scrape_s), expected))
+
+
+def refuse_scraping(levels: Mapping[str, Level]) -> None:
+    """Raise UsageError, one line, for the factor by which metrics are read, where nothing would read them."""
+    if (level := levels.get(SCRAPING)) is not None:
+        expected = "none, since only studies and comparisons read the metrics of a server at intervals"
+        raise UsageError(invalid(SCRAPING, format_level(level), expected))
+
+
 def _table() -> dict[str, Factor]:
     table = {}
     for section, cls in SECTIONS.items():
@@ -422,6 +446,7 @@ def _table() -> dict[str, Factor]:
 
 FACTORS: dict[str, Factor] = _table()
 """Every factor by its dotted name."""
+DEFAULTS: dict[str, Level] = {name: factor.default for name, factor in FACTORS.items()}
 
 
 def table() -> list[dict[str, Any]]:

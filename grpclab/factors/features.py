@@ -20,6 +20,9 @@ class Feature:
 
     name: str
     title: str
+    base: dict[str, Level] = field(default_factory=dict)
+    """What a service needs to have the feature at all: both sides have it. `base_title` says so."""
+    base_title: str = ""
     on: dict[str, Level] = field(default_factory=dict)
     without: dict[str, Level] = field(default_factory=dict)
     of_client: bool = False
@@ -101,6 +104,18 @@ FEATURES: tuple[Feature, ...] = (
         extra="desk",
     ),
     Feature(name="interceptors", title="5 empty interceptors", on={"server.interceptors": 5}, in_production=False),
+    Feature(
+        name="scraping",
+        title="scraping of the metrics once a second",
+        base={"server.metrics": True, "server.desk": True},
+        base_title="metrics that nobody scrapes",
+        on={"server.scrape_s": 1.0},
+        in_production=False,
+        each_call=False,
+        spare=True,
+        library="prometheus_client",
+        extra="desk",
+    ),
     Feature(
         name="interceptor",
         title="1 empty interceptor",

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class PartialLoadError(WorkerError):
-    """A load that ended because a generator process of a cluster was lost; `partial` is what the others measured."""
+    """A load that ended because a generator process was lost; `partial` is what was measured.
+
+    In a cluster that is the part of the others; without one, the rates of a schedule before that.
+    """
 
     def __init__(self, text: str, partial: BenchResult) -> None:
         super().__init__(text)

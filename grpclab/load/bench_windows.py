@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from grpclab.errors import WorkerError
+from grpclab.errors import StorageError, WorkerError
 from grpclab.load.cluster_figures import ClusterFigures
 from grpclab.load.cluster_load import ClusterGenerator
 from grpclab.load.core.arrivals import ScheduledRate
@@ -33,8 +33,8 @@ class MeasuredWindows:
     runs: list[LoadRun] = field(default_factory=list)
     figures: list[ClusterFigures] = field(default_factory=list)
     """The generator processes in each window, where they ran in a cluster."""
-    lost: WorkerError | None = None
-    """The loss of one of these that has ended the load."""
+    lost: WorkerError | StorageError | None = None
+    """The loss of a generator process that has ended the load, or of its records."""
 
 
 def measured_windows(
@@ -47,7 +47,7 @@ def measured_windows(
 ) -> MeasuredWindows:
     """Measure one window, or one for each rate of a schedule, until one of them ends the load.
 
-    Raises WorkerError where not even the first was measured.
+    Raises WorkerError or StorageError where not even the first was measured.
     """
     measured, load = MeasuredWindows(), plan.config.load
     changing = bool(caller_changes(load))
@@ -68,8 +68,8 @@ def measured_windows(
                 stop_when=watch.reason if abort else None,
                 watch_s=watch.limits_s if abort else (),
             )
-        except WorkerError as error:
-            if not isinstance(generator, ClusterGenerator) or not measured.runs:
+        except (WorkerError, StorageError) as error:
+            if not measured.runs:
                 raise
             measured.lost = error  # the windows before are kept
             break

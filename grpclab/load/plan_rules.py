@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from grpclab.errors import UsageError, invalid
 from grpclab.factors.channel_args import cannot_act
-from grpclab.factors.config import TrialConfig, lookup
+from grpclab.factors.config import TrialConfig, lookup, refuse_scraping
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import is_own
 from grpclab.factors.registries import ARRIVALS
@@ -15,6 +15,7 @@ from grpclab.load.core.arrivals import ScheduledRate
 
 def refuse_server_factors(levels: Mapping[str, Level]) -> None:
     """Raise UsageError for a factor of the server: it is running already."""
+    refuse_scraping(levels)
     for name, level in levels.items():
         if is_own(name):
             raise UsageError(

@@ -38,6 +38,8 @@ class CallsWriter:
 
     file: IO[str]
     began_at: float
+    header: str = ""
+    """What is written before the first call; until then the file stays as it is."""
     most_calls: int | None = None
     most_bytes: int = MAX_BYTES
     calls: int = 0
@@ -85,6 +87,8 @@ class CallsWriter:
             took_s=None if passed.status is None else round(passed.ended_at - passed.began_at, 6),
         )
         try:
+            if not self.calls:
+                self._begin()
             self.file.write(call_line(call))
         except OSError as error:
             self.failure = error.strerror or str(error)
@@ -94,6 +98,13 @@ class CallsWriter:
         self.by_method[method] += 1
         self.failed[method] += passed.status not in (OK, None)
         self.unended += passed.status is None
+
+    def _begin(self) -> None:
+        """Replace what is in the file by the header."""
+        if self.file.seekable() and self.file.tell():
+            self.file.seek(0)
+            self.file.truncate()
+        self.file.write(self.header)
 
 
 class RecordingRelay(Relay):
@@ -151,6 +162,7 @@ class CallRecording:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="the recording relay", daemon=True)
         self._summary: RecordingSummary | None = None
+        self._existed = path.exists()
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -179,12 +191,13 @@ class CallRecording:
         if self._summary is None:
             raise MeasurementError("the recording was stopped before it began, so it contains no calls")
         if not self._summary.writer.calls:
-            self._path.unlink(missing_ok=True)
             unread = "; ".join(
                 f"{count(number, 'connection')}: {reason}" for reason, number in self._summary.unread.items()
             )
+            kept = f"; {self._path} is unchanged" if self._existed else ""
             raise MeasurementError(
-                f"no call arrived at port {self._port}, so there is no recording ({unread or 'no client connected'})"
+                f"no call arrived at port {self._port}, so there is no recording "
+                f"({unread or 'no client connected'}){kept}"
             )
         return self._summary
 
@@ -204,35 +217,54 @@ class CallRecording:
             self._over.set()
 
     def _unwritten(self, reason: str) -> StorageError:
-        return StorageError(f"the recording cannot be written to {self._path}: {reason}")
+        kept = ""
+        if self._listening.is_set():
+            with contextlib.suppress(OSError), self._path.open("rb") as file:
+                calls = sum(line.endswith(b"\n") for line in file) - 1  # without the header, and a line that is cut off
+                kept = f"; the {count(calls, 'call')} before that can be replayed" if calls > 0 else ""
+        return StorageError(f"the recording cannot be written to {self._path}: {reason}{kept}")
 
     async def _record(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         if self._stopping.is_set():
             self._stop.set()
+        try:
+            # What it holds already stays until there is a call to write.
+            with self._path.open("a", encoding="utf-8") as file:
+                await self._relay(file)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                if not self._existed and not self._path.stat().st_size:
+                    self._path.unlink()
+
+    async def _relay(self, file: IO[str]) -> None:
+        """Record into a file until it is enough. Raises UsageError where the port is taken, StorageError."""
+        assert self._stop is not None
         hosts, port = loopback_target(self._target)
-        with self._path.open("w", encoding="utf-8") as file:
-            writer = CallsWriter(file=file, began_at=time.perf_counter(), most_calls=self._most_calls)
-            file.write(header_line(self._target, datetime.now(UTC).isoformat(timespec="seconds")))
-            file.flush()
-            relay = RecordingRelay(hosts, port, writer.write)
-            try:
-                server, _ = await relay.listen(self._port)
-            except OSError as error:
-                expected = f"a free port of this machine ({error.strerror or error})"
-                raise UsageError(invalid("--listen", self._port, expected)) from None
-            self._listening.set()
-            try:
-                while not (self._stop.is_set() or writer.full):
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(FLUSH_S):
-                            await self._stop.wait()
-                    file.flush()
-            finally:
-                server.close()
-                full = writer.full
-                relay.end()
-                await relay.close()
+        writer = CallsWriter(
+            file=file,
+            began_at=time.perf_counter(),
+            header=header_line(self._target, datetime.now(UTC).isoformat(timespec="seconds")),
+            most_calls=self._most_calls,
+        )
+        relay = RecordingRelay(hosts, port, writer.write)
+        try:
+            server, _ = await relay.listen(self._port)
+        except OSError as error:
+            expected = f"a free port of this machine ({error.strerror or error})"
+            raise UsageError(invalid("--listen", self._port, expected)) from None
+        self._listening.set()
+        try:
+            while not (self._stop.is_set() or writer.full):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FLUSH_S):
+                        await self._stop.wait()
+                file.flush()
+        finally:
+            server.close()
+            full = writer.full
+            relay.end()
+            await relay.close()
         if writer.failure:
             raise self._unwritten(writer.failure)
         self._summary = RecordingSummary(

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -98,6 +97,7 @@ class ServiceClient:
         self._metadata = VaryingMetadata(parse_metadata(source.metadata))
         self._channel: grpc.Channel | None = None
         self._answered = False
+        self._interrupted: KeyboardInterrupt | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -169,10 +169,13 @@ class ServiceClient:
         repeat: int = 1,
         deadline_s: float | None = None,
         watcher: CallWatcher | None = None,
+        keep_on_interrupt: bool = False,
     ) -> Iterator[CallAnswer]:
         """The answers to `repeat` calls of a method, one after the other on one channel.
 
         Of several requests in `data` each call sends the next one; where the client streams, each call sends them all.
+
+        Ctrl-C cancels the call; with `keep_on_interrupt`, what a stream has brought by then is yielded first.
         """
         data = "{}" if data is None else data
         method, known = self.method(name, symbols_in(data, options))
@@ -194,7 +197,10 @@ class ServiceClient:
                 decode=decode,
                 deadline_s=self._deadline_s(deadline_s),
                 watcher=watcher,
+                keep_on_interrupt=keep_on_interrupt,
             )
+            if self._interrupted is not None:
+                raise self._interrupted
 
     def _deadline_s(self, wanted_s: float | None) -> float | None:
         """The deadline of a call, within the time that is left of the allowance."""
@@ -220,6 +226,7 @@ class ServiceClient:
         decode: AnswerDecoder,
         deadline_s: float | None,
         watcher: CallWatcher | None,
+        keep_on_interrupt: bool,
     ) -> CallAnswer:
         assert self._channel is not None
         messages, arrived_s = list[Any](), list[float]()
@@ -238,9 +245,16 @@ class ServiceClient:
             function: Any = self._channel.stream_stream(path) if sends else self._channel.unary_stream(path)
             stream = function(iter(request) if sends else request[0], timeout=deadline_s, metadata=pairs)
             try:
-                with contextlib.suppress(grpc.RpcError):  # its status is read below
+                try:
                     for each in stream:
                         take(each, time.perf_counter() - start)
+                except grpc.RpcError:  # its status is read below
+                    pass
+                except KeyboardInterrupt as error:
+                    if not keep_on_interrupt:
+                        raise
+                    self._interrupted = error
+                    stream.cancel()
                 ended = cast("grpc.Call", stream)
                 status = ended.code()
                 time_s = time.perf_counter() - start

@@ -14,7 +14,7 @@ import math
 import sys
 import time
 
-from grpclab.errors import PluginError, StorageError, TargetError, UsageError
+from grpclab.errors import MissingDependencyError, PluginError, StorageError, TargetError, UsageError
 from grpclab.factors.client_features import most_sends
 from grpclab.factors.config import LoadConfig
 from grpclab.factors.registries import ENGINES
@@ -74,6 +74,9 @@ async def _work(orders: Orders) -> None:
         return
     except PluginError as error:
         say(Failed(kind="plugin", text=str(error)))
+        return
+    except MissingDependencyError as error:
+        say(Failed(kind="dependency", text=str(error)))
         return
     say(Connected())
     gc.collect()

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from grpclab.errors import GrpclabError, PluginError, StorageError, TargetError
+from grpclab.errors import GrpclabError, MissingDependencyError, PluginError, StorageError, TargetError
 from grpclab.factors.config import TrialConfig
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.failures import FailureEntry
@@ -152,14 +152,19 @@ class Connected(WorkerAnswer):
     """The engine is connected."""
 
 
-_FAILURES: Mapping[str, type[GrpclabError]] = {"target": TargetError, "plugin": PluginError, "storage": StorageError}
+_FAILURES: Mapping[str, type[GrpclabError]] = {
+    "target": TargetError,
+    "plugin": PluginError,
+    "dependency": MissingDependencyError,
+    "storage": StorageError,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(WorkerAnswer):
     """The worker could not do what its last order says."""
 
-    kind: Literal["target", "plugin", "storage"]
+    kind: Literal["target", "plugin", "dependency", "storage"]
     text: str
 
     @property

@@ -31,6 +31,7 @@ Each line imports only from those above it::
     fitting        what the stored first blocks fix: the plan that a budget leaves, the number of blocks
     trial_result   what a trial brings, and the files that it leaves in its folder
     server_programs  the programs behind the servers of a study, read at every start
+    stand_ins      what stands in for other parties beside a server: a collector of traces, a scraper of metrics
     set_up         the server, the generator and the link of one configuration, up and connected
     trial_notes    what is noted of a configuration before its load and after it
     trial          one trial alone

@@ -35,12 +35,13 @@ SINCE_SLICES = (
     *("server_waited_share", "pass_count", "slices_left_out", "calls_made", "server_outside_cores"),
     "throughput_even_rps",
     *("sent_per_call_bytes", "received_per_call_bytes", "attempts"),
+    *("collector_cores", "scraper_cores", "scrapes", "scrapes_failed"),
 )
 """Metrics that the first edition did not have: a study of it has no columns for them."""
 LATER_FACTORS = (
     *("server.compression", "client.compression", "server.mutual_tls", "server.access_log_share"),
     *("server.rate_limit_rps", "server.rate_limit_burst", "server.interceptors", "server.reflection"),
-    *("server.tracing_share", "server.channelz", "server.tls_reload"),
+    *("server.tracing_share", "server.channelz", "server.tls_reload", "server.scrape_s"),
     *("server.quota_rps", "server.quota_burst", "server.quota_key", "server.admission"),
     *("client.retries", "client.retry_statuses", "client.load_balancing", "client.circuit_breaker"),
     "client.tracing_share",

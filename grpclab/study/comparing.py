@@ -94,9 +94,9 @@ def prepare(
     subjects = {name: side.subject for name, side in sides.items()}
     if machines is not None:
         require_carriable(planned, subjects)
-    servers = servers_of(planned, subjects)
     if not stored:
         require_listeners(subjects)
+    servers = servers_of(planned, subjects)
     pilot = pilot_of(blocks, budget_s)
     if stored and pilot and stored.pilot is None:  # its number of blocks was given
         planned = replace(planned, blocks=stored.plan.blocks) if blocks is None else planned

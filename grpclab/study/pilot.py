@@ -181,8 +181,8 @@ def estimate_comparison(
     if machines is not None:
         require_carriable(planned, subjects)
         write(machines.text)
-    servers = servers_of(plan, subjects)
     require_listeners(subjects)
+    servers = servers_of(plan, subjects)
     write("\n".join(configuration.title for configuration in plan.configurations))
     write("\n".join(group_lines(plan)))
     write(f"\npilot of {PILOT_BLOCKS} blocks, which do not count as evidence:")

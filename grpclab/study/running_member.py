@@ -189,7 +189,7 @@ class RunningMember:
     @property
     def pids(self) -> list[int]:
         """The processes of its server; none where they are not known, or it is not up."""
-        return [] if self._up is None else self._up.server.pids
+        return [] if self._up is None else [*self._up.server.pids, *self._up.server.helpers]
 
     @property
     def processes(self) -> list[int]:
@@ -258,7 +258,7 @@ class RunningMember:
     def slice(self, lengths: SliceLengths) -> Slice | None:
         """One slice; None where it failed."""
         found = None
-        with self.noted_failures():
+        with self.noted_failures(), self.up.stand_ins.loading():
             found = self.up.generator.slice(lengths, counts=False)
         return found
 

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,13 +18,15 @@ from grpclab.factors.own import OwnLevels
 from grpclab.link.emulation import RunningLink, running_link
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.generator import Generator
-from grpclab.servers.process.collector import ENDPOINT, collected
+from grpclab.servers.process.collector import ENDPOINT, running_collector
 from grpclab.servers.process.launcher import RunningServer
+from grpclab.servers.process.scraper import running_scraper
 from grpclab.study.request_files import Files, change_during_study
+from grpclab.study.stand_ins import COLLECTOR, StandIns
 from grpclab.study.target import Subject
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import CorePlan
-from grpclab.system.interference import LINK, SERVER
+from grpclab.system.interference import LINK, SERVER, STAND_INS
 from grpclab.system.listeners import connections_of
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.text import redaction
@@ -43,6 +45,7 @@ class SetUp:
     server: RunningServer
     generator: Generator
     link: RunningLink | None = None
+    stand_ins: StandIns = field(default_factory=StandIns)
 
     def require_alive(self) -> None:
         """Raise ServerError or WorkerError where the server or the link has died."""
@@ -81,9 +84,12 @@ def set_up(
     """
     link = None
     with contextlib.ExitStack() as stack:
-        own = {ENDPOINT: OwnLevels(config.own).section("env").get(ENDPOINT)}
-        changes = stack.enter_context(collected(config.client, {**own, **identity.environment}, cores.server))
-        env = {name: value for name, value in changes.items() if value is not None}
+        env, beside = dict(identity.environment), {}
+        if endpoint := OwnLevels(config.own).section("env").get(ENDPOINT):
+            env[ENDPOINT] = endpoint
+        elif config.client.tracing_share is not None or config.server.tracing_share is not None:
+            collector = stack.enter_context(running_collector(cores.server, env))
+            env[ENDPOINT], beside[COLLECTOR] = collector.endpoint, collector.pid
         # The workers load what they need while the server starts, on other cores.
         generator = Generator(
             config, "", cpus=cores.generator, env=env, seed=identity.block, residence=subject.residence
@@ -98,8 +104,20 @@ def set_up(
         if config.link.emulated:
             link = stack.enter_context(running_link(config.link, target, env=env))
             target = link.target
-        generator.beside = {SERVER: server.pids, LINK: [link.pid] if link is not None else []}
-        up = SetUp(server=server, generator=generator, link=link)
+        scraper = None
+        if (every_s := config.server.scrape_s) is not None:
+            scraper = stack.enter_context(
+                running_scraper(
+                    server.desk, every_s, seed=identity.block, cpus=cores.generator, env=identity.environment
+                )
+            )
+        stand_ins = StandIns(beside, scraper)
+        generator.beside = {
+            SERVER: [*server.pids, *server.helpers],
+            LINK: [link.pid] if link is not None else [],
+            STAND_INS: stand_ins.pids,
+        }
+        up = SetUp(server=server, generator=generator, link=link, stand_ins=stand_ins)
         with last_words_of(server):
             call = _while_alive(server, lambda: _call(subject, server, config, data_files))
             security = server.security.pinned(server.target) if link is not None else server.security

@@ -101,14 +101,15 @@ def _measure(result: TrialResult, up: SetUp, *, profile: bool, counted_s: float 
         warmup_s = LEAD_S
     if idle is not None:
         idle.begin()
-    run = generator.measure(
-        tick=sample,
-        every_s=SAMPLE_EVERY_S,
-        on_open=lambda: opened.append(server.usage()),
-        warmup_s=warmup_s,
-        window_s=window_s,
-        drain_s=max(DRAIN_S, result.config.client.deadline_s or 0.0),  # a trial waits for each call to its deadline
-    )
+    with up.stand_ins.loading():
+        run = generator.measure(
+            tick=sample,
+            every_s=SAMPLE_EVERY_S,
+            on_open=lambda: opened.append(server.usage()),
+            warmup_s=warmup_s,
+            window_s=window_s,
+            drain_s=max(DRAIN_S, result.config.client.deadline_s or 0.0),  # a trial waits for each call to its deadline
+        )
     server.require_alive()
     closed = server.usage()
     per_call_s = None if idle is None else idle.used_s(LATER_S) / max(1, window.all_calls(run))

@@ -56,6 +56,8 @@ def note_load(
     result.metrics |= looks["proc"].metrics
     result.metrics["connections"] = sum(result.connections_by_process)
     result.metrics["server_processes"] = len(up.server.pids)
+    result.metrics |= up.stand_ins.metrics()
+    result.notices += up.stand_ins.notices()
     result.invalid_reason = (
         run.stopped_because if run.ran_out or run.ceiling else _why_invalid(result, up.generator.workers)
     )

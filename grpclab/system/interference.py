@@ -14,8 +14,13 @@ from typing import Any
 from grpclab.system.accounting import KernelCounts, Throttling
 from grpclab.system.notices import Notice
 
-SERVER, GENERATOR, LINK = "server", "generator", "link"
-NAMES = {SERVER: "the server", GENERATOR: "the load generator", LINK: "the emulated link"}
+SERVER, GENERATOR, LINK, STAND_INS = "server", "generator", "link", "stand-ins"
+NAMES = {
+    SERVER: "the server",
+    GENERATOR: "the load generator",
+    LINK: "the emulated link",
+    STAND_INS: "a stand-in for a collector or Prometheus",
+}
 """The parties of a measurement, as a sentence names them."""
 
 OTHERS_CORES, OTHERS_SHARE = 0.1, 0.05

@@ -225,13 +225,18 @@ def _socket_inodes(folder: Path) -> set[int]:
 
 
 def outgoing_connections(pids: Collection[int], port: int) -> int:
-    """Established TCP connections from these processes to `port`, wherever it is (the client's side)."""
-    return sum(
-        1
-        for pid in pids
-        for c in psutil.Process(pid).net_connections(kind="tcp")
-        if c.status == psutil.CONN_ESTABLISHED and c.raddr and c.raddr.port == port
-    )
+    """Established TCP connections from these processes to `port`, wherever it is (the client's side).
+
+    A process that is gone has none.
+    """
+    found = 0
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += sum(
+                c.status == psutil.CONN_ESTABLISHED and bool(c.raddr) and c.raddr.port == port
+                for c in psutil.Process(pid).net_connections(kind="tcp")
+            )
+    return found
 
 
 def listening_pids(port: int) -> set[int]:

@@ -24,7 +24,7 @@ from typing import IO
 import psutil
 
 from grpclab.system import interrupts, procfs, tether
-from grpclab.system.subprocesses import pin
+from grpclab.system.subprocesses import exit_code_within, pin
 
 GRACE_S = 5.0
 """Longest wait for a program that was asked to end."""
@@ -81,7 +81,7 @@ def end(process: subprocess.Popen[str], number: int = signal.SIGINT, grace_s: fl
     if process.poll() is None:
         signal_group(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(grace_s)
+            exit_code_within(process, grace_s)
         signal_group(process.pid, signal.SIGKILL)
         process.wait()
 

@@ -31,6 +31,7 @@ CHECKOUT = "worktree"
 LONGEST_REASON = 200
 
 _SETTLED = re.compile(r"(?:(?P<name>.+)@)?(?P<id>[0-9a-f]{12,64})")
+_ID = re.compile(r"[0-9a-f]{40,64}")
 _ELSEWHERE = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"),
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CEILING_DIRECTORIES"),
@@ -132,7 +133,8 @@ class Repository:
         """The id of the commit; "" for none. A revision that looks like an option is none."""
         if text.startswith("-") or not text.strip():
             return ""
-        return _git(self.top, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}").stdout.strip()
+        found = _git(self.top, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}").stdout.strip()
+        return found if _ID.fullmatch(found) else ""  # a range is several
 
     def _shallow(self) -> str:
         """What to do where the clone holds a part of the history; "" where it holds all."""
@@ -142,14 +144,19 @@ class Repository:
     def after(self, first: Commit, last: Commit, called: str) -> list[Commit]:
         """The commits that follow the `first` up to the `last`, the oldest first: of a merge itself, not its branch.
 
+        Each has the `first` in its history: where that lies on a branch, the merge of the branch is the first of them.
+
         `called` is the option that names the first. Raises UsageError where the last does not descend from it.
         """
-        if first.id == last.id or _git(self.top, "merge-base", "--is-ancestor", first.id, last.id).returncode:
+        if first.id == last.id:
+            raise UsageError(invalid(called, first.short, f"an earlier commit than {last.short}, which it is itself"))
+        if _git(self.top, "merge-base", "--is-ancestor", first.id, last.id).returncode:
             raise UsageError(invalid(called, first.short, f"an ancestor of {last.short}{self._shallow()}"))
-        listed = _git(
-            self.top, "log", "--first-parent", "--reverse", "--format=%H %s", f"{first.id}..{last.id}", "--"
-        ).stdout.splitlines()
-        return [Commit(id=line[: len(last.id)], subject=printable(line[len(last.id) :])) for line in listed]
+        between = f"{first.id}..{last.id}"
+        after = set(_git(self.top, "rev-list", "--ancestry-path", between, "--").stdout.split())
+        listed = _git(self.top, "log", "--first-parent", "--reverse", "--format=%H %s", between, "--").stdout
+        found = [(line[: len(last.id)], line[len(last.id) :]) for line in listed.splitlines()]
+        return [Commit(id=id_, subject=printable(subject)) for id_, subject in found if id_ in after]
 
     def files_id(self) -> str:
         """The id of the tree that a commit of all files in the checkout would have.
@@ -187,8 +194,12 @@ class Repository:
 
 
 def _git(folder: Path, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run git in a folder, without hooks and monitors of the repository. Raises UsageError where there is no git."""
-    command = ["git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-C", str(folder), *words]
+    """Run git in a folder, without hooks and monitors of the repository, and settings that add to what it prints.
+
+    Raises UsageError where there is no git.
+    """
+    settings = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "log.showSignature=false")
+    command = ["git", *(word for one in settings for word in ("-c", one)), "-C", str(folder), *words]
     inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     try:
         return subprocess.run(

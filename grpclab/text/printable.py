@@ -19,8 +19,10 @@ _OTHER_LINE_ENDS = re.compile("[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 def printable(text: str, most: int | None = None) -> str:
     """The text on one line, without control and formatting characters, cut to `most` characters with an ellipsis."""
-    spaced = "".join(" " if letter.isspace() else letter for letter in text.strip())
-    shown = "".join(letter for letter in spaced if unicodedata.category(letter) not in _INVISIBLE)
+    shown = text.strip()
+    if not shown.isprintable():  # most texts are: none of their letters is invisible, and a blank is a space
+        spaced = "".join(" " if letter.isspace() else letter for letter in shown)
+        shown = "".join(letter for letter in spaced if unicodedata.category(letter) not in _INVISIBLE)
     return shown if most is None or len(shown) <= most else shown[: most - 1] + "…"
 
 

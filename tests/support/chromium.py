@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,12 +68,19 @@ class Visit:
         return widths[0], widths[1]
 
 
-def barriers(page: Page) -> list[tuple[str, list[str]]]:
-    """What axe finds on a page that keeps somebody out: rules, and the elements that break them.
+OF_COLOURS = ("color-contrast", "link-in-text-block")
+"""The rules of axe that look at colours: all that another theme can break, where it changes nothing else."""
+
+
+def barriers(page: Page, *, rules: Sequence[str] = ()) -> list[tuple[str, list[str]]]:
+    """What axe finds on a page that keeps somebody out: rules, by default all, and the elements that break them.
 
     The page must be visited with `bypass_csp`: the checker is a script from outside, which its policy would not let in.
     """
-    violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    violations = Axe().run(page, options=options).response["violations"]
     bad = [found for found in violations if found["impact"] in ("serious", "critical")]
     return [(found["id"], [node["html"][:160] for node in found["nodes"][:5]]) for found in bad]
 

@@ -823,10 +823,12 @@ OPTIONS: dict[str, dict[str, list[Row]]] = {
             Acts(words="--listen 7", proof="port", after="--to localhost:1 -o x.calls"),
             Refused(words="--to localhost:1 -o x.calls", where="--listen is missing"),
             Refused(words="--listen a --to localhost:1 -o x.calls", where="--listen=a"),
+            Refused(words="--listen 0.0.0.0:5 --to localhost:1 -o x.calls", where="--listen=0.0.0.0:5"),
         ],
         "to": [
             Acts(words="--to localhost:7", proof="to", after="--listen 5 -o x.calls"),
             Refused(words="--listen 5 -o x.calls", where="--to is missing"),
+            Refused(words="--listen 5 --to 10.0.0.1:5 -o x.calls", where="--to=10.0.0.1:5"),
         ],
         "output": [
             Acts(words="-o y.calls", proof="path", after="--listen 5 --to localhost:1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from html.parser import HTMLParser
 
@@ -62,7 +63,7 @@ class Page(HTMLParser):
         if not self.open or self.open[-1] not in {"style", "script"}:
             self.words.append(data)
 
-    @property
+    @functools.cached_property
     def text(self) -> str:
         return " ".join(" ".join(self.words).split())
 
@@ -73,7 +74,11 @@ class Page(HTMLParser):
         """What every figure is said to show."""
         return [a["aria-label"] for a in self.all("div") if a.get("role") == "img"]
 
-    def pictures(self) -> list[str]:
-        """Every drawing inside, as a file: the wide ones, then the narrow ones."""
+    @functools.cached_property
+    def _drawn(self) -> list[str]:
         drawn = [alone(svg) for svg in re.findall(r"<svg .*?</svg>", self.html, re.DOTALL)]
         return drawn[::2] + drawn[1::2]
+
+    def pictures(self) -> list[str]:
+        """Every drawing inside, as a file: the wide ones, then the narrow ones."""
+        return self._drawn

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -30,12 +31,25 @@ def gone(process: psutil.Process) -> bool:
         return True
 
 
+def environment_of(pid: int) -> bytes:
+    """The environment of a process, nothing of one that is gone; psutil takes ten times as long."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    return b""
+
+
+def carrying(name: str, value: str) -> list[psutil.Process]:
+    """The running processes, beside this one, with this variable in their environment."""
+    found, mark = [], f"{name}={value}".encode()
+    for pid in sorted(set(psutil.pids()) - {os.getpid()}):
+        if mark in environment_of(pid).split(b"\0"):
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+    return found
+
+
 def processes_of(study: str) -> list[int]:
     """The running processes that carry this study's id in their environment."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            marked = process.pid != os.getpid() and process.environ().get(STUDY_VARIABLE) == study
-            if marked and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-    return found
+    return [process.pid for process in carrying(STUDY_VARIABLE, study)]

@@ -25,11 +25,20 @@ class Replica:
 
     def start(self) -> None:
         """Start it, or start it again; it is listening then."""
+        self.begin()
+        self.await_listening()
+
+    def begin(self) -> None:
+        """Start it without waiting for it."""
         levels = (f"server.implementation={self.implementation}", "server.access_log_share=1")
         words = ["basic", "--host", self.host, "--port", str(self.port), *(w for one in levels for w in ("--set", one))]
         with self.log.open("a") as log:
             process = subprocess.Popen([*GRPCLAB, "serve", *words], stdout=subprocess.PIPE, stderr=log, text=True)
         self._running.append(process)
+
+    def await_listening(self) -> None:
+        """Wait until it listens."""
+        process = self._running[-1]
         assert process.stdout is not None
         assert f" on {self.host}:{self.port} " in process.stdout.readline()
 
@@ -58,7 +67,9 @@ def replicas(implementation: str, folder: Path) -> Iterator[list[Replica]]:
     servers = [Replica(host=host, port=port, implementation=implementation, log=folder / host) for host in HOSTS]
     try:
         for server in servers:
-            server.start()
+            server.begin()
+        for server in servers:
+            server.await_listening()
         yield servers
     finally:
         for server in servers:

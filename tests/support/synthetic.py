@@ -70,7 +70,8 @@ def material(made: MadeStudy, *, text: str = "") -> dict[str, Any]:
         }
         if not row["valid"]:
             continue
-        latency = row["latency_p50_s"] * np.exp(random.normal(0, 0.45, 1500))
+        # Few distinct values: an HdrHistogram takes them one after the other.
+        latency = row["latency_p50_s"] * np.exp(random.normal(0, 0.45, 1500).round(1))
         histograms.setdefault(name, {})[block] = histogram(latency)
         if name in profiled:
             profiles["stacks"].setdefault(name, {})[block] = {

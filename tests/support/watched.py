@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import os
 import shlex
 import sys
 from collections import Counter
@@ -26,6 +27,7 @@ from grpclab.factors.config import FACTORS, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load import bench as bench_module
 from grpclab.load import record
+from grpclab.load.calls import protofile
 from grpclab.load.plan import LoadPlan
 from grpclab.profiling import perf, pyspy
 from grpclab.servers import targets, tls
@@ -97,6 +99,7 @@ class Watched:
         history.git("tag", "v1")
         history.commit("second", {"notes": "none"})
         self._git()
+        self._compiled()
         for prepare in (
             self._serve,
             self._bench,
@@ -120,7 +123,7 @@ class Watched:
         """What `grpclab COMMAND WORDS` does: see the module's docstring."""
         self.seen, self.options = {}, None
         self.patch.setenv(credentials.VARIABLE, "")
-        before = set(self.folder.rglob("*"))
+        before = self._there()
         out, err = io.StringIO(), io.StringIO()
         line = [command, *shlex.split(words)]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -131,11 +134,19 @@ class Watched:
         if self.options is not None:
             self.note(quiet=self.options.quiet, verbose=self.options.verbose)
             self.note(tenant_is_secret=credentials.is_secret("tenant"))
-        written = {path for path in set(self.folder.rglob("*")) - before if "repository" not in path.parts}
+        written = {Path(path) for path in self._there() - before}
         self.note(stdout=out.getvalue(), stderr=err.getvalue(), files=sorted(path.name for path in written))
         for path in written:
             path.unlink()
         return self.seen
+
+    def _there(self) -> set[str]:
+        """The files and folders in the working folder, without those of the repository."""
+        found: set[str] = set()
+        for at, folders, files in os.walk(self.folder):
+            folders[:] = [name for name in folders if name != "repository"]
+            found.update(os.path.join(at, name) for name in (*folders, *files))
+        return found
 
     def _git(self) -> None:
         """The repository stays as it is: what git has once told of it is not asked again."""
@@ -147,6 +158,12 @@ class Watched:
             return known(folder, *words) if told and not more else git(folder, *words, **more)
 
         self.patch.setattr(repository, "_git", ask)
+
+    def _compiled(self) -> None:
+        """The schemas stay as they are, too, and the roots that this machine trusts are one instead of hundreds."""
+        known = functools.cache(protofile.compile_file)
+        self.patch.setattr(protofile, "compile_file", lambda path, include: known(path, tuple(include)))
+        self.patch.setenv("SSL_CERT_FILE", str(self.folder / "ca.pem"))
 
     def _serve(self) -> None:
         from grpclab.servers.hosting import foreground as hosting

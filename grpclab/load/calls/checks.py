@@ -64,7 +64,11 @@ def answer_check(expression: str, answer: AnswerKind | None) -> Callable[[bytes]
     except Exception as error:  # what simpleeval refuses, and what is no Python
         field = getattr(error, "attr", "")
         names = [one.name for one in kind.DESCRIPTOR.fields]
-        expected = f"the fields of {answer.name} are {advice(str(field), names)}" if field else str(error)
+        expected = (
+            f"the fields of {answer.name} are {advice(str(field), names)}"
+            if field
+            else getattr(error, "msg", str(error))
+        )
         raise UsageError(invalid("--check", expression, f"an expression like 'reply.total > 0'; {expected}")) from None
 
     def fault(message: bytes) -> str:

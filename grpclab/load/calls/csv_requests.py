@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from grpclab.errors import UsageError, invalid
 from grpclab.load.calls.request import Number, parse
 from grpclab.load.calls.templates import is_template
+from grpclab.quantities import count
 
 _NUMBER = re.compile(r"-?\d+")
 
@@ -27,13 +29,19 @@ def rows(text: str, name: str, kind: Descriptor) -> list[tuple[Any, str]]:
         header = [column.strip() for column in next(rows, [])]
         if not any(header) or len(set(header)) < len(header):
             raise UsageError(invalid("--data-file", name, "a CSV header with unique field names"))
+        for first, second in itertools.permutations(header, 2):
+            if second.startswith(f"{first}."):
+                expected = f"a CSV header with either {first} or {second}, since {first} contains {second}"
+                raise UsageError(invalid("--data-file", name, expected))
         columns = [(column.split("."), _field(kind, column.split("."))) for column in header]
         trees = []
         for row in rows:
             if not row:
                 continue
             if len(row) != len(header):
-                expected = f"{len(header)} cells in line {rows.line_num}, as in the header, but there are {len(row)}"
+                expected = (
+                    f"{count(len(header), 'cell')} in line {rows.line_num}, as in the header, but there are {len(row)}"
+                )
                 raise UsageError(invalid("--data-file", name, expected))
             tree: dict[str, Any] = {}
             for (parts, field), cell in zip(columns, row, strict=True):

@@ -136,7 +136,7 @@ class _Reader:
         return replace(self._trees([tree], one=True), file=name)
 
     def _lines(self, text: str, name: str) -> RequestSource:
-        lines = [(line, f"line {at} of {name}") for at, line in enumerate(text.splitlines(), start=1) if line.strip()]
+        lines = [(line, f"line {at} of {name}") for at, line in enumerate(text.split("\n"), start=1) if line.strip()]
         if any(is_template(line) for line, _ in lines):
             return self._rendered([(Template(line), where) for line, where in lines])
         return RequestSource(items=((_parsed(line, where), where) for line, where in lines))

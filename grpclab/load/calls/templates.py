@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from grpclab.errors import UsageError
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|`([^`]*)`|(-?\d+)|(\.?[A-Za-z_]\w*)')
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|`([^`]*)`|(-?\d{1,18})(?!\d)|(\.?[A-Za-z_]\w*)')
 _LETTERS = string.ascii_letters + string.digits
 MAX_RANDOM_LENGTH = 1 << 20
 """The longest random string."""

@@ -255,6 +255,8 @@ class ScheduledRate:
     """The load shape that leads to the rate in that time, where it is the end of a ramp."""
 
 
+_COUNTED = 1e15
+"""More steps than these are not told apart."""
 _NUMBER = r"[^:@\s]+"
 _RATES = re.compile(
     rf"\s*(?P<start>{_NUMBER})(?::(?P<stop>{_NUMBER})(?::(?P<step>{_NUMBER}))?)?"
@@ -291,7 +293,7 @@ def parse_rates(text: str) -> tuple[ScheduledRate, ...]:
         stop, step = _number(text, match["stop"]), abs(_number(text, match["step"]))
         if step == 0:
             raise _refusal(text, "a step other than 0")
-        count = math.floor(abs(stop - start) / step + 1e-9) + 1
+        count = math.floor(min(abs(stop - start) / step + 1e-9, _COUNTED)) + 1
         if count > MAX_STEPS:
             raise _refusal(text, f"at most {MAX_STEPS:,} rates (there are {count:,}): make the step larger")
         rates = [start + math.copysign(step, stop - start) * number for number in range(count)]

@@ -14,7 +14,7 @@ from grpclab.factors.levels import Level
 from grpclab.load.core.arrivals import MAX_STEPS
 from grpclab.quantities import seconds
 
-_SCHEDULE = re.compile(r"(?P<start>\d+):(?P<stop>\d+)(?::(?P<step>\d+))?@(?P<time>[^@:]+)", re.ASCII)
+_SCHEDULE = re.compile(r"(?P<start>\d{1,9}):(?P<stop>\d{1,9})(?::(?P<step>\d{1,9}))?@(?P<time>[^@:]+)", re.ASCII)
 _EXPECTED = "calls in flight, e.g. 50, steps FROM:TO:STEP@HOLD, e.g. 5:50:5@10s, or a ramp FROM:TO@TIME, e.g. 5:50@60s"
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from grpclab import quantities as qty
 from grpclab.errors import UsageError, invalid
 from grpclab.quantities import seconds
 
@@ -198,7 +199,8 @@ def concurrency_schedule(tables: Mapping[str, Any], where: str, dashes: str = ""
     )
     hold = str(tables["concurrency-step-duration"]) if kind == "step" else "1s"
     if longest := tables.get("concurrency-max-duration"):
-        steps = math.floor(seconds(str(longest), bare="s") / seconds(hold, bare="s") + 1e-9)
+        longest_s = _seconds(longest, "concurrency-max-duration", where, dashes)
+        steps = math.floor(longest_s / _seconds(hold, "concurrency-step-duration", where, dashes) + 1e-9)
         reached = start + step * steps
         end = reached if "concurrency-end" not in tables else min(end, reached) if step > 0 else max(end, reached)
     if (end - start) * step < 0 or end < 1:
@@ -211,7 +213,7 @@ def _line(tables: Mapping[str, Any], where: str, dashes: str) -> str:
     """A ramp: the rate changes by load-step each second, to load-end or for load-max-duration."""
     start, step, end = (_number(tables, key, where, dashes) for key in ("load-start", "load-step", "load-end"))
     if "load-max-duration" in tables and "load-end" not in tables:
-        time_s = seconds(str(tables["load-max-duration"]), bare="s")
+        time_s = _seconds(tables["load-max-duration"], "load-max-duration", where, dashes)
         end = start + step * time_s
     elif step and "load-end" in tables:
         time_s = (end - start) / step
@@ -232,9 +234,23 @@ def _line(tables: Mapping[str, Any], where: str, dashes: str) -> str:
 
 def _number(tables: Mapping[str, Any], key: str, where: str, dashes: str, expected: str = "calls per second") -> float:
     try:
-        return float(tables.get(key) or 0)
+        number = float(tables.get(key) or 0)
     except (TypeError, ValueError):
-        raise UsageError(where + invalid(dashes + key, tables[key], expected)) from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(where + invalid(dashes + key, tables[key], expected))
+    return number
+
+
+def _seconds(value: object, key: str, where: str, dashes: str) -> float:
+    """The time that a key of a schedule holds, above 0. Raises UsageError."""
+    try:
+        time_s = seconds(str(value), bare="s")
+    except ValueError:
+        time_s = 0.0
+    if not time_s > 0:
+        raise UsageError(where + invalid(dashes + key, value, f"{qty.TIMES}, above 0"))
+    return time_s
 
 
 def _refused(name: str, key: str, value: object, expected: str) -> UsageError:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from grpclab import quantities as qty
 from grpclab.analysis import Comparison
+from grpclab.analysis.inference.ratios import numbers
 from grpclab.analysis.planned_feature import PlannedFeature
 from grpclab.report import words
 from grpclab.report.finished import FinishedStudy
@@ -37,6 +38,8 @@ LONG_HOW = (
     "Servers with tracing send spans later, so these servers were measured in windows of {window}, and their CPU time "
     "counts until they are idle again."
 )
+STAND_INS = {"collector_cores": "the stand-in for a trace collector", "scraper_cores": "the stand-in for Prometheus"}
+STAND_INS_HOW = "On the load generator's cores, {used}."
 HEADINGS = {
     ALONE: "alone: added to optimized",
     f"{ALONE}, asyncio": "alone: added to optimized on asyncio",
@@ -52,8 +55,9 @@ def section(study: FinishedStudy) -> list[Piece] | None:
     """The sentences and the table; None where the plan has no features."""
     if not study.plan.features:
         return None
+    notes = [summary(study), HOW, _latency_note(study), _long_note(study), _stand_ins_note(study)]
     return [
-        Paragraph(text=" ".join(filter(None, [summary(study), HOW, _latency_note(study), _long_note(study)]))),
+        Paragraph(text=" ".join(filter(None, notes))),
         table(study),
     ]
 
@@ -73,6 +77,17 @@ def _long_note(study: FinishedStudy) -> str:
     """A sentence on long windows; "" without any."""
     windows = [group.counted_s for group in study.plan.groups if group.until_idle]
     return LONG_HOW.format(window=qty.rough_duration(max(windows))) if windows else ""
+
+
+def _stand_ins_note(study: FinishedStudy) -> str:
+    """A sentence on what stood in for other parties used, by the configuration in which it used most; "" for none."""
+    told = []
+    for metric, name in STAND_INS.items():
+        used = [numbers(study.rows(one.name), metric).median() for one in study.plan.configurations]
+        known = [cores for cores in used if not math.isnan(cores)]
+        if known:
+            told.append(f"{name} used {'up to ' if len(known) > 1 else ''}{qty.cores(max(known))}")
+    return STAND_INS_HOW.format(used=words.listing(told)) if told else ""
 
 
 def summary(study: FinishedStudy) -> str:

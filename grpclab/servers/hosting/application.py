@@ -34,6 +34,7 @@ from grpclab.servers.process.collector import collected, scratch
 from grpclab.servers.process.health import health_status
 from grpclab.servers.process.launcher import COMMAND_TIMEOUT_S, RunningServer, launched
 from grpclab.servers.process.program import ServerProgram
+from grpclab.servers.process.sidecar import beside
 from grpclab.system.notices import Notice
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.system.transport import PLAINTEXT, Security
@@ -42,8 +43,8 @@ SEED_VARIABLE = "GRPCLAB_SEED"
 """The trial's seed, for an application that draws."""
 OF_THE_GREETER = ("handler_work_us", "handler_wait_ms", "response_bytes", "stream_messages", "stream_interval_ms")
 """Factors of the server, by their last part, that only the greeter's handler knows."""
-NOT_YET = ("desk",)
-"""Those that need grpclab itself in the server's process."""
+BESIDE = ("desk", "scrape_s")
+"""Those of what runs beside the application, of which its process knows nothing."""
 END_TIMEOUT_S = 14.0
 """So long an application may take to drain and to close, each of which is bounded itself."""
 
@@ -93,15 +94,12 @@ def check_factors(config: ServerConfig) -> None:
     check_hosting(config.implementation)
     levels = {f"server.{name}": level for name, level in vars(config).items()}
     check_lacking(levels, {name: FACTORS[name].default for name in levels})
-    for name in (*OF_THE_GREETER, *NOT_YET):
+    for name in OF_THE_GREETER:
         factor, level = FACTORS[f"server.{name}"], getattr(config, name)
         if level != factor.default:
-            why = (
-                "only grpclab's own greeter supports it"
-                if name in OF_THE_GREETER
-                else "applications do not support it yet"
+            expected = (
+                f"{format_level(factor.default)} for an application, since only grpclab's own greeter supports it"
             )
-            expected = f"{format_level(factor.default)} for an application, since {why}"
             raise FactorError(invalid(f"server.{name}", format_level(level), expected))
 
 
@@ -223,7 +221,7 @@ def application_order(
     return ApplicationOrder(
         app=app,
         app_dir=application_folder(app_dir or cwd),
-        settings={name: getattr(config, name) for name in known if name not in (*OF_THE_GREETER, *NOT_YET)},
+        settings={name: getattr(config, name) for name in known if name not in (*OF_THE_GREETER, *BESIDE)},
         arguments=dict(arguments or {}),
         alternatives=tuple(alternatives),
         channel_arguments=tuple(pair for pair in server_args(config) if pair[0] != "grpc.so_reuseport"),
@@ -268,7 +266,8 @@ def launch_application(
     with contextlib.ExitStack() as stack:
         folder, security = issued(stack, config)
         own = scratch(config, stack.enter_context(TemporaryFolder()))
-        changes = {SEED_VARIABLE: str(seed), **own, **counters(stack, config)}
+        counting = counters(stack, config)
+        changes = {SEED_VARIABLE: str(seed), **own, **counting}
         order = application_order(
             app,
             config,
@@ -294,6 +293,10 @@ def launch_application(
             )
         )
         server.end_timeout_s = END_TIMEOUT_S
+        if config.desk:
+            counted = "".join(counting.values())
+            desk = stack.enter_context(beside(server.pids, folder=counted, heap=False, cpus=cpus))
+            server.desk, server.helpers = desk.address, [desk.pid]
         if server.own_health:
             server.health = health_status(server.target, security)
             if server.health not in ("SERVING", "UNIMPLEMENTED"):

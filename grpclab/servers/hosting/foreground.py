@@ -74,7 +74,7 @@ def serve_application(
         if diagnostics is not None:
             counted = "".join(counting.values())
             desk = stack.enter_context(beside(listening.pids, where=diagnostics, folder=counted, heap=False))
-            listening = replace(listening, desk=desk)
+            listening = replace(listening, desk=desk.address)
         for number in stop_signals():
             stack.callback(signal.signal, number, signal.getsignal(number))
             signal.signal(number, lambda n, _frame: signals.put(n))

@@ -399,7 +399,7 @@ def bind(register: Callable[..., Any], order: SimpleNamespace, arguments: dict[s
         why = f"server.{name} sets it" if name in order.settings else f"{order.app} has no parameter of that name"
         takes = [p.name for p in named if p.name not in order.settings]
         raise _RefusedError(
-            f"invalid arg.{name}={left[name]}: expected the name of a parameter, {why}{near(name, takes)}"
+            f"invalid arg.{name}={left[name]}: expected the name of a parameter; {why}{near(name, takes)}"
         )
     return filled
 

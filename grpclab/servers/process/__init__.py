@@ -7,6 +7,7 @@ Each line imports only from those above it::
     server_messages  the messages between a server's process and the process that started it
     exposure         the address on which a server is to listen, and who can then reach it
     collector        a stand-in for an OpenTelemetry collector beside a server that sends spans
+    scraper          a stand-in for Prometheus that reads the metrics of a server
     serving          serving in one process: listen, say so, answer until told to stop, drain, say what was served
     health           gRPC's health service of a server, as a client sees it
     server_log       the log of a server: its head and its tail are kept

@@ -1,7 +1,8 @@
 """A server as a child process: how the launcher, and the parent of several processes, start one.
 
 ``python -m grpclab.servers.process.child`` reads a :class:`ServeSpec` on standard input, which stays open as the
-lifeline. A ServerListening goes out when it serves, ServedCalls when it has drained. Its log goes to standard error.
+lifeline. A ServerListening goes out when it serves, a ServerFailed where what was asked for cannot be had here, and
+ServedCalls when it has drained. Its log goes to standard error.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import queue
 import sys
 from typing import NoReturn
 
-from grpclab.errors import GrpclabError
+from grpclab.errors import GrpclabError, UsageError
 from grpclab.servers.process.parent import serve_processes
+from grpclab.servers.process.server_messages import ServerFailed
 from grpclab.servers.process.serving import ServeSpec
 from grpclab.servers.process.sidecar import observed
 from grpclab.system import ulimits
@@ -47,6 +49,8 @@ def main() -> NoReturn:
             served = serve_processes(spec, announce)
     except GrpclabError as error:
         log.error("%s", error)
+        if error.exit_code == UsageError.exit_code:  # a missing package, too: it is known before the server listens
+            say(ServerFailed(text=str(error), usage=True))
         leave(error.exit_code)
     log.log(
         logging.DEBUG if spec.shared_port else logging.INFO,  # a parent adds them up and says so itself

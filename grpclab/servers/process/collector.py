@@ -11,11 +11,12 @@ import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from grpclab.errors import ServerError, WorkerError
-from grpclab.factors.config import ClientConfig, ServerConfig
+from grpclab.factors.config import ServerConfig
 from grpclab.servers.process.server_messages import ServerListening
 from grpclab.system.optional import needs
 from grpclab.system.subprocesses import START_TIMEOUT_S, Child, die_with_parent, say
@@ -39,31 +40,48 @@ def scratch(config: ServerConfig, folder: Path) -> dict[str, str]:
     return {"TMPDIR": str(folder)}
 
 
-@contextlib.contextmanager
-def collected(
-    config: ServerConfig | ClientConfig, env: Mapping[str, str | None] | None, cpus: Collection[int] | None
-) -> Iterator[dict[str, str | None]]:
-    """The changes of the environment `env` of a server or a client with which its spans, if it sends any, find a
-    collector.
+@dataclass(frozen=True, kw_only=True)
+class RunningCollector:
+    """The stand-in, running."""
 
-    That is the stand-in, which runs until the block is left on other cores than `cpus`, those of the server, unless
-    `env` names one. Raises MissingDependencyError without OpenTelemetry, ServerError where it cannot be started.
+    pid: int
+    endpoint: str
+    """The level of ENDPOINT with which spans find it."""
+
+
+@contextlib.contextmanager
+def running_collector(cpus: Collection[int] | None, env: Mapping[str, str] | None = None) -> Iterator[RunningCollector]:
+    """The stand-in, until the block is left, on other cores than `cpus`, those of the server.
+
+    Raises MissingDependencyError without OpenTelemetry, ServerError where it cannot be started.
     """
-    changes = dict(env or {})
-    if config.tracing_share is None or changes.get(ENDPOINT):
-        yield changes
-        return
     try:
         import opentelemetry.proto.collector  # noqa: F401
     except ImportError:
         raise needs("tracing_share", "opentelemetry-exporter-otlp-proto-grpc", "tracing") from None
     own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    with Child(MODULE, name="the stand-in collector", cpus=own - set(cpus or ())) as child:
+    with Child(MODULE, name="the stand-in collector", cpus=own - set(cpus or ()), env=env) as child:
         try:
             listening = child.receive(START_TIMEOUT_S, ServerListening)
         except WorkerError as error:
             raise ServerError(str(error)) from None
-        yield changes | {ENDPOINT: f"http://127.0.0.1:{listening.port}"}
+        yield RunningCollector(pid=child.pid, endpoint=f"http://127.0.0.1:{listening.port}")
+
+
+@contextlib.contextmanager
+def collected(
+    config: ServerConfig, env: Mapping[str, str | None] | None, cpus: Collection[int] | None
+) -> Iterator[dict[str, str | None]]:
+    """The changes of the environment `env` of a server with which its spans, if it sends any, find a collector.
+
+    That is the stand-in, unless `env` names one. Raises as :func:`running_collector`.
+    """
+    changes = dict(env or {})
+    if config.tracing_share is None or changes.get(ENDPOINT):
+        yield changes
+        return
+    with running_collector(cpus) as collector:
+        yield changes | {ENDPOINT: collector.endpoint}
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from grpclab.servers.process.server_messages import CommandEnded, CommandOrder, 
 from grpclab.servers.process.serving import free_port
 from grpclab.system import procfs, programs
 from grpclab.system.json_lines import decode
-from grpclab.system.subprocesses import Lines, describe_exit, say
+from grpclab.system.subprocesses import Lines, describe_exit, exit_code_within, say
 
 DRAIN_S = 5.0
 LOOK_EVERY_S, LONGEST_LOOK_S = 0.02, 0.1
@@ -87,7 +87,7 @@ def _stop(running: ProcessTree, process: subprocess.Popen[bytes]) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one comes as soon as its end is told
     running.ask()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(DRAIN_S)
+        exit_code_within(process, DRAIN_S)
     running.kill()
     say(CommandEnded())
     os._exit(0)

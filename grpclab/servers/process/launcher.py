@@ -43,7 +43,7 @@ from grpclab.system import procfs
 from grpclab.system.addresses import UNIX
 from grpclab.system.notices import Notice
 from grpclab.system.programs import descendants, kill
-from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit
+from grpclab.system.subprocesses import START_TIMEOUT_S, Child, describe_exit, exit_code_within
 from grpclab.system.temporary import TemporaryFolder
 from grpclab.system.transport import PLAINTEXT, Security
 
@@ -71,6 +71,8 @@ class RunningServer:
     """The security of connections to it."""
     desk: str = ""
     """The address of its diagnostics server, if it has one."""
+    helpers: list[int] = field(default_factory=list)
+    """Processes beside it that belong to what it costs, and that it has not started itself."""
     by_command: bool = False
     """Whether somebody's command started it."""
     calls: int | None = None
@@ -123,12 +125,12 @@ class RunningServer:
         """Wait until it has ended, for so long at most."""
         if self.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.popen.wait(timeout_s)
+                exit_code_within(self.child.popen, timeout_s)
 
     def usage(self) -> procfs.Usage:
-        """CPU and memory so far, over all its processes and threads, and all that these started; NaN where these are
-        unknown."""
-        used = procfs.usage(self.pids, families=True)
+        """CPU and memory so far, over all its processes and threads, its helpers, and all that these started; NaN where
+        its processes are unknown."""
+        used = procfs.usage([*self.pids, *self.helpers], families=True)
         return used if self.pids else replace(used, cpu_s=math.nan, user_s=math.nan, kernel_s=math.nan)
 
     def connections(self, *, excluding: Collection[int] = ()) -> list[int]:

@@ -12,9 +12,9 @@ import socket
 import time
 from collections.abc import Iterator
 
-from grpclab.errors import ServerError, WorkerError
+from grpclab.errors import ServerError, UsageError, WorkerError
 from grpclab.factors.config import ServerConfig
-from grpclab.servers.process.server_messages import ServedCalls, ServerListening
+from grpclab.servers.process.server_messages import ServedCalls, ServerAnswer, ServerFailed, ServerListening
 from grpclab.servers.process.serving import (
     DRAIN_S,
     Announce,
@@ -45,7 +45,7 @@ def serve_processes(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave
     """Serve in as many processes as the factor says, until a signal stops them. Returns the counts.
 
     `calls` is the sum over the processes, `high_water` that of the fullest one. Raises ServerError when one of
-    them cannot start or dies.
+    them cannot start or dies, UsageError for what cannot be had here.
     """
     if spec.shared_port:
         return serve(spec, announce, at_once)
@@ -70,7 +70,7 @@ def serve_processes(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave
         try:
             for index, child in enumerate(children):
                 child.send(spec.replace(port=port, shared_port=True, seed=spec.seed + SEED_STEP * index))
-            answers = receive_all(children, START_TIMEOUT_S, ServerListening)
+            answers = [_listening(one) for one in receive_all(children, START_TIMEOUT_S, ServerAnswer)]
             announce(ServerListening(port=port, pids=tuple(answer.pids[0] for answer in answers)))
             while not stopping:
                 dead = [child.name for child in children if not child.alive]
@@ -83,6 +83,13 @@ def serve_processes(spec: ServeSpec, announce: Announce, at_once: AtOnce = leave
         except WorkerError as error:
             raise ServerError(str(error)) from None
     return ServedCalls(calls=sum(total.calls for total in totals), high_water=max(total.high_water for total in totals))
+
+
+def _listening(answer: ServerAnswer) -> ServerListening:
+    if isinstance(answer, ServerFailed):
+        raise UsageError(answer.text) if answer.usage else ServerError(answer.text)
+    assert isinstance(answer, ServerListening)
+    return answer
 
 
 @contextlib.contextmanager

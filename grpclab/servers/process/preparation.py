@@ -26,7 +26,7 @@ from grpclab.servers.process.server_log import end_of, quoted
 from grpclab.servers.process.server_messages import ErrandDone, ErrandOrder
 from grpclab.system import interrupts, programs
 from grpclab.system.json_lines import decode
-from grpclab.system.subprocesses import START_TIMEOUT_S, Child, Lines, describe_exit, say
+from grpclab.system.subprocesses import START_TIMEOUT_S, Child, Lines, describe_exit, exit_code_within, say
 from grpclab.system.temporary import TemporaryFolder
 
 ERRAND_TIMEOUT_S = 300.0
@@ -172,7 +172,7 @@ def _run(started: ProcessTree, order: ErrandOrder) -> ErrandDone:
     try:
         words = filled_words(order.command, order.arguments)
         process = started.start(words, changes=order.changes, cwd=order.cwd)
-        code = process.wait(order.timeout_s)
+        code = exit_code_within(process, order.timeout_s)
         trouble = describe_exit(code) if code else ""
     except subprocess.TimeoutExpired:
         started.kill()

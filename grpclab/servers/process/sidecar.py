@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from grpclab.errors import MissingDependencyError, ServerError, UsageError, WorkerError, invalid
@@ -110,11 +110,25 @@ def about_diagnostics(diagnostics: DiagnosticsAddress | None, served: ServerList
     return f"anyone with the token can reach the diagnostics server and the metrics: {served.desk}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunningDiagnostics:
+    """A diagnostics server that answers."""
+
+    address: str
+    """The URL of its first page, without the slash at its end."""
+    pid: int
+
+
 @contextlib.contextmanager
 def beside(
-    pids: Sequence[int], *, where: DiagnosticsAddress = DiagnosticsAddress(), folder: str = "", heap: bool = True
-) -> Iterator[str]:
-    """Run the diagnostics server for these processes until the block is left; gives its address.
+    pids: Sequence[int],
+    *,
+    where: DiagnosticsAddress = DiagnosticsAddress(),
+    folder: str = "",
+    heap: bool = True,
+    cpus: Collection[int] | None = None,
+) -> Iterator[RunningDiagnostics]:
+    """Run the diagnostics server for these processes until the block is left, on these cores.
 
     With a `folder`, it shows their counters, and with `heap`, what their agents tell of their memory.
 
@@ -126,9 +140,8 @@ def beside(
     token = where.token or made_up
     # What it writes while it profiles goes with the folder: it is ended without ceremony.
     order = DiagnosticsOrder(pids=tuple(pids), host=where.host, port=where.port, folder=folder, token=token, heap=heap)
-    with Child(
-        "grpclab.diagnostics", name="the diagnostics server", env={"TMPDIR": folder} if folder else None
-    ) as child:
+    env = {"TMPDIR": folder} if folder else None
+    with Child("grpclab.diagnostics", name="the diagnostics server", env=env, cpus=cpus) as child:
         try:
             child.send(order)
             answer = child.receive(START_TIMEOUT_S, DiagnosticsAnswer)
@@ -137,7 +150,8 @@ def beside(
         if isinstance(answer, DiagnosticsFailed):
             raise ServerError(answer.text)
         assert isinstance(answer, DiagnosticsListening)
-        yield f"http://{address(where.host, answer.port)}{f'/?token={made_up}' if made_up else ''}"
+        url = f"http://{address(where.host, answer.port)}{f'/?token={made_up}' if made_up else ''}"
+        yield RunningDiagnostics(address=url, pid=child.pid)
 
 
 @contextlib.contextmanager
@@ -161,7 +175,7 @@ def observed(
         def with_diagnostics(served: ServerListening) -> None:
             if config.desk:
                 desk = stack.enter_context(beside(served.pids, where=diagnostics, folder=folder))
-                served = dataclasses.replace(served, desk=desk)
+                served = dataclasses.replace(served, desk=desk.address)
             announce(served)
 
         yield with_diagnostics

@@ -74,7 +74,7 @@ def planned(file: StudyFile, target: Target, folder: Path, *, exclusive: bool, b
 
 def _refuse_own_levels(file: StudyFile) -> None:
     """Raise DesignError for a factor in ``[set]`` that the design sets itself."""
-    of_features = {name for feature in FEATURES for name in (*feature.on, *feature.without)}
+    of_features = {name for feature in FEATURES for name in (*feature.base, *feature.on, *feature.without)}
     for name in file.set:
         if name.startswith("load.") or name in of_features:
             raise DesignError(f"set: {name} cannot be combined with design = {PRODUCTION!r}, which sets it")

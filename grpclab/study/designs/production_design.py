@@ -262,6 +262,10 @@ Add = Callable[[str, str, TrialConfig], str]
 
 def _pair(feature: Feature, add: Add, plain: str, title: str) -> tuple[str, str]:
     """Add the service without a feature, and with it: `plain` is the one that is `optimized` otherwise."""
+    if feature.base:
+        base = OPTIMIZED.replace(feature.base)
+        name = add(f"{plain}-without-{feature.name}", f"{title}, with {feature.base_title}", base)
+        return name, add(f"{plain}-{feature.name}", f"{title}, with {feature.title}", base.replace(feature.on))
     name = add(plain, title, OPTIMIZED)
     if feature.without:
         without = f"{title}, without {feature.title}"

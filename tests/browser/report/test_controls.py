@@ -59,26 +59,36 @@ def pictures(page: Page) -> list[list[str]]:
     return found
 
 
-@pytest.fixture
-def nightly(browser: Browser, reports: Path) -> Iterator[Page]:
-    """The full report, with a check at the end that nothing went wrong and nothing left the page."""
+@pytest.fixture(scope="module")
+def opened(browser: Browser, reports: Path) -> Iterator[chromium.Visit]:
+    """The full report, opened once: each test has controls of its own."""
     with chromium.visit(browser, reports / "nightly.html", accept_downloads=True) as found:
-        unfold(found.page)
-        yield found.page
-        assert found.trouble == []
+        yield found
+
+
+@pytest.fixture
+def nightly(opened: chromium.Visit, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The full report, with a check at the end that nothing went wrong and nothing left the page."""
+    if getattr(request.node, "execution_count", 1) > 1:
+        opened.page.reload()  # what the first try has opened
+    unfold(opened.page)
+    opened.page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
+    yield opened.page
+    trouble, opened.trouble = opened.trouble, []
+    assert trouble == []
 
 
 @pytest.mark.parametrize("name", ["nightly", "long", "evil", "index"])
 def test_a_page_fits_a_phone_and_a_desk_without_errors_or_requests(browser: Browser, reports: Path, name: str) -> None:
-    for width in (400, 1280):
-        with chromium.visit(browser, reports / f"{name}.html", width=width) as found:
-            unfold(found.page)
+    with chromium.visit(browser, reports / f"{name}.html", width=400) as found:
+        unfold(found.page)
+        for width, shown in ((400, "narrow"), (1280, "wide")):
+            found.page.set_viewport_size({"width": width, "height": 900})
             found.page.wait_for_timeout(50)
             window, needed = found.needs_px()
             assert needed <= window == width
-            shown = "narrow" if width < 640 else "wide"
             assert [one for one in pictures(found.page) if one != [f"gl-{shown}"]] == []
-            assert found.trouble == []
+        assert found.trouble == []
 
 
 def test_the_verdict_stands_on_the_first_screen(nightly: Page, made: synthetic.MadeStudy) -> None:
@@ -101,15 +111,16 @@ def test_a_link_into_a_folded_section_opens_it(browser: Browser, reports: Path) 
         assert found.trouble == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["nightly", "index"])
-def test_axe_finds_nothing_serious(browser: Browser, reports: Path, name: str, theme: str) -> None:
-    with chromium.visit(browser, reports / f"{name}.html", color_scheme=theme, bypass_csp=True) as found:
+def test_axe_finds_nothing_serious(browser: Browser, reports: Path, name: str) -> None:
+    with chromium.visit(browser, reports / f"{name}.html", color_scheme="light", bypass_csp=True) as found:
         unfold(found.page)
         if name == "nightly":
             found.page.locator("[data-trials] button").first.click()
             found.page.locator(".gl-more table").wait_for()
         assert chromium.barriers(found.page) == []
+        found.page.emulate_media(color_scheme="dark")
+        assert chromium.barriers(found.page, rules=chromium.OF_COLOURS) == []
 
 
 def table_of(page: Page, label: str) -> Locator:
@@ -154,6 +165,8 @@ def test_tables_filter_by_words(nightly: Page) -> None:
     assert all("16" in text for text in left)
     heads = table.locator(".gl-group:visible")
     assert heads.count() == sum(1 for group in column(table, 0) if group)
+    nightly.get_by_role("searchbox", name="Filter: Every comparison").fill("")
+    assert sum(map(len, column(table, 0))) == everything
 
 
 def test_a_figure_explains_itself_and_can_be_saved(nightly: Page) -> None:

@@ -74,6 +74,19 @@ def test_files_are_written_beside_each_other(gave: Callable[..., tuple[int, str,
     assert_ghz(json.loads(report.read_text()), 1000)
 
 
+@pytest.mark.parametrize(
+    "outputs", [["-o", "/dev/full"], ["--json", "/dev/full"], ["--format", "csv", "-o", "/dev/full"]]
+)
+def test_what_was_measured_is_printed_where_its_file_cannot_be_written(
+    gave: Callable[..., tuple[int, str, str]], tmp_path: Path, outputs: list[str]
+) -> None:
+    report = tmp_path / "junit.xml"
+    code, out, err = gave(thousand(slo="p50=600ms"), *outputs, "--junit", str(report))
+    assert (code, err) == (3, "grpclab: cannot write /dev/full: No space left on device\n")
+    assert re.search(r"^  throughput +\d", out, re.MULTILINE)
+    assert "<testsuites" in report.read_text()
+
+
 # ---- against a server --------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from grpclab.load.calls.outline import message_example
 from grpclab.load.calls.request import from_python
 from grpclab.load.calls.schema import from_descriptors
 from grpclab.testing import fake_target
+from tests.support.command import GRPCLAB
 from tests.support.shop import SERVICE, Shop, write
 
 PLACE, WATCH = f"{SERVICE}/Place", f"{SERVICE}/Watch"
@@ -51,6 +55,10 @@ def answers(shop: Shop) -> grpc.GenericRpcHandler:
 
     def watch(order: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         yield from (receipt(order) for _ in range(3))
+        if order.customer == "forever":
+            left = threading.Event()
+            if context.add_callback(left.set):
+                left.wait()
         if order.customer == "nobody":
             context.abort(grpc.StatusCode.DATA_LOSS, "torn")
 
@@ -193,6 +201,20 @@ def test_the_messages_before_an_error_are_printed(target: str, capsys: pytest.Ca
     text = called(capsys, WATCH, target, "--data", '{"customer": "nobody"}', code=1)
     assert text.count('"said": "nobody"') == 3
     assert "status    DATA_LOSS" in text
+
+
+def test_a_stream_that_ctrl_c_ends_is_kept_as_far_as_it_came(target: str, tmp_path: Path) -> None:
+    file = tmp_path / "answer.json"
+    words = ["call", WATCH, target, "--data", '{"customer": "forever"}', "--json", str(file)]
+    with subprocess.Popen([*GRPCLAB, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert all("forever" in process.stdout.readline() for _ in range(3))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "grpclab: interrupted (Ctrl-C)\n")
+    assert "status    CANCELLED" in out
+    (call,) = json.loads(file.read_text())["calls"]
+    assert (call["status"], len(call["answers"]), len(call["arrived_s"])) == ("CANCELLED", 3, 3)
 
 
 def test_several_calls_on_one_channel_have_a_time_each(target: str, capsys: pytest.CaptureFixture[str]) -> None:

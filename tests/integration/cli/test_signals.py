@@ -28,7 +28,7 @@ from grpclab.system.interrupts import SIGNALS
 from tests.support import synthetic
 from tests.support.command import GRPCLAB
 from tests.support.histories import CALL, application_history
-from tests.support.processes import until
+from tests.support.processes import carrying, until
 from tests.support.stored_studies import as_folder
 
 MARK = "GRPCLAB_TEST_MARK"
@@ -45,12 +45,7 @@ LOOK_EVERY_S = 0.1
 
 def marked(mark: str) -> list[psutil.Process]:
     """The running processes that carry this mark."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+    return carrying(MARK, mark)
 
 
 @dataclass

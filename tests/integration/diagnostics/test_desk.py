@@ -134,8 +134,8 @@ def test_head_starts_nothing(server: RunningServer) -> None:
 
 
 def test_a_desk_beyond_loopback_wants_its_token(server: RunningServer) -> None:
-    with beside(server.pids, where=DiagnosticsAddress(host="0.0.0.0")) as url:
-        root, _, token = url.replace("0.0.0.0", "127.0.0.1").partition("?")
+    with beside(server.pids, where=DiagnosticsAddress(host="0.0.0.0")) as desk:
+        root, _, token = desk.address.replace("0.0.0.0", "127.0.0.1").partition("?")
         assert fetch(f"{root}healthz")[0] == 401
         status, page = fetch(f"{root}?{token}")
         assert status == 200
@@ -146,9 +146,9 @@ def test_a_desk_beyond_loopback_wants_its_token(server: RunningServer) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_desk_with_a_chosen_token_wants_that_one_and_does_not_say_it(server: RunningServer, host: str) -> None:
     token = "chosen-by-somebody"
-    with beside(server.pids, where=DiagnosticsAddress(host=host, token=token)) as url:
-        assert token not in url
-        root = url.replace("0.0.0.0", "127.0.0.1")
+    with beside(server.pids, where=DiagnosticsAddress(host=host, token=token)) as desk:
+        assert token not in desk.address
+        root = desk.address.replace("0.0.0.0", "127.0.0.1")
         assert fetch(f"{root}/healthz")[0] == 401
         assert fetch(f"{root}/healthz?token={token}")[0] == 200
 
@@ -186,8 +186,8 @@ def test_the_desk_ends_with_its_server() -> None:
 def test_a_process_that_is_gone_is_a_503() -> None:
     with launch(ServerConfig()) as server:
         pids = server.pids
-    with beside(pids) as url:
-        status, body = fetch(f"{url}/debug/pprof/flamegraph?seconds=1")
+    with beside(pids) as desk:
+        status, body = fetch(f"{desk.address}/debug/pprof/flamegraph?seconds=1")
     assert status == 503
     assert b"py-spy" in body
 

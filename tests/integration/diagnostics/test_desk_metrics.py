@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,6 +13,7 @@ import pytest
 
 pytest.importorskip("prometheus_client", reason="pip install 'grpclab[desk]'")
 
+from grpclab.diagnostics.app import metrics_text
 from grpclab.factors.config import ServerConfig
 from grpclab.generated import greet_pb2, greet_pb2_grpc
 from grpclab.servers.interceptors import code_name
@@ -47,6 +50,11 @@ def test_the_counters_of_all_processes_equal_the_calls_sent(implementation: str,
     assert values(text, "grpc_server_started_total", "SayHello") == {"": 24}
     assert values(text, "grpc_server_handled_total", "SayHello") == {"OK": 24}
     assert values(text, "grpc_server_handling_seconds_count", "SayHello") == {"": 24}
+
+
+def test_a_file_of_counters_that_a_process_is_about_to_fill_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "counter_1.db").touch()
+    assert metrics_text(str(tmp_path), [os.getpid()]).decode().count("process_threads{") == 1
 
 
 def test_every_process_alive_has_its_memory_cpu_and_garbage_collector() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import grpclab
@@ -15,6 +17,7 @@ from grpclab.errors import FactorError, MissingDependencyError, TargetError, Usa
 from grpclab.factors.config import ServerConfig, TrialConfig
 from grpclab.factors.levels import Level
 from grpclab.load.bench import run_bench
+from grpclab.load.bench_result import PartialLoadError
 from grpclab.load.core.arrivals import parse_rates
 from grpclab.load.plan import CallRequest, LoadPlan, choose_call, load_plan, planned
 from grpclab.load.plan_rules import no_effect
@@ -338,6 +341,20 @@ def test_a_link_in_front_of_the_target_acts_and_says_what_it_does(server: Runnin
     assert ghz_json(measured)["grpclab"]["link"]["rtt_ms_asked"] == 30
     assert "link.rtt_ms=30" in ghz_json(measured)["grpclab"]["settings"]
     assert "the emulation missed the requested delay" in link_text({**measured.link, "rtt_ms_p50": 36.0})
+
+
+def test_the_rates_before_a_lost_worker_are_kept(server: RunningServer) -> None:
+    def kill(label: str, _: LoadProgress) -> None:
+        if label.startswith("2 of 3"):
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if "grpclab.load.worker" in child.cmdline():
+                        child.kill()
+
+    with pytest.raises(PartialLoadError, match="killed by SIGKILL") as lost:
+        run_bench(server.target, planned({}, "100:300:100@0.5s"), watcher=kill)
+    assert [step.rate_rps for step in lost.value.partial.steps] == [100.0]
+    assert lost.value.partial.run.summary.requests == 50
 
 
 def test_a_link_to_nobody_is_told_by_the_targets_own_name() -> None:

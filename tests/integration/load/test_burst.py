@@ -28,7 +28,7 @@ def burst(config: ServerConfig, calls: int, *, hold: int = 0) -> tuple[LoadRun, 
     return run, server
 
 
-@pytest.mark.parametrize("calls", [2_000, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("calls", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
 def test_optimized_holds_all_calls_at_once_and_answers_them_all(calls: int) -> None:
     run, server = burst(replace(OPTIMIZED.server, processes=1), calls, hold=calls)
     assert run.summary.errors_by_status == {}

@@ -139,10 +139,10 @@ def test_a_server_that_never_answers_does_not_hold_a_window_up(silent: str, engi
                 (window,) = measured.windows
                 assert (window.records.end_s >= window.opened_at + window_s).all(), "given up before its end"
                 assert measured.summary.window_s == pytest.approx(window_s), "how long calls may go on is none of it"
-        opened = load(ENDLESS, engine=engine, method=method, requests=None, duration_s=window_s, rate_rps=100.0)
-        with Generator(opened, silent) as generator:
-            measured = generator.measure(drain_s=0.1)
-        assert by_status(measured) == {"OK": 0, "NOT_ENDED": measured.planned}
+    opened = load(ENDLESS, engine=engine, method="SayHelloStream", requests=None, duration_s=window_s, rate_rps=100.0)
+    with Generator(opened, silent) as generator:
+        measured = generator.measure(drain_s=0.1)
+    assert by_status(measured) == {"OK": 0, "NOT_ENDED": measured.planned}
 
 
 @pytest.mark.parametrize("engine", ["wire", "grpcio"])

@@ -192,7 +192,7 @@ def test_the_opening_is_told_once_and_not_before_the_warm_up_is_over(quick_serve
 
 
 def test_the_generator_says_what_it_cost(quick_server: RunningServer) -> None:
-    with Generator(load(requests=2_000, workers=2), quick_server.target) as generator:
+    with Generator(load(requests=500, workers=2), quick_server.target) as generator:
         run = generator.measure()
         cpu_s = sum(procfs.cpu_seconds(pid) for pid in generator.pids)
     assert 0 < run.cpu_s < cpu_s

@@ -26,10 +26,10 @@ from tests.support.processes import until
 
 def test_the_running_figures_are_told_and_cost_the_result_nothing(quick_server: RunningServer) -> None:
     reports: list[LoadProgress] = []
-    config = load(requests=None, duration_s=2.0, warmup_s=0.1, workers=2)
+    config = load(requests=None, duration_s=60.0, warmup_s=0.1, workers=2)
     with Generator(config, quick_server.target) as generator:
-        run = generator.measure(progress=reports.append)
-    assert len(reports) >= 3
+        run = generator.measure(progress=reports.append, stop_when=lambda _: "told" if len(reports) >= 3 else None)
+    assert run.stopped_because == "told"
     assert [p.calls for p in reports] == sorted(p.calls for p in reports)
     assert 0 < reports[-1].calls <= run.summary.requests + config.load.concurrency
     assert all(p.elapsed_s > 0 for p in reports)

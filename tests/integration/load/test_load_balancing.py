@@ -23,9 +23,9 @@ CALLS = 150
 MOVES_ON_WITHIN_S = 1.0
 
 
-@pytest.fixture(params=["sync", "asyncio"])
+@pytest.fixture
 def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Replica]]:
-    with replicas(request.param, tmp_path) as running:
+    with replicas(getattr(request, "param", "asyncio"), tmp_path) as running:
         yield running
 
 
@@ -57,6 +57,7 @@ def test_round_robin_spreads_calls_evenly_and_pick_first_does_not(servers: list[
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("servers", ["sync", "asyncio"], indirect=True)
 @pytest.mark.parametrize("retries", [0, 2])
 def test_calls_move_on_when_a_server_dies_and_use_it_again_when_it_is_back(
     servers: list[Replica], retries: int

@@ -158,6 +158,21 @@ def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
             running.__enter__()
 
 
+def test_a_recording_of_no_call_leaves_an_earlier_one_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "day.calls"
+    with busy_shop() as shop:
+        record(shop, path, CALLED)
+        before = path.read_bytes()
+        recording = record(shop, path, [])
+        with pytest.raises(MeasurementError, match=r"no client connected\); .*day\.calls is unchanged"):
+            recording.summary  # noqa: B018 (raises)
+        with pytest.raises(UsageError, match="a free port"):
+            CallRecording(int(shop.address.rpartition(":")[2]), shop.address, path).running().__enter__()
+        assert path.read_bytes() == before
+        record(shop, path, CALLED[:2])
+    assert [call.method for call in read_recording(path)] == [f"a.Shop/{method}" for method, _ in CALLED[:2]]
+
+
 @pytest.mark.parametrize(
     ("content", "where"),
     [

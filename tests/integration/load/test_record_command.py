@@ -27,10 +27,23 @@ LARGE = b"x" * 3000
 
 
 @contextlib.contextmanager
-def recording(shop: BusyShop, path: Path) -> Iterator[tuple[subprocess.Popen[str], Any]]:
-    """The command while it records, and a channel to it."""
+def recording(
+    shop: BusyShop, path: Path, *, largest_file: str = "unlimited"
+) -> Iterator[tuple[subprocess.Popen[str], Any]]:
+    """The command while it records, and a channel to it; it can write files of `largest_file` bytes."""
     port = unused_port()
-    command = [*GRPCLAB, "record", "--listen", str(port), "--to", shop.address, "-o", str(path)]
+    command = [
+        "prlimit",
+        f"--fsize={largest_file}",
+        *GRPCLAB,
+        "record",
+        "--listen",
+        str(port),
+        "--to",
+        shop.address,
+        "-o",
+        str(path),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -106,3 +119,22 @@ def test_a_recording_that_is_killed_can_be_replayed_up_to_its_last_whole_call(tm
         )
     assert [call.request for call in shop.came] == sent[: len(calls)]
     assert result.run.summary.errors == 0
+
+
+def test_a_full_disk_ends_a_recording_that_can_be_replayed_up_to_there(tmp_path: Path) -> None:
+    path, sent = tmp_path / "day.calls", list[bytes]()
+    with busy_shop() as shop, recording(shop, path, largest_file="50000") as (process, channel):
+        buy = channel.unary_unary("/a.Shop/Buy")
+
+        def over() -> bool:
+            with contextlib.suppress(grpc.RpcError):  # the relay is gone
+                buy(order(len(sent) % 100, LARGE), timeout=60)
+                sent.append(order(len(sent) % 100, LARGE))
+            return process.poll() is not None
+
+        assert until(over, every_s=0.0)
+        _, err = process.communicate(timeout=60)
+    calls = read_recording(path)
+    assert [call.messages for call in calls] == [(message,) for message in sent[: len(calls)]]
+    assert process.returncode == 3
+    assert re.fullmatch(rf"grpclab: the recording cannot be written to .*; the {len(calls)} calls before .*\n", err)

@@ -100,6 +100,8 @@ def test_lines_of_json(proto: Path, sale: Any, tmp_path: Path) -> None:
     assert ids(sale, call_of(proto, file(tmp_path, "r.jsonl", lines))) == [1, 2, 3]
     assert ids(sale, call_of(proto, file(tmp_path, "r.txt", lines), format="jsonl")) == [1, 2, 3]
     assert ids(sale, call_of(proto, lines, format="jsonl")) == [1, 2, 3]
+    # a line of JSON Lines ends with a line feed, and with nothing else that Unicode calls a line
+    assert ids(sale, call_of(proto, '{"id": 1, "name": "a\u2028b\u0085c"}\n{"id": 2}', format="jsonl")) == [1, 2]
 
 
 def test_csv_with_a_header(proto: Path, sale: Any, tmp_path: Path) -> None:
@@ -192,9 +194,10 @@ def test_the_requests_of_a_study_are_encoded_once(proto: Path, sale: Any, tmp_pa
         ("r.json", '[{"id": 1}, {"idd": 1}]', ["data[1].idd", "r.json)"]),
         ("r.json", '{"id": 1,}', ["expected JSON; line 1", "r.json)"]),
         ("r.json", '{"id": {{.UUID}}}', ["request number 0, ", "r.json)"]),
-        ("r.csv", "id\n1\n2,3\n", ["1 cells in line 3", "there are 2"]),
+        ("r.csv", "id\n1\n2,3\n", ["1 cell in line 3", "there are 2"]),
         ("r.csv", "", ["header"]),
         ("r.csv", "id,id\n1,2\n", ["header"]),
+        ("r.csv", "name,name.first\nx,y\n", ["either name or name.first"]),
         ("r.csv", "idd\n1\n", ["data.idd", "line 2 of", "r.csv)"]),
         ("r.csv", 'name,id\n"a\nb",1\nc,x\n', ["data.id", "line 4 of", "r.csv)"]),
         ("r.csv", "name,id\n{{.UUID}},1\nx,x\n", ["data.id", "request number 1, line 3 of", "r.csv)"]),

@@ -142,12 +142,12 @@ def test_a_window_is_ended_by_a_word_however_far_the_next_call_is(
 
 def test_running_figures_are_reported_where_they_are_wanted(quick_server: RunningServer) -> None:
     with connected(quick_server.target) as child:
-        child.send(window(opens_at=0.3, closes_at=1.8, progress=True))
-        reports: list[WindowProgress] = []
+        child.send(window(opens_at=0.3, closes_at=60.0, progress=True))
+        reports = [child.receive(ANSWER_S, WindowProgress) for _ in range(2)]
+        child.send(EndWindow(cut_at=time.perf_counter(), drain_s=1.0))
         while isinstance(answer := child.receive(ANSWER_S, WorkerAnswer), WindowProgress):
             reports.append(answer)
     assert isinstance(answer, WindowEnded)
-    assert len(reports) >= 2
     calls = [report.calls for report in reports]
     assert calls == sorted(calls)
     assert calls[-1] <= answer.admitted + 4, "counted from the opening on; four may have been under way"

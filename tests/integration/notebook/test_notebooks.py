@@ -23,7 +23,7 @@ def root(sweep_root: Path) -> Path:
 
 
 def study_folder(root: Path) -> Path:
-    (found,) = (root / "results").iterdir()
+    (found,) = (path.parent for path in (root / "results").glob("*/manifest.json"))
     return found
 
 

@@ -142,7 +142,7 @@ def test_a_study_that_is_killed_takes_all_its_processes_with_it(ours: Callable[[
         assert script.stdout.readline() == "measuring\n"
         assert len(ours()) == 1 + 3 + 1 + 2  # itself, the server and its two, the link, the two workers
         script.kill()
-    assert until(lambda: ours() == [], within_s=5)
+    assert until(lambda: ours() == [])
 
 
 # ---- seen from outside -------------------------------------------------------------------------------------

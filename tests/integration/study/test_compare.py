@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import os
@@ -32,6 +34,7 @@ from grpclab.study.designs import compare_design, default_design
 from grpclab.study.sides import Side
 from grpclab.study.target import Subject
 from tests.support.plans import document
+from tests.support.stand_ins import stand_in
 
 REFERENCE = f"{sys.executable} -m grpclab serve reference --port {{port}} --service-time constant:"
 SMALL = ["-n", "150", "-z", "0.4", "--warmup", "0.05", "-c", "2"]
@@ -101,16 +104,27 @@ def _refuses_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "warning: the two were not interleaved" in out
 
 
+@pytest.fixture(scope="module")
+def variants(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Two variants, one with a factor of its own, as they are compared: the project's folder and what was printed."""
+    folder, printed = tmp_path_factory.mktemp("variants"), io.StringIO()
+    words = ["compare", "optimized", "production", "--b-set", "server.handler_work_us=3000", *SMALL, "--blocks", "2"]
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setenv("GRPCLAB_ROOT", str(folder))
+        assert commands.main([*words, "--allow-inconclusive"]) == 0
+    return folder, printed.getvalue()
+
+
 def test_the_report_says_of_every_setting_of_production_whether_it_took_effect(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    variants: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["compare", "optimized", "production", *SMALL, "--blocks", "2", "--study", "settings"]
-    assert commands.main([*words, "--allow-inconclusive"]) == 0
-    assert commands.main(["report", "results/settings"]) == 0
-    report = json.loads((tmp_path / "reports" / "settings.json").read_text())
+    folder, _ = variants
+    monkeypatch.setenv("GRPCLAB_ROOT", str(folder))
+    (study,) = (folder / "results").iterdir()
+    assert commands.main(["report", study.name]) == 0
+    report = json.loads((folder / "reports" / f"{study.name}.json").read_text())
     sections = {one["anchor"]: one["content"] for one in report["sections"]}
     (rows,) = [piece["rows"] for piece in sections[mapping.ANCHOR] if "table" in piece]
-    capsys.readouterr()
     preset = PRODUCTION.differences(OPTIMIZED)
     effects = {factor: _text(row[2]) for row in rows for factor in preset if _text(row[0]).endswith(factor)}
     assert effects.keys() == preset.keys()
@@ -123,17 +137,15 @@ def _text(cell: Any) -> str:
     return str(cell["text"]) if isinstance(cell, dict) else str(cell)
 
 
-def test_variants_with_factors_of_one_side_are_compared_with_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["compare", "optimized", "optimized", "--b-set", "server.handler_work_us=3000", *SMALL, "--blocks", "2"]
-    assert commands.main([*words, "--allow-inconclusive"]) in (0, 1)
-    out = capsys.readouterr().out
+def test_variants_with_factors_of_one_side_are_compared_with_a_table(variants: tuple[Path, str]) -> None:
+    _, out = variants
     assert "2 blocks of 2 trials each, stored in results/compare-" in out
     for told in (
         "throughput",
         "p99 latency",
         "server CPU per call",
         "failed calls",
-        "B (optimized with server.handler",
+        "B (production with server.handler",
     ):
         assert told in out
 
@@ -321,8 +333,9 @@ def test_the_smallest_effect_is_the_one_that_so_many_blocks_would_find() -> None
 # ---- servers by their commands -----------------------------------------------------------------------------------
 
 
-def test_a_command_is_stopped_with_what_it_started() -> None:
-    with launch_command(f"sh -c '{REFERENCE}1ms & wait'") as server:
+def test_a_command_is_stopped_with_what_it_started(tmp_path: Path) -> None:
+    command = stand_in(tmp_path, "port={port}")
+    with launch_command(f"sh -c '{command} & wait'") as server:
         family = [psutil.Process(pid) for pid in server.pids]
         assert len(family) >= 2
         assert server.alive
@@ -361,10 +374,11 @@ def test_the_last_line_of_a_command_cannot_write_on_the_terminal_as_it_likes() -
     assert str(caught.value).isprintable()
 
 
-def test_a_command_ends_with_the_process_that_wanted_it() -> None:
+def test_a_command_ends_with_the_process_that_wanted_it(tmp_path: Path) -> None:
+    command = stand_in(tmp_path, "port={port}")
     code = (
         "import time\nfrom grpclab.servers.process.launcher import launch_command\n"
-        f"with launch_command({REFERENCE + '1ms'!r}) as server:\n print(*server.pids, flush=True)\n time.sleep(60)"
+        f"with launch_command({command!r}) as server:\n print(*server.pids, flush=True)\n time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None

@@ -154,10 +154,10 @@ method = "shop.v1.Till/Pay"
     plan = Study.described(path, root=tmp_path).plan
     assert plan.left_out is not None
     of_python = f"which {bare}/bin/python does not have"
-    assert len(plan.left_out) == len(set(plan.left_out)) == 7
+    assert len(plan.left_out) == len(set(plan.left_out)) == 8
     assert all(text.endswith(of_python) for text in plan.left_out), plan.left_out
     left = {one.name for one in features.FEATURES} - {one.name for one in plan.features}
-    assert left == {"metrics", "tracing-none", "tracing", "tracing-all"} | {
+    assert left == {"metrics", "scraping", "tracing-none", "tracing", "tracing-all"} | {
         one.name for one in features.FEATURES if one.name.startswith("client-tracing")
     }
     assert not plan.configuration("production").config.server.metrics

@@ -20,7 +20,7 @@ import pytest
 from grpclab.cli import commands
 from grpclab.system.paths import notebook
 from grpclab.system.subprocesses import STUDY_VARIABLE, TRIAL_VARIABLE
-from tests.support.processes import gone, until
+from tests.support.processes import carrying, gone, until
 
 GONE_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.1
@@ -46,27 +46,20 @@ ROLES = {
 }
 
 
-def in_study(process: psutil.Process, variable: str = STUDY_VARIABLE, value: str = "kill-test") -> bool:
-    try:
-        return process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
 def members() -> list[psutil.Process]:
     """The processes that carry the study's id."""
-    return [process for process in psutil.process_iter() if in_study(process)]
+    return carrying(STUDY_VARIABLE, "kill-test")
 
 
 def is_a(process: psutil.Process, role: str) -> bool:
     try:
-        return any(ROLES[role] in word for word in process.cmdline()) and in_study(process)
+        return any(ROLES[role] in word for word in process.cmdline())
     except psutil.Error:
         return False
 
 
 def find(role: str) -> psutil.Process | None:
-    return next((process for process in psutil.process_iter() if is_a(process, role)), None)
+    return next((process for process in members() if is_a(process, role)), None)
 
 
 def wait_for(role: str, timeout_s: float = 300.0) -> psutil.Process:
@@ -93,10 +86,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PYTHONPATH", str(DESIGN), prepend=os.pathsep)
     monkeypatch.syspath_prepend(str(DESIGN))
     yield tmp_path
-    for process in psutil.process_iter():
+    for process in carrying("GRPCLAB_ROOT", str(tmp_path)):
         with contextlib.suppress(psutil.Error):
-            if process.environ().get("GRPCLAB_ROOT") == str(tmp_path):
-                process.kill()
+            process.kill()
     while STARTED:
         STARTED.pop().communicate()
 
@@ -167,7 +159,7 @@ def wait_for_a_group_in_the_middle(role: str) -> psutil.Process:
     seen: set[int] = set()
 
     def look() -> bool:
-        servers = [process for process in psutil.process_iter() if is_a(process, "server")]
+        servers = [process for process in members() if is_a(process, "server")]
         up = {server.pid for server in servers if connected(server)}
         if len(servers) > 1 and len(up) == len(servers) and up <= seen:
             hit.extend(process for process in [find(role)] if process is not None)
@@ -188,7 +180,7 @@ def kill_in_the_middle(role: str, root: Path) -> tuple[str, str]:
     trial = trial_of(victim)
     victim.kill()
     assert trial
-    ended = until(lambda: not any(in_study(p, TRIAL_VARIABLE, trial) for p in psutil.process_iter()), GONE_WITHIN_S)
+    ended = until(lambda: not carrying(TRIAL_VARIABLE, trial), GONE_WITHIN_S)
     assert ended, f"processes of {trial} outlived its {role}"
     name = group_of(trial)
     assert until(lambda: name in groups_of(root), 120, every_s=LOOK_EVERY_S), f"no group {name}"

@@ -70,6 +70,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "server.reflection": ("false", ""),
     "server.metrics": ("true", ""),
     "server.desk": ("true", ""),
+    "server.scrape_s": ("4", "server.metrics=true server.desk=true"),
     "server.handler_work_us": ("4", ""),
     "server.handler_wait_ms": ("4", ""),
     "server.response_bytes": ("4", ""),
@@ -118,6 +119,10 @@ LEVELS: dict[str, tuple[str, str]] = {
     "link.idle_timeout_s": ("4", ""),
 }
 """A level that differs from the default, and what else it takes for the factor to act."""
+SCRAPING = "server.scrape_s"
+"""The one factor that is refused without what it takes, and wherever nothing would read a server's metrics."""
+NO_PAGE = "invalid server.scrape_s=4: expected none, or server.metrics=true and server.desk=true"
+NO_SCRAPER = "invalid server.scrape_s=4: expected none, since only studies and comparisons read the metrics"
 
 
 def set_words(factor: str, *, flag: str = "--set", with_context: bool = True) -> str:
@@ -165,7 +170,7 @@ def test_a_factor_changes_what_it_is_made_into(factor: str) -> None:
         assert base.flat()[factor] != changed.flat()[factor]
 
 
-@pytest.mark.parametrize("factor", [name for name, (_, context) in LEVELS.items() if context])
+@pytest.mark.parametrize("factor", [name for name, (_, context) in LEVELS.items() if context and name != SCRAPING])
 def test_a_factor_without_what_it_takes_cannot_act(factor: str) -> None:
     assert factor in cannot_act(TrialConfig().replace({factor: FACTORS[factor].parse(LEVELS[factor][0])}))
 
@@ -175,6 +180,9 @@ def test_serve_takes_the_servers_factors_and_says_where_others_belong(observe: W
     context = [word for word in LEVELS[factor][1].split() if word.startswith("server.")]
     words = " ".join(f"--set {word}" for word in (*context, f"{factor}={LEVELS[factor][0]}"))
     seen = observe("serve", f"basic {words}")
+    if factor == SCRAPING:
+        assert (seen["code"], NO_SCRAPER in seen["stderr"]) == (2, True)
+        return
     if not factor.startswith("server."):
         assert seen["code"] == 2
         assert "expected a server factor; set this one with `grpclab bench" in seen["stderr"]
@@ -217,7 +225,8 @@ def test_bench_takes_every_factor_but_the_servers(observe: Watched, factor: str,
     if factor.startswith("server."):
         seen = bench(set_words(factor, with_context=False))
         assert seen["code"] == 2
-        assert ("grpclab compare basic basic --b-set" if factor == "server.tls" else "grpclab serve") in seen["stderr"]
+        remedies = {"server.tls": "grpclab compare basic basic --b-set", SCRAPING: NO_SCRAPER}
+        assert remedies.get(factor, "grpclab serve") in seen["stderr"]
         return
     seen = bench(set_words(factor))
     assert seen["code"] == 0, seen["stderr"]
@@ -249,14 +258,15 @@ def test_compare_takes_every_factor_on_either_side_and_no_servers_factor_of_a_co
         assert (seen[f"a.config.{factor}"], seen[f"b.config.{factor}"]) == (FACTORS[factor].default, level)
     if LEVELS[factor][1]:
         alone = observe("compare", f"basic basic {set_words(factor, with_context=False)}")
-        assert f"{factor} has no effect on A and B: " in alone["stderr"]
+        assert (NO_PAGE if factor == SCRAPING else f"{factor} has no effect on A and B: ") in alone["stderr"]
+        assert alone["code"] == 2 or factor != SCRAPING
     if factor in ("load.method", "load.request_bytes"):
         return  # of the greeter's call, which a command's server needs not have
     words = f"{COMMANDS} --set {factor}={LEVELS[factor][0]}"
     seen = observe("compare", words)
     if factor.startswith("server."):
         assert seen["code"] == 2
-        assert "but a command starts" in seen["stderr"]
+        assert (NO_PAGE if factor == SCRAPING else "but a command starts") in seen["stderr"]
     else:
         assert seen[f"b.config.{factor}"] == level
 
@@ -289,7 +299,8 @@ def test_a_study_file_takes_every_factor_and_refuses_one_that_cannot_act(factor:
         plan = document(file_design.design(written(settings)).plan)
         assert trial_config(plan, plan["headline"][role]).flat()[factor] == FACTORS[factor].parse(level)
         if context:
-            with pytest.raises(UsageError, match=rf"{re.escape(factor)} has no effect"):
+            refused = NO_PAGE if factor == SCRAPING else f"{factor} has no effect"
+            with pytest.raises(UsageError, match=re.escape(refused)):
                 file_design.design(written({}))
 
 

@@ -122,6 +122,11 @@ def test_a_command_line_of_ghz_is_read_as_a_whole() -> None:
     }
 
 
+def test_a_value_may_follow_a_short_option_without_a_blank() -> None:
+    ghz = '-Ojson -mtenant=a -t5s -d{"a":1} -c9 -n8'
+    assert asked(ghz) == asked('--format json --metadata tenant=a --deadline 5s --data {"a":1} -c 9 -n 8')
+
+
 def test_values_are_left_as_they_are() -> None:
     assert in_our_words(["--slo", "p99=5ms", "--", "-d"]) == ["--slo", "p99=5ms", "--", "-d"]
     assert in_our_words(["-d=-x"]) == ["--data=-x"]
@@ -143,6 +148,13 @@ def test_values_are_left_as_they_are() -> None:
         "--concurrency-schedule line --concurrency-start 5 --concurrency-step 5",
         "--concurrency-schedule line --concurrency-start 5 --concurrency-step 5 --concurrency-end 1",
         "--concurrency-schedule line --concurrency-start 5 --concurrency-step x --concurrency-end 9",
+        "--concurrency-schedule line --concurrency-start nan --concurrency-step 5 --concurrency-end 9",
+        "--concurrency-schedule line --concurrency-start 5 --concurrency-step 1e999 --concurrency-end 9",
+        "--concurrency-schedule line --concurrency-start 5 --concurrency-step 5 --concurrency-max-duration soon",
+        "--concurrency-schedule step --concurrency-start 5 --concurrency-step 5 --concurrency-step-duration 0s"
+        " --concurrency-max-duration 9s",
+        "--load-schedule line --load-start 5 --load-step 5 --load-max-duration soon",
+        "--load-schedule line --load-start inf --load-step 5 --load-end 9",
         "--concurrency-schedule line --concurrency-start 5 --concurrency-step 5 --concurrency-end 50 --rps 5",
         "-m {",
         '-m {"a":1}',

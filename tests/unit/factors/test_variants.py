@@ -128,7 +128,7 @@ def test_production_is_optimized_with_the_features_that_are_in_it() -> None:
 
 def test_each_feature_changes_something_and_can_act() -> None:
     for feature in FEATURES:
-        base = OPTIMIZED.replace({"load.engine": "grpcio"} if feature.of_client else {})
+        base = OPTIMIZED.replace({"load.engine": "grpcio"} if feature.of_client else feature.base)
         other = base.replace(feature.without or feature.on)
         assert other != base
         assert without_effect(other) == {}

@@ -171,6 +171,8 @@ def test_a_rate_or_a_schedule_of_rates_is_read(text: str, rates: list[float], ho
         ("500@1.2.3s", "a time, e.g. 500ms"),
         ("nan", "a number instead of 'nan'"),
         ("1:1e6:1@1s", "at most 1,000 rates (there are 1,000,000)"),
+        ("1:1e308:1e-10@1s", "at most 1,000 rates"),
+        ("-1e308:1e308:1@1s", "at most 1,000 rates"),
     ],
 )
 def test_what_is_no_rate_is_refused_in_one_line(text: str, why: str) -> None:

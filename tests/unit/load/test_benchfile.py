@@ -306,6 +306,21 @@ def test_files_lie_beside_the_configuration_that_names_them(
     assert asked("--config", "configs/ghz.json")["data"] == "{}"
 
 
+def test_the_file_of_a_replay_lies_beside_the_configuration(
+    asked: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "times.txt").write_text("1\n2\n4\n")
+    monkeypatch.chdir(tmp_path)
+    for content in ('arrival = "replay:times.txt@2"', '[set]\nload.arrival = "replay:times.txt@2"'):
+        (folder / "bench.toml").write_text(content)
+        load = asked("--config", "configs/bench.toml")["config"].load
+        assert (load.arrival, load.requests) == (f"replay:{folder}/times.txt@2", 3)
+    (folder / "bench.toml").write_text('arrival = "poisson"\nrate = 5')
+    assert asked("--config", "configs/bench.toml")["config"].load.arrival == "poisson"
+
+
 def test_a_mark_before_the_request_is_no_part_of_it(asked: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     assert asked("--call", "a.B/C", "--data", '\ufeff{"a": 1}')["data"] == '{"a": 1}'
 

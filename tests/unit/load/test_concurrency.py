@@ -65,7 +65,10 @@ def test_any_steps_come_back_as_whole_numbers(start: int, stop: int, step: int, 
 
 @pytest.mark.parametrize(
     "word",
-    ["5:", "5@1s", "5:50", "5:50:5", "0:5@1s", "5:0@1s", "5:50:0@1s", "5:x@1s", "1:5000:1@1s", "5:9@0s", "5:9@x"],
+    [
+        *("5:", "5@1s", "5:50", "5:50:5", "0:5@1s", "5:0@1s", "5:50:0@1s", "5:x@1s", "1:5000:1@1s", "5:9@0s", "5:9@x"),
+        pytest.param("9" * 5000 + ":5@1s", id="more digits than Python reads"),
+    ],
 )
 def test_what_is_no_schedule_is_refused_in_one_line(word: str) -> None:
     with pytest.raises(UsageError, match="invalid -c") as refused:

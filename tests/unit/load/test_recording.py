@@ -142,10 +142,9 @@ def passed(**given: Any) -> PassedCall:
 
 
 def writer(**given: Any) -> tuple[io.StringIO, CallsWriter]:
-    """A file with its header, and what writes calls to it."""
+    """A file, and what writes calls to it."""
     file = io.StringIO()
-    file.write(HEADER)
-    return file, CallsWriter(file=file, began_at=10.0, **given)
+    return file, CallsWriter(file=file, began_at=10.0, header=HEADER, **given)
 
 
 @given(st.lists(st.text("abcdefgh0123456789", min_size=8, max_size=20), min_size=4, max_size=4, unique=True))

@@ -73,6 +73,7 @@ def test_a_text_in_between_stays() -> None:
         *("{{.Foo}}", "{{foo 1}}", "{{}}", "{{.RequestNumber 1}}", "{{newUUID 1}}", "{{randomInt 5}}"),
         *("{{randomInt 5 5}}", "{{randomInt 6 5}}", '{{randomInt "a" 5}}', "{{randomString -1 5}}", "{{choice}}"),
         *("{{.RequestNumber", "{{ | }}", "{{choice newUUID}}", "{{randomString 1 9999999999}}"),
+        pytest.param("{{randomInt 1 " + "9" * 5000 + "}}", id="more digits than Python reads"),
     ],
 )
 def test_what_is_no_action_is_refused_before_any_request(text: str) -> None:

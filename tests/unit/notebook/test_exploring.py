@@ -46,13 +46,6 @@ def test_a_folder_and_a_report_hold_the_same_study(
     pd.testing.assert_frame_equal(sent.trials, study.trials)
 
 
-def test_a_report_as_it_is_written_holds_its_study(tmp_path: Path) -> None:
-    small = synthetic.small_study()
-    sent = load_study(small.report(tmp_path / "small.html"))
-    assert sent.verdict == small.verdict
-    assert len(sent.trials) == len(small.trials)
-
-
 def test_the_newest_finished_studies_come_first_and_half_ones_not_at_all(
     made: synthetic.MadeStudy, tmp_path: Path
 ) -> None:

@@ -75,7 +75,7 @@ def test_in_a_browser_it_draws_zooms_and_searches(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     match = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
     assert match, done.stderr[-2000:]

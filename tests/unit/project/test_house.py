@@ -1,4 +1,7 @@
-"""The rooms of the house: their doors, maps, floors, sizes and names."""
+"""The rooms of the house: their doors, maps, floors, sizes and names; what the pure rooms do without.
+
+Every module is parsed once, here, for all tests that read the code of the package.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ import grpclab
 
 ROOT = Path(grpclab.__file__).resolve().parent.parent
 PACKAGE = ROOT / "grpclab"
-MODULES = {
+ALL = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
-    if "generated" not in path.parts
 }
+MODULES = {name: path for name, path in ALL.items() if "generated" not in path.parts}
 ROOMS = [name for name, path in MODULES.items() if path.name == "__init__.py" and name != "grpclab"]
 
 DOORS = {
@@ -76,6 +79,7 @@ ONE_USER: dict[str, str] = {
     "grpclab.load.core.concurrency": "the notation of a schedule of concurrency, beside that of rates; for bench alone",
     "grpclab.load.local_ports": "above 16 kB with its user",
     "grpclab.study.rates": "it measures, and its user plans",
+    "grpclab.study.stand_ins": "what a trial says of them, apart from what starts them and all else",
     "grpclab.study.yardstick_loop": "a process of its own, which imports little",
     "grpclab.load.record": "the relay that records; its user, a command, has the words",
     "grpclab.http2.call_reader": "pure where its user is not",
@@ -209,23 +213,45 @@ PASSES_JSON: dict[str, str] = {
 
 @cache
 def tree(name: str) -> ast.Module:
-    return ast.parse(MODULES[name].read_text())
+    return ast.parse(ALL[name].read_text(encoding="utf-8"))
+
+
+@cache
+def nodes(name: str) -> tuple[ast.AST, ...]:
+    """Everything in a module, at any depth."""
+    return tuple(ast.walk(tree(name)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_the_trees() -> Iterator[None]:
+    """They take hundreds of megabytes."""
+    yield
+    tree.cache_clear()
+    nodes.cache_clear()
+
+
+@cache
+def imports(name: str) -> frozenset[str]:
+    """What a module imports, anywhere in it, by its dotted name: a module, or a name in a module."""
+    package = name.split(".") if ALL[name].name == "__init__.py" else name.split(".")[:-1]
+    found = set()
+    for node in nodes(name):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*start, *filter(None, [node.module])])
+            for alias in node.names:
+                home = grpclab._HOMES.get(alias.name, alias.name) if module == "grpclab" else alias.name
+                found.add(f"{module}.{home}")
+    return frozenset(found)
 
 
 @cache
 def imported(name: str) -> frozenset[str]:
     """The modules of this package that a module imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(tree(name)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name in MODULES}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                member = f"{node.module}.{alias.name}"
-                if node.module == "grpclab" and alias.name in grpclab._HOMES:
-                    member = f"grpclab.{grpclab._HOMES[alias.name]}"
-                found |= {member if member in MODULES else node.module} & set(MODULES)
-    return frozenset(found - {name, "grpclab"})
+    found = {one if one in MODULES else one.rpartition(".")[0] for one in imports(name)}
+    return frozenset(found & set(MODULES) - {name, "grpclab"})
 
 
 def child(room: str, module: str) -> str | None:
@@ -239,6 +265,67 @@ def drawn(room: str) -> list[str]:
     """The map of a room: the names in its docstring, in their order."""
     text = ast.get_docstring(tree(room), clean=False) or ""
     return [name.rstrip("/") for name in re.findall(r"^    (\w+/?)  ", text, re.MULTILINE)]
+
+
+# ---- the floors ------------------------------------------------------------------------------------------------------
+
+
+def floors() -> dict[str, int]:
+    """Room or module to the number of its floor, 0 on top, as the package's docstring draws the house."""
+    layout = (grpclab.__doc__ or "").partition("floors below it:")[2].partition("\n\nNames")[0]
+    lines = re.findall(r"^    (\S+(?:, \S+)*)  ", layout, re.MULTILINE)
+    return {name.removesuffix("/"): number for number, line in enumerate(lines) for name in line.split(", ")} | {
+        "__main__": -1
+    }
+
+
+def doors_to(name: str) -> set[str]:
+    """The doors of the ground floor behind which lies what a module imports, anywhere in it."""
+    parts = [one.split(".") for one in imports(name)]
+    return {
+        door for package, door, *_ in filter(lambda p: len(p) > 1, parts) if package == "grpclab" and door[:2] != "__"
+    }
+
+
+def test_a_module_imports_only_from_the_floors_below_its_own() -> None:
+    house = floors()
+    rooms = {name: name.split(".")[1] for name in ALL if name != "grpclab"}
+    assert set(rooms.values()) <= set(house), "in the layout of grpclab/__init__.py"
+    above = {
+        name: wrong
+        for name, room in rooms.items()
+        if (wrong := {door for door in doors_to(name) if door != room and house[door] <= house[room]})
+    }
+    assert above == {}
+
+
+def test_the_layout_names_nothing_that_is_not_there() -> None:
+    there = {p.name.removesuffix(".py") for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()}
+    assert len(floors()) > 10
+    assert set(floors()) <= there
+
+
+PURE = (
+    *("errors", "status", "metrics", "quantities", "link.model", "system.addresses", "profiling.families"),
+    *(f"factors.{name}" for name in ("config", "levels", "channel_args", "variants", "service_time")),
+    *(f"servers.reference.{name}" for name in ("disturbances", "service")),
+    *("load.slo", "study.designs.design", "study.parameters"),
+)
+PURE_ROOMS = ("http2", "analysis", "load.core")
+CLOCKS_AND_SOCKETS = {"asyncio", "grpc", "os", "random", "socket", "subprocess", "threading", "time"}
+
+
+def test_the_pure_core_has_no_clock_no_socket_and_no_process() -> None:
+    pure = [f"grpclab.{name}" for name in PURE]
+    for room in PURE_ROOMS:
+        inside = [name for name, path in MODULES.items() if name.startswith(f"grpclab.{room}.") and path.stem[0] != "_"]
+        assert inside
+        pure += inside
+    impure = {name: {one.partition(".")[0] for one in imports(name)} & CLOCKS_AND_SOCKETS for name in pure}
+    assert {name: found for name, found in impure.items() if found} == {}
+
+
+# ---- the rooms -------------------------------------------------------------------------------------------------------
 
 
 def test_the_doors_of_the_ground_floor_are_those_of_the_design() -> None:
@@ -426,7 +513,7 @@ _TAG = re.compile(rf"<(?:/?(?:{_NAMES})(?: [a-z-]+=|>)|!doctype)", re.IGNORECASE
 
 def writes_tags(name: str) -> bool:
     """Whether a module makes HTML of strings: an f-string, or one that is added to another, with a tag in it."""
-    for node in ast.walk(tree(name)):
+    for node in nodes(name):
         parts: list[ast.expr] = []
         if isinstance(node, ast.JoinedStr):
             parts = list(node.values)
@@ -440,3 +527,20 @@ def writes_tags(name: str) -> bool:
 
 def test_html_is_made_by_templates() -> None:
     assert {name for name in MODULES if writes_tags(name)} == set(MAKES_MARKUP)
+
+
+SCALES = {1e3, 1e6, 1e-3, 1e-6}
+
+
+def scaled(name: str) -> Iterator[int]:
+    """The lines where an f-string scales a number that it writes, as only a time is."""
+    for node in nodes(name):
+        if isinstance(node, ast.FormattedValue) and isinstance(node.value, ast.BinOp):
+            right = node.value.right
+            if isinstance(node.value.op, ast.Mult) and isinstance(right, ast.Constant) and right.value in SCALES:
+                yield node.lineno
+
+
+def test_no_module_but_that_of_quantities_scales_a_time_to_write_it() -> None:
+    places = {name: list(scaled(name)) for name in MODULES if name != "grpclab.quantities"}
+    assert {name: lines for name, lines in places.items() if lines} == {}

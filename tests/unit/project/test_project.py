@@ -1,4 +1,4 @@
-"""The project as a whole: floors, names, stubs, notebooks, environment, errors, places."""
+"""The project as a whole: names, stubs, notebooks, environment, errors, places."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,80 +29,6 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "grpclab"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PURE = (
-    *("errors", "status", "metrics", "quantities", "link/model", "system/addresses", "profiling/families"),
-    *(f"factors/{name}" for name in ("config", "levels", "channel_args", "variants", "service_time")),
-    *(f"servers/reference/{name}" for name in ("disturbances", "service")),
-    *("load/slo", "study/designs/design", "study/parameters"),
-    *(
-        path.relative_to(PACKAGE).with_suffix("").as_posix()
-        for room in ("http2", "analysis", "load/core")
-        for path in sorted((PACKAGE / room).rglob("[!_]*.py"))
-    ),
-)
-CLOCKS_AND_SOCKETS = {"asyncio", "grpc", "os", "random", "socket", "subprocess", "threading", "time"}
-
-# ---- the floors ----------------------------------------------------------------------------------------------
-
-
-def floors() -> dict[str, int]:
-    """Room or module to the number of its floor, 0 on top, as the package's docstring draws the house."""
-    layout = (grpclab.__doc__ or "").partition("floors below it:")[2].partition("\n\nNames")[0]
-    drawn = re.findall(r"^    (\S+(?:, \S+)*)  ", layout, re.MULTILINE)
-    return {name.removesuffix("/"): number for number, line in enumerate(drawn) for name in line.split(", ")} | {
-        "__main__": -1
-    }
-
-
-def dotted(path: Path) -> list[str]:
-    """The module's dotted name, in parts."""
-    parts = list(path.relative_to(ROOT).with_suffix("").parts)
-    return parts[:-1] if parts[-1] == "__init__" else parts
-
-
-def imported(path: Path) -> Iterator[str]:
-    """The rooms and modules of this package that a file imports, anywhere in it."""
-    package = dotted(path) if path.name == "__init__.py" else dotted(path)[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _room(alias.name.split("."))
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1] if node.level else []
-            module = [*start, *(node.module.split(".") if node.module else [])]
-            for alias in node.names if module == ["grpclab"] else ():
-                home = grpclab._HOMES.get(alias.name, alias.name)
-                yield from _room(["grpclab", *home.split(".")])
-            yield from _room(module)
-
-
-def _room(parts: list[str]) -> Iterator[str]:
-    if parts[0] == "grpclab" and len(parts) > 1 and not parts[1].startswith("__"):
-        yield parts[1]
-
-
-@pytest.mark.parametrize(
-    "path", [p for p in MODULES if p != PACKAGE / "__init__.py"], ids=lambda p: "/".join(dotted(p)[1:])
-)
-def test_a_module_imports_only_from_the_floors_below_its_own(path: Path) -> None:
-    house, room = floors(), dotted(path)[1]
-    assert room in house, f"{room} is not in the layout of grpclab/__init__.py"
-    above = {other for other in imported(path) if other != room and house[other] <= house[room]}
-    assert above == set()
-
-
-def test_the_layout_names_nothing_that_is_not_there() -> None:
-    there = {p.name.removesuffix(".py") for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()}
-    assert len(floors()) > 10
-    assert set(floors()) <= there
-
-
-@pytest.mark.parametrize("module", PURE)
-def test_the_pure_core_has_no_clock_no_socket_and_no_process(module: str) -> None:
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
-    found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    found |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in found} & CLOCKS_AND_SOCKETS == set()
 
 
 def test_one_module_opens_every_channel() -> None:

@@ -68,10 +68,15 @@ class Media:
         html = "".join(piece.rendered(in_cell=in_cell) for piece in pieces)
         return BeautifulSoup(plain_spaces(html).replace("<wbr>", ""), "html.parser")
 
+    @functools.cached_property
+    def rendered(self) -> dict[str, BeautifulSoup]:
+        """As a reader sees it, by medium."""
+        return {"page": self.page, "cells": self.cells, "markdown": rendered_markdown(self.markdown)}
+
+    @functools.cached_property
     def rows(self) -> dict[str, list[str]]:
         """The rows of all tables, by medium."""
-        shown = rendered_markdown(self.markdown)
-        found = {"page": rows_of(self.page), "cells": rows_of(self.cells), "markdown": rows_of(shown)}
+        found = {medium: rows_of(soup) for medium, soup in self.rendered.items()}
         found["terminal"] = [" ".join(part.split()) for part in self.terminal.split("\n\n")]
         found["json"] = [
             " ".join(cell if isinstance(cell, str) else cell["text"] for cell in row)
@@ -81,10 +86,10 @@ class Media:
         ]
         return found
 
+    @functools.cached_property
     def texts(self) -> dict[str, str]:
         """All that is said, by medium."""
-        told = {"page": self.page, "cells": self.cells, "markdown": rendered_markdown(self.markdown)}
-        texts = {medium: one_line(soup.get_text(" ")) for medium, soup in told.items()}
+        texts = {medium: one_line(soup.get_text(" ")) for medium, soup in self.rendered.items()}
         return texts | {"terminal": one_line(self.terminal), "json": one_line(" ".join(strings(self.json["sections"])))}
 
 
@@ -167,7 +172,7 @@ def test_every_number_of_the_json_is_in_every_other_medium(media: Media) -> None
         for level in told["levels"]
     ]
     assert len(wanted) >= 5
-    for medium, rows in media.rows().items():
+    for medium, rows in media.rows.items():
         shown = [one_line(row) for row in rows]
         for texts in wanted:
             parts = [one_line(text) for text in texts]
@@ -195,7 +200,7 @@ def test_every_claim_of_a_calibration_is_in_every_medium(calibrated: Media) -> N
     claims = calibrated.json["claims"]
     assert {claim["holds"] for claim in claims} == {True, False, None}
     words = {True: "met", False: "not met"}
-    for medium, rows in calibrated.rows().items():
+    for medium, rows in calibrated.rows.items():
         shown = [one_line(row) for row in rows]
         for claim in claims:
             open_words = "undecided" if claim["goal"] else "for information"
@@ -206,7 +211,7 @@ def test_every_claim_of_a_calibration_is_in_every_medium(calibrated: Media) -> N
 
 
 def test_every_row_of_the_json_is_in_every_other_medium(any_media: Media) -> None:
-    shown = {medium: [words_in(row) for row in rows] for medium, rows in any_media.rows().items()}
+    shown = {medium: [words_in(row) for row in rows] for medium, rows in any_media.rows.items()}
     found = [piece for part in any_media.json["sections"] for piece in part["content"] if "rows" in piece]
     assert found
     for piece in found:
@@ -222,7 +227,7 @@ def words_in(row: str) -> Counter[str]:
 
 
 def test_every_medium_tells_every_section(any_media: Media) -> None:
-    texts = any_media.texts()
+    texts = any_media.texts
     for part in any_media.sections:
         for piece in part.plain_pieces:
             for told in words_of(piece):
@@ -248,7 +253,7 @@ def words_of(piece: Piece) -> list[str]:
 
 @pytest.mark.parametrize("medium", ["markdown", "terminal", "json"])
 def test_figures_are_told_in_words(any_media: Media, medium: str) -> None:
-    text = any_media.texts()[medium]
+    text = any_media.texts[medium]
     figures = [figure for part in any_media.sections for figure in part.figures]
     assert figures
     for figure in figures:
@@ -319,10 +324,10 @@ def test_a_hostile_name_stays_text_in_every_medium(kind: str, text: str, tmp_pat
         for width in (LEAST, UNBROKEN):
             assert all(letter == "\n" or letter.isprintable() for letter in table(study, width))
     name = one_line(line_of(text))
-    texts = media.texts()
+    texts = media.texts
     assert all(name.replace("`", "") in shown.replace("`", "") for shown in texts.values())
-    shown = rendered_markdown(media.markdown)
-    assert {tag.name for tag in shown.find_all(True)} <= ALLOWED, "neither links nor images nor scripts"
+    tags = {tag.name for tag in media.rendered["markdown"].find_all(True)}
+    assert tags <= ALLOWED, "neither links nor images nor scripts"
     outside = re.sub(r"(?ms)^(`{3,})$.*?^\1$", "", media.markdown)
     bare = re.sub(r"&#?\w+;", "\0", outside)
     assert not re.search(r"[@#](?!\0)|://|\bGH-|\bwww\.", bare), "it mentions nobody and refers to nothing"

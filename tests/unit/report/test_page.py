@@ -14,6 +14,7 @@ import pytest
 
 from grpclab.report import Section, answering, assets, content, sections, words, write_report
 from grpclab.report.data import Packed
+from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.json import as_json
 from grpclab.report.renderers.markdown import markdown
 from grpclab.report.sections import answer, comparisons, machine, sides
@@ -33,9 +34,22 @@ def page(nightly_report: Path) -> Page:
     return Page(nightly_report.read_text())
 
 
+IMAGE = "<img src=x onerror=alert(1)>"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A study with its sections, as Markdown, and the page that was written of them."""
+
+    study: FinishedStudy
+    parts: list[Section]
+    markdown: str
+    page: Page
+
+
 @pytest.fixture(scope="module")
-def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = synthetic.small_study(text=EVIL)
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    made = synthetic.small_study(text=f"{EVIL} {IMAGE}")
     trials = made.trials.copy()
     trials.loc[0, "valid"] = False
     trials.loc[0, "invalid_reason"] = EVIL
@@ -43,7 +57,12 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trials.loc[trials["configuration"].str.startswith("basic"), "profile_note"] = EVIL
     made = made.judged_again(trials)
     verdict = made.verdict | {"warnings": [*made.verdict["warnings"], EVIL]}
-    return written_report(tmp_path_factory.mktemp("evil") / "evil.html", made.manifest, made.trials, verdict)
+    study = finished(made.manifest, made.trials, verdict)
+    parts = sections(study)
+    shown = markdown(study, parts)
+    packed = Packed(manifest=made.manifest, trials=made.trials, verdict=verdict, details={}, markdown=shown)
+    path = write_report(tmp_path_factory.mktemp("evil") / "evil.html", study, packed, parts)
+    return Drawn(study=study, parts=parts, markdown=shown, page=Page(path.read_text()))
 
 
 def assert_loads_nothing(page: Page) -> None:
@@ -254,8 +273,8 @@ def test_the_same_study_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_text_of_users_stays_text(evil: Path) -> None:
-    page = Page(evil.read_text())
+def test_text_of_users_stays_text(evil: Drawn) -> None:
+    page = evil.page
     assert_loads_nothing(page)
     assert page.open == []
     assert len(page.all("script")) == 5  # the summary, the two of the data, the page's own two
@@ -263,29 +282,22 @@ def test_text_of_users_stays_text(evil: Path) -> None:
     assert "<script>alert(1)</script>" in page.text
 
 
-IMAGE = "<img src=x onerror=alert(1)>"
-
-
-def test_a_hostile_name_stays_text_in_every_medium(tmp_path: Path) -> None:
-    made = synthetic.small_study(text=IMAGE)
-    study = made.finished()
-    parts = sections(study)
-    assert {"features", "machines"} <= {part.anchor for part in parts}
-    packed = Packed(manifest=made.manifest, trials=made.trials, verdict=made.verdict, details={}, markdown="")
-    page = Page(write_report(tmp_path / "hostile.html", study, packed, parts).read_text())
-    cells = Page("".join(part._repr_html_() for part in parts))
+def test_a_hostile_name_stays_text_in_every_medium(evil: Drawn) -> None:
+    assert {"features", "machines"} <= {part.anchor for part in evil.parts}
+    page, cells = evil.page, Page("".join(part._repr_html_() for part in evil.parts))
     for shown in (page, cells):
-        assert not [attributes for tag, attributes in shown.elements if tag == "img" and attributes.get("src") == "x"]
+        images = [attributes.get("src", "") for tag, attributes in shown.elements if tag == "img"]
+        assert not [source for source in images if not source.startswith("data:")]
         assert not [name for _, attributes in shown.elements for name in attributes if name.startswith("on")]
         assert IMAGE in shown.text
     title = next(text for text in page.html.split("<h1>")[1:]).partition("</h1>")[0]
     assert "<" not in title
-    assert "<img" not in re.sub(r"```.*?```", "", markdown(study), flags=re.DOTALL), "a block of code is text"
-    assert IMAGE in json.dumps(as_json(study)), "JSON is no markup: it holds the name as it is"
+    assert "<img" not in re.sub(r"```.*?```", "", evil.markdown, flags=re.DOTALL), "a block of code is text"
+    assert IMAGE in json.dumps(as_json(evil.study, evil.parts)), "JSON is no markup: it holds the name as it is"
 
 
-def test_text_of_users_stays_text_in_pictures(evil: Path) -> None:
-    drawn = Page(evil.read_text()).pictures()
+def test_text_of_users_stays_text_in_pictures(evil: Drawn) -> None:
+    drawn = evil.page.pictures()
     assert drawn
     for svg in drawn:
         tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(svg).iter()}

@@ -48,6 +48,12 @@ def parts(full: FinishedStudy) -> list[Section]:
     return sections(full)
 
 
+@pytest.fixture(scope="module")
+def whole(full: FinishedStudy, parts: list[Section]) -> str:
+    """The full study as Markdown, made once."""
+    return markdown(full, parts)
+
+
 def poor(kind: str) -> FinishedStudy:
     made = synthetic.small_study()
     if kind == "nothing":
@@ -67,41 +73,39 @@ POOR = ("nothing", "no trial valid", "one block", "no trials", "no verdict")
 # ---- Markdown ----------------------------------------------------------------------------------------------------
 
 
-def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedStudy, parts: list[Section]) -> None:
+def test_the_verdict_stands_first_with_ratio_interval_and_blocks(full: FinishedStudy, whole: str) -> None:
     c = full.headline
-    first, second, *_ = markdown(full, parts).split("\n\n")
+    first, second, *_ = whole.split("\n\n")
     assert first.startswith(f"**faster:** optimized has {c.ratio:.2f}× the throughput of basic")
     assert first.endswith(" (client-cpu)")
     assert second == f"95% interval {c.ci_low:.2f} to {c.ci_high:.2f}; faster in 6 of 6 blocks."
 
 
-def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStudy, parts: list[Section]) -> None:
-    text = markdown(full, parts)
-    assert "| client only: same server | " in text
+def test_parts_certainty_limits_warnings_and_machine_are_told(full: FinishedStudy, whole: str) -> None:
+    assert "| client only: same server | " in whole
     reasons = confidence.reasons(full)
     assert len(reasons) >= 3
-    assert all(f"- **{escape(term)}:** {escape(told, begins=False)}" in text for term, told in reasons)
+    assert all(f"- **{escape(term)}:** {escape(told, begins=False)}" in whole for term, told in reasons)
     assert full.verdict.warnings
-    assert all(f"- {escape(words.as_sentence(words.typeset(w)))}" in text for w in full.verdict.warnings)
-    assert "host lab-1, cpu AMD EPYC 7B13" in text
-    assert "grpcio 1.85.1" in text
-    assert "commit 0123456789ab with changes, seed 20261123" in text
-    assert "nightly.html" in text
+    assert all(f"- {escape(words.as_sentence(words.typeset(w)))}" in whole for w in full.verdict.warnings)
+    assert "host lab-1, cpu AMD EPYC 7B13" in whole
+    assert "grpcio 1.85.1" in whole
+    assert "commit 0123456789ab with changes, seed 20261123" in whole
+    assert "nightly.html" in whole
 
 
-def test_every_section_that_the_verdict_does_not_rest_on_is_folded(full: FinishedStudy, parts: list[Section]) -> None:
-    text = markdown(full, parts)
-    folded = re.findall(r"<details><summary>(.*?)</summary>\n\n(.*?)\n\n</details>", text, re.DOTALL)
+def test_every_section_that_the_verdict_does_not_rest_on_is_folded(whole: str, parts: list[Section]) -> None:
+    folded = re.findall(r"<details><summary>(.*?)</summary>\n\n(.*?)\n\n</details>", whole, re.DOTALL)
     rest = [part for part in parts if part.anchor not in VERDICT]
     assert [title for title, _ in folded] == [escape(part.title) for part in rest]
     assert all(inside.strip() for _, inside in folded)
-    top = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    top = re.sub(r"<details>.*?</details>", "", whole, flags=re.DOTALL)
     assert len(top) < 8_000, "what stands unfolded is read in a minute"
-    assert len(text) <= MOST_CHARACTERS
+    assert len(whole) <= MOST_CHARACTERS
 
 
-def test_every_comparison_is_in_the_folded_table(full: FinishedStudy, parts: list[Section]) -> None:
-    folded = markdown(full, parts).partition("<summary>All comparisons</summary>")[2].partition("</details>")[0]
+def test_every_comparison_is_in_the_folded_table(full: FinishedStudy, whole: str) -> None:
+    folded = whole.partition("<summary>All comparisons</summary>")[2].partition("</details>")[0]
     listed = [c for _, group in grouped(full) for c in group]
     rows = [line for line in folded.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(dict(grouped(full))) + len(listed), "a header, a heading for each group, a row for each"

@@ -222,9 +222,9 @@ def test_what_is_not_module_and_name_is_refused(text: str) -> None:
     application.check_application("shop.server:App.register")
 
 
-@pytest.mark.parametrize("name", [*application.OF_THE_GREETER, *application.NOT_YET])
+@pytest.mark.parametrize("name", application.OF_THE_GREETER)
 def test_a_factor_that_an_application_has_not_is_refused(name: str) -> None:
-    level: Any = {"handler_wait_ms": "5", "metrics": True, "desk": True}.get(name, 7)
+    level: Any = {"handler_wait_ms": "5"}.get(name, 7)
     with pytest.raises(FactorError, match=rf"^invalid server\.{name}="):
         application.check_factors(ServerConfig(**{name: level}))
     application.check_factors(ServerConfig())

@@ -211,7 +211,7 @@ def test_a_connection_that_is_lost_with_unsent_answers_is_not_kept_by_its_calls(
             closed_window = frames.settings({Setting.INITIAL_WINDOW_SIZE: 0})
             calls = (frames.headers(n, BLOCK, end=False) + frames.data(n, HELLO, end=True) for n in (1, 3, 5))
             writer.write(frames.PREFACE + closed_window + b"".join(calls))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while context.service.calls < 3:
                     await asyncio.sleep(0.001)
                 (kept,) = (weakref.ref(peer.http2) for peer in context.protocols)

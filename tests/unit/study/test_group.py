@@ -105,6 +105,7 @@ class FakeServer:
     up: bool = False
     alive: bool = True
     process: str = "a process"
+    helpers: tuple[int, ...] = ()
     prepare_s = None
     cleanup_s = None
     program_at_end = None

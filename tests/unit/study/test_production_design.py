@@ -151,8 +151,9 @@ def test_features_that_can_be_spared_need_a_larger_budget(implementation: str, t
     assert {one.name for one in whole.features} - {one.name for one in short.features} == spare
     needed = "30m" if implementation == "both" else "15m"
     assert short.left_out == (
-        "not measured: 1 empty interceptor, tracing of no calls, client tracing of no calls, "
-        f"client tracing of 1% of the calls and client tracing of every call, which need --budget {needed}",
+        "not measured: scraping of the metrics once a second, 1 empty interceptor, tracing of no calls, client tracing "
+        "of no calls, client tracing of 1% of the calls and client tracing of every call, which need "
+        f"--budget {needed}",
     )
     assert whole.left_out == ()
 
@@ -196,6 +197,30 @@ def test_the_report_has_the_features_on_both_implementations() -> None:
         "alone: added to optimized on asyncio",
         features.HEADINGS["in the client"],
     ]
+
+
+def test_scraping_is_compared_with_metrics_that_nobody_scrapes(plan: StudyPlan) -> None:
+    (planned,) = [one for one in plan.features if one.name == "scraping"]
+    plain, scraped = (plan.configuration(name).config.server for name in (planned.plain, planned.alone))
+    assert (plain.metrics, plain.desk, plain.scrape_s) == (True, True, None)
+    assert (scraped.metrics, scraped.desk, scraped.scrape_s) == (True, True, 1.0)
+
+
+def test_the_report_says_what_stood_in_for_others_and_what_that_used() -> None:
+    made = synthetic.production_study()
+    assert "On the load generator's cores" not in str(features.section(made.finished()))
+    trials = made.trials.copy()
+    for name, metric, cores in (
+        ("optimized-long-tracing", "collector_cores", 0.02),
+        ("optimized-long-tracing-all", "collector_cores", 0.0823),
+        ("optimized-scraping", "scraper_cores", 0.0021),
+    ):
+        trials.loc[trials["configuration"] == name, metric] = cores
+    told = str(features.section(replace(made, trials=trials).finished()))
+    assert (
+        "On the load generator's cores, the stand-in for a trace collector used up to 0.0823 cores and the stand-in "
+        "for Prometheus used 0.0021 cores."
+    ) in told
 
 
 def test_the_report_says_what_costs_throughput_and_what_does_not() -> None:
