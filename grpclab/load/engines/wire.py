@@ -216,7 +216,7 @@ class WireEngine:
             self._finish()
 
     def _note_failure(self, call: WireCall, now: float) -> None:
-        """Note the text of a failed call; one that was cancelled as planned has not."""
+        """Note the text of a failed call that was not cancelled as planned."""
         if call.status == ENDED_BY_CLIENT:
             return
         call.status = status_in_time(call.status, call.taken(now), self._client.deadline_s)
