@@ -26,7 +26,9 @@ STATUS_NAMES: tuple[str, ...] = (
 """Name of each code; the code is the index."""
 
 OK = 0
+CANCELLED = 1
 UNKNOWN = 2
+DEADLINE_EXCEEDED = 4
 NOT_ENDED = len(STATUS_NAMES)
 """The generator's own mark, no code of gRPC: the call was given up while under way, or was due and never sent."""
 WRONG_ANSWER = NOT_ENDED + 1
@@ -47,6 +49,16 @@ def statuses_of(text: str) -> tuple[str, ...]:
     if not names <= set(STATUS_NAMES[1:]):
         raise ValueError(text)
     return tuple(name for name in STATUS_NAMES if name in names)
+
+
+def status_in_time(status: int, taken_s: float, deadline_s: float | None) -> int:
+    """The status of a failed call that took so long.
+
+    A server resets with CANCEL what it gives up at the call's deadline; where that has passed here too, the status is
+    DEADLINE_EXCEEDED, as in grpc-go. (C-core compares with a clock that it reads too seldom on a busy machine.)
+    """
+    passed = deadline_s is not None and taken_s >= deadline_s
+    return DEADLINE_EXCEEDED if status == CANCELLED and passed else status
 
 
 def succeeded(status: Any) -> Any:

@@ -133,12 +133,25 @@ def show(text: str) -> None:
     terminal.paint(sys.stdout, made.getvalue())
 
 
+BAR = re.compile(r"(?P<label>.* )(?P<bar>∎+)")
+"""A line of a histogram."""
+LONGEST_BAR = 40
+
+
+def _shortened(bar: str, room: int) -> str:
+    """A bar at a scale by which the longest one fits into the room."""
+    return bar[: max(1, round(len(bar) * max(1, room) / LONGEST_BAR))]
+
+
 PROSE = 3
 """A cell with so many blanks is a remark on its row."""
 
 
 def fitted(line: str, width: int) -> str:
     """A line in the width of a terminal: sentences are wrapped, what has a term in front of it beneath itself."""
+    if bar := BAR.fullmatch(line):
+        room = width - len(bar["label"])
+        return bar["label"] + bar["bar"] if room >= LONGEST_BAR else f"{bar['label']}{_shortened(bar['bar'], room)}"
     gaps = list(re.finditer(r"(?<=\S)  +(?=\S)", line))
     start = gaps[-1].end() if gaps else len(line) - len(line.lstrip())
     is_row = len(gaps) > 1 and line.count(" ", start) < PROSE  # a row of a table stays a row

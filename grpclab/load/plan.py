@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grpclab.errors import UsageError
+from grpclab.errors import UsageError, invalid
 from grpclab.factors.config import LoadConfig, TrialConfig
 from grpclab.factors.levels import Level, format_level
 from grpclab.factors.registries import ARRIVALS
@@ -39,6 +39,8 @@ from grpclab.system.transport import PLAINTEXT, Security
 DEFAULT_CALLS = TrialConfig().load.requests or 0
 OPEN_LOOP_S = 10.0
 """The duration of an open loop when neither a number of calls nor a duration is given."""
+MOST_PLANNED = 1_000_000_000
+"""The most calls of one window of an open loop: their schedule is drawn before it."""
 OF_A_RATE = ("load.arrival", "load.pacing", "load.max_in_flight")
 """Factors of an open loop only: who sets one has forgotten the rate."""
 
@@ -143,9 +145,20 @@ def load_plan(
     if levels.get("load.duration_s") is not None and levels.get("load.requests") is None:
         levels["load.requests"] = None  # a duration alone is a bound of its own
     config = TrialConfig().replace(levels)
+    _check_length(config.load, rates)
     if config.load.workers:  # else as many as fit
         split(config)
     return config, tuple(notes)
+
+
+def _check_length(load: LoadConfig, rates: Sequence[ScheduledRate]) -> None:
+    """Raise UsageError for a window of more calls than can be planned in a few seconds."""
+    rate_rps = max([step.rate_rps for step in rates] or [load.rate_rps or 0.0])
+    if load.requests is None and load.duration_s is not None and rate_rps * load.duration_s > MOST_PLANNED:
+        expected = (
+            f"at most {MOST_PLANNED:,} calls in a window, which are {MOST_PLANNED / rate_rps:,.6g} s at this rate"
+        )
+        raise UsageError(invalid("load.duration_s", f"{load.duration_s:g}", expected))
 
 
 def check_call(name: str | None, levels: Collection[str], **parts: object) -> None:

@@ -140,6 +140,7 @@ class Study(MeasuredStudy):
             *([self.note] if self.note else []),
             f"study {self.name}: {len(plan.configurations)} configurations{groups} × {plan.blocks} blocks = "
             f"{len(self.trials)} trials, order drawn from seed {self.seed}",
+            *(plan.left_out or ()),
             *([self.machines.text] if self.machines else []),
         ]
         pilot = self.manifest.pilot
@@ -154,7 +155,10 @@ class Study(MeasuredStudy):
                 f"{len(self.trials) - len(missing)} trials are already stored, and {len(missing)} remain to be measured"
             )
         if missing:
-            to_go = qty.rough_duration(self._seconds_of(missing) / self._at_once)
+            seconds = self._seconds_of(missing) / self._at_once
+            if pilot and pilot.budget_s is not None and not pilot.fixed:  # what does not fit will be shortened
+                seconds = min(seconds, pilot.budget_s)
+            to_go = qty.rough_duration(seconds)
             lines.append(f"about {to_go} to go; Ctrl-C (Interrupt) keeps all finished trials")
         if warning := design.no_verdict(self.plan.blocks):
             lines.append(warning)

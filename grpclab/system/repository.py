@@ -31,6 +31,7 @@ CHECKOUT = "worktree"
 LONGEST_REASON = 200
 
 _SETTLED = re.compile(r"(?:(?P<name>.+)@)?(?P<id>[0-9a-f]{12,64})")
+_ID = re.compile(r"[0-9a-f]{40,64}")
 _ELSEWHERE = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"),
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CEILING_DIRECTORIES"),
@@ -132,7 +133,8 @@ class Repository:
         """The id of the commit; "" for none. A revision that looks like an option is none."""
         if text.startswith("-") or not text.strip():
             return ""
-        return _git(self.top, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}").stdout.strip()
+        found = _git(self.top, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}").stdout.strip()
+        return found if _ID.fullmatch(found) else ""  # a range is several
 
     def _shallow(self) -> str:
         """What to do where the clone holds a part of the history; "" where it holds all."""
@@ -146,7 +148,9 @@ class Repository:
 
         `called` is the option that names the first. Raises UsageError where the last does not descend from it.
         """
-        if first.id == last.id or _git(self.top, "merge-base", "--is-ancestor", first.id, last.id).returncode:
+        if first.id == last.id:
+            raise UsageError(invalid(called, first.short, f"an earlier commit than {last.short}, which it is itself"))
+        if _git(self.top, "merge-base", "--is-ancestor", first.id, last.id).returncode:
             raise UsageError(invalid(called, first.short, f"an ancestor of {last.short}{self._shallow()}"))
         between = f"{first.id}..{last.id}"
         after = set(_git(self.top, "rev-list", "--ancestry-path", between, "--").stdout.split())

@@ -22,10 +22,10 @@ def by_status(run: LoadRun) -> dict[str, int]:
     return {"OK": run.summary.requests - run.summary.errors} | run.summary.errors_by_status
 
 
-def slices_until(generator: Generator, lengths: SliceLengths, count: int) -> list[Slice]:
-    """Slices until so many of them count: on a busy machine some are late."""
+def slices_until(generator: Generator, lengths: SliceLengths, count: int, *, started: int = 0) -> list[Slice]:
+    """Slices until so many of them count and have so many calls: on a busy machine some are late, or without one."""
     slices: list[Slice] = []
-    while len(counting(slices)) < count:
+    while sum(each.started >= started for each in counting(slices)) < count:
         slices.append(generator.slice(lengths))
         assert len(slices) < 20 * count, slices[-1].invalid
     return slices

@@ -32,7 +32,7 @@ def gone(process: psutil.Process) -> bool:
 
 
 def environment_of(pid: int) -> bytes:
-    """The environment of a process, nothing of one that is gone; psutil takes ten times as long."""
+    """The environment of a process, nothing of one that is gone; psutil takes twice as long."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/environ").read_bytes()
     return b""

@@ -27,7 +27,7 @@ from grpclab.load.engines.grpcio_messages import (
 )
 from grpclab.load.engines.grpcio_streams import GrpcioStream
 from grpclab.load.engines.loops import Clock
-from grpclab.status import ENDED_BY_CLIENT, WRONG_ANSWER, succeeded
+from grpclab.status import ENDED_BY_CLIENT, WRONG_ANSWER, status_in_time, succeeded
 from grpclab.system.optional import needs
 
 
@@ -93,6 +93,7 @@ class CallMaker:
             stream = GrpcioStream(plan, unframed(turn.request) if plan.sends else (), self._clock)
         begun = method(None if spec.client_streaming else turn.request, timeout=timeout_s, metadata=turn.metadata)
         call = _Call(begun, stream, recorder, start_s=start_s, clock=self._clock, number=turn.call)
+        call.begun_s, call.timeout_s = self._clock(), timeout_s
         number = turn.answer
         if number is not None:
             call.kept = []
@@ -112,7 +113,7 @@ class CallMaker:
 class _Call:
     """One call under way."""
 
-    __slots__ = ("_call", "_clock", "_number", "_recorder", "_start_s", "_stream", "kept")
+    __slots__ = ("_call", "_clock", "_number", "_recorder", "_start_s", "_stream", "begun_s", "kept", "timeout_s")
 
     def __init__(
         self, call: Any, stream: GrpcioStream | None, recorder: Recorder, *, start_s: float, clock: Clock, number: int
@@ -121,6 +122,9 @@ class _Call:
         self._start_s, self._clock, self._number = start_s, clock, number
         self.kept: list[Any] | None = None
         """The messages of its answer, where they are looked at."""
+        self.begun_s = start_s
+        """The moment at which it was handed to the library, on which `timeout_s` counts."""
+        self.timeout_s: float | None = None
 
     async def outcome(self, *, streamed: bool, residence: bool) -> tuple[int, float]:
         """Read the answer; returns the status, and the time inside the server: NaN where it is unknown."""
@@ -136,7 +140,8 @@ class _Call:
             status = ENDED_BY_CLIENT
         except grpc.aio.AioRpcError as error:
             details = error_details_of(error.trailing_metadata())
-            status = self.fail(int(error.code().value[0]), error.details() or "", details)
+            status = status_in_time(int(error.code().value[0]), self._clock() - self.begun_s, self.timeout_s)
+            self.fail(status, error.details() or "", details)
         except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
             status = self.fail(UNKNOWN, f"grpcio: {error}")
         return status, residence_s

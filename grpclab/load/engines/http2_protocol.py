@@ -12,7 +12,6 @@ from grpclab.http2 import frames
 from grpclab.http2.client import ClientConnection
 from grpclab.http2.exchange import Call
 from grpclab.http2.frames import ErrorCode
-from grpclab.http2.messages import CANCELLED, DEADLINE_EXCEEDED
 from grpclab.http2.mixture import MixedConnection
 from grpclab.load.core.traffic import TrafficCounter, goaway_text
 from grpclab.load.engines.connection_settings import ConnectionSettings
@@ -57,6 +56,10 @@ class WireCall(Call):
     block: bytes = b""
     """The block of its metadata that differs from call to call, likewise."""
 
+    def taken(self, now: float) -> float:
+        """Return the time since the call was handed over."""
+        return now - self.started - self.late
+
 
 def new_calls(number: int, started: float) -> list[WireCall]:
     """So many calls, whose callers all begin at the same moment."""
@@ -66,16 +69,6 @@ def new_calls(number: int, started: float) -> list[WireCall]:
         call.started = started
         calls.append(call)
     return calls
-
-
-def status_in_time(call: WireCall, now: float, deadline_s: float | None) -> int:
-    """The status of a call that has failed.
-
-    A server resets with CANCEL what it gives up at the call's deadline; where that has passed here too, the status is
-    DEADLINE_EXCEEDED, as in C-core.
-    """
-    passed = deadline_s is not None and now - call.started - call.late >= deadline_s
-    return DEADLINE_EXCEEDED if call.status == CANCELLED and passed else call.status
 
 
 class Owner(Protocol):

@@ -29,12 +29,12 @@ from grpclab.load.core.recorder import Recorder
 from grpclab.load.core.traffic import Traffic
 from grpclab.load.engines.connection_settings import connection_settings, encoding_of, first_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
-from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall, new_calls, status_in_time
+from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall, new_calls
 from grpclab.load.engines.loops import WantedCallers, record_never_sent
 from grpclab.load.engines.pool import LOOK_AT_ONE_S, ConnectionPool
 from grpclab.load.engines.reconnecting import ReconnectingConnection
 from grpclab.load.engines.wire_streams import Handler, WireStreams
-from grpclab.status import ENDED_BY_CLIENT, OK
+from grpclab.status import ENDED_BY_CLIENT, OK, status_in_time
 from grpclab.system.pacing import Pacer
 from grpclab.system.transport import Security
 
@@ -216,10 +216,10 @@ class WireEngine:
             self._finish()
 
     def _note_failure(self, call: WireCall, now: float) -> None:
-        """Note the text of a call that failed; one that was cancelled as planned has not."""
+        """Note the text of a failed call that was not cancelled as planned."""
         if call.status == ENDED_BY_CLIENT:
             return
-        call.status = status_in_time(call, now, self._client.deadline_s)
+        call.status = status_in_time(call.status, call.taken(now), self._client.deadline_s)
         self._recorder.failures.note(call.status, call.text, call.started, now, error_details(call.trailers))
 
     def _looking(self, handle: Handler) -> Handler:

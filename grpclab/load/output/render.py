@@ -139,11 +139,8 @@ def troubles(result: LoadResult) -> Iterator[tuple[str, str, str]]:
         yield "attempts", f"{run.traffic.attempts:,}", f"for {run.calls_made:,} calls, including the warm-up"
     if run.connections_lost or run.outage_s:
         noun = "connection" if run.connections_lost == 1 else "connections"
-        yield (
-            "lost",
-            f"{run.connections_lost:,}",
-            f"{noun}, closed by the server or broken; there was no connection for {run.outage_s:.2f} s",
-        )
+        outage = f"; there was no connection for {run.outage_s:.2f} s" if run.outage_s >= 0.005 else ""
+        yield "lost", f"{run.connections_lost:,}", f"{noun}, closed by the server or broken{outage}"
 
 
 def compressed(result: LoadResult) -> Iterator[str]:

@@ -48,6 +48,15 @@ def test_an_open_loop_runs_for_10_s_and_says_so() -> None:
     assert load_plan({"load.requests": 50}, parse_rates("200"))[1] == ()
 
 
+@pytest.mark.parametrize("rate", ["1e7", "1:1e7:9999999"])
+def test_a_window_of_more_calls_than_can_be_planned_is_refused(rate: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"invalid load\.duration_s=101: expected at most 1,000,000,000 calls .* 100 s"
+    ):
+        load_plan({"load.duration_s": 101.0}, parse_rates(rate))
+    assert load_plan({"load.duration_s": 100.0}, parse_rates(rate))[0].load.duration_s == 100.0
+
+
 def test_a_schedule_holds_each_rate_for_as_long_as_it_says() -> None:
     config, notes = load_plan({}, parse_rates("100:300:100@2s"))
     assert (config.load.rate_rps, config.load.requests, config.load.duration_s, notes) == (100.0, None, 2.0, ())

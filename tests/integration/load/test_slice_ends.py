@@ -138,7 +138,7 @@ def test_only_failures_of_counted_calls_are_told(engine: str) -> None:
     # This server leaves deadlines to its clients: C-core's ends a call by its own clock, with a status of its own.
     hanging = FaultSpec(service_time="constant:60s", pacing="timer")
     with fault_server(hanging) as server, Generator(config, server.target) as generator:
-        slices = counting(slices_until(generator, SHORT, 2))
+        slices = counting(slices_until(generator, SHORT, 2, started=1))
         run = generator.close_slices()
     assert run.summary.errors_by_status == {"DEADLINE_EXCEEDED": run.summary.requests}
     assert sum(failure.calls for failure in run.failures) == run.summary.errors == sum(each.started for each in slices)

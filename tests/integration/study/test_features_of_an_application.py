@@ -97,7 +97,8 @@ def test_each_feature_is_measured_on_an_application(study_file: Path, tmp_path: 
 def test_the_production_design_gives_its_table_for_an_application(
     study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = tuple(one for one in features.FEATURES if one.name in ("metrics", "reflection", "retries"))
+    names = ("metrics", "reflection", "scraping", "retries")
+    some = tuple(replace(one, spare=False) for one in features.FEATURES if one.name in names)
     monkeypatch.setattr(production_design, "FEATURES", some)
     path = tmp_path / "production.toml"
     path.write_text(
@@ -129,6 +130,9 @@ data = {id = 7}
     table = {one.feature: one for one in feature_table.taken(report)}
     assert set(table) == {one.title for one in some}
     assert (trials["throughput_rps"] > 0).all()
+    assert set(trials[trials["scrapes_failed"].eq(0)]["configuration"]) == {"optimized-scraping"}
+    used = f"On the load generator's cores, the stand-in for Prometheus used {trials['scraper_cores'].max():.3g} cores."
+    assert used in json.dumps(report)
     assert {"optimized-half", "optimized-half-metrics", "optimized-grpcio-retries"} <= set(trials["configuration"])
 
 

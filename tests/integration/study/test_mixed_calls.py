@@ -128,7 +128,7 @@ def test_a_metric_of_one_call_is_that_of_all_with_its_name() -> None:
 
 def compared(folder: Path, addresses: tuple[str, str], mix: tuple[MixedCall, ...], **settings: Any) -> ComparingStudy:
     """Two blocks of a comparison of two running servers."""
-    load: dict[str, Any] = {"warmup_s": 0.1, "requests": 400, "duration_s": 0.5, "concurrency": 4, **settings}
+    load: dict[str, Any] = {"warmup_s": 0.1, "requests": 200, "duration_s": 0.3, "concurrency": 4, **settings}
     options = PairOptions(
         mix=mix,
         proto=str(folder / "shop.proto"),
@@ -172,7 +172,7 @@ def test_a_comparison_measures_each_call_on_both_sides(engine: str, folder: Path
 def test_the_command_line_compares_a_mix(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRPCLAB_ROOT", str(folder))
     found = folder / "found.json"
-    load = ["-n", "400", "-z", "0.5", "--warmup", "0.1", "-c", "4", "--blocks", "2"]
+    load = ["-n", "200", "-z", "0.3", "--warmup", "0.1", "-c", "4", "--blocks", "2"]
     mix = [
         "--call",
         "a.Shop/Buy=3",

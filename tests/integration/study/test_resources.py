@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import pytest
 
-from grpclab.analysis.limits.resources import limit_of
+from grpclab.analysis.limits.resources import Limit, limit_of
 from grpclab.analysis.study_plan import StoredCores, StudyPlan
 from grpclab.factors.config import TrialConfig
 from grpclab.study.trial import run_trial
@@ -62,6 +62,15 @@ def share_of(core: int) -> float:
 
 def recorded(cores: CorePlan) -> StoredCores:
     return StoredCores(server=tuple(cores.server), generator=tuple(cores.generator), shared=cores.shared)
+
+
+def fail_where_the_cores_are_free(found: list[Limit], cores: CorePlan) -> NoReturn:
+    """No try has told the limit: the product's fault, unless other programs run on the trials' cores."""
+    if hasattr(os, "sched_setaffinity"):
+        taken = [core for core in (*cores.server, *cores.generator) if share_of(core) < 0.9]
+        if taken:
+            pytest.skip(f"other programs run on cores {taken}: no CPU of this trial could be full; stop them")
+    pytest.fail("; ".join(f"{limit.resource}: {limit.evidence}" for limit in found))
 
 
 @pytest.mark.parametrize(
@@ -115,11 +124,7 @@ def test_a_trial_made_to_hit_a_limit_is_told_by_it(
         found.append(limit_of("made", pd.DataFrame([row]), StudyPlan(), recorded(cores)))
         if found[-1].resource == resource:
             return
-    if hasattr(os, "sched_setaffinity"):
-        taken = [core for core in (*cores.server, *cores.generator) if share_of(core) < 0.9]
-        if taken:
-            pytest.skip(f"other programs run on cores {taken}: no CPU of this trial could be full; stop them")
-    pytest.fail("; ".join(f"{limit.resource}: {limit.evidence}" for limit in found))
+    fail_where_the_cores_are_free(found, cores)
 
 
 @pytest.mark.parametrize(
@@ -146,12 +151,16 @@ def test_a_trial_made_to_hit_a_limit_is_told_by_it(
 def test_a_pair_of_real_trials_tells_what_held_the_slower_one_back(
     tmp_path: Path, cores: CorePlan, resource: str, levels: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    sides = {"less": levels, "more": levels | more}
-    rows = [real_trial(tmp_path / name, cores, name, 0, side) for name, side in sides.items()]
-    # What is real are the trials; a verdict takes six blocks, which the one stands for.
-    frame = pd.concat([pd.DataFrame(rows).assign(block=block) for block in range(6)], ignore_index=True)
-    found = limit_of("less", frame, StudyPlan(), recorded(cores))
-    assert (found.resource, found.certain) == (resource, True), found.evidence
+    sides, told = {"less": levels, "more": levels | more}, []
+    for number in range(TRIES):
+        rows = [real_trial(tmp_path / str(number) / name, cores, name, 0, side) for name, side in sides.items()]
+        # What is real are the trials; a verdict takes six blocks, which the one stands for.
+        frame = pd.concat([pd.DataFrame(rows).assign(block=block) for block in range(6)], ignore_index=True)
+        told.append(limit_of("less", frame, StudyPlan(), recorded(cores)))
+        if (told[-1].resource, told[-1].certain) == (resource, True):
+            break
+    else:
+        fail_where_the_cores_are_free(told, cores)
     assert limit_of("more", frame, StudyPlan(), recorded(cores)).resource != resource
     alone = frame[frame["configuration"] == "less"]
     assert limit_of("less", alone, StudyPlan(), recorded(cores)).resource != resource, "without its pair nothing tells"

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from grpclab.cli import commands
-from grpclab.cli.output import fitted, show, trial_lines
+from grpclab.cli.output import LONGEST_BAR, fitted, show, trial_lines
+from grpclab.load.output import histogram
 from grpclab.system.terminal import ERASE, bar, guarded, in_colour
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -140,6 +141,10 @@ def test_a_bar_has_the_characters_that_its_stream_has() -> None:
 
 
 def test_a_line_is_wrapped_behind_its_term_and_a_row_stays_a_row() -> None:
+    assert LONGEST_BAR == histogram.LONGEST_BAR
+    for length, shown in ((40, 20), (20, 10), (1, 1)):  # one scale for all bars
+        assert fitted("  1.50 ms    7   " + "∎" * length, 37) == "  1.50 ms    7   " + "∎" * shown
+    assert fitted(f"  1.50 ms   {'∎' * 40}", 90) == f"  1.50 ms   {'∎' * 40}"
     assert fitted("A  one two three four", 14) == "A  one two\n   three four"
     assert fitted("a  b  c  " + "d" * 30, 18) == "a  b  c  " + "d" * 30
     assert fitted("p99  -  needs one more call", 18) == "p99  -  needs one\n        more call", "a remark on a row"

@@ -169,6 +169,8 @@ def test_what_got_in_the_way_is_told_only_if_it_did() -> None:
     assert "1,234   calls waited because of the peer's limit" in loud
     assert "5   calls waited with 10,000 already in flight" in loud
     assert "2   connections, closed by the server or broken; there was no connection for 0.75 s" in loud
+    others = render(open_loop(1000.0, [0.01] * 200, connections_lost=1))
+    assert "1   connection, closed by the server or broken\n" in others
 
 
 def test_a_schedule_is_a_table_with_its_knee_and_no_percentiles_of_all() -> None:

@@ -65,10 +65,14 @@ class DrawnStudy(Study):
         return ""
 
 
+def _design(root: Path) -> Path:
+    (root / "s.toml").write_text(DESIGN)
+    return root / "s.toml"
+
+
 def drawn(root: Path, pilot: StoredPilot | None = None, *, large: bool = False) -> DrawnStudy:
     """The study, begun or gone on with; with `large` it has a second group, whose differences are large."""
-    (root / "s.toml").write_text(DESIGN)
-    planned = Study.described(root / "s.toml", root=root)
+    planned = Study.described(_design(root), root=root)
     plan = planned.plan
     if large:
         second = replace(plan.groups[0], interleaved=False, reason=NO_SLICES_NEEDED)
@@ -117,6 +121,18 @@ def test_a_study_that_is_stopped_in_its_pilot_finishes_the_pilot_first(tmp_path:
     undisturbed = drawn(tmp_path / "other", StoredPilot())
     run(undisturbed)
     assert undisturbed.plan.blocks == again.plan.blocks
+
+
+def test_the_summary_counts_with_the_budget_and_says_what_is_not_measured(tmp_path: Path) -> None:
+    whole = Study.described(_design(tmp_path), root=tmp_path)
+    plan = replace(whole.plan, left_out=("not measured: TLS needs trustme",))
+
+    def told(pilot: StoredPilot) -> list[str]:
+        return Study(whole.store, replace(whole.manifest, plan=plan, pilot=pilot), tmp_path).summary().splitlines()
+
+    assert any(line.startswith("about 5 s to go") for line in told(StoredPilot(budget_s=5.0)))
+    assert not any(line.startswith("about 5 s to go") for line in told(StoredPilot(budget_s=5.0, fixed=True)))
+    assert "not measured: TLS needs trustme" in told(StoredPilot())
 
 
 def test_a_budget_shortens_the_counted_time_of_a_slow_machine_after_its_first_block(tmp_path: Path) -> None:

@@ -121,9 +121,16 @@ def test_the_history_of_a_branch_counts_a_merge_as_one(history: History) -> None
 def test_a_good_revision_has_to_come_before_the_bad_one(history: History) -> None:
     repository = Repository(history.folder)
     good, bad = repository.commit("v1", "--good"), repository.commit("HEAD", "--bad")
-    for first, last in ((bad, good), (good, good)):
-        with pytest.raises(UsageError, match=r"invalid --good=.*expected an ancestor of"):
-            repository.after(first, last, "--good")
+    with pytest.raises(UsageError, match=r"invalid --good=.*expected an ancestor of"):
+        repository.after(bad, good, "--good")
+    with pytest.raises(UsageError, match=r"invalid --good=.*expected an earlier commit than .*, which it is itself"):
+        repository.after(good, good, "--good")
+
+
+@pytest.mark.parametrize("text", ["v1..HEAD", "v1...HEAD", "HEAD^@", "^v1", "HEAD:shop", "--all", " "])
+def test_what_is_not_one_commit_is_no_revision(history: History, text: str) -> None:
+    with pytest.raises(UsageError, match=r"^invalid --good=.*: expected a commit, a tag or a branch of "):
+        Repository(history.folder).revision(text, "--good")
 
 
 def test_a_good_revision_on_a_branch_is_followed_by_its_merge(history: History) -> None:
