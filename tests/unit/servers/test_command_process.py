@@ -21,6 +21,8 @@ class LeftError(Exception):
 class Tree:
     """Notes what is done to the processes of a command."""
 
+    returncode = 0  # no process that the kernel could tell of
+
     def __init__(self) -> None:
         self.done: list[Any] = []
 
