@@ -230,8 +230,8 @@ def count(how_many: float, one: str, many: str = "") -> str:
 
 
 def cores(value: float) -> str:
-    """``1 core``, ``0.97 cores``, ``3 cores``."""
-    return f"{value:.3g} core" + ("" if value == 1 else "s")
+    """``1 core``, ``0.97 cores``, ``0.0028 cores``, ``3 cores``."""
+    return f"{value:.{3 if value >= 0.1 else 2}g} core" + ("" if value == 1 else "s")
 
 
 def memory(bytes_: object) -> str:

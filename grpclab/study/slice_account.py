@@ -12,6 +12,7 @@ import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from grpclab.load.core.slices import Slice
 from grpclab.system.accounting import KernelCounts
@@ -197,8 +198,15 @@ def common_cores(readings: Sequence[SliceReading], apart: Mapping[str, Collectio
     return min(statistics.median_low(shares), BUSY_SHARE) if len(shares) > 1 else 0.0
 
 
-def disturber(readings: Sequence[SliceReading], apart: Mapping[str, Collection[str]] | None = None) -> str:
-    """The busiest of the servers that together used too much of a core while another was measured; "" for none.
+class Disturber(NamedTuple):
+    """The server that disturbs the others of its group: its name, "" for none; and its share of a core meanwhile."""
+
+    name: str = ""
+    cores: float = math.nan
+
+
+def disturber(readings: Sequence[SliceReading], apart: Mapping[str, Collection[str]] | None = None) -> Disturber:
+    """The busiest of the servers that together used too much of a core while another was measured.
 
     What each of them uses beyond :func:`common_cores` counts. `apart`: by member, those that its own slices say nothing
     of: they call the same server.
@@ -218,8 +226,9 @@ def disturber(readings: Sequence[SliceReading], apart: Mapping[str, Collection[s
         busy = sum(sum(max(0.0, beyond_s(each, name)) for name in others) > BUSY_SHARE * each.seconds for each in rows)
         # One collection of garbage in a short slice is no reason.
         if sum(used_s.values()) > BUSY_SHARE * seconds and (busy >= BUSY_SLICES or seconds >= BUSY_SECONDS):
-            return max(others, key=lambda name: used_s[name])
-    return ""
+            name = max(others, key=lambda name: used_s[name])
+            return Disturber(name, sum(_known(each.used_s(name)) for each in rows) / seconds)
+    return Disturber()
 
 
 def cpu_over_counted_time(member: str, readings: Sequence[SliceReading]) -> tuple[list[float], list[float]]:

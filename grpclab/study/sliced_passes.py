@@ -217,9 +217,8 @@ class SlicedPasses:
         self._look_after = passed + max(1, passed // 2)
         readings = [each for each in self.readings if each.pass_number >= self._since]
         shared = self._shared()
-        name = disturber(readings, shared)
+        name, cores = disturber(readings, shared)
         if name in self._running:
-            cores = ServerAccount.of(name, readings).outside_cores
             return name, f"its server uses {cores:.1%} of a core even while no calls are in progress"
         common = common_cores(readings, shared)
         for each in self._up() if last or passed >= WORKS_ON_PASSES else ():

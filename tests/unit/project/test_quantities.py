@@ -56,5 +56,5 @@ def test_amounts_counts_and_shares_for_a_report_and_for_a_sentence() -> None:
     assert [qty.percent(0.042), qty.percent(0.042, "sentence"), qty.percent(0)] == ["4.2%", "4%", "0%"]
     assert [qty.count(1, "block"), qty.count(1200, "block")] == ["1 block", "1,200 blocks"]
     assert [qty.count(n, "process", "processes") for n in (1, 2.5)] == ["1 process", "2.5 processes"]
-    assert [qty.cores(n) for n in (1, 0.97)] == ["1 core", "0.97 cores"]
+    assert [qty.cores(n) for n in (1, 0.97, 0.002771)] == ["1 core", "0.97 cores", "0.0028 cores"]
     assert qty.percent_as_set(0.025) == "2.5%"
