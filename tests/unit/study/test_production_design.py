@@ -218,7 +218,7 @@ def test_the_report_says_what_stood_in_for_others_and_what_that_used() -> None:
         trials.loc[trials["configuration"] == name, metric] = cores
     told = str(features.section(replace(made, trials=trials).finished()))
     assert (
-        "On the load generator's cores, the stand-in for a trace collector used up to 0.0823 cores and the stand-in "
+        "On the load generator's cores, the stand-in for a trace collector used up to 0.082 cores and the stand-in "
         "for Prometheus used 0.0021 cores."
     ) in told
 
