@@ -92,8 +92,7 @@ class CallMaker:
         if plan is not None:
             stream = GrpcioStream(plan, unframed(turn.request) if plan.sends else (), self._clock)
         begun = method(None if spec.client_streaming else turn.request, timeout=timeout_s, metadata=turn.metadata)
-        call = _Call(begun, stream, recorder, start_s=start_s, clock=self._clock, number=turn.call)
-        call.begun_s, call.timeout_s = self._clock(), timeout_s
+        call = _Call(begun, stream, recorder, start_s=start_s, timeout_s=timeout_s, clock=self._clock, number=turn.call)
         number = turn.answer
         if number is not None:
             call.kept = []
@@ -113,18 +112,24 @@ class CallMaker:
 class _Call:
     """One call under way."""
 
-    __slots__ = ("_call", "_clock", "_number", "_recorder", "_start_s", "_stream", "begun_s", "kept", "timeout_s")
+    __slots__ = ("_begun_s", "_call", "_clock", "_number", "_recorder", "_start_s", "_stream", "_timeout_s", "kept")
 
     def __init__(
-        self, call: Any, stream: GrpcioStream | None, recorder: Recorder, *, start_s: float, clock: Clock, number: int
+        self,
+        call: Any,
+        stream: GrpcioStream | None,
+        recorder: Recorder,
+        *,
+        start_s: float,
+        timeout_s: float | None,
+        clock: Clock,
+        number: int,
     ) -> None:
         self._call, self._stream, self._recorder = call, stream, recorder
         self._start_s, self._clock, self._number = start_s, clock, number
         self.kept: list[Any] | None = None
         """The messages of its answer, where they are looked at."""
-        self.begun_s = start_s
-        """The moment at which it was handed to the library, on which `timeout_s` counts."""
-        self.timeout_s: float | None = None
+        self._begun_s, self._timeout_s = clock(), timeout_s  # the library counts the timeout from here on
 
     async def outcome(self, *, streamed: bool, residence: bool) -> tuple[int, float]:
         """Read the answer; returns the status, and the time inside the server: NaN where it is unknown."""
@@ -140,7 +145,7 @@ class _Call:
             status = ENDED_BY_CLIENT
         except grpc.aio.AioRpcError as error:
             details = error_details_of(error.trailing_metadata())
-            status = status_in_time(int(error.code().value[0]), self._clock() - self.begun_s, self.timeout_s)
+            status = status_in_time(int(error.code().value[0]), self._clock() - self._begun_s, self._timeout_s)
             self.fail(status, error.details() or "", details)
         except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
             status = self.fail(UNKNOWN, f"grpcio: {error}")
