@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from grpclab import quantities as qty
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.errors import UsageError
 from grpclab.factors import features
@@ -131,8 +132,8 @@ data = {id = 7}
     assert set(table) == {one.title for one in some}
     assert (trials["throughput_rps"] > 0).all()
     assert set(trials[trials["scrapes_failed"].eq(0)]["configuration"]) == {"optimized-scraping"}
-    used = f"On the load generator's cores, the stand-in for Prometheus used {trials['scraper_cores'].max():.3g} cores."
-    assert used in json.dumps(report)
+    used = qty.cores(trials["scraper_cores"].max())
+    assert f"On the load generator's cores, the stand-in for Prometheus used {used}." in json.dumps(report)
     assert {"optimized-half", "optimized-half-metrics", "optimized-grpcio-retries"} <= set(trials["configuration"])
 
 

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grpclab.errors import FactorError, UsageError
@@ -58,8 +58,10 @@ def levels_of(factor: Factor) -> st.SearchStrategy[Level]:
 
 
 def honoured(levels: dict[str, Level]) -> dict[str, Level]:
-    """The levels that the server which they name does not refuse."""
-    lacks = IMPLEMENTATIONS[str(levels.get("server.implementation", "sync"))].lacks
+    """The levels that the server which they name does not refuse: metrics are scraped where there is a page of them."""
+    lacks = set(IMPLEMENTATIONS[str(levels.get("server.implementation", "sync"))].lacks)
+    if not (levels.get("server.metrics") and levels.get("server.desk")):
+        lacks.add("server.scrape_s")
     return {name: level for name, level in levels.items() if name not in lacks}
 
 
@@ -81,6 +83,7 @@ def test_every_level_of_every_factor_survives_being_written_and_read(data: st.Da
 
 
 @given(settings_of_some_factors)
+@example({"server.metrics": True, "server.desk": True, "server.scrape_s": 1.0})
 def test_a_configuration_is_read_back_from_its_own_settings(levels: dict[str, Level]) -> None:
     config = TrialConfig().replace(levels)
     assert TrialConfig().replace(parse_settings(config.settings().split())) == config
