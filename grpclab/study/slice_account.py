@@ -22,7 +22,10 @@ BUSY_SHARE = 0.02
 """The share of a core that the others of a group together may use while one is measured, and the share of its own work
 that a server may do when its calls have ended."""
 BUSY_SLICES, BUSY_SECONDS = 2, 1.0
-"""It is the share of so many slices, or of slices that last so long together."""
+"""A server leaves if it was the busiest of the others in so many slices, or in one that lasts so long."""
+ONE_BURST_S = 0.1
+"""So much work, once, says nothing of a server: a virtual machine charges whoever runs with the time that its host
+takes."""
 IDLE_CORES = 0.005
 """A server that uses no more of a core than this between its slices is idle, however little it does in them."""
 WAITED_LIMIT = 0.05
@@ -106,6 +109,8 @@ class ServerAccount:
     outside_s: float = math.nan
     """The CPU time that it used when it had no call."""
     outside_seconds: float = 0.0
+    outside_most_s: float = 0.0
+    """The most of that CPU time between two of its slices."""
     client_cpu_s: float = 0.0
 
     @classmethod
@@ -113,7 +118,7 @@ class ServerAccount:
         """The account of a member; outside of its slices from pass `since` on."""
         own = [each for each in readings if each.member == member]
         counted = [each for each in own if each.counts]
-        outside_s, outside_seconds = _outside(member, [each for each in readings if each.pass_number >= since])
+        outside_s, outside_seconds, most_s = _outside(member, [each for each in readings if each.pass_number >= since])
         return cls(
             slices=len(counted),
             left_out=len(own) - len(counted),
@@ -124,6 +129,7 @@ class ServerAccount:
             lost_s=_sum(each.lost_s for each in counted),
             outside_s=outside_s,
             outside_seconds=outside_seconds,
+            outside_most_s=most_s,
             client_cpu_s=sum(each.slice.client_cpu_s for each in counted),
         )
 
@@ -138,8 +144,13 @@ class ServerAccount:
         return self.lost_s / self.seconds if self.seconds > 0 else math.nan
 
     def works_on(self, common: float = 0.0) -> bool:
-        """Whether it does too much of its work when its calls have ended; `common`: see :func:`common_cores`."""
+        """Whether it does too much of its work when its calls have ended; `common`: see :func:`common_cores`.
+
+        One short burst of work does not count.
+        """
         own_s = self.outside_s - common * self.outside_seconds
+        if self.outside_most_s <= ONE_BURST_S:
+            own_s -= self.outside_most_s
         return own_s > IDLE_CORES * self.outside_seconds and own_s > BUSY_SHARE * (own_s + self.cpu_s)
 
     def metrics(self, kernel_share: float) -> dict[str, float]:
@@ -209,25 +220,30 @@ def disturber(readings: Sequence[SliceReading], apart: Mapping[str, Collection[s
     """The busiest of the servers that together used too much of a core while another was measured.
 
     What each of them uses beyond :func:`common_cores` counts. `apart`: by member, those that its own slices say nothing
-    of: they call the same server.
+    of: they call the same server. Work in one short slice alone, such as a collection of garbage, is no reason.
     """
     common = common_cores(readings, apart)
 
-    def beyond_s(each: SliceReading, name: str) -> float:
-        return _known(each.used_s(name)) - common * each.seconds
+    def beyond_s(rows: Sequence[SliceReading], visited: str) -> dict[str, float]:
+        others = {name for each in rows for name in each.after.cpu_s} - {visited, *(apart or {}).get(visited, ())}
+        return {
+            name: max(0.0, sum(_known(each.used_s(name)) - common * each.seconds for each in rows))
+            for name in sorted(others)
+        }
 
+    busiest: dict[str, list[float]] = {}
+    for each in readings:
+        used_s = beyond_s([each], each.member)
+        if sum(used_s.values()) > BUSY_SHARE * each.seconds:
+            busiest.setdefault(max(used_s, key=used_s.__getitem__), []).append(each.seconds)
     for visited in sorted({each.member for each in readings}):
         rows = [each for each in readings if each.member == visited]
-        others = sorted(
-            {name for each in rows for name in each.after.cpu_s} - {visited, *(apart or {}).get(visited, ())}
-        )
-        used_s = {name: max(0.0, sum(beyond_s(each, name) for each in rows)) for name in others}
-        seconds = sum(each.seconds for each in rows)
-        busy = sum(sum(max(0.0, beyond_s(each, name)) for name in others) > BUSY_SHARE * each.seconds for each in rows)
-        # One collection of garbage in a short slice is no reason.
-        if sum(used_s.values()) > BUSY_SHARE * seconds and (busy >= BUSY_SLICES or seconds >= BUSY_SECONDS):
-            name = max(others, key=lambda name: used_s[name])
-            return Disturber(name, sum(_known(each.used_s(name)) for each in rows) / seconds)
+        used_s, seconds = beyond_s(rows, visited), sum(each.seconds for each in rows)
+        if sum(used_s.values()) > BUSY_SHARE * seconds:
+            name = max(used_s, key=used_s.__getitem__)
+            slices = busiest.get(name, [])
+            if len(slices) >= BUSY_SLICES or max(slices, default=0.0) >= BUSY_SECONDS:
+                return Disturber(name, sum(_known(each.used_s(name)) for each in rows) / seconds)
     return Disturber()
 
 
@@ -239,17 +255,16 @@ def cpu_over_counted_time(member: str, readings: Sequence[SliceReading]) -> tupl
     return middles, [each.used_s(member) / max(each.seconds, 1e-9) for each in counted]
 
 
-def _outside(member: str, readings: Sequence[SliceReading]) -> tuple[float, float]:
-    """The CPU time that a server used from its first slice to the last reading, less that in its slices; and how long
-    that was."""
+def _outside(member: str, readings: Sequence[SliceReading]) -> tuple[float, float, float]:
+    """The CPU time that a server used from its first slice to the last reading, less that in its slices; how long that
+    was; and the most of it between two slices."""
     own = [each for each in readings if each.member == member]
     if not own:
-        return math.nan, 0.0
-    last = readings[-1].after
-    used_s = last.cpu_s.get(member, math.nan) - own[0].before.cpu_s.get(member, math.nan)
-    seconds = last.at_s - own[0].before.at_s
-    inside_s = sum(each.used_s(member) for each in own)
-    return max(0.0, used_s - inside_s), max(0.0, seconds - sum(each.seconds for each in own))
+        return math.nan, 0.0, 0.0
+    gaps = [(one.after, other.before) for one, other in itertools.pairwise(own)]
+    gaps.append((own[-1].after, readings[-1].after))
+    used_s = [till.cpu_s.get(member, math.nan) - since.cpu_s.get(member, math.nan) for since, till in gaps]
+    return max(0.0, math.fsum(used_s)), max(0.0, sum(till.at_s - since.at_s for since, till in gaps)), max(used_s)
 
 
 def _known(value: float) -> float:
