@@ -44,8 +44,8 @@ CLOSE = 0.02
 """Levels that differ by no more than this are taken to agree."""
 SPARE = 3
 """Passes are made so many times over at most, where slices are invalid."""
-LEAD_S = 0.1
-"""Of load before a window."""
+LEAD_S = 0.2
+"""Of load before a window: its callers begin in half of it, which is longer than any call."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from grpclab.load.core.recorder import Records
 from grpclab.load.core.slices import (
     LATE_ALONE_S,
     LATE_START_S,
+    STAGGER_S,
     Slice,
     SliceLengths,
     StretchFigures,
@@ -159,6 +160,7 @@ class SlicedLoad:
                 counted_s=lengths.counted_s,
                 drain_s=self.drain_s,
                 schedule_s=self._schedule_s,
+                stagger_s=self._turn_s if self._turn_s > STAGGER_S else 0.0,
                 together=self._workers.count > 1,
                 warm_up=number == WARM_UP,
             )

@@ -13,6 +13,7 @@ import time
 
 from grpclab.errors import StorageError
 from grpclab.load.core.arrivals import StandingSchedule, planned
+from grpclab.load.core.bounds import staggered
 from grpclab.load.core.budget import RationedGate, Supplies
 from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.gate import Gate
@@ -230,7 +231,10 @@ class _RunningSlice:
     async def _load(self, pacer: Pacer) -> None:
         load, engine = self._setup.config.load, self._engine
         if self._schedule is None:
-            await engine.run(self._gate, self._recorder, load.concurrency)
+            changes = []
+            if getattr(engine, "VARIES_CALLS", False):
+                changes = staggered(load.concurrency, starts_at=self._starts_at, over_s=self._order.stagger_s)
+            await engine.run(self._gate, self._recorder, load.concurrency, *([changes] if changes else []))
             return
         due = self._schedule.resume(self._order.schedule_s, self._starts_at)
         await engine.run_open(due, self._gate, self._recorder, pacer, load.max_in_flight)

@@ -20,7 +20,7 @@ from grpclab.factors.config import LoadConfig
 from grpclab.factors.registries import ENGINES
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.core.arrivals import planned, read_ahead
-from grpclab.load.core.bounds import NO_DEADLINE_S, caller_changes
+from grpclab.load.core.bounds import NO_DEADLINE_S, caller_changes, staggered
 from grpclab.load.core.budget import Budget, RationedGate, Supplies
 from grpclab.load.core.failures import FailureLog
 from grpclab.load.core.gate import Gate
@@ -181,6 +181,9 @@ class _Worker:
             changes = caller_changes(
                 load, concurrency=setup.callers, opens_at=order.opens_at, worker=setup.worker, workers=setup.workers
             )
+            if not changes and getattr(self._engine, "VARIES_CALLS", False):
+                half_s = (order.opens_at - order.starts_at) / 2
+                changes = staggered(load.concurrency, starts_at=order.starts_at, over_s=half_s)
             while (early_s := order.starts_at - time.perf_counter()) > 0:  # a timer may fire a little early
                 await asyncio.sleep(early_s)
             await self._engine.run(gate, recorder, load.concurrency, *([changes] if changes else []))

@@ -115,6 +115,8 @@ class PrepareSlice(WorkerOrder):
     """The time that calls may go on after the counted stretch."""
     schedule_s: float
     """The time of an open loop's schedule at the start."""
+    stagger_s: float
+    """The callers of a closed loop begin evenly over so long."""
     together: bool
     """Other workers run the slice as well: wait for EndTail."""
     warm_up: bool

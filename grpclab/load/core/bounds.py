@@ -16,6 +16,8 @@ PLANNING_S = 50e-9
 """Time to draw one arrival of an open loop, amply; the schedule is drawn before the load starts."""
 NO_DEADLINE_S = 60.0
 """The longest time in which no call ends, for a window that ends by its number of calls and has no deadline."""
+MOST_BEGINNINGS = 50
+"""Callers that begin one after the other do so at no more moments than this."""
 SILENCE_S = 15.0
 """A worker counts as lost when it has not answered for this time after the latest end of its window."""
 
@@ -62,6 +64,18 @@ def caller_changes(
     callers = None if load.rate_rps is not None else ARRIVALS.resolve(load.arrival).callers
     changes = [] if callers is None else callers(load.concurrency if concurrency is None else concurrency)
     return [(opens_at + since_s, share(number, workers)[worker]) for since_s, number in changes]
+
+
+def staggered(callers: int, *, starts_at: float, over_s: float) -> list[Change]:
+    """Return the changes with which callers begin evenly over a time; none where they begin at once.
+
+    Callers that begin together end together wherever all calls take equally long: a stretch of 4.9 such times then
+    counts 4 or 5 calls of each.
+    """
+    steps = min(callers, MOST_BEGINNINGS)
+    if steps < 2 or over_s <= 0:
+        return []
+    return [(starts_at + over_s * step / steps, math.ceil(callers * (step + 1) / steps)) for step in range(steps)]
 
 
 def _callers(load: LoadConfig, choose: Callable[[Iterable[int]], int]) -> int:

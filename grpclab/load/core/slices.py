@@ -23,6 +23,9 @@ RAMP_S, RAMP_TAILS = 0.025, 2
 """The shortest ramp, in seconds and in p99 latencies of the warm-up."""
 COUNTED_S, COUNTED_MEDIANS = 0.075, 5
 """The shortest counted stretch of a closed loop, in seconds and in median latencies of the warm-up."""
+STAGGER_S = COUNTED_S / COUNTED_MEDIANS
+"""Where calls take longer than this, a configuration has few slices, and few calls of each caller in one: its callers
+begin evenly over a median latency."""
 RAMP_COUNTED_S = 0.25
 """A counted stretch is as long as the ramp, where that is no longer than this."""
 OPEN_S, OPEN_CALLS, OPEN_TAILS = 1.0, 200, 10

@@ -32,6 +32,11 @@ class CallFunction(Protocol):
         """
 
 
+def shrink(changes: Sequence[Change]) -> bool:
+    """Return whether callers ever become fewer."""
+    return any(after < before for (_, before), (_, after) in itertools.pairwise(changes))
+
+
 class WantedCallers:
     """The calls in flight that a closed loop is to have now; `on_change` is called when there are to be others.
 

@@ -30,7 +30,7 @@ from grpclab.load.core.traffic import Traffic
 from grpclab.load.engines.connection_settings import connection_settings, encoding_of, first_settings
 from grpclab.load.engines.engine import LOOK_S, Counters
 from grpclab.load.engines.http2_protocol import Http2Protocol, WireCall, new_calls
-from grpclab.load.engines.loops import WantedCallers, record_never_sent
+from grpclab.load.engines.loops import WantedCallers, record_never_sent, shrink
 from grpclab.load.engines.pool import LOOK_AT_ONE_S, ConnectionPool
 from grpclab.load.engines.reconnecting import ReconnectingConnection
 from grpclab.load.engines.wire_streams import Handler, WireStreams
@@ -189,7 +189,7 @@ class WireEngine:
     # ---- the other ways a call can be looked at ----------------------------------------------------------------
 
     def _refilling(self, _connection: ReconnectingConnection, ended: list[WireCall]) -> None:
-        """Record calls that ended where callers change, or have a connection for each call."""
+        """Record calls that ended where callers become fewer, or have a connection for each call."""
         now = self._clock()
         for call in ended:
             if call.status:
@@ -247,9 +247,9 @@ class WireEngine:
     # ---- windows -----------------------------------------------------------------------------------------------
 
     async def run(self, gate: Gate, recorder: Recorder, concurrency: int, changes: Sequence[Change] = ()) -> None:
-        """Closed loop: see :class:`grpclab.load.engines.engine.Engine`."""
+        """See :class:`grpclab.load.engines.engine.Engine`."""
         self._wanted = WantedCallers(concurrency, changes, self._clock, self._fill)
-        handle = self._refilling if changes or self._single else self._closed_loop
+        handle = self._refilling if shrink(changes) or self._single else self._closed_loop
         with self._window(gate, recorder, handle) as finished:
             self._fill()
             self._wanted.begin()
@@ -261,7 +261,7 @@ class WireEngine:
     async def run_open(
         self, planned: Iterator[float], gate: Gate, recorder: Recorder, pacer: Pacer, max_in_flight: int
     ) -> None:
-        """Open loop: see :class:`grpclab.load.engines.engine.Engine`."""
+        """See :class:`grpclab.load.engines.engine.Engine`."""
         with self._window(gate, recorder, self._open_loop) as finished:
             self._pacer, self._max_in_flight = pacer, max_in_flight
             self._full, self._waited, self._full_until = False, False, -math.inf

@@ -86,3 +86,21 @@ def test_a_slice_that_is_kept_out_does_not_count(quick_server: RunningServer) ->
     assert run.summary.requests == sum(each.started for each in kept)
     assert run.summary.window_s == pytest.approx(2 * SHORT.counted_s)
     assert again.calls_made == warmup.calls + sum(each.calls for each in slices) + again.summary.requests
+
+
+@pytest.mark.parametrize("engine", ["wire", "grpcio"])
+def test_callers_of_slow_calls_begin_evenly_over_the_time_of_a_call(engine: str) -> None:
+    """Each of them ends elsewhere in a slice, which has few calls of each."""
+    config = load(engine=engine, concurrency=8)
+    with (
+        launch(ServerConfig(implementation="asyncio", handler_wait_ms="40")) as server,
+        Generator(config, server.target) as generator,
+    ):
+        turn_s = generator.warm_up().latency_p50_s
+        (measured,) = slices_until(generator, SliceLengths(ramp_s=2 * turn_s, counted_s=0.1), 1)
+        run = generator.close_slices()
+    starts = run.windows[0].records.start_s
+    first = np.sort(starts[starts >= measured.started_at])[:8] - measured.started_at
+    due = np.arange(8) / 8 * turn_s
+    assert (first >= due - 0.002).all()
+    assert measured.calls == len(starts[starts >= measured.started_at])

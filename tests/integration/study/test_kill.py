@@ -25,8 +25,10 @@ from tests.support.processes import carrying, gone, until
 GONE_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.1
 """Looking at every process of the machine takes CPU that the study needs."""
+STUDY_NAME = f"kill-test-{os.getpid()}"
+"""Its own in each process that runs tests: whatever carries it is looked for on the whole machine."""
 PARAMETERS = {
-    "study": "kill-test",
+    "study": STUDY_NAME,
     "design": "killed",
     "requests": "100000",
     "max_trial_s": "0.5",
@@ -48,7 +50,7 @@ ROLES = {
 
 def members() -> list[psutil.Process]:
     """The processes that carry the study's id."""
-    return carrying(STUDY_VARIABLE, "kill-test")
+    return carrying(STUDY_VARIABLE, STUDY_NAME)
 
 
 def is_a(process: psutil.Process, role: str) -> bool:
@@ -123,7 +125,7 @@ class Group:
 
 def groups_of(root: Path) -> dict[str, Group]:
     """The groups that are stored, in the order of their names."""
-    folder, found = root / "results" / "kill-test", {}
+    folder, found = root / "results" / STUDY_NAME, {}
     for path in sorted((folder / "groups").glob("[!.]*/group.json")):
         members = json.loads(path.read_text())["members"]
         results = {
@@ -248,7 +250,7 @@ def test_killing_any_process_leaves_nothing_behind_and_loses_no_finished_group(
     assert code == 0, text
     groups = groups_of(root)
     assert kept.items() <= groups.items()
-    assert not list((root / "results" / "kill-test").glob("*/.*")), "halves"
+    assert not list((root / "results" / STUDY_NAME).glob("*/.*")), "halves"
     assert "report: " in text
     for block in range(int(PARAMETERS["blocks"])):
         valid = [group.valid for name, group in groups.items() if int(name.split("-")[0]) == block]

@@ -104,7 +104,7 @@ def test_both_sides_of_a_comparison_get_the_recorded_calls_at_their_times(engine
     results = list(study.store.results().values())
     assert [(result.valid, result.invalid_reason) for result in results] == [(True, "")] * 4
     for result in results:
-        assert result.metrics["requests"] == CALLS
+        assert (result.metrics["requests"], result.metrics["errors"]) == (CALLS, 0), result.notices
         assert {name: call["requests"] for name, call in result.calls.items()} == {
             "Buy": 720,
             "Look": 240,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grpclab.errors import FactorError
 from grpclab.factors.config import ClientConfig, LoadConfig, TrialConfig
-from grpclab.load.core.bounds import SILENCE_S, Bounds, auto_workers, plan_bounds, split
+from grpclab.load.core.bounds import MOST_BEGINNINGS, SILENCE_S, Bounds, auto_workers, plan_bounds, split, staggered
 
 
 def config(client: ClientConfig | None = None, **levels: Any) -> TrialConfig:
@@ -116,3 +119,37 @@ def test_a_window_that_ends_by_the_clock_is_waited_for_no_longer_than_its_calls_
 def test_a_number_of_calls_is_waited_for_as_long_as_their_deadlines_allow() -> None:
     trial = config(ClientConfig(deadline_s=2.0), requests=500, concurrency=5, warmup_s=0)
     assert plan_bounds(trial.load, 0.0, 1).patience_s(trial, 3.0) > 2.0 * 500 / 5
+
+
+# ---- callers that begin one after the other ------------------------------------------------------------------
+
+
+@given(st.integers(2, 10_000), st.floats(0.001, 60.0))
+def test_callers_begin_evenly_over_a_time_and_all_of_them_do(callers: int, over_s: float) -> None:
+    changes = staggered(callers, starts_at=5.0, over_s=over_s)
+    assert 2 <= len(changes) <= MOST_BEGINNINGS
+    moments, numbers = zip(*changes, strict=True)
+    assert moments[0] == 5.0
+    assert all(5.0 <= moment < 5.0 + over_s for moment in moments)
+    assert list(numbers) == sorted(set(numbers))
+    assert numbers[-1] == callers
+    gaps = {round((after - before) / over_s * len(changes), 6) for before, after in itertools.pairwise(moments)}
+    assert gaps == {1.0}
+
+
+def test_one_caller_and_those_that_have_no_time_begin_at_once() -> None:
+    assert staggered(1, starts_at=0.0, over_s=1.0) == []
+    assert staggered(64, starts_at=0.0, over_s=0.0) == []
+
+
+@pytest.mark.parametrize("phase", [0.03, 0.5, 0.97])
+def test_callers_that_do_not_begin_together_count_for_what_they_are_wherever_a_stretch_begins(phase: float) -> None:
+    """8 calls at a time, 84.5 ms each, for 4.95 times as long: 39.6 of them. All together they are 32 or 40."""
+    turn_s, opened = 0.0845, (2 + phase) * 0.0845
+    closed = opened + 4.95 * turn_s
+
+    def counted(begins: list[float]) -> int:
+        return sum(opened < begin + n * turn_s <= closed for begin in begins for n in range(1, 12))
+
+    assert counted([moment for moment, _ in staggered(8, starts_at=0.0, over_s=turn_s)]) in (39, 40)
+    assert counted([0.0] * 8) in (32, 40)

@@ -19,7 +19,7 @@ from grpclab.load.core.recorder import Recorder, Records
 from grpclab.load.core.summary import percentiles, summarise
 from grpclab.load.core.worker_window import Window
 from grpclab.load.engines.engine import Counters
-from grpclab.load.engines.loops import Caller, CallFunction, OpenLoop
+from grpclab.load.engines.loops import Caller, CallFunction, OpenLoop, shrink
 from grpclab.metrics import PERCENTILES
 from grpclab.status import OK
 from grpclab.testing.virtual import VirtualLoop, pacer, run
@@ -289,3 +289,9 @@ def test_a_closed_loop_keeps_so_many_in_flight_and_waits_for_the_last(tmp_path: 
     assert len(records) == 100
     assert records.latency_s.tolist() == [MS * min(n + 1, 5) for n in range(100)]
     assert not records.late_s.any()
+
+
+def test_callers_become_fewer_where_any_change_has_fewer_than_the_one_before() -> None:
+    assert not shrink([])
+    assert not shrink([(0.0, 1), (0.1, 2), (0.2, 2), (0.3, 9)])
+    assert shrink([(0.0, 1), (0.1, 5), (0.2, 4), (0.3, 9)])
