@@ -141,10 +141,11 @@ def _call(prompts: Prompts) -> list[Command]:
 
 
 def _report(prompts: Prompts) -> list[Command]:
-    studies = stored_studies()
-    if not studies:
-        raise UsageError(f"{project_root() / 'results'} has no studies yet: run a study or a comparison first")
-    study = prompts.choose("Which study?", {name: name for name in studies}, studies[-1])
+    results = project_root() / "results"
+    newest = sorted(stored_studies(), key=lambda name: (results / name / "manifest.json").stat().st_mtime, reverse=True)
+    if not newest:
+        raise UsageError(f"{results} has no studies yet: run a study or a comparison first")
+    study = prompts.choose("Which study? The newest comes first", {name: name for name in newest}, newest[0])
     return [[PROGRAM, "report", study]]
 
 

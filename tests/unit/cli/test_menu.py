@@ -102,6 +102,14 @@ def test_an_answer_stays_one_word_whatever_it_holds(answer: str) -> None:
     assert words[words.index("--requests") + 1] == answer
 
 
+def test_the_newest_study_is_offered_first(here: Path) -> None:
+    newer = here / "results" / "april" / "manifest.json"
+    newer.parent.mkdir()
+    newer.write_text("{}")
+    os.utime(here / "results" / "monday" / "manifest.json", ns=(0, newer.stat().st_mtime_ns - 10**9))
+    assert typed("Report") == [["grpclab", "report", "april"]]
+
+
 def test_containers_get_a_token_unless_one_is_set(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (first,), (second,) = typed("Docker setup"), typed("Docker setup")
     assert first[2:] == ["docker", "compose", "--file", str(here / "deploy" / "compose.yaml"), "up", "--build"]
