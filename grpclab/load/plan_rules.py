@@ -11,6 +11,7 @@ from grpclab.factors.levels import Level, format_level
 from grpclab.factors.own import is_own
 from grpclab.factors.registries import ARRIVALS
 from grpclab.load.core.arrivals import ScheduledRate
+from grpclab.load.core.shapes import replayed_file
 
 
 def refuse_server_factors(levels: Mapping[str, Level]) -> None:
@@ -75,6 +76,8 @@ def how_to_plan_more(config: TrialConfig, rates: Sequence[ScheduledRate] = ()) -
     """Return the change of an option that gives a window of more calls."""
     if len(rates) > 1:
         return "hold each rate for longer, or begin with a higher one"
+    if replayed_file(config.load.arrival):
+        return "replay a longer recording, and raise -n or -z if either is given"
     if config.load.rate_rps is not None:
         return "raise --duration (-z), and -n if it is given"
     bounds = {"-n (--requests)": config.load.requests, "--duration (-z)": config.load.duration_s}

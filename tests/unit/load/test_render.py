@@ -6,10 +6,12 @@ import dataclasses
 import io
 import math
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from grpclab.factors.levels import Level
 from grpclab.load.calls.method import CallSpec
 from grpclab.load.output import chart
 from grpclab.load.output.progress import EncodingLine, ProgressLine, progress_text
@@ -84,6 +86,14 @@ def test_how_many_calls_the_missing_percentiles_need_is_said_once() -> None:
 def test_a_load_bounded_by_time_is_to_last_longer_for_more_percentiles() -> None:
     timed = result([0.01] * 99, levels={"load.requests": None, "load.duration_s": 5.0})
     assert "there were 99: raise --duration (-z)" in render(timed)
+
+
+def test_a_replay_has_more_calls_where_its_recording_is_longer(tmp_path: Path) -> None:
+    times = tmp_path / "times.txt"
+    times.write_text("\n".join(str(number / 10) for number in range(99)))
+    levels: dict[str, Level] = {"load.requests": None, "load.duration_s": 9.9, "load.arrival": f"replay:{times}"}
+    short = result([0.01] * 99, levels=levels | {"load.rate_rps": 10.0})
+    assert "there were 99: replay a longer recording" in " ".join(render(short).split())
 
 
 def test_a_limited_run_says_so_beside_its_figures() -> None:
