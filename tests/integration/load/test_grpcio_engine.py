@@ -130,10 +130,9 @@ def test_the_first_message_of_a_stream_is_told_from_the_gaps_between_them(
     for start, latency in zip(records.start_s, records.latency_s, strict=True):
         gaps = records.message_s[records.message_start_s == start]
         assert len(gaps) == 3
-        assert 0.040 <= gaps.sum() <= latency
+        assert (np.cumsum(gaps) >= [0.0, 0.020, 0.040]).all(), "the server waits before each but the first"
+        assert gaps.sum() <= latency
         assert records.message_first[records.message_start_s == start].tolist() == [True, False, False]
-    first, later = records.message_s[records.message_first], records.message_s[~records.message_first]
-    assert np.median(later) > np.median(first)
 
 
 def test_a_call_of_another_service_goes_as_bytes(quick_server: RunningServer, tmp_path: Path) -> None:
