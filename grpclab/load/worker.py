@@ -53,6 +53,8 @@ from grpclab.system.subprocesses import die_with_parent, say
 PROGRESS_EVERY_S = 0.25
 WATCH_EVERY_S = 0.1
 """The time from one report to the next where thresholds are watched."""
+STAGGER_MOST_S = 0.5
+"""The callers of a window begin over no more than this, and no more than half of the warm-up."""
 PROGRESS_CALLS = 1000
 """A running p99 is that of the last so many calls at least; fewer do not carry one."""
 
@@ -182,8 +184,8 @@ class _Worker:
                 load, concurrency=setup.callers, opens_at=order.opens_at, worker=setup.worker, workers=setup.workers
             )
             if not changes and getattr(self._engine, "VARIES_CALLS", False):
-                half_s = (order.opens_at - order.starts_at) / 2
-                changes = staggered(load.concurrency, starts_at=order.starts_at, over_s=half_s)
+                over_s = min(STAGGER_MOST_S, (order.opens_at - order.starts_at) / 2)
+                changes = staggered(load.concurrency, starts_at=order.starts_at, over_s=over_s)
             while (early_s := order.starts_at - time.perf_counter()) > 0:  # a timer may fire a little early
                 await asyncio.sleep(early_s)
             await self._engine.run(gate, recorder, load.concurrency, *([changes] if changes else []))
