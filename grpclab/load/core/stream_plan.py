@@ -92,17 +92,19 @@ _UNSET: Final = LoadConfig()
 class ClientSide:
     """The client's side of one stream: the messages that it has still to send, and whether it is done."""
 
-    __slots__ = ("_left", "_messages", "_plan", "due_s", "over", "sent")
+    __slots__ = ("_ends_at", "_left", "_messages", "_plan", "due_s", "over", "sent")
 
     def __init__(self, plan: StreamPlan, messages: Sequence[bytes], now: float) -> None:
         """Begin at `now` with the messages of the data, which begin again where the plan asks for more of them."""
         self._plan, self._messages = plan, messages
         total = plan.messages if plan.messages is not None and messages else len(messages)
         self._left = total if plan.sends else 0
+        self._ends_at = math.inf if plan.duration_s is None else now + plan.duration_s
         self.sent = 0
         """Messages sent."""
         self.due_s = now if self._left else math.inf
-        """The time of the next message; infinity where none is left, or the next one waits for an answer."""
+        """The time of the next message; infinity where none is left or due before the end, or the next one waits for
+        an answer."""
         self.over = plan.sends and plan.end == CLOSE and not self._left
         """Whether the client has nothing more to say: it closes its side."""
 
@@ -117,13 +119,17 @@ class ClientSide:
         elif self._plan.ping_pong:
             self.due_s = math.inf
         else:
-            self.due_s += self._plan.interval_s
+            self.due_s = self._before_end(self.due_s + self._plan.interval_s)
         return message
 
     def answered(self, now: float) -> None:
         """Note that a message has come: in ping-pong the next one may go, `interval_s` later."""
         if self._plan.ping_pong and self._left:
-            self.due_s = min(self.due_s, now + self._plan.interval_s)
+            self.due_s = min(self.due_s, self._before_end(now + self._plan.interval_s))
+
+    def _before_end(self, when: float) -> float:
+        """`when`; infinity from the end on: a client that is late does not catch up with what was due after it."""
+        return when if when < self._ends_at else math.inf
 
     def close(self) -> None:
         """Send no further message."""

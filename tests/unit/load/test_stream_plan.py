@@ -87,6 +87,23 @@ def test_a_stream_whose_time_is_over_sends_no_further_message() -> None:
     assert (side.over, side.due_s, side.sent) == (True, math.inf, 2)
 
 
+@given(interval_s=st.floats(0.001, 2.0), duration_s=st.floats(0.001, 2.0), ping_pong=st.booleans())
+def test_a_client_that_is_late_does_not_send_what_was_due_after_the_end(
+    interval_s: float, duration_s: float, ping_pong: bool
+) -> None:
+    side = ClientSide(
+        plan(messages=5000, interval_s=interval_s, duration_s=duration_s, ping_pong=ping_pong), MESSAGES, 5.0
+    )
+    due_s = []
+    while side.due_s < math.inf:  # as of a client that wakes long after the end
+        due_s.append(side.due_s)
+        side.take()
+        side.answered(due_s[-1])
+    assert 5.0 == due_s[0] <= due_s[-1] < 5.0 + duration_s
+    assert due_s[-1] + interval_s >= 5.0 + duration_s
+    assert not side.over, "the end itself comes with its own timer"
+
+
 def test_without_a_message_the_client_closes_at_once_or_waits() -> None:
     assert ClientSide(plan(), (), 0.0).over
     assert not ClientSide(plan(end=WAIT), (), 0.0).over
