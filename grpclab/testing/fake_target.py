@@ -13,6 +13,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from grpclab.factors.channel_args import MAX_PENDING_REQUESTS, PENDING
 from grpclab.servers.build import SERVICE
 from grpclab.servers.process.serving import address
 
@@ -92,6 +93,7 @@ def fake_target(
 
     Every call is answered after `latency_s` with one message, `answer` (an empty message is valid for every type), or
     fails with `status`, the name of a gRPC status, and `text`. At most `threads` calls are handled at the same time.
+    The others wait; grpcio's own default is to cancel some of them once 1000 wait.
 
     `handlers` take precedence: they answer the calls that a test cares about. If `answer` is None, all other calls are
     unimplemented. Reflection lists `services`, whose descriptors must be in the default pool; importing their generated
@@ -101,7 +103,8 @@ def fake_target(
     The server shares this process's CPU with the test, so it is suitable for testing behaviour, but not for figures.
     """
     over = threading.Event()
-    server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="fake target"), options=options)
+    patient = [(name, MAX_PENDING_REQUESTS) for name in PENDING if name not in dict(options)]
+    server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="fake target"), options=[*patient, *options])
     where = address("127.0.0.1", 0)
     target = FakeTarget(
         port=server.add_insecure_port(where) if credentials is None else server.add_secure_port(where, credentials)

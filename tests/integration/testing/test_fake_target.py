@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import subprocess
+import sys
 from typing import Any, cast
 
 import grpc
@@ -43,6 +46,30 @@ def test_it_fails_with_the_status_that_was_asked_for() -> None:
         found = benched(target).run
     assert found.summary.errors_by_status == {"RESOURCE_EXHAUSTED": 20}
     assert [failure.text for failure in found.failures] == ["no more"]
+
+
+SERVING = (
+    "from grpclab.testing import fake_target\nwith fake_target() as target: print(target.address, flush=True); input()"
+)
+CALLS_AT_ONCE = 2400
+
+
+def test_a_server_that_stood_still_answers_all_calls_that_came_meanwhile() -> None:
+    """grpcio's own default cancels some of the calls beyond the 1000 that wait (1194 of 1200 were answered)."""
+    command = [sys.executable, "-c", SERVING]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            with channel_to(process.stdout.readline().strip()) as channel:
+                call = channel.unary_unary(METHOD)
+                call(b"", timeout=60)
+                process.send_signal(signal.SIGSTOP)
+                calls = [call.future(b"", timeout=60) for _ in range(CALLS_AT_ONCE)]
+                process.send_signal(signal.SIGCONT)
+                assert {one.code() for one in calls if one.result() == b""} == {grpc.StatusCode.OK}
+        finally:
+            process.kill()
 
 
 def test_a_call_is_kept_with_its_metadata_and_a_stream_gets_one_message() -> None:
