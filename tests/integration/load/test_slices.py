@@ -97,7 +97,7 @@ def test_callers_of_slow_calls_begin_evenly_over_the_time_of_a_call(engine: str)
         Generator(config, server.target) as generator,
     ):
         turn_s = generator.warm_up().latency_p50_s
-        (measured,) = slices_until(generator, SliceLengths(ramp_s=2 * turn_s, counted_s=0.1), 1)
+        measured = slices_until(generator, SliceLengths(ramp_s=2 * turn_s, counted_s=0.1), 1)[-1]
         run = generator.close_slices()
     starts = run.windows[0].records.start_s
     first = np.sort(starts[starts >= measured.started_at])[:8] - measured.started_at
