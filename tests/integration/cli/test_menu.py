@@ -47,7 +47,12 @@ def menu(tmp_path: Path) -> Started:
         )
         found.logfile_read = io.StringIO()
         try:
-            found.expect_exact(MENU)
+            try:
+                found.expect_exact(MENU)
+            except pexpect.EOF:
+                found.close()
+                how = f"exit code {found.exitstatus}, signal {found.signalstatus}"
+                pytest.fail(f"the menu ended: {how}: {found.logfile_read.getvalue()!r}")
             yield found
         finally:
             found.close(force=True)

@@ -62,7 +62,7 @@ def test_a_server_that_stood_still_answers_all_calls_that_came_meanwhile() -> No
         assert process.stdout is not None
         try:
             with channel_to(process.stdout.readline().strip()) as channel:
-                call = channel.unary_unary(METHOD)
+                call: Any = channel.unary_unary(METHOD)
                 call(b"", timeout=60)
                 process.send_signal(signal.SIGSTOP)
                 calls = [call.future(b"", timeout=60) for _ in range(CALLS_AT_ONCE)]
