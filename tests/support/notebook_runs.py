@@ -15,7 +15,7 @@ from grpclab.system.paths import notebook
 SMALL: dict[str, dict[str, Any]] = {
     "trial": {"requests": 60, "duration_s": 0.5, "profile": False},
     "sweep": {
-        **{"requests": 60, "blocks": 1, "design": "quick", "max_trial_s": 0.3},
+        **{"requests": 60, "blocks": 1, "design": "quick", "max_trial_s": 0.6},
         **{"rtt_ms": 5.0, "concurrency": "8", "windows_kib": "1024"},
     },
     "replication": {"requests": 60, "blocks": 1, "max_trial_s": 1.0, "rtt_ms": 5.0, "profile": False},

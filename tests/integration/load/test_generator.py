@@ -156,12 +156,16 @@ def test_less_work_than_workers_is_refused(levels: dict[str, Any]) -> None:
 
 def test_the_warm_up_is_recorded_and_not_counted(quick_server: RunningServer) -> None:
     with Generator(load(requests=50, warmup_s=WINDOW_S), quick_server.target) as generator:
-        run = generator.measure()
-    (window,) = run.windows
-    assert run.summary.requests == len(window.measured) == 50
-    early = window.records.start_s < window.opened_at
-    assert early.sum() == len(window.records) - 50 > 0
-    assert window.records.start_s.min() >= window.opened_at - WINDOW_S
+        for _ in range(20):  # a worker that comes late has no warm-up
+            run = generator.measure()
+            (window,) = run.windows
+            early = window.records.start_s < window.opened_at
+            assert run.summary.requests == len(window.measured) == 50
+            assert early.sum() == len(window.records) - 50
+            assert window.records.start_s.min() >= window.opened_at - WINDOW_S
+            if early.any():
+                break
+    assert early.any()
 
 
 @pytest.mark.parametrize("requests", [None, 10_000_000])
@@ -279,10 +283,10 @@ def test_fewer_calls_than_workers_are_sent_all_the_same(quick_server: RunningSer
 
 
 def test_a_server_that_is_too_slow_is_not_a_limit_of_the_generator_but_calls_wait_for_the_bound() -> None:
-    # streams of 300 ms, ten at a time: 33 of the 1000/s that are offered
+    # streams of 100 ms, ten at a time: 100 of the 1000/s that are offered
     config = load(rate_rps=1000.0, requests=60, max_in_flight=10, method="SayHelloStream")
     with (
-        launch(ServerConfig(implementation="asyncio", stream_messages=2, stream_interval_ms=300)) as server,
+        launch(ServerConfig(implementation="asyncio", stream_messages=2, stream_interval_ms=100)) as server,
         Generator(config, server.target) as generator,
     ):
         run = generator.measure()
@@ -291,19 +295,20 @@ def test_a_server_that_is_too_slow_is_not_a_limit_of_the_generator_but_calls_wai
     assert run.limits == ()
     assert run.limited_by("shared") == HELD_BACK
     assert not run.keeps_up
-    assert run.summary.latency["p50"] > 0.6 > run.summary.latency_uncorrected["p50"] >= 0.3
+    assert run.summary.latency["p50"] > 0.2
+    assert run.summary.latency["p50"] > run.summary.latency_uncorrected["p50"] >= 0.1
     assert run.summary.messages == 120
 
 
 def test_calls_that_wait_for_the_peers_stream_limit_are_counted_and_not_late() -> None:
-    config = load(rate_rps=400.0, requests=60, method="SayHelloStream")
+    config = load(rate_rps=400.0, requests=20, method="SayHelloStream")
     server_config = ServerConfig(
-        implementation="asyncio", stream_messages=2, stream_interval_ms=50, max_concurrent_streams=4
+        implementation="asyncio", stream_messages=2, stream_interval_ms=250, max_concurrent_streams=4
     )
     with launch(server_config) as server, Generator(config, server.target) as generator:
         run = generator.measure()
-    assert by_status(run) == {"OK": 60}
-    assert run.held == 56
+    assert by_status(run) == {"OK": 20}
+    assert run.held == 16
     assert run.lateness["p50"] < run.summary.latency["p50"] / 2
     assert run.summary.latency["p50"] > 0.1
 

@@ -62,10 +62,10 @@ def slow_server() -> Any:
 def test_the_load_goes_on_until_the_last_counted_call_has_ended(slow_server: RunningServer, pooling: Any) -> None:
     config = load(ClientConfig(pooling=pooling), engine="wire", concurrency=16)
     with Generator(config, slow_server.target) as generator:
-        slices = counting(slices_until(generator, SliceLengths(ramp_s=0.01, counted_s=0.2), 2))
+        slices = slices_until(generator, SliceLengths(ramp_s=0.01, counted_s=0.2), 2, started=1)
         run = generator.close_slices()
     records = run.windows[0].records
-    for each in slices:
+    for each in (one for one in counting(slices) if one.started):
         counted = (records.start_s >= each.opened_at) & (records.start_s < each.closed_at)
         assert counted.any()
         last = float(records.end_s[counted].max())
@@ -100,7 +100,8 @@ def test_callers_of_slow_calls_begin_evenly_over_the_time_of_a_call(engine: str)
         measured = slices_until(generator, SliceLengths(ramp_s=2 * turn_s, counted_s=0.1), 1)[-1]
         run = generator.close_slices()
     starts = run.windows[0].records.start_s
-    first = np.sort(starts[starts >= measured.started_at])[:8] - measured.started_at
+    since = np.sort(starts[starts >= measured.started_at])[:8] - measured.started_at
+    first = since[since < 0.04]  # until then, no caller begins its second call
     due = np.arange(8) / 8 * turn_s
-    assert (first >= due - 0.002).all()
+    assert (first >= due[: len(first)] - 0.002).all()
     assert measured.calls == len(starts[starts >= measured.started_at])
