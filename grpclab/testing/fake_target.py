@@ -103,8 +103,9 @@ def fake_target(
     The server shares this process's CPU with the test, so it is suitable for testing behaviour, but not for figures.
     """
     over = threading.Event()
-    patient = [(name, MAX_PENDING_REQUESTS) for name in PENDING if name not in dict(options)]
-    server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="fake target"), options=[*patient, *options])
+    args = dict.fromkeys(PENDING, MAX_PENDING_REQUESTS) | dict(options)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="fake target")
+    server = grpc.server(pool, options=list(args.items()))
     where = address("127.0.0.1", 0)
     target = FakeTarget(
         port=server.add_insecure_port(where) if credentials is None else server.add_secure_port(where, credentials)
