@@ -126,7 +126,10 @@ def read_ahead(arrival: str) -> None:
 
 
 class StandingSchedule:
-    """The arrivals of one worker, whose time stands still between slices: none is drawn twice, or left out."""
+    """The arrivals of one worker, whose time stands still between slices.
+
+    None is drawn twice; what a late worker has not sent when a tail ends is left out, and no slice counts a tail.
+    """
 
     def __init__(self, arrivals: Iterator[float]) -> None:
         """`arrivals`: on the schedule's own clock, without end."""

@@ -34,7 +34,7 @@ from grpclab.system.environment import machine, split_cores
 from grpclab.system.programs import descendants
 from tests.support import group_server
 
-LOAD = {"load.requests": 200, "load.warmup_s": 0.25, "load.concurrency": 8, "load.duration_s": 5.0}
+LOAD = {"load.requests": 200, "load.warmup_s": 0.25, "load.concurrency": 8, "load.duration_s": 30.0}
 COMMAND = f"{sys.executable} {group_server.__file__} {{port}}"
 
 
