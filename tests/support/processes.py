@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,14 @@ def gone(process: psutil.Process) -> bool:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return True
+
+
+def stack_of(pid: int) -> str:
+    """Where a Python process is that does not go on, by py-spy; its complaint where it cannot look."""
+    done = subprocess.run(
+        ["py-spy", "dump", "--pid", str(pid)], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.stdout + done.stderr
 
 
 def environment_of(pid: int) -> bytes:

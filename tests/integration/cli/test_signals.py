@@ -28,7 +28,7 @@ from grpclab.system.interrupts import SIGNALS
 from tests.support import synthetic
 from tests.support.command import GRPCLAB
 from tests.support.histories import CALL, application_history
-from tests.support.processes import carrying, until
+from tests.support.processes import carrying, stack_of, until
 from tests.support.stored_studies import as_folder
 
 MARK = "GRPCLAB_TEST_MARK"
@@ -76,7 +76,10 @@ class Running:
         for number in numbers:
             self.process.send_signal(number)
             time.sleep(0.05 if len(numbers) > 1 else 0)
-        out, err = self.process.communicate(timeout=120)
+        try:
+            out, err = self.process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it does not end: {stack_of(self.process.pid)}")
         assert until(lambda: not self.family(), every_s=LOOK_EVERY_S), [process.cmdline() for process in self.family()]
         for folder in ("tmp", "home"):
             left = [path for path in (self.root / folder).rglob("*") if not path.is_dir() or "grpclab" in path.name]
