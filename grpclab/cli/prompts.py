@@ -2,19 +2,50 @@
 
 prompt_toolkit writes to the terminal itself, past :mod:`grpclab.system.terminal`. It shows control characters as ``^[``
 and the like; what others wrote is made printable here as well. Ctrl-C raises KeyboardInterrupt, Ctrl-D EOFError. A
-terminal that cannot move its cursor (``TERM=dumb``) gets plain lines, where Ctrl-C is a signal.
+terminal that cannot move its cursor (``TERM=dumb``) gets plain lines, where Ctrl-C is a signal. SIGTERM and SIGHUP end
+a question from outside: an exception inside prompt_toolkit would be shown with a traceback, in a terminal that stays raw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
-from prompt_toolkit import prompt
+from prompt_toolkit import PromptSession
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.shortcuts import choice
+from prompt_toolkit.shortcuts.choice_input import ChoiceInput
 from prompt_toolkit.utils import is_dumb_terminal
 
+from grpclab.system import interrupts
 from grpclab.text.printable import printable
+
+LOOK_EVERY_S = 0.1
+"""So often an open question looks whether a signal has come."""
+Answer = TypeVar("Answer")
+
+
+def _answer(question: Coroutine[Any, Any, Answer]) -> Answer:
+    """Wait for the answer. Raises :class:`.interrupts.Interrupted` at a signal, when the terminal is as it was."""
+    with interrupts.deferred():
+        return asyncio.run(_unless_interrupted(question))
+
+
+async def _unless_interrupted(question: Coroutine[Any, Any, Answer]) -> Answer:
+    """The answer; a signal that waits cancels the question."""
+    asking = asyncio.current_task()
+    assert asking is not None
+
+    async def watch() -> None:
+        while not interrupts.waiting():
+            await asyncio.sleep(LOOK_EVERY_S)
+        asking.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        return await question
+    finally:
+        watching.cancel()
 
 
 def _leaving() -> KeyBindings:
@@ -36,7 +67,8 @@ class TerminalPrompts:
         labels = {value: printable(label) for value, label in answers.items()}
         if is_dumb_terminal():
             return self._by_number(question, labels, default)
-        return choice(question, options=list(labels.items()), default=default, key_bindings=_leaving())
+        asked = ChoiceInput(message=question, options=list(labels.items()), default=default, key_bindings=_leaving())
+        return _answer(asked.prompt_async())
 
     def _by_number(self, question: str, labels: Mapping[str, str], default: str) -> str:
         """Ask for the number of an answer, in a terminal that cannot move its cursor."""
@@ -52,4 +84,4 @@ class TerminalPrompts:
         """A text on one line, which may be empty; the default stands there to be changed."""
         if is_dumb_terminal():  # where a text that stands there cannot be changed
             return input(f"{question} [{printable(default)}]: ").strip() or default
-        return prompt(f"{question}: ", default=default).strip()
+        return _answer(PromptSession[str]().prompt_async(f"{question}: ", default=default)).strip()

@@ -128,6 +128,7 @@ def test_sigterm_ends_the_menu_and_what_it_runs_and_leaves_the_terminal_as_it_wa
         assert ended(terminal) == 143
         assert until(lambda: not listens(port))
         assert terminal.getecho()
+        assert "Traceback" not in terminal.logfile_read.getvalue()
 
 
 QUESTIONS = {
