@@ -28,13 +28,14 @@ from grpclab.servers.target import Target
 from grpclab.study.group import run_group
 from grpclab.study.group_result import GroupMember, GroupResult
 from grpclab.study.running_member import GroupTools, RunningMember
+from grpclab.study.sliced_passes import SPARE_SLICES
 from grpclab.study.target import Subject
 from grpclab.study.trial_result import TrialIdentity
 from grpclab.system.environment import machine, split_cores
 from grpclab.system.programs import descendants
 from tests.support import group_server
 
-LOAD = {"load.requests": 200, "load.warmup_s": 0.25, "load.concurrency": 8, "load.duration_s": 30.0}
+LOAD = {"load.requests": 200, "load.warmup_s": 0.25, "load.concurrency": 8, "load.duration_s": 5.0}
 COMMAND = f"{sys.executable} {group_server.__file__} {{port}}"
 
 
@@ -96,7 +97,9 @@ def test_two_greeters_are_measured_beside_each_other_and_saw_every_call_that_was
     for name, result in found.trials.items():
         own, metrics = counted[counted["member"] == name], result.metrics
         assert metrics["pass_count"] == len(own) >= 1
-        assert metrics["requests"] == own["counted"].sum() >= LOAD["load.requests"]
+        assert metrics["requests"] == own["counted"].sum()
+        unused = int((frame["member"] == name).sum()) - len(own)
+        assert metrics["requests"] >= LOAD["load.requests"] or unused > SPARE_SLICES + len(own), "unless it is hopeless"
         assert metrics["window_s"] == pytest.approx(own["counted_s"].sum())
         assert metrics["server_cpu_s"] == pytest.approx(own["server_cpu_s"].sum())
         assert metrics["server_cpu_per_call_s"] == pytest.approx(own["server_cpu_s"].sum() / own["calls"].sum())
