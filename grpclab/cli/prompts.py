@@ -2,8 +2,10 @@
 
 prompt_toolkit writes to the terminal itself, past :mod:`grpclab.system.terminal`. It shows control characters as ``^[``
 and the like; what others wrote is made printable here as well. Ctrl-C raises KeyboardInterrupt, Ctrl-D EOFError. A
-terminal that cannot move its cursor (``TERM=dumb``) gets plain lines, where Ctrl-C is a signal. SIGTERM and SIGHUP end
-a question from outside: an exception inside prompt_toolkit would be shown with a traceback, in a terminal that stays raw.
+terminal that cannot move its cursor (``TERM=dumb``) gets plain lines, where Ctrl-C is a signal.
+
+SIGTERM and SIGHUP end a question from outside: prompt_toolkit would show an exception inside it with a traceback, in a
+terminal that stays raw.
 """
 
 from __future__ import annotations
