@@ -115,10 +115,12 @@ class WarmKernel:
             ip=str(self._socket_folder(folder) / "kernel"),
             connection_file=str(folder / "kernel.json"),
         )
-        with interrupts.deferred():  # a process that the manager does not know yet would outlive `stop`
+        # A process that the manager does not know yet would outlive `stop`; for a socket that its context does not know
+        # yet, `stop` would wait forever.
+        with interrupts.deferred():
             run_sync(self._manager.start_kernel)(env={**os.environ, **env, **own}, stdout=log, stderr=log)
-        self._client = self._manager.client()
-        self._client.start_channels(hb=False)  # its manager knows whether it lives; a thread less to end
+            self._client = self._manager.client()
+            self._client.start_channels(hb=False)  # its manager knows whether it lives; a thread less to end
         run_sync(self._client.wait_for_ready)(timeout=READY_TIMEOUT_S)
 
     def _execute(self, code: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 from jupyter_client import launcher
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
@@ -276,6 +277,32 @@ def test_a_signal_while_the_kernels_process_is_made_leaves_neither_it_nor_its_fo
     left = process.poll() is None
     process.kill()
     assert not left
+    assert not list(temporary.iterdir())
+
+
+def test_a_signal_while_a_socket_is_made_does_not_keep_the_kernel_from_its_end(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the end of a socket that its context does not know, the context waits forever."""
+    add, made, known = zmq.Context._add_socket, [], []
+
+    def interrupted(context: zmq.Context[Any], socket: Any) -> None:
+        made.append(socket)
+        if len(made) == 3:  # the first is the manager's, the others are its client's
+            signal.raise_signal(signal.SIGINT)
+        add(context, socket)
+        known.append(socket)
+
+    monkeypatch.setattr(zmq.Context, "_add_socket", interrupted)
+    warm = WarmKernel()
+    with handled(), pytest.raises(Interrupted):
+        warm.ready("python3", {})
+    if made != known:
+        warm.kill()
+    assert made == known != []
+    made.clear()
+    known.clear()
+    warm.stop()
     assert not list(temporary.iterdir())
 
 
