@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.command import GRPCLAB, unused_port
 from tests.support.processes import until
+from tests.support.terminals import Terminal
 
 MENU = "What do you want"
 """As much of its question as fits into a narrow window."""
@@ -36,7 +37,7 @@ def menu(tmp_path: Path) -> Started:
     @contextlib.contextmanager
     def start(*, columns: int = 80, **env: str) -> Iterator[pexpect.spawn]:
         ours = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "GRPCLAB_ROOT": str(tmp_path), **env}
-        found = pexpect.spawn(
+        found = Terminal(
             sys.executable,
             [*GRPCLAB[1:], "menu"],
             env=os.environ | ours,

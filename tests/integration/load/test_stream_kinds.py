@@ -191,7 +191,9 @@ def test_in_ping_pong_a_message_is_sent_when_the_last_is_answered(
     assert len(replies) == 60
     gaps = records.message_s[~records.message_first]
     assert (replies > 0).all()
-    assert replies[~records.message_first] == pytest.approx(gaps, abs=0.05), "each is sent as soon as one has come"
+    waited = gaps - replies[~records.message_first]
+    assert (waited > -0.001).all(), "each is sent when one has come"
+    assert np.median(waited) < 0.05, "and as soon as that"
 
 
 @BOTH

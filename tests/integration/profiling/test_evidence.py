@@ -64,8 +64,9 @@ def test_a_handler_that_waits_uses_little_cpu_and_its_waiting_is_no_work(tmp_pat
         },
     )
     assert result.metrics["server_cpu_s"] / result.metrics["window_s"] < 0.2
-    assert result.metrics.get("share_wait", 1.0) > 0.5, "without samples py-spy saw nobody at work"
-    assert not result.metrics.get("perf_share_wait", 0.0) > 0.05, "perf looks at what runs only"
+    waits = result.metrics.get("share_wait", 1.0)
+    assert waits > 0.5, "without samples py-spy saw nobody at work"
+    assert result.metrics.get("perf_share_wait", 0.0) < waits / 2, "perf looks at what runs only, if on a few samples"
 
 
 @pytest.mark.long

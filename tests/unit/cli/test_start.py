@@ -11,6 +11,7 @@ import pexpect
 import pytest
 
 from grpclab.cli import commands
+from tests.support.terminals import Terminal
 
 HEAVY = ("numpy", "grpc", "google.protobuf", "pandas", "matplotlib", "scipy", "psutil", "rich", "asyncio", "ssl")
 """Packages that help and mistakes have no use for."""
@@ -93,7 +94,7 @@ def test_an_error_is_wrapped_at_the_edge_of_a_terminal_between_words() -> None:
     words = ["-m", "grpclab", "bench", "--set", "server.thread=4"]
     plain = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False).stderr
     environment = os.environ | {"NO_COLOR": "1"}
-    terminal = pexpect.spawn(sys.executable, words, dimensions=(24, 60), encoding="utf-8", env=environment)
+    terminal = Terminal(sys.executable, words, dimensions=(24, 60), encoding="utf-8", env=environment)
     terminal.expect(pexpect.EOF)
     shown = (terminal.before or "").splitlines()
     assert len(shown) > len(plain.splitlines()) == 1
