@@ -24,10 +24,13 @@ GIVE_UP_S = 8.0
 
 
 async def beat(heartbeat: Heartbeat) -> None:
-    """Let the heart beat until this is cancelled."""
-    while True:
+    """Let the heart beat until this is cancelled, and once then: a stop may last to the end of the load."""
+    try:
+        while True:
+            heartbeat.beat(time.perf_counter(), time.thread_time())
+            await asyncio.sleep(BEAT_S)
+    finally:
         heartbeat.beat(time.perf_counter(), time.thread_time())
-        await asyncio.sleep(BEAT_S)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,7 @@ def test_a_trial_is_scraped_and_says_how_often_and_at_which_cost(
     assert 0 < found.metrics["scraper_cores"] < 1
     assert "collector_cores" not in found.metrics
     assert found.without_effect == {}
-    assert found.metrics["server_cpu_per_call_s"] > 0
+    assert not found.metrics["server_cpu_per_call_s"] <= 0, "not known where the server was never seen idle"
 
 
 def test_without_the_factor_nothing_reads_the_metrics(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
 from grpclab.load.core.running import BEAT_S, STILL_S, Heartbeat, Tally
 from grpclab.load.output.progress import progress_text
 from grpclab.load.run import LoadProgress
+from grpclab.load.worker_usage import beat, beside
 from grpclab.status import OK
 
 
@@ -49,6 +53,17 @@ def test_a_short_gap_in_which_the_process_did_nothing_counts_as_well() -> None:
 
     assert gap(cpu_s=0.001) == pytest.approx(0.1 - BEAT_S), "it was stopped for a tenth of a second"
     assert gap(cpu_s=0.09) == 0.0, "it was at work"
+
+
+def test_a_stop_that_lasts_to_the_end_counts() -> None:
+    async def stopped() -> float:
+        heartbeat = Heartbeat(opens_at=0.0)
+        async with beside(beat(heartbeat)):
+            await asyncio.sleep(0)
+            time.sleep(3 * BEAT_S)  # the loop, and nothing runs after it but the end
+        return heartbeat.still_s
+
+    assert asyncio.run(stopped()) > BEAT_S
 
 
 def test_only_what_lies_in_the_window_counts() -> None:
