@@ -41,8 +41,10 @@ def test_whoever_watches_may_end_the_window_with_a_reason(quick_server: RunningS
     config = load(requests=None, duration_s=60, rate_rps=rate_rps, workers=2)
     with Generator(config, quick_server.target) as generator:
         run = generator.measure(stop_when=lambda progress: "enough" if progress.calls >= 50 else None)
-        assert by_status(generator.measure(stop_when=lambda progress: "at once")).keys() == {"OK"}
+        soon = generator.measure(stop_when=lambda progress: "at once")
     assert run.stopped_because == "enough"
+    assert by_status(soon).pop("NOT_ENDED", 0) == soon.unsent, "every call that was sent has ended"
+    assert by_status(soon).keys() <= {"OK", "NOT_ENDED"}
     assert not run.interrupted
     assert run.summary.requests >= 50
     assert run.summary.window_s < 60
