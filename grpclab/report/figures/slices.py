@@ -55,6 +55,8 @@ def passes(study: FinishedStudy) -> pd.DataFrame:
     frame = frame.assign(value=frame[metric].astype(float), at=middle, side=frame["member"].map(sides), speed=speed)
     usable = frame["valid"] & frame["side"].notna() & (frame["value"] > 0)
     kept = frame[usable & np.isfinite(frame["value"]) & np.isfinite(frame["at"])]
+    if kept.empty:
+        return pd.DataFrame(columns=columns)
     kept = kept[kept["group"] == kept.groupby("block")["group"].transform("max")]
     times = kept.groupby(["block", "pass"])["at"].mean()
     means = kept.groupby(["block", "pass", "side"])[["value", "speed"]].mean().unstack("side")

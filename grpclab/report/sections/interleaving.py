@@ -51,11 +51,16 @@ def section(study: FinishedStudy) -> MeasuredTogether | None:
     found = together.groups(study)
     if not found:
         return None
-    block = figures.slices(study)
-    picture = block or Missing(text="The sides of the headline were not measured in slices.")
+    picture = figures.slices(study) or Missing(text=_why_no_figure(study))
     header = ["hub", "measured with it", "how", "counted per slice", "passes", "time per block"]
     table = Table(header=header, rows=[*_rows(study, found)], label="Groups", numeric={3, 4, 5}, widest=1)
     return MeasuredTogether(picture=picture, line=words.sentence_case(together.line(study)), groups=table)
+
+
+def _why_no_figure(study: FinishedStudy) -> str:
+    if {study.baseline, study.candidate} <= set(study.slices.get("member", ())):
+        return "Too few passes have a usable slice of both sides of the headline for a figure."
+    return "The sides of the headline were not measured in slices."
 
 
 def _rows(study: FinishedStudy, found: list[GroupFacts]) -> Iterator[Cells]:

@@ -438,7 +438,9 @@ def test_planted_secrets_are_in_no_file_and_on_no_stream(
         """The exit code of a command in a process that knows nothing yet; nothing it writes holds a secret."""
         monkeypatch.setattr(credentials, "_KNOWN", credentials._Known())
         code = commands.main(words)
-        assert TOKEN not in "".join(capfd.readouterr())
+        printed = "".join(capfd.readouterr())
+        assert TOKEN not in printed
+        print(printed)  # for a failure
         return code
 
     for name, value in variables.items():

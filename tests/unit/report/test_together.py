@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from grpclab.analysis.study_plan import PlannedGroup
 from grpclab.report import confidence, figures, together
+from grpclab.report.content import sections
 from grpclab.report.figures.slices import noise, passes
 from grpclab.report.finished import FinishedStudy
 from grpclab.report.renderers.json import as_json
@@ -140,6 +142,29 @@ def test_without_slices_of_both_sides_there_is_no_figure_and_a_line_says_so(
 ) -> None:
     assert figures.slices(replace(study, slices=frame)) is None
     assert "were not measured in slices" in html_of(interleaving.section(replace(study, slices=frame)))
+
+
+@pytest.mark.parametrize(
+    "usable",
+    [
+        pytest.param(lambda frame, _: frame["pass"] < 0, id="no slice"),
+        pytest.param(lambda frame, side: frame["member"] == side, id="one side"),
+        pytest.param(lambda frame, side: (frame["pass"] % 2 == 0) == (frame["member"] == side), id="sides in turn"),
+        pytest.param(lambda frame, _: (frame["pass"] == 0) & (frame["block"] == 0), id="one pass"),
+    ],
+)
+@pytest.mark.parametrize("unusable", [{"valid": False}, {"throughput_rps": 0.0}, {"throughput_rps": math.nan}])
+def test_a_report_is_made_however_few_slices_are_usable(
+    study: FinishedStudy, usable: Callable[[pd.DataFrame, str], pd.Series[bool]], unusable: dict[str, object]
+) -> None:
+    kept = usable(study.slices, study.baseline)
+    few = replace(
+        study,
+        slices=study.slices.assign(**{name: study.slices[name].where(kept, value) for name, value in unusable.items()}),
+    )
+    parts = {part.anchor: html_of(part.data) for part in sections(few)}
+    assert "Too few passes have a usable slice of both sides" in parts[interleaving.ANCHOR]
+    assert few.narrowing is None
 
 
 # ---- the groups -----------------------------------------------------------------------------------------------------
