@@ -327,8 +327,8 @@ def _bounds_warning(comparisons: Iterable[Comparison]) -> str:
     if not titles:
         return ""
     return (
-        f"the load generator limited one side of {_some(titles)}, so these ratios are only bounds; the note on each "
-        "says in which direction"
+        f"the load generator was at its limit in trials of {_some(titles)}; the note on each says whether the ratio is "
+        "a bound"
     )
 
 

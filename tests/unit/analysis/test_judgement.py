@@ -153,7 +153,7 @@ def test_a_generator_bound_candidate_makes_the_headline_a_lower_bound() -> None:
     )
     assert bound in found.warnings
     assert found.sentence.endswith(f"But {bound}.")
-    assert "'optimized over reuse'" in warning(found, "these ratios are only bounds")
+    assert "'optimized over reuse'" in warning(found, "says whether the ratio is a bound")
     assert found.headline.limited_by == ("generator-bound",)
 
 
