@@ -116,8 +116,10 @@ def test_both_sides_of_a_comparison_get_the_recorded_calls_at_their_times(engine
         came = [(call.method, call.request) for call in shop.came]
         assert len(came) == 2 * CALLS
         assert [sorted(came[:CALLS]), sorted(came[CALLS:])] == [sorted(expected)] * 2
-    judged = {one.metric: one for one in study.judge(study.collect()).comparisons}
-    assert judged["throughput_rps@Buy"].computed
+    trials = study.collect()
+    buys = {one.metric: one for one in study.judge(trials).comparisons}["throughput_rps@Buy"]
+    # A server that stands still for the whole window of 0.5 s answers every call, and none of them within it.
+    assert buys.computed == (trials["throughput_rps@Buy"] > 0).all(), buys.missing
 
 
 def test_a_replay_is_not_compared_with_a_closed_loop(
